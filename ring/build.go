@@ -1,0 +1,172 @@
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Config is what the members of a cluster must have in common to derive the
+// same rings.
+type Config struct {
+	// PartitionCount is the number of partitions, 1 to [MaxPartitionCount].
+	// It is fixed for a cluster's life: another count is another key space.
+	PartitionCount int
+	// ReplicationFactor is how many owners a partition should have, 1 to
+	// [MaxReplicationFactor]. With fewer nodes than that every node owns
+	// every partition, and [Ring.Spread] reports it.
+	ReplicationFactor int
+	// Strategy places partitions on nodes. Required.
+	Strategy RebalanceStrategy
+}
+
+// Validate returns an error for every field that is out of bounds, joined: a
+// [ConfigError] each, a [StrategyError] when asking the strategy panics, and what
+// the strategy's own Validate returns, if it has one.
+func (c Config) Validate() error {
+	_, err := c.validate()
+	return err
+}
+
+// validate also returns the strategy's name, which is asked for only once: a
+// name that changes between two calls must not slip past the checks.
+func (c Config) validate() (name string, err error) {
+	var errs []error
+	if c.PartitionCount < 1 || c.PartitionCount > MaxPartitionCount {
+		errs = append(errs, &ConfigError{"PartitionCount", c.PartitionCount, fmt.Sprintf("between 1 and %d", MaxPartitionCount)})
+	}
+	if c.ReplicationFactor < 1 || c.ReplicationFactor > MaxReplicationFactor {
+		errs = append(errs, &ConfigError{"ReplicationFactor", c.ReplicationFactor, fmt.Sprintf("between 1 and %d", MaxReplicationFactor)})
+	}
+	if c.Strategy == nil {
+		errs = append(errs, &ConfigError{"Strategy", nil, "set"})
+		return "", errors.Join(errs...)
+	}
+	errs = append(errs, guard(fmt.Sprintf("%T", c.Strategy), "Name", func() error {
+		if name = c.Strategy.Name(); !validName(name) {
+			return &ConfigError{"Strategy.Name()", name, fmt.Sprintf("1 to %d bytes of printable ASCII without spaces or commas", MaxStrategyName)}
+		}
+		return nil
+	}))
+	if v, ok := c.Strategy.(interface{ Validate() error }); ok {
+		errs = append(errs, guard(fmt.Sprintf("%T", c.Strategy), "Validate", v.Validate))
+	}
+	return name, errors.Join(errs...)
+}
+
+func validName(name string) bool {
+	return name != "" && len(name) <= MaxStrategyName && !strings.ContainsFunc(name, func(c rune) bool {
+		return c <= ' ' || c > '~' || c == ','
+	})
+}
+
+// Build computes the ring of a set of nodes. The order of the nodes does not
+// matter, and the slice is not kept. No nodes give an empty ring.
+//
+// It returns a [ConfigError] for a configuration or node out of bounds, and a
+// [StrategyError] when the strategy fails, panics or fills an invalid table. It
+// takes as long as the strategy does, and is safe for concurrent use.
+func Build(c Config, nodes []Node) (*Ring, error) {
+	name, err := c.validate()
+	if err != nil {
+		return nil, err
+	}
+	sorted, err := normalize(nodes)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{
+		config:   c,
+		strategy: name,
+		nodes:    sorted,
+		count:    uint64(c.PartitionCount),
+		replicas: min(c.ReplicationFactor, len(sorted)),
+	}
+	if len(sorted) == 0 {
+		return r, nil
+	}
+	topology := Topology{Nodes: slices.Clone(sorted), PartitionCount: c.PartitionCount, Replicas: r.replicas}
+	table := NewTable(topology)
+	if err := r.assign(topology, table); err != nil {
+		return nil, err
+	}
+	// The strategy may have kept the table it was given; the ring must not
+	// change with it.
+	r.owners = slices.Clone(table.owners)
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	r.zones, r.zoneOf = zonesOf(sorted)
+	r.hashes = make([]uint64, len(sorted))
+	for i, n := range sorted {
+		r.hashes[i] = xxhash.Sum64String(n.ID)
+	}
+	r.print = r.fingerprint()
+	return r, nil
+}
+
+// normalize returns the nodes in the form strategies expect.
+func normalize(nodes []Node) ([]Node, error) {
+	if len(nodes) > MaxNodes {
+		return nil, &ConfigError{"len(nodes)", len(nodes), fmt.Sprintf("at most %d", MaxNodes)}
+	}
+	sorted := slices.SortedFunc(slices.Values(nodes), func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	for i := range sorted {
+		n := &sorted[i]
+		if n.Weight == 0 {
+			n.Weight = 1
+		}
+		if n.ID == "" {
+			return nil, &ConfigError{"Node.ID", "", "set"}
+		}
+		if n.Weight < 1 || n.Weight > MaxWeight {
+			return nil, &ConfigError{fmt.Sprintf("Weight of node %q", n.ID), n.Weight, fmt.Sprintf("between 1 and %d", MaxWeight)}
+		}
+		if i > 0 && sorted[i-1].ID == n.ID {
+			return nil, &ConfigError{"Node.ID", n.ID, "unique"}
+		}
+	}
+	return sorted, nil
+}
+
+// guard runs a method of a strategy and turns a panic into an error.
+func guard(strategy, method string, call func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &StrategyError{Strategy: strategy, Partition: -1, Rule: method + " does not panic", Err: fmt.Errorf("panic: %v", v)}
+		}
+	}()
+	return call()
+}
+
+// assign runs the strategy and turns whatever it does into an error.
+func (r *Ring) assign(topology Topology, table Table) error {
+	return guard(r.strategy, "Assign", func() error {
+		if err := r.config.Strategy.Assign(topology, table); err != nil {
+			return &StrategyError{Strategy: r.strategy, Partition: -1, Rule: "Assign succeeds", Err: err}
+		}
+		return nil
+	})
+}
+
+// check holds the table against the rules that every lookup relies on.
+func (r *Ring) check() error {
+	fail := func(partition int, rule, format string, args ...any) error {
+		return &StrategyError{Strategy: r.strategy, Partition: partition, Rule: rule, Err: fmt.Errorf(format, args...)}
+	}
+	for p := range int(r.count) {
+		row := r.row(uint32(p))
+		for i, owner := range row {
+			if int(owner) >= len(r.nodes) {
+				return fail(p, "owners are nodes of the topology", "owner %d is index %d of %d nodes", i, owner, len(r.nodes))
+			}
+			if slices.Contains(row[:i], owner) {
+				return fail(p, "owners are distinct", "node %q stands in the row twice", r.nodes[owner].ID)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+// Package ring answers "who owns this key?" from an immutable table.
+//
+// A key hashes to a partition; a partition has a preference list: its owners
+// in order, the primary first. A [Ring] holds the preference lists of every
+// partition as one flat array. It is built once by [Build], from a set of
+// members and a [RebalanceStrategy], and never changes afterwards, so that any
+// number of goroutines may read it without a lock.
+//
+// The package is pure. It knows no network, clock, logger or random source:
+// the same members and the same [Config] give the same ring, bit for bit, in
+// every process and on every architecture. [Ring.Fingerprint] is the proof.
+//
+//	r, err := ring.Build(ring.Config{
+//		PartitionCount:    4096,
+//		ReplicationFactor: 3,
+//		Strategy:          rebalance.Rendezvous{},
+//	}, nodes)
+//	if err != nil {
+//		return err
+//	}
+//	for _, node := range r.Lookup("user:42").All() {
+//		fmt.Println(node.ID, node.Zone)
+//	}
+//
+// What it does not do: it does not notice members come and go (package
+// membership does), and it does not decide when a new ring replaces an old one
+// (package cluster does).
+package ring

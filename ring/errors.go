@@ -1,0 +1,42 @@
+package ring
+
+import "fmt"
+
+// ConfigError reports an argument of [Build] that is out of bounds.
+type ConfigError struct {
+	Field string // what is wrong, for example "ReplicationFactor"
+	Value any    // the value it has
+	Bound string // what it should be
+}
+
+// Error names the field, the value and the bound.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("ring: %s is %v: must be %s", e.Field, quoted(e.Value), e.Bound)
+}
+
+func quoted(v any) any {
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%q", s)
+	}
+	return v
+}
+
+// StrategyError reports a strategy that returned an error, panicked, or filled
+// a table that breaks a rule.
+type StrategyError struct {
+	Strategy  string // the strategy's name
+	Partition int    // the first partition that breaks the rule; -1 when it is not about one
+	Rule      string // the rule that is broken, for example "owners are distinct"
+	Err       error  // what the strategy returned, or what is wrong in the row
+}
+
+// Error names the strategy, the partition, the rule and the cause.
+func (e *StrategyError) Error() string {
+	if e.Partition < 0 {
+		return fmt.Sprintf("ring: strategy %q: %s: %v", e.Strategy, e.Rule, e.Err)
+	}
+	return fmt.Sprintf("ring: strategy %q: partition %d: %s: %v", e.Strategy, e.Partition, e.Rule, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StrategyError) Unwrap() error { return e.Err }

@@ -1,0 +1,86 @@
+package ring_test
+
+import (
+	"fmt"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+var members = []ring.Node{
+	{ID: "orders-1", Region: "eu", Zone: "eu-1a"},
+	{ID: "orders-2", Region: "eu", Zone: "eu-1b"},
+	{ID: "orders-3", Region: "eu", Zone: "eu-1c"},
+	{ID: "orders-4", Region: "eu", Zone: "eu-1a"},
+}
+
+var config = ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}
+
+func Example() {
+	r, err := ring.Build(config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := r.Lookup("user:42")
+	fmt.Println("partition", p.Partition())
+	for i, node := range p.All() {
+		fmt.Println(i, node.ID, node.Zone)
+	}
+	// Output:
+	// partition 3521
+	// 0 orders-2 eu-1b
+	// 1 orders-1 eu-1a
+	// 2 orders-3 eu-1c
+}
+
+func ExamplePlacement_Prefer() {
+	r, err := ring.Build(config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := r.Lookup("user:42")
+	near := p.Prefer("eu", "eu-1c")
+	primary, _ := near.Primary()
+	fmt.Println("read from", near.At(0).ID)
+	fmt.Println("write to", primary.ID)
+	// Output:
+	// read from orders-3
+	// write to orders-2
+}
+
+func ExampleRing_Toward() {
+	now, err := ring.Build(config, members[:3])
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := ring.Build(config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	now, err = now.Toward(next)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := now.Lookup("user:7")
+	fmt.Println("orders-4 owns it:", p.Owns("orders-4"))
+	fmt.Println("orders-4 will own it:", p.Target().Owns("orders-4"))
+	// Output:
+	// orders-4 owns it: false
+	// orders-4 will own it: true
+}
+
+func ExampleRing_Spread() {
+	r, err := ring.Build(config, members[:2])
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := r.Spread()
+	fmt.Println("zones:", s.Zones, "under-replicated partitions:", s.UnderReplicated)
+	// Output: zones: 2 under-replicated partitions: 4096
+}

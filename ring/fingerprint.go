@@ -1,0 +1,115 @@
+package ring
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Fingerprint identifies a whole ring: its configuration, its nodes and its
+// table. Equal fingerprints mean equal rings, up to the odds of a 64-bit hash;
+// it is no defence against somebody who wants two rings to collide.
+type Fingerprint uint64
+
+// Token identifies the preference list of one partition, as [Placement.Token]
+// describes. It is a 64-bit hash with the limits of one.
+type Token uint64
+
+// String returns sixteen hexadecimal digits.
+func (f Fingerprint) String() string { return fmt.Sprintf("%016x", uint64(f)) }
+
+// MarshalText returns the same as String.
+func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. After an error nothing has changed.
+func (f *Fingerprint) UnmarshalText(text []byte) error {
+	v, err := parseHex(text)
+	if err != nil {
+		return err
+	}
+	*f = Fingerprint(v)
+	return nil
+}
+
+// String returns sixteen hexadecimal digits.
+func (t Token) String() string { return fmt.Sprintf("%016x", uint64(t)) }
+
+// MarshalText returns the same as String.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. After an error nothing has changed.
+func (t *Token) UnmarshalText(text []byte) error {
+	v, err := parseHex(text)
+	if err != nil {
+		return err
+	}
+	*t = Token(v)
+	return nil
+}
+
+func parseHex(text []byte) (uint64, error) {
+	if len(text) != 16 {
+		return 0, fmt.Errorf("ring: %q: want sixteen hexadecimal digits", text)
+	}
+	v, err := strconv.ParseUint(string(text), 16, 64)
+	if err != nil {
+		return 0, fmt.Errorf("ring: %q: want sixteen hexadecimal digits", text)
+	}
+	return v, nil
+}
+
+// Fingerprint returns the fingerprint of the ring, and of its target when it
+// has one. That of an empty ring is zero.
+func (r *Ring) Fingerprint() Fingerprint {
+	if r == nil || r.target == nil {
+		return r.table()
+	}
+	return Fingerprint(mix(mix(uint64(r.print)) ^ uint64(r.target.print)))
+}
+
+// fingerprint hashes everything that makes a ring what it is. Fields are
+// written with their length or in fixed width, so that no two rings write the
+// same bytes.
+func (r *Ring) fingerprint() Fingerprint {
+	var d xxhash.Digest
+	d.Reset()
+	buf := make([]byte, 0, 1024)
+	flush := func() {
+		_, _ = d.Write(buf) // a Digest's Write cannot fail
+		buf = buf[:0]
+	}
+	text := func(s string) {
+		buf = binary.LittleEndian.AppendUint32(buf, uint32(len(s)))
+		buf = append(buf, s...)
+	}
+	text(r.strategy)
+	for _, v := range []int{int(r.count), r.config.ReplicationFactor, r.replicas, len(r.nodes)} {
+		buf = binary.LittleEndian.AppendUint32(buf, uint32(v))
+	}
+	for _, n := range r.nodes {
+		text(n.ID)
+		text(n.Region)
+		text(n.Zone)
+		buf = binary.LittleEndian.AppendUint32(buf, uint32(n.Weight))
+		flush()
+	}
+	for _, o := range r.owners {
+		if buf = binary.LittleEndian.AppendUint16(buf, o); len(buf) >= 1000 {
+			flush()
+		}
+	}
+	flush()
+	return Fingerprint(d.Sum64())
+}
+
+// mix spreads every bit of x over all of them. The finalizer of SplitMix64
+// (Steele, Lea and Flood, 2014).
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}

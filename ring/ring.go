@@ -1,0 +1,190 @@
+package ring
+
+import (
+	"fmt"
+	"iter"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Ring is an immutable table from partition to preference list, with the nodes
+// that it names. Make one with [Build]. All methods are safe for concurrent use
+// and none blocks; the nil and the zero Ring are empty rings, whose placements
+// have no owners.
+type Ring struct {
+	config   Config
+	strategy string   // its name
+	nodes    []Node   // ascending by ID
+	hashes   []uint64 // of each node's identity, for tokens
+	zones    []zone
+	zoneOf   []uint16 // the zone of each node
+	owners   []uint16 // replicas indices a partition
+	count    uint64   // partitions
+	replicas int
+	print    Fingerprint
+	target   *Ring // where this ring is going, nil when it stays
+}
+
+// Lookup returns the placement of a key.
+func (r *Ring) Lookup(key string) Placement {
+	return Placement{ring: r, partition: r.locate(key)}
+}
+
+// locate is a call of its own, so that the compiler can inline Lookup around
+// it and sees in the caller that the placement is in its own order.
+func (r *Ring) locate(key string) uint32 { return r.slot(xxhash.Sum64String(key)) }
+
+// LookupBytes is [Ring.Lookup] for a key held as bytes. A string and a byte
+// slice of the same content have the same placement.
+func (r *Ring) LookupBytes(key []byte) Placement {
+	return Placement{ring: r, partition: r.slot(xxhash.Sum64(key))}
+}
+
+// Partition returns the partition of a key, 0 to PartitionCount-1. It depends
+// on the key and the number of partitions alone, so it may be kept for as long
+// as the cluster lives.
+func (r *Ring) Partition(key string) int { return int(r.locate(key)) }
+
+// Placement returns the placement of a partition. The placement of a partition
+// out of range is empty.
+func (r *Ring) Placement(partition int) Placement {
+	if partition < 0 || partition >= r.PartitionCount() {
+		return Placement{}
+	}
+	return Placement{ring: r, partition: uint32(partition)}
+}
+
+// slot maps a hash to a partition by the high half of a product, which is even
+// for any number of partitions and needs no division.
+func (r *Ring) slot(hash uint64) uint32 {
+	if r == nil {
+		return 0
+	}
+	hi, _ := bits.Mul64(hash, r.count)
+	return uint32(hi)
+}
+
+// PartitionCount returns the number of partitions; zero for an empty ring.
+func (r *Ring) PartitionCount() int {
+	if r == nil {
+		return 0
+	}
+	return int(r.count)
+}
+
+// Replicas returns how many owners each partition has: the replication factor,
+// or the number of nodes when there are fewer.
+func (r *Ring) Replicas() int {
+	if r == nil {
+		return 0
+	}
+	return r.replicas
+}
+
+// Config returns what the ring was built with.
+func (r *Ring) Config() Config {
+	if r == nil {
+		return Config{}
+	}
+	return r.config
+}
+
+// Len returns the number of nodes.
+func (r *Ring) Len() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.nodes)
+}
+
+// Nodes returns the nodes in ascending order of ID. The slice is the caller's.
+func (r *Ring) Nodes() []Node {
+	if r == nil {
+		return nil
+	}
+	return slices.Clone(r.nodes)
+}
+
+// Node returns the node of an ID, and whether the ring has it.
+func (r *Ring) Node(id string) (Node, bool) {
+	i, ok := r.index(id)
+	if !ok {
+		return Node{}, false
+	}
+	return r.nodes[i], true
+}
+
+func (r *Ring) index(id string) (int, bool) {
+	if r == nil {
+		return 0, false
+	}
+	return slices.BinarySearchFunc(r.nodes, id, func(n Node, id string) int { return strings.Compare(n.ID, id) })
+}
+
+// All iterates over the placements of all partitions in order.
+func (r *Ring) All() iter.Seq2[int, Placement] {
+	return func(yield func(int, Placement) bool) {
+		for p := range r.PartitionCount() {
+			if !yield(p, Placement{ring: r, partition: uint32(p)}) {
+				return
+			}
+		}
+	}
+}
+
+// Toward returns a ring that answers as r does and whose placements also know
+// their owners in the target, the ring that r is about to give way to. It
+// shares r's table. Targets that the two have already play no part. An empty
+// target, or one equal to r, gives r without a target, and an empty r gives r.
+//
+// It returns a [ConfigError] when the two have different numbers of partitions.
+func (r *Ring) Toward(target *Ring) (*Ring, error) {
+	if r.Len() == 0 || target.Len() == 0 || r.print == target.print {
+		return r.settled(), nil
+	}
+	if r.count != target.count {
+		return nil, &ConfigError{Field: "PartitionCount", Value: target.PartitionCount(), Bound: fmt.Sprintf("that of the other ring, %d", r.count)}
+	}
+	paired := *r
+	paired.target = target.settled()
+	return &paired, nil
+}
+
+// settled is the ring without a target.
+func (r *Ring) settled() *Ring {
+	if r == nil || r.target == nil {
+		return r
+	}
+	alone := *r
+	alone.target = nil
+	return &alone
+}
+
+// Target returns the ring that r is about to give way to; r itself when there
+// is none.
+func (r *Ring) Target() *Ring {
+	if r == nil || r.target == nil {
+		return r
+	}
+	return r.target
+}
+
+// row is the preference list of a partition.
+func (r *Ring) row(partition uint32) []uint16 {
+	if r == nil {
+		return nil
+	}
+	from := int(partition) * r.replicas
+	return r.owners[from : from+r.replicas]
+}
+
+// table is the fingerprint of this ring's own table, without its target.
+func (r *Ring) table() Fingerprint {
+	if r == nil {
+		return 0
+	}
+	return r.print
+}

@@ -1,0 +1,63 @@
+package ring
+
+// RebalanceStrategy decides which nodes own which partition.
+//
+// A strategy is a pure function of its argument. Every member of a cluster
+// calls it on its own and all of them must come to the same result, so it may
+// not read a clock, a random source, the order of a map, an environment, a
+// previous result, or do arithmetic whose result differs between
+// architectures (floating point does). Package rebalance has the strategies
+// that come with the library.
+//
+// Implementations must be safe for concurrent use. One that has parameters may
+// also have a method Validate() error, which [Config.Validate] calls.
+type RebalanceStrategy interface {
+	// Name identifies the algorithm, its version, and every parameter that
+	// changes its result, for example "rendezvous/1". Members gossip it to
+	// find out whether they mean the same; two strategies of one name must
+	// therefore give equal results. At most [MaxStrategyName] bytes of
+	// printable ASCII without spaces or commas.
+	Name() string
+	// Assign writes the preference list of every partition into the table:
+	// distinct indices into the topology's nodes, the primary first. All
+	// rows must be filled. [Build] checks the outcome, and an error, an
+	// invalid row or a panic leaves the caller with the ring it had.
+	Assign(Topology, Table) error
+}
+
+// MaxStrategyName is the longest name of a strategy, in bytes.
+const MaxStrategyName = 48
+
+// Topology is what a strategy places partitions on. [Build] has checked it:
+// nodes are sorted by ID, distinct, of valid weight, and at least one.
+type Topology struct {
+	// Nodes are the nodes that can own partitions, in ascending order of ID.
+	// They belong to the ring and must not be modified.
+	Nodes []Node
+	// PartitionCount is the number of rows to fill, 1 to [MaxPartitionCount].
+	PartitionCount int
+	// Replicas is the number of owners of each row: the replication factor,
+	// or the number of nodes when there are fewer.
+	Replicas int
+}
+
+// Table is where a strategy writes: one row a partition, each a preference
+// list of indices into [Topology.Nodes].
+type Table struct {
+	replicas int
+	owners   []uint16
+}
+
+// NewTable returns a table of the topology's shape, every entry zero. [Build]
+// makes its own; this is for testing a strategy by itself.
+func NewTable(t Topology) Table {
+	return Table{replicas: t.Replicas, owners: make([]uint16, t.PartitionCount*t.Replicas)}
+}
+
+// Row returns the preference list of a partition, to be read or filled in
+// place. Its length is [Topology.Replicas]. It panics when the partition is out
+// of range, as an index into a slice does; [Build] contains that.
+func (t Table) Row(partition int) []uint16 {
+	from := partition * t.replicas
+	return t.owners[from : from+t.replicas : from+t.replicas]
+}
