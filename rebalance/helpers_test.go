@@ -1,0 +1,70 @@
+package rebalance_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// strategies are all that come with the package and need no history.
+var strategies = []ring.RebalanceStrategy{
+	rebalance.Rendezvous{},
+	rebalance.ConsistentHash{},
+	rebalance.ConsistentHash{Load: 1000, VirtualNodes: 1},
+	rebalance.RoundRobin{},
+}
+
+// each runs a property of every strategy.
+func each(t *testing.T, property func(*rapid.T, ring.RebalanceStrategy)) {
+	t.Helper()
+	for _, s := range strategies {
+		t.Run(s.Name(), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) { property(t, s) })
+		})
+	}
+}
+
+// node draws a node: three regions of up to four zones, most weights small, some
+// at the bounds.
+func node() *rapid.Generator[ring.Node] {
+	return rapid.Custom(func(t *rapid.T) ring.Node {
+		return ring.Node{
+			ID:     rapid.StringMatching(`[a-z0-9]{1,5}`).Draw(t, "id"),
+			Region: rapid.SampledFrom([]string{"eu", "us", ""}).Draw(t, "region"),
+			Zone:   rapid.SampledFrom([]string{"a", "b", "c", ""}).Draw(t, "zone"),
+			Weight: rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3, 100, ring.MaxWeight}).Draw(t, "weight"),
+		}
+	})
+}
+
+func generated(least, most int) *rapid.Generator[cluster] {
+	return rapid.Custom(func(t *rapid.T) cluster {
+		return cluster{
+			nodes:      rapid.SliceOfNDistinct(node(), least, most, func(n ring.Node) string { return n.ID }).Draw(t, "nodes"),
+			partitions: rapid.IntRange(1, 40).Draw(t, "partitions"),
+			replicas:   rapid.IntRange(1, ring.MaxReplicationFactor).Draw(t, "replicas"),
+		}
+	})
+}
+
+// uniform makes zones of equally many nodes.
+func uniform(zones, each int) []ring.Node {
+	var nodes []ring.Node
+	for z := range zones {
+		for i := range each {
+			nodes = append(nodes, ring.Node{ID: fmt.Sprintf("node-%d-%d", z, i), Region: "eu", Zone: fmt.Sprintf("eu-%d", z), Weight: 1})
+		}
+	}
+	return nodes
+}
+
+func build(t require.TestingT, s ring.RebalanceStrategy, partitions, replicas int, nodes []ring.Node) *ring.Ring {
+	r, err := cluster{nodes, partitions, replicas}.build(s)
+	require.NoError(t, err)
+	return r
+}

@@ -1,0 +1,127 @@
+package rebalance
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func TestLogTable(t *testing.T) {
+	table := newLogTable()
+	for i, got := range table {
+		want := math.Log2(1 + float64(i)/256)
+		require.InDelta(t, want, float64(got)/(1<<57), 1e-15, i)
+	}
+}
+
+func TestLot(t *testing.T) {
+	table := newLogTable()
+	require.Equal(t, uint64(1)<<63, table.lot(0))
+	require.Equal(t, uint64(1)<<63, table.lot(1))
+	require.Equal(t, uint64(1)<<57, table.lot(1<<63))
+	require.GreaterOrEqual(t, table.lot(math.MaxUint64), uint64(1))
+	rapid.Check(t, func(t *rapid.T) {
+		// Near the top, where the lots that win come from, as often as elsewhere.
+		hash := rapid.OneOf(rapid.Uint64(), rapid.Map(rapid.Uint64(), func(v uint64) uint64 { return ^(v >> (v & 31)) })).Draw(t, "hash")
+		want := -math.Log1p(-float64(^hash)/(1<<64)) / math.Ln2
+		if hash < 1<<63 {
+			want = 64 - math.Log2(float64(hash|1))
+		}
+		require.InDelta(t, want, float64(table.lot(hash))/(1<<57), want*0.0011+0x1p-56)
+		next := hash + rapid.Uint64Range(0, math.MaxUint64-hash).Draw(t, "step")
+		require.GreaterOrEqual(t, table.lot(hash), table.lot(next), "a lot never rises with the hash")
+	})
+}
+
+func TestTooTightLoadIsAnError(t *testing.T) {
+	topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}, {ID: "b", Weight: 1}}, PartitionCount: 100, Replicas: 2}
+	err := ConsistentHash{Load: 500, VirtualNodes: 3}.primaries(topology, ring.NewTable(topology))
+	require.EqualError(t, err, "rebalance: consistent hash of 100 partitions over 2 nodes: not enough room to distribute partitions")
+}
+
+// The owners are the best there are: of all sets that spread zones and regions
+// as they should, the one whose costs in ascending order come first.
+func TestCompleteFindsTheBestSet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 9).Draw(t, "nodes")
+		topology := ring.Topology{PartitionCount: 8, Replicas: rapid.IntRange(1, n).Draw(t, "replicas")}
+		for i := range n {
+			topology.Nodes = append(topology.Nodes, ring.Node{
+				ID:     fmt.Sprintf("n%d-%d", i, rapid.IntRange(0, 1000).Draw(t, "id")),
+				Region: rapid.SampledFrom([]string{"eu", "us"}).Draw(t, "region"),
+				Zone:   rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "zone"),
+				Weight: rapid.IntRange(1, 3).Draw(t, "weight"),
+			})
+		}
+		table := ring.NewTable(topology)
+		require.NoError(t, Rendezvous{}.Assign(topology, table))
+		score := newScorer(topology.Nodes)
+		for p := range topology.PartitionCount {
+			costs := func(row []uint16) (list []uint64) {
+				for _, n := range row {
+					list = append(list, score.cost(partitionKey(p), n))
+				}
+				return list
+			}
+			row := table.Row(p)
+			all := make([]uint16, n)
+			for i := range all {
+				all[i] = uint16(i)
+			}
+			require.Equal(t, slices.Min(costs(all)), costs(row)[0], "the primary is the best of all")
+			best := bestSet(topology, costs)
+			require.ElementsMatch(t, best, row)
+		}
+	})
+}
+
+// bestSet tries all sets of nodes.
+func bestSet(t ring.Topology, costs func([]uint16) []uint64) (best []uint16) {
+	var bestCosts []uint64
+	for set := range 1 << len(t.Nodes) {
+		var row []uint16
+		for i := range t.Nodes {
+			if set>>i&1 == 1 {
+				row = append(row, uint16(i))
+			}
+		}
+		if len(row) != t.Replicas || !balanced(t.Nodes, row) {
+			continue
+		}
+		c := costs(row)
+		slices.Sort(c)
+		if best == nil || slices.Compare(c, bestCosts) < 0 {
+			best, bestCosts = row, c
+		}
+	}
+	return best
+}
+
+// balanced says whether no owner could move from a zone, or then from a region,
+// to one that has fewer.
+func balanced(nodes []ring.Node, row []uint16) bool {
+	type place struct{ region, zone string }
+	size, zone, region := map[place]int{}, map[place]int{}, map[string]int{}
+	for _, n := range nodes {
+		size[place{n.Region, n.Zone}]++
+	}
+	for _, n := range row {
+		zone[place{nodes[n].Region, nodes[n].Zone}]++
+		region[nodes[n].Region]++
+	}
+	for a := range size {
+		for b := range size {
+			full := zone[b] == size[b]
+			if !full && (zone[a] > zone[b]+1 || zone[a] == zone[b]+1 && region[a.region] > region[b.region]+1) {
+				return false
+			}
+		}
+	}
+	return true
+}

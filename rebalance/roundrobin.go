@@ -1,0 +1,55 @@
+package rebalance
+
+import "github.com/clusterkit/clusterkit/ring"
+
+// RoundRobin deals partitions out to the nodes in turn. It is the simplest
+// strategy, and its tables can be foretold with pencil and paper.
+//
+// Loads differ by one slot at most, or by two when there are several regions, as
+// long as all zones have equally many nodes and all regions equally many zones.
+// Those of the nodes of one zone differ by one at most, always. Zones and regions are spread as [Rendezvous] spreads them, and that
+// comes first: a zone of few nodes that must hold an owner of every row gives
+// its nodes more. Each row's primary is the owner that is primary least often so
+// far.
+//
+// It has no stability: a node that joins or leaves shifts all that come after
+// it, and nearly every slot changes its owner. It ignores weights. So it is for
+// clusters of fixed members, for data that costs nothing to move, and for
+// tests.
+//
+// Assign takes time in proportion to partitions times owners times zones, and
+// never fails. The zero value is ready to use, and safe for concurrent use.
+type RoundRobin struct{}
+
+// Name returns "round-robin/1".
+func (RoundRobin) Name() string { return "round-robin/1" }
+
+// Assign implements [ring.RebalanceStrategy].
+func (RoundRobin) Assign(t ring.Topology, table ring.Table) error {
+	layout := newLayout(t.Nodes)
+	pick := newPicker(layout)
+	dealt := make([]int, len(layout.zones))   // slots of each zone
+	laps := make([]uint64, len(layout.zones)) // the same over its nodes, times 2^32
+	primaries := make([]int, len(t.Nodes))
+	for p := range t.PartitionCount {
+		row := table.Row(p)
+		pick.reset()
+		for i := range row {
+			z := pick.next(laps)
+			nodes := layout.zones[z].nodes
+			row[i] = nodes[dealt[z]%len(nodes)]
+			pick.take(z)
+			dealt[z]++
+			laps[z] = uint64(dealt[z]) << 32 / uint64(len(nodes))
+		}
+		first := 0
+		for i, n := range row {
+			if primaries[n] < primaries[row[first]] {
+				first = i
+			}
+		}
+		primaries[row[first]]++
+		row[0], row[first] = row[first], row[0]
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package rebalance
+
+import (
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// mix spreads every bit of x over all of them. The finalizer of SplitMix64
+// (Steele, Lea and Flood, 2014).
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// scorer draws the cost of a node for a partition: low is good. The cost
+// depends on the two of them and the node's weight alone, which is what keeps
+// every other node's rows in place when one comes or goes.
+//
+// A cost is an exponentially distributed lot divided by the weight, -log2(u)/w
+// with u the pair's hash as a fraction (Schindelhauer and Schomaker, 2005). Nodes
+// of equal weight rank by the hash itself, which gives the same order without
+// the logarithm.
+type scorer struct {
+	keys    []uint64 // a hash of each node's ID
+	weights []uint64 // of each node; nil when all are equal
+	log     *logTable
+}
+
+func newScorer(nodes []ring.Node) scorer {
+	s := scorer{keys: make([]uint64, len(nodes))}
+	weights := make([]uint64, len(nodes))
+	equal := true
+	for i, n := range nodes {
+		s.keys[i] = mix(xxhash.Sum64String(n.ID))
+		weights[i] = uint64(n.Weight)
+		equal = equal && n.Weight == nodes[0].Weight
+	}
+	if !equal {
+		s.weights, s.log = weights, newLogTable()
+	}
+	return s
+}
+
+// partitionKey is what a partition contributes to a cost. The odd constant, the
+// golden ratio, keeps partition 0 from being the fixed point of mix.
+func partitionKey(partition int) uint64 { return mix(uint64(partition) + 0x9e3779b97f4a7c15) }
+
+// cost is the node's cost for the partition of a key.
+func (s *scorer) cost(partitionKey uint64, node uint16) uint64 {
+	hash := mix(s.keys[node] ^ partitionKey)
+	if s.weights == nil {
+		return ^hash
+	}
+	return s.log.lot(hash) / s.weights[node]
+}
+
+// A logTable holds log2(1 + i/256) for i in 0 to 256, times 2^57.
+type logTable [257]uint64
+
+// newLogTable computes the logarithms bit by bit: squaring a number doubles its
+// logarithm, and whether the square reaches 2 is the next binary digit.
+func newLogTable() *logTable {
+	var t logTable
+	for i := range 256 {
+		x := uint64(256+i) << 55 // in [1, 2), times 2^63
+		for range 57 {
+			hi, lo := bits.Mul64(x, x) // hi is the square times 2^62
+			t[i] <<= 1
+			if hi >= 1<<63 {
+				t[i]++
+				x = hi
+			} else {
+				x = hi<<1 | lo>>63
+			}
+		}
+	}
+	t[256] = 1 << 57
+	return &t
+}
+
+// lot is -log2(hash/2^64) times 2^57, between 1 and 2^63. Between the entries of
+// the table it follows their chord, so it never rises with the hash, and stays
+// within a thousandth of the logarithm.
+func (t *logTable) lot(hash uint64) uint64 {
+	hash |= 1 // zero has no logarithm
+	zeros := bits.LeadingZeros64(hash)
+	mantissa := hash << zeros // in [1, 2), times 2^63
+	i := mantissa >> 55 & 255
+	slope, _ := bits.Mul64(t[i+1]-t[i], mantissa<<9)
+	return uint64(zeros+1)<<57 - (t[i] + slope)
+}

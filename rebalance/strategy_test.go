@@ -1,0 +1,248 @@
+package rebalance_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func TestOwnersAreComplete(t *testing.T) {
+	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
+		require.NoError(t, ownersAreComplete(s, generated(1, 24).Draw(t, "cluster")))
+	})
+}
+
+func TestOrderDoesNotMatter(t *testing.T) {
+	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
+		c := generated(1, 24).Draw(t, "cluster")
+		require.NoError(t, orderDoesNotMatter(s, c, rapid.Permutation(c.nodes).Draw(t, "shuffled")))
+	})
+}
+
+func TestHistoryDoesNotMatter(t *testing.T) {
+	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
+		c := generated(2, 24).Draw(t, "cluster")
+		require.NoError(t, historyDoesNotMatter(s, c, rapid.IntRange(0, len(c.nodes)-1).Draw(t, "leaves")))
+	})
+}
+
+func TestZonesAreSpread(t *testing.T) {
+	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
+		require.NoError(t, zonesAreSpread(s, generated(1, 24).Draw(t, "cluster")))
+	})
+}
+
+func TestNames(t *testing.T) {
+	for s, name := range map[ring.RebalanceStrategy]string{
+		rebalance.Rendezvous{}:                                 "rendezvous/1",
+		rebalance.RoundRobin{}:                                 "round-robin/1",
+		rebalance.ConsistentHash{}:                             "consistent-hash/1:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}: "consistent-hash/1:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: rebalance.MaxLoad, VirtualNodes: rebalance.MaxVirtualNodes}: "consistent-hash/1:load=10000:vnodes=1000",
+	} {
+		require.Equal(t, name, s.Name())
+		require.NoError(t, ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: s}.Validate())
+	}
+}
+
+// The tables are part of the protocol: members of every release and
+// architecture must derive them to the bit.
+func TestGoldenFingerprints(t *testing.T) {
+	weighted := uniform(3, 4)
+	for i := range weighted {
+		weighted[i].Weight = 1 + i*i*i
+	}
+	uneven := []ring.Node{
+		{ID: "a", Region: "eu", Zone: "1"}, {ID: "b", Region: "eu", Zone: "1"}, {ID: "c", Region: "eu", Zone: "2"},
+		{ID: "d", Region: "us", Zone: "1"}, {ID: "e", Region: "us", Zone: "1"}, {ID: "f", Region: "us", Zone: "1", Weight: ring.MaxWeight},
+	}
+	got := make(map[string][]string)
+	for _, s := range strategies {
+		for _, c := range []cluster{
+			{[]ring.Node{{ID: "only"}}, 1, 3},
+			{uniform(1, 10), 271, 3},
+			{uniform(3, 10), 4096, 3},
+			{weighted, 1000, 2},
+			{uneven, 512, 5},
+		} {
+			got[s.Name()] = append(got[s.Name()], build(t, s, c.partitions, c.replicas, c.nodes).Fingerprint().String())
+		}
+	}
+	require.Equal(t, map[string][]string{
+		"round-robin/1":                         {"799f343f95552038", "09e828b26ee6ece7", "579d64ed9a3db352", "e09505b1e0003656", "fd93a6e357f055e4"},
+		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97"},
+		"consistent-hash/1:load=1250:vnodes=20": {"d0514c4342a7a3ce", "4036a82ca8410336", "83e04efc12c4acf6", "f7eca3606593ef8d", "eec396af2a2477a3"},
+		"consistent-hash/1:load=1000:vnodes=1":  {"4c01ea54f6b1469c", "60dc8998298e6a5e", "f933abfc19fececa", "db75d3feb9e44280", "eff293b83a46c724"},
+	}, got)
+}
+
+// Joins and leaves that leave the zones as they are move one owner of a row at
+// most, and only to or from the node that comes or goes.
+func TestRendezvousMovesTheMinimum(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := cluster{
+			partitions: 64,
+			replicas:   rapid.IntRange(1, 6).Draw(t, "replicas"),
+		}
+		// Every zone has at least as many nodes as a row has owners, so that
+		// none runs out and a join changes no limits.
+		var places []place
+		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
+			p := place{rapid.SampledFrom([]string{"eu", "us"}).Draw(t, "region"), fmt.Sprint(i)}
+			places = append(places, p)
+			for j := range rapid.IntRange(c.replicas, 8).Draw(t, "size") {
+				c.nodes = append(c.nodes, ring.Node{
+					ID: fmt.Sprintf("%d-%d", i, j), Region: p.region, Zone: p.zone,
+					Weight: rapid.SampledFrom([]int{1, 1, 2, 9, ring.MaxWeight}).Draw(t, "weight"),
+				})
+			}
+		}
+		p := rapid.SampledFrom(places).Draw(t, "place")
+		joiner := ring.Node{ID: "x", Region: p.region, Zone: p.zone, Weight: rapid.SampledFrom([]int{1, 5, ring.MaxWeight}).Draw(t, "joiner's weight")}
+		require.NoError(t, joinMovesToJoiner(rebalance.Rendezvous{}, c, joiner))
+	})
+}
+
+// movement returns how many slots move for a hundred that a joiner gains or a
+// leaver loses, and how many primaries for a hundred that the joiner becomes;
+// each over ten joiners and ten leavers. A hundred is the minimum.
+func movement(t *testing.T, s ring.RebalanceStrategy, zones, each int) (join, leave, primaries int) {
+	nodes := uniform(zones, each)
+	r := build(t, s, 4096, 3, nodes)
+	var gained, joined, became, changed, lost, left int
+	for i := range 10 {
+		id := fmt.Sprintf("joiner-%d", i)
+		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Add: []ring.Node{{ID: id, Region: "eu", Zone: "eu-0"}}})
+		require.NoError(t, err)
+		owned, primary := slots(to)
+		gained += owned[id]
+		joined += len(plan.Moves)
+		became += primary[id]
+		changed += plan.PrimaryChanges
+
+		owned, _ = slots(r)
+		_, plan, err = rebalance.WhatIf(r, rebalance.Change{Remove: []string{nodes[i].ID}})
+		require.NoError(t, err)
+		lost += owned[nodes[i].ID]
+		left += len(plan.Moves)
+	}
+	return joined * 100 / gained, left * 100 / lost, changed * 100 / became
+}
+
+func TestMovement(t *testing.T) {
+	for _, tc := range []struct {
+		strategy               ring.RebalanceStrategy
+		zones, each            int
+		join, leave, primaries int // at most
+	}{
+		{rebalance.Rendezvous{}, 1, 100, 100, 100, 100},
+		{rebalance.Rendezvous{}, 3, 10, 100, 100, 100},
+		{rebalance.ConsistentHash{}, 1, 100, 150, 150, 300},
+		{rebalance.ConsistentHash{}, 3, 10, 150, 150, 300},
+	} {
+		t.Run(fmt.Sprintf("%s/%dx%d", tc.strategy.Name(), tc.zones, tc.each), func(t *testing.T) {
+			join, leave, primaries := movement(t, tc.strategy, tc.zones, tc.each)
+			t.Log("join", join, "leave", leave, "primaries", primaries)
+			assert.LessOrEqual(t, join, tc.join)
+			assert.LessOrEqual(t, leave, tc.leave)
+			assert.LessOrEqual(t, primaries, tc.primaries)
+		})
+	}
+}
+
+// A joiner gains its fair share: with one zone a hundred and first of the
+// slots, with three an eleventh of its zone's.
+func TestJoinerGainsItsShare(t *testing.T) {
+	for _, tc := range []struct{ zones, each, share int }{{1, 100, 4096 * 3 / 101}, {3, 10, 4096 / 11}} {
+		gained := 0
+		for i := range 40 {
+			id := fmt.Sprintf("joiner-%d", i)
+			owned, _ := slots(build(t, rebalance.Rendezvous{}, 4096, 3, append(uniform(tc.zones, tc.each), ring.Node{ID: id, Region: "eu", Zone: "eu-0"})))
+			gained += owned[id]
+		}
+		t.Log(tc.zones, "x", tc.each, "gained per thousand of the share", gained*1000/(40*tc.share))
+		require.InEpsilon(t, tc.share*40, gained, 0.05)
+	}
+}
+
+// When one of a hundred nodes is lost, many others take its slots over.
+func TestLostLoadIsShared(t *testing.T) {
+	for _, s := range strategies[:2] {
+		r := build(t, s, 4096, 3, uniform(1, 100))
+		_, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: []string{"node-0-50"}})
+		require.NoError(t, err)
+		heirs, most, lost := 0, 0, 0
+		for _, m := range plan.Members {
+			if m.Gained > m.Lost {
+				heirs++
+			}
+			most, lost = max(most, m.Gained-m.Lost), max(lost, m.Lost)
+		}
+		t.Log(s.Name(), heirs, "heirs, the largest takes", most, "of", lost)
+		require.GreaterOrEqual(t, heirs, 50, s.Name())
+		require.LessOrEqual(t, most*100, lost*8, s.Name())
+	}
+}
+
+func TestBalance(t *testing.T) {
+	for _, tc := range []struct {
+		strategy       ring.RebalanceStrategy
+		zones, each    int
+		owned, primary int // of the fullest node, per thousand of the mean, at most
+	}{
+		{rebalance.Rendezvous{}, 1, 10, 1060, 1150},
+		{rebalance.Rendezvous{}, 1, 100, 1260, 1550},
+		{rebalance.Rendezvous{}, 3, 10, 1150, 1300},
+		{rebalance.ConsistentHash{}, 1, 100, 1300, 1270},
+		{rebalance.ConsistentHash{}, 3, 10, 1200, 1260},
+		{rebalance.ConsistentHash{Load: 1050}, 3, 10, 1150, 1060},
+		{rebalance.RoundRobin{}, 1, 100, 1002, 1010},
+		{rebalance.RoundRobin{}, 3, 10, 1002, 1010},
+	} {
+		t.Run(fmt.Sprintf("%s/%dx%d", tc.strategy.Name(), tc.zones, tc.each), func(t *testing.T) {
+			r := build(t, tc.strategy, 4096, 3, uniform(tc.zones, tc.each))
+			owned, primary := slots(r)
+			members := tc.zones * tc.each
+			most := func(counts map[string]int, slots int) int {
+				fullest := 0
+				for _, n := range counts {
+					fullest = max(fullest, n)
+				}
+				return fullest * members * 1000 / slots
+			}
+			o, p := most(owned, 3*4096), most(primary, 4096)
+			t.Log("owned", o, "primary", p)
+			assert.LessOrEqual(t, o, tc.owned)
+			assert.LessOrEqual(t, p, tc.primary)
+		})
+	}
+}
+
+func TestRoundRobinEvensOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		regions, zones, size := rapid.IntRange(1, 3).Draw(t, "regions"), rapid.IntRange(1, 4).Draw(t, "zones"), rapid.IntRange(1, 6).Draw(t, "nodes of a zone")
+		var nodes []ring.Node
+		for i := range regions * zones * size {
+			nodes = append(nodes, ring.Node{ID: fmt.Sprint(i), Region: fmt.Sprint(i % regions), Zone: fmt.Sprint(i / regions % zones), Weight: 1 + i})
+		}
+		r := build(t, rebalance.RoundRobin{}, rapid.IntRange(1, 200).Draw(t, "partitions"), rapid.IntRange(1, 8).Draw(t, "replicas"), nodes)
+		least, most := 1<<30, 0
+		owned, _ := slots(r)
+		for _, n := range owned {
+			least, most = min(least, n), max(most, n)
+		}
+		require.LessOrEqual(t, most-least, min(regions, 2))
+	})
+}
+
+func TestRoundRobinMovesNearlyEverything(t *testing.T) {
+	join, leave, _ := movement(t, rebalance.RoundRobin{}, 1, 100)
+	require.Greater(t, join, 5000)
+	require.Greater(t, leave, 5000)
+}
