@@ -12,8 +12,10 @@ import (
 
 // Bounds of the parameters of [ConsistentHash].
 const (
-	// MinLoad and MaxLoad bound Load, in parts per thousand of the mean.
-	MinLoad, MaxLoad = 1000, 10_000
+	// MinLoad is the smallest Load, in parts per thousand of the mean.
+	MinLoad = 1000
+	// MaxLoad is the largest Load, in parts per thousand of the mean.
+	MaxLoad = 10_000
 	// MaxVirtualNodes is the largest number of virtual nodes of a node.
 	MaxVirtualNodes = 1000
 )

@@ -179,7 +179,7 @@ func TestRingOutlivesWhatItWasMadeOf(t *testing.T) {
 	}}
 	nodes := zoned(5, "a", "b")
 	r := build(t, 16, 3, s, nodes...)
-	before, print := dump(r), r.Fingerprint()
+	before, fingerprint := dump(r), r.Fingerprint()
 
 	for p := range 16 {
 		clear(table.Row(p))
@@ -188,9 +188,9 @@ func TestRingOutlivesWhatItWasMadeOf(t *testing.T) {
 	clear(nodes)
 	clear(r.Nodes())
 	require.Equal(t, before, dump(r))
-	require.Equal(t, print, r.Fingerprint())
+	require.Equal(t, fingerprint, r.Fingerprint())
 	again := build(t, 16, 3, strategy{named("s"), scatter(1).Assign}, zoned(5, "a", "b")...)
-	require.Equal(t, print, again.Fingerprint())
+	require.Equal(t, fingerprint, again.Fingerprint())
 }
 
 func dump(r *ring.Ring) (rows [][]ring.Node) {

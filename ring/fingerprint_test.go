@@ -95,13 +95,13 @@ func FuzzHexText(f *testing.F) {
 		require.NoError(t, token.UnmarshalText(written))
 		require.Equal(t, ring.Token(v), token)
 
-		var print ring.Fingerprint
-		if print.UnmarshalText(text) == nil {
+		var fingerprint ring.Fingerprint
+		if fingerprint.UnmarshalText(text) == nil {
 			require.Len(t, text, 16)
-			require.NoError(t, token.UnmarshalText([]byte(print.String())))
-			require.Equal(t, uint64(print), uint64(token))
+			require.NoError(t, token.UnmarshalText([]byte(fingerprint.String())))
+			require.Equal(t, uint64(fingerprint), uint64(token))
 		} else {
-			require.Zero(t, print)
+			require.Zero(t, fingerprint)
 		}
 	})
 }
