@@ -1,0 +1,110 @@
+package memnet
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// patience is how long a dial without a timeout waits for an answer, about
+// what Linux does.
+const patience = 2 * time.Minute
+
+// dialResult is how a dial ended.
+type dialResult int
+
+const (
+	dialConnected dialResult = iota
+	dialRefused
+	dialLost
+	dialCut
+	dialCrashed
+	dialBacklogFull
+	dialTooSlow
+	dialAborted
+	dialResults // their number
+)
+
+// dial opens a stream. An answer, also a refusal, takes one round trip. Where
+// there is none, the caller waits out the timeout.
+func (n *Network) dial(from *transport, to netip.AddrPort, timeout time.Duration) (net.Conn, error) {
+	if timeout == 0 {
+		timeout = patience
+	}
+	start := time.Now()
+	conn, result := n.tryDial(from, to, timeout)
+	switch result {
+	case dialConnected:
+		return conn, nil // counted before the listener could see it
+	case dialRefused, dialAborted:
+	default:
+		if !from.pause(timeout - time.Since(start)) {
+			result = dialAborted
+		}
+	}
+	n.mu.Lock()
+	n.counters.dialled[result]++
+	n.mu.Unlock()
+
+	cause := os.ErrDeadlineExceeded
+	switch result {
+	case dialRefused:
+		cause = os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	case dialAborted:
+		cause = net.ErrClosed
+	}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: cause}
+}
+
+func (n *Network) tryDial(from *transport, to netip.AddrPort, timeout time.Duration) (net.Conn, dialResult) {
+	n.mu.Lock()
+	n.counters.dials++
+	closed, lost := from.closed, n.chance(n.options.StreamLoss)
+	roundTrip := n.delay() + n.delay()
+	n.mu.Unlock()
+	switch {
+	case closed:
+		return nil, dialAborted
+	case lost:
+		return nil, dialLost
+	case timeout < 0 || roundTrip > 0 && roundTrip >= timeout:
+		return nil, dialTooSlow
+	case !from.pause(roundTrip):
+		return nil, dialAborted
+	}
+	return n.connect(from, to)
+}
+
+// connect hands the far end of a new stream to whoever listens.
+func (n *Network) connect(from *transport, to netip.AddrPort) (net.Conn, dialResult) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case from.closed:
+		return nil, dialAborted
+	case from.crashed:
+		return nil, dialCrashed
+	case n.faults.cut(from.addr, to), n.faults.cut(to, from.addr):
+		return nil, dialCut
+	}
+	listener := n.listeners[to]
+	if listener == nil {
+		if _, crashed := n.faults.silent[to]; crashed {
+			return nil, dialCrashed
+		}
+		return nil, dialRefused
+	}
+	local := netip.AddrPortFrom(from.addr.Addr(), n.nextPort())
+	l := newLink(n, from, listener, local)
+	select {
+	case listener.backlog <- l.streams[1]:
+	default:
+		listener.lostStreams++
+		return nil, dialBacklogFull
+	}
+	l.place = n.links.PushBack(l)
+	n.counters.dialled[dialConnected]++
+	return l.streams[0], dialConnected
+}
