@@ -1,0 +1,119 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// admission decides which members this one accepts. It is a pure function of
+// the message and of the configuration this member was started with: two
+// members that decide differently about a message, or one that decides
+// differently later, would disagree for ever, because a message that was
+// dropped is not sent again. It is safe for concurrent use.
+type admission struct {
+	partitionCount int
+	configurations []string
+}
+
+// newAdmission returns the admission for a member with this configuration.
+func newAdmission(partitionCount int, configurations []string) *admission {
+	return &admission{partitionCount: partitionCount, configurations: slices.Clone(configurations)}
+}
+
+// admit returns the member that a message speaks of, or the reason to ignore
+// the message: a *ConfigurationError when the member is sound but cannot work
+// with this one, any other error when the message is not. Whoever passes
+// its own message gets itself, given an address that others can reach.
+func (a *admission) admit(n *memberlist.Node) (Member, error) {
+	addr, err := gossipAddr(n.Addr, n.Port)
+	if err != nil {
+		return Member{}, err
+	}
+	m, err := decodeMeta(n.Name, addr, n.Meta)
+	if err != nil {
+		return Member{}, err
+	}
+	if err := a.check(m); err != nil {
+		return Member{}, err
+	}
+	return m, nil
+}
+
+// check returns a *ConfigurationError when the peer cannot work with this
+// member. It is symmetric: each of two refuses the other, or neither does.
+func (a *admission) check(peer Member) error {
+	refusal := &ConfigurationError{NodeID: peer.ID, Addr: peer.Addr}
+	if peer.PartitionCount != a.partitionCount {
+		refusal.Field = "PartitionCount"
+		refusal.Ours, refusal.Theirs = strconv.Itoa(a.partitionCount), strconv.Itoa(peer.PartitionCount)
+		return refusal
+	}
+	for _, c := range peer.Configurations {
+		if slices.Contains(a.configurations, c) {
+			return nil
+		}
+	}
+	refusal.Field = "Configurations"
+	refusal.Ours, refusal.Theirs = fmt.Sprintf("%q", a.configurations), fmt.Sprintf("%q", peer.Configurations)
+	return refusal
+}
+
+// gossipAddr checks an address as gossip carries it. An address of the wrong
+// length would make every probe look up a name, a group address would send
+// each probe to everybody.
+func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("membership: gossip address has %d bytes, not 4 or 16", len(ip))
+	}
+	addr = addr.Unmap()
+	if err := checkReachable(addr); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("membership: gossip address: %w", err)
+	}
+	if port == 0 {
+		return netip.AddrPort{}, errors.New("membership: gossip address has port 0")
+	}
+	return netip.AddrPortFrom(addr, port), nil
+}
+
+// checkReachable refuses the addresses that cannot be one process's.
+func checkReachable(addr netip.Addr) error {
+	switch {
+	case addr.IsUnspecified():
+		return fmt.Errorf("%s means any address, not one that others can reach", addr)
+	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%s is a group of hosts, not one", addr)
+	}
+	return nil
+}
+
+// ConfigurationError says that two members cannot be in one cluster because of
+// what they were started with. errors.Is(err, ErrConfiguration) is true of it.
+type ConfigurationError struct {
+	// NodeID and Addr name the other member and its gossip address.
+	NodeID string
+	Addr   netip.AddrPort
+	// Field is what differs: "PartitionCount" or "Configurations".
+	Field string
+	// Ours and Theirs are the two values, for a reader.
+	Ours, Theirs string
+}
+
+// Error says what differs and how to get from one to the other.
+func (e *ConfigurationError) Error() string {
+	cure := "none in common; to change it, first accept both everywhere by a rolling restart, then drop the old one by another"
+	if e.Field == "PartitionCount" {
+		cure = "it is fixed for a cluster's life, start every member with the same"
+	}
+	return fmt.Sprintf("membership: member %q at %s: %v: %s is %s there and %s here: %s",
+		e.NodeID, e.Addr, ErrConfiguration, e.Field, e.Theirs, e.Ours, cure)
+}
+
+// Unwrap returns ErrConfiguration.
+func (e *ConfigurationError) Unwrap() error { return ErrConfiguration }

@@ -1,0 +1,253 @@
+package membership
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+)
+
+// Agreement says how far this member's view is known to be everybody's.
+type Agreement struct {
+	// Fingerprint is the view's.
+	Fingerprint uint64
+	// Complete says that every member of the view has held it, and that none
+	// has been heard to hold another one since, but in passing. It says
+	// nothing about members not in the view.
+	Complete bool
+	// Differing are the members not known to have held it, or heard to hold
+	// another one for some seconds, by ID.
+	Differing []Differing
+	// Since is when this member took up the view, by its own clock.
+	Since time.Time
+}
+
+// Differing is a member that is not known to have held the view.
+type Differing struct {
+	// ID is the member's NodeID.
+	ID string
+	// Reason says in what its view differs, or that it has not answered.
+	Reason string
+}
+
+// agreement collects who has held our view. Members of one fingerprint share
+// one order of members, so that a bitmap says it; bitmaps are merged by OR and
+// ride on packets that gossip sends anyway, which takes a logarithmic number of
+// rounds, as any epidemic does (Demers et al., 1987).
+type agreement struct {
+	self   string
+	nonce  uint64
+	now    func() time.Time
+	mended func() // called when a member that differed does so no longer; may be nil
+
+	mu       sync.Mutex
+	view     View
+	digest   digest
+	starts   uint64
+	index    map[string]int // of the view's members
+	bitmap   []byte
+	held     int                   // bits set
+	reasons  map[string]difference // of members that said so
+	since    time.Time
+	idle     int // packets sent since the bitmap last grew
+	owed     int // packets still to send though the bitmap is complete
+	complete chan struct{}
+}
+
+// difference is in what a member's view differs from ours, and since when.
+type difference struct {
+	reason string
+	since  time.Time
+}
+
+// passing is how long a member that has held our view may be heard to hold
+// another one before that counts: one of the two is about to follow the other.
+const passing = 5 * time.Second
+
+// Once the bitmap has not grown for idleSends packets somebody must differ, and
+// only every idleEvery-th packet goes on carrying it.
+const (
+	idleSends = 256
+	idleEvery = 16
+)
+
+func newAgreement(self string, nonce uint64, now func() time.Time) *agreement {
+	return &agreement{self: self, nonce: nonce, now: now, complete: make(chan struct{})}
+}
+
+// publish takes up a view. It reports whether it is another one.
+func (a *agreement) publish(v View) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d, starts := v.digest(), hashMembers(v.Members, false)
+	if a.index != nil && d == a.digest && starts == a.starts {
+		return false
+	}
+	a.view, a.digest, a.starts = v, d, starts
+	a.index = make(map[string]int, len(v.Members))
+	for i, m := range v.Members {
+		a.index[m.ID] = i
+	}
+	a.bitmap = make([]byte, (len(v.Members)+7)/8)
+	a.held, a.idle, a.owed = 0, 0, 0
+	a.reasons = make(map[string]difference)
+	a.since = a.now()
+	select {
+	case <-a.complete:
+		a.complete = make(chan struct{})
+	default: // nobody agreed on the last one: who waits, waits for this one
+	}
+	// Another start may speak for our ID; then the bit is not ours to set.
+	if i, ok := a.index[a.self]; ok && v.Members[i].Start.Nonce == a.nonce {
+		a.bitmap[i/8] |= 1 << (i % 8)
+		a.held = 1
+	}
+	a.settle()
+	return true
+}
+
+// settle closes complete when the last bit is set.
+func (a *agreement) settle() {
+	if a.held < len(a.index) || a.held == 0 {
+		return
+	}
+	// Everybody we tell may still be waiting: see to it that some learn.
+	a.owed = 4 * bits.Len(uint(len(a.index)))
+	select {
+	case <-a.complete:
+	default:
+		close(a.complete)
+	}
+}
+
+// merge takes what another member knows.
+func (a *agreement) merge(m agreementMessage) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.index == nil || m.fingerprint != a.digest.fingerprint || m.starts != a.starts || len(m.bitmap) != len(a.bitmap) {
+		return
+	}
+	behind, grew := false, false
+	for i := range a.bitmap {
+		grown := m.bitmap[i] &^ a.bitmap[i]
+		if i == len(a.bitmap)-1 && len(a.index)%8 != 0 {
+			grown &= 1<<(len(a.index)%8) - 1
+		}
+		if grown != 0 {
+			a.bitmap[i] |= grown
+			a.held += bits.OnesCount8(grown)
+			grew = true
+			for rest := grown; rest != 0; rest &= rest - 1 {
+				delete(a.reasons, a.view.Members[8*i+bits.TrailingZeros8(rest)].ID)
+			}
+		}
+		behind = behind || a.bitmap[i]&^m.bitmap[i] != 0
+	}
+	if grew {
+		a.idle = 0
+		a.settle()
+	}
+	if behind && a.held == len(a.index) {
+		a.owed = max(a.owed, 3)
+	}
+}
+
+// payload returns the message for the next packet, nil when it need not carry
+// one.
+func (a *agreement) payload(limit int) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.index) < 2 || agreementHeader+len(a.bitmap) > limit {
+		return nil
+	}
+	if a.held == len(a.index) {
+		if a.owed == 0 {
+			return nil
+		}
+		a.owed--
+	} else {
+		a.idle++
+		if a.idle > idleSends && a.idle%idleEvery != 0 {
+			return nil
+		}
+	}
+	m := agreementMessage{fingerprint: a.digest.fingerprint, starts: a.starts, bitmap: a.bitmap}
+	return m.append(make([]byte, 0, agreementHeader+len(a.bitmap)))
+}
+
+// heard records another member's digest. It reports the digest of our own view,
+// for how long that has stood, and whether an exchange of members with the
+// other could mend a difference.
+func (a *agreement) heard(id string, theirs digest) (ours digest, age time.Duration, mendable bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.index == nil || theirs == a.digest {
+		if _, differed := a.reasons[id]; differed {
+			delete(a.reasons, id)
+			if a.mended != nil {
+				a.mended()
+			}
+		}
+		return a.digest, 0, false
+	}
+	reason, mendable := a.digest.reason(theirs)
+	if _, ok := a.index[id]; ok {
+		d := difference{reason: reason, since: a.now()}
+		if before, ok := a.reasons[id]; ok {
+			d.since = before.since
+		}
+		a.reasons[id] = d
+	}
+	return a.digest, a.now().Sub(a.since), mendable
+}
+
+// missing returns the IDs of members not known to hold the view, or heard to
+// hold another one, and for how long it has stood; few says that fewer than half
+// of the members hold it.
+func (a *agreement) missing() (ids []string, age time.Duration, few bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, m := range a.view.Members {
+		_, differs := a.reasons[m.ID]
+		if (differs || !a.holds(i)) && m.ID != a.self {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids, a.now().Sub(a.since), 2*a.held < len(a.index)
+}
+
+// holds reports whether a member is known to have held the view.
+func (a *agreement) holds(member int) bool { return a.bitmap[member/8]&(1<<(member%8)) != 0 }
+
+// own returns the digest of our view and whether there is one.
+func (a *agreement) own() (digest, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.digest, a.index != nil
+}
+
+// done returns a channel that is closed when the present view, or the one that
+// replaces it while it is incomplete, is agreed.
+func (a *agreement) done() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.complete
+}
+
+// state returns a snapshot.
+func (a *agreement) state() Agreement {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Agreement{Fingerprint: a.view.Fingerprint, Since: a.since}
+	now := a.now()
+	for i, m := range a.view.Members {
+		d, differs := a.reasons[m.ID]
+		switch {
+		case differs && (!a.holds(i) || now.Sub(d.since) > passing):
+			s.Differing = append(s.Differing, Differing{ID: m.ID, Reason: d.reason})
+		case !a.holds(i):
+			s.Differing = append(s.Differing, Differing{ID: m.ID, Reason: reasonSilent})
+		}
+	}
+	s.Complete = a.held > 0 && len(s.Differing) == 0
+	return s
+}

@@ -1,0 +1,84 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// Discovery finds addresses to join the cluster through. It is asked again on
+// every attempt to join, so that it can follow a changing world.
+type Discovery interface {
+	// Discover returns addresses, host:port, or host alone for the gossip port
+	// this member listens on; a host is a name or an IP address. Addresses
+	// and an error may come together: then the addresses are used and the
+	// error is reported. It may block until ctx ends, and must return then. It
+	// must be safe for concurrent use.
+	Discover(ctx context.Context) ([]string, error)
+}
+
+// DiscoveryFunc makes a Discovery of a function.
+type DiscoveryFunc func(ctx context.Context) ([]string, error)
+
+// Discover calls the function.
+func (f DiscoveryFunc) Discover(ctx context.Context) ([]string, error) { return f(ctx) }
+
+// Resolver looks names up. A *net.Resolver is one.
+type Resolver interface {
+	// LookupNetIP returns the addresses of a host; network is "ip", "ip4" or
+	// "ip6".
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// LookupSRV returns the canonical name and the records of
+	// _service._proto.name, or of name itself when service and proto are
+	// empty, sorted by priority.
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
+// orDefault is net.DefaultResolver for a nil resolver.
+func orDefault(r Resolver) Resolver {
+	if r == nil {
+		return net.DefaultResolver
+	}
+	return r
+}
+
+// Static is a Discovery of fixed addresses, in the order given. Names among
+// them are looked up again on every attempt. Without addresses it finds none.
+func Static(addrs ...string) Discovery {
+	addrs = slices.Clone(addrs)
+	return DiscoveryFunc(func(context.Context) ([]string, error) { return slices.Clone(addrs), nil })
+}
+
+// Join is a Discovery that asks all of d at once. It returns what any of them
+// found, in the order of d and each address once, together with the errors of
+// those that failed: one that fails hides none of the others. It waits for the
+// slowest, at most until ctx ends. Nil entries are skipped.
+func Join(d ...Discovery) Discovery {
+	d = slices.DeleteFunc(slices.Clone(d), func(one Discovery) bool { return one == nil })
+	return DiscoveryFunc(func(ctx context.Context) ([]string, error) {
+		found := make([][]string, len(d))
+		errs := make([]error, len(d))
+		var wg sync.WaitGroup
+		for i, one := range d {
+			wg.Go(func() { found[i], errs[i] = one.Discover(ctx) })
+		}
+		wg.Wait()
+		return distinct(slices.Concat(found...)), errors.Join(errs...)
+	})
+}
+
+// distinct returns the first of each value, in order.
+func distinct[T comparable](all []T) []T {
+	seen := make(map[T]struct{}, len(all))
+	var out []T
+	for _, v := range all {
+		if _, dup := seen[v]; !dup {
+			seen[v] = struct{}{}
+			out = append(out, v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+package membership
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const (
+	maxSeedFile    = 1 << 20
+	maxSeedEntries = 1000
+)
+
+// File is a Discovery that reads addresses from a file, one a line. Empty
+// lines are skipped, and everything from a # to the end of its line.
+type File struct {
+	// Path names a regular file of at most 1 MiB and 1000 addresses; required.
+	Path string
+}
+
+// Discover reads the file anew. A line that is no address makes an error and
+// does not hide the others; a file over the limits gives nothing but the
+// error. It does not wait for anything but the disk, and is safe for concurrent
+// use.
+func (f File) Discover(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("membership: file discovery: %w", err)
+	}
+	if f.Path == "" {
+		return nil, errors.New("membership: file discovery: Path is empty")
+	}
+	text, err := readSeedFile(f.Path)
+	if err != nil {
+		return nil, fmt.Errorf("membership: file discovery: %w", err)
+	}
+	found, err := parseSeedFile(text)
+	if err != nil {
+		return found, fmt.Errorf("membership: file discovery: %q: %w", f.Path, err)
+	}
+	return found, nil
+}
+
+func readSeedFile(path string) ([]byte, error) {
+	// Opening a pipe would wait for its other end.
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%q is not a regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxSeedFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxSeedFile {
+		return nil, fmt.Errorf("%q has more than %d bytes", path, maxSeedFile)
+	}
+	return text, nil
+}
+
+func parseSeedFile(text []byte) ([]string, error) {
+	var found []string
+	var errs []error
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		entry, _, _ := strings.Cut(string(line), "#")
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		if len(found)+len(errs) == maxSeedEntries {
+			return nil, fmt.Errorf("more than %d addresses", maxSeedEntries)
+		}
+		if err := CheckSeed(entry); err != nil {
+			errs = append(errs, fmt.Errorf("line %d: %w", number, err))
+			continue
+		}
+		found = append(found, entry)
+	}
+	return distinct(found), errors.Join(errs...)
+}

@@ -1,0 +1,189 @@
+package membership
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// accept takes streams off the inner transport, which cannot shut down while
+// one waits, until that is down.
+func (g *guard) accept() {
+	for {
+		select {
+		case conn, ok := <-g.Transport.StreamCh():
+			if !ok {
+				return
+			}
+			g.acceptOne(conn)
+		case <-g.stopped:
+			g.closeWaiting()
+			return
+		}
+	}
+}
+
+// closeWaiting closes what a transport with a buffer left in it.
+func (g *guard) closeWaiting() {
+	for {
+		select {
+		case conn, ok := <-g.Transport.StreamCh():
+			if !ok {
+				return
+			}
+			_ = conn.Close()
+		default:
+			return
+		}
+	}
+}
+
+func (g *guard) acceptOne(conn net.Conn) {
+	in := newInbound(g, conn, sourceOf(conn))
+	if !g.admitStream(in) {
+		_ = conn.Close()
+		return
+	}
+	g.wg.Go(func() { g.receive(in) })
+}
+
+// sourceOf returns the IP address of the other end; it is not valid when the
+// transport has none.
+func sourceOf(conn net.Conn) netip.Addr {
+	remote := conn.RemoteAddr()
+	if tcp, ok := remote.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	if remote == nil {
+		return netip.Addr{}
+	}
+	addr, err := netip.ParseAddrPort(remote.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Addr().Unmap()
+}
+
+// admitStream counts an inbound stream in, unless that breaks a cap.
+func (g *guard) admitStream(in *inbound) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return false
+	case g.inbound >= g.opts.maxStreams:
+		g.overTotal.Add(1)
+		return false
+	case in.source.IsValid() && g.perSource[in.source] >= g.opts.maxPerSource:
+		g.overSource.Add(1)
+		return false
+	}
+	g.inbound++
+	if in.source.IsValid() {
+		g.perSource[in.source]++
+	}
+	g.open[in] = struct{}{}
+	return true
+}
+
+// releaseStream counts an inbound stream out.
+func (g *guard) releaseStream(in *inbound) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, in)
+	g.inbound--
+	if !in.source.IsValid() {
+		return
+	}
+	if g.perSource[in.source]--; g.perSource[in.source] == 0 {
+		delete(g.perSource, in.source)
+	}
+}
+
+// receive reads the label and hands the stream on, or refuses it.
+func (g *guard) receive(in *inbound) {
+	head, label, err := g.readHead(in)
+	switch {
+	case errors.Is(err, io.EOF), err != nil && g.isClosing():
+		_ = in.Close() // nobody there: a port scan, a health check or our own end
+	case err != nil:
+		g.badHead.Add(1)
+		g.warnf("stream without a valid beginning: %v from=%v", err, in.RemoteAddr())
+		_ = in.Close()
+	case label != g.opts.label:
+		g.otherLabel.Add(1)
+		g.warnf("refused a stream of another cluster, %q from=%v", label, in.RemoteAddr())
+		g.refuse(in)
+	default:
+		in.replay = head
+		select {
+		case g.streams <- in:
+		case <-g.closing:
+			_ = in.Close()
+		}
+	}
+}
+
+// readHead reads until the label is complete and returns all that it read.
+func (g *guard) readHead(in *inbound) (head []byte, label string, err error) {
+	if err := in.SetReadDeadline(time.Now().Add(g.opts.headTimeout)); err != nil {
+		return nil, "", err
+	}
+	buf := make([]byte, 0, maxLabelHead)
+	for {
+		label, missing, err := peekLabel(buf)
+		if err != nil {
+			return nil, "", err
+		}
+		if missing == 0 {
+			// From here on memberlist sets the deadlines.
+			return buf, string(label), in.SetReadDeadline(time.Time{})
+		}
+		n, err := in.Read(buf[len(buf):cap(buf)])
+		if n == 0 && err != nil {
+			if errors.Is(err, io.EOF) && len(buf) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, "", err
+		}
+		buf = buf[:len(buf)+n]
+	}
+}
+
+// refuse answers with the refusal frame and closes. It keeps reading, for as
+// long as the stream may take and carry: the other side sends its state before
+// it listens, and closing on unread bytes would reset the connection, frame
+// and all.
+func (g *guard) refuse(in *inbound) {
+	defer func() { _ = in.Close() }()
+	if err := in.SetDeadline(time.Now().Add(g.opts.headTimeout)); err != nil {
+		return
+	}
+	written := make(chan struct{})
+	g.wg.Go(func() {
+		defer close(written)
+		_, err := in.Write(refusalFrame())
+		if half, ok := in.Conn.(interface{ CloseWrite() error }); ok && err == nil {
+			_ = half.CloseWrite()
+		}
+	})
+	_, _ = io.Copy(io.Discard, in)
+	<-written
+}
+
+func (g *guard) isClosing() bool {
+	select {
+	case <-g.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+func (g *guard) warnf(format string, args ...any) {
+	if g.opts.logger != nil {
+		g.opts.logger.Printf("[WARN] "+format, args...)
+	}
+}

@@ -1,0 +1,210 @@
+package membership
+
+import (
+	"bytes"
+	"io"
+	"log"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestGuardPassesOwnClusterOn(t *testing.T) {
+	for _, label := range []string{"orders", strings.Repeat("x", 255), ""} {
+		inBubble(t, guardOptions{label: label}, func(t *testing.T, g *guard, p *pipeTransport) {
+			sent := append(labelHead(label), 6, 1, 2, 3)
+			near := p.connect("10.0.0.1:1")
+			go func() {
+				for _, b := range sent { // a byte at a time
+					_, _ = near.Write([]byte{b})
+				}
+				_ = near.Close()
+			}()
+			conn := <-g.StreamCh()
+			got, err := io.ReadAll(conn)
+			require.NoError(t, err)
+			require.Equal(t, sent, got, "with the label, which memberlist reads again")
+			require.NoError(t, conn.Close())
+			require.Error(t, conn.SetDeadline(time.Now()))
+			_ = conn.Close()
+			require.Zero(t, g.counts())
+		})
+	}
+}
+
+func TestGuardLeavesDeadlinesToMemberlist(t *testing.T) {
+	inBubble(t, guardOptions{label: "orders", headTimeout: time.Second}, func(t *testing.T, g *guard, p *pipeTransport) {
+		near := p.connect("10.0.0.1:1")
+		_, err := near.Write(labelHead("orders"))
+		require.NoError(t, err)
+		conn := <-g.StreamCh()
+		_, err = io.ReadFull(conn, make([]byte, len(labelHead("orders"))))
+		require.NoError(t, err)
+		go func() {
+			time.Sleep(time.Hour)
+			_, _ = near.Write([]byte{6})
+		}()
+		b := make([]byte, 1)
+		_, err = conn.Read(b)
+		require.NoError(t, err)
+		require.Equal(t, byte(6), b[0])
+		require.NoError(t, near.Close())
+		require.NoError(t, conn.Close())
+	})
+}
+
+func TestGuardRefusesOtherClusters(t *testing.T) {
+	for name, sent := range map[string][]byte{
+		"another":  append(labelHead("billing"), 6),
+		"prefix":   append(labelHead("order"), 6),
+		"longer":   append(labelHead("orders2"), 6),
+		"no label": {6, 1, 2, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines bytes.Buffer
+			o := guardOptions{label: "orders", logger: log.New(&lines, "", 0)}
+			inBubble(t, o, func(t *testing.T, g *guard, p *pipeTransport) {
+				near := p.connect("10.0.0.1:1")
+				_, err := near.Write(append(sent, make([]byte, 1<<20)...))
+				require.NoError(t, err, "what the other side sends is read to its end")
+				answer := make([]byte, refusalSize)
+				_, err = io.ReadFull(near, answer)
+				require.NoError(t, err)
+				require.Equal(t, refusalFrame(), answer)
+				require.NoError(t, near.Close())
+				synctest.Wait()
+				require.Equal(t, guardCounts{otherLabel: 1}, g.counts())
+				require.Zero(t, liveStreams(g))
+				require.Contains(t, lines.String(), "[WARN] refused a stream of another cluster")
+				require.NotContains(t, lines.String(), `"orders"`)
+			})
+		})
+	}
+}
+
+func TestGuardEndsRefusalsThatDrag(t *testing.T) {
+	o := guardOptions{label: "orders", headTimeout: time.Second, maxBytes: 1000}
+	inBubble(t, o, func(t *testing.T, g *guard, p *pipeTransport) {
+		silent := p.connect("10.0.0.1:1") // neither reads nor closes
+		_, err := silent.Write(labelHead("billing"))
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Zero(t, liveStreams(g))
+		requireClosed(t, silent)
+
+		endless := p.connect("10.0.0.1:2")
+		_, err = endless.Write(append(labelHead("billing"), make([]byte, 2000)...))
+		require.Error(t, err, "closed at 1000 bytes")
+		synctest.Wait()
+		require.Zero(t, liveStreams(g))
+	})
+}
+
+func TestGuardEndsStreamsWithoutLabel(t *testing.T) {
+	inBubble(t, guardOptions{label: "orders", headTimeout: time.Second}, func(t *testing.T, g *guard, p *pipeTransport) {
+		began := time.Now()
+		silent := p.connect("10.0.0.1:1")
+		requireClosed(t, silent)
+		require.Equal(t, time.Second, time.Since(began))
+		require.Equal(t, guardCounts{badHead: 1}, g.counts())
+
+		trickle := p.connect("10.0.0.1:2")
+		var err error
+		sent := 0
+		for _, b := range labelHead(strings.Repeat("x", 200)) {
+			if _, err = trickle.Write([]byte{b}); err != nil {
+				break
+			}
+			sent++
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.Error(t, err, "the deadline is for the whole label")
+		require.LessOrEqual(t, sent, 11)
+
+		malformed := p.connect("10.0.0.1:3")
+		_, err = malformed.Write([]byte{labelMark, 0})
+		require.NoError(t, err)
+		requireClosed(t, malformed)
+
+		cut := p.connect("10.0.0.1:4")
+		_, err = cut.Write([]byte{labelMark, 9, 'x'})
+		require.NoError(t, err)
+		require.NoError(t, cut.Close())
+		synctest.Wait()
+		require.Equal(t, guardCounts{badHead: 4}, g.counts())
+
+		check := p.connect("10.0.0.1:5") // a health check
+		synctest.Wait()
+		require.NoError(t, check.Close())
+		synctest.Wait()
+		require.Equal(t, guardCounts{badHead: 4}, g.counts())
+		require.Zero(t, liveStreams(g))
+	})
+}
+
+func TestGuardCapsStreams(t *testing.T) {
+	o := guardOptions{label: "orders", maxStreams: 5, maxPerSource: 2, headTimeout: time.Second}
+	inBubble(t, o, func(t *testing.T, g *guard, p *pipeTransport) {
+		one := p.connect("10.0.0.1:1")
+		p.connect("[::ffff:10.0.0.1]:2")
+		synctest.Wait()
+		requireClosed(t, p.connect("10.0.0.1:3"))
+		require.Equal(t, guardCounts{overSource: 1}, g.counts())
+
+		p.connect("[2001:db8::1]:1")
+		p.connect("[2001:db8::1]:2")
+		p.connect("10.0.0.2:1")
+		synctest.Wait()
+		requireClosed(t, p.connect("10.0.0.3:1"))
+		require.Equal(t, guardCounts{overSource: 1, overTotal: 1}, g.counts())
+		require.Equal(t, 5, liveStreams(g))
+
+		require.NoError(t, one.Close())
+		synctest.Wait()
+		require.Equal(t, 4, liveStreams(g))
+		again := p.connect("10.0.0.1:4")
+		go func() { _, _ = again.Write(labelHead("orders")) }()
+		conn := <-g.StreamCh()
+		synctest.Wait()
+		require.Equal(t, 5, liveStreams(g), "a stream counts until memberlist closes it")
+		require.NoError(t, conn.Close())
+		require.Equal(t, 4, liveStreams(g))
+		_ = conn.Close()
+		require.Equal(t, 4, liveStreams(g), "and only once")
+
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Zero(t, liveStreams(g), "silent ones do not hold their slots")
+	})
+}
+
+func TestGuardWithoutSourceAddress(t *testing.T) {
+	inBubble(t, guardOptions{maxPerSource: 1, headTimeout: time.Second}, func(t *testing.T, g *guard, p *pipeTransport) {
+		for range 3 { // net.Pipe has no addresses
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = near.Close() })
+			p.streams <- far
+		}
+		synctest.Wait()
+		require.Equal(t, 3, liveStreams(g))
+		require.Zero(t, g.counts())
+	})
+}
+
+func TestGuardBoundsStreams(t *testing.T) {
+	inBubble(t, guardOptions{label: "orders", maxBytes: 100}, func(t *testing.T, g *guard, p *pipeTransport) {
+		near := p.connect("10.0.0.1:1")
+		go func() { _, _ = near.Write(append(labelHead("orders"), make([]byte, 1000)...)) }()
+		conn := <-g.StreamCh()
+		got, err := io.ReadAll(conn)
+		require.ErrorIs(t, err, errStreamTooLong)
+		require.Len(t, got, 100, "the label counts, once")
+		requireClosed(t, near)
+		require.Zero(t, liveStreams(g))
+	})
+}

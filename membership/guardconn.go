@@ -1,0 +1,153 @@
+package membership
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+var errStreamTooLong = errors.New("membership: stream carries more than it may")
+
+// inbound is an accepted stream: it replays what was read to find the label,
+// reads no more than it may, and gives its slot back when it is closed.
+type inbound struct {
+	net.Conn
+	source  netip.Addr // not valid when the transport has none
+	release func()     // once
+
+	mu     sync.Mutex // orders reads
+	replay []byte
+	left   int64
+}
+
+func newInbound(g *guard, conn net.Conn, source netip.Addr) *inbound {
+	in := &inbound{Conn: conn, source: source, left: g.opts.maxBytes}
+	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
+	return in
+}
+
+// Read is safe for concurrent use. After maxBytes, replayed ones counted
+// once, it fails and closes the stream.
+func (c *inbound) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.replay) > 0 {
+		n := copy(p, c.replay)
+		c.replay = c.replay[n:]
+		return n, nil
+	}
+	n, err := readBounded(c.Conn, p, &c.left)
+	if errors.Is(err, errStreamTooLong) {
+		_ = c.Close()
+	}
+	return n, err
+}
+
+// Close closes the stream. Further calls do no harm.
+func (c *inbound) Close() error {
+	err := c.Conn.Close()
+	c.release()
+	return err
+}
+
+// readBounded reads at most *left bytes and takes what it read off them. It
+// fails when none are left, even at the end of the stream: it does not look.
+func readBounded(r io.Reader, p []byte, left *int64) (int, error) {
+	if *left <= 0 {
+		return 0, errStreamTooLong
+	}
+	if int64(len(p)) > *left {
+		p = p[:*left]
+	}
+	n, err := r.Read(p)
+	*left -= int64(n)
+	return n, err
+}
+
+// outbound is a dialed stream that looks at how the answer begins.
+type outbound struct {
+	net.Conn
+	g    *guard
+	addr string // as dialed
+
+	mu      sync.Mutex // orders reads
+	head    []byte     // read and not yet returned
+	known   bool       // the beginning is an ordinary answer
+	refusal *RefusedError
+	left    int64
+}
+
+func newOutbound(g *guard, conn net.Conn, addr string) *outbound {
+	return &outbound{Conn: conn, g: g, addr: addr, left: g.opts.maxBytes}
+}
+
+// Read is safe for concurrent use. A refusal is returned as *RefusedError, by
+// this and all further calls.
+func (c *outbound) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.known {
+		if c.refusal != nil {
+			return 0, c.refusal
+		}
+		if len(p) == 0 {
+			return 0, nil
+		}
+		if err := c.readHead(); err != nil {
+			if len(c.head) == 0 {
+				return 0, err
+			}
+			c.known = true // ended early: the reader sees the bytes, then the error again
+		}
+	}
+	if len(c.head) > 0 {
+		n := copy(p, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	n, err := readBounded(c.Conn, p, &c.left)
+	if errors.Is(err, errStreamTooLong) {
+		_ = c.Close()
+	}
+	return n, err
+}
+
+// readHead reads once more and sees whether that is enough to tell.
+func (c *outbound) readHead() error {
+	missing, _ := parseRefusal(c.head)
+	more := make([]byte, missing)
+	n, err := readBounded(c.Conn, more, &c.left)
+	c.head = append(c.head, more[:n]...)
+	if n == 0 {
+		return err
+	}
+	missing, refusal := parseRefusal(c.head)
+	switch {
+	case refusal != nil:
+		refusal.Seed = c.addr
+		c.refusal, c.head = refusal, nil
+		c.g.answered(c.addr, refusal)
+	case missing == 0:
+		c.known = true
+		c.g.answered(c.addr, nil)
+	}
+	return nil
+}
+
+// Write closes the stream when it fails: memberlist drops a stream whose label
+// it could not write without closing it.
+func (c *outbound) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		_ = c.Close()
+	}
+	return n, err
+}
+
+// Close closes the stream. Further calls do no harm.
+func (c *outbound) Close() error {
+	c.g.untrack(c)
+	return c.Conn.Close()
+}

@@ -1,0 +1,198 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const dialedAddr = "10.0.0.9:7946"
+
+// answer dials through the guard and lets the other side answer with parts.
+func answer(t *testing.T, g *guard, p *pipeTransport, parts ...[]byte) net.Conn {
+	t.Helper()
+	conn, err := g.DialTimeout(dialedAddr, time.Second)
+	require.NoError(t, err)
+	far := <-p.answers
+	go func() {
+		for _, part := range parts {
+			_, _ = far.Write(part)
+		}
+		_ = far.Close()
+	}()
+	return conn
+}
+
+func TestGuardReadsRefusals(t *testing.T) {
+	frame := refusalFrame()
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+		for _, parts := range [][][]byte{{frame}, {frame[:1], frame[1:3], frame[3:]}, {append(frame, 1, 2, 3)}} {
+			conn := answer(t, g, p, parts...)
+			n, err := conn.Read(nil)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			for range 2 {
+				_, err := conn.Read(make([]byte, 100))
+				require.ErrorIs(t, err, ErrClusterName)
+				var refused *RefusedError
+				require.ErrorAs(t, err, &refused)
+				require.Equal(t, dialedAddr, refused.Seed)
+			}
+			require.NoError(t, conn.Close())
+			addr := netip.MustParseAddrPort("[::ffff:10.0.0.9]:7946")
+			require.ErrorIs(t, g.refused(addr), ErrClusterName)
+			require.NoError(t, g.refused(addr))
+		}
+	})
+}
+
+func TestGuardPassesAnswersOn(t *testing.T) {
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+		for _, sent := range []string{"", "\x06", "\x06abcdefgh", "\xc1", "\xc1c", "\xc1cx", "\xc1ck\x01"} {
+			conn := answer(t, g, p, []byte(sent))
+			got, err := io.ReadAll(conn)
+			require.NoError(t, err)
+			require.Equal(t, sent, string(got))
+			require.NoError(t, conn.Close())
+			require.NoError(t, g.refused(netip.MustParseAddrPort(dialedAddr)))
+		}
+	})
+}
+
+func TestGuardForgetsRefusalAfterAnswer(t *testing.T) {
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+		refused := answer(t, g, p, refusalFrame())
+		_, err := io.ReadAll(refused)
+		require.ErrorIs(t, err, ErrClusterName)
+		ok := answer(t, g, p, []byte{6})
+		_, err = io.ReadAll(ok)
+		require.NoError(t, err)
+		require.NoError(t, g.refused(netip.MustParseAddrPort(dialedAddr)))
+		require.NoError(t, refused.Close())
+		require.NoError(t, ok.Close())
+	})
+}
+
+func TestGuardRemembersBoundedly(t *testing.T) {
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, _ *pipeTransport) {
+		refusal := &RefusedError{Reason: ErrClusterName}
+		for i := range 2 * maxRefusals {
+			g.answered(fmt.Sprintf("10.0.%d.%d:7946", i/256, i%256), refusal)
+		}
+		require.Len(t, g.refusals, maxRefusals)
+		g.answered("a-name:7946", refusal)
+		require.Len(t, g.refusals, maxRefusals)
+	})
+}
+
+func TestGuardBoundsAnswers(t *testing.T) {
+	inBubble(t, guardOptions{maxBytes: 100}, func(t *testing.T, g *guard, p *pipeTransport) {
+		conn := answer(t, g, p, make([]byte, 1000))
+		got, err := io.ReadAll(conn)
+		require.ErrorIs(t, err, errStreamTooLong)
+		require.Len(t, got, 100)
+		require.Empty(t, g.open)
+	})
+}
+
+func TestGuardDeadlinesPassThrough(t *testing.T) {
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+		conn, err := g.DialTimeout(dialedAddr, time.Second)
+		require.NoError(t, err)
+		far := <-p.answers
+		for range 2 {
+			require.NoError(t, conn.SetDeadline(time.Now().Add(time.Second)))
+			_, err = conn.Read(make([]byte, 1))
+			var timeout net.Error
+			require.ErrorAs(t, err, &timeout)
+			require.True(t, timeout.Timeout())
+		}
+		require.NoError(t, conn.SetDeadline(time.Time{}))
+		go func() { _, _ = far.Write(refusalFrame()) }()
+		_, err = conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, ErrClusterName, "a timeout loses nothing")
+		require.NoError(t, far.Close())
+	})
+}
+
+// memberlist forgets to close a stream whose label it could not write.
+func TestGuardClosesStreamsThatFailToWrite(t *testing.T) {
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+		conn, err := g.DialTimeout(dialedAddr, time.Second)
+		require.NoError(t, err)
+		require.Len(t, g.open, 1)
+		require.NoError(t, (<-p.answers).Close())
+		_, err = conn.Write([]byte{labelMark})
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+		require.Empty(t, g.open)
+	})
+}
+
+func TestGuardDialErrorIsUntouched(t *testing.T) {
+	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+		p.failure = errors.New("no route")
+		_, err := g.DialTimeout(dialedAddr, time.Second)
+		require.Same(t, p.failure, err, "memberlist looks at its type")
+		require.Empty(t, g.open)
+	})
+}
+
+func TestGuardShutdownClosesEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeTransport()
+		g := newGuard(p, guardOptions{label: "orders"})
+
+		silent := p.connect("10.0.0.1:1")
+		foreign := p.connect("10.0.0.1:2")
+		_, err := foreign.Write(labelHead("billing"))
+		require.NoError(t, err)
+		taken := p.connect("10.0.0.1:3")
+		_, err = taken.Write(labelHead("orders"))
+		require.NoError(t, err)
+		conn := <-g.StreamCh()
+		untaken := p.connect("10.0.0.1:4")
+		_, err = untaken.Write(labelHead("orders"))
+		require.NoError(t, err)
+		dialed, err := g.DialTimeout(dialedAddr, time.Second)
+		require.NoError(t, err)
+		far := <-p.answers
+		for range 3 { // packets that nobody takes any more
+			p.arrived.Go(func() { p.packets <- nil })
+		}
+		synctest.Wait()
+
+		// A stream that arrives just now must not block the inner transport.
+		late := p.connect("10.0.0.1:5")
+		for range 3 {
+			go func() { _ = g.Shutdown() }()
+		}
+		require.EqualError(t, g.Shutdown(), "inner shutdown was called")
+		require.EqualError(t, g.Shutdown(), "inner shutdown was called")
+
+		for _, other := range []net.Conn{silent, taken, untaken, far, late} {
+			requireClosed(t, other)
+		}
+		_, err = io.ReadAll(foreign)
+		require.NoError(t, err)
+		_, err = io.ReadAll(conn)
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+		_, err = dialed.Write([]byte{1})
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+
+		_, err = g.DialTimeout(dialedAddr, time.Second)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.EqualError(t, err, "membership: dialing 10.0.0.9:7946: use of closed network connection")
+		require.Empty(t, g.open)
+		require.Zero(t, liveStreams(g))
+		require.Zero(t, g.counts().badHead, "our own end is nobody's fault")
+		_ = conn.Close()
+		require.Zero(t, liveStreams(g))
+	})
+}

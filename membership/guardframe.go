@@ -1,0 +1,76 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+)
+
+// memberlist prefixes a stream with the name of its cluster: this byte, the
+// length of the name, the name. A stream without a name has no prefix.
+const (
+	labelMark    = 244
+	maxLabelHead = 2 + 255
+)
+
+var errEmptyLabel = errors.New("label header announces an empty label")
+
+// peekLabel reads the label at the beginning of a stream of which b is the
+// start. A missing above 0 says how many bytes more it takes at least to go on;
+// otherwise label is the label, empty when the stream has none.
+func peekLabel(b []byte) (label []byte, missing int, err error) {
+	switch {
+	case len(b) == 0:
+		return nil, 1, nil
+	case b[0] != labelMark:
+		return nil, 0, nil
+	case len(b) == 1:
+		return nil, 1, nil
+	case b[1] == 0:
+		return nil, 0, errEmptyLabel
+	}
+	end := 2 + int(b[1])
+	if len(b) < end {
+		return nil, end - len(b), nil
+	}
+	return b[2:end], 0, nil
+}
+
+// The refusal frame is all that a guard answers to a stream of another
+// cluster: three fixed bytes, a version and a reason. memberlist's messages
+// begin with 0 to 13, counting up, or 244, so the first byte tells.
+const (
+	refusalMark    = 0xC1 // never used by msgpack either
+	refusalVersion = 1
+	refusalSize    = 5
+
+	refusedClusterName = 1
+)
+
+var refusalHead = [...]byte{refusalMark, 'c', 'k'}
+
+func refusalFrame() []byte {
+	return append(refusalHead[:], refusalVersion, refusedClusterName)
+}
+
+// parseRefusal reads the answer that begins with b. A missing above 0 says how
+// many bytes more it takes; otherwise the error is the refusal, nil when the
+// answer is none.
+func parseRefusal(b []byte) (missing int, refusal *RefusedError) {
+	for i, c := range refusalHead {
+		if i == len(b) {
+			return refusalSize - len(b), nil
+		}
+		if b[i] != c {
+			return 0, nil
+		}
+	}
+	switch {
+	case len(b) < refusalSize:
+		return refusalSize - len(b), nil
+	case b[3] == refusalVersion && b[4] == refusedClusterName:
+		return 0, &RefusedError{Reason: ErrClusterName, Detail: detailOtherCluster}
+	}
+	return 0, &RefusedError{Reason: errRefusedOtherwise, Detail: fmt.Sprintf("version %d, reason %d", b[3], b[4])}
+}
+
+var errRefusedOtherwise = errors.New("for a reason that this release does not know")

@@ -1,0 +1,115 @@
+package membership
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/stretchr/testify/require"
+)
+
+// pipeTransport is an inner transport whose streams the test makes. Like
+// memberlist's own, it hands streams and packets over unbuffered, and its
+// Shutdown waits until somebody took those that arrived.
+type pipeTransport struct {
+	streams chan net.Conn
+	packets chan *memberlist.Packet
+	answers chan net.Conn // the far ends of dialed streams
+	arrived sync.WaitGroup
+	failure error
+}
+
+var _ Transport = (*pipeTransport)(nil)
+
+func newPipeTransport() *pipeTransport {
+	return &pipeTransport{
+		streams: make(chan net.Conn),
+		packets: make(chan *memberlist.Packet),
+		answers: make(chan net.Conn, 64),
+	}
+}
+
+func (*pipeTransport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	return net.IPv4(127, 0, 0, 1), 7946, nil
+}
+
+func (*pipeTransport) WriteTo([]byte, string) (time.Time, error) { return time.Now(), nil }
+
+func (*pipeTransport) WriteToAddress([]byte, memberlist.Address) (time.Time, error) {
+	return time.Now(), nil
+}
+
+func (p *pipeTransport) PacketCh() <-chan *memberlist.Packet { return p.packets }
+func (p *pipeTransport) StreamCh() <-chan net.Conn           { return p.streams }
+
+func (p *pipeTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return p.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+func (p *pipeTransport) DialAddressTimeout(memberlist.Address, time.Duration) (net.Conn, error) {
+	if p.failure != nil {
+		return nil, p.failure
+	}
+	near, far := net.Pipe()
+	p.answers <- far
+	return near, nil
+}
+
+func (p *pipeTransport) Shutdown() error {
+	p.arrived.Wait()
+	return errors.New("inner shutdown was called")
+}
+
+// connect makes a stream arrive from the address and returns the caller's end.
+func (p *pipeTransport) connect(from string) net.Conn {
+	near, far := net.Pipe()
+	addr, err := net.ResolveTCPAddr("tcp", from)
+	if err != nil {
+		panic(err)
+	}
+	p.arrived.Go(func() { p.streams <- addressed{far, addr} })
+	return near
+}
+
+type addressed struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.remote }
+
+// inBubble runs a guard over a pipeTransport in virtual time and shuts it down.
+func inBubble(t *testing.T, o guardOptions, f func(t *testing.T, g *guard, p *pipeTransport)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeTransport()
+		g := newGuard(p, o)
+		defer func() { _ = g.Shutdown() }()
+		f(t, g, p)
+		require.EqualError(t, g.Shutdown(), "inner shutdown was called")
+		require.Empty(t, g.open)
+		require.Zero(t, g.inbound)
+		require.Empty(t, g.perSource)
+	})
+}
+
+// liveStreams is how many inbound streams count.
+func liveStreams(g *guard) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inbound
+}
+
+// requireClosed says that the other side closed the stream.
+func requireClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute)) // a pipe that is closed refuses it
+	_, err := conn.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+}

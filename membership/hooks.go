@@ -1,0 +1,113 @@
+package membership
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// hooks are what memberlist calls. Some calls hold its lock: they copy what
+// they need, never wait and never call back into it.
+type hooks struct{ m *Membership }
+
+// NotifyAlive decides whether a message about a member is let in.
+func (h *hooks) NotifyAlive(n *memberlist.Node) error {
+	if n.Name == h.m.name {
+		return nil // we are who we are, whatever address we announce
+	}
+	if _, err := h.m.admission.admit(n); err != nil {
+		h.m.refusals.add(err)
+		return err
+	}
+	return nil
+}
+
+// NotifyJoin and NotifyUpdate record what a member says of itself.
+func (h *hooks) NotifyJoin(n *memberlist.Node)   { h.seen(n) }
+func (h *hooks) NotifyUpdate(n *memberlist.Node) { h.seen(n) }
+
+func (h *hooks) seen(n *memberlist.Node) {
+	if h.m.closed.Load() {
+		return
+	}
+	addr, err := gossipAddr(n.Addr, n.Port)
+	if err != nil {
+		h.m.log.Warn("ignoring a member", "name", n.Name, "error", err)
+		return
+	}
+	member, err := decodeMeta(n.Name, addr, n.Meta)
+	if err != nil {
+		h.m.log.Warn("ignoring a member", "name", n.Name, "error", err)
+		return
+	}
+	h.m.registry.set(n.Name, member)
+}
+
+// NotifyLeave records that a member is gone.
+func (h *hooks) NotifyLeave(n *memberlist.Node) {
+	if !h.m.closed.Load() {
+		h.m.registry.remove(n.Name)
+	}
+}
+
+// NodeMeta returns what this member says of itself.
+func (h *hooks) NodeMeta(int) []byte { return h.m.announcer.meta() }
+
+// GetBroadcasts adds agreement to packets that are on their way anyway.
+func (h *hooks) GetBroadcasts(overhead, limit int) [][]byte {
+	if b := h.m.agreement.payload(limit - overhead - 1); b != nil {
+		return [][]byte{b}
+	}
+	return nil
+}
+
+// NotifyMsg takes the library's own messages. Malformed ones and those of
+// other versions are dropped: whatever they said is said again.
+func (h *hooks) NotifyMsg(b []byte) {
+	if h.m.closed.Load() {
+		return
+	}
+	switch msg, _ := parseMessage(b); msg := msg.(type) {
+	case agreementMessage:
+		h.m.agreement.merge(msg)
+	case digestMessage:
+		if msg.kind == kindDigest {
+			return
+		}
+		select {
+		case h.m.asks <- msg:
+		default: // who asks, asks again
+		}
+	}
+}
+
+// LocalState and MergeRemoteState frame an exchange of all members.
+func (h *hooks) LocalState(bool) []byte { return h.AckPayload() }
+
+func (h *hooks) MergeRemoteState([]byte, bool) {
+	h.m.lastSync.Store(h.m.settings.now().UnixNano())
+}
+
+// AckPayload puts our digest into the answer to a probe.
+func (h *hooks) AckPayload() []byte {
+	own, _ := h.m.agreement.own()
+	return digestMessage{kind: kindDigest, digest: own}.append(make([]byte, 0, digestSize))
+}
+
+// NotifyPingComplete compares the digest of a member that answered a probe.
+func (h *hooks) NotifyPingComplete(n *memberlist.Node, _ time.Duration, payload []byte) {
+	if h.m.closed.Load() {
+		return
+	}
+	h.m.heardAt.Store(h.m.settings.now().UnixNano())
+	msg, _ := parseMessage(payload)
+	theirs, ok := msg.(digestMessage)
+	if !ok || theirs.digest == (digest{}) {
+		return
+	}
+	if id, _, err := splitName(n.Name); err == nil {
+		h.m.compare(id, net.JoinHostPort(n.Addr.String(), strconv.Itoa(int(n.Port))), theirs.digest)
+	}
+}

@@ -1,0 +1,103 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+func joinOptions(network Network, i int, seeds ...string) Options {
+	return Options{
+		ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: fmt.Sprintf("10.0.0.%d:7946", i),
+		PartitionCount: 16, Configurations: []string{"x"}, Network: network,
+		Discovery: Static(seeds...), Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// A joiner that is told of everybody does not exchange members with everybody.
+func TestOneExchangeIsEnoughToJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
+		require.NoError(t, err)
+		const members = 20
+		var seeds []string
+		for i := 1; i <= members; i++ {
+			seeds = append(seeds, fmt.Sprintf("10.0.0.%d:7946", i))
+		}
+		var all []*Membership
+		for i := 1; i <= members; i++ {
+			m, err := New(joinOptions(network, i, seeds[:i]...))
+			require.NoError(t, err)
+			before := network.Stats().Dials
+			require.NoError(t, m.Start(t.Context()))
+			require.LessOrEqual(t, network.Stats().Dials-before, uint64(joinParallel+2), "member %d", i)
+			all = append(all, m)
+		}
+		for _, m := range all {
+			require.NoError(t, m.Stop(t.Context()))
+		}
+		time.Sleep(30 * time.Second)
+	})
+}
+
+// Addresses that swallow what is sent to them do not hold up the one that
+// answers.
+func TestSilentSeedsDoNotHoldUpAJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
+		require.NoError(t, err)
+		first, err := New(joinOptions(network, 1))
+		require.NoError(t, err)
+		require.NoError(t, first.Start(t.Context()))
+		seeds := []string{"10.0.0.1:7946"}
+		for i := 100; i < 110; i++ {
+			silent := netip.MustParseAddrPort(fmt.Sprintf("10.0.0.%d:7946", i))
+			network.Isolate(silent)
+			seeds = append(seeds, silent.String())
+		}
+		second, err := New(joinOptions(network, 2, seeds...))
+		require.NoError(t, err)
+		begun := time.Now()
+		require.NoError(t, second.Start(t.Context()))
+		require.Less(t, time.Since(begun), 4*time.Second, "a dial to a silent address takes 5 seconds")
+		members, _ := second.Members()
+		require.Len(t, members, 2)
+		for _, m := range []*Membership{first, second} {
+			require.NoError(t, m.Stop(t.Context()))
+		}
+		time.Sleep(30 * time.Second)
+	})
+}
+
+// A start that is given up after others have let the member in is told to them.
+func TestAStartThatIsGivenUpIsALeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
+		require.NoError(t, err)
+		first, err := New(joinOptions(network, 1))
+		require.NoError(t, err)
+		require.NoError(t, first.Start(t.Context()))
+		first.TakeEvents()
+		second, err := New(joinOptions(network, 2, "10.0.0.1:7946"))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, second.Start(ctx), context.DeadlineExceeded)
+		time.Sleep(time.Second)
+		var kinds []EventKind
+		for _, e := range first.TakeEvents() {
+			kinds = append(kinds, e.Kind)
+		}
+		require.Equal(t, []EventKind{Joined, LeavingSoon, Left}, kinds)
+		require.NoError(t, first.Stop(t.Context()))
+		time.Sleep(30 * time.Second)
+	})
+}

@@ -1,0 +1,55 @@
+package membership
+
+import (
+	"errors"
+	"strings"
+)
+
+const (
+	detailOtherCluster = "check the seed address, and ClusterName on both sides"
+	detailNoKey        = "this member has no key and the cluster is encrypted"
+	detailPlain        = "the cluster is not encrypted and this member has a key"
+	detailTheirKey     = "no usable key in common: this member does not have the key that the other one encrypts with"
+	detailOurKey       = "no usable key in common: the other member does not have the key that this one encrypts with"
+)
+
+// Texts of memberlist, which has no error values for them. Whoever answers
+// sends the text of its own error back, when the caller can read it, and it
+// then comes with this prefix.
+const remoteErrorText = "remote error: "
+
+var joinErrorTexts = []struct {
+	text   string
+	reason error
+	detail string
+}{
+	// The remote forms contain the local ones and mean the opposite.
+	{remoteErrorText + "remote state is encrypted and encryption is not configured", ErrGossipKey, detailPlain},
+	{remoteErrorText + "encryption is configured but remote state is not encrypted", ErrGossipKey, detailNoKey},
+	{remoteErrorText + "no installed keys could decrypt the message", ErrGossipKey, detailOurKey},
+	{"remote state is encrypted and encryption is not configured", ErrGossipKey, detailNoKey},
+	{"encryption is configured but remote state is not encrypted", ErrGossipKey, detailPlain},
+	{"no installed keys could decrypt the message", ErrGossipKey, detailTheirKey},
+	// What the guard's refusal is when memberlist has flattened it.
+	{ErrClusterName.Error(), ErrClusterName, detailOtherCluster},
+}
+
+// classifyJoinError returns a *RefusedError, without its Seed, when err says
+// that the two sides do not belong together, and err itself otherwise. The
+// text may come from the other side: it serves to explain, never to decide
+// what is safe.
+func classifyJoinError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return refused
+	}
+	text := err.Error()
+	for _, known := range joinErrorTexts {
+		if strings.Contains(text, known.text) {
+			return &RefusedError{Reason: known.reason, Detail: known.detail}
+		}
+	}
+	return err
+}

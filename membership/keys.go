@@ -1,0 +1,70 @@
+package membership
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// ErrNoEncryption says that gossip was started in clear. It cannot be encrypted
+// later: the members in clear and the others could not talk.
+var ErrNoEncryption = errors.New("membership: gossip was started without Keys, it cannot be encrypted while it runs")
+
+// keyring is memberlist's, guarded against what makes that panic.
+type keyring struct {
+	mu   sync.Mutex
+	ring *memberlist.Keyring // nil: in clear
+}
+
+func newKeyring(keys [][]byte) (*keyring, error) {
+	if len(keys) == 0 {
+		return &keyring{}, nil
+	}
+	ring, err := memberlist.NewKeyring(keys, keys[0])
+	if err != nil {
+		return nil, fmt.Errorf("membership: Keys: %w", err)
+	}
+	return &keyring{ring: ring}, nil
+}
+
+// InstallKey makes this member able to read what is encrypted with a key of 16,
+// 24 or 32 bytes. Installing a key twice is no error.
+//
+// To change the key of a running cluster, install the new one on every member,
+// then use it on every member, then remove the old one from every member: each
+// step everywhere before the next.
+func (m *Membership) InstallKey(key []byte) error {
+	return m.keys.do("installing", func(r *memberlist.Keyring) error { return r.AddKey(slices.Clone(key)) })
+}
+
+// UseKey makes this member encrypt with a key that is installed.
+func (m *Membership) UseKey(key []byte) error {
+	return m.keys.do("using", func(r *memberlist.Keyring) error { return r.UseKey(slices.Clone(key)) })
+}
+
+// RemoveKey makes this member forget a key. The one in use cannot be removed.
+// Removing a key that is not installed is no error.
+func (m *Membership) RemoveKey(key []byte) error {
+	return m.keys.do("removing", func(r *memberlist.Keyring) error {
+		if !slices.ContainsFunc(r.GetKeys(), func(k []byte) bool { return bytes.Equal(k, key) }) {
+			return nil
+		}
+		return r.RemoveKey(key)
+	})
+}
+
+func (k *keyring) do(doing string, f func(*memberlist.Keyring) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ring == nil {
+		return ErrNoEncryption
+	}
+	if err := f(k.ring); err != nil {
+		return fmt.Errorf("membership: %s a gossip key: %w", doing, err)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package membership
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestKeyring(t *testing.T) {
+	one, other := []byte("one key of 16 b."), []byte("another of 16 b.")
+	o := townOptions(1)
+	o.Keys = [][]byte{one}
+	m, err := New(o)
+	require.NoError(t, err)
+	require.NoError(t, m.InstallKey(other))
+	require.NoError(t, m.InstallKey(other), "twice is fine")
+	require.NoError(t, m.UseKey(other))
+	require.Equal(t, other, m.keys.ring.GetPrimaryKey())
+	require.NoError(t, m.RemoveKey(one))
+	require.NoError(t, m.RemoveKey(one), "it is gone already")
+	require.Len(t, m.keys.ring.GetKeys(), 1)
+	require.NoError(t, m.RemoveKey(nil))
+	for name, err := range map[string]error{
+		"installing": m.InstallKey([]byte("hunter2")),
+		"using":      m.UseKey(one),
+		"removing":   m.RemoveKey(other),
+	} {
+		require.ErrorContains(t, err, "membership: "+name+" a gossip key: ")
+		for _, secret := range []string{"hunter2", string(one), string(other)} {
+			require.NotContains(t, err.Error(), secret)
+		}
+	}
+	other[0] = 'x'
+	require.Equal(t, byte('a'), m.keys.ring.GetPrimaryKey()[0], "keys are copied")
+
+	o.Keys = nil
+	plain, err := New(o)
+	require.NoError(t, err)
+	for _, f := range []func([]byte) error{plain.InstallKey, plain.UseKey, plain.RemoveKey} {
+		require.ErrorIs(t, f(one), ErrNoEncryption)
+	}
+}
+
+func TestKeyringFromManyGoroutines(t *testing.T) {
+	o := townOptions(1)
+	o.Keys = [][]byte{make([]byte, 16)}
+	m, err := New(o)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for i := range byte(20) {
+		wg.Go(func() {
+			key := make([]byte, 32)
+			key[0] = i
+			for range 20 {
+				if err := m.InstallKey(key); err != nil {
+					t.Error(err)
+				}
+				if err := m.RemoveKey(key); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, m.keys.ring.GetKeys(), 1)
+}

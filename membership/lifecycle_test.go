@@ -1,0 +1,240 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+// afterlife is how long the goroutines of memberlist may outlive it.
+const afterlife = 40 * time.Second
+
+// town is a network in memory and the members that lived on it, in virtual time.
+type town struct {
+	t   *testing.T
+	net *memnet.Network
+	all []*Membership
+}
+
+func inTown(t *testing.T, test func(t *testing.T, n *town)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		const seed = 1
+		network, err := memnet.New(memnet.Options{Seed: seed, Latency: time.Millisecond})
+		require.NoError(t, err)
+		t.Log("network seed", seed)
+		n := &town{t: t, net: network}
+		defer func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			for _, m := range n.all {
+				_ = m.Stop(ctx)
+			}
+			time.Sleep(afterlife)
+		}()
+		test(t, n)
+	})
+}
+
+func townAddr(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 7946)
+}
+
+// townOptions are those of member i, 1 and up.
+func townOptions(i int) Options {
+	return Options{
+		ClusterName: "orders", NodeID: fmt.Sprint("n", i), GossipAddr: townAddr(i).String(), Region: "eu", Zone: "a",
+		PartitionCount: 64, Configurations: []string{"rf3:rendezvous/1"},
+		Discovery: Static(townAddr(1).String(), townAddr(2).String()), Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// make makes member i without starting it.
+func (n *town) make(i int, edits ...func(*Options)) *Membership {
+	n.t.Helper()
+	o := townOptions(i)
+	o.Network = n.net
+	for _, edit := range edits {
+		edit(&o)
+	}
+	m, err := New(o)
+	require.NoError(n.t, err)
+	n.all = append(n.all, m)
+	return m
+}
+
+func (n *town) start(i int, edits ...func(*Options)) *Membership {
+	n.t.Helper()
+	m := n.make(i, edits...)
+	require.NoError(n.t, m.Start(n.t.Context()))
+	return m
+}
+
+// see waits until the members see so many.
+func (n *town) see(count int, all ...*Membership) {
+	n.t.Helper()
+	n.await(fmt.Sprint("all see ", count), func() bool {
+		for _, m := range all {
+			if members, _ := m.Members(); len(members) != count {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (n *town) await(what string, condition func() bool) {
+	n.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !condition() {
+		require.True(n.t, time.Now().Before(deadline), "waited a minute in vain: %s", what)
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// free requires that nothing listens at the address of member i.
+func (n *town) free(i int) {
+	n.t.Helper()
+	transport, err := n.net.Listen(townAddr(i), nil)
+	require.NoError(n.t, err)
+	require.NoError(n.t, transport.Shutdown())
+}
+
+func TestMembershipLifecycle(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		first := n.make(1)
+		members, version := first.Members()
+		require.Empty(t, members)
+		require.Zero(t, version)
+		require.Zero(t, first.LastSync())
+		require.Equal(t, Joining, first.Local().State)
+		require.False(t, first.Local().Addr.IsValid())
+		n.free(1)
+		begun := time.Now()
+		require.NoError(t, first.Start(t.Context()))
+		require.GreaterOrEqual(t, time.Since(begun), DefaultBootstrapTimeout, "n2, a seed, may come")
+		require.Equal(t, townAddr(1), first.Local().Addr)
+		second := n.start(2)
+		n.see(2, first, second)
+		require.NotZero(t, second.LastSync())
+		require.NoError(t, first.SetState(t.Context(), Active))
+		n.await("n2 hears it", func() bool { members, _ := second.Members(); return members[0].State == Active })
+
+		require.NoError(t, second.Stop(t.Context()))
+		n.free(2)
+		n.see(1, first)
+		require.NoError(t, second.SetState(t.Context(), Active), "nobody is there to hear")
+		require.NoError(t, second.Stop(ended()), "it is done")
+		require.NoError(t, second.Start(t.Context()), "what the one start came to")
+	})
+}
+
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestMembershipStopsAtAnyMoment(t *testing.T) {
+	for _, delay := range []time.Duration{0, 1, time.Millisecond, 3 * time.Millisecond, 100 * time.Millisecond, 301 * time.Millisecond} {
+		t.Run(delay.String(), func(t *testing.T) {
+			inTown(t, func(t *testing.T, n *town) {
+				n.start(1, func(o *Options) { o.Discovery = nil })
+				m := n.make(2)
+				var wg sync.WaitGroup
+				for range 3 {
+					wg.Go(func() {
+						if err := m.Start(context.Background()); err != nil && !errors.Is(err, ErrStopped) {
+							t.Error(err)
+						}
+					})
+				}
+				time.Sleep(delay)
+				for range 10 {
+					wg.Go(func() {
+						if err := m.Stop(context.Background()); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				n.free(2)
+			})
+		})
+	}
+}
+
+func TestMembershipStopBeforeStart(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		m := n.make(1)
+		require.NoError(t, m.Stop(t.Context()))
+		require.ErrorIs(t, m.Start(t.Context()), ErrStopped)
+		require.NoError(t, m.Stop(t.Context()))
+		n.free(1)
+	})
+}
+
+func TestMembershipStartFails(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		n.start(1, func(o *Options) { o.Discovery = nil })
+		taken := n.make(1, func(o *Options) { o.NodeID = "other" })
+		require.ErrorIs(t, taken.Start(t.Context()), syscall.EADDRINUSE)
+		require.ErrorIs(t, taken.Start(t.Context()), syscall.EADDRINUSE)
+		require.NoError(t, taken.Stop(t.Context()))
+
+		late := n.make(2)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, late.Start(ctx), context.DeadlineExceeded)
+		n.free(2)
+		require.NoError(t, late.Stop(t.Context()))
+	})
+}
+
+// Start waits for those who may be there for as long as it was told to, whoever
+// else is looking for them meanwhile, and no longer.
+func TestBootstrapTimeout(t *testing.T) {
+	for _, profile := range []Profile{LAN, WAN, Local} {
+		for _, timeout := range []time.Duration{100 * time.Millisecond, 3 * time.Second, 45 * time.Second} {
+			t.Run(fmt.Sprint(profile, " ", timeout), func(t *testing.T) {
+				inTown(t, func(t *testing.T, n *town) {
+					other := n.start(1, func(o *Options) { o.Discovery = nil })
+					n.net.Isolate(townAddr(1)) // does not even say no
+					m := n.make(2, func(o *Options) { o.BootstrapTimeout, o.Profile = timeout, profile })
+					begun := time.Now()
+					require.NoError(t, m.Start(t.Context()))
+					require.Equal(t, timeout, time.Since(begun))
+					n.net.Heal()
+					n.see(2, m, other)
+				})
+			})
+		}
+	}
+}
+
+// A seed that appears while Start looks for it is joined.
+func TestBootstrapFindsALateSeed(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		other := n.start(1, func(o *Options) { o.Discovery = nil })
+		n.net.Isolate(townAddr(1))
+		m := n.make(2, func(o *Options) { o.BootstrapTimeout = time.Minute })
+		time.AfterFunc(30*time.Second, n.net.Heal)
+		begun := time.Now()
+		require.NoError(t, m.Start(t.Context()))
+		require.GreaterOrEqual(t, time.Since(begun), 30*time.Second)
+		members, _ := m.Members()
+		require.Len(t, members, 2, "not alone")
+		n.see(2, other)
+	})
+}

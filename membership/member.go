@@ -1,0 +1,54 @@
+package membership
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+)
+
+// Member is one process of the cluster, as it described itself in gossip.
+// It is a value: later changes of the member do not show in it. Its maps and
+// slices are shared and must not be modified.
+type Member struct {
+	// ID is the member's stable identity, the NodeID it was started with.
+	ID string
+	// Region and Zone say where it runs; a zone lies within its region.
+	Region, Zone string
+	// Weight is the share of partitions it asks for, 1 or more.
+	Weight int
+	// Addr is where the others reach its gossip.
+	Addr netip.AddrPort
+	// HTTPAddr is where others reach its HTTP interface, host:port; empty
+	// when it announces none.
+	HTTPAddr string
+	// Services are the addresses it offers, by the name of the service.
+	Services map[string]string
+	// Metadata is whatever its user wants the others to know.
+	Metadata map[string]string
+	// PartitionCount is the number of partitions it was started with.
+	PartitionCount int
+	// Configurations name what it can run, in order of preference, the most
+	// wanted last.
+	Configurations []string
+	// State is where it stands in its life.
+	State State
+	// Started is when the process started, by its own clock, to the second.
+	Started time.Time
+	// Start tells one start of a NodeID from another.
+	Start Start
+}
+
+// Start identifies one start of a process under a NodeID. Of two, the newer
+// one speaks for the NodeID.
+type Start struct {
+	// Number is larger than that of every earlier start that this one could
+	// see, whatever the clocks say.
+	Number uint64
+	// Nonce is random and decides between equal numbers.
+	Nonce uint64
+}
+
+// Compare returns -1, 0 or +1 as s is older than, equal to or newer than t.
+func (s Start) Compare(t Start) int {
+	return cmp.Or(cmp.Compare(s.Number, t.Number), cmp.Compare(s.Nonce, t.Nonce))
+}

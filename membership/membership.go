@@ -1,0 +1,237 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Errors of the life of a [Membership].
+var (
+	// ErrStopped says that the membership was stopped, and cannot be started
+	// again.
+	ErrStopped = errors.New("membership: stopped")
+	// ErrNotStarted says that the membership is not running yet.
+	ErrNotStarted = errors.New("membership: not started")
+)
+
+// Membership is this process's part in a cluster. Make one with [New]. All
+// methods are safe for concurrent use and in any order.
+type Membership struct {
+	settings settings
+	log      *slog.Logger
+	name     string // in gossip: NodeID and nonce
+
+	registry  *registry
+	agreement *agreement
+	admission *admission
+	announcer *announcer
+	refusals  refusals
+	dialing   dialing
+	keys      *keyring
+	asks      chan digestMessage
+	syncs     *syncer
+	isolated  atomic.Bool
+	lastSync  atomic.Int64 // unix nanoseconds
+	heardAt   atomic.Int64 // when a probe last succeeded, unix nanoseconds
+
+	stopping chan struct{} // closed when Stop begins
+	stopped  chan struct{} // closed when it is done
+	stopOnce sync.Once
+	closed   atomic.Bool // callbacks of memberlist are ignored from here on
+
+	workers sync.WaitGroup
+
+	mu      sync.Mutex    // guards what follows; never held while waiting
+	running chan struct{} // closed when Start is done; nil before it
+	err     error         // what Start came to
+	gossip  *memberlist.Memberlist
+	guard   *guard
+	local   netip.AddrPort // the address announced
+	cancel  context.CancelFunc
+}
+
+// New checks the options and returns a membership that is not running. It opens
+// nothing. The error is that of [Options.Validate].
+func New(o Options) (*Membership, error) {
+	s, err := o.parse()
+	if err != nil {
+		return nil, err
+	}
+	self := s.member()
+	self.Started = memberTime(s.now().Unix())
+	self.Start = Start{Number: uint64(max(s.now().UnixMilli(), 1)), Nonce: rand.Uint64()}
+	m := &Membership{
+		settings:  s,
+		log:       s.Logger,
+		name:      gossipName(s.NodeID, self.Start.Nonce),
+		agreement: newAgreement(s.NodeID, self.Start.Nonce, s.now),
+		admission: newAdmission(s.PartitionCount, s.Configurations),
+		asks:      make(chan digestMessage, 64),
+		stopping:  make(chan struct{}),
+		stopped:   make(chan struct{}),
+	}
+	m.registry = newRegistry(m.name, s.now)
+	m.agreement.mended = m.registry.events.poke
+	m.syncs = newSyncer(s.timings, s.now)
+	if m.announcer, err = newAnnouncer(self); err != nil {
+		return nil, err
+	}
+	if m.keys, err = newKeyring(s.Keys); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Start binds the gossip address and joins the cluster. It returns nil once
+// this member has joined and its view of the cluster has settled, or when it
+// goes ahead alone: at once when discovery names nobody else, otherwise when
+// nobody answered within BootstrapTimeout; it then goes on looking in the
+// background for as long as it runs.
+//
+// It returns a [RefusedError] or [ConfigurationError] when the cluster refuses
+// this member, the context's error when that ends first, [ErrStopped] after
+// Stop, or an error of the network. After an error nothing is left running.
+// There is one start: further calls wait for it, as long as their context
+// lasts, and return what it came to.
+func (m *Membership) Start(ctx context.Context) error {
+	m.mu.Lock()
+	first := m.running == nil
+	if first {
+		m.running = make(chan struct{})
+	}
+	running := m.running
+	m.mu.Unlock()
+	if first {
+		err := m.start(ctx)
+		if err != nil {
+			m.abandon(ctx)
+		}
+		m.mu.Lock()
+		m.err = err
+		m.mu.Unlock()
+		close(running)
+		return err
+	}
+	if err := await(ctx, running); err != nil {
+		return fmt.Errorf("membership: starting: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// abandon undoes a start that failed. Members that have let us in by then are
+// told that we go, in a hurry: who started us has no more time.
+func (m *Membership) abandon(ctx context.Context) {
+	m.leave(context.WithoutCancel(ctx), m.settings.timings.leaveWait/4)
+	m.shutdown()
+}
+
+func (m *Membership) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stopped := make(chan struct{})
+	defer func() { <-stopped }()
+	defer cancel(nil)
+	go func() {
+		defer close(stopped)
+		select {
+		case <-m.stopping:
+			cancel(ErrStopped)
+		case <-ctx.Done():
+		}
+	}()
+	select {
+	case <-m.stopping:
+		return ErrStopped
+	default:
+	}
+	if err := m.open(); err != nil {
+		return err
+	}
+	err := m.bootstrap(ctx)
+	if err == nil {
+		err = m.settle(ctx)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("membership: starting: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// Stop leaves the cluster and releases everything. It announces that this
+// member is leaving, waits for that to be told to others, leaves, and closes
+// the address. When the context ends first it goes on without further waits.
+// Stop may be called any number of times, also before or during Start; every
+// call returns when all is released or its context ends, whose error it then
+// returns. A membership that was stopped cannot be started again.
+func (m *Membership) Stop(ctx context.Context) error {
+	m.stopOnce.Do(func() {
+		close(m.stopping)
+		m.mu.Lock()
+		running := m.running
+		m.mu.Unlock()
+		go func() {
+			defer close(m.stopped)
+			if running != nil {
+				<-running
+			}
+			if _, _, ok := m.live(); ok {
+				m.leave(ctx, m.settings.timings.leaveWait)
+				m.shutdown()
+			}
+		}()
+	})
+	if err := await(ctx, m.stopped); err != nil {
+		return fmt.Errorf("membership: stopping: %w", err)
+	}
+	return nil
+}
+
+// await waits for a channel to be closed. One that is closed already counts, even
+// when the context has ended too.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave tells the others that this member goes: first that it is about to,
+// then that it does, with a wait for each to go out.
+func (m *Membership) leave(ctx context.Context, wait time.Duration) {
+	if len(m.registry.others()) == 0 {
+		return
+	}
+	if m.announcer.get().State != Leaving {
+		if err := m.announcer.change(ctx, func(self *Member) { self.State = Leaving }); err == nil {
+			m.announcer.wait(ctx, wait)
+		}
+	}
+	m.announcer.detach(func(gossip *memberlist.Memberlist) {
+		if deadline, ok := ctx.Deadline(); ok {
+			wait = max(min(wait, time.Until(deadline)), time.Nanosecond)
+		}
+		if ctx.Err() != nil {
+			wait = time.Nanosecond
+		}
+		if err := gossip.Leave(wait); err != nil {
+			m.log.Debug("leaving without knowing that it was told", "error", err)
+		}
+	})
+}

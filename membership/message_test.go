@@ -1,0 +1,98 @@
+package membership
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var testDigest = digest{fingerprint: 0x0807060504030201, members: 0x1817161514131211, configuration: 0x2827262524232221}
+
+// The bytes are the protocol.
+func TestMessagesGolden(t *testing.T) {
+	words := []byte{1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28}
+	agree := agreementMessage{fingerprint: testDigest.fingerprint, starts: testDigest.members, bitmap: []byte{0xF0, 1}}
+	for _, c := range []struct {
+		message any
+		bytes   []byte
+	}{
+		{agree, append(append([]byte{0x11}, words[:16]...), 0xF0, 1)},
+		{agreementMessage{bitmap: []byte{}}, append([]byte{0x11}, make([]byte, 16)...)},
+		{digestMessage{kind: kindDigest, digest: testDigest}, append([]byte{0x12}, words...)},
+		{digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}, append(append([]byte{0x13}, words...), "n1"...)},
+		{digestMessage{kind: kindAnswer, digest: testDigest, from: "n1"}, append(append([]byte{0x14}, words...), "n1"...)},
+	} {
+		require.Equal(t, c.bytes, encoded(c.message))
+		got, err := parseMessage(c.bytes)
+		require.NoError(t, err)
+		require.Equal(t, c.message, got)
+	}
+}
+
+func encoded(message any) []byte {
+	switch m := message.(type) {
+	case agreementMessage:
+		return m.append(nil)
+	case digestMessage:
+		return m.append(nil)
+	default:
+		return nil
+	}
+}
+
+func TestMessagesThatAreNotOurs(t *testing.T) {
+	ask := digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil)
+	plain := digestMessage{kind: kindDigest, digest: testDigest}.append(nil)
+	agree := agreementMessage{fingerprint: 1}.append(nil)
+	for name, b := range map[string][]byte{
+		"nothing":              nil,
+		"no version":           {0x01},
+		"another version":      append([]byte{0x21}, agree[1:]...),
+		"kind 0":               append([]byte{0x10}, agree[1:]...),
+		"an unknown kind":      append([]byte{0x1F}, agree[1:]...),
+		"a kind alone":         {0x11},
+		"short agreement":      agree[:agreementHeader-1],
+		"short digest":         plain[:digestSize-1],
+		"a digest with a tail": append(bytes.Clone(plain), 'x'),
+		"an ask from nobody":   ask[:digestSize],
+		"short ask":            ask[:digestSize-1],
+	} {
+		_, err := parseMessage(b)
+		require.ErrorIs(t, err, errMessage, name)
+	}
+}
+
+func FuzzParseMessage(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(agreementMessage{fingerprint: 1, starts: 2, bitmap: []byte{7}}.append(nil))
+	f.Add(digestMessage{kind: kindDigest, digest: testDigest}.append(nil))
+	f.Add(digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil))
+	f.Add(digestMessage{kind: kindAnswer, digest: testDigest, from: "\xff"}.append(nil))
+	view := threeMembers()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := bytes.Clone(b)
+		message, err := parseMessage(b)
+		if err != nil {
+			require.Nil(t, message)
+			return
+		}
+		require.Equal(t, before, encoded(message), "what is read is what was written")
+
+		// Nothing a stranger sends breaks what receives it.
+		a := newAgreement("a", 1, newClock().now)
+		a.publish(view)
+		switch m := message.(type) {
+		case agreementMessage:
+			a.merge(m)
+			m.fingerprint, m.starts = a.digest.fingerprint, a.starts
+			a.merge(m)
+		case digestMessage:
+			a.heard(m.from, m.digest)
+		}
+		s := a.state()
+		require.LessOrEqual(t, a.held, len(view.Members))
+		require.Equal(t, a.held == len(view.Members), s.Complete)
+		require.Len(t, s.Differing, len(view.Members)-a.held)
+	})
+}

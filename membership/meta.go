@@ -1,0 +1,241 @@
+package membership
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Metadata on the wire: the version, then fields. A field is a tag of one
+// byte, the length of its value as an unsigned varint, and the value. Tags do
+// not repeat; unknown ones are skipped, so that a release can add fields while
+// older members run. What must not be skipped needs another version. A field
+// that is not there has its default: no text, no entries, weight 1.
+const (
+	metaVersion = 1
+
+	maxMetaSize  = memberlist.MetaMaxSize
+	reservedMeta = 64 // kept for the library's own part, now and in future
+	maxUserMeta  = maxMetaSize - reservedMeta
+
+	maxWeight         = 1 << 20
+	maxPartitionCount = 1 << 20
+	maxStarted        = 253402300799 // the last second of the year 9999, beyond which time has no JSON
+)
+
+// Tags of what the user chooses.
+const (
+	tagRegion byte = 1 + iota
+	tagZone
+	tagWeight
+	tagHTTPAddr
+	tagServices
+	tagMetadata
+	tagPartitionCount
+	tagConfigurations
+)
+
+// Tags of what the library says itself.
+const (
+	tagState byte = 64 + iota
+	tagStarted
+	tagStartNumber
+)
+
+// MetadataSizeError says that what a member wants to tell the others does not
+// fit into gossip.
+type MetadataSizeError struct {
+	// Size is what it takes, encoded, and Limit what there is room for; both
+	// in bytes.
+	Size, Limit int
+	// Largest is the field that takes most: Region, Zone, HTTPAddr, Services,
+	// Metadata or Configurations.
+	Largest string
+}
+
+// Error names both sizes and the field to shorten.
+func (e *MetadataSizeError) Error() string {
+	return fmt.Sprintf("membership: what this member gossips about itself takes %d bytes, the limit is %d: "+
+		"shorten %s, which takes most (Region, Zone, HTTPAddr, Services, Metadata and Configurations count)",
+		e.Size, e.Limit, e.Largest)
+}
+
+type metaField struct {
+	tag   byte
+	name  string
+	value []byte
+}
+
+func (f metaField) append(b []byte) []byte {
+	b = append(b, f.tag)
+	b = binary.AppendUvarint(b, uint64(len(f.value)))
+	return append(b, f.value...)
+}
+
+// encodeMeta returns what the member gossips about itself, at most maxMetaSize
+// bytes, the same for equal members. The ID, the address and the nonce of the
+// start travel outside it. It refuses what decodeMeta refuses, and returns a
+// *MetadataSizeError for what does not fit.
+func encodeMeta(m Member) ([]byte, error) {
+	if err := checkMeta(m); err != nil {
+		return nil, fmt.Errorf("membership: encoding metadata: %w", err)
+	}
+	if err := checkMetaSize(m); err != nil {
+		return nil, err
+	}
+	b := make([]byte, 1, maxMetaSize)
+	b[0] = metaVersion
+	for _, f := range userFields(m) {
+		b = f.append(b)
+	}
+	for _, f := range libraryFields(m) {
+		b = f.append(b)
+	}
+	return b, nil
+}
+
+// checkMetaSize returns a *MetadataSizeError when the part of the metadata
+// that the user chooses is larger than maxUserMeta. When it returns nil,
+// encodeMeta never fails on size, whatever the library's own part says.
+func checkMetaSize(m Member) error {
+	var size, most int
+	var largest string
+	for _, f := range userFields(m) {
+		n := len(f.append(nil))
+		size += n
+		if n > most {
+			most, largest = n, f.name
+		}
+	}
+	if size <= maxUserMeta {
+		return nil
+	}
+	return &MetadataSizeError{Size: size, Limit: maxUserMeta, Largest: largest}
+}
+
+func userFields(m Member) []metaField {
+	var fields []metaField
+	add := func(tag byte, name string, value []byte) {
+		if len(value) > 0 {
+			fields = append(fields, metaField{tag, name, value})
+		}
+	}
+	add(tagRegion, "Region", []byte(m.Region))
+	add(tagZone, "Zone", []byte(m.Zone))
+	if m.Weight != 1 {
+		add(tagWeight, "Weight", binary.AppendUvarint(nil, uint64(m.Weight)))
+	}
+	add(tagHTTPAddr, "HTTPAddr", []byte(m.HTTPAddr))
+	add(tagServices, "Services", appendPairs(nil, m.Services))
+	add(tagMetadata, "Metadata", appendPairs(nil, m.Metadata))
+	add(tagPartitionCount, "PartitionCount", binary.AppendUvarint(nil, uint64(m.PartitionCount)))
+	var list []byte
+	for _, c := range m.Configurations {
+		list = appendText(list, c)
+	}
+	add(tagConfigurations, "Configurations", list)
+	return fields
+}
+
+func libraryFields(m Member) []metaField {
+	fields := []metaField{{tagState, "State", []byte{byte(m.State)}}}
+	if !m.Started.IsZero() {
+		fields = append(fields, metaField{tagStarted, "Started", binary.AppendUvarint(nil, uint64(m.Started.Unix()))})
+	}
+	if m.Start.Number != 0 {
+		fields = append(fields, metaField{tagStartNumber, "Start", binary.AppendUvarint(nil, m.Start.Number)})
+	}
+	return fields
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func appendPairs(b []byte, pairs map[string]string) []byte {
+	for _, k := range slices.Sorted(maps.Keys(pairs)) {
+		b = appendText(b, k)
+		b = appendText(b, pairs[k])
+	}
+	return b
+}
+
+// checkMeta holds the rules for the values of a member's metadata. Encoding
+// and decoding share it: a member cannot announce what others would refuse.
+func checkMeta(m Member) error {
+	switch {
+	case m.Weight < 1 || m.Weight > maxWeight:
+		return fmt.Errorf("weight %d is not in [1, %d]", m.Weight, maxWeight)
+	case m.PartitionCount < 1 || m.PartitionCount > maxPartitionCount:
+		return fmt.Errorf("partition count %d is not in [1, %d]", m.PartitionCount, maxPartitionCount)
+	case m.State < Joining || m.State > Observer:
+		return fmt.Errorf("unknown state %d", uint8(m.State))
+	case !m.Started.IsZero() && (m.Started.Unix() < 0 || m.Started.Unix() > maxStarted):
+		return fmt.Errorf("start time of %d seconds is not in [0, %d]", m.Started.Unix(), int64(maxStarted))
+	}
+	for _, f := range []struct{ name, text string }{{"region", m.Region}, {"zone", m.Zone}, {"HTTP address", m.HTTPAddr}} {
+		if !utf8.ValidString(f.text) {
+			return notUTF8(f.name, f.text)
+		}
+	}
+	return errors.Join(checkPairs("services", m.Services), checkPairs("metadata", m.Metadata), checkList(m.Configurations))
+}
+
+func notUTF8(name, text string) error {
+	return fmt.Errorf("%s %.*q is not UTF-8", name, maxNameShown, text)
+}
+
+func checkPairs(name string, pairs map[string]string) error {
+	for _, k := range slices.Sorted(maps.Keys(pairs)) {
+		switch {
+		case k == "":
+			return fmt.Errorf("%s has an entry without a name", name)
+		case !utf8.ValidString(k):
+			return notUTF8("name in "+name, k)
+		case !utf8.ValidString(pairs[k]):
+			return notUTF8(fmt.Sprintf("value of %q in %s", k, name), pairs[k])
+		}
+	}
+	return nil
+}
+
+func checkList(configurations []string) error {
+	for _, c := range configurations {
+		switch {
+		case c == "":
+			return errors.New("a configuration has no name")
+		case !utf8.ValidString(c):
+			return notUTF8("configuration", c)
+		}
+	}
+	return nil
+}
+
+// memberTime is the form in which Started is compared: seconds, UTC.
+func memberTime(unix int64) time.Time { return time.Unix(unix, 0).UTC() }
+
+// decodeMeta returns the member that gossips under name at addr and says b of
+// itself. It keeps no reference to b, never panics and allocates in proportion
+// to len(b), which is at most maxMetaSize.
+func decodeMeta(name string, addr netip.AddrPort, b []byte) (Member, error) {
+	id, nonce, err := splitName(name)
+	if err != nil {
+		return Member{}, err
+	}
+	m := Member{ID: id, Addr: addr, Weight: 1, Start: Start{Nonce: nonce}}
+	if err := decodeFields(&m, b); err != nil {
+		return Member{}, fmt.Errorf("membership: decoding metadata of %q: %w", name, err)
+	}
+	if err := checkMeta(m); err != nil {
+		return Member{}, fmt.Errorf("membership: decoding metadata of %q: %w", name, err)
+	}
+	return m, nil
+}

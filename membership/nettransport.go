@@ -1,0 +1,78 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// bindAttempts is how often a free port is looked for: the kernel picks one
+// that is free for TCP, and it may be taken for UDP.
+const bindAttempts = 10
+
+// listenNet binds UDP and TCP at one address and port, any free port for 0, and
+// returns the transport that already receives. Shutdown closes both.
+func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
+	ip := addr.Addr().Unmap()
+	if !ip.IsValid() {
+		return nil, errors.New("membership: binding gossip: no IP address given")
+	}
+	if ip.Zone() != "" {
+		// memberlist would take it for no address at all and bind every one.
+		return nil, fmt.Errorf("membership: binding gossip to %s: an IPv6 zone is not supported", addr)
+	}
+	if logger == nil {
+		logger = log.New(io.Discard, "", 0)
+	}
+	attempts := 1
+	if addr.Port() == 0 {
+		attempts = bindAttempts
+	}
+	var err error
+	for range attempts {
+		var t *memberlist.NetTransport
+		t, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{
+			BindAddrs: []string{ip.String()},
+			BindPort:  int(addr.Port()),
+			Logger:    logger,
+		})
+		if err == nil {
+			ctx, cancel := context.WithCancel(context.Background())
+			return &netTransport{NetTransport: t, closing: ctx, cancel: cancel}, nil
+		}
+	}
+	return nil, fmt.Errorf("membership: binding gossip to %s: %w", addr, err)
+}
+
+// netTransport is memberlist's, whose dials end when it is shut down instead of
+// waiting out their time for a host that does not answer.
+type netTransport struct {
+	*memberlist.NetTransport
+	closing context.Context // ends with the transport
+	cancel  context.CancelFunc
+}
+
+// DialTimeout is DialAddressTimeout for an address without a name.
+func (t *netTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+// DialAddressTimeout connects by TCP. It returns at the latest when the timeout
+// has passed or the transport is shut down.
+func (t *netTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	return dialer.DialContext(t.closing, "tcp", a.Addr)
+}
+
+// Shutdown closes the sockets and ends dials.
+func (t *netTransport) Shutdown() error {
+	t.cancel()
+	return t.NetTransport.Shutdown()
+}

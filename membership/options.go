@@ -1,0 +1,267 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Defaults and bounds of [Options].
+const (
+	// DefaultPort is the port of a seed that names none.
+	DefaultPort = 7946
+	// DefaultBootstrapTimeout is how long Start looks for a cluster.
+	DefaultBootstrapTimeout = 5 * time.Second
+	// MaxBootstrapTimeout is the largest BootstrapTimeout.
+	MaxBootstrapTimeout = time.Hour
+	// MaxNameLength is the longest ClusterName and NodeID, in bytes.
+	MaxNameLength = 128
+	// MaxPlaceLength is the longest Region and Zone, in bytes.
+	MaxPlaceLength = 64
+	// MaxConfigurations is the largest number of configurations.
+	MaxConfigurations = 4
+)
+
+// Options configure a [Membership]. Fields without a word on their zero value
+// are required.
+type Options struct {
+	// ClusterName is the identity of the cluster: 1 to [MaxNameLength] bytes
+	// of letters, digits and . _ : / @ -. Members of other clusters are
+	// refused.
+	ClusterName string
+	// NodeID is the identity of this member, kept across restarts and unique
+	// in the cluster. The same bounds as ClusterName.
+	NodeID string
+	// GossipAddr is the address to listen on for UDP and TCP, IP:port. Port 0
+	// takes any free one. An empty IP stands for 0.0.0.0.
+	GossipAddr string
+	// AdvertiseAddr is the address the others reach this member at, IP or
+	// IP:port; without a port that of GossipAddr counts. Empty: GossipAddr
+	// or, when that is 0.0.0.0, the first private address of the host.
+	// Required when GossipAddr is [::].
+	AdvertiseAddr string
+
+	// Region and Zone say where this member runs, at most [MaxPlaceLength]
+	// bytes each. Empty is a place like any other.
+	Region, Zone string
+	// Weight is the share of partitions this member asks for, 1 to 2^20.
+	// Zero means 1.
+	Weight int
+	// HTTPAddr is the address announced for HTTP, host:port. Empty: none.
+	HTTPAddr string
+	// Services and Metadata are announced to the others. Together with the
+	// other fields that are announced they must fit in 448 bytes.
+	Services, Metadata map[string]string
+
+	// PartitionCount is the number of partitions, 1 to 2^20. Members with
+	// another one are refused.
+	PartitionCount int
+	// Configurations name what this member can run, 1 to [MaxConfigurations],
+	// the most wanted last. Members with none in common are refused.
+	Configurations []string
+
+	// Discovery finds addresses to join through. It is asked again for every
+	// attempt. Nil: this member waits for others to come.
+	Discovery Discovery
+	// Resolver looks up the host names among them. Nil: the system's.
+	Resolver Resolver
+	// BootstrapTimeout is how long Start looks for a cluster before it goes
+	// ahead alone, at most [MaxBootstrapTimeout]. Zero means
+	// [DefaultBootstrapTimeout].
+	BootstrapTimeout time.Duration
+
+	// Profile chooses the timings.
+	Profile Profile
+	// Keys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The first
+	// encrypts, all of them decrypt. Empty: gossip is in clear.
+	Keys [][]byte
+	// Compression compresses gossip, which costs CPU and opens a door to
+	// packets that expand when read. False unless bandwidth is dear.
+	Compression bool
+
+	// Network opens the transport. Nil: UDP and TCP.
+	Network Network
+	// Logger takes what operators should know. Nil: slog.Default().
+	Logger *slog.Logger
+
+	now func() time.Time // nil: time.Now
+}
+
+// OptionError says that an option is out of bounds.
+type OptionError struct {
+	Field string // the name of the field
+	Value any    // the value it has; never that of a secret
+	Bound string // what it should be
+}
+
+// Error names the field, the value and the bound.
+func (e *OptionError) Error() string {
+	if s, ok := e.Value.(string); ok {
+		return fmt.Sprintf("%s is %q: must be %s", e.Field, s, e.Bound)
+	}
+	return fmt.Sprintf("%s is %v: must be %s", e.Field, e.Value, e.Bound)
+}
+
+// Validate returns an [OptionError] for every option that is out of bounds, and
+// a [MetadataSizeError] when what is announced does not fit, joined. It opens
+// nothing.
+func (o Options) Validate() error {
+	_, err := o.parse()
+	return err
+}
+
+// settings are options that have been checked.
+type settings struct {
+	Options
+	bind      netip.AddrPort
+	advertise netip.AddrPort // invalid: as bound; port 0: that of bind
+	timings   timings
+}
+
+const identifierBound = "1 to 128 bytes of letters, digits and . _ : / @ -"
+
+func (o Options) parse() (settings, error) {
+	s := settings{Options: o, timings: o.Profile.timings()}
+	var errs []error
+	bad := func(field string, value any, bound string, args ...any) {
+		errs = append(errs, &OptionError{Field: field, Value: value, Bound: fmt.Sprintf(bound, args...)})
+	}
+	if !validIdentifier(o.ClusterName) {
+		bad("ClusterName", o.ClusterName, identifierBound)
+	}
+	if !validIdentifier(o.NodeID) {
+		bad("NodeID", o.NodeID, identifierBound)
+	}
+	s.parseAddresses(bad)
+	for _, place := range []struct{ field, name string }{{"Region", o.Region}, {"Zone", o.Zone}} {
+		if len(place.name) > MaxPlaceLength || !printable(place.name) {
+			bad(place.field, place.name, "at most %d bytes of printable UTF-8", MaxPlaceLength)
+		}
+	}
+	if o.Weight < 0 || o.Weight > maxWeight {
+		bad("Weight", o.Weight, "between 0 and %d", maxWeight)
+	}
+	if o.PartitionCount < 1 || o.PartitionCount > maxPartitionCount {
+		bad("PartitionCount", o.PartitionCount, "between 1 and %d", maxPartitionCount)
+	}
+	if n := len(o.Configurations); n < 1 || n > MaxConfigurations {
+		bad("len(Configurations)", n, "between 1 and %d", MaxConfigurations)
+	}
+	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > MaxBootstrapTimeout {
+		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", MaxBootstrapTimeout)
+	}
+	if o.Profile > Local {
+		bad("Profile", o.Profile, "LAN, WAN or Local")
+	}
+	for i, key := range o.Keys {
+		if n := len(key); n != 16 && n != 24 && n != 32 {
+			bad(fmt.Sprintf("len(Keys[%d])", i), n, "16, 24 or 32 bytes")
+		}
+	}
+	s.fill()
+	errs = append(errs, checkPairs("Services", o.Services), checkPairs("Metadata", o.Metadata), checkMetaSize(s.member()))
+	if err := errors.Join(errs...); err != nil {
+		return s, err
+	}
+	return s, checkMeta(s.member())
+}
+
+// fill puts in the defaults, and copies what the caller could change later.
+func (s *settings) fill() {
+	if s.Weight == 0 {
+		s.Weight = 1
+	}
+	if s.BootstrapTimeout == 0 {
+		s.BootstrapTimeout = DefaultBootstrapTimeout
+	}
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.Network == nil {
+		s.Network = Sockets{}
+	}
+	if s.Discovery == nil {
+		s.Discovery = Static()
+	}
+	s.Services, s.Metadata = maps.Clone(s.Services), maps.Clone(s.Metadata)
+	s.Configurations = slices.Clone(s.Configurations)
+	keys := make([][]byte, len(s.Keys))
+	for i, key := range s.Keys {
+		keys[i] = slices.Clone(key)
+	}
+	s.Keys = keys
+}
+
+// member is what this member announces of itself at the start of its life.
+func (s *settings) member() Member {
+	return Member{
+		ID: s.NodeID, Region: s.Region, Zone: s.Zone, Weight: s.Weight,
+		HTTPAddr: s.HTTPAddr, Services: s.Services, Metadata: s.Metadata,
+		PartitionCount: s.PartitionCount, Configurations: s.Configurations,
+		State: Joining,
+	}
+}
+
+func (s *settings) parseAddresses(bad func(field string, value any, bound string, args ...any)) {
+	const form = "IP:port, with a port from 0 to 65535"
+	host, port, err := splitHostPort(s.GossipAddr)
+	switch {
+	case err != nil:
+		bad("GossipAddr", s.GossipAddr, form)
+	case host == "":
+		s.bind = netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+	default:
+		ip, err := netip.ParseAddr(host)
+		if err != nil || ip.Zone() != "" || ip.IsMulticast() {
+			bad("GossipAddr", s.GossipAddr, form+"; names cannot be listened on")
+			break
+		}
+		s.bind = netip.AddrPortFrom(ip.Unmap(), port)
+	}
+	if s.AdvertiseAddr == "" {
+		if s.bind.IsValid() && s.bind.Addr().Is6() && s.bind.Addr().IsUnspecified() {
+			bad("AdvertiseAddr", "", "set when GossipAddr is every IPv6 address")
+		}
+		return
+	}
+	ip, err := netip.ParseAddr(s.AdvertiseAddr)
+	port = s.bind.Port()
+	if err != nil {
+		var both netip.AddrPort
+		both, err = netip.ParseAddrPort(s.AdvertiseAddr)
+		ip, port = both.Addr(), both.Port()
+		if port == 0 {
+			err = errors.New("no port")
+		}
+	}
+	if err != nil || ip.Zone() != "" || checkReachable(ip.Unmap()) != nil {
+		bad("AdvertiseAddr", s.AdvertiseAddr, "IP or IP:port that others can reach")
+		return
+	}
+	s.advertise = netip.AddrPortFrom(ip.Unmap(), port)
+}
+
+func splitHostPort(s string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, uint16(n), err
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}

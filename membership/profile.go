@@ -1,0 +1,151 @@
+package membership
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Profile chooses the timings of gossip for the network between the members.
+// All members of a cluster should use the same. The zero Profile is LAN.
+type Profile uint8
+
+// The profiles. A crashed member is noticed by all others within 15 probe
+// intervals; the probe interval is one second for LAN and Local, five for WAN.
+const (
+	// LAN is for one region: round trips of a few milliseconds.
+	LAN Profile = iota
+	// WAN is for several regions: round trips of up to a second.
+	WAN
+	// Local is for one machine: tests, and trying things out.
+	Local
+)
+
+// String returns the profile in lower case.
+func (p Profile) String() string {
+	switch p {
+	case LAN:
+		return "lan"
+	case WAN:
+		return "wan"
+	case Local:
+		return "local"
+	default:
+		return fmt.Sprintf("profile(%d)", uint8(p))
+	}
+}
+
+// MarshalText returns the same as String.
+func (p Profile) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote; anything else is an error.
+func (p *Profile) UnmarshalText(text []byte) error {
+	for profile := LAN; profile <= Local; profile++ {
+		if profile.String() == string(text) {
+			*p = profile
+			return nil
+		}
+	}
+	return fmt.Errorf("membership: unknown gossip profile %q: must be lan, wan or local", text)
+}
+
+// timings are memberlist's, and those of what is built on it.
+type timings struct {
+	probeInterval, probeTimeout   time.Duration
+	gossipInterval, gossipToDead  time.Duration
+	pushPullInterval, tcpTimeout  time.Duration
+	gossipNodes, indirectChecks   int
+	retransmitMult, suspicionMult int
+
+	rejoinInterval time.Duration // between looks for members that are missing
+	settleQuiet    time.Duration // without news, after which a joiner knows the cluster
+	settleMax      time.Duration // after which it goes ahead anyway
+	tailDelay      time.Duration // a view must have stood before stragglers are looked for
+	leaveWait      time.Duration // for each announcement of a leave to go out
+}
+
+func (p Profile) timings() timings {
+	t := timings{
+		probeInterval:    time.Second,
+		probeTimeout:     500 * time.Millisecond,
+		gossipInterval:   200 * time.Millisecond,
+		gossipToDead:     30 * time.Second,
+		pushPullInterval: 30 * time.Second,
+		tcpTimeout:       5 * time.Second,
+		gossipNodes:      3,
+		indirectChecks:   3,
+		retransmitMult:   8,
+		suspicionMult:    3,
+		rejoinInterval:   5 * time.Second,
+		settleQuiet:      300 * time.Millisecond,
+		settleMax:        2 * time.Second,
+		tailDelay:        time.Second,
+		leaveWait:        time.Second,
+	}
+	switch p {
+	case WAN:
+		t.probeInterval = 5 * time.Second
+		t.probeTimeout = 3 * time.Second
+		t.gossipInterval = 500 * time.Millisecond
+		t.gossipToDead = 60 * time.Second
+		t.pushPullInterval = 60 * time.Second
+		t.tcpTimeout = 10 * time.Second
+		t.gossipNodes = 4
+		t.suspicionMult = 4
+		t.rejoinInterval = 15 * time.Second
+		t.settleQuiet = time.Second
+		t.settleMax = 5 * time.Second
+		t.tailDelay = 3 * time.Second
+		t.leaveWait = 3 * time.Second
+	case Local:
+		t.probeTimeout = 200 * time.Millisecond
+		t.gossipInterval = 100 * time.Millisecond
+		t.gossipToDead = 15 * time.Second
+		t.pushPullInterval = 15 * time.Second
+		t.tcpTimeout = 2 * time.Second
+		t.indirectChecks = 1
+		t.rejoinInterval = 2 * time.Second
+		t.settleQuiet = 150 * time.Millisecond
+		t.settleMax = time.Second
+		t.tailDelay = 500 * time.Millisecond
+		t.leaveWait = 500 * time.Millisecond
+	}
+	return t
+}
+
+// configure fills in memberlist's configuration. It starts from nothing rather
+// than from memberlist's defaults, which read the name of the host.
+func (t timings) configure(c *memberlist.Config) {
+	c.ProtocolVersion = memberlist.ProtocolVersion2Compatible
+	c.TCPTimeout = t.tcpTimeout
+	c.IndirectChecks = t.indirectChecks
+	// The news of a death must not miss anybody: who missed it learns of it
+	// from nobody else, because an exchange of members turns "dead" into a
+	// suspicion of one's own, which then runs for its longest time. So it is
+	// sent twice as often as memberlist would, which matters most among a
+	// handful of members of which some are dead, and the longest time is
+	// twice the shortest instead of six times.
+	c.RetransmitMult = t.retransmitMult
+	c.SuspicionMult = t.suspicionMult
+	c.SuspicionMaxTimeoutMult = 2
+	// A member whose probes fail probes more rarely, as it should if it is
+	// slow itself; but while a part of the cluster cannot be reached, it is
+	// what keeps a crash in the rest from being noticed. isolation.go tells
+	// the two apart.
+	c.AwarenessMaxMultiplier = 2
+	c.PushPullInterval = t.pushPullInterval
+	c.ProbeInterval = t.probeInterval
+	c.ProbeTimeout = t.probeTimeout
+	c.GossipNodes = t.gossipNodes
+	c.GossipInterval = t.gossipInterval
+	c.GossipToTheDeadTime = t.gossipToDead
+	c.GossipVerifyIncoming = true
+	c.GossipVerifyOutgoing = true
+	c.HandoffQueueDepth = 4096
+	c.UDPBufferSize = 1400
+	c.QueueCheckInterval = 30 * time.Second
+	c.DNSConfigPath = "/etc/resolv.conf"
+	// Names are unique to a start, so a dead name is never claimed again.
+	c.DeadNodeReclaimTime = time.Second
+}

@@ -1,0 +1,205 @@
+package membership
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxDeparted is how many members that are gone are remembered, to tell a
+// return from a first visit and to look for those that failed.
+const maxDeparted = 1024
+
+// registry is the list of members. memberlist tells it of gossip names; it
+// answers in NodeIDs. Several names can claim one NodeID, a crashed process and
+// its restart for example: the newest start speaks for it, which every member
+// decides alike because it depends on nothing but what the names announced.
+//
+// Its methods are called under memberlist's lock: they never block and never
+// call back.
+type registry struct {
+	self   string // our gossip name
+	events *eventQueue
+	now    func() time.Time
+
+	mu       sync.Mutex
+	alive    map[string]Member   // by gossip name
+	names    map[string][]string // gossip names of a NodeID, those alive
+	departed map[string]departure
+	sorted   []Member // winners by ID; nil when it must be made again
+	version  uint64   // counts the changes of sorted
+}
+
+// departure is a member that went away.
+type departure struct {
+	member Member
+	failed bool
+	at     time.Time
+}
+
+func newRegistry(self string, now func() time.Time) *registry {
+	return &registry{
+		self:     self,
+		events:   newEventQueue(),
+		now:      now,
+		alive:    make(map[string]Member),
+		names:    make(map[string][]string),
+		departed: make(map[string]departure),
+	}
+}
+
+// set records what a gossip name announced.
+func (r *registry) set(name string, m Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, was := r.winner(m.ID)
+	if _, known := r.alive[name]; !known {
+		r.names[m.ID] = append(r.names[m.ID], name)
+	}
+	r.alive[name] = m
+	after, _ := r.winner(m.ID)
+	r.changed(before, was, after, true)
+}
+
+// remove records that a gossip name is gone.
+func (r *registry) remove(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, known := r.alive[name]
+	if !known {
+		return
+	}
+	before, was := r.winner(m.ID)
+	delete(r.alive, name)
+	r.names[m.ID] = slices.DeleteFunc(r.names[m.ID], func(n string) bool { return n == name })
+	if len(r.names[m.ID]) == 0 {
+		delete(r.names, m.ID)
+	}
+	after, is := r.winner(m.ID)
+	r.changed(before, was, after, is)
+}
+
+// winner is the newest start of a NodeID.
+func (r *registry) winner(id string) (Member, bool) {
+	var newest Member
+	for i, name := range r.names[id] {
+		if m := r.alive[name]; i == 0 || m.Start.Compare(newest.Start) > 0 {
+			newest = m
+		}
+	}
+	return newest, len(r.names[id]) > 0
+}
+
+// changed turns the step from one winner to the next into an event.
+func (r *registry) changed(before Member, was bool, after Member, is bool) {
+	e := Event{Before: before, After: after, At: r.now()}
+	switch {
+	case !was && is:
+		e.Kind, e.ID = Joined, after.ID
+		if gone, ok := r.departed[after.ID]; ok {
+			e.Kind, e.Before, e.Away = Rejoined, gone.member, e.At.Sub(gone.at)
+			delete(r.departed, after.ID)
+		}
+	case was && !is:
+		e.Kind, e.ID = Failed, before.ID
+		if before.State == Leaving {
+			e.Kind = Left
+		}
+		r.remember(departure{member: before, failed: e.Kind == Failed, at: e.At})
+	case before.Start.Nonce != after.Start.Nonce:
+		e.Kind, e.ID = Rejoined, after.ID
+	case equalMembers(before, after):
+		return
+	default:
+		e.Kind, e.ID = Updated, after.ID
+		if after.State == Leaving && before.State != Leaving {
+			e.Kind = LeavingSoon
+		}
+	}
+	r.sorted = nil
+	r.version++
+	r.events.add(e)
+}
+
+func (r *registry) remember(d departure) {
+	if len(r.departed) >= maxDeparted {
+		oldest := slices.MinFunc(slices.Collect(maps.Values(r.departed)), func(a, b departure) int { return a.at.Compare(b.at) })
+		delete(r.departed, oldest.member.ID)
+	}
+	r.departed[d.member.ID] = d
+}
+
+// members returns the newest start of each NodeID, ascending by ID, and how
+// many times that has changed. The slice is shared and must not be modified.
+func (r *registry) members() ([]Member, uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sorted == nil {
+		r.sorted = make([]Member, 0, len(r.names))
+		for id := range r.names {
+			m, _ := r.winner(id)
+			r.sorted = append(r.sorted, m)
+		}
+		slices.SortFunc(r.sorted, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return r.sorted, r.version
+}
+
+// member returns the newest start of one NodeID.
+func (r *registry) member(id string) (Member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.winner(id)
+}
+
+// rivals returns the other starts of our own NodeID believed alive, newest
+// first.
+func (r *registry) rivals(id string) []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []Member
+	for _, name := range r.names[id] {
+		if name != r.self {
+			found = append(found, r.alive[name])
+		}
+	}
+	slices.SortFunc(found, func(a, b Member) int { return b.Start.Compare(a.Start) })
+	return found
+}
+
+// others returns every start believed alive but our own, winners or not, in no
+// order: those are the processes there are to talk to.
+func (r *registry) others() []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	others := make([]Member, 0, len(r.alive))
+	for name, m := range r.alive {
+		if name != r.self {
+			others = append(others, m)
+		}
+	}
+	return others
+}
+
+// failed returns the members that went without a word and are not back.
+func (r *registry) failed() []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lost []Member
+	for _, d := range r.departed {
+		if d.failed {
+			lost = append(lost, d.member)
+		}
+	}
+	return lost
+}
+
+func equalMembers(a, b Member) bool {
+	return a.ID == b.ID && a.Region == b.Region && a.Zone == b.Zone && a.Weight == b.Weight &&
+		a.Addr == b.Addr && a.HTTPAddr == b.HTTPAddr && a.PartitionCount == b.PartitionCount &&
+		a.State == b.State && a.Start == b.Start && a.Started.Equal(b.Started) &&
+		maps.Equal(a.Services, b.Services) && maps.Equal(a.Metadata, b.Metadata) &&
+		slices.Equal(a.Configurations, b.Configurations)
+}

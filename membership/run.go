@@ -1,0 +1,114 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// open binds the address and starts gossip and the workers.
+func (m *Membership) open() error {
+	logger := newGossipLogger(m.log)
+	inner, err := m.settings.Network.Listen(m.settings.bind, logger)
+	if err != nil {
+		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
+	}
+	guard := newGuard(inner, guardOptions{label: m.settings.ClusterName, logger: logger})
+	local, err := m.advertised(guard)
+	if err != nil {
+		_ = guard.Shutdown() // it has nothing to say that err does not
+		return err
+	}
+	config := &memberlist.Config{
+		Name:              m.name,
+		Label:             m.settings.ClusterName,
+		Transport:         guard,
+		BindPort:          int(local.Port()),
+		AdvertiseAddr:     local.Addr().String(),
+		AdvertisePort:     int(local.Port()),
+		EnableCompression: m.settings.Compression,
+		Keyring:           m.keys.ring,
+		Logger:            logger,
+		RequireNodeNames:  false,
+	}
+	m.settings.timings.configure(config)
+	hooks := &hooks{m: m}
+	config.Delegate, config.Events, config.Alive, config.Ping = hooks, hooks, hooks, hooks
+
+	m.heardAt.Store(m.settings.now().UnixNano())
+	gossip, err := memberlist.Create(config)
+	if err != nil {
+		_ = guard.Shutdown()
+		return fmt.Errorf("membership: starting gossip on %v: %w", local, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.mu.Lock()
+	m.gossip, m.guard, m.local, m.cancel = gossip, guard, local, cancel
+	m.mu.Unlock()
+	m.announcer.attach(gossip)
+	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation} {
+		m.background(func() { worker(ctx) })
+	}
+	return nil
+}
+
+// advertised is the address to announce: what the options say, or what was
+// bound.
+func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
+	ip, port, err := t.FinalAdvertiseAddr("", 0)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set AdvertiseAddr: %w", err)
+	}
+	bound, err := gossipAddr(ip, uint16(port))
+	if want := m.settings.advertise; want.IsValid() {
+		if want.Port() == 0 {
+			want = netip.AddrPortFrom(want.Addr(), uint16(port))
+		}
+		return want, nil
+	}
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set AdvertiseAddr: %w", err)
+	}
+	return bound, nil
+}
+
+// shutdown ends everything that open started. Goroutines of memberlist that
+// are in the middle of a probe end with it, within a few probe intervals; they
+// touch nothing of ours any more.
+func (m *Membership) shutdown() {
+	m.mu.Lock()
+	gossip, cancel := m.gossip, m.cancel
+	m.gossip, m.guard, m.cancel = nil, nil, nil
+	m.mu.Unlock()
+	if gossip == nil {
+		return
+	}
+	m.closed.Store(true)
+	cancel()
+	m.announcer.detach(nil)
+	if err := gossip.Shutdown(); err != nil {
+		m.log.Warn("closing gossip", "error", err)
+	}
+	m.workers.Wait()
+}
+
+// live returns memberlist and the guard while they run.
+func (m *Membership) live() (*memberlist.Memberlist, *guard, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gossip, m.guard, m.gossip != nil
+}
+
+// background runs f in a goroutine that Stop waits for. It reports whether it
+// did: not once the membership is shutting down.
+func (m *Membership) background(f func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gossip == nil {
+		return false
+	}
+	m.workers.Go(f)
+	return true
+}

@@ -1,0 +1,171 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+const (
+	maxSeeds        = 256 // addresses to try in one attempt to join
+	parallelLookups = 8
+)
+
+// seed is an entry of a seed list, taken apart.
+type seed struct {
+	host string
+	addr netip.Addr // valid when host is an address
+	port uint16     // 0: the default
+}
+
+// CheckSeed says what is wrong with an address to join through, host:port or
+// host; nil when nothing is. It looks nothing up.
+func CheckSeed(s string) error {
+	_, err := parseSeed(s)
+	return err
+}
+
+func parseSeed(s string) (seed, error) {
+	fail := func(format string, args ...any) (seed, error) {
+		return seed{}, fmt.Errorf("membership: seed %.*q: %s", maxHostName, s, fmt.Sprintf(format, args...))
+	}
+	if s == "" {
+		return fail("is empty, want host:port or host")
+	}
+	host, port, hasPort := s, "", false
+	if _, err := netip.ParseAddr(s); err != nil && strings.Contains(s, ":") {
+		if bare, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(bare, "]") {
+			host = strings.TrimSuffix(bare, "]")
+		} else if host, port, err = net.SplitHostPort(s); err != nil {
+			return fail("want host:port or host, with an IPv6 address in brackets when a port follows")
+		} else {
+			hasPort = true
+		}
+	}
+	out := seed{host: host}
+	if hasPort {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return fail("port %.*q is not a number in [1, 65535]", maxHostName, port)
+		}
+		out.port = uint16(n)
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		if addr.Zone() != "" {
+			return fail("an IPv6 zone has a meaning on one host only, give an address without")
+		}
+		out.addr = addr.Unmap()
+		if err := checkReachable(out.addr); err != nil {
+			return fail("%v", err)
+		}
+		return out, nil
+	}
+	if why := checkHostName(host); why != "" {
+		return fail("%s", why)
+	}
+	return out, nil
+}
+
+const maxHostName = 253
+
+// checkHostName returns what is wrong with a host name, or nothing. It lets
+// underscores pass: they are not in host names by the book, but in many.
+func checkHostName(host string) string {
+	name := strings.TrimSuffix(host, ".")
+	if name == "" {
+		return "has no host"
+	}
+	if len(name) > maxHostName {
+		return fmt.Sprintf("host name has %d bytes, the limit is %d", len(name), maxHostName)
+	}
+	var label string
+	for label = range strings.SplitSeq(name, ".") {
+		if len(label) < 1 || len(label) > 63 {
+			return "host name has a part that is not 1 to 63 bytes long"
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			return "host name has a character other than A-Z a-z 0-9 . _ -"
+		}
+	}
+	if strings.Trim(label, "0123456789") == "" {
+		return "is neither an IP address nor a host name, which cannot end in a number"
+	}
+	return ""
+}
+
+// resolveSeeds returns the addresses of the entries, each once and in their
+// order, IPv4 in its short form, at most maxSeeds of them. Names are looked up
+// anew, several at a time; an entry without a port gets defaultPort. A nil
+// resolver is net.DefaultResolver. The error joins what is wrong with single
+// entries; the addresses of the others come with it. It blocks until all
+// lookups have answered or ctx ends.
+func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries []string) ([]netip.AddrPort, error) {
+	r = orDefault(r)
+	var errs []error
+	entries = distinct(entries)
+	if len(entries) > maxSeedEntries {
+		errs = append(errs, fmt.Errorf("membership: %d seeds, only the first %d are tried", len(entries), maxSeedEntries))
+		entries = entries[:maxSeedEntries]
+	}
+	addrs := make([][]netip.AddrPort, len(entries))
+	failed := make([]error, len(entries))
+	slots := make(chan struct{}, parallelLookups)
+	var wg sync.WaitGroup
+	for i, entry := range entries {
+		s, err := parseSeed(entry)
+		if err != nil {
+			failed[i] = err
+			continue
+		}
+		if s.port == 0 {
+			s.port = defaultPort
+		}
+		if s.addr.IsValid() {
+			addrs[i] = []netip.AddrPort{netip.AddrPortFrom(s.addr, s.port)}
+			continue
+		}
+		slots <- struct{}{} // lookups end with ctx, so this does
+		wg.Go(func() {
+			addrs[i], failed[i] = s.lookup(ctx, r)
+			<-slots
+		})
+	}
+	wg.Wait()
+
+	var all []netip.AddrPort
+	for _, some := range addrs {
+		all = append(all, some...)
+	}
+	all = distinct(all)
+	errs = append(errs, failed...)
+	if len(all) > maxSeeds {
+		errs = append(errs, fmt.Errorf("membership: seeds have %d addresses, only the first %d are tried", len(all), maxSeeds))
+		all = all[:maxSeeds]
+	}
+	return all, errors.Join(errs...)
+}
+
+func (s seed) lookup(ctx context.Context, r Resolver) ([]netip.AddrPort, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("membership: looking up seed %q: %w", s.host, err)
+	}
+	found, err := r.LookupNetIP(ctx, "ip", s.host)
+	if err != nil {
+		return nil, fmt.Errorf("membership: looking up seed %q: %w", s.host, err)
+	}
+	var addrs []netip.AddrPort
+	for _, a := range found {
+		if a = a.Unmap(); a.IsValid() && a.Zone() == "" && checkReachable(a) == nil {
+			addrs = append(addrs, netip.AddrPortFrom(a, s.port))
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("membership: looking up seed %q: no usable address among %d", s.host, len(found))
+	}
+	return addrs, nil
+}

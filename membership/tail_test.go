@@ -1,0 +1,112 @@
+package membership
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// publishing makes members publish what they see, as package cluster does: the
+// fingerprint is that of the list.
+func (n *town) publishing(all ...*Membership) {
+	for _, m := range all {
+		go func() {
+			for {
+				select {
+				case <-m.Wake():
+				case <-m.stopped:
+					return
+				}
+				m.TakeEvents()
+				members, _ := m.Members()
+				m.Publish(View{Fingerprint: hashMembers(members, true), Configuration: "c", Members: members})
+			}
+		}()
+	}
+}
+
+func TestMembersAgree(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := []*Membership{n.make(1, func(o *Options) { o.Discovery = nil }), n.make(2), n.make(3), n.make(4)}
+		n.publishing(all...)
+		for _, m := range all {
+			require.NoError(t, m.Start(t.Context()))
+		}
+		n.see(4, all...)
+		n.await("all agree", func() bool {
+			for _, m := range all {
+				if a := m.Agreement(); !a.Complete || len(m.agreement.index) != 4 {
+					return false
+				}
+			}
+			return true
+		})
+		<-all[3].Agreed()
+		require.Empty(t, all[0].Agreement().Differing)
+	})
+}
+
+// News that gossip did not bring is fetched within seconds, long before the
+// next exchange of all members.
+func TestTheTailIsClosed(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := []*Membership{n.make(1, func(o *Options) { o.Discovery = nil }), n.make(2), n.make(3), n.make(4)}
+		n.publishing(all...)
+		for _, m := range all {
+			require.NoError(t, m.Start(t.Context()))
+		}
+		n.see(4, all...)
+		time.Sleep(10 * time.Second)
+		before := all[0].Stats().TailSyncs + all[1].Stats().TailSyncs + all[2].Stats().TailSyncs + all[3].Stats().TailSyncs
+
+		// n4 hears nothing while the others are told, then everything; its
+		// probes of others succeed over streams, so that it stays alive.
+		require.NoError(t, n.net.SetPacketLoss(1))
+		require.NoError(t, all[0].SetState(t.Context(), Active))
+		members, _ := all[3].Members()
+		require.Equal(t, Joining, members[0].State)
+		time.Sleep(8 * time.Second) // by then nobody gossips it any more
+		require.NoError(t, n.net.SetPacketLoss(0))
+		healed := time.Now()
+		n.await("all see n1 active", func() bool {
+			for _, m := range all[1:] {
+				if members, _ := m.Members(); len(members) != 4 || members[0].State != Active {
+					return false
+				}
+			}
+			return true
+		})
+		require.Less(t, time.Since(healed), 5*time.Second)
+		after := all[0].Stats().TailSyncs + all[1].Stats().TailSyncs + all[2].Stats().TailSyncs + all[3].Stats().TailSyncs
+		t.Log("tail exchanges:", after-before, "in", time.Since(healed))
+	})
+}
+
+// Members that see the same and compute otherwise are reported, and do not
+// exchange what they have in common over and over.
+func TestADifferenceThatNoExchangeMends(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		first, second := n.start(1, func(o *Options) { o.Discovery = nil }), n.start(2)
+		n.see(2, first, second)
+		for i, m := range []*Membership{first, second} {
+			members, _ := m.Members()
+			m.Publish(View{Fingerprint: uint64(i + 1), Configuration: "c", Members: members})
+		}
+		n.await("the difference is named", func() bool {
+			a := first.Agreement()
+			return len(a.Differing) == 1 && a.Differing[0] == Differing{"n2", reasonAlgorithm}
+		})
+		members, _ := second.Members()
+		second.Publish(View{Fingerprint: 2, Configuration: "d", Members: members})
+		n.await("the difference is named", func() bool { return first.Agreement().Differing[0].Reason == reasonConfiguration })
+		before := n.net.Stats().Dials
+		time.Sleep(25 * time.Second)
+		require.Zero(t, first.Stats().TailSyncs+second.Stats().TailSyncs)
+		require.Less(t, n.net.Stats().Dials-before, uint64(5), "but for memberlist's own exchanges")
+
+		members, _ = first.Members()
+		first.Publish(View{Fingerprint: 3, Configuration: "c", Members: members[:1]})
+		n.await("the difference is named", func() bool { return second.Agreement().Differing[0].Reason == reasonMembers })
+	})
+}
