@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// readObject reads a body that is one JSON object with the named fields, each
+// into what its pointer points at. It refuses other fields, fields given twice,
+// and text that no Go string can hold: a field or a key that is silently dropped
+// or altered would get a wrong answer.
+func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
+	body, err := h.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(body, &whole); err != nil {
+		return bodyProblem(err)
+	}
+	if !utf8.Valid(body) || halfSurrogate(body) {
+		return problem(ProblemBody, http.StatusBadRequest, "the body holds text that is not Unicode")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
+		return problem(ProblemBody, http.StatusBadRequest, "the body must be a JSON object")
+	}
+	var seen []string
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return bodyProblem(err)
+		}
+		name, _ := token.(string)
+		into, known := fields[name]
+		if !known {
+			return problem(ProblemBody, http.StatusBadRequest, "the body has an unknown field %s", brief(name))
+		}
+		if slices.Contains(seen, name) {
+			return fieldProblem(name, "field %q is given twice", name)
+		}
+		seen = append(seen, name)
+		if err := dec.Decode(into); err != nil {
+			return bodyProblem(err)
+		}
+	}
+	return nil
+}
+
+// readBody returns a body that says it is JSON and is not too long.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := parameters["charset"]; err != nil || kind != jsonContentType || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		w.Header().Set("Accept", jsonContentType)
+		return nil, problem(ProblemBlank, http.StatusUnsupportedMediaType, "the content type is %s: must be %s in UTF-8", brief(r.Header.Get("Content-Type")), jsonContentType)
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		w.Header().Set("Accept-Encoding", "identity")
+		return nil, problem(ProblemBlank, http.StatusUnsupportedMediaType, "the content encoding is %s: must be none", brief(encoding))
+	}
+	bound := h.options.MaxBodyBytes
+	if r.ContentLength > bound {
+		return nil, tooLarge(w, bound)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bound))
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, tooLarge(w, bound)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return nil, problem(ProblemBlank, http.StatusRequestTimeout, "the body did not arrive in time")
+	default:
+		return nil, problem(ProblemBody, http.StatusBadRequest, "the body could not be read to its end")
+	}
+}
+
+func tooLarge(w http.ResponseWriter, bound int64) *ProblemDetails {
+	w.Header().Set("Connection", "close") // rather than read the rest
+	p := problem(ProblemBodyTooLarge, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", bound)
+	p.Bound = bound
+	return p
+}
+
+// halfSurrogate reports whether valid JSON escapes one half of a UTF-16
+// surrogate pair without the other. Package json would read it as U+FFFD.
+func halfSurrogate(body []byte) bool {
+	for {
+		i := bytes.IndexByte(body, '\\')
+		if i < 0 {
+			return false
+		}
+		switch unit := escaped(body[i:]); {
+		case unit < 0:
+			body = body[i+2:]
+		case unit >= 0xDC00 && unit < 0xE000:
+			return true
+		case unit >= 0xD800 && unit < 0xDC00:
+			if low := escaped(body[i+6:]); low < 0xDC00 || low >= 0xE000 {
+				return true
+			}
+			body = body[i+12:]
+		default:
+			body = body[i+6:]
+		}
+	}
+}
+
+// escaped is the UTF-16 code unit that text starts with as \uXXXX, or -1.
+func escaped(text []byte) int {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return int(unit)
+}
+
+func bodyProblem(err error) *ProblemDetails {
+	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return problem(ProblemBody, http.StatusBadRequest, "the body has a value of the wrong kind: want %s, got %s", jsonKind(mistyped), cut(mistyped.Value))
+	}
+	return problem(ProblemBody, http.StatusBadRequest, "the body is not the JSON expected: %s", cut(strings.TrimPrefix(err.Error(), "json: ")))
+}
+
+// jsonKind names what was expected in the words of JSON.
+func jsonKind(e *json.UnmarshalTypeError) string {
+	switch kind := e.Type.Kind().String(); kind {
+	case "slice", "array":
+		return "a list"
+	case "struct", "map":
+		return "an object"
+	case "int", "int64", "uint64":
+		return "a whole number"
+	default:
+		return "a " + kind
+	}
+}
+
+func fieldProblem(name, format string, args ...any) *ProblemDetails {
+	p := problem(ProblemBody, http.StatusBadRequest, format, args...)
+	p.Parameter = name
+	return p
+}

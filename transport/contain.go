@@ -1,0 +1,67 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+)
+
+// contain answers 500 when anything below panics. What panicked and where goes
+// to the log; the caller learns neither.
+func (h *Handler) contain(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tracked := &response{ResponseWriter: w}
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(http.ErrAbortHandler) // meant, by whoever wants the connection gone
+			}
+			h.logger.ErrorContext(r.Context(), "panic while serving a request",
+				"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			if tracked.begun {
+				// A cut-off answer must not look like a whole one.
+				panic(http.ErrAbortHandler)
+			}
+			WriteProblem(tracked, r, internalProblem())
+		}()
+		next.ServeHTTP(tracked, r)
+	})
+}
+
+// refuse writes an endpoint's error.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p, ok := errors.AsType[*ProblemDetails](err)
+	if !ok {
+		h.logger.ErrorContext(r.Context(), "cannot serve a request", "method", r.Method, "path", r.URL.Path, "err", err)
+		p = internalProblem()
+	}
+	WriteProblem(w, r, p)
+}
+
+func internalProblem() *ProblemDetails {
+	return problem(ProblemBlank, http.StatusInternalServerError, "the member could not answer; its log says why")
+}
+
+// response knows whether an answer has begun.
+type response struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (w *response) WriteHeader(status int) {
+	// Informational answers precede the real one, other than 101, which is
+	// the last that HTTP says on a connection.
+	w.begun = w.begun || status >= 200 || status == http.StatusSwitchingProtocols
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the writer below.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,54 @@
+// Package transport answers over HTTP what a member knows: who owns a key, who
+// is in the cluster, how the ring looks, what a change would move, and how the
+// member itself is.
+//
+// [NewHandler] gives a handler to mount on a server of one's own; [Listen] runs
+// one. Both see the cluster through [Cluster] alone:
+//
+//	h := transport.NewHandler(cluster, transport.HandlerOptions{})
+//	srv, err := transport.Listen(":8080", h, transport.ServerOptions{})
+//	if err != nil {
+//		return err
+//	}
+//	defer srv.Shutdown(ctx)
+//
+// # Routes
+//
+//	GET  /livez                 200 as long as the process runs; text
+//	GET  /readyz                200 or 503; text, with the reasons under ?verbose
+//	GET  /v1/health             [HealthAnswer]; 200 when ready, 503 when not, the same document
+//	GET  /v1/members            [MembersAnswer]
+//	GET  /v1/ring               [RingAnswer]: a summary, not the table
+//	GET  /v1/partitions/{id}    [PlacementAnswer]
+//	GET  /v1/lookup?key=        [LookupAnswer]
+//	POST /v1/lookup             [BatchRequest] to [BatchAnswer]
+//	POST /v1/plan               [PlanRequest] to [PlanAnswer]; ?moves=false leaves the moves out
+//
+// HEAD works wherever GET does. Lookups and partitions take region and zone,
+// and then list owners in that zone first, those in that region next. Query
+// parameters that a route does not know are ignored; one that it knows may be
+// given once. A key is 1 to [MaxKeyBytes] bytes of UTF-8. Nothing may be cached:
+// an answer is true when it is given.
+//
+// # Agreement
+//
+// The answers of lookups and partitions hold nothing that is local to the member
+// that gives them. Members whose views agree answer them byte for byte alike,
+// so that comparing two answers compares two views.
+//
+// # Refusals
+//
+// Whatever a route refuses comes as [ProblemDetails] (RFC 9457,
+// application/problem+json), unknown paths and wrong methods included. What never
+// reaches the handler, such as a request line that is not HTTP or a header that
+// is too large (431), net/http answers in plain text. A member that is not
+// ready still answers lookups, because a slightly old answer is worth more than
+// none; only before the first ring, when nobody is known to own anything, it
+// refuses them with 503 and Retry-After.
+//
+// # What it does not do
+//
+// The package moves no data and forwards no request, and neither the handler nor
+// the server asks who is calling. [HandlerOptions.Middleware] is where such a
+// check goes; it refuses with [WriteProblem].
+package transport

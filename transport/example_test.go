@@ -1,0 +1,64 @@
+package transport_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// alone is a cluster of one member that is always well.
+type alone struct{ ring *ring.Ring }
+
+func (a alone) View() transport.View {
+	return transport.View{
+		ClusterName: "orders", NodeID: "orders-1", Version: 1,
+		Ring: a.ring, Fingerprint: a.ring.Fingerprint(),
+		Members: []membership.Member{{ID: "orders-1", HTTPAddr: "10.0.0.1:8080", State: membership.Active}},
+	}
+}
+
+func (a alone) Health() transport.Health {
+	return transport.Health{Ready: true, Healthy: true, State: membership.Active, Members: 1}
+}
+
+// The handler goes wherever a handler goes, here below a prefix of an
+// application's own mux.
+func ExampleNewHandler() {
+	r, err := ring.Build(
+		ring.Config{PartitionCount: 64, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}},
+		[]ring.Node{{ID: "orders-1", Region: "eu", Zone: "eu-1a"}},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	h := transport.NewHandler(alone{r}, transport.HandlerOptions{})
+	mux := http.NewServeMux()
+	mux.Handle("/cluster/", http.StripPrefix("/cluster", h))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	response, err := server.Client().Get(server.URL + "/cluster/v1/lookup?key=user:42")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	var answer transport.LookupAnswer
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(response.Status)
+	fmt.Println(answer.Key, "is owned by", answer.Primary, "at", answer.Owners[0].HTTPAddr)
+
+	// Output:
+	// 200 OK
+	// user:42 is owned by orders-1 at 10.0.0.1:8080
+}

@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"log/slog"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Handler serves the routes that the package comment lists. Make one with
+// [NewHandler]. It is safe for concurrent use.
+//
+// To mount it below a prefix, strip the prefix:
+//
+//	mux.Handle("/cluster/", http.StripPrefix("/cluster", h))
+type Handler struct {
+	cluster   Cluster
+	options   HandlerOptions
+	logger    *slog.Logger
+	root      http.Handler
+	summaries summaries
+	// planning holds a slot for the one plan that is computed at a time.
+	planning chan struct{}
+}
+
+// endpoint serves one route. A returned [*ProblemDetails] becomes the answer;
+// any other error is logged and becomes a bare 500. It must not have written
+// anything then, other than headers.
+type endpoint func(w http.ResponseWriter, r *http.Request) error
+
+// NewHandler returns a handler that answers from the cluster. It starts no
+// goroutine and needs no closing.
+//
+// Like [http.ServeMux.Handle] it panics when what it is given cannot work: a nil
+// cluster, or options that [HandlerOptions.Validate] reports.
+func NewHandler(c Cluster, o HandlerOptions) *Handler {
+	if c == nil {
+		panic("transport: NewHandler: the cluster is nil: must be set")
+	}
+	if err := o.Validate(); err != nil {
+		panic(err)
+	}
+	o = o.withDefaults()
+	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1)}
+
+	inner := onlyCleanPaths(h.routes())
+	for _, m := range slices.Backward(o.Middleware) {
+		inner = m(inner)
+	}
+	h.root = h.contain(withHeaders(inner))
+	return h
+}
+
+// ServeHTTP answers one request. A panic below it becomes a 500, or, once the
+// answer has begun, aborts the connection with [http.ErrAbortHandler], which
+// net/http expects and keeps quiet about.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
+
+// routes registers each endpoint under its method, and for all other methods of
+// its path, and all other paths, a refusal: the mux's own are plain text.
+func (h *Handler) routes() http.Handler {
+	mux := http.NewServeMux()
+	allowed := make(map[string][]string)
+	handle := func(method, path string, e endpoint) {
+		mux.Handle(method+" "+path, h.serve(e))
+		if method == http.MethodGet {
+			allowed[path] = append(allowed[path], http.MethodGet, http.MethodHead)
+		} else {
+			allowed[path] = append(allowed[path], method)
+		}
+	}
+	handle(http.MethodGet, "/livez", livez)
+	handle(http.MethodGet, "/readyz", h.readyz)
+	handle(http.MethodGet, "/v1/health", h.health)
+	handle(http.MethodGet, "/v1/members", h.members)
+	handle(http.MethodGet, "/v1/ring", h.ring)
+	handle(http.MethodGet, "/v1/partitions/{id}", h.partition)
+	handle(http.MethodGet, "/v1/lookup", h.lookup)
+	handle(http.MethodPost, "/v1/lookup", h.lookupBatch)
+	handle(http.MethodPost, "/v1/plan", h.plan)
+
+	for path, methods := range allowed {
+		mux.Handle(path, h.serve(methodNotAllowed(strings.Join(methods, ", "))))
+	}
+	mux.Handle("/", h.serve(notFound))
+	return mux
+}
+
+// serve turns an endpoint into a handler.
+func (h *Handler) serve(e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := e(w, r); err != nil {
+			h.refuse(w, r, err)
+		}
+	})
+}
+
+func notFound(_ http.ResponseWriter, r *http.Request) error {
+	return problem(ProblemBlank, http.StatusNotFound, "there is nothing at %s", brief(r.URL.Path))
+}
+
+func methodNotAllowed(allow string) endpoint {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", allow)
+		return problem(ProblemBlank, http.StatusMethodNotAllowed, "method %s is not allowed here: use one of %s", brief(r.Method), allow)
+	}
+}
+
+// onlyCleanPaths refuses paths with dot segments or empty segments, which the
+// mux would redirect: nobody who means a route writes it so, and behind a
+// prefix the redirect would lead elsewhere.
+func onlyCleanPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.EscapedPath()
+		if !isClean(p) {
+			WriteProblem(w, r, problem(ProblemBlank, http.StatusNotFound, "there is nothing at %s", brief(p)))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isClean(p string) bool {
+	if !strings.HasPrefix(p, "/") {
+		return false
+	}
+	clean := path.Clean(p)
+	if clean != "/" && strings.HasSuffix(p, "/") {
+		clean += "/"
+	}
+	return p == clean
+}
+
+// withHeaders sets what every answer carries.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}

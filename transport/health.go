@@ -1,0 +1,88 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// livez says only that the process can answer.
+func livez(w http.ResponseWriter, r *http.Request) error {
+	writeText(w, r, http.StatusOK, "ok\n")
+	return nil
+}
+
+// readyz says whether the member should be sent requests: one line, and under
+// verbose another for each problem, with those that make it unready marked.
+func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
+	values, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	verbose, err := flag(values, "verbose", false)
+	if err != nil {
+		return err
+	}
+	health := h.cluster.Health()
+	text, status := "ready\n", http.StatusOK
+	if !health.Ready {
+		text, status = "not ready\n", http.StatusServiceUnavailable
+	}
+	if verbose {
+		var lines strings.Builder
+		lines.WriteString(text)
+		for _, p := range health.Problems {
+			mark := "degraded"
+			if p.Unready {
+				mark = "unready"
+			}
+			// Fields keeps a message of several lines in one.
+			lines.WriteString(mark + ": " + p.Code + ": " + strings.Join(strings.Fields(p.Message), " ") + "\n")
+		}
+		text = lines.String()
+	}
+	writeText(w, r, status, text)
+	return nil
+}
+
+// health gives the same document whether ready or not, so that whoever asks why
+// need not parse two.
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
+	view, health := h.cluster.View(), h.cluster.Health()
+	answer := HealthAnswer{
+		Ready:           health.Ready,
+		Healthy:         health.Healthy,
+		ClusterName:     view.ClusterName,
+		NodeID:          view.NodeID,
+		State:           health.State.String(),
+		Problems:        make([]HealthProblem, 0, len(health.Problems)),
+		Members:         health.Members,
+		UnderReplicated: health.UnderReplicated,
+		ZoneViolations:  health.ZoneViolations,
+		Agreed:          health.Agreed,
+		Differing:       make([]DifferingMember, 0, len(health.Differing)),
+		Fingerprint:     health.Fingerprint,
+		LastSync:        presentable(health.LastSync),
+	}
+	for _, p := range health.Problems {
+		answer.Problems = append(answer.Problems, HealthProblem(p))
+	}
+	for _, d := range health.Differing {
+		answer.Differing = append(answer.Differing, DifferingMember(d))
+	}
+	status := http.StatusOK
+	if !health.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return writeJSON(w, r, status, jsonContentType, answer)
+}
+
+// presentable returns a time in UTC, or zero when JSON cannot hold it: what a
+// member says of its clock must not keep the others from being listed.
+func presentable(t time.Time) time.Time {
+	t = t.UTC()
+	if t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
+}

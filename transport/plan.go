@@ -1,0 +1,99 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// plan says what a change would move. A ring that is on its way to another is
+// taken to have arrived, so that members that are joining can be named and their
+// own moves are not counted again.
+func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
+	values, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	list, err := flag(values, "moves", true)
+	if err != nil {
+		return err
+	}
+	change, err := h.readChange(w, r)
+	if err != nil {
+		return err
+	}
+	view, err := h.serving(w)
+	if err != nil {
+		return err
+	}
+	// A plan costs about as much as a new ring. One at a time leaves the
+	// other processors to lookups, whatever callers do.
+	select {
+	case h.planning <- struct{}{}:
+		defer func() { <-h.planning }()
+	case <-r.Context().Done():
+		w.Header().Set("Retry-After", "1")
+		return problem(ProblemBlank, http.StatusServiceUnavailable, "the request ended while it waited for another plan")
+	}
+	to, plan, err := rebalance.WhatIf(view.Ring.Target(), change)
+	if err != nil {
+		return h.changeProblem(r, err)
+	}
+	answer := PlanAnswer{
+		Fingerprint:    view.Fingerprint,
+		PartitionCount: plan.Partitions,
+		Slots:          plan.Slots,
+		MoveCount:      len(plan.Moves),
+		PrimaryChanges: plan.PrimaryChanges,
+		Members:        plan.Members,
+		Spread:         SpreadInfo(to.Spread()),
+	}
+	if list {
+		listed := min(len(plan.Moves), h.options.MaxMoves)
+		answer.Moves, answer.Truncated = plan.Moves[:listed], listed < len(plan.Moves)
+	}
+	return writeJSON(w, r, http.StatusOK, jsonContentType, answer)
+}
+
+func (h *Handler) readChange(w http.ResponseWriter, r *http.Request) (rebalance.Change, error) {
+	var request PlanRequest
+	err := h.readObject(w, r, map[string]any{
+		"add":      &request.Add,
+		"remove":   &request.Remove,
+		"drain":    &request.Drain,
+		"rezone":   &request.Rezone,
+		"reweight": &request.Reweight,
+	})
+	if err != nil {
+		return rebalance.Change{}, err
+	}
+	entries := len(request.Add) + len(request.Remove) + len(request.Drain) + len(request.Rezone) + len(request.Reweight)
+	if bound := h.options.MaxChanges; entries > bound {
+		p := problem(ProblemTooManyChanges, http.StatusRequestEntityTooLarge, "the change has %d entries: at most %d", entries, bound)
+		p.Bound = int64(bound)
+		return rebalance.Change{}, p
+	}
+	change := rebalance.Change{
+		Remove:   request.Remove,
+		Drain:    request.Drain,
+		Rezone:   request.Rezone,
+		Reweight: request.Reweight,
+	}
+	for _, n := range request.Add {
+		change.Add = append(change.Add, ring.Node(n))
+	}
+	return change, nil
+}
+
+// changeProblem says why a change cannot be made. What a strategy of the user's
+// own returned or panicked with is for its log, not for callers.
+func (h *Handler) changeProblem(r *http.Request, err error) *ProblemDetails {
+	if failed, ok := errors.AsType[*ring.StrategyError](err); ok {
+		h.logger.WarnContext(r.Context(), "strategy failed on a change that was asked about", "err", err)
+		return problem(ProblemChange, http.StatusUnprocessableEntity, "strategy %q cannot place the nodes that the change leads to; the member's log says why", failed.Strategy)
+	}
+	return problem(ProblemChange, http.StatusUnprocessableEntity, "%s", cut(strings.ReplaceAll(err.Error(), "\n", "; ")))
+}

@@ -1,0 +1,71 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// parseQuery reads the query, refusing what url.URL.Query would skip over.
+func parseQuery(r *http.Request) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problem(ProblemParameter, http.StatusBadRequest, "the query is malformed: %s", cut(err.Error()))
+	}
+	return values, nil
+}
+
+// single returns a parameter that may be given once, and whether it was.
+func single(values url.Values, name string) (value string, given bool, err error) {
+	all := values[name]
+	switch len(all) {
+	case 0:
+		return "", false, nil
+	case 1:
+		return all[0], true, nil
+	default:
+		return "", true, parameterProblem(name, "parameter %q is given %d times: give it once", name, len(all))
+	}
+}
+
+// flag returns a boolean parameter. Without a value it is true.
+func flag(values url.Values, name string, otherwise bool) (bool, error) {
+	value, given, err := single(values, name)
+	if err != nil || !given {
+		return otherwise, err
+	}
+	if value == "" {
+		return true, nil
+	}
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, parameterProblem(name, "parameter %q is %s: must be true or false", name, brief(value))
+	}
+	return b, nil
+}
+
+// preference is where the caller would like owners to be.
+type preference struct {
+	given        bool
+	region, zone string
+}
+
+// preferenceOf reads region and zone. Either given alone leaves the other empty,
+// which is the name of a region or zone that was never named.
+func preferenceOf(values url.Values) (preference, error) {
+	region, regionGiven, err := single(values, "region")
+	if err != nil {
+		return preference{}, err
+	}
+	zone, zoneGiven, err := single(values, "zone")
+	if err != nil {
+		return preference{}, err
+	}
+	return preference{given: regionGiven || zoneGiven, region: region, zone: zone}, nil
+}
+
+func parameterProblem(name, format string, args ...any) *ProblemDetails {
+	p := problem(ProblemParameter, http.StatusBadRequest, format, args...)
+	p.Parameter = name
+	return p
+}

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"net/http"
+	"sync"
+	"weak"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func (h *Handler) ring(w http.ResponseWriter, r *http.Request) error {
+	view, err := h.serving(w)
+	if err != nil {
+		return err
+	}
+	summary := h.summaries.of(view.Ring)
+	return writeJSON(w, r, http.StatusOK, jsonContentType, RingAnswer{
+		ClusterName:    view.ClusterName,
+		NodeID:         view.NodeID,
+		Version:        view.Version,
+		Fingerprint:    view.Fingerprint,
+		Configuration:  view.Configuration,
+		PartitionCount: view.Ring.PartitionCount(),
+		Moving:         summary.target != nil,
+		TableInfo:      summary.table,
+		Target:         summary.target,
+	})
+}
+
+// summaries keeps the summary of the ring last asked for. Making one reads the
+// whole table, up to a second for the largest, and nothing in it can change while
+// the ring stays.
+type summaries struct {
+	mu   sync.Mutex // held while summarizing, so that a crowd waits for one
+	ring weak.Pointer[ring.Ring]
+	last summary
+}
+
+type summary struct {
+	table  TableInfo
+	target *TableInfo
+}
+
+func (s *summaries) of(r *ring.Ring) summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Weak, so that a ring long replaced is not kept for a question that
+	// nobody may ask again.
+	if key := weak.Make(r); s.ring != key {
+		made := summary{table: summarize(r)}
+		if target := r.Target(); target != r {
+			t := summarize(target)
+			made.target = &t
+		}
+		s.ring, s.last = key, made
+	}
+	return s.last
+}
+
+func summarize(r *ring.Ring) TableInfo {
+	config, nodes := r.Config(), r.Nodes()
+	info := TableInfo{
+		ReplicationFactor: config.ReplicationFactor,
+		Replicas:          r.Replicas(),
+		Strategy:          config.Strategy.Name(),
+		Spread:            SpreadInfo(r.Spread()),
+		Nodes:             make([]NodeInfo, len(nodes)),
+	}
+	index := make(map[string]int, len(nodes))
+	for i, n := range nodes {
+		index[n.ID] = i
+		info.Nodes[i] = NodeInfo{ID: n.ID, Region: n.Region, Zone: n.Zone, Weight: n.Weight}
+	}
+	for _, p := range r.All() {
+		for rank, n := range p.All() {
+			load := &info.Nodes[index[n.ID]]
+			load.Owned++
+			if rank == 0 {
+				load.Primary++
+			}
+		}
+	}
+	return info
+}

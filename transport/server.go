@@ -1,0 +1,102 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+)
+
+// Server serves a handler over HTTP/1.1. Make one with [Listen]. All methods are
+// safe for concurrent use and in any order.
+type Server struct {
+	http     *http.Server
+	listener *limitListener
+	done     chan struct{}
+	err      error // written before done is closed
+}
+
+// Listen binds a TCP address, host:port, and begins to serve the handler in a
+// goroutine of its own. Port 0 takes any free port and an empty host all
+// interfaces; [Server.Addr] says what was bound. The returned server must be shut
+// down.
+//
+// It returns what [ServerOptions.Validate] reports, an error for a nil handler,
+// and the system's error when the address cannot be bound. It blocks only to
+// resolve a host name.
+func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if h == nil {
+		return nil, errors.New("transport: Listen: the handler is nil: must be set")
+	}
+	o = o.withDefaults()
+	var config net.ListenConfig // keep-alive probes are on unless switched off
+	l, err := config.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("transport: listening on %q: %w", addr, err)
+	}
+	s := &Server{
+		listener: newLimitListener(l.(*net.TCPListener), o.MaxConnections), // what "tcp" gives
+		done:     make(chan struct{}),
+		http: &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: o.ReadHeaderTimeout,
+			ReadTimeout:       o.ReadTimeout,
+			WriteTimeout:      o.WriteTimeout,
+			IdleTimeout:       o.IdleTimeout,
+			MaxHeaderBytes:    o.MaxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+			// The handler has an answer of its own for OPTIONS *.
+			DisableGeneralOptionsHandler: true,
+		},
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.err = fmt.Errorf("transport: serving on %s: %w", s.Addr(), err)
+			o.Logger.Error("HTTP server ended", "addr", s.Addr().String(), "err", err)
+		}
+	}()
+	return s, nil
+}
+
+// Addr returns the bound address.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Done returns a channel that is closed when the server no longer accepts
+// connections: after the first [Server.Shutdown], or because serving failed.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err returns why serving ended, if it was not by [Server.Shutdown]; nil before
+// [Server.Done] is closed.
+func (s *Server) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// Shutdown stops accepting and waits for requests that have begun. When ctx ends
+// first it closes their connections and returns an error that wraps
+// ctx.Err(); their handlers notice by their request's context. Either way nothing
+// accepts any more and the serving goroutine has ended when it returns.
+//
+// Idle connections are closed at once. One that was just opened and has asked
+// nothing yet gets 5 s for its first request. Later calls wait likewise for
+// whatever is still open, and return nil when nothing is.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("transport: waiting for requests to end: %w", err)
+		// The connections are gone afterwards whatever it returns.
+		_ = s.http.Close()
+	}
+	<-s.done
+	return err
+}
