@@ -1,0 +1,60 @@
+package cluster_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// What answers a request allocates nothing.
+func TestLookupsDoNotAllocate(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		c := b.startMany(5)[0]
+		key, raw := "user:42", []byte("user:42")
+		keys := make([]string, 256)
+		for i := range keys {
+			keys[i] = fmt.Sprint("user:", i)
+		}
+		var batch ring.Batch
+		c.Group(keys, &batch)
+		var sink int
+		for name, f := range map[string]func(){
+			"Lookup":      func() { sink += c.Lookup(key).Len() },
+			"LookupBytes": func() { sink += c.LookupBytes(raw).Len() },
+			"Primary": func() {
+				if n, ok := c.Lookup(key).Primary(); ok {
+					sink += len(n.ID)
+				}
+			},
+			"All": func() {
+				for i, n := range c.Lookup(key).All() {
+					sink += i + len(n.ID)
+				}
+			},
+			"Owns":    func() { _ = c.Lookup(key).Owns("n3") },
+			"Token":   func() { sink += int(c.Lookup(key).Token()) },
+			"Target":  func() { sink += c.Lookup(key).Target().Len() },
+			"Prefer":  func() { sink += len(c.Lookup(key).Prefer("eu", "z1").At(0).ID) },
+			"Ring":    func() { sink += c.Ring().Partition(key) },
+			"Members": func() { sink += len(c.Members()) },
+			"Group":   func() { c.Group(keys, &batch) },
+			"GroupAll": func() {
+				for n, positions := range batch.All() {
+					sink += len(n.ID) + len(positions)
+				}
+			},
+			"Member": func() {
+				if m, ok := c.Member("n3"); ok {
+					sink += m.Weight
+				}
+			},
+			"Fingerprint": func() { sink += int(c.Fingerprint()) },
+		} {
+			require.Zero(t, testing.AllocsPerRun(100, f), name)
+		}
+		require.NotZero(t, sink)
+	})
+}

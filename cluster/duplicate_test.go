@@ -1,0 +1,111 @@
+package cluster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+)
+
+// at makes a member of the same NodeID at another address.
+func at(i int) edit { return func(o *cluster.Options) { o.GossipAddr = gossipAddr(i) } }
+
+// wins requires that winner speaks for n3 everywhere, loser for nobody.
+func wins(t *testing.T, b *bed, winner, loser *cluster.Cluster, others ...*cluster.Cluster) {
+	t.Helper()
+	address := winner.Local().Addr
+	for _, c := range append([]*cluster.Cluster{winner, loser}, others...) {
+		b.await("one address for n3", func() bool {
+			m, ok := c.Member("n3")
+			return ok && m.Addr == address && len(c.Members()) == 1+len(others) && c.Fingerprint() == winner.Fingerprint()
+		})
+		require.NoError(t, c.WaitConverged(within(t, patience)))
+	}
+	p := problem(t, loser, cluster.ProblemSuperseded)
+	require.Equal(t, `another process of NodeID "n3", started later, speaks for it from `+address.String()+
+		": this one owns nothing; stop one of the two", p.Message)
+	require.True(t, p.Unready)
+	require.False(t, loser.Health().Ready)
+	require.True(t, winner.Health().Ready, "%+v", winner.Health().Problems)
+
+	// The loser's lookups lead to the winner.
+	for _, key := range []string{"a", "b", "c", "d"} {
+		require.Equal(t, winner.Lookup(key).Token(), loser.Lookup(key).Token())
+		require.True(t, loser.Lookup(key).Owns("n3"), "three members own everything")
+		m, ok := loser.Member("n3")
+		require.True(t, ok)
+		require.Equal(t, address, m.Addr)
+	}
+	time.Sleep(30 * time.Second)
+	require.Contains(t, problem(t, winner, cluster.ProblemDuplicate).Message, "runs at "+loser.Local().Addr.String()+": it owns nothing")
+	require.True(t, winner.Health().Ready)
+	require.Contains(t, problems(loser), cluster.ProblemSuperseded, "it does not fight back")
+}
+
+func TestTwoProcessesOfOneNodeID(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		all := b.startMany(3)
+		second := b.start(3, at(30))
+		wins(t, b, second, all[2], all[:2]...)
+
+		// The winner gone, the loser speaks for the NodeID again.
+		require.NoError(t, second.Stop(within(t, patience)))
+		require.NoError(t, all[2].WaitReady(within(t, patience)))
+		b.agree(all...)
+		require.Empty(t, problems(all[2]))
+	})
+}
+
+// A process made an hour before another one has a start number an hour lower, as
+// one whose clock is slow.
+func TestTwoProcessesOfOneNodeIDAndASlowClock(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		slow := b.make(3, at(30))
+		time.Sleep(time.Hour)
+		all := b.startMany(3)
+		require.Less(t, slow.Local().Start.Number, all[2].Local().Start.Number)
+		require.NoError(t, slow.Start(t.Context()))
+		require.Greater(t, slow.Local().Start.Number, all[2].Local().Start.Number, "it was started later, whatever its clock says")
+		wins(t, b, slow, all[2], all[:2]...)
+	})
+}
+
+// On two sides of a partition neither can see the other's number; the higher
+// one wins when they meet.
+func TestTwoProcessesOfOneNodeIDMeet(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		slow := b.make(3)
+		time.Sleep(time.Hour)
+		b.net.Isolate(addrPort(30))
+		all := b.startMany(2)
+		fast := b.start(3, at(30))
+		require.NoError(t, slow.Start(t.Context()))
+		b.agree(append(all, slow)...)
+		require.True(t, fast.Health().Ready, "alone, and unaware")
+		b.net.Heal()
+		wins(t, b, fast, slow, all...)
+	})
+}
+
+func TestARestartOnASlowClockWinsOverItsCorpse(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		slow := b.make(3)
+		time.Sleep(time.Hour)
+		all := b.startMany(2)
+		crashed := b.start(3)
+		b.agree(append(all, crashed)...)
+		b.net.Crash(addrPort(3))
+		begun := time.Now()
+		require.NoError(t, slow.Start(t.Context()))
+		require.Greater(t, slow.Local().Start.Number, crashed.Local().Start.Number)
+		b.agree(append(all, slow)...)
+		require.Less(t, time.Since(begun), 3*time.Second, "without waiting for the corpse to be noticed")
+		require.True(t, slow.Health().Ready)
+		require.NotContains(t, problems(slow), cluster.ProblemDuplicate, "a corpse is no duplicate")
+		time.Sleep(30 * time.Second)
+		b.agree(append(all, slow)...)
+		require.Empty(t, problems(slow))
+	})
+}

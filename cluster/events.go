@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// EventKind says what an [Event] is about.
+type EventKind uint8
+
+// The kinds of events. Those of members are membership's; see there.
+const (
+	// MemberJoined: a member that was not known before.
+	MemberJoined EventKind = iota + 1
+	// MemberUpdated: a member announced something else about itself.
+	MemberUpdated
+	// MemberLeaving: a member announced that it is about to go.
+	MemberLeaving
+	// MemberLeft: a member went after it said so.
+	MemberLeft
+	// MemberFailed: a member is gone without a word.
+	MemberFailed
+	// MemberRejoined: a member is back, or a new start of it took over.
+	MemberRejoined
+	// RingChanged: lookups answer from another ring, or it has another target.
+	RingChanged
+	// HealthChanged: this member became ready or unready, or has other
+	// problems.
+	HealthChanged
+)
+
+var kindNames = [...]string{
+	MemberJoined: "member-joined", MemberUpdated: "member-updated", MemberLeaving: "member-leaving", MemberLeft: "member-left",
+	MemberFailed: "member-failed", MemberRejoined: "member-rejoined", RingChanged: "ring-changed", HealthChanged: "health-changed",
+}
+
+// String returns the kind in lower case.
+func (k EventKind) String() string {
+	if k < MemberJoined || k > HealthChanged {
+		return "unknown"
+	}
+	return kindNames[k]
+}
+
+// Event is one change. Exactly one of Member, Ring and Health is set. What they
+// point to must not be modified.
+type Event struct {
+	// Kind says what happened.
+	Kind EventKind
+	// At is when this process learned of it, by its own clock.
+	At time.Time
+	// Folded counts earlier events about the same thing that this one stands
+	// for as well, because the subscriber was slow. What was before is what
+	// was before the first of them.
+	Folded int
+
+	Member *MemberChange
+	Ring   *RingChange
+	Health *HealthChange
+}
+
+// MemberChange is a change of one member.
+type MemberChange struct {
+	// ID is its NodeID.
+	ID string
+	// Before and After are the member on both sides of the change; the zero
+	// Member where it was not there.
+	Before, After Member
+	// Away is, for MemberRejoined, how long it had been gone; zero when its
+	// absence was not noticed.
+	Away time.Duration
+}
+
+// RingChange is a change of the ring that lookups answer from.
+type RingChange struct {
+	// Old is the ring last delivered to this subscriber, or the one in force
+	// when it subscribed; New is the one that replaced it. Their targets say
+	// where they were going.
+	Old, New *ring.Ring
+	// Version counts the views of this process.
+	Version uint64
+	// Fingerprint is that of the new view.
+	Fingerprint ring.Fingerprint
+}
+
+// Plan returns what moves from the old serving ring to the new one. It is
+// computed on each call, in time proportional to the number of partitions.
+func (r *RingChange) Plan() (rebalance.Plan, error) { return rebalance.Diff(r.Old, r.New) }
+
+// HealthChange is a change of this member's health.
+type HealthChange struct{ Before, After Health }
+
+func memberEvent(e membership.Event) Event {
+	// The kinds of members' events stand in the same order in both packages.
+	return Event{
+		Kind:   MemberJoined + EventKind(e.Kind-membership.Joined),
+		At:     e.At,
+		Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away},
+	}
+}
+
+func ringEvent(before, after *view) Event {
+	return Event{Kind: RingChanged, At: time.Now(), Ring: &RingChange{
+		Old: before.ring, New: after.ring, Version: after.version, Fingerprint: after.fingerprint,
+	}}
+}
+
+// Events subscribes to changes from this call on and returns an iterator over
+// them, in order. It ends when the context ends or the cluster has stopped. A
+// subscriber that does not keep up loses no news: events about the same thing
+// are folded, so that it gets the newest state and the number of those folded.
+// Iterate at most once, from one goroutine; the subscription holds memory until
+// the context ends, iterated or not.
+func (c *Cluster) Events(ctx context.Context) iter.Seq[Event] {
+	s := c.events.subscribe()
+	stop := context.AfterFunc(ctx, func() { c.events.unsubscribe(s) })
+	return func(yield func(Event) bool) {
+		defer stop()
+		defer c.events.unsubscribe(s)
+		for {
+			e, ok := s.next(ctx)
+			if !ok || !yield(e) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// ErrNoRing says that this member has no ring to answer from yet.
+var ErrNoRing = errors.New("cluster: no ring yet")
+
+// Health is how this member is, and why. It is a value, taken at one moment.
+type Health struct {
+	// Node is this member's NodeID, State what it announces.
+	Node  string
+	State membership.State
+	// Ready says whether this member should be sent requests. It is about
+	// this process alone: that others are gone or differ does not make it
+	// unready.
+	Ready bool
+	// Healthy is false while there is any problem.
+	Healthy bool
+	// Problems are what is wrong, those that make the member unready first.
+	Problems []Problem
+	// Members counts the members believed alive.
+	Members int
+	// Spread is how well the ring meets what replication asks for.
+	Spread ring.Spread
+	// Agreed says that every member believed alive has been seen to hold this
+	// member's view; Differing names those that have not.
+	Agreed    bool
+	Differing []membership.Differing
+	// Fingerprint is the view's.
+	Fingerprint ring.Fingerprint
+	// Configuration names the replication factor and strategy in use.
+	Configuration string
+	// LastSync is when the list of members was last exchanged in full with
+	// another member; zero when never.
+	LastSync time.Time
+}
+
+// Problem is one thing that is wrong.
+type Problem struct {
+	// Code says what, for programs; it is one of the Problem constants.
+	Code string
+	// Message says what, for people, and what to do about it.
+	Message string
+	// Unready says that this member is not ready because of it.
+	Unready bool
+}
+
+// Codes of problems. All but the last five make a member unready.
+const (
+	// ProblemNotStarted: Start has not been called, or has not succeeded.
+	ProblemNotStarted = "not-started"
+	// ProblemLeaving: the member is leaving or has been stopped.
+	ProblemLeaving = "leaving"
+	// ProblemSuperseded: a newer start of this NodeID speaks for it.
+	ProblemSuperseded = "superseded"
+	// ProblemConfiguration: this member cannot run the configuration in use.
+	ProblemConfiguration = "configuration"
+	// ProblemIsolated: most of the members believed alive do not answer.
+	ProblemIsolated = "isolated"
+	// ProblemJoining: the member does not own anything yet.
+	ProblemJoining = "joining"
+	// ProblemNoRing: nobody owns anything yet.
+	ProblemNoRing = "no-ring"
+
+	// ProblemStrategy: the strategy failed; lookups answer from the last ring.
+	ProblemStrategy = "strategy"
+	// ProblemDuplicate: another live process has this NodeID.
+	ProblemDuplicate = "duplicate"
+	// ProblemDisagreement: some members hold another view, for a while now.
+	ProblemDisagreement = "disagreement"
+	// ProblemUnderReplicated: there are fewer members than replicas.
+	ProblemUnderReplicated = "under-replicated"
+	// ProblemZones: some partitions span fewer zones than they could.
+	ProblemZones = "zones"
+)
+
+const (
+	// disagreementGrace is how long a view may be news before those who
+	// differ are a problem.
+	disagreementGrace = 10 * time.Second
+	// duplicateGrace is how long a second start of our NodeID may be a
+	// process that is gone and not yet noticed.
+	duplicateGrace = 20 * time.Second
+)
+
+// Health returns how this member is now. It does not block, and costs a few
+// microseconds for each member that has not confirmed the view.
+func (c *Cluster) Health() Health {
+	v := c.view.Load()
+	self := c.members.Local()
+	agreement := c.members.Agreement()
+	h := Health{
+		Node:          self.ID,
+		State:         self.State,
+		Members:       len(v.members),
+		Spread:        v.spread,
+		Agreed:        agreement.Complete,
+		Differing:     agreement.Differing,
+		Fingerprint:   v.fingerprint,
+		Configuration: v.configuration,
+		LastSync:      c.members.LastSync(),
+	}
+	c.readiness(&h, v, self)
+	c.quality(&h, v, self, agreement)
+	h.Healthy = len(h.Problems) == 0
+	h.Ready = !slices.ContainsFunc(h.Problems, func(p Problem) bool { return p.Unready })
+	return h
+}
+
+// readiness finds what makes this member unready.
+func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
+	unready := func(code, format string, args ...any) {
+		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Unready: true})
+	}
+	started := c.check()
+	switch {
+	case c.leaving.Load() || started == nil && self.State == membership.Leaving:
+		unready(ProblemLeaving, "this member is leaving the cluster")
+	case errors.Is(started, ErrNotStarted):
+		unready(ProblemNotStarted, "this member has not joined yet")
+	case started != nil:
+		unready(ProblemNotStarted, "starting failed: %v", started)
+	}
+	if rivals := c.members.Rivals(); len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0 {
+		unready(ProblemSuperseded, "another process of NodeID %q, started later, speaks for it from %v: this one owns nothing; stop one of the two",
+			self.ID, rivals[0].Addr)
+	}
+	if _, capable := c.settings.configs[v.configuration]; !capable && v.configuration != "" {
+		unready(ProblemConfiguration, "the cluster runs %q, this member can run %q: start it with that configuration accepted",
+			v.configuration, self.Configurations)
+	}
+	if c.members.Isolated() {
+		unready(ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.members)-1)
+	}
+	if self.State == membership.Joining && len(h.Problems) == 0 {
+		unready(ProblemJoining, "this member does not own anything yet")
+	}
+	if v.ring.Len() == 0 && len(h.Problems) == 0 {
+		unready(ProblemNoRing, "no member owns anything yet")
+	}
+}
+
+// quality finds what is wrong though this member is ready.
+func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement membership.Agreement) {
+	degraded := func(code, format string, args ...any) {
+		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...)})
+	}
+	if v.failure != nil {
+		degraded(ProblemStrategy, "lookups answer from the last ring: %v", v.failure)
+	}
+	for _, rival := range c.members.Rivals() {
+		if rival.Start.Compare(self.Start) < 0 && time.Since(agreement.Since) > duplicateGrace {
+			degraded(ProblemDuplicate, "another process of NodeID %q runs at %v: it owns nothing; stop one of the two", self.ID, rival.Addr)
+			break
+		}
+	}
+	if len(agreement.Differing) > 0 && time.Since(agreement.Since) > disagreementGrace {
+		degraded(ProblemDisagreement, "%d of %d members do not confirm this view: %s",
+			len(agreement.Differing), len(v.members), differing(agreement.Differing))
+	}
+	if n := h.Spread.UnderReplicated; n > 0 {
+		degraded(ProblemUnderReplicated, "%d partitions have %d of %d replicas: there are too few members",
+			n, v.ring.Replicas(), v.ring.Config().ReplicationFactor)
+	}
+	if n := h.Spread.ZoneViolations; n > 0 {
+		degraded(ProblemZones, "%d partitions span fewer zones than they could: the strategy does not spread them", n)
+	}
+}
+
+// differing names a few members that differ, with their reasons.
+func differing(members []membership.Differing) string {
+	const most = 5
+	var parts []string
+	for _, d := range members[:min(len(members), most)] {
+		parts = append(parts, fmt.Sprintf("%s %s", d.ID, d.Reason))
+	}
+	if len(members) > most {
+		parts = append(parts, fmt.Sprintf("and %d more", len(members)-most))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// checkHealth tells subscribers when health has changed in kind.
+func (c *Cluster) checkHealth() {
+	now := c.Health()
+	before := c.health.Swap(&now)
+	if before.Ready == now.Ready && slices.EqualFunc(before.Problems, now.Problems,
+		func(a, b Problem) bool { return a.Code == b.Code }) {
+		return
+	}
+	c.events.add(Event{Kind: HealthChanged, At: time.Now(), Health: &HealthChange{Before: *before, After: now}})
+	c.changed.signal()
+}

@@ -1,0 +1,125 @@
+package cluster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func TestHealthOfALoneMember(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		c := b.start(1)
+		h := c.Health()
+		require.Equal(t, "n1", h.Node)
+		require.Equal(t, membership.Active, h.State)
+		require.True(t, h.Ready)
+		require.False(t, h.Healthy)
+		require.True(t, h.Agreed)
+		require.Empty(t, h.Differing)
+		require.Equal(t, 1, h.Members)
+		require.Equal(t, 64, h.Spread.UnderReplicated)
+		require.Equal(t, "rf3:rendezvous/1", h.Configuration)
+		require.Equal(t, c.Fingerprint(), h.Fingerprint)
+		require.Zero(t, h.LastSync)
+		require.Equal(t, []cluster.Problem{{Code: cluster.ProblemUnderReplicated,
+			Message: "64 partitions have 1 of 3 replicas: there are too few members"}}, h.Problems)
+		require.NoError(t, c.WaitReady(t.Context()))
+		require.NoError(t, c.WaitConverged(t.Context()))
+	})
+}
+
+func TestHealthOfACluster(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		for _, c := range b.startMany(3) {
+			h := c.Health()
+			require.True(t, h.Ready)
+			require.True(t, h.Healthy, "%+v", h)
+			require.True(t, h.Agreed)
+			require.Equal(t, 3, h.Members)
+			require.Zero(t, h.Spread.UnderReplicated)
+			require.Equal(t, 3, h.Spread.Zones)
+			require.WithinDuration(t, time.Now(), h.LastSync, time.Minute)
+		}
+	})
+}
+
+// A member that is cut off knows, and does not make the others unready.
+func TestAMemberThatIsCutOff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		all := b.startMany(5)
+		b.net.Isolate(addrPort(5))
+		require.NoError(t, all[0].WaitReady(t.Context()))
+		b.await("the isolated one notices", func() bool { return !all[4].Health().Ready || len(all[4].Members()) == 1 })
+		if len(all[4].Members()) > 1 {
+			require.Contains(t, problem(t, all[4], cluster.ProblemIsolated).Message, "do not answer: this one seems cut off")
+			err := all[4].WaitReady(within(t, 10*time.Millisecond))
+			require.ErrorContains(t, err, "cluster: not ready: context deadline exceeded: most of 4 members do not answer")
+		}
+		require.True(t, all[0].Health().Ready)
+		b.net.Heal()
+		b.agree(all...)
+		for _, c := range all {
+			require.NoError(t, c.WaitReady(within(t, patience)))
+			b.await("all is well", func() bool { return c.Health().Healthy })
+		}
+	})
+}
+
+func TestHealthOfBadlySpreadZones(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		inOneZone := func(o *cluster.Options) { o.Strategy = firstNodes{} }
+		all := b.startMany(4, inOneZone, func(o *cluster.Options) { o.ReplicationFactor = 2 })
+		require.Empty(t, problems(all[0]), "n1 and n2 stand in two zones")
+		other := b.start(5, inOneZone, func(o *cluster.Options) {
+			o.NodeID, o.Zone, o.ReplicationFactor = "n0", "z1", 2
+		})
+		b.agree(append(all, other)...)
+		require.Equal(t, "64 partitions span fewer zones than they could: the strategy does not spread them",
+			problem(t, all[0], cluster.ProblemZones).Message)
+		require.True(t, all[0].Health().Ready)
+	})
+}
+
+// firstNodes gives everything to the first nodes.
+type firstNodes struct{}
+
+func (firstNodes) Name() string { return "first-nodes/1" }
+
+func (firstNodes) Assign(t ring.Topology, table ring.Table) error {
+	for p := range t.PartitionCount {
+		for i := range t.Replicas {
+			table.Row(p)[i] = uint16(i)
+		}
+	}
+	return nil
+}
+
+func TestWaitReadyBeforeStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		c := b.make(1)
+		ready := make(chan error, 1)
+		go func() { ready <- c.WaitReady(t.Context()) }()
+		time.Sleep(time.Second)
+		require.NoError(t, c.Start(t.Context()))
+		require.NoError(t, <-ready)
+
+		failed := b.make(2, func(o *cluster.Options) { o.ClusterName = "payments" })
+		go func() { ready <- failed.WaitReady(t.Context()) }()
+		require.Error(t, failed.Start(t.Context()))
+		var unready *cluster.NotReadyError
+		require.ErrorAs(t, <-ready, &unready)
+		require.ErrorIs(t, unready, membership.ErrClusterName)
+		require.Equal(t, cluster.ProblemNotStarted, unready.Problems[0].Code)
+
+		stopped := b.make(3)
+		go func() { ready <- stopped.WaitReady(t.Context()) }()
+		time.Sleep(time.Second)
+		require.NoError(t, stopped.Stop(t.Context()))
+		require.ErrorIs(t, <-ready, cluster.ErrStopped)
+	})
+}

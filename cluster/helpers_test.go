@@ -1,0 +1,185 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// afterlife is how long the goroutines of memberlist may outlive it: probes that
+// were under way.
+const afterlife = 40 * time.Second
+
+// patience is how long a condition is waited for, in virtual time.
+const patience = time.Minute
+
+// bed is a network in memory and the clusters that ran on it, in virtual time.
+type bed struct {
+	t   *testing.T
+	net *memnet.Network
+	all []*cluster.Cluster
+}
+
+// edit changes the options of one member.
+type edit func(*cluster.Options)
+
+// inBubble runs a test in virtual time. What the test started is stopped, and
+// the bubble fails it when a goroutine is left.
+func inBubble(t *testing.T, test func(t *testing.T, b *bed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		const seed = 1
+		network, err := memnet.New(memnet.Options{Seed: seed, Latency: time.Millisecond})
+		require.NoError(t, err)
+		t.Log("network seed", seed)
+		b := &bed{t: t, net: network}
+		defer b.end()
+		test(t, b)
+	})
+}
+
+func (b *bed) end() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, c := range b.all {
+		_ = c.Stop(ctx)
+	}
+	time.Sleep(afterlife)
+}
+
+// gossipAddr is the address of member i.
+func gossipAddr(i int) string { return fmt.Sprintf("10.0.0.%d:7946", i) }
+
+func addrPort(i int) netip.AddrPort { return netip.MustParseAddrPort(gossipAddr(i)) }
+
+// options are those of member i, 1 and up, with the ID n<i>, in zone z<i mod 3>.
+func options(i int, edits ...edit) cluster.Options {
+	o := cluster.Options{
+		ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: gossipAddr(i),
+		Region: "eu", Zone: fmt.Sprintf("z%d", i%3), Seeds: []string{gossipAddr(1), gossipAddr(2)},
+		PartitionCount: 64, Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, change := range edits {
+		change(&o)
+	}
+	return o
+}
+
+// make makes member i of the bed without starting it.
+func (b *bed) make(i int, edits ...edit) *cluster.Cluster {
+	b.t.Helper()
+	c, err := cluster.New(options(i, append([]edit{func(o *cluster.Options) { o.Network = b.net }}, edits...)...))
+	require.NoError(b.t, err)
+	b.all = append(b.all, c)
+	return c
+}
+
+// start makes member i and starts it.
+func (b *bed) start(i int, edits ...edit) *cluster.Cluster {
+	b.t.Helper()
+	c := b.make(i, edits...)
+	require.NoError(b.t, c.Start(b.t.Context()))
+	return c
+}
+
+// startMany starts the members 1 to n, which agree when it returns.
+func (b *bed) startMany(n int, edits ...edit) []*cluster.Cluster {
+	b.t.Helper()
+	var all []*cluster.Cluster
+	for i := range n {
+		all = append(all, b.start(i+1, edits...))
+	}
+	b.agree(all...)
+	return all
+}
+
+// agree waits until the members are one cluster of one view.
+func (b *bed) agree(all ...*cluster.Cluster) {
+	b.t.Helper()
+	// News that has not arrived is not waited for by WaitConverged.
+	b.await("all have one view of as many members as there are", func() bool {
+		for _, c := range all {
+			if len(c.Members()) != len(all) || c.Fingerprint() != all[0].Fingerprint() {
+				return false
+			}
+		}
+		return true
+	})
+	for _, c := range all {
+		require.NoError(b.t, c.WaitConverged(within(b.t, patience)))
+	}
+	for _, c := range all {
+		require.Equal(b.t, all[0].Fingerprint(), c.Fingerprint(), "%s and %s", all[0].Local().ID, c.Local().ID)
+	}
+}
+
+// await waits for a condition in virtual time.
+func (b *bed) await(what string, condition func() bool) {
+	b.t.Helper()
+	awaitWithin(b.t, patience, what, condition)
+}
+
+// awaitWithin waits for a condition, looking often enough for either sort of
+// time.
+func awaitWithin(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			require.FailNow(t, "waited in vain", "for %v: %s", limit, what)
+		}
+	}
+}
+
+// within is a context that ends after a while.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// ended is a context that has ended.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// problems are the codes of a member's problems.
+func problems(c *cluster.Cluster) []string {
+	var codes []string
+	for _, p := range c.Health().Problems {
+		codes = append(codes, p.Code)
+	}
+	return codes
+}
+
+// problem is a member's problem of a code.
+func problem(t *testing.T, c *cluster.Cluster, code string) cluster.Problem {
+	t.Helper()
+	for _, p := range c.Health().Problems {
+		if p.Code == code {
+			return p
+		}
+	}
+	require.FailNow(t, "no such problem", "%s has no problem %q: %+v", c.Local().ID, code, c.Health().Problems)
+	return cluster.Problem{}
+}

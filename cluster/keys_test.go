@@ -1,0 +1,88 @@
+package cluster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// The gossip key of a running cluster is replaced step by step, and nobody
+// notices.
+func TestRotationOfGossipKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		older, newer := oneKey[0], otherKey[0]
+		with := func(keys ...[]byte) edit { return func(o *cluster.Options) { o.GossipKeys = keys } }
+		all := b.startMany(3, with(older))
+		story := follow(all[0].Events(t.Context()))
+		fingerprint := all[0].Fingerprint()
+		everywhere := func(step func(*cluster.Cluster) error) {
+			for _, c := range all {
+				require.NoError(t, step(c))
+				time.Sleep(15 * time.Second)
+			}
+			for _, c := range all {
+				require.Len(t, c.Members(), 3)
+				require.Equal(t, fingerprint, c.Fingerprint())
+				require.True(t, c.Health().Healthy)
+			}
+		}
+		refused := func(why string, keys ...[]byte) {
+			err := b.make(9, with(keys...)).Start(t.Context())
+			require.ErrorIs(t, err, membership.ErrGossipKey, why)
+		}
+		joins := func(why string, keys ...[]byte) {
+			c := b.make(8, with(keys...))
+			require.NoError(t, c.Start(t.Context()), why)
+			b.agree(append([]*cluster.Cluster{c}, all...)...)
+			require.NoError(t, c.Stop(within(t, patience)))
+			b.agree(all...)
+		}
+
+		refused("nobody knows the new key", newer)
+		everywhere(func(c *cluster.Cluster) error { return c.InstallKey(newer) })
+		joins("the old one is in use", older)
+		refused("who has the new key alone cannot read", newer)
+		everywhere(func(c *cluster.Cluster) error { return c.UseKey(newer) })
+		joins("the new one is in use", newer)
+		everywhere(func(c *cluster.Cluster) error { return c.RemoveKey(older) })
+		refused("the old key is gone", older)
+		joins("the new one is all there is", newer)
+
+		require.NoError(t, all[0].Stop(within(t, patience)))
+		for _, e := range <-story {
+			// What n9 said while the others could read it and it not them was heard.
+			if e.Member != nil && (e.Member.ID == "n2" || e.Member.ID == "n3") {
+				require.Fail(t, "a member flapped", "%v %+v", e.Kind, e.Member)
+			}
+		}
+	})
+}
+
+func TestGossipKeysThatCannotBe(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		older, newer := oneKey[0], otherKey[0]
+		c := b.start(1, func(o *cluster.Options) { o.GossipKeys = [][]byte{older} })
+		const size = "membership: installing a gossip key: "
+		for _, n := range []int{0, 15, 17, 33} {
+			require.ErrorContains(t, c.InstallKey(make([]byte, n)), size)
+		}
+		err := c.UseKey(newer)
+		require.ErrorContains(t, err, "membership: using a gossip key: ")
+		require.NotContains(t, err.Error(), string(newer))
+		err = c.RemoveKey(older)
+		require.ErrorContains(t, err, "membership: removing a gossip key: ")
+		require.NotContains(t, err.Error(), string(older))
+		require.NoError(t, c.RemoveKey(newer), "it is not there")
+		require.NoError(t, c.InstallKey(newer))
+		require.NoError(t, c.InstallKey(newer))
+
+		plain := b.start(2, func(o *cluster.Options) { o.Seeds = nil })
+		for _, f := range []func([]byte) error{plain.InstallKey, plain.UseKey, plain.RemoveKey} {
+			require.ErrorIs(t, f(newer), membership.ErrNoEncryption)
+		}
+	})
+}

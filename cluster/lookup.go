@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Member is a member of the cluster as it announces itself.
+type Member = membership.Member
+
+// Lookup returns who owns a key, by this member's view. It takes nanoseconds,
+// allocates nothing and never blocks. Before the first ring the placement has no
+// owners.
+func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().ring.Lookup(key) }
+
+// LookupBytes is [Cluster.Lookup] for a key held as bytes.
+func (c *Cluster) LookupBytes(key []byte) ring.Placement { return c.view.Load().ring.LookupBytes(key) }
+
+// Ring returns the ring that lookups answer from. It is immutable: keep it for
+// as long as several answers should agree with each other, not longer. Before
+// the first ring it is empty.
+func (c *Cluster) Ring() *ring.Ring { return c.view.Load().ring }
+
+// Group sorts a batch of keys by their primaries, with one ring for all of
+// them. The batch's buffers are used again by the next call.
+func (c *Cluster) Group(keys []string, b *ring.Batch) { c.view.Load().ring.Group(keys, b) }
+
+// NodesForKey returns the owners of a key, the primary first, with their
+// addresses. It waits until this member is ready, as [Cluster.WaitReady] does,
+// and returns that method's errors.
+func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error) {
+	if err := c.WaitReady(ctx); err != nil {
+		return nil, err
+	}
+	v := c.view.Load()
+	placement := v.ring.Lookup(key)
+	nodes := make([]Member, 0, placement.Len())
+	for _, node := range placement.All() {
+		if m, ok := v.member(node.ID); ok {
+			nodes = append(nodes, m)
+		}
+	}
+	return nodes, nil
+}
+
+// Members returns the members believed alive, this one included, ascending by
+// ID, as of the present view. The slice is shared and must not be modified.
+func (c *Cluster) Members() []Member { return c.view.Load().members }
+
+// Member returns one member by its ID, and whether it is believed alive. It
+// allocates nothing.
+func (c *Cluster) Member(id string) (Member, bool) { return c.view.Load().member(id) }
+
+// Local returns what this member announces of itself.
+func (c *Cluster) Local() Member { return c.members.Local() }
+
+// Fingerprint identifies this member's view: the ring, the configuration in
+// use, and the members with their states. Members whose fingerprints are equal
+// agree on all of it. It is zero before the first view.
+func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().fingerprint }
+
+// Plan returns what would move if the change were made to the ring that this
+// member sees now: members added, removed, drained, given another zone or
+// weight. Nothing is changed.
+func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
+	r := c.view.Load().ring
+	if r.Len() == 0 {
+		return rebalance.Plan{}, fmt.Errorf("cluster: planning: %w", ErrNoRing)
+	}
+	_, plan, err := rebalance.WhatIf(r.Target(), change)
+	if err != nil {
+		return rebalance.Plan{}, fmt.Errorf("cluster: planning: %w", err)
+	}
+	return plan, nil
+}
+
+// Attributes are what a member may change of itself while it runs.
+type Attributes = membership.Attributes
+
+// Update edits what this member announces: its metadata, services and HTTP
+// address. It takes effect at once and reaches the others with gossip. The
+// function must not call methods of the cluster. It returns a
+// [membership.MetadataSizeError], and changes nothing, when the result does not
+// fit.
+func (c *Cluster) Update(ctx context.Context, edit func(*Attributes)) error {
+	return c.members.Update(ctx, edit)
+}
+
+// InstallKey makes this member able to read gossip encrypted with a key of 16,
+// 24 or 32 bytes. To change the key of a running cluster: install the new one on
+// every member, then use it on every member, then remove the old one from every
+// member, each step everywhere before the next. A cluster started without
+// GossipKeys returns [membership.ErrNoEncryption].
+func (c *Cluster) InstallKey(key []byte) error { return c.members.InstallKey(key) }
+
+// UseKey makes this member encrypt gossip with a key that is installed.
+func (c *Cluster) UseKey(key []byte) error { return c.members.UseKey(key) }
+
+// RemoveKey makes this member forget a gossip key that is not in use.
+func (c *Cluster) RemoveKey(key []byte) error { return c.members.RemoveKey(key) }

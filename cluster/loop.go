@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// pace is how the loop gathers changes: it waits until none has come for the
+// quiet time, but no longer than the longest time after the first.
+type pace struct{ quiet, longest time.Duration }
+
+func paceOf(p membership.Profile) pace {
+	switch p {
+	case membership.WAN:
+		return pace{250 * time.Millisecond, time.Second}
+	case membership.Local:
+		return pace{50 * time.Millisecond, 250 * time.Millisecond}
+	default:
+		return pace{100 * time.Millisecond, 500 * time.Millisecond}
+	}
+}
+
+// healthInterval is how often health is looked at when nothing happens: some of
+// it depends on how long a thing has lasted.
+const healthInterval = time.Second
+
+// run is the one goroutine that changes what the cluster believes. It turns
+// news from gossip into events at once, and into views at its pace.
+func (c *Cluster) run(ctx context.Context) {
+	pace := paceOf(c.settings.Gossip)
+	var quiet, longest *time.Timer
+	expired := func(t *time.Timer) <-chan time.Time {
+		if t == nil {
+			return nil
+		}
+		return t.C
+	}
+	publish := func() {
+		for _, t := range []*time.Timer{quiet, longest} {
+			if t != nil {
+				t.Stop()
+			}
+		}
+		quiet, longest = nil, nil
+		if !c.publish(ctx) {
+			quiet, longest = time.NewTimer(pace.quiet), time.NewTimer(pace.longest)
+		}
+		c.checkHealth()
+	}
+	health := time.NewTicker(healthInterval)
+	defer health.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.forward()
+			return
+		case <-c.members.Wake():
+			switch {
+			case !c.forward():
+			case quiet == nil:
+				quiet, longest = time.NewTimer(pace.quiet), time.NewTimer(pace.longest)
+			default:
+				quiet.Reset(pace.quiet)
+			}
+			c.checkHealth()
+			c.changed.signal()
+		case done := <-c.refresh:
+			publish()
+			close(done)
+		case <-expired(quiet):
+			publish()
+		case <-expired(longest):
+			publish()
+		case <-c.recheck:
+			c.checkHealth()
+		case <-health.C:
+			if c.view.Load().failure != nil {
+				publish() // the strategy may have recovered
+			}
+			c.checkHealth()
+		}
+	}
+}
+
+// forward hands membership's events to subscribers. It reports whether there
+// were any.
+func (c *Cluster) forward() bool {
+	events := c.members.TakeEvents()
+	for _, e := range events {
+		c.events.add(memberEvent(e))
+	}
+	return len(events) > 0
+}
+
+// publish derives the view of the members as they are and makes it the one that
+// lookups see. When that lets this member begin to own, it does, and the view
+// that follows is published too. It reports whether the view is that of all the
+// events it has forwarded.
+func (c *Cluster) publish(ctx context.Context) (current bool) {
+	for {
+		previous := c.view.Load()
+		members, basis := c.members.Members()
+		// Subscribers hear of the members before they hear of the ring that
+		// follows from them. What came since is forwarded too.
+		c.forward()
+		next := c.builder.derive(members, previous)
+		next.version, next.basis = previous.version+1, basis
+		if next.failure != nil && (previous.failure == nil || previous.failure.Error() != next.failure.Error()) {
+			c.settings.Logger.Error("keeping the previous ring", "error", next.failure)
+		}
+		if next.fingerprint == previous.fingerprint && next.configuration == previous.configuration {
+			next.version = previous.version
+		}
+		runs := next.configuration
+		if _, capable := c.settings.configs[runs]; !capable {
+			runs = "" // the others should hear that this is why our view differs
+		}
+		c.view.Store(next)
+		c.members.Publish(membership.View{
+			Fingerprint:   uint64(next.fingerprint),
+			Configuration: runs,
+			Members:       next.participants(),
+		})
+		if next.ring.Fingerprint() != previous.ring.Fingerprint() {
+			c.events.add(ringEvent(previous, next))
+		}
+		c.changed.signal()
+		if !c.activate(ctx, next) {
+			_, version := c.members.Members()
+			return version == basis
+		}
+	}
+}
+
+// activate announces that this member is ready to own, once it knows the
+// cluster and can run what that runs. It reports whether it did so now.
+func (c *Cluster) activate(ctx context.Context, v *view) bool {
+	self := c.members.Local()
+	_, capable := c.settings.configs[v.configuration]
+	if self.State != membership.Joining || !c.settled.Load() || !capable || c.superseded(self) {
+		return false
+	}
+	return c.members.SetState(ctx, membership.Active) == nil
+}
+
+// superseded reports whether a newer start of our NodeID speaks for it.
+func (c *Cluster) superseded(self membership.Member) bool {
+	rivals := c.members.Rivals()
+	return len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0
+}
+
+// broadcast wakes everybody who waits. The zero broadcast is ready to use.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that is closed by the next signal.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) signal() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}

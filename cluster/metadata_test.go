@@ -1,0 +1,119 @@
+package cluster_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+)
+
+func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		note := func(n int) edit {
+			return func(o *cluster.Options) { o.Metadata = map[string]string{"note": strings.Repeat("x", n)} }
+		}
+		_, err := cluster.New(options(1, note(500)))
+		var size *membership.MetadataSizeError
+		require.ErrorAs(t, err, &size)
+		require.Equal(t, 448, size.Limit)
+		require.EqualError(t, err, fmt.Sprintf("cluster: invalid options: membership: what this member gossips about itself takes %d bytes, "+
+			"the limit is 448: shorten Metadata, which takes most (Region, Zone, HTTPAddr, Services, Metadata and Configurations count)", size.Size))
+
+		// To the byte: what is one less than refused is fine, and works.
+		fits := 500 - (size.Size - size.Limit)
+		_, err = cluster.New(options(1, note(fits+1)))
+		require.ErrorAs(t, err, &size)
+		require.Equal(t, 449, size.Size)
+		c := b.start(1, note(fits))
+		other := b.start(2)
+		b.agree(c, other)
+
+		before := c.Local()
+		err = c.Update(t.Context(), func(a *cluster.Attributes) { a.Metadata["note"] += "x" })
+		require.ErrorAs(t, err, &size)
+		require.Equal(t, membership.MetadataSizeError{Size: 449, Limit: 448, Largest: "Metadata"}, *size)
+		require.Equal(t, before, c.Local(), "nothing has changed")
+
+		// The library's own part has room of its own.
+		require.NoError(t, c.Drain(within(t, patience)))
+		m, ok := other.Member("n1")
+		require.True(t, ok)
+		require.Equal(t, membership.Leaving, m.State)
+		require.Len(t, m.Metadata["note"], fits)
+	})
+}
+
+func TestUpdateReachesTheOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		all := b.startMany(3, func(o *cluster.Options) { o.Metadata = map[string]string{"rack": "r1", "old": "yes"} })
+		fingerprint := all[0].Fingerprint()
+		var kept cluster.Attributes
+		require.NoError(t, all[0].Update(t.Context(), func(a *cluster.Attributes) {
+			require.Equal(t, map[string]string{"rack": "r1", "old": "yes"}, a.Metadata)
+			delete(a.Metadata, "old")
+			a.Metadata["rack"] = "r2"
+			a.Services = map[string]string{"kv": "10.0.0.1:9000"}
+			a.HTTPAddr = "10.0.0.1:80"
+			kept = *a
+		}))
+		kept.Metadata["rack"], kept.Services["kv"] = "scribbled", "scribbled"
+		for _, c := range all {
+			b.await("the update is everywhere", func() bool {
+				m, ok := c.Member("n1")
+				return ok && m.Metadata["rack"] == "r2" && len(m.Metadata) == 1 && m.Services["kv"] == "10.0.0.1:9000" && m.HTTPAddr == "10.0.0.1:80"
+			})
+			require.Equal(t, fingerprint, c.Fingerprint(), "metadata does not place keys")
+		}
+		require.ErrorContains(t, all[0].Update(t.Context(), func(a *cluster.Attributes) { a.Metadata = map[string]string{"\xff": ""} }), "is not UTF-8")
+		require.ErrorContains(t, all[0].Update(t.Context(), func(a *cluster.Attributes) { a.Services = map[string]string{"": "x"} }), "entry without a name")
+		require.Equal(t, map[string]string{"rack": "r2"}, all[0].Local().Metadata)
+	})
+}
+
+func TestOptionsAreCopied(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		key := []byte("0123456789abcdef")
+		o := options(1, func(o *cluster.Options) {
+			o.Network = b.net
+			o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "1"}
+			o.Accept = []cluster.Configuration{{ReplicationFactor: 2}}
+			o.GossipKeys = [][]byte{key}
+			o.Seeds = []string{gossipAddr(2)}
+		})
+		c, err := cluster.New(o)
+		require.NoError(t, err)
+		b.all = append(b.all, c)
+		o.Metadata["a"], o.Services["s"], o.Seeds[0] = "2", "2", gossipAddr(99)
+		o.Accept[0] = cluster.Configuration{ReplicationFactor: 5, Strategy: rebalance.RoundRobin{}}
+		clear(key)
+		o.GossipKeys[0] = nil
+
+		other := b.start(2, func(o *cluster.Options) { o.GossipKeys, o.Seeds = [][]byte{[]byte("0123456789abcdef")}, nil })
+		require.NoError(t, c.Start(t.Context()))
+		b.agree(c, other)
+		m, ok := other.Member("n1")
+		require.True(t, ok)
+		require.Equal(t, map[string]string{"a": "1"}, m.Metadata)
+		require.Equal(t, map[string]string{"s": "1"}, m.Services)
+		require.Equal(t, []string{"rf2:rendezvous/1", "rf3:rendezvous/1"}, m.Configurations)
+	})
+}
+
+func TestDefaultsOfOptions(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		c := b.start(1, func(o *cluster.Options) {
+			*o = cluster.Options{ClusterName: "orders", NodeID: "a", GossipAddr: gossipAddr(1), Network: b.net, Logger: o.Logger}
+		})
+		require.Equal(t, cluster.DefaultPartitionCount, c.Ring().PartitionCount())
+		require.Equal(t, cluster.DefaultReplicationFactor, c.Ring().Config().ReplicationFactor)
+		require.Equal(t, rebalance.Rendezvous{}, c.Ring().Config().Strategy)
+		require.Equal(t, 1, c.Local().Weight)
+		require.Empty(t, c.HTTPAddr())
+		require.Empty(t, c.Local().HTTPAddr)
+	})
+}

@@ -1,0 +1,289 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Defaults and bounds of [Options].
+const (
+	// DefaultPartitionCount suits clusters of up to about a hundred members.
+	DefaultPartitionCount = 4096
+	// DefaultReplicationFactor is how many owners a partition has.
+	DefaultReplicationFactor = 3
+)
+
+// Options configure a [Cluster]. Only ClusterName, NodeID and GossipAddr are
+// required; every other field says what its zero value means.
+type Options struct {
+	// ClusterName is the identity of the cluster, 1 to 128 bytes of letters,
+	// digits and . _ : / @ -. Members of other clusters are refused.
+	ClusterName string
+	// NodeID is the identity of this member: unique in the cluster and the
+	// same across restarts. The same bounds as ClusterName.
+	NodeID string
+
+	// GossipAddr is the address to gossip on, UDP and TCP, IP:port. Port 0
+	// takes any free one; no IP stands for 0.0.0.0.
+	GossipAddr string
+	// AdvertiseAddr is where the others reach this member's gossip, IP or
+	// IP:port. Empty: GossipAddr, or the first private address of the host
+	// when that is 0.0.0.0.
+	AdvertiseAddr string
+	// HTTPAddr is the address to serve HTTP on, host:port, as net.Listen
+	// takes it. Empty: no listener; mount [Cluster.Handler] yourself.
+	HTTPAddr string
+	// AdvertiseHTTPAddr is where the others reach this member's HTTP,
+	// host:port. Empty: HTTPAddr, with the gossip address's IP when that
+	// names none.
+	AdvertiseHTTPAddr string
+
+	// Seeds are addresses to join through, host:port, port 7946 when none is
+	// given. This member's own address may be among them.
+	Seeds []string
+	// Discovery finds more of them. It is asked again for every attempt. Nil:
+	// Seeds alone.
+	Discovery membership.Discovery
+	// Resolver looks up host names among them. Nil: the system's.
+	Resolver membership.Resolver
+	// BootstrapTimeout is how long Start looks for a cluster before it goes
+	// ahead alone and looks on in the background, up to an hour. Zero means 5
+	// seconds.
+	BootstrapTimeout time.Duration
+
+	// Region and Zone say where this member runs, up to 64 bytes each.
+	// Replicas are spread over zones first, then regions. Empty is a place
+	// like any other.
+	Region, Zone string
+	// Weight is the share of partitions this member should own, relative to
+	// the others, 1 to 2^20. Zero means 1.
+	Weight int
+	// Observer makes a member that routes to owners and owns nothing.
+	Observer bool
+	// Metadata and Services are announced to the others: what they should
+	// know, and the addresses of what this process offers, by name. With the
+	// rest of what is announced they must fit in 448 bytes.
+	Metadata, Services map[string]string
+
+	// PartitionCount is the number of partitions, 1 to 2^20, the same on all
+	// members for as long as the cluster lives. Zero means
+	// [DefaultPartitionCount].
+	PartitionCount int
+	// ReplicationFactor is how many owners a partition has, 1 to 16. Zero
+	// means [DefaultReplicationFactor].
+	ReplicationFactor int
+	// Strategy picks the owners. Nil means [rebalance.Rendezvous].
+	Strategy ring.RebalanceStrategy
+	// Accept are configurations that this member can run beside the one
+	// above, which it prefers to them; of these the last is preferred. The
+	// cluster runs the last one that all its active members have in common.
+	// To change the replication factor or the strategy of a running cluster,
+	// restart every member with the new one and the old one accepted, then
+	// every member without the old one. At most 3.
+	Accept []Configuration
+
+	// Gossip chooses the timings for the network between the members.
+	Gossip membership.Profile
+	// GossipKeys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The
+	// first encrypts, all of them decrypt. Empty: gossip is in clear.
+	GossipKeys [][]byte
+	// GossipCompression compresses gossip, at the price of CPU.
+	GossipCompression bool
+
+	// Network opens the gossip transport. Nil: UDP and TCP.
+	Network membership.Network
+	// Logger takes what operators should know. Nil: slog.Default().
+	Logger *slog.Logger
+}
+
+// OptionError says that an option is out of bounds: which, its value, and the
+// bound.
+type OptionError = membership.OptionError
+
+// Validate returns an [OptionError] for every option that is out of bounds,
+// joined. It opens nothing.
+func (o Options) Validate() error {
+	_, err := o.parse()
+	return err
+}
+
+// settings are options that have been checked and filled in.
+type settings struct {
+	Options
+	membership membership.Options
+	configs    map[string]ring.Config // by the name that is gossiped
+}
+
+func (o Options) parse() (settings, error) {
+	s := settings{Options: o, configs: make(map[string]ring.Config)}
+	var errs []error
+	bad := func(field string, value any, bound string) {
+		errs = append(errs, &OptionError{Field: field, Value: value, Bound: bound})
+	}
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	if s.PartitionCount == 0 {
+		s.PartitionCount = DefaultPartitionCount
+	}
+	names, configErrs := s.parseConfigurations()
+	errs = append(errs, configErrs...)
+	for i, seed := range o.Seeds {
+		if err := membership.CheckSeed(seed); err != nil {
+			bad(fmt.Sprintf("Seeds[%d]", i), seed, "host:port or host")
+		}
+	}
+	if o.HTTPAddr != "" {
+		if _, _, err := splitHostPort(o.HTTPAddr); err != nil {
+			bad("HTTPAddr", o.HTTPAddr, "host:port, with a port from 0 to 65535")
+		}
+	}
+	if o.AdvertiseHTTPAddr != "" {
+		if host, port, err := splitHostPort(o.AdvertiseHTTPAddr); err != nil || host == "" || port == 0 {
+			bad("AdvertiseHTTPAddr", o.AdvertiseHTTPAddr, "host:port that others can reach")
+		}
+	}
+	discovery := membership.Static(o.Seeds...)
+	if o.Discovery != nil {
+		discovery = membership.Join(discovery, o.Discovery)
+	}
+	s.membership = membership.Options{
+		ClusterName: o.ClusterName, NodeID: o.NodeID,
+		GossipAddr: o.GossipAddr, AdvertiseAddr: o.AdvertiseAddr, HTTPAddr: o.expectedHTTPAddr(),
+		Region: o.Region, Zone: o.Zone, Weight: o.Weight,
+		Services: o.Services, Metadata: o.Metadata,
+		PartitionCount: s.PartitionCount, Configurations: names,
+		Discovery: discovery, Resolver: o.Resolver, BootstrapTimeout: o.BootstrapTimeout,
+		Profile: o.Gossip, Keys: o.GossipKeys, Compression: o.GossipCompression,
+		Network: o.Network, Logger: s.Logger,
+	}
+	if err := s.membership.Validate(); err != nil {
+		errs = append(errs, renamed(err)...)
+	}
+	return s, errors.Join(errs...)
+}
+
+// parseConfigurations fills in the configurations, the preferred one last.
+func (s *settings) parseConfigurations() (names []string, errs []error) {
+	all := append(slices.Clone(s.Accept), Configuration{s.ReplicationFactor, s.Strategy})
+	if len(all) > membership.MaxConfigurations {
+		errs = append(errs, &OptionError{Field: "len(Accept)", Value: len(s.Accept), Bound: fmt.Sprintf("at most %d", membership.MaxConfigurations-1)})
+	}
+	place := make(map[string]int) // where a name stands in all
+	for i, c := range all {
+		prefix := fmt.Sprintf("Accept[%d].", i)
+		if i == len(s.Accept) {
+			prefix = ""
+		}
+		if c.ReplicationFactor == 0 {
+			c.ReplicationFactor = DefaultReplicationFactor
+		}
+		if c.Strategy == nil {
+			c.Strategy = rebalance.Rendezvous{}
+		}
+		config := ring.Config{PartitionCount: s.PartitionCount, ReplicationFactor: c.ReplicationFactor, Strategy: c.Strategy}
+		if err := config.Validate(); err != nil {
+			errs = append(errs, prefixed(err, c.Strategy, prefix, i == len(s.Accept))...)
+			continue
+		}
+		name := c.name()
+		if first, twice := place[name]; twice {
+			errs = append(errs, &OptionError{Field: fmt.Sprintf("Accept[%d]", first), Value: name, Bound: "another configuration than the rest"})
+			continue
+		}
+		place[name], s.configs[name] = i, config
+		names = append(names, name)
+	}
+	return names, errs
+}
+
+// prefixed turns the ring's complaints into ours. The partition count is common
+// to all configurations: only the first to complain of it is heard.
+func prefixed(err error, strategy ring.RebalanceStrategy, prefix string, main bool) (errs []error) {
+	for _, err := range unjoin(err) {
+		c, ok := errors.AsType[*ring.ConfigError](err)
+		switch {
+		case !ok:
+			for _, err := range unjoin(err) {
+				errs = append(errs, &OptionError{Field: prefix + "Strategy", Value: fmt.Sprintf("%T", strategy), Bound: "sound: " + err.Error()})
+			}
+		case c.Field != "PartitionCount":
+			errs = append(errs, &OptionError{Field: prefix + c.Field, Value: c.Value, Bound: c.Bound})
+		case main:
+			errs = append(errs, &OptionError{Field: c.Field, Value: c.Value, Bound: c.Bound})
+		}
+	}
+	return errs
+}
+
+// renamed gives membership's complaints the names our options have. Those that
+// parseConfigurations has made already are left out.
+func renamed(err error) (errs []error) {
+	names := map[string]string{"Profile": "Gossip", "Compression": "GossipCompression"}
+	for _, err := range unjoin(err) {
+		if o, ok := errors.AsType[*membership.OptionError](err); ok {
+			if o.Field == "PartitionCount" || o.Field == "len(Configurations)" {
+				continue
+			}
+			field := o.Field
+			if name, ok := names[field]; ok {
+				field = name
+			} else if len(field) > 8 && field[:8] == "len(Keys" {
+				field = "len(GossipKeys" + field[8:]
+			}
+			err = &OptionError{Field: field, Value: o.Value, Bound: o.Bound}
+		}
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func unjoin(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// expectedHTTPAddr is the address to announce for HTTP as far as the options
+// tell; port and host may be known only once the addresses are bound.
+func (o Options) expectedHTTPAddr() string {
+	if o.AdvertiseHTTPAddr != "" || o.HTTPAddr == "" {
+		return o.AdvertiseHTTPAddr
+	}
+	host, port, err := splitHostPort(o.HTTPAddr)
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		// The longest it can become, so that what is announced fits then too.
+		host = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+	}
+	if port == 0 {
+		port = 65535
+	}
+	return joinHostPort(host, port)
+}
+
+func joinHostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+func splitHostPort(s string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, uint16(n), err
+}

@@ -1,0 +1,141 @@
+package cluster_test
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// moody is a strategy that works like Rendezvous until it is told not to.
+type moody struct{ mood *atomic.Pointer[string] }
+
+func newMoody() moody { return moody{new(atomic.Pointer[string])} }
+
+func (m moody) be(mood string) { m.mood.Store(&mood) }
+
+func (m moody) is() string {
+	if mood := m.mood.Load(); mood != nil {
+		return *mood
+	}
+	return ""
+}
+
+func (m moody) Name() string {
+	if m.is() == "forgetful" {
+		panic("what was it again?")
+	}
+	return "moody/1"
+}
+
+func (m moody) Assign(t ring.Topology, table ring.Table) error {
+	if err := (rebalance.Rendezvous{}).Assign(t, table); err != nil {
+		return err
+	}
+	switch m.is() {
+	case "panicking":
+		panic("no mood to")
+	case "failing":
+		return errors.New("no mood to")
+	case "repeating":
+		table.Row(7)[1] = table.Row(7)[0]
+	case "inventing":
+		table.Row(9)[0] = 999
+	case "overreaching":
+		table.Row(t.PartitionCount)[0] = 0
+	}
+	return nil
+}
+
+func TestAStrategyThatFails(t *testing.T) {
+	for mood, says := range map[string]string{
+		"panicking":    "Assign does not panic: panic: no mood to",
+		"failing":      "Assign succeeds: no mood to",
+		"repeating":    "partition 7: owners are distinct: node ",
+		"inventing":    "partition 9: owners are nodes of the topology: owner 0 is index 999 of 4 nodes",
+		"overreaching": "Assign does not panic: panic: runtime error: slice bounds out of range",
+		"forgetful":    "Name does not panic: panic: what was it again?",
+	} {
+		t.Run(mood, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bed) {
+				strategy := newMoody()
+				use := func(o *cluster.Options) { o.Strategy = strategy }
+				all := b.startMany(3, use)
+				events := all[0].Events(within(t, patience))
+				before := all[0].Ring()
+				keys := make(map[string]ring.Token)
+				for i := range 100 {
+					key := fmt.Sprint("key ", i)
+					keys[key] = all[0].Lookup(key).Token()
+				}
+
+				// It fails here, and works on the newcomer.
+				strategy.be(mood)
+				newcomer := b.start(4, func(o *cluster.Options) { o.Strategy = newMoody() })
+				b.await("all see four members", func() bool {
+					return len(all[0].Members()) == 4 && len(all[1].Members()) == 4 && len(all[2].Members()) == 4
+				})
+				for _, c := range all {
+					require.Equal(t, before.Fingerprint(), c.Ring().Fingerprint(), "the ring stays")
+					for key, token := range keys {
+						require.Equal(t, token, c.Lookup(key).Token())
+					}
+					p := problem(t, c, cluster.ProblemStrategy)
+					require.Contains(t, p.Message, "lookups answer from the last ring: ring: strategy ")
+					require.Contains(t, p.Message, says)
+					require.False(t, p.Unready)
+					h := c.Health()
+					require.True(t, h.Ready, "%+v", h.Problems)
+					require.False(t, h.Healthy)
+					_, err := c.Plan(rebalance.Change{Remove: []string{"n1"}})
+					require.ErrorContains(t, err, "cluster: planning: ")
+				}
+				require.Equal(t, 4, newcomer.Ring().Len())
+
+				// The next change finds it working.
+				strategy.be("well")
+				all = append(all, newcomer, b.start(5, use))
+				b.agree(all...)
+				for _, c := range all {
+					require.Equal(t, 5, c.Ring().Len())
+					require.Empty(t, problems(c))
+				}
+
+				require.NoError(t, all[0].Stop(within(t, patience)))
+				var health []bool
+				for e := range events {
+					if e.Health != nil && len(e.Health.After.Problems) > 0 && e.Health.After.Problems[0].Code == cluster.ProblemStrategy {
+						health = append(health, true)
+					}
+					if e.Ring != nil {
+						require.NotZero(t, e.Ring.New.Len(), "no event about a ring that was not taken up")
+					}
+				}
+				require.NotEmpty(t, health, "subscribers heard of it")
+			})
+		})
+	}
+}
+
+// A strategy that has never worked leaves a member without a ring, and saying
+// so.
+func TestAStrategyThatNeverWorks(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		strategy := newMoody()
+		strategy.be("panicking")
+		c := b.start(1, func(o *cluster.Options) { o.Strategy = strategy })
+		require.Zero(t, c.Lookup("k").Len())
+		require.Equal(t, []string{cluster.ProblemNoRing, cluster.ProblemStrategy}, problems(c))
+		require.ErrorContains(t, c.WaitReady(ended()), "no member owns anything yet")
+		strategy.be("well")
+		require.NoError(t, c.Update(t.Context(), func(a *cluster.Attributes) { a.HTTPAddr = "h:1" }), "any news makes it look again")
+		require.NoError(t, c.WaitReady(within(t, patience)))
+		require.Empty(t, problems(c)[1:], "but for too few replicas")
+	})
+}

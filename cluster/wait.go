@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// NotReadyError says that waiting for readiness ended before it came.
+type NotReadyError struct {
+	// Problems are those that made the member unready at the end.
+	Problems []Problem
+	// Err is why waiting ended: the context's error, [ErrStopped], or what
+	// Start came to.
+	Err error
+}
+
+// Error names the problems.
+func (e *NotReadyError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster: not ready: %v", e.Err)
+	for i, p := range e.Problems {
+		b.WriteString([]string{": ", "; "}[min(i, 1)] + p.Message)
+	}
+	return b.String()
+}
+
+// Unwrap returns why waiting ended.
+func (e *NotReadyError) Unwrap() error { return e.Err }
+
+// WaitReady returns nil once this member is ready. Otherwise it returns a
+// [NotReadyError] when the context ends, when starting fails, or when this
+// member leaves. It may be called before Start.
+func (c *Cluster) WaitReady(ctx context.Context) error {
+	for {
+		changed := c.changed.wait()
+		h := c.Health()
+		if h.Ready {
+			return nil
+		}
+		give := func(err error) error {
+			e := &NotReadyError{Err: err}
+			for _, p := range h.Problems {
+				if p.Unready {
+					e.Problems = append(e.Problems, p)
+				}
+			}
+			return e
+		}
+		if err := c.check(); err != nil && !errors.Is(err, ErrNotStarted) {
+			return give(err)
+		}
+		if h.State == membership.Leaving {
+			return give(ErrStopped) // Drain is past the point of return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			h = c.Health()
+			return give(ctx.Err())
+		}
+	}
+}
+
+// NotConvergedError says that waiting for agreement ended before it came.
+type NotConvergedError struct {
+	// Differing are the members that have not confirmed this member's view,
+	// with the reason where they gave one.
+	Differing []membership.Differing
+	// Err is why waiting ended: the context's error or [ErrStopped].
+	Err error
+}
+
+// Error names the members that differ.
+func (e *NotConvergedError) Error() string {
+	if len(e.Differing) == 0 {
+		return fmt.Sprintf("cluster: not converged: %v: the view is still changing", e.Err)
+	}
+	return fmt.Sprintf("cluster: not converged: %v: %s", e.Err, differing(e.Differing))
+}
+
+// Unwrap returns why waiting ended.
+func (e *NotConvergedError) Unwrap() error { return e.Err }
+
+// WaitConverged returns nil once every member that this one believes alive, and
+// that can run the configuration in use, has been seen to hold its view: the
+// same members in the same states, the same configuration, the same ring. It
+// says nothing about members this one does not know, and does not wait for news
+// that has not arrived here. Otherwise it returns a [NotConvergedError] when the
+// context ends, or [ErrNotStarted] or [ErrStopped].
+func (c *Cluster) WaitConverged(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	return c.waitConverged(ctx)
+}
+
+func (c *Cluster) waitConverged(ctx context.Context) error {
+	for {
+		changed, agreed := c.changed.wait(), c.members.Agreed()
+		agreement, current := c.agreement()
+		if current && agreement.Complete {
+			return nil
+		}
+		select {
+		case <-agreed:
+			agreed = nil // of a view that is not ours any more, or not all hold still
+		default:
+		}
+		select {
+		case <-agreed:
+		case <-changed:
+		case <-c.stopped:
+			return c.notConverged(ErrStopped)
+		case <-ctx.Done():
+			return c.notConverged(ctx.Err())
+		}
+	}
+}
+
+// agreement returns how far the view is everybody's, and whether the view is
+// that of the members there are now.
+func (c *Cluster) agreement() (a membership.Agreement, current bool) {
+	a = c.members.Agreement()
+	v := c.view.Load()
+	_, version := c.members.Members()
+	return a, v.basis == version && uint64(v.fingerprint) == a.Fingerprint
+}
+
+// notConverged says who differs at the end of the wait, which may have been long.
+func (c *Cluster) notConverged(err error) error {
+	e := &NotConvergedError{Err: err}
+	if agreement, current := c.agreement(); current {
+		e.Differing = agreement.Differing
+	}
+	return e
+}
