@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster"
+)
+
+// config is what the flags and the environment say.
+type config struct {
+	options      cluster.Options
+	logLevel     slog.Level
+	leaveTimeout time.Duration
+}
+
+const usage = `Runs one member of a cluster until SIGTERM or Ctrl-C, which make it leave.
+
+Every flag can be given in the environment too: -log-level as CLUSTERKIT_LOG_LEVEL.
+A flag wins over the environment, and an empty variable counts as none. Exit
+status: 0 after leaving, 1 when it could not start or the cluster refused it, 2
+for a mistake in the flags.
+
+Usage: node -id name [flags]
+
+`
+
+// envName is the environment variable of a flag.
+func envName(flagName string) string {
+	return "CLUSTERKIT_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// parse reads the flags, and the environment for those not given. Help goes to
+// out; the error is then [flag.ErrHelp].
+func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) (config, error) {
+	var c config
+	var seeds, strategy, accept, keys string
+	o := &c.options
+	flags := flag.NewFlagSet("node", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // errors are returned, and it would print the key that is wrong
+
+	flags.StringVar(&o.ClusterName, "cluster", "demo", "`name` of the cluster")
+	flags.StringVar(&o.NodeID, "id", "", "`name` of this member: unique, and the same after a restart")
+	flags.StringVar(&o.Region, "region", "", "`region` this member runs in")
+	flags.StringVar(&o.Zone, "zone", "", "`zone` in that region")
+	flags.IntVar(&o.Weight, "weight", 1, "`share` of the partitions, relative to the other members")
+	flags.BoolVar(&o.Observer, "observer", false, "own nothing, only answer who does")
+
+	flags.StringVar(&o.GossipAddr, "gossip", "0.0.0.0:7946", "`IP:port` to gossip on, UDP and TCP; port 0 takes a free one")
+	flags.StringVar(&o.AdvertiseAddr, "advertise", "", "`IP[:port]` the others reach that at, when it is another")
+	flags.StringVar(&o.HTTPAddr, "http", "127.0.0.1:8080", "`host:port` to serve HTTP on; \"\" for none")
+	flags.StringVar(&o.AdvertiseHTTPAddr, "advertise-http", "", "`host:port` the others reach that at, when it is another")
+	flags.StringVar(&seeds, "join", "", "`addresses` of members to join through, host:port, comma-separated;\nthis member's own may be among them")
+
+	flags.IntVar(&o.PartitionCount, "partitions", cluster.DefaultPartitionCount, "`number` of partitions, the same on all members for good")
+	flags.IntVar(&o.ReplicationFactor, "replicas", cluster.DefaultReplicationFactor, "`number` of owners of a partition")
+	flags.StringVar(&strategy, "strategy", "rendezvous", "`name` of who picks them: rendezvous, consistent-hash or round-robin")
+	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/rendezvous\": for a change of replicas or strategy, member by member")
+
+	flags.TextVar(&o.Gossip, "profile", o.Gossip, "`timings` of gossip: lan, wan or local")
+	flags.StringVar(&keys, "key", "", "gossip `keys` of 16, 24 or 32 bytes, hex or base64, comma-separated: the first\nencrypts, all decrypt. The command line is for everybody to see: better in\n$CLUSTERKIT_KEY")
+	flags.DurationVar(&o.BootstrapTimeout, "bootstrap-timeout", 5*time.Second, "how long to look for members before going ahead alone")
+	flags.DurationVar(&c.leaveTimeout, "leave-timeout", 10*time.Second, "how long leaving may take")
+	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "lowest `level` to log: debug, info, warn or error")
+
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(out)
+		_, _ = fmt.Fprint(out, usage)
+		flags.PrintDefaults()
+		return c, err
+	case err != nil:
+		return c, err
+	case flags.NArg() > 0:
+		return c, fmt.Errorf("unexpected argument %q: lists have commas between their items, and no spaces", flags.Arg(0))
+	}
+	if err := fromEnvironment(flags, lookupEnv); err != nil {
+		return c, err
+	}
+	if c.leaveTimeout <= 0 {
+		return c, fmt.Errorf("-leave-timeout is %v: must be more than 0", c.leaveTimeout)
+	}
+	o.Seeds = list(seeds)
+	var errs [3]error
+	o.Strategy, errs[0] = parseStrategy(strategy)
+	o.Accept, errs[1] = parseAccept(accept)
+	o.GossipKeys, errs[2] = parseKeys(keys)
+	if err := errors.Join(errs[:]...); err != nil {
+		return c, err
+	}
+	return c, inFlags(o.Validate())
+}
+
+// fromEnvironment sets the flags that were not given from the environment.
+func fromEnvironment(flags *flag.FlagSet, lookupEnv func(string) (string, bool)) error {
+	given := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var errs []error
+	flags.VisitAll(func(f *flag.Flag) {
+		value, ok := lookupEnv(envName(f.Name))
+		if !ok || value == "" || given[f.Name] {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("invalid value %q in $%s: %w", value, envName(f.Name), err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// flagNames are the flags that set the fields of cluster.Options.
+var flagNames = map[string]string{
+	"ClusterName": "cluster", "NodeID": "id", "Region": "region", "Zone": "zone", "Weight": "weight",
+	"GossipAddr": "gossip", "AdvertiseAddr": "advertise", "HTTPAddr": "http", "AdvertiseHTTPAddr": "advertise-http",
+	"Seeds": "join", "PartitionCount": "partitions", "ReplicationFactor": "replicas", "Accept": "accept",
+	"GossipKeys": "key", "BootstrapTimeout": "bootstrap-timeout",
+}
+
+// inFlags turns the library's complaints about options into ones about flags.
+func inFlags(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var errs []error
+	for _, err := range joined.Unwrap() {
+		if option, ok := errors.AsType[*cluster.OptionError](err); ok {
+			field, _, _ := strings.Cut(strings.TrimPrefix(option.Field, "len("), "[") // Seeds[0], len(GossipKeys[0])
+			if name, ok := flagNames[strings.TrimSuffix(field, ")")]; ok {
+				err = fmt.Errorf("-%s: %w", name, err)
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// list splits a list at its commas.
+func list(s string) (items []string) {
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+func parseStrategy(s string) (ring.RebalanceStrategy, error) {
+	switch s {
+	case "rendezvous":
+		return rebalance.Rendezvous{}, nil
+	case "consistent-hash":
+		return rebalance.ConsistentHash{}, nil
+	case "round-robin":
+		return rebalance.RoundRobin{}, nil
+	default:
+		return nil, fmt.Errorf("strategy %q: must be rendezvous, consistent-hash or round-robin", s)
+	}
+}
+
+// parseAccept reads configurations such as rf3/rendezvous.
+func parseAccept(s string) (configurations []cluster.Configuration, err error) {
+	for _, item := range list(s) {
+		factor, strategy, _ := strings.Cut(item, "/")
+		digits, ok := strings.CutPrefix(factor, "rf")
+		n, err := strconv.Atoi(digits)
+		if !ok || err != nil || n < 1 {
+			return nil, fmt.Errorf("-accept: %q: must be like rf3/rendezvous", item)
+		}
+		configuration := cluster.Configuration{ReplicationFactor: n}
+		if configuration.Strategy, err = parseStrategy(strategy); err != nil {
+			return nil, fmt.Errorf("-accept: %q: %w", item, err)
+		}
+		configurations = append(configurations, configuration)
+	}
+	return configurations, nil
+}
+
+var errKey = errors.New("must be 16, 24 or 32 bytes in hex or base64")
+
+// parseKeys reads keys. Its errors tell which is wrong, never its value.
+func parseKeys(s string) (keys [][]byte, err error) {
+	for i, item := range list(s) {
+		key, err := hex.DecodeString(item)
+		if err != nil {
+			key, err = base64.StdEncoding.DecodeString(item)
+		}
+		if n := len(key); err != nil || n != 16 && n != 24 && n != 32 {
+			return nil, fmt.Errorf("-key: number %d %w", i+1, errKey)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}

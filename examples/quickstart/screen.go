@@ -1,0 +1,142 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// screen prints for a terminal of 80 columns.
+type screen struct {
+	out  io.Writer
+	act  time.Time // when the present act began
+	acts int
+}
+
+func (s *screen) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+
+// title begins an act.
+func (s *screen) title(text string) {
+	s.act = time.Now()
+	s.acts++
+	s.printf("\n%d. %s\n\n", s.acts, text)
+}
+
+// news is something that happened at some time of the act.
+func (s *screen) news(at time.Time, format string, args ...any) {
+	s.printf("   +%.1fs  %s\n", at.Sub(s.act).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// fact is a line of a summary.
+func (s *screen) fact(name, format string, args ...any) {
+	s.printf("   %-11s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+// addresses shows who is there.
+func (s *screen) addresses(members []*member) {
+	s.printf("   %-6s  %-4s  %-15s  %s\n", "member", "zone", "gossip", "HTTP")
+	for _, m := range members {
+		s.printf("   %-6s  %-4s  %-15s  %s\n", m.id, m.zone, m.Local().Addr, m.HTTPAddr())
+	}
+	s.printf("\n")
+}
+
+// owners shows where keys live.
+func (s *screen) owners(keys []string, r *ring.Ring) {
+	s.printf("\n   %-10s  %9s  %s\n", "key", "partition", "owners (zone), the primary first")
+	for _, key := range keys {
+		p := r.Lookup(key)
+		s.printf("   %-10s  %9d  %s\n", key, p.Partition(), owners(p))
+	}
+}
+
+// changes shows where keys lived before and live now.
+func (s *screen) changes(keys []string, before, after *ring.Ring) {
+	s.printf("\n   %-10s  %-14s  %s\n", "key", "before", "now")
+	for _, key := range keys {
+		was, is := before.Lookup(key), after.Lookup(key)
+		s.printf("   %-10s  %-14s  %-14s  %s\n", key, owners(was), owners(is), difference(was, is))
+	}
+}
+
+// moved sums up a plan, against what was bound to move.
+func (s *screen) moved(plan rebalance.Plan, needed int, victims []string) {
+	s.printf("\n")
+	s.fact("moved", "%d of %d replica slots, from the first ring to the last", len(plan.Moves), plan.Slots)
+	s.fact("minimum", "%d, the slots that %s held", needed, strings.Join(victims, " and "))
+	var takers []string
+	gained := func(a, b rebalance.MemberChange) int { return cmp.Compare(b.Gained, a.Gained) }
+	for _, m := range slices.SortedStableFunc(slices.Values(plan.Members), gained) {
+		if m.Gained > 0 {
+			takers = append(takers, fmt.Sprintf("%s %d", m.ID, m.Gained))
+		}
+	}
+	s.fact("taken over", "%s", strings.Join(takers, ", "))
+}
+
+// answers shows the fingerprints of members and what they say of keys, side by
+// side.
+func (s *screen) answers(keys []string, members []*member) {
+	s.printf("   %-6s  %-16s", "member", "fingerprint")
+	for _, key := range keys {
+		s.printf("  %-7s", key)
+	}
+	for _, m := range members {
+		s.printf("\n   %-6s  %v", m.id, m.Fingerprint())
+		width := 0 // of what the owners of one key leave free
+		for _, key := range keys {
+			answer := strings.Join(ids(m.Lookup(key)), " ")
+			s.printf("%*s  %s", width, "", answer)
+			width = max(len(key), 7) - len(answer)
+		}
+	}
+	s.printf("\n")
+}
+
+// owners is a preference list with its zones.
+func owners(p ring.Placement) string {
+	var parts []string
+	for _, node := range p.All() {
+		parts = append(parts, fmt.Sprintf("%s (%s)", node.ID, node.Zone))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func ids(p ring.Placement) []string {
+	var parts []string
+	for _, node := range p.All() {
+		parts = append(parts, node.ID)
+	}
+	return parts
+}
+
+// difference says in words what became of a preference list.
+func difference(was, is ring.Placement) string {
+	if slices.Equal(ids(was), ids(is)) {
+		return "stays"
+	}
+	var gone, come []string
+	for _, id := range ids(was) {
+		if !is.Owns(id) {
+			gone = append(gone, id)
+		}
+	}
+	for _, id := range ids(is) {
+		if !was.Owns(id) {
+			come = append(come, id)
+		}
+	}
+	text := fmt.Sprintf("%s for %s", strings.Join(come, " "), strings.Join(gone, " "))
+	before, _ := was.Primary()
+	now, _ := is.Primary()
+	if before.ID != now.ID && was.Owns(now.ID) {
+		text += fmt.Sprintf(", %s now primary", now.ID)
+	}
+	return text
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// stage is where the acts play: the members that are up, and the screen.
+type stage struct {
+	screen
+	logger  *slog.Logger
+	keys    []string
+	members []*member // in ascending order of ID
+
+	original ring.Fingerprint // when all five were up
+}
+
+// start brings up the five members. Each but the first knows one address.
+func (s *stage) start(ctx context.Context) error {
+	s.title("Five members start in three zones. All they are told is where n1 is.")
+	var seeds []string
+	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}} {
+		m, err := start(ctx, at.id, at.zone, s.logger, seeds...)
+		if err != nil {
+			return err
+		}
+		s.members = append(s.members, m)
+		seeds = []string{s.members[0].Local().Addr.String()}
+	}
+	s.addresses(s.members)
+	var err error
+	if s.original, err = s.agree(ctx); err != nil {
+		return err
+	}
+	r := s.members[0].Ring()
+	s.fact("table", "%d partitions, %d owners each, never both in one zone", r.PartitionCount(), r.Replicas())
+	s.owners(s.keys, r)
+	return nil
+}
+
+// crash kills members and follows what the first survivor learns of it, until
+// all survivors agree on who takes over.
+func (s *stage) crash(ctx context.Context, title string, victims ...string) error {
+	s.title(title)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := s.members[0].Events(ctx) // from here on: nothing can be missed
+	survivors := s.members[:0:0]
+	for _, m := range s.members {
+		if slices.Contains(victims, m.id) {
+			m.crash()
+		} else {
+			survivors = append(survivors, m)
+		}
+	}
+	s.members = survivors
+	s.news(time.Now(), "silence; every member probes another once a second")
+	before, after, err := s.follow(ctx, events)
+	if err != nil {
+		return err
+	}
+	if _, err := s.agree(ctx); err != nil {
+		return err
+	}
+	plan, err := rebalance.Diff(before, after)
+	if err != nil {
+		return err
+	}
+	needed, lost := held(before, victims), orphans(before, victims)
+	s.moved(plan, needed, victims)
+	s.fact("orphans", "%d of %d partitions had both their owners among the dead", lost, before.PartitionCount())
+	s.changes(s.keys, before, after)
+	if len(plan.Moves) != needed || lost > 0 {
+		return fmt.Errorf("%d slots moved, %d had to; %d partitions lost both their owners, though zones should keep them apart",
+			len(plan.Moves), needed, lost)
+	}
+	return nil
+}
+
+// restart brings a member back under its old NodeID, at other ports.
+func (s *stage) restart(ctx context.Context, id, zone string) error {
+	s.title(id + " restarts: the same NodeID, other ports, nothing on disk.")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := s.members[0].Events(ctx)
+	m, err := start(ctx, id, zone, s.logger, s.members[0].Local().Addr.String())
+	if err != nil {
+		return err
+	}
+	s.members = append(s.members, m)
+	slices.SortFunc(s.members, func(a, b *member) int { return strings.Compare(a.id, b.id) })
+	if _, _, err := s.follow(ctx, events); err != nil {
+		return err
+	}
+	fingerprint, err := s.agree(ctx)
+	if err != nil {
+		return err
+	}
+	if fingerprint != s.original {
+		return fmt.Errorf("the table is not the first one again: fingerprint %v, not %v", fingerprint, s.original)
+	}
+	s.printf("\n   It is the fingerprint of 1 again: every key is back where it was.\n")
+	return nil
+}
+
+// follow prints what the first member learns until its ring is that of the
+// members which are up. It returns the rings at both ends.
+func (s *stage) follow(ctx context.Context, events iter.Seq[cluster.Event]) (before, after *ring.Ring, err error) {
+	watcher := s.members[0]
+	for e := range events {
+		switch e.Kind {
+		case cluster.MemberFailed, cluster.MemberRejoined:
+			s.news(e.At, "%s gets %s: %s", watcher.id, e.Kind, e.Member.ID)
+		case cluster.RingChanged:
+			plan, err := e.Ring.Plan()
+			if err != nil {
+				return nil, nil, err
+			}
+			if plan.Empty() {
+				continue // only its target has changed
+			}
+			if before == nil {
+				before = e.Ring.Old
+			}
+			after = e.Ring.New
+			s.news(e.At, "%s gets %s: %d members now own, %d replica slots move", watcher.id, e.Kind, after.Len(), len(plan.Moves))
+		}
+		if after != nil && s.complete(after) {
+			return before, after, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%s has no ring of the members that are up: %w", watcher.id, context.Cause(ctx))
+}
+
+// complete reports whether a ring is that of the members which are up.
+func (s *stage) complete(r *ring.Ring) bool {
+	return slices.EqualFunc(r.Nodes(), s.members, func(n ring.Node, m *member) bool { return n.ID == m.id })
+}
+
+// agree waits until every member has seen that all the others hold its view,
+// checks it from outside, and returns the fingerprint they have in common.
+func (s *stage) agree(ctx context.Context) (ring.Fingerprint, error) {
+	for _, m := range s.members {
+		if err := m.WaitConverged(ctx); err != nil {
+			return 0, fmt.Errorf("%s: %w", m.id, err)
+		}
+	}
+	common := s.members[0].Fingerprint()
+	for _, m := range s.members[1:] {
+		if own := m.Fingerprint(); own != common {
+			return 0, fmt.Errorf("%s and %s disagree: fingerprints %v and %v", s.members[0].id, m.id, common, own)
+		}
+	}
+	s.news(time.Now(), "all %d members agree: fingerprint %v", len(s.members), common)
+	return common, nil
+}
+
+// compare asks every survivor by itself.
+func (s *stage) compare(context.Context) error {
+	s.title("The survivors, asked one by one. No leader told them: each computed it.")
+	s.answers(s.keys, s.members)
+	for _, key := range s.keys {
+		first := s.members[0].Lookup(key)
+		for _, m := range s.members[1:] {
+			if m.Lookup(key).Token() != first.Token() {
+				return fmt.Errorf("%s and %s disagree about key %q", s.members[0].id, m.id, key)
+			}
+		}
+	}
+	return nil
+}
+
+// held counts the replica slots that nodes have in a ring: what must move when
+// they are gone, whatever the strategy.
+func held(r *ring.Ring, ids []string) (slots int) {
+	for _, p := range r.All() {
+		for _, id := range ids {
+			if p.Owns(id) {
+				slots++
+			}
+		}
+	}
+	return slots
+}
+
+// orphans counts the partitions that no other node owns.
+func orphans(r *ring.Ring, ids []string) (partitions int) {
+	for _, p := range r.All() {
+		alive := p.Len()
+		for _, id := range ids {
+			if p.Owns(id) {
+				alive--
+			}
+		}
+		if alive == 0 {
+			partitions++
+		}
+	}
+	return partitions
+}
