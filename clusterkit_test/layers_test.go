@@ -1,0 +1,66 @@
+package clusterkit_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/clusterkit/clusterkit"
+
+// TestLayers holds every package's direct imports, and through them all that it
+// depends on, against the layer rule of docs/architecture.md.
+func TestLayers(t *testing.T) {
+	allowed := map[string][]string{
+		"ring":              {"github.com/cespare/xxhash/v2"},
+		"rebalance":         {module + "/ring", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
+		"membership":        {"github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
+		"membership/memnet": {module + "/membership", "github.com/hashicorp/memberlist"},
+		"transport":         {module + "/ring", module + "/rebalance", module + "/membership"},
+		"cluster":           {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport", "github.com/cespare/xxhash/v2"},
+	}
+	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+		fields := strings.Fields(line)
+		name := strings.TrimPrefix(fields[0], module+"/")
+		imports := slices.DeleteFunc(fields[1:], isStandard)
+		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench") || name == "clusterkit_test" {
+			for _, path := range imports {
+				require.NotContains(t, path, "memberlist", "%s: examples and benchmarks use the public interface", name)
+			}
+			continue
+		}
+		rule, known := allowed[name]
+		require.True(t, known, "package %s has no place in the layer rule", name)
+		for _, path := range imports {
+			require.Contains(t, rule, path, "%s may not import %s", name, path)
+		}
+	}
+}
+
+// TestPureLayers sees to it that nothing below ring and rebalance can reach a
+// network, a clock or a logger, by whatever way.
+func TestPureLayers(t *testing.T) {
+	for _, name := range []string{"ring", "rebalance"} {
+		for _, path := range goList(t, "-deps", "./"+name) {
+			require.NotContains(t, []string{"net", "net/http", "log", "log/slog", "os/exec", "math/rand", "math/rand/v2"}, path,
+				"%s depends on %s", name, path)
+		}
+	}
+}
+
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	require.NoError(t, err, "go list %v", args)
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
