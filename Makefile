@@ -5,8 +5,8 @@
 test: ## the README's test command
 	go test ./...
 
-race:
-	go test -race ./...
+race: ## -cpu 1: see .ci/run
+	go test -race -cpu 1 ./...
 
 lint:
 	bash .ci/lint

@@ -122,7 +122,8 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		c.members.Publish(membership.View{
 			Fingerprint:   uint64(next.fingerprint),
 			Configuration: runs,
-			Members:       next.participants(),
+			Members:       members,
+			Participants:  next.participants(),
 		})
 		if next.ring.Fingerprint() != previous.ring.Fingerprint() {
 			c.events.add(ringEvent(previous, next))

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Agreement says how far this member's view is known to be everybody's.
+// Agreement says how far this member's view is known to be that of all who
+// can take part in it.
 type Agreement struct {
 	// Fingerprint is the view's.
 	Fingerprint uint64
-	// Complete says that every member of the view has held it, and that none
+	// Complete says that every participant of the view has held it, and that none
 	// has been heard to hold another one since, but in passing. It says
 	// nothing about members not in the view.
 	Complete bool
@@ -39,18 +40,19 @@ type agreement struct {
 	now    func() time.Time
 	mended func() // called when a member that differed does so no longer; may be nil
 
-	mu       sync.Mutex
-	view     View
-	digest   digest
-	starts   uint64
-	index    map[string]int // of the view's members
-	bitmap   []byte
-	held     int                   // bits set
-	reasons  map[string]difference // of members that said so
-	since    time.Time
-	idle     int // packets sent since the bitmap last grew
-	owed     int // packets still to send though the bitmap is complete
-	complete chan struct{}
+	mu          sync.Mutex
+	fingerprint uint64
+	holders     []Member // who should come to hold the view
+	digest      digest
+	starts      uint64
+	index       map[string]int // of the holders
+	bitmap      []byte
+	held        int                   // bits set
+	reasons     map[string]difference // of members that said so
+	since       time.Time
+	idle        int // packets sent since the bitmap last grew
+	owed        int // packets still to send though the bitmap is complete
+	complete    chan struct{}
 }
 
 // difference is in what a member's view differs from ours, and since when.
@@ -78,16 +80,17 @@ func newAgreement(self string, nonce uint64, now func() time.Time) *agreement {
 func (a *agreement) publish(v View) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d, starts := v.digest(), hashMembers(v.Members, false)
+	holders := v.participants()
+	d, starts := v.digest(), hashMembers(holders, false)
 	if a.index != nil && d == a.digest && starts == a.starts {
 		return false
 	}
-	a.view, a.digest, a.starts = v, d, starts
-	a.index = make(map[string]int, len(v.Members))
-	for i, m := range v.Members {
+	a.fingerprint, a.holders, a.digest, a.starts = v.Fingerprint, holders, d, starts
+	a.index = make(map[string]int, len(holders))
+	for i, m := range holders {
 		a.index[m.ID] = i
 	}
-	a.bitmap = make([]byte, (len(v.Members)+7)/8)
+	a.bitmap = make([]byte, (len(holders)+7)/8)
 	a.held, a.idle, a.owed = 0, 0, 0
 	a.reasons = make(map[string]difference)
 	a.since = a.now()
@@ -97,7 +100,7 @@ func (a *agreement) publish(v View) bool {
 	default: // nobody agreed on the last one: who waits, waits for this one
 	}
 	// Another start may speak for our ID; then the bit is not ours to set.
-	if i, ok := a.index[a.self]; ok && v.Members[i].Start.Nonce == a.nonce {
+	if i, ok := a.index[a.self]; ok && holders[i].Start.Nonce == a.nonce {
 		a.bitmap[i/8] |= 1 << (i % 8)
 		a.held = 1
 	}
@@ -137,7 +140,7 @@ func (a *agreement) merge(m agreementMessage) {
 			a.held += bits.OnesCount8(grown)
 			grew = true
 			for rest := grown; rest != 0; rest &= rest - 1 {
-				delete(a.reasons, a.view.Members[8*i+bits.TrailingZeros8(rest)].ID)
+				delete(a.reasons, a.holders[8*i+bits.TrailingZeros8(rest)].ID)
 			}
 		}
 		behind = behind || a.bitmap[i]&^m.bitmap[i] != 0
@@ -206,7 +209,7 @@ func (a *agreement) heard(id string, theirs digest) (ours digest, age time.Durat
 func (a *agreement) missing() (ids []string, age time.Duration, few bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i, m := range a.view.Members {
+	for i, m := range a.holders {
 		_, differs := a.reasons[m.ID]
 		if (differs || !a.holds(i)) && m.ID != a.self {
 			ids = append(ids, m.ID)
@@ -237,9 +240,9 @@ func (a *agreement) done() <-chan struct{} {
 func (a *agreement) state() Agreement {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Agreement{Fingerprint: a.view.Fingerprint, Since: a.since}
+	s := Agreement{Fingerprint: a.fingerprint, Since: a.since}
 	now := a.now()
-	for i, m := range a.view.Members {
+	for i, m := range a.holders {
 		d, differs := a.reasons[m.ID]
 		switch {
 		case differs && (!a.holds(i) || now.Sub(d.since) > passing):

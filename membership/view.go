@@ -19,6 +19,17 @@ type View struct {
 	// Members are the members of the view, ascending by ID. The slice is
 	// kept and must not be modified.
 	Members []Member
+	// Participants are those of them that can hold the view at all, ascending
+	// by ID; nil means all. Agreement is about them: what the others lack is
+	// theirs to say.
+	Participants []Member
+}
+
+func (v View) participants() []Member {
+	if v.Participants == nil {
+		return v.Members
+	}
+	return v.Participants
 }
 
 // digest is a view in 24 bytes: enough to see that two differ, and in what.
