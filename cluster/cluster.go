@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -42,8 +40,9 @@ type Cluster struct {
 	settled atomic.Bool            // Start knows the cluster; owning may begin
 	leaving atomic.Bool            // Stop has begun
 
-	stopping chan struct{}
-	stopped  chan struct{}
+	life     context.Context // ends when Stop begins
+	end      context.CancelFunc
+	stopped  chan struct{} // closed when it is done
 	stopOnce sync.Once
 
 	mu      sync.Mutex    // guards what follows; never held while waiting
@@ -72,9 +71,9 @@ func New(o Options) (*Cluster, error) {
 		builder:  builder{configurations: s.configs},
 		refresh:  make(chan chan struct{}),
 		recheck:  make(chan struct{}, 1),
-		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.view.Store(&view{ring: &ring.Ring{}})
 	c.handler = transport.NewHandler(httpView{c}, transport.HandlerOptions{Logger: s.Logger})
 	if s.Observer {
@@ -125,93 +124,36 @@ func (c *Cluster) Start(ctx context.Context) error {
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	select {
-	case <-c.stopping:
+	if c.life.Err() != nil {
 		return ErrStopped
-	default:
 	}
-	ctx, cancelStart := context.WithCancelCause(ctx)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		select {
-		case <-c.stopping:
-			cancelStart(ErrStopped)
-		case <-ctx.Done():
-		}
-	}()
-	defer func() { <-watching }()
-	defer cancelStart(nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.life, func() { cancel(ErrStopped) })()
 
-	if err := c.listen(ctx); err != nil {
-		c.release(context.WithoutCancel(ctx), 0)
-		if errors.Is(context.Cause(ctx), ErrStopped) {
-			return ErrStopped
-		}
-		return err
+	err := c.listen(ctx)
+	if err == nil {
+		c.startLoop()
+		err = c.join(ctx)
 	}
-	background, cancel := context.WithCancel(context.Background())
-	c.mu.Lock()
-	c.cancel = cancel
-	c.mu.Unlock()
-	c.loop.Go(func() { c.run(background) })
-
-	err := c.join(ctx)
 	if err == nil {
 		c.settings.Logger.Info("cluster member started", "cluster", c.settings.ClusterName, "node", c.settings.NodeID,
 			"gossip", c.members.Local().Addr, "members", len(c.view.Load().members))
 		return nil
 	}
-	if errors.Is(context.Cause(ctx), ErrStopped) {
-		err = ErrStopped
-	}
 	c.release(context.WithoutCancel(ctx), 0)
+	if errors.Is(context.Cause(ctx), ErrStopped) {
+		return ErrStopped
+	}
 	return err
 }
 
-// listen binds the HTTP address, if there is one, before anybody is told of it.
-func (c *Cluster) listen(ctx context.Context) error {
-	if c.settings.HTTPAddr == "" {
-		return nil
-	}
-	server, err := transport.Listen(c.settings.HTTPAddr, c.handler, transport.ServerOptions{Logger: c.settings.Logger})
-	if err != nil {
-		return fmt.Errorf("cluster: serving HTTP on %q: %w", c.settings.HTTPAddr, err)
-	}
+func (c *Cluster) startLoop() {
+	ctx, cancel := context.WithCancel(context.Background())
 	c.mu.Lock()
-	c.server = server
+	c.cancel = cancel
 	c.mu.Unlock()
-	return c.announceHTTP(ctx)
-}
-
-// announceHTTP announces where the others reach our HTTP, as far as that is
-// known by now.
-func (c *Cluster) announceHTTP(ctx context.Context) error {
-	if c.settings.HTTPAddr == "" {
-		return nil // AdvertiseHTTPAddr is announced already, or what Update said
-	}
-	addr := c.settings.AdvertiseHTTPAddr
-	c.mu.Lock()
-	server := c.server
-	c.mu.Unlock()
-	if addr == "" && server != nil {
-		host, _, _ := splitHostPort(c.settings.HTTPAddr)
-		bound, _ := netip.ParseAddrPort(server.Addr().String())
-		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-			host = ""
-			if local := c.members.Local().Addr; local.IsValid() {
-				host = local.Addr().String()
-			}
-		}
-		if host != "" {
-			addr = joinHostPort(host, bound.Port())
-		}
-	}
-	err := c.members.Update(ctx, func(a *membership.Attributes) { a.HTTPAddr = addr })
-	if err != nil {
-		return fmt.Errorf("cluster: announcing the HTTP address: %w", err)
-	}
-	return nil
+	c.loop.Go(func() { c.run(ctx) })
 }
 
 func (c *Cluster) join(ctx context.Context) error {
@@ -234,138 +176,4 @@ func (c *Cluster) join(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("cluster: starting: %w", context.Cause(ctx))
 	}
-}
-
-// Drain takes this member out of service and returns when everybody has seen
-// it: it announces that it is draining, which gives what it owns to others,
-// waits until all members agree on that, announces that it is leaving, and
-// waits again. It then still answers lookups; Stop ends it. There is no way
-// back. When the context ends first, Drain returns a [NotConvergedError] that
-// names who has not confirmed; the member stays in the state it has reached
-// and Drain may be called again.
-func (c *Cluster) Drain(ctx context.Context) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
-		now := c.members.Local().State
-		if state == membership.Draining && now != membership.Active && now != membership.Draining {
-			continue // it owns nothing
-		}
-		if err := c.members.SetState(ctx, state); err != nil {
-			return fmt.Errorf("cluster: draining: %w", err)
-		}
-		if err := c.WaitConverged(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Stop leaves the cluster and releases everything: this member becomes
-// unready, tells the others that it is leaving and gives them a moment to
-// agree, finishes the HTTP requests in flight, leaves, and closes its
-// addresses. When the context ends first it goes on without further waits.
-// Stop may be called any number of times, also before or during Start; every
-// call returns when all is released, with nil, or when its context ends, with
-// its error. A cluster that was stopped cannot be started again; lookups go on
-// answering from the last ring.
-func (c *Cluster) Stop(ctx context.Context) error {
-	c.stopOnce.Do(func() {
-		c.leaving.Store(true)
-		close(c.stopping)
-		c.mu.Lock()
-		running := c.running
-		c.up = false
-		c.mu.Unlock()
-		go func() {
-			defer close(c.stopped)
-			defer c.events.close()
-			if running != nil {
-				<-running
-				c.release(ctx, leaveAgreement)
-			}
-			_ = c.members.Stop(context.WithoutCancel(ctx)) // nothing to leave that release did not
-			c.changed.signal()
-		}()
-	})
-	if err := await(ctx, c.stopped); err != nil {
-		return fmt.Errorf("cluster: stopping: %w", err)
-	}
-	return nil
-}
-
-// await waits for a channel to be closed. One that is closed already counts, even
-// when the context has ended too.
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	default:
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// leaveAgreement is how long the others get to agree that a member that stops
-// is leaving, so that requests go elsewhere before its doors close.
-const leaveAgreement = 2 * time.Second
-
-// release ends everything that start began.
-func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
-	c.mu.Lock()
-	server, cancel := c.server, c.cancel
-	c.server, c.cancel, c.up = nil, nil, false
-	c.mu.Unlock()
-	if cancel != nil && agreement > 0 && c.members.SetState(ctx, membership.Leaving) == nil {
-		wait, done := context.WithTimeout(ctx, agreement)
-		_ = c.waitConverged(wait) // they will learn it from the leave itself
-		done()
-	}
-	if server != nil {
-		if err := server.Shutdown(ctx); err != nil {
-			c.settings.Logger.Warn("closing HTTP", "error", err)
-		}
-	}
-	_ = c.members.Stop(ctx) // its error is the context's, with which it cuts its waits short
-	_ = c.members.Stop(context.WithoutCancel(ctx))
-	if cancel != nil {
-		cancel()
-	}
-	c.loop.Wait()
-}
-
-// check returns why the cluster is not running, nil when it is.
-func (c *Cluster) check() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.up:
-		return nil
-	case c.leaving.Load():
-		return ErrStopped
-	case c.err != nil:
-		return c.err
-	default:
-		return ErrNotStarted
-	}
-}
-
-// Handler returns the HTTP interface, to be mounted in a server of yours: see
-// package transport. It may be mounted before Start.
-func (c *Cluster) Handler() http.Handler { return c.handler }
-
-// HTTPAddr returns the address that HTTP is served on, with the port that was
-// bound; empty when there is no listener.
-func (c *Cluster) HTTPAddr() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.server == nil {
-		return ""
-	}
-	return c.server.Addr().String()
 }

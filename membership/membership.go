@@ -43,7 +43,8 @@ type Membership struct {
 	lastSync  atomic.Int64 // unix nanoseconds
 	heardAt   atomic.Int64 // when a probe last succeeded, unix nanoseconds
 
-	stopping chan struct{} // closed when Stop begins
+	life     context.Context // ends when Stop begins
+	end      context.CancelFunc
 	stopped  chan struct{} // closed when it is done
 	stopOnce sync.Once
 	closed   atomic.Bool // callbacks of memberlist are ignored from here on
@@ -76,9 +77,9 @@ func New(o Options) (*Membership, error) {
 		agreement: newAgreement(s.NodeID, self.Start.Nonce, s.now),
 		admission: newAdmission(s.PartitionCount, s.Configurations),
 		asks:      make(chan digestMessage, 64),
-		stopping:  make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
+	m.life, m.end = context.WithCancel(context.Background())
 	m.registry = newRegistry(m.name, s.now)
 	m.agreement.mended = m.registry.events.poke
 	m.syncs = newSyncer(s.timings, s.now)
@@ -137,23 +138,12 @@ func (m *Membership) abandon(ctx context.Context) {
 }
 
 func (m *Membership) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stopped := make(chan struct{})
-	defer func() { <-stopped }()
-	defer cancel(nil)
-	go func() {
-		defer close(stopped)
-		select {
-		case <-m.stopping:
-			cancel(ErrStopped)
-		case <-ctx.Done():
-		}
-	}()
-	select {
-	case <-m.stopping:
+	if m.life.Err() != nil {
 		return ErrStopped
-	default:
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(m.life, func() { cancel(ErrStopped) })()
 	if err := m.open(); err != nil {
 		return err
 	}
@@ -175,7 +165,7 @@ func (m *Membership) start(ctx context.Context) error {
 // returns. A membership that was stopped cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
 	m.stopOnce.Do(func() {
-		close(m.stopping)
+		m.end()
 		m.mu.Lock()
 		running := m.running
 		m.mu.Unlock()

@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// Drain takes this member out of service and returns when everybody has seen
+// it: it announces that it is draining, which gives what it owns to others,
+// waits until all members agree on that, announces that it is leaving, and
+// waits again. It then still answers lookups; Stop ends it. There is no way
+// back. When the context ends first, Drain returns a [NotConvergedError] that
+// names who has not confirmed; the member stays in the state it has reached
+// and Drain may be called again.
+func (c *Cluster) Drain(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
+		now := c.members.Local().State
+		if state == membership.Draining && now != membership.Active && now != membership.Draining {
+			continue // it owns nothing
+		}
+		if err := c.members.SetState(ctx, state); err != nil {
+			return fmt.Errorf("cluster: draining: %w", err)
+		}
+		if err := c.WaitConverged(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop leaves the cluster and releases everything: this member becomes
+// unready, tells the others that it is leaving and gives them a moment to
+// agree, finishes the HTTP requests in flight, leaves, and closes its
+// addresses. When the context ends first it goes on without further waits.
+// Stop may be called any number of times, also before or during Start; every
+// call returns when all is released, with nil, or when its context ends, with
+// its error. A cluster that was stopped cannot be started again; lookups go on
+// answering from the last ring.
+func (c *Cluster) Stop(ctx context.Context) error {
+	c.stopOnce.Do(func() {
+		c.leaving.Store(true)
+		c.end()
+		c.mu.Lock()
+		running := c.running
+		c.up = false
+		c.mu.Unlock()
+		go func() {
+			defer close(c.stopped)
+			defer c.events.close()
+			if running != nil {
+				<-running
+				c.release(ctx, leaveAgreement)
+			}
+			_ = c.members.Stop(context.WithoutCancel(ctx)) // nothing to leave that release did not
+			c.changed.signal()
+		}()
+	})
+	if err := await(ctx, c.stopped); err != nil {
+		return fmt.Errorf("cluster: stopping: %w", err)
+	}
+	return nil
+}
+
+// await waits for a channel to be closed. One that is closed already counts, even
+// when the context has ended too.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leaveAgreement is how long the others get to agree that a member that stops
+// is leaving, so that requests go elsewhere before its doors close.
+const leaveAgreement = 2 * time.Second
+
+// release ends everything that start began.
+func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
+	c.mu.Lock()
+	server, cancel := c.server, c.cancel
+	c.server, c.cancel, c.up = nil, nil, false
+	c.mu.Unlock()
+	if cancel != nil && agreement > 0 && c.members.SetState(ctx, membership.Leaving) == nil {
+		wait, done := context.WithTimeout(ctx, agreement)
+		_ = c.waitConverged(wait) // they will learn it from the leave itself
+		done()
+	}
+	if server != nil {
+		if err := server.Shutdown(ctx); err != nil {
+			c.settings.Logger.Warn("closing HTTP", "error", err)
+		}
+	}
+	_ = c.members.Stop(ctx) // its error is the context's, with which it cuts its waits short
+	_ = c.members.Stop(context.WithoutCancel(ctx))
+	if cancel != nil {
+		cancel()
+	}
+	c.loop.Wait()
+}
+
+// check returns why the cluster is not running, nil when it is.
+func (c *Cluster) check() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.up:
+		return nil
+	case c.leaving.Load():
+		return ErrStopped
+	case c.err != nil:
+		return c.err
+	default:
+		return ErrNotStarted
+	}
+}
