@@ -38,6 +38,7 @@ func TestSimChaos(t *testing.T) {
 		t.Logf("quiet after a partition healed: %s", quantiles(c.quietHealed))
 		t.Logf("crashes noticed, network whole: %s", quantiles(c.noticed))
 		t.Logf("crashes noticed by a majority, network cut: %s", quantiles(c.noticedCut))
+		requireNoticed(s, c.noticed)
 	})
 }
 

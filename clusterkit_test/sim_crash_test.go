@@ -39,7 +39,8 @@ func TestSimCrashIsNoticed(t *testing.T) {
 			}
 			t.Logf("%d members: told of a crash: %s; the last of each: %s; agreed on the view that follows: %s",
 				n, quantiles(told), quantiles(last), quantiles(agreed))
-			if slices.Max(last) > crashLimit {
+			requireNoticed(s, last)
+			if slices.Max(last) > crashAtMost {
 				s.fail("a crash was noticed after %v", slices.Max(last))
 			}
 		})

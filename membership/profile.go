@@ -12,7 +12,8 @@ import (
 type Profile uint8
 
 // The profiles. A crashed member is noticed by all others within 15 probe
-// intervals; the probe interval is one second for LAN and Local, five for WAN.
+// intervals, but for about one crash of a thousand whose first probe comes late
+// by chance; the probe interval is one second for LAN and Local, five for WAN.
 const (
 	// LAN is for one region: round trips of a few milliseconds.
 	LAN Profile = iota
