@@ -138,7 +138,7 @@ func TestSilentConnectionsDoNotBlockTheGossipPort(t *testing.T) {
 	}
 	unharmed()
 	third, err := New(Options{
-		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.2:0", Profile: Local,
+		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.1:0", Profile: Local,
 		PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(addrs...),
 		BootstrapTimeout: 30 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
