@@ -164,3 +164,30 @@ func TestStopOfTheOnlyMember(t *testing.T) {
 		require.True(t, c.Lookup("k").Owns("n1"), "the last to go answers to the end")
 	})
 }
+
+// A leave is told apart from a failure, also where packets are lost.
+func TestLeavesAreNotTakenForFailures(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		all := b.startMany(20)
+		require.NoError(t, b.net.SetPacketLoss(0.05))
+		kinds := make(map[cluster.EventKind]int)
+		ctx, cancel := context.WithCancel(t.Context())
+		events := all[0].Events(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for e := range events {
+				kinds[e.Kind]++
+			}
+		}()
+		for _, c := range all[10:] {
+			require.NoError(t, c.Stop(t.Context()))
+		}
+		time.Sleep(20 * time.Second)
+		require.Len(t, all[0].Members(), 10)
+		cancel()
+		<-done
+		require.Equal(t, 10, kinds[cluster.MemberLeft], "%v", kinds)
+		require.Zero(t, kinds[cluster.MemberFailed], "%v", kinds)
+	})
+}
