@@ -75,15 +75,19 @@ func New(o Options) (*Cluster, error) {
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.view.Store(&view{ring: &ring.Ring{}})
-	c.handler = transport.NewHandler(httpView{c}, transport.HandlerOptions{Logger: s.Logger})
+	if c.handler, err = transport.NewHandler(httpView{c}, transport.HandlerOptions{Logger: s.Logger}); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
 	if s.Observer {
 		err = members.SetState(context.Background(), membership.Observer)
 	}
 	// The options were checked with the longest address it can become.
-	err = errors.Join(err, c.announceHTTP(context.Background()))
+	if err = errors.Join(err, c.announceHTTP(context.Background())); err != nil {
+		return nil, err
+	}
 	health := c.Health()
 	c.health.Store(&health)
-	return c, err
+	return c, nil
 }
 
 // Start binds the addresses and joins the cluster. It returns nil once this

@@ -18,7 +18,7 @@ func TestAPanicBecomesABare500(t *testing.T) {
 	c := newFake(t)
 	c.boom = "secret of the cluster"
 	var log bytes.Buffer
-	h := transport.NewHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	h := makeHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for _, target := range []string{"/v1/health", "/v1/members", "/v1/ring", "/v1/lookup?key=k", "/v1/partitions/1"} {
 		log.Reset()
 		requireProblem(t, transport.ProblemDetails{
@@ -58,7 +58,7 @@ func TestAPanicAfterTheAnswerBeganCutsItOff(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	h := transport.NewHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), Middleware: []transport.Middleware{late}})
+	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), Middleware: []transport.Middleware{late}})
 	srv, client := serve(t, h, transport.ServerOptions{})
 	r, err := client.Get("http://" + srv.Addr().String() + "/late")
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestMiddlewareComposes(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	h := transport.NewHandler(newFake(t), transport.HandlerOptions{
+	h := makeHandler(newFake(t), transport.HandlerOptions{
 		Logger: quiet(), Middleware: []transport.Middleware{mark("first"), guard, mark("second")},
 	})
 	w := call(h, "GET", "/v1//ring", "")

@@ -5,7 +5,10 @@
 // [NewHandler] gives a handler to mount on a server of one's own; [Listen] runs
 // one. Both see the cluster through [Cluster] alone:
 //
-//	h := transport.NewHandler(cluster, transport.HandlerOptions{})
+//	h, err := transport.NewHandler(cluster, transport.HandlerOptions{})
+//	if err != nil {
+//		return err
+//	}
 //	srv, err := transport.Listen(":8080", h, transport.ServerOptions{})
 //	if err != nil {
 //		return err

@@ -38,7 +38,11 @@ func ExampleNewHandler() {
 		fmt.Println(err)
 		return
 	}
-	h := transport.NewHandler(alone{r}, transport.HandlerOptions{})
+	h, err := transport.NewHandler(alone{r}, transport.HandlerOptions{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/cluster/", http.StripPrefix("/cluster", h))
 	server := httptest.NewServer(mux)

@@ -117,8 +117,17 @@ func (c *fakeCluster) moving(tb testing.TB) *fakeCluster {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// makeHandler is NewHandler for options that are sound.
+func makeHandler(c transport.Cluster, o transport.HandlerOptions) *transport.Handler {
+	h, err := transport.NewHandler(c, o)
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
 func newHandler(c transport.Cluster) *transport.Handler {
-	return transport.NewHandler(c, transport.HandlerOptions{Logger: quiet()})
+	return makeHandler(c, transport.HandlerOptions{Logger: quiet()})
 }
 
 // call sends one request without a network. A body is JSON unless a header says

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"path"
@@ -30,16 +31,14 @@ type Handler struct {
 type endpoint func(w http.ResponseWriter, r *http.Request) error
 
 // NewHandler returns a handler that answers from the cluster. It starts no
-// goroutine and needs no closing.
-//
-// Like [http.ServeMux.Handle] it panics when what it is given cannot work: a nil
-// cluster, or options that [HandlerOptions.Validate] reports.
-func NewHandler(c Cluster, o HandlerOptions) *Handler {
+// goroutine and needs no closing. It returns an error for a nil cluster, and
+// that of [HandlerOptions.Validate].
+func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 	if c == nil {
-		panic("transport: NewHandler: the cluster is nil: must be set")
+		return nil, errors.New("transport: NewHandler: the cluster is nil: must be set")
 	}
 	if err := o.Validate(); err != nil {
-		panic(err)
+		return nil, err
 	}
 	o = o.withDefaults()
 	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1)}
@@ -49,7 +48,7 @@ func NewHandler(c Cluster, o HandlerOptions) *Handler {
 		inner = m(inner)
 	}
 	h.root = h.contain(withHeaders(inner))
-	return h
+	return h, nil
 }
 
 // ServeHTTP answers one request. A panic below it becomes a 500, or, once the

@@ -19,8 +19,10 @@ transport: HandlerOptions.MaxChanges is 10001: must be between 1 and 10000, or z
 transport: HandlerOptions.MaxMoves is 1000001: must be between 1 and 1000000, or zero for the default
 transport: HandlerOptions.Middleware[0] is nil: must be set`
 	require.EqualError(t, bad.Validate(), want)
-	require.PanicsWithError(t, want, func() { transport.NewHandler(newFake(t), bad) })
-	require.Panics(t, func() { transport.NewHandler(nil, transport.HandlerOptions{}) })
+	_, err := transport.NewHandler(newFake(t), bad)
+	require.EqualError(t, err, want)
+	_, err = transport.NewHandler(nil, transport.HandlerOptions{})
+	require.EqualError(t, err, "transport: NewHandler: the cluster is nil: must be set")
 }
 
 func TestServerOptions(t *testing.T) {

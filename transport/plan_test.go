@@ -18,7 +18,7 @@ import (
 )
 
 func TestPlanListsNoMoreMovesThanAllowed(t *testing.T) {
-	h := transport.NewHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxMoves: 2})
+	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxMoves: 2})
 	var answer transport.PlanAnswer
 	require.NoError(t, json.Unmarshal(call(h, "POST", "/v1/plan", `{"remove":["n2"]}`).Body.Bytes(), &answer))
 	require.Len(t, answer.Moves, 2)
@@ -106,7 +106,7 @@ func TestAStrategyThatFailsOnAPlan(t *testing.T) {
 	c := newFake(t)
 	c.view.Ring = build(t, picky{}, 8, nodes[:3]...)
 	var log bytes.Buffer
-	h := transport.NewHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	h := makeHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	requireProblem(t, transport.ProblemDetails{
 		Type: "urn:clusterkit:problem:invalid-change", Title: "Invalid change", Status: 422,
 		Detail: `strategy "stairs/1" cannot place the nodes that the change leads to; the member's log says why`,

@@ -20,7 +20,7 @@ import (
 // TestRefusals holds every refusal to its exact document.
 func TestRefusals(t *testing.T) {
 	const urn = "urn:clusterkit:problem:"
-	h := transport.NewHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxBodyBytes: 1024, MaxKeys: 2, MaxChanges: 2})
+	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxBodyBytes: 1024, MaxKeys: 2, MaxChanges: 2})
 	long := strings.Repeat("k", transport.MaxKeyBytes+1)
 	at := func(i int) *int { return &i }
 	parameter := func(name, detail string) transport.ProblemDetails {
@@ -210,7 +210,7 @@ func TestAnUnreadyMemberAnswersLookups(t *testing.T) {
 // TestBodiesThatAreTooLong: one says so beforehand, and is not read; the other
 // turns out to be.
 func TestBodiesThatAreTooLong(t *testing.T) {
-	h := transport.NewHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxBodyBytes: 1024})
+	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxBodyBytes: 1024})
 	for length, body := range map[int64]io.Reader{
 		1025: iotest.ErrReader(errors.New("read")),
 		-1:   strings.NewReader(strings.Repeat(" ", 1025)),
