@@ -1,0 +1,267 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// timedBuilds is how many builds the median of the build time is taken of.
+const timedBuilds = 5
+
+// figures are what one strategy does on one layout. Ratios are 1 at best.
+//
+// Movement is in replica slots, against the slots that no plan between the two
+// memberships could have left where they were:
+//
+//   - join: those that the joiner ends up with,
+//   - leave and zone loss: those that the leaver, or the zone, held,
+//   - rolling restart, in which each member in turn leaves and comes back: those
+//     that each of them held, twice.
+//
+// A slot that goes without an owner because too few members are left counts as
+// one that moves.
+type figures struct {
+	layout   layout
+	strategy ring.RebalanceStrategy
+	seeds    int
+
+	replicas  stat // the fullest member's slots over the mean, both per weight
+	primaries stat // the same for the partitions it is primary of
+	join      stat // one joiner for each zone and weight there is
+	leave     stat // one after the other, from the full cluster
+	zoneLoss  stat // each zone; nothing when there is one only
+	rolling   stat // the members of leave, in total
+	spread    stat // part of the partitions that span as many zones as they can, 0 to 1
+
+	// Who bears the loss of a member. Until the ring changes, its load falls
+	// on the other owners of the partitions that it held; thereafter on those
+	// that take its slots over.
+	peers      stat // how many others own one of its partitions
+	peerShare  stat // the largest part of its partitions that one of them owns, 0 to 1
+	takers     stat // how many take its slots over
+	takerShare stat // the largest part of its slots that one of them takes, 0 to 1
+
+	build time.Duration // the median of building the ring, on this machine
+}
+
+// stat is a figure over seeds and changes.
+type stat struct {
+	least, most, sum float64
+	count            int
+}
+
+func (s *stat) add(v float64) {
+	if s.count == 0 || v < s.least {
+		s.least = v
+	}
+	if s.count == 0 || v > s.most {
+		s.most = v
+	}
+	s.sum += v
+	s.count++
+}
+
+func (s stat) mean() float64 { return s.sum / float64(s.count) }
+
+// measure takes all figures of a strategy on a layout. A cluster of more than
+// leaves members loses only so many of them, evenly spaced. It calls done after
+// each seed.
+func measure(s ring.RebalanceStrategy, l layout, seeds, leaves int, done func()) (figures, error) {
+	f := figures{layout: l, strategy: s, seeds: seeds}
+	for seed := range seeds {
+		if err := f.addSeed(uint64(seed)+1, leaves); err != nil {
+			return f, fmt.Errorf("measuring %s on %s with seed %d: %w", s.Name(), l, seed+1, err)
+		}
+		done()
+	}
+	return f, f.timeBuild()
+}
+
+func (f *figures) config() ring.Config {
+	return ring.Config{PartitionCount: f.layout.partitions, ReplicationFactor: f.layout.replicas, Strategy: f.strategy}
+}
+
+func (f *figures) addSeed(seed uint64, leaves int) error {
+	nodes, joiners := f.layout.members(seed)
+	r, err := ring.Build(f.config(), nodes)
+	if err != nil {
+		return err
+	}
+	f.addBalance(r)
+	if err := f.addJoins(r, joiners); err != nil {
+		return err
+	}
+	if err := f.addLeaves(r, leaves); err != nil {
+		return err
+	}
+	return f.addZoneLosses(r)
+}
+
+func (f *figures) addBalance(r *ring.Ring) {
+	slots, primaries := loads(r)
+	f.replicas.add(maxOverMean(slots, r.Nodes()))
+	f.primaries.add(maxOverMean(primaries, r.Nodes()))
+	f.addSpread(r)
+}
+
+func (f *figures) addSpread(r *ring.Ring) {
+	f.spread.add(1 - float64(r.Spread().ZoneViolations)/float64(r.PartitionCount()))
+}
+
+func (f *figures) addJoins(r *ring.Ring, joiners []ring.Node) error {
+	for _, n := range joiners {
+		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Add: []ring.Node{n}})
+		if err != nil {
+			return err
+		}
+		slots, _ := loads(to)
+		f.join.addRatio(len(plan.Moves), slots[n.ID])
+		f.addSpread(to)
+	}
+	return nil
+}
+
+// addLeaves measures leaves and, from them, the rolling restart: a strategy has
+// no memory, so that the member comes back to the very ring that it left, and
+// what moved away moves back.
+func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
+	slots, _ := loads(r)
+	moved, minimum := 0, 0
+	for _, n := range evenly(r.Nodes(), leaves) {
+		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: []string{n.ID}})
+		if err != nil {
+			return err
+		}
+		f.leave.addRatio(len(plan.Moves), slots[n.ID])
+		f.addPeers(r, n.ID)
+		f.addTakers(plan, n.ID)
+		f.addSpread(to)
+		moved += 2 * len(plan.Moves)
+		minimum += 2 * slots[n.ID]
+	}
+	f.rolling.addRatio(moved, minimum)
+	return nil
+}
+
+func (f *figures) addZoneLosses(r *ring.Ring) error {
+	inZone := make(map[string][]string)
+	for _, n := range r.Nodes() {
+		inZone[n.Region+"/"+n.Zone] = append(inZone[n.Region+"/"+n.Zone], n.ID)
+	}
+	if len(inZone) == 1 {
+		return nil
+	}
+	slots, _ := loads(r)
+	for _, zone := range slices.Sorted(maps.Keys(inZone)) {
+		ids := inZone[zone]
+		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: ids})
+		if err != nil {
+			return err
+		}
+		held := 0
+		for _, id := range ids {
+			held += slots[id]
+		}
+		f.zoneLoss.addRatio(len(plan.Moves), held)
+		f.addSpread(to)
+	}
+	return nil
+}
+
+// addPeers counts who owns partitions together with a member.
+func (f *figures) addPeers(r *ring.Ring, member string) {
+	common, held, most := make(map[string]int), 0, 0
+	for _, p := range r.All() {
+		if !p.Owns(member) {
+			continue
+		}
+		held++
+		for _, n := range p.All() {
+			if n.ID != member {
+				common[n.ID]++
+				most = max(most, common[n.ID])
+			}
+		}
+	}
+	f.peers.add(float64(len(common)))
+	f.peerShare.addRatio(most, held)
+}
+
+// addTakers counts who takes over what a member that left had.
+func (f *figures) addTakers(plan rebalance.Plan, left string) {
+	taken, total, most := make(map[string]int), 0, 0
+	for _, m := range plan.Moves {
+		if m.From == left && m.To != "" {
+			taken[m.To]++
+			total++
+			most = max(most, taken[m.To])
+		}
+	}
+	f.takers.add(float64(len(taken)))
+	f.takerShare.addRatio(most, total)
+}
+
+// addRatio adds nothing when there is nothing to compare with.
+func (s *stat) addRatio(moved, minimum int) {
+	if minimum > 0 {
+		s.add(float64(moved) / float64(minimum))
+	}
+}
+
+// timeBuild takes the median time of building the ring.
+func (f *figures) timeBuild() error {
+	times := make([]time.Duration, timedBuilds)
+	nodes, _ := f.layout.members(1)
+	for i := range times {
+		began := time.Now()
+		if _, err := ring.Build(f.config(), nodes); err != nil {
+			return err
+		}
+		times[i] = time.Since(began)
+	}
+	slices.Sort(times)
+	f.build = times[timedBuilds/2]
+	return nil
+}
+
+// loads counts the replica slots and the primaries of each member.
+func loads(r *ring.Ring) (slots, primaries map[string]int) {
+	slots, primaries = make(map[string]int), make(map[string]int)
+	for _, p := range r.All() {
+		for i, n := range p.All() {
+			slots[n.ID]++
+			if i == 0 {
+				primaries[n.ID]++
+			}
+		}
+	}
+	return slots, primaries
+}
+
+// maxOverMean is the largest load a unit of weight over that of all members.
+func maxOverMean(load map[string]int, nodes []ring.Node) float64 {
+	total, weights, most := 0, 0, 0.0
+	for _, n := range nodes {
+		total += load[n.ID]
+		weights += n.Weight
+		most = max(most, float64(load[n.ID])/float64(n.Weight))
+	}
+	return most * float64(weights) / float64(total)
+}
+
+// evenly returns at most so many of the nodes, evenly spaced.
+func evenly(nodes []ring.Node, most int) []ring.Node {
+	if len(nodes) <= most {
+		return nodes
+	}
+	some := make([]ring.Node, most)
+	for i := range some {
+		some[i] = nodes[i*len(nodes)/most]
+	}
+	return some
+}

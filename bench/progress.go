@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// teller says how far a run is: on a terminal in one line that it rewrites,
+// elsewhere in a line for each new task and for each patience that passes.
+type teller struct {
+	out         io.Writer
+	rewrites    bool
+	done, total int
+	task        string
+	began, told time.Time
+}
+
+// patience is how long a task that is not on a terminal may be silent, give or
+// take a step.
+const patience = 10 * time.Second
+
+func newTeller(out io.Writer, total int) *teller {
+	t := &teller{out: out, total: total, began: time.Now()}
+	if f, ok := out.(*os.File); ok {
+		info, err := f.Stat()
+		t.rewrites = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return t
+}
+
+// now begins a task.
+func (t *teller) now(task string) {
+	t.task = task
+	t.tell()
+}
+
+// step ends one of the steps that a task is made of.
+func (t *teller) step() {
+	t.done++
+	if t.rewrites || time.Since(t.told) > patience {
+		t.tell()
+	}
+}
+
+func (t *teller) tell() {
+	t.told = time.Now()
+	begin, end := "", "\n"
+	if t.rewrites {
+		begin, end = "\r\x1b[K", ""
+	}
+	elapsed := time.Since(t.began).Round(time.Second)
+	_, _ = fmt.Fprintf(t.out, "%s%3d%% %4s  %s%s", begin, 100*t.done/max(t.total, 1), elapsed, t.task, end)
+}
+
+// end leaves the line empty, or says how long it took.
+func (t *teller) end() {
+	if t.rewrites {
+		_, _ = io.WriteString(t.out, "\r\x1b[K")
+		return
+	}
+	_, _ = fmt.Fprintf(t.out, "%3d%% %4s  done\n", 100*t.done/max(t.total, 1), time.Since(t.began).Round(time.Second))
+}
