@@ -79,8 +79,9 @@ func (c *Cluster) run(ctx context.Context) {
 		case <-health.C:
 			if c.view.Load().failure != nil {
 				publish() // the strategy may have recovered
+			} else {
+				c.checkHealth()
 			}
-			c.checkHealth()
 		}
 	}
 }

@@ -56,8 +56,9 @@ func (c *Cluster) Stop(ctx context.Context) error {
 			if running != nil {
 				<-running
 				c.release(ctx, leaveAgreement)
+			} else {
+				_ = c.members.Stop(context.WithoutCancel(ctx)) // it was not started: nothing to wait for
 			}
-			_ = c.members.Stop(context.WithoutCancel(ctx)) // nothing to leave that release did not
 			c.changed.signal()
 		}()
 	})

@@ -40,19 +40,18 @@ type agreement struct {
 	now    func() time.Time
 	mended func() // called when a member that differed does so no longer; may be nil
 
-	mu          sync.Mutex
-	fingerprint uint64
-	holders     []Member // who should come to hold the view
-	digest      digest
-	starts      uint64
-	index       map[string]int // of the holders
-	bitmap      []byte
-	held        int                   // bits set
-	reasons     map[string]difference // of members that said so
-	since       time.Time
-	idle        int // packets sent since the bitmap last grew
-	owed        int // packets still to send though the bitmap is complete
-	complete    chan struct{}
+	mu       sync.Mutex
+	holders  []Member // who should come to hold the view
+	digest   digest
+	starts   uint64
+	index    map[string]int // of the holders
+	bitmap   []byte
+	held     int                   // bits set
+	reasons  map[string]difference // of members that said so
+	since    time.Time
+	idle     int // packets sent since the bitmap last grew
+	owed     int // packets still to send though the bitmap is complete
+	complete chan struct{}
 }
 
 // difference is in what a member's view differs from ours, and since when.
@@ -85,7 +84,7 @@ func (a *agreement) publish(v View) bool {
 	if a.index != nil && d == a.digest && starts == a.starts {
 		return false
 	}
-	a.fingerprint, a.holders, a.digest, a.starts = v.Fingerprint, holders, d, starts
+	a.holders, a.digest, a.starts = holders, d, starts
 	a.index = make(map[string]int, len(holders))
 	for i, m := range holders {
 		a.index[m.ID] = i
@@ -240,7 +239,7 @@ func (a *agreement) done() <-chan struct{} {
 func (a *agreement) state() Agreement {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Agreement{Fingerprint: a.fingerprint, Since: a.since}
+	s := Agreement{Fingerprint: a.digest.fingerprint, Since: a.since}
 	now := a.now()
 	for i, m := range a.holders {
 		d, differs := a.reasons[m.ID]

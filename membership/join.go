@@ -110,16 +110,18 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	defer cancel()
 	entries, err := m.settings.Discovery.Discover(ctx)
 	addrs, lookupErr := resolveSeeds(ctx, m.settings.Resolver, DefaultPort, entries)
+	return m.unknown(addrs), errors.Join(err, lookupErr)
+}
+
+// unknown returns the addresses that are neither ours nor those of members
+// believed alive.
+func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 	m.mu.Lock()
 	known := map[netip.AddrPort]bool{m.local: true}
 	m.mu.Unlock()
 	for _, other := range m.registry.others() {
 		known[other.Addr] = true
 	}
-	return without(addrs, known), errors.Join(err, lookupErr)
-}
-
-func without(addrs []netip.AddrPort, known map[netip.AddrPort]bool) []netip.AddrPort {
 	var unknown []netip.AddrPort
 	for _, addr := range addrs {
 		if !known[addr] {
@@ -145,15 +147,11 @@ func (m *Membership) keepJoining(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			m.log.Debug("looking for members to join", "error", err)
 		}
-		known := make(map[netip.AddrPort]bool)
-		for _, other := range m.registry.others() {
-			known[other.Addr] = true
-		}
 		var lost []netip.AddrPort
 		for _, failed := range m.registry.failed() {
 			lost = append(lost, failed.Addr)
 		}
-		for _, addrs := range [][]netip.AddrPort{seeds, without(lost, known)} {
+		for _, addrs := range [][]netip.AddrPort{seeds, m.unknown(lost)} {
 			rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 			for _, addr := range addrs[:min(len(addrs), rejoinSample)] {
 				m.contact(addr, func(err error) {

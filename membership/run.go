@@ -31,7 +31,6 @@ func (m *Membership) open() error {
 		EnableCompression: m.settings.Compression,
 		Keyring:           m.keys.ring,
 		Logger:            logger,
-		RequireNodeNames:  false,
 	}
 	m.settings.timings.configure(config)
 	hooks := &hooks{m: m}

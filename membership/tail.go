@@ -49,15 +49,10 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 			}
 			next = age + min(max(age, delay), 10*delay)
 			for range 2 {
-				m.ask(ids[rand.IntN(len(ids))], own)
+				m.sendDigest(kindAsk, ids[rand.IntN(len(ids))], own)
 			}
 		}
 	}
-}
-
-// ask sends our digest to a member, for its own in return.
-func (m *Membership) ask(id string, own digest) {
-	m.sendDigest(kindAsk, id, own)
 }
 
 // answer compares a digest that was sent to us and, if asked, returns ours.
