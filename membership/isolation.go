@@ -8,10 +8,11 @@ import (
 )
 
 // A member that is cut off with a few others takes long to notice by probing
-// alone: each failed probe makes the next one later. So when no probe has been
-// answered for a while it asks a sample of the others at once.
+// alone: each failed probe makes the next one later. So when few probes have been
+// answered for a while it asks a sample of the others at once. Now and then one
+// that reaches a fellow sufferer does not put that off.
 const (
-	quietProbes   = 5 // probe intervals without an answer before a sample is asked
+	quietProbes   = 3 // by how many the intervals without an answered probe must outnumber those with one
 	sampleMembers = 8
 	sampleTries   = 4 // pings to each: half of all packets may be lost
 )
@@ -21,6 +22,8 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 	interval := m.settings.timings.probeInterval
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	heard := m.heardAt.Load()
+	misses := 0 // intervals without an answered probe, less those with one
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,13 +31,24 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 		case <-tick.C:
 		}
 		others := m.registry.others()
-		quiet := m.settings.now().Sub(time.Unix(0, m.heardAt.Load())) > quietProbes*interval
+		if now := m.heardAt.Load(); now != heard {
+			heard, misses = now, max(misses-1, 0)
+		} else {
+			misses++
+		}
 		isolated := m.isolated.Load()
 		switch {
 		case len(others) == 0:
 			isolated = false
-		case quiet || isolated:
-			isolated = m.sample(ctx, others, isolated)
+		case misses > quietProbes || isolated:
+			switch answered, asked := m.sample(ctx, others); {
+			// Four of five silent: we are cut off. Half answer: we are not. In
+			// between it stays as it was, and is asked again.
+			case 5*answered <= asked:
+				isolated = true
+			case 2*answered >= asked:
+				isolated, misses = false, 0
+			}
 		}
 		if ctx.Err() == nil && m.isolated.Swap(isolated) != isolated {
 			m.log.Warn("isolation", "isolated", isolated)
@@ -43,12 +57,12 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 	}
 }
 
-// sample pings some of the others and reports whether we are isolated: yes when
-// four of five do not answer, no when half do, as before in between.
-func (m *Membership) sample(ctx context.Context, others []Member, before bool) bool {
+// sample pings some of the others and returns how many of how many answered. It
+// counts as all when it could not be carried through.
+func (m *Membership) sample(ctx context.Context, others []Member) (answered, asked int) {
 	gossip, _, running := m.live()
 	if !running {
-		return before
+		return 1, 1
 	}
 	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	others = others[:min(len(others), sampleMembers)]
@@ -65,10 +79,9 @@ func (m *Membership) sample(ctx context.Context, others []Member, before bool) b
 			answers <- false
 		})
 		if !begun {
-			return before
+			return 1, 1
 		}
 	}
-	answered := 0
 	for range others {
 		select {
 		case ok := <-answers:
@@ -76,16 +89,8 @@ func (m *Membership) sample(ctx context.Context, others []Member, before bool) b
 				answered++
 			}
 		case <-ctx.Done():
-			return before
+			return 1, 1
 		}
 	}
-	switch {
-	case 5*answered <= len(others):
-		return true
-	case 2*answered >= len(others):
-		m.heardAt.Store(m.settings.now().UnixNano())
-		return false
-	default:
-		return before
-	}
+	return answered, len(others)
 }
