@@ -182,9 +182,9 @@ func (f *figures) addPeers(r *ring.Ring, member string) {
 		}
 		held++
 		for _, n := range p.All() {
-			if n.ID != member {
-				common[n.ID]++
-				most = max(most, common[n.ID])
+			if n.ID() != member {
+				common[n.ID()]++
+				most = max(most, common[n.ID()])
 			}
 		}
 	}
@@ -234,9 +234,9 @@ func loads(r *ring.Ring) (slots, primaries map[string]int) {
 	slots, primaries = make(map[string]int), make(map[string]int)
 	for _, p := range r.All() {
 		for i, n := range p.All() {
-			slots[n.ID]++
+			slots[n.ID()]++
 			if i == 0 {
-				primaries[n.ID]++
+				primaries[n.ID()]++
 			}
 		}
 	}

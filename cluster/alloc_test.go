@@ -26,24 +26,24 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 			"LookupBytes": func() { sink += c.LookupBytes(raw).Len() },
 			"Primary": func() {
 				if n, ok := c.Lookup(key).Primary(); ok {
-					sink += len(n.ID)
+					sink += len(n.ID())
 				}
 			},
 			"All": func() {
 				for i, n := range c.Lookup(key).All() {
-					sink += i + len(n.ID)
+					sink += i + len(n.ID())
 				}
 			},
 			"Owns":    func() { _ = c.Lookup(key).Owns("n3") },
 			"Token":   func() { sink += int(c.Lookup(key).Token()) },
 			"Target":  func() { sink += c.Lookup(key).Target().Len() },
-			"Prefer":  func() { sink += len(c.Lookup(key).Prefer("eu", "z1").At(0).ID) },
+			"Prefer":  func() { sink += len(c.Lookup(key).Prefer("eu", "z1").At(0).ID()) },
 			"Ring":    func() { sink += c.Ring().Partition(key) },
 			"Members": func() { sink += len(c.Members()) },
 			"Group":   func() { c.Group(keys, &batch) },
 			"GroupAll": func() {
 				for n, positions := range batch.All() {
-					sink += len(n.ID) + len(positions)
+					sink += len(n.ID()) + len(positions)
 				}
 			},
 			"Member": func() {

@@ -100,7 +100,7 @@ func TestLookupsDuringConstantChurn(t *testing.T) {
 func owned(p ring.Placement) string {
 	var ids []string
 	for _, n := range p.All() {
-		ids = append(ids, n.ID)
+		ids = append(ids, n.ID())
 	}
 	return fmt.Sprint(ids)
 }

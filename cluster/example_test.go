@@ -77,7 +77,7 @@ func Example() {
 	for _, c := range all {
 		p := c.Lookup("user:42")
 		primary, _ := p.Primary()
-		fmt.Println(c.Local().ID, "says:", primary.ID, "and", p.At(1).ID, "and", p.At(2).ID)
+		fmt.Println(c.Local().ID, "says:", primary.ID(), "and", p.At(1).ID(), "and", p.At(2).ID())
 	}
 	// Output:
 	// orders-1 says: orders-2 and orders-1 and orders-3
@@ -102,7 +102,7 @@ func ExampleCluster_Lookup() {
 	c := all[1]
 	placement := c.Lookup("user:42").Prefer(c.Local().Region, c.Local().Zone)
 	for i, node := range placement.All() {
-		fmt.Println(i, node.ID, node.Zone)
+		fmt.Println(i, node.ID(), node.Zone())
 	}
 	fmt.Println("an owner myself:", placement.Owns(c.Local().ID))
 	// Output:
@@ -120,7 +120,7 @@ func ExampleCluster_Group() {
 	var batch ring.Batch
 	all[0].Group(keys, &batch)
 	for primary, positions := range batch.All() {
-		fmt.Print(primary.ID, ":")
+		fmt.Print(primary.ID(), ":")
 		for _, i := range positions {
 			fmt.Print(" ", keys[i])
 		}

@@ -40,7 +40,7 @@ func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error)
 	placement := v.ring.Lookup(key)
 	nodes := make([]Member, 0, placement.Len())
 	for _, node := range placement.All() {
-		if m, ok := v.member(node.ID); ok {
+		if m, ok := v.member(node.ID()); ok {
 			nodes = append(nodes, m)
 		}
 	}

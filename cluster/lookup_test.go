@@ -23,14 +23,14 @@ func TestAllMembersAnswerAlike(t *testing.T) {
 			require.Equal(t, 3, p.Len())
 			zones := make(map[string]bool)
 			for _, n := range p.All() {
-				zones[n.Zone] = true
+				zones[n.Zone()] = true
 			}
 			require.Len(t, zones, 3, "one owner a zone")
 			nodes, err := all[5].NodesForKey(t.Context(), key)
 			require.NoError(t, err)
 			require.Len(t, nodes, 3)
 			for j, n := range nodes {
-				require.Equal(t, p.At(j).ID, n.ID, "the primary first")
+				require.Equal(t, p.At(j).ID(), n.ID, "the primary first")
 				require.True(t, n.Addr.IsValid())
 			}
 			for _, c := range all[1:] {
@@ -45,7 +45,7 @@ func TestAllMembersAnswerAlike(t *testing.T) {
 		for n, positions := range batch.All() {
 			for _, i := range positions {
 				primary, _ := all[0].Lookup(keys[i]).Primary()
-				require.Equal(t, primary.ID, n.ID)
+				require.Equal(t, primary.ID(), n.ID())
 				grouped++
 			}
 		}

@@ -153,10 +153,10 @@ func (s *sim) checkRing(component []*simMember) {
 	for partition, p := range first.All() {
 		var found []string
 		for _, node := range p.All() {
-			if !owners[node.ID] || slices.Contains(found, node.ID) {
-				s.fail("partition %d: owner %s is twice there or no member: %v", partition, node.ID, found)
+			if !owners[node.ID()] || slices.Contains(found, node.ID()) {
+				s.fail("partition %d: owner %s is twice there or no member: %v", partition, node.ID(), found)
 			}
-			found = append(found, node.ID)
+			found = append(found, node.ID())
 		}
 		if want := min(simReplicas, len(owners)); len(found) != want {
 			s.fail("partition %d has owners %v, should have %d", partition, found, want)

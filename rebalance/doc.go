@@ -32,7 +32,7 @@
 //	for _, m := range plan.Members {
 //		fmt.Println(m.ID, "gains", m.Gained, "loses", m.Lost)
 //	}
-//	fmt.Println("user:42 would be owned by", to.Lookup("user:42").At(0).ID)
+//	fmt.Println("user:42 would be owned by", to.Lookup("user:42").At(0).ID())
 //
 // A plan says what differs between two tables. Copying the data, and deciding
 // when a ring gives way to the next, is not done here.

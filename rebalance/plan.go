@@ -84,7 +84,7 @@ func Diff(from, to *ring.Ring) (Plan, error) {
 // primary is the ID of the primary, empty when there is none.
 func primary(p ring.Placement) string {
 	n, _ := p.Primary()
-	return n.ID
+	return n.ID()
 }
 
 // differ keeps the memory of one partition's comparison for the next.
@@ -121,10 +121,10 @@ func (d *differ) moves(moves []Move, partition int, before, after ring.Placement
 func missing(nodes []ring.Node, of, in ring.Placement) []ring.Node {
 	for i := range of.Len() {
 		n := of.At(i)
-		if i < in.Len() && in.At(i).ID == n.ID || in.Owns(n.ID) {
+		if i < in.Len() && in.At(i).ID() == n.ID() || in.Owns(n.ID()) {
 			continue
 		}
-		nodes = append(nodes, n)
+		nodes = append(nodes, n.Node())
 	}
 	return nodes
 }

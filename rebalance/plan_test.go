@@ -58,7 +58,7 @@ func requireMovesLead(t *rapid.T, plan rebalance.Plan, from, to *ring.Ring) {
 	set := func(p ring.Placement) map[string]bool {
 		ids := make(map[string]bool)
 		for _, n := range p.All() {
-			ids[n.ID] = true
+			ids[n.ID()] = true
 		}
 		return ids
 	}
@@ -92,17 +92,17 @@ func requireCounts(t *rapid.T, plan rebalance.Plan, from, to *ring.Ring) {
 	for p := range plan.Partitions {
 		was, _ := from.Placement(p).Primary()
 		is, _ := to.Placement(p).Primary()
-		if was.ID != is.ID {
+		if was.ID() != is.ID() {
 			primaries++
 		}
 		for _, n := range from.Placement(p).All() {
-			if !to.Placement(p).Owns(n.ID) {
-				want[n.ID] = rebalance.MemberChange{ID: n.ID, Gained: want[n.ID].Gained, Lost: want[n.ID].Lost + 1}
+			if !to.Placement(p).Owns(n.ID()) {
+				want[n.ID()] = rebalance.MemberChange{ID: n.ID(), Gained: want[n.ID()].Gained, Lost: want[n.ID()].Lost + 1}
 			}
 		}
 		for _, n := range to.Placement(p).All() {
-			if !from.Placement(p).Owns(n.ID) {
-				want[n.ID] = rebalance.MemberChange{ID: n.ID, Gained: want[n.ID].Gained + 1, Lost: want[n.ID].Lost}
+			if !from.Placement(p).Owns(n.ID()) {
+				want[n.ID()] = rebalance.MemberChange{ID: n.ID(), Gained: want[n.ID()].Gained + 1, Lost: want[n.ID()].Lost}
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func ownersAreComplete(s ring.RebalanceStrategy, c cluster) error {
 	for p, placement := range r.All() {
 		seen := make(map[string]bool)
 		for _, n := range placement.All() {
-			seen[n.ID] = true
+			seen[n.ID()] = true
 		}
 		if len(seen) != min(c.replicas, len(c.nodes)) {
 			return fmt.Errorf("partition %d has %d distinct owners", p, len(seen))
@@ -102,7 +102,7 @@ func zonesAreSpread(s ring.RebalanceStrategy, c cluster) error {
 	for p, placement := range r.All() {
 		var row []ring.Node
 		for _, n := range placement.All() {
-			row = append(row, n)
+			row = append(row, n.Node())
 		}
 		if err := rowIsSpread(c.nodes, row); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
@@ -153,8 +153,8 @@ func joinMovesToJoiner(s ring.RebalanceStrategy, c cluster, joiner ring.Node) er
 	for p := range c.partitions {
 		var lost []string
 		for _, n := range before.Placement(p).All() {
-			if !after.Placement(p).Owns(n.ID) {
-				lost = append(lost, n.ID)
+			if !after.Placement(p).Owns(n.ID()) {
+				lost = append(lost, n.ID())
 			}
 		}
 		if len(lost) > 1 || len(lost) == 1 && !after.Placement(p).Owns(joiner.ID) {
@@ -162,8 +162,8 @@ func joinMovesToJoiner(s ring.RebalanceStrategy, c cluster, joiner ring.Node) er
 		}
 		was, _ := before.Placement(p).Primary()
 		is, _ := after.Placement(p).Primary()
-		if was.ID != is.ID && is.ID != joiner.ID {
-			return fmt.Errorf("partition %d: the primary goes from %q to %q", p, was.ID, is.ID)
+		if was.ID() != is.ID() && is.ID() != joiner.ID {
+			return fmt.Errorf("partition %d: the primary goes from %q to %q", p, was.ID(), is.ID())
 		}
 	}
 	return nil
@@ -177,9 +177,9 @@ func slots(r *ring.Ring) (owned, primary map[string]int) {
 	}
 	for _, p := range r.All() {
 		for i, n := range p.All() {
-			owned[n.ID]++
+			owned[n.ID()]++
 			if i == 0 {
-				primary[n.ID]++
+				primary[n.ID()]++
 			}
 		}
 	}

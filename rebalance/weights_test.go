@@ -77,7 +77,7 @@ func TestOnlyRatiosOfWeightsCount(t *testing.T) {
 		for _, p := range build(t, rebalance.Rendezvous{}, 4096, 3, list).All() {
 			var row []string
 			for _, n := range p.All() {
-				row = append(row, n.ID)
+				row = append(row, n.ID())
 			}
 			rows = append(rows, row)
 		}

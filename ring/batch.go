@@ -52,10 +52,10 @@ func (r *Ring) Group(keys []string, b *Batch) {
 // All iterates over the primaries in ascending order of ID, each with the
 // positions of its keys in the slice given to [Ring.Group], ascending. The
 // positions belong to the batch and are good until it is filled again.
-func (b *Batch) All() iter.Seq2[Node, []int] {
-	return func(yield func(Node, []int) bool) {
+func (b *Batch) All() iter.Seq2[Owner, []int] {
+	return func(yield func(Owner, []int) bool) {
 		for i := range b.ring.Len() {
-			if keys := b.order[b.bounds[i]:b.bounds[i+1]]; len(keys) > 0 && !yield(b.ring.nodes[i], keys) {
+			if keys := b.order[b.bounds[i]:b.bounds[i+1]]; len(keys) > 0 && !yield(Owner{&b.ring.nodes[i]}, keys) {
 				return
 			}
 		}

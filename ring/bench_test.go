@@ -12,10 +12,11 @@ import (
 
 // Results go to package variables, so that the compiler cannot drop the work.
 var (
-	sinkNode ring.Node
-	sinkHash uint64
-	sinkInt  int
-	sinkBool bool
+	sinkOwner ring.Owner
+	sinkNode  ring.Node
+	sinkHash  uint64
+	sinkInt   int
+	sinkBool  bool
 )
 
 func benchRing(b *testing.B) (*ring.Ring, []string) {
@@ -46,14 +47,14 @@ func BenchmarkPrimaryID(b *testing.B) {
 	r, keys := benchRing(b)
 	for i := 0; b.Loop(); i++ {
 		n, _ := r.Lookup(keys[i%1024]).Primary()
-		sinkInt = len(n.ID)
+		sinkInt = len(n.ID())
 	}
 }
 
 func BenchmarkPrimary(b *testing.B) {
 	r, keys := benchRing(b)
 	for i := 0; b.Loop(); i++ {
-		sinkNode, sinkBool = r.Lookup(keys[i%1024]).Primary()
+		sinkOwner, sinkBool = r.Lookup(keys[i%1024]).Primary()
 	}
 }
 
@@ -62,7 +63,7 @@ func BenchmarkAt(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		p := r.Lookup(keys[i%1024])
 		for i := range p.Len() {
-			sinkInt += len(p.At(i).ID)
+			sinkInt += len(p.At(i).ID())
 		}
 	}
 }
@@ -71,7 +72,7 @@ func BenchmarkAll(b *testing.B) {
 	r, keys := benchRing(b)
 	for i := 0; b.Loop(); i++ {
 		for _, n := range r.Lookup(keys[i%1024]).All() {
-			sinkInt += len(n.ID)
+			sinkInt += len(n.ID())
 		}
 	}
 }
@@ -86,7 +87,7 @@ func BenchmarkOwns(b *testing.B) {
 func BenchmarkPrefer(b *testing.B) {
 	r, keys := benchRing(b)
 	for i := 0; b.Loop(); i++ {
-		sinkInt = len(r.Lookup(keys[i%1024]).Prefer("eu-west-1", "eu-west-1b").At(0).ID)
+		sinkInt = len(r.Lookup(keys[i%1024]).Prefer("eu-west-1", "eu-west-1b").At(0).ID())
 	}
 }
 

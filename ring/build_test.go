@@ -197,7 +197,7 @@ func dump(r *ring.Ring) (rows [][]ring.Node) {
 	for _, p := range r.All() {
 		var row []ring.Node
 		for _, n := range p.All() {
-			row = append(row, n)
+			row = append(row, n.Node())
 		}
 		rows = append(rows, row)
 	}

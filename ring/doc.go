@@ -19,7 +19,7 @@
 //		return err
 //	}
 //	for _, node := range r.Lookup("user:42").All() {
-//		fmt.Println(node.ID, node.Zone)
+//		fmt.Println(node.ID(), node.Zone())
 //	}
 //
 // What it does not do: it does not notice members come and go (package

@@ -25,7 +25,7 @@ func Example() {
 	p := r.Lookup("user:42")
 	fmt.Println("partition", p.Partition())
 	for i, node := range p.All() {
-		fmt.Println(i, node.ID, node.Zone)
+		fmt.Println(i, node.ID(), node.Zone())
 	}
 	// Output:
 	// partition 3521
@@ -43,8 +43,8 @@ func ExamplePlacement_Prefer() {
 	p := r.Lookup("user:42")
 	near := p.Prefer("eu", "eu-1c")
 	primary, _ := near.Primary()
-	fmt.Println("read from", near.At(0).ID)
-	fmt.Println("write to", primary.ID)
+	fmt.Println("read from", near.At(0).ID())
+	fmt.Println("write to", primary.ID())
 	// Output:
 	// read from orders-3
 	// write to orders-2

@@ -23,15 +23,15 @@ func TestGroup(t *testing.T) {
 		want := make(map[string][]int)
 		for i, key := range keys {
 			if n, ok := r.Lookup(key).Primary(); ok {
-				want[n.ID] = append(want[n.ID], i)
+				want[n.ID()] = append(want[n.ID()], i)
 			}
 		}
 		r.Group(keys, &b)
 		got, last := make(map[string][]int), ""
 		for n, positions := range b.All() {
-			require.Less(t, last, n.ID, "ascending")
-			last = n.ID
-			got[n.ID] = append([]int{}, positions...)
+			require.Less(t, last, n.ID(), "ascending")
+			last = n.ID()
+			got[n.ID()] = append([]int{}, positions...)
 		}
 		require.Equal(t, want, got)
 	})
@@ -48,7 +48,7 @@ func TestGroupUsesItsMemoryAgain(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		r.Group(keys, &b)
 		for n, positions := range b.All() {
-			sinkNode, sinkInt = n, len(positions)
+			sinkOwner, sinkInt = n, len(positions)
 		}
 	}))
 }

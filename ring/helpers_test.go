@@ -89,7 +89,7 @@ func owners(p ring.Placement) []string {
 		if i != len(ids) || p.At(i) != n {
 			panic("At and All disagree")
 		}
-		ids = append(ids, n.ID)
+		ids = append(ids, n.ID())
 	}
 	return ids
 }

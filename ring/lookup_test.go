@@ -73,18 +73,18 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 		"LookupBytes": func() { sinkInt += r.LookupBytes(bytes).Len() },
 		"Partition":   func() { sinkInt += r.Partition(key) },
 		"Placement":   func() { sinkInt += r.Placement(7).Len() },
-		"Primary":     func() { sinkNode, sinkBool = r.Lookup(key).Primary() },
-		"At":          func() { sinkNode = r.Lookup(key).At(2) },
+		"Primary":     func() { sinkOwner, sinkBool = r.Lookup(key).Primary() },
+		"At":          func() { sinkOwner = r.Lookup(key).At(2) },
 		"All": func() {
 			for i, n := range r.Lookup(key).All() {
 				sinkInt += i
-				sinkNode = n
+				sinkOwner = n
 			}
 		},
 		"Owns":        func() { sinkBool = r.Lookup(key).Owns("n04") },
-		"Prefer":      func() { sinkNode = r.Lookup(key).Prefer("eu", "b").At(0) },
+		"Prefer":      func() { sinkOwner = r.Lookup(key).Prefer("eu", "b").At(0) },
 		"Token":       func() { sinkHash = uint64(r.Lookup(key).Token()) },
-		"Target":      func() { sinkNode = r.Lookup(key).Target().At(0) },
+		"Target":      func() { sinkOwner = r.Lookup(key).Target().At(0) },
 		"Fingerprint": func() { sinkHash = uint64(r.Fingerprint()) },
 		"Node":        func() { sinkNode, sinkBool = r.Node("n05") },
 		"Ring.All": func() {

@@ -28,25 +28,25 @@ func (p Placement) Len() int { return p.ring.Replicas() }
 
 // Primary returns the first owner of the preference list, whatever
 // [Placement.Prefer] put in front, and false when there are no owners.
-func (p Placement) Primary() (Node, bool) {
+func (p Placement) Primary() (Owner, bool) {
 	row := p.ring.row(p.partition)
 	if len(row) == 0 {
-		return Node{}, false
+		return Owner{}, false
 	}
-	return p.ring.nodes[row[0]], true
+	return Owner{&p.ring.nodes[row[0]]}, true
 }
 
 // At returns the i-th owner, counting from 0. It panics when i is not below
 // [Placement.Len], as an index into a slice does.
-func (p Placement) At(i int) Node {
+func (p Placement) At(i int) Owner {
 	row := p.ring.row(p.partition)
 	_ = row[i] // a rank beyond the last would read as zero
-	return p.ring.nodes[row[p.rank(i)]]
+	return Owner{&p.ring.nodes[row[p.rank(i)]]}
 }
 
 // All iterates over the owners in order.
-func (p Placement) All() iter.Seq2[int, Node] {
-	return func(yield func(int, Node) bool) {
+func (p Placement) All() iter.Seq2[int, Owner] {
+	return func(yield func(int, Owner) bool) {
 		for i := range p.Len() {
 			if !yield(i, p.At(i)) {
 				return

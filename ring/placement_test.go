@@ -39,7 +39,7 @@ func TestPrefer(t *testing.T) {
 		for _, p := range r.All() {
 			var nodes []ring.Node
 			for _, n := range p.All() {
-				nodes = append(nodes, n)
+				nodes = append(nodes, n.Node())
 			}
 			near := p.Prefer(region, zone)
 			require.Equal(t, preferred(nodes, region, zone), owners(near))
@@ -48,7 +48,7 @@ func TestPrefer(t *testing.T) {
 
 			primary, ok := near.Primary()
 			require.True(t, ok)
-			require.Equal(t, nodes[0], primary)
+			require.Equal(t, nodes[0], primary.Node())
 			require.Equal(t, p.Token(), near.Token())
 			require.Equal(t, p.Len(), near.Len())
 			for _, n := range r.Nodes() {

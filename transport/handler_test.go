@@ -191,6 +191,6 @@ func TestAnswersReadBack(t *testing.T) {
 	require.Equal(t, p.Partition(), answer.Partition)
 	require.Len(t, answer.Owners, p.Len())
 	for i, n := range p.All() {
-		require.Equal(t, n.ID, answer.Owners[i].ID)
+		require.Equal(t, n.ID(), answer.Owners[i].ID)
 	}
 }

@@ -103,7 +103,7 @@ type answerer struct {
 
 func (b *answerer) placement(p ring.Placement) PlacementAnswer {
 	primary, _ := p.Primary()
-	answer := PlacementAnswer{Partition: p.Partition(), Token: p.Token(), Primary: primary.ID}
+	answer := PlacementAnswer{Partition: p.Partition(), Token: p.Token(), Primary: primary.ID()}
 	if b.moving() {
 		answer.Target = b.owners(p.Target())
 	}
@@ -122,7 +122,7 @@ func (b *answerer) owners(p ring.Placement) []Owner {
 	}
 	from := len(b.free)
 	for _, n := range p.All() {
-		b.free = append(b.free, Owner{ID: n.ID, Region: n.Region, Zone: n.Zone, HTTPAddr: httpAddr(b.view.Members, n.ID)})
+		b.free = append(b.free, Owner{ID: n.ID(), Region: n.Region(), Zone: n.Zone(), HTTPAddr: httpAddr(b.view.Members, n.ID())})
 	}
 	return b.free[from:len(b.free):len(b.free)]
 }

@@ -73,7 +73,7 @@ func summarize(r *ring.Ring) TableInfo {
 	}
 	for _, p := range r.All() {
 		for rank, n := range p.All() {
-			load := &info.Nodes[index[n.ID]]
+			load := &info.Nodes[index[n.ID()]]
 			load.Owned++
 			if rank == 0 {
 				load.Primary++

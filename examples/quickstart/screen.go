@@ -103,7 +103,7 @@ func (s *screen) answers(keys []string, members []*member) {
 func owners(p ring.Placement) string {
 	var parts []string
 	for _, node := range p.All() {
-		parts = append(parts, fmt.Sprintf("%s (%s)", node.ID, node.Zone))
+		parts = append(parts, fmt.Sprintf("%s (%s)", node.ID(), node.Zone()))
 	}
 	return strings.Join(parts, "  ")
 }
@@ -111,7 +111,7 @@ func owners(p ring.Placement) string {
 func ids(p ring.Placement) []string {
 	var parts []string
 	for _, node := range p.All() {
-		parts = append(parts, node.ID)
+		parts = append(parts, node.ID())
 	}
 	return parts
 }
@@ -135,8 +135,8 @@ func difference(was, is ring.Placement) string {
 	text := fmt.Sprintf("%s for %s", strings.Join(come, " "), strings.Join(gone, " "))
 	before, _ := was.Primary()
 	now, _ := is.Primary()
-	if before.ID != now.ID && was.Owns(now.ID) {
-		text += fmt.Sprintf(", %s now primary", now.ID)
+	if before.ID() != now.ID() && was.Owns(now.ID()) {
+		text += fmt.Sprintf(", %s now primary", now.ID())
 	}
 	return text
 }
