@@ -9,7 +9,7 @@ import (
 )
 
 func BenchmarkAssign(b *testing.B) {
-	for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.ConsistentHash{}, rebalance.RoundRobin{}} {
+	for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.ConsistentHash{}, rebalance.RoundRobin{}, rebalance.Balanced{}} {
 		for _, shape := range []struct{ zones, each int }{{1, 100}, {3, 10}, {100, 1}} {
 			for _, weights := range []string{"equal", "random"} {
 				b.Run(fmt.Sprintf("%s/%dx%d/%s", s.Name(), shape.zones, shape.each, weights), func(b *testing.B) {

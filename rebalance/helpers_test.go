@@ -17,6 +17,9 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.ConsistentHash{},
 	rebalance.ConsistentHash{Load: 1000, VirtualNodes: 1},
 	rebalance.RoundRobin{},
+	rebalance.Balanced{},
+	rebalance.Balanced{Slack: rebalance.ExactSlack},
+	rebalance.Balanced{Slack: 50},
 }
 
 // each runs a property of every strategy.

@@ -36,17 +36,19 @@ func TestWeights(t *testing.T) {
 					nodes = append(nodes, ring.Node{ID: fmt.Sprintf("heavy-%d-%d", z, i), Zone: fmt.Sprint(z), Weight: 2 * tc.light})
 				}
 			}
-			owned, _ := slots(build(t, rebalance.Rendezvous{}, 16384, tc.replicas, nodes))
-			light, heavy := 0, 0
-			for id, n := range owned {
-				if id[0] == 'l' {
-					light += n
-				} else {
-					heavy += n
+			for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.Balanced{}} {
+				owned, _ := slots(build(t, s, 16384, tc.replicas, nodes))
+				light, heavy := 0, 0
+				for id, n := range owned {
+					if id[0] == 'l' {
+						light += n
+					} else {
+						heavy += n
+					}
 				}
+				t.Log(s.Name(), "light", light, "heavy", heavy)
+				require.InEpsilon(t, light, heavy, 0.10, s.Name())
 			}
-			t.Log("light", light, "heavy", heavy)
-			require.InEpsilon(t, light, heavy, 0.10)
 		})
 	}
 }

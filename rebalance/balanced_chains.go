@@ -1,0 +1,70 @@
+package rebalance
+
+import "slices"
+
+// chains finds room for slots that nobody with room left can take: somebody
+// without room takes the slot and passes one of its own on, to somebody that can
+// take it, until somebody has room. These are the augmenting paths of bipartite
+// matching; the shortest is taken.
+type chains struct {
+	owners     []int32
+	units      []unit
+	candidates func(slot int) []int32 // who may take a slot
+	held       [][]int32              // the slots of each unit
+	via        []int32                // the slot by which a search came to a unit, or open
+}
+
+func newChains(owners []int32, units []unit, candidates func(slot int) []int32) *chains {
+	c := &chains{owners: owners, units: units, candidates: candidates, held: make([][]int32, len(units)), via: make([]int32, len(units))}
+	for slot, u := range owners {
+		if u >= 0 {
+			c.held[u] = append(c.held[u], int32(slot))
+		}
+	}
+	return c
+}
+
+// fill gives an open slot an owner: one over its limit, if there is no chain.
+func (c *chains) fill(slot int) {
+	for u := range c.via {
+		c.via[u] = open
+	}
+	var queue []int32
+	slots := []int32{int32(slot)}
+	for {
+		for _, s := range slots {
+			for _, u := range c.candidates(int(s)) {
+				if c.via[u] != open {
+					continue
+				}
+				c.via[u] = s
+				if c.units[u].load < c.units[u].limit {
+					c.pass(u)
+					return
+				}
+				queue = append(queue, u)
+			}
+		}
+		if len(queue) == 0 {
+			c.pass(c.candidates(slot)[0])
+			return
+		}
+		slots, queue = c.held[queue[0]], queue[1:]
+	}
+}
+
+// pass moves every slot of the chain that ends with a unit that has room.
+func (c *chains) pass(u int32) {
+	c.units[u].load++
+	for u != open {
+		slot := c.via[u]
+		last := c.owners[slot]
+		c.owners[slot] = u
+		c.held[u] = append(c.held[u], slot)
+		if last != open {
+			i := slices.Index(c.held[last], slot)
+			c.held[last] = slices.Delete(c.held[last], i, i+1)
+		}
+		u = last
+	}
+}

@@ -1,0 +1,173 @@
+package rebalance
+
+import (
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Owners that are not members yet.
+const (
+	open  int32 = -1 // of a slot: nobody's
+	fixed int32 = -2 // minus a unit: held as one of those it has in every row
+)
+
+// raceAll runs the race of every level and returns the last, whose owners are
+// the members.
+func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
+	members := levels[len(levels)-1]
+	times := newTimes(t.PartitionCount)
+	var r *race
+	groups := make([]int32, t.PartitionCount*t.Replicas) // all of the one cluster
+	for i := 1; i < len(levels); i++ {
+		r = newRace(t.Replicas, groups, levels[i-1], levels[i])
+		r.run(members, ancestors(levels[i:]), orders, times)
+		r.finish()
+		groups = r.resolve()
+	}
+	return r
+}
+
+// ancestors returns the unit of the first level given that each unit of the
+// last is part of.
+func ancestors(levels [][]unit) []int32 {
+	of := make([]int32, len(levels[len(levels)-1]))
+	for m := range of {
+		u := int32(m)
+		for j := len(levels) - 1; j > 0; j-- {
+			u = levels[j][u].group
+		}
+		of[m] = u
+	}
+	return of
+}
+
+// A race fills the slots of one level: each belongs to a unit of the level above,
+// and goes to one of the units within.
+type race struct {
+	replicas int
+	units    []unit
+	groups   []int32 // of each slot, the unit of the level above
+	owners   []int32 // of each slot
+	vacant   []int   // open slots of each group
+	order    []int32 // slots in the order they were taken
+}
+
+func newRace(replicas int, groups []int32, above, units []unit) *race {
+	r := &race{
+		replicas: replicas, units: units, groups: groups,
+		owners: make([]int32, len(groups)), vacant: make([]int, len(above)), order: make([]int32, 0, len(groups)),
+	}
+	for slot, g := range groups {
+		r.owners[slot] = open
+		r.vacant[g]++
+	}
+	nobody := fixed - int32(len(units))
+	for u := range units {
+		for range units[u].low {
+			for p := range len(groups) / replicas {
+				if slot := r.find(p, int32(u), nobody); slot >= 0 {
+					r.take(slot, int32(u))
+					r.owners[slot] = fixed - int32(u)
+				}
+			}
+		}
+	}
+	return r
+}
+
+// find returns an open slot of the unit's group in a row, or -1 when there is
+// none or the row has the owner given.
+func (r *race) find(partition int, u, except int32) int {
+	found, group := -1, r.units[u].group
+	first := partition * r.replicas
+	for slot, owner := range r.owners[first : first+r.replicas] {
+		if owner == except {
+			return -1
+		}
+		if owner == open && r.groups[first+slot] == group {
+			found = first + slot
+		}
+	}
+	return found
+}
+
+func (r *race) take(slot int, u int32) {
+	r.owners[slot] = u
+	r.units[u].load++
+	r.vacant[r.units[u].group]--
+	r.order = append(r.order, int32(slot))
+}
+
+// resolve returns the owners, which are the groups of the level below.
+func (r *race) resolve() []int32 {
+	for slot, owner := range r.owners {
+		if owner <= fixed {
+			r.owners[slot] = fixed - owner
+		}
+	}
+	return r.owners
+}
+
+// run lets the members propose until no slot is open, or until they find none
+// anymore; unitOf is the unit of this level that each member proposes for.
+func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64) {
+	classes := newClasses(members)
+	queue := make([]turn, len(classes)) // a heap; the heaviest, who begin, in front
+	for i, c := range classes {
+		queue[i] = turn{times[0] / c.weight, int32(i)}
+	}
+	partitions := uint64(len(times))
+	for vain := 0; len(queue) > 0 && len(r.order) < len(r.owners) && vain < 4*len(times); {
+		c := &classes[queue[0].class]
+		in := c.members[:0]
+		for _, m := range c.members {
+			u := unitOf[m]
+			if r.units[u].load == r.units[u].limit || r.vacant[r.units[u].group] == 0 {
+				continue
+			}
+			in = append(in, m)
+			vain++
+			partition := orders[m].at(uint64(c.rank), partitions)
+			if slot := r.find(int(partition), u, u); slot >= 0 {
+				r.take(slot, u)
+				vain = 0
+			}
+		}
+		c.members = in
+		c.rank++
+		next := turn{class: queue[0].class}
+		if len(in) > 0 && c.rank < len(times) {
+			next.time = times[c.rank] / c.weight
+		} else {
+			next = queue[len(queue)-1]
+			queue = queue[:len(queue)-1]
+		}
+		sink(queue, next)
+	}
+}
+
+// finish fills the slots that the race has left open.
+func (r *race) finish() {
+	if len(r.order) == len(r.owners) {
+		return
+	}
+	list := make([]int32, 0, len(r.units))
+	c := newChains(r.owners, r.units, func(slot int) []int32 {
+		list = list[:0]
+		first := slot / r.replicas * r.replicas
+		row := r.owners[first : first+r.replicas]
+		for u := range r.units {
+			if r.units[u].group == r.groups[slot] && r.units[u].low < r.units[u].high && !slices.Contains(row, int32(u)) {
+				list = append(list, int32(u))
+			}
+		}
+		return list
+	})
+	for slot, owner := range r.owners {
+		if owner == open {
+			c.fill(slot)
+			r.order = append(r.order, int32(slot))
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package rebalance_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func TestBalancedValidate(t *testing.T) {
+	for slack, name := range map[int]string{
+		0:                    "balanced/1",
+		rebalance.ExactSlack: "balanced/1:slack=exact",
+		1:                    "balanced/1:slack=1",
+		rebalance.MaxSlack:   "balanced/1:slack=10000",
+	} {
+		require.NoError(t, rebalance.Balanced{Slack: slack}.Validate())
+		require.Equal(t, name, rebalance.Balanced{Slack: slack}.Name())
+	}
+	for _, slack := range []int{math.MinInt, -2, rebalance.MaxSlack + 1, math.MaxInt} {
+		want := fmt.Sprintf("rebalance: Balanced.Slack is %d: must be between 0 and 10000, or ExactSlack", slack)
+		require.EqualError(t, rebalance.Balanced{Slack: slack}.Validate(), want)
+		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
+		require.EqualError(t, rebalance.Balanced{Slack: slack}.Assign(topology, ring.NewTable(topology)), want)
+	}
+}
+
+// seeded makes zones of the given sizes, dealt out to so many regions, whose
+// members' names depend on a seed.
+func seeded(seed, regions int, zones ...int) []ring.Node {
+	var nodes []ring.Node
+	for z, size := range zones {
+		for i := range size {
+			nodes = append(nodes, ring.Node{ID: fmt.Sprintf("s%d-%d-%d", seed, z, i), Region: fmt.Sprint(z % regions), Zone: fmt.Sprint(z), Weight: 1})
+		}
+	}
+	return nodes
+}
+
+func equal(zones, each int) []int {
+	sizes := make([]int, zones)
+	for i := range sizes {
+		sizes[i] = each
+	}
+	return sizes
+}
+
+// figure collects one measure, in thousandths, over many seeds.
+type figure struct{ worst, sum, n int }
+
+func (f *figure) add(value, of int) {
+	thousandths := value * 1000 / max(1, of)
+	f.worst, f.sum, f.n = max(f.worst, thousandths), f.sum+thousandths, f.n+1
+}
+
+func (f figure) mean() int { return f.sum / max(1, f.n) }
+
+func (f figure) String() string { return fmt.Sprintf("mean %d worst %d", f.mean(), f.worst) }
+
+// bound is the most that a figure may be, in thousandths. Zero means that it is
+// not measured.
+type bound struct{ mean, worst int }
+
+// TestBalancedBudgets holds movement, balance and spread to what the strategy
+// promises. Movement is over the minimum: for a join and a leave the fair share
+// of one member, for the loss of a zone the slots that were lost. Members join
+// and leave one zone after the other, so that unequal zones all count.
+func TestBalancedBudgets(t *testing.T) {
+	none := bound{}
+	for _, tc := range []struct {
+		zones            []int
+		regions          int
+		partitions       int
+		join, leave      bound
+		zoneLoss         bound
+		fullest, primary int // over the mean, at most; 0 where shares differ
+	}{
+		{[]int{10}, 1, 4096, bound{1010, 1030}, bound{1010, 1030}, none, 1030, 1050},
+		{[]int{100}, 1, 4096, bound{1100, 1170}, bound{1100, 1160}, none, 1076, 1140},
+		{equal(3, 3), 1, 4096, bound{1010, 1010}, bound{1010, 1030}, bound{1010, 1020}, 1030, 1050},
+		{equal(3, 10), 1, 4096, bound{1010, 1030}, bound{1020, 1070}, bound{1010, 1020}, 1040, 1080},
+		{equal(3, 33), 1, 4096, bound{1100, 1130}, bound{1100, 1150}, bound{1010, 1020}, 1076, 1140},
+		{equal(4, 10), 1, 4096, bound{1100, 1140}, bound{1150, 1230}, bound{1010, 1020}, 1046, 1080},
+		{equal(2, 15), 2, 4096, bound{1100, 1140}, bound{1100, 1130}, bound{1100, 1150}, 1040, 1080},
+		{equal(4, 10), 2, 4096, bound{1160, 1260}, bound{1330, 1480}, bound{1100, 1150}, 1046, 1080},
+		{equal(5, 6), 1, 4096, bound{1100, 1100}, bound{1120, 1250}, bound{1010, 1020}, 1040, 1080},
+		{[]int{5, 3, 2}, 1, 4096, bound{1100, 1250}, bound{1130, 1700}, bound{1010, 1020}, 0, 0},
+		{[]int{16, 12, 8, 4}, 1, 4096, bound{2100, 3250}, bound{1600, 3320}, none, 0, 0},
+		{[]int{20, 10}, 1, 4096, bound{1600, 2100}, bound{1400, 1850}, none, 0, 0},
+		{[]int{8, 2}, 1, 4096, bound{1100, 1240}, bound{1270, 1700}, none, 0, 0},
+		{equal(4, 2), 1, 4096, bound{1400, 1340}, bound{1110, 1150}, none, 1030, 1050},
+		{[]int{1000}, 1, 65536, bound{1200, 1300}, bound{1200, 1300}, none, 1080, 1150},
+	} {
+		t.Run(fmt.Sprint(tc.zones, " in ", tc.regions), func(t *testing.T) {
+			seeds := 20
+			if tc.partitions > 4096 {
+				seeds = 10
+			}
+			var join, leave, loss, fullest, primary figure
+			for seed := range seeds {
+				nodes := seeded(seed, tc.regions, tc.zones...)
+				r := build(t, rebalance.Balanced{}, tc.partitions, 3, nodes)
+				spread := r.Spread()
+				require.Zero(t, spread.ZoneViolations+spread.RegionViolations, "seed %d", seed)
+				owned, primaries := slots(r)
+				if tc.fullest > 0 {
+					fullest.add(most(owned)*len(nodes), 3*tc.partitions)
+					primary.add(most(primaries)*len(nodes), tc.partitions)
+					requireBelowLimit(t, owned, 3*tc.partitions, seed)
+				}
+
+				like := nodes[0]
+				zone := fmt.Sprint(seed % len(tc.zones))
+				var gone []string
+				lost := 0
+				for _, n := range nodes {
+					if n.Zone == zone {
+						like = n
+						gone = append(gone, n.ID)
+						lost += owned[n.ID]
+					}
+				}
+				leaver := like.ID
+				like.ID = fmt.Sprint("joiner-", seed)
+				join.add(moves(t, r, rebalance.Change{Add: []ring.Node{like}})*(len(nodes)+1), 3*tc.partitions)
+				leave.add(moves(t, r, rebalance.Change{Remove: []string{leaver}})*len(nodes), 3*tc.partitions)
+				if tc.zoneLoss != none {
+					loss.add(moves(t, r, rebalance.Change{Remove: gone}), lost)
+				}
+			}
+			t.Logf("join %v | leave %v | zone loss %v | fullest %v | primary %v", join, leave, loss, fullest, primary)
+			hold(t, "join", join, tc.join)
+			hold(t, "leave", leave, tc.leave)
+			hold(t, "zone loss", loss, tc.zoneLoss)
+			assert.LessOrEqual(t, fullest.worst, tc.fullest, "slots of the fullest member")
+			assert.LessOrEqual(t, primary.worst, tc.primary, "primaries of the fullest member")
+		})
+	}
+}
+
+func hold(t *testing.T, what string, f figure, b bound) {
+	t.Helper()
+	assert.LessOrEqual(t, f.mean(), b.mean, "%s, mean", what)
+	assert.LessOrEqual(t, f.worst, b.worst, "%s, worst", what)
+}
+
+// requireBelowLimit checks the bound that the documentation gives for members of
+// equal shares: the mean, three quarters of its root, and one.
+func requireBelowLimit(t *testing.T, owned map[string]int, all, seed int) {
+	t.Helper()
+	mean := float64(all) / float64(len(owned))
+	for id, n := range owned {
+		require.LessOrEqual(t, float64(n), mean+0.75*math.Sqrt(mean)+1, "seed %d, member %s", seed, id)
+	}
+}
+
+func most(counts map[string]int) (most int) {
+	for _, n := range counts {
+		most = max(most, n)
+	}
+	return most
+}
+
+func moves(t *testing.T, r *ring.Ring, c rebalance.Change) int {
+	t.Helper()
+	_, plan, err := rebalance.WhatIf(r, c)
+	require.NoError(t, err)
+	return len(plan.Moves)
+}
+
+// Exact slack: nobody has more than the mean, rounded up.
+func TestBalancedExactly(t *testing.T) {
+	for seed := range 10 {
+		for _, n := range []int{1, 2, 7, 30, 100} {
+			owned, primaries := slots(build(t, rebalance.Balanced{Slack: rebalance.ExactSlack}, 1000, 3, seeded(seed, 1, n)))
+			require.LessOrEqual(t, most(owned), (1000*min(3, n)+n-1)/n, "%d members, seed %d", n, seed)
+			require.LessOrEqual(t, most(primaries), (1000+n-1)/n, "%d members, seed %d", n, seed)
+		}
+	}
+}
+
+// A slack in parts per thousand is a bound too.
+func TestBalancedWithinSlack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		slack := rapid.IntRange(1, 400).Draw(t, "slack")
+		n, partitions := rapid.IntRange(3, 60).Draw(t, "members"), rapid.IntRange(1, 3000).Draw(t, "partitions")
+		owned, _ := slots(build(t, rebalance.Balanced{Slack: slack}, partitions, 3, seeded(rapid.Int().Draw(t, "seed"), 1, n)))
+		share := float64(3*partitions) / float64(n)
+		require.LessOrEqual(t, float64(most(owned)), max(share*(1+float64(slack)/1000)+1, math.Ceil(share)))
+	})
+}
+
+// When one of a hundred members is lost, the load of its partitions goes to
+// many: over twenty seeds, at least 80 others share them, and none takes more
+// than a small part.
+func TestBalancedSpreadsLostLoad(t *testing.T) {
+	var peers, heirs, largest figure
+	for seed := range 20 {
+		r := build(t, rebalance.Balanced{}, 4096, 3, seeded(seed, 1, 100))
+		lost := r.Nodes()[50].ID
+		others := make(map[string]int)
+		for _, p := range r.All() {
+			if p.Owns(lost) {
+				for _, o := range p.All() {
+					others[o.ID()]++
+				}
+			}
+		}
+		slots := others[lost]
+		delete(others, lost)
+		_, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: []string{lost}})
+		require.NoError(t, err)
+		gains, top := 0, 0
+		for _, m := range plan.Members {
+			if gain := m.Gained - m.Lost; gain > 0 {
+				gains++
+				top = max(top, gain)
+			}
+		}
+		peers.add(len(others), 1000)
+		heirs.add(gains, 1000)
+		largest.add(top, slots)
+		require.GreaterOrEqual(t, len(others), 75, "seed %d", seed)
+	}
+	t.Logf("others in the lost member's rows: %v; those who gain: %v; the largest part of its slots: %v", peers, heirs, largest)
+	require.GreaterOrEqual(t, peers.mean(), 80)
+	require.LessOrEqual(t, largest.mean(), 80)
+	require.LessOrEqual(t, largest.worst, 100)
+}
+
+// A rolling restart, each member leaving and coming back before the next, ends
+// with the table it began with.
+func TestBalancedRollingRestart(t *testing.T) {
+	nodes := seeded(3, 1, 5, 5, 5)
+	want := build(t, rebalance.Balanced{}, 512, 3, nodes).Fingerprint()
+	for i := range nodes {
+		without := append(append([]ring.Node(nil), nodes[:i]...), nodes[i+1:]...)
+		require.NotEqual(t, want, build(t, rebalance.Balanced{}, 512, 3, without).Fingerprint())
+		require.Equal(t, want, build(t, rebalance.Balanced{}, 512, 3, append(without, nodes[i])).Fingerprint())
+	}
+}
+
+// Shapes at the bounds: few of everything, numbers that are no power of two,
+// weights as far apart as they may be, more owners than the zones have members.
+func TestBalancedAtTheBounds(t *testing.T) {
+	heavy := func(zones ...int) []ring.Node {
+		nodes := seeded(1, 2, zones...)
+		for i := range nodes {
+			nodes[i].Weight = []int{1, ring.MaxWeight, 3}[i%3]
+		}
+		return nodes
+	}
+	for _, s := range []rebalance.Balanced{{}, {Slack: rebalance.ExactSlack}, {Slack: 1}, {Slack: rebalance.MaxSlack}} {
+		for _, nodes := range [][]ring.Node{seeded(1, 1, 1), seeded(1, 1, 2), heavy(1), heavy(2, 1), heavy(16), heavy(1, 1, 30), heavy(20, 1, 1, 1), heavy(5, 5, 5, 5)} {
+			for _, partitions := range []int{1, 2, 3, 97, 1000} {
+				for _, replicas := range []int{1, 2, 3, 5, ring.MaxReplicationFactor} {
+					c := cluster{nodes, partitions, replicas}
+					at := fmt.Sprintf("%s %v partitions %d replicas %d", s.Name(), nodes, partitions, replicas)
+					require.NoError(t, ownersAreComplete(s, c), at)
+					require.NoError(t, zonesAreSpread(s, c), at)
+				}
+			}
+		}
+	}
+	table := build(t, rebalance.Balanced{}, ring.MaxPartitionCount, 3, seeded(1, 1, 3, 3, 3))
+	require.Zero(t, table.Spread().ZoneViolations)
+}
+
+// The words of the documentation: orders, owners, and what the third member
+// moves.
+func TestBalancedWorkedExample(t *testing.T) {
+	rows := func(ids ...string) string {
+		var nodes []ring.Node
+		for _, id := range ids {
+			nodes = append(nodes, ring.Node{ID: id})
+		}
+		var row strings.Builder
+		for _, p := range build(t, rebalance.Balanced{}, 12, 1, nodes).All() {
+			owner, _ := p.Primary()
+			row.WriteString(owner.ID())
+		}
+		return row.String()
+	}
+	require.Equal(t, "abbaaabbaaab", rows("a", "b"))
+	require.Equal(t, "cbcaaacbaccb", rows("a", "b", "c"))
+}

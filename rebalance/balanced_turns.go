@@ -1,0 +1,72 @@
+package rebalance
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A class is members of one weight. They take their turns together.
+type class struct {
+	weight  uint64
+	members []int32
+	rank    int // of the partitions they propose to next
+}
+
+// A turn is when a class proposes next.
+type turn struct {
+	time  uint64
+	class int32
+}
+
+func (t turn) before(u turn) bool {
+	return t.time < u.time || t.time == u.time && t.class < u.class
+}
+
+// newClasses returns the classes, the heaviest first.
+func newClasses(members []unit) []class {
+	list := make([]int32, len(members))
+	for i := range list {
+		list[i] = int32(i)
+	}
+	slices.SortStableFunc(list, func(a, b int32) int { return cmp.Compare(members[b].weight, members[a].weight) })
+	var classes []class
+	for from, to := 0, 0; from < len(list); from = to {
+		weight := members[list[from]].weight
+		for to < len(list) && members[list[to]].weight == weight {
+			to++
+		}
+		classes = append(classes, class{weight: weight, members: list[from:to]})
+	}
+	return classes
+}
+
+// sink puts a turn into a heap in place of the first.
+func sink(heap []turn, t turn) {
+	i := 0
+	for child := 1; child < len(heap); child = 2*i + 1 {
+		if child+1 < len(heap) && heap[child+1].before(heap[child]) {
+			child++
+		}
+		if !heap[child].before(t) {
+			break
+		}
+		heap[i] = heap[child]
+		i = child
+	}
+	if i < len(heap) {
+		heap[i] = t
+	}
+}
+
+// newTimes returns when a member of weight 1 proposes to the partition of each
+// rank: the times at which the first, second and further of that many clocks
+// ring, when each rings at a random moment, once in 2^59 on average.
+func newTimes(partitions int) []uint64 {
+	times := make([]uint64, partitions)
+	now := uint64(0)
+	for i := range times {
+		now += 1 << 59 / uint64(partitions-i)
+		times[i] = now
+	}
+	return times
+}

@@ -1,0 +1,45 @@
+package rebalance
+
+import (
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A permutation is the order in which one member prefers the partitions. It
+// depends on the member's ID and the number of partitions, and on nothing else.
+type permutation struct {
+	add, multiply [4]uint64
+}
+
+func newPermutation(id string) permutation {
+	var p permutation
+	seed := xxhash.Sum64String(id)
+	for i := range 4 {
+		p.add[i] = mix(seed + uint64(2*i+1)*0x9e3779b97f4a7c15)
+		p.multiply[i] = mix(seed+uint64(2*i+2)*0x9e3779b97f4a7c15) | 1
+	}
+	return p
+}
+
+// dither is a fraction of 2^16 that the member keeps for life.
+func (p *permutation) dither() uint64 { return p.add[0] >> 48 }
+
+// at returns the partition of a rank. Adding, multiplying by an odd number, and
+// folding high bits onto low ones can each be undone on the numbers below a power
+// of two, so all of them together shuffle these; a number that is no partition
+// is shuffled again until it is one.
+func (p *permutation) at(rank, partitions uint64) uint64 {
+	width := max(2, bits.Len64(partitions-1))
+	mask, fold := uint64(1)<<width-1, (width+1)/2
+	x := rank
+	for {
+		for i := range 4 {
+			x = (x + p.add[i]) * p.multiply[i] & mask
+			x ^= x >> fold
+		}
+		if x < partitions {
+			return x
+		}
+	}
+}
