@@ -16,6 +16,7 @@ import (
 
 // strategies are all built-in ones, with their defaults.
 var strategies = []ring.RebalanceStrategy{
+	rebalance.Balanced{},
 	rebalance.Rendezvous{},
 	rebalance.ConsistentHash{},
 	rebalance.RoundRobin{},

@@ -22,7 +22,7 @@ func testMembers(n int, edit func(i int, m *membership.Member)) []membership.Mem
 	for i := range n {
 		m := membership.Member{
 			ID: fmt.Sprintf("n%03d", i), Region: "eu", Zone: fmt.Sprint("z", i%3), Weight: 1,
-			State: membership.Active, Configurations: []string{"rf3:rendezvous/1"},
+			State: membership.Active, Configurations: []string{"rf3:balanced/1"},
 		}
 		if edit != nil {
 			edit(i, &m)

@@ -15,7 +15,7 @@ import (
 type Configuration struct {
 	// ReplicationFactor is the number of owners, 1 to 16. Zero means 3.
 	ReplicationFactor int
-	// Strategy picks them. Nil means [rebalance.Rendezvous].
+	// Strategy picks them. Nil means [rebalance.Balanced].
 	Strategy ring.RebalanceStrategy
 }
 

@@ -80,9 +80,9 @@ func Example() {
 		fmt.Println(c.Local().ID, "says:", primary.ID(), "and", p.At(1).ID(), "and", p.At(2).ID())
 	}
 	// Output:
-	// orders-1 says: orders-2 and orders-1 and orders-3
-	// orders-2 says: orders-2 and orders-1 and orders-3
-	// orders-3 says: orders-2 and orders-1 and orders-3
+	// orders-1 says: orders-3 and orders-1 and orders-2
+	// orders-2 says: orders-3 and orders-1 and orders-2
+	// orders-3 says: orders-3 and orders-1 and orders-2
 }
 
 // All options that are out of bounds are reported at once.
@@ -107,8 +107,8 @@ func ExampleCluster_Lookup() {
 	fmt.Println("an owner myself:", placement.Owns(c.Local().ID))
 	// Output:
 	// 0 orders-2 eu-1c
-	// 1 orders-1 eu-1b
-	// 2 orders-3 eu-1a
+	// 1 orders-3 eu-1a
+	// 2 orders-1 eu-1b
 	// an owner myself: true
 }
 
@@ -127,9 +127,9 @@ func ExampleCluster_Group() {
 		fmt.Println()
 	}
 	// Output:
-	// orders-1: user:1 user:3
-	// orders-2: user:2 user:4
-	// orders-3: user:5
+	// orders-1: user:2 user:4 user:5
+	// orders-2: user:3
+	// orders-3: user:1
 }
 
 // What would move if a member were taken away?
@@ -147,7 +147,7 @@ func ExampleCluster_Plan() {
 		}
 	}
 	// Output:
-	// orders-4 would gain 2019 of 12288 replicas
+	// orders-4 would gain 2062 of 12288 replicas
 }
 
 // Events tell what happened, with what was before and what is after.

@@ -23,7 +23,7 @@ func TestHealthOfALoneMember(t *testing.T) {
 		require.Empty(t, h.Differing)
 		require.Equal(t, 1, h.Members)
 		require.Equal(t, 64, h.Spread.UnderReplicated)
-		require.Equal(t, "rf3:rendezvous/1", h.Configuration)
+		require.Equal(t, "rf3:balanced/1", h.Configuration)
 		require.Equal(t, c.Fingerprint(), h.Fingerprint)
 		require.Zero(t, h.LastSync)
 		require.Equal(t, []cluster.Problem{{Code: cluster.ProblemUnderReplicated,

@@ -100,7 +100,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, map[string]string{"a": "1"}, m.Metadata)
 		require.Equal(t, map[string]string{"s": "1"}, m.Services)
-		require.Equal(t, []string{"rf2:rendezvous/1", "rf3:rendezvous/1"}, m.Configurations)
+		require.Equal(t, []string{"rf2:balanced/1", "rf3:balanced/1"}, m.Configurations)
 	})
 }
 
@@ -111,7 +111,7 @@ func TestDefaultsOfOptions(t *testing.T) {
 		})
 		require.Equal(t, cluster.DefaultPartitionCount, c.Ring().PartitionCount())
 		require.Equal(t, cluster.DefaultReplicationFactor, c.Ring().Config().ReplicationFactor)
-		require.Equal(t, rebalance.Rendezvous{}, c.Ring().Config().Strategy)
+		require.Equal(t, rebalance.Balanced{}, c.Ring().Config().Strategy)
 		require.Equal(t, 1, c.Local().Weight)
 		require.Empty(t, c.HTTPAddr())
 		require.Empty(t, c.Local().HTTPAddr)

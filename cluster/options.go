@@ -82,7 +82,7 @@ type Options struct {
 	// ReplicationFactor is how many owners a partition has, 1 to 16. Zero
 	// means [DefaultReplicationFactor].
 	ReplicationFactor int
-	// Strategy picks the owners. Nil means [rebalance.Rendezvous].
+	// Strategy picks the owners. Nil means [rebalance.Balanced].
 	Strategy ring.RebalanceStrategy
 	// Accept are configurations that this member can run beside the one
 	// above, which it prefers to them; of these the last is preferred. The
@@ -189,7 +189,7 @@ func (s *settings) parseConfigurations() (names []string, errs []error) {
 			c.ReplicationFactor = DefaultReplicationFactor
 		}
 		if c.Strategy == nil {
-			c.Strategy = rebalance.Rendezvous{}
+			c.Strategy = rebalance.Balanced{}
 		}
 		config := ring.Config{PartitionCount: s.PartitionCount, ReplicationFactor: c.ReplicationFactor, Strategy: c.Strategy}
 		if err := config.Validate(); err != nil {

@@ -163,10 +163,10 @@ func TestOptionsConfigurations(t *testing.T) {
 		{set: accept()},
 		{set: accept(rf(1), rf(2), rf(4))},
 		{set: accept(rf(1), rf(2), rf(4), rf(5)), want: "len(Accept) is 4: must be at most 3"},
-		{set: accept(rf(0)), want: `Accept[0] is "rf3:rendezvous/1": must be another configuration than the rest`},
+		{set: accept(rf(0)), want: `Accept[0] is "rf3:balanced/1": must be another configuration than the rest`},
 		{set: accept(rf(17), rf(3)), want: "Accept[0].ReplicationFactor is 17: must be between 1 and 16\n" +
-			`Accept[1] is "rf3:rendezvous/1": must be another configuration than the rest`},
-		{set: accept(rf(2), rf(5), rf(2)), want: `Accept[0] is "rf2:rendezvous/1": must be another configuration than the rest`},
+			`Accept[1] is "rf3:balanced/1": must be another configuration than the rest`},
+		{set: accept(rf(2), rf(5), rf(2)), want: `Accept[0] is "rf2:balanced/1": must be another configuration than the rest`},
 		{set: accept(rf(2), cluster.Configuration{ReplicationFactor: -1, Strategy: misnamed{","}}),
 			want: "Accept[1].ReplicationFactor is -1: must be between 1 and 16\n" + `Accept[1].Strategy.Name() is ",": ` + boundStrategy},
 		{set: func(o *cluster.Options) { o.Accept, o.PartitionCount = []cluster.Configuration{rf(2)}, -5 },

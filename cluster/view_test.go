@@ -12,8 +12,8 @@ import (
 
 func testBuilder() *builder {
 	return &builder{configurations: map[string]ring.Config{
-		"rf3:rendezvous/1": {PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}},
-		"rf2:rendezvous/1": {PartitionCount: 64, ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}},
+		"rf3:balanced/1": {PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
+		"rf2:balanced/1": {PartitionCount: 64, ReplicationFactor: 2, Strategy: rebalance.Balanced{}},
 	}}
 }
 
@@ -43,7 +43,7 @@ func TestWhoServesAndWhoWill(t *testing.T) {
 	require.Equal(t, 4, everybody.ring.Target().Len(), "when nobody can take over the draining go on")
 	joining := testBuilder().derive(testMembers(4, func(_ int, m *membership.Member) { m.State = membership.Joining }), emptyView())
 	require.Zero(t, joining.ring.Len(), "nobody owns before somebody is active")
-	require.Equal(t, "rf3:rendezvous/1", joining.configuration)
+	require.Equal(t, "rf3:balanced/1", joining.configuration)
 }
 
 // Two members of equal lists derive equal views, whatever they held before.
@@ -98,7 +98,7 @@ func TestATableThatDidNotChangeIsKept(t *testing.T) {
 	first := b.derive(testMembers(4, nil), emptyView())
 	again := b.derive(testMembers(4, func(_ int, m *membership.Member) { m.Metadata = map[string]string{"a": "b"} }), first)
 	require.Same(t, first.ring, again.ring)
-	other := b.derive(testMembers(4, func(_ int, m *membership.Member) { m.Configurations = []string{"rf2:rendezvous/1"} }), again)
+	other := b.derive(testMembers(4, func(_ int, m *membership.Member) { m.Configurations = []string{"rf2:balanced/1"} }), again)
 	require.NoError(t, other.failure)
 	require.Equal(t, 2, other.ring.Replicas(), "the same nodes under another configuration are another ring")
 	back := b.derive(testMembers(4, nil), other)

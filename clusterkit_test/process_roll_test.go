@@ -40,17 +40,17 @@ func testRoll(t *testing.T, binary string) {
 			})
 		}
 	}
-	runs("rf3:rendezvous/1")
+	runs("rf3:balanced/1")
 	for i := range nodes {
-		restart(i, "-replicas", "2", "-accept", "rf3/rendezvous")
+		restart(i, "-replicas", "2", "-accept", "rf3/balanced")
 		if i < len(nodes)-1 {
-			runs("rf3:rendezvous/1") // not everybody can run the other one yet
+			runs("rf3:balanced/1") // not everybody can run the other one yet
 		}
 	}
-	runs("rf2:rendezvous/1")
+	runs("rf2:balanced/1")
 	for i := range nodes {
 		restart(i, "-replicas", "2")
-		runs("rf2:rendezvous/1")
+		runs("rf2:balanced/1")
 	}
 	for _, owners := range requireSameOwners(t, nodes...) {
 		require.Len(t, owners, 2)

@@ -23,7 +23,6 @@ type process struct {
 	stdout output
 	stderr output
 	exited chan struct{} // closed when it has
-	took   time.Duration // from start to exit; read it after exited
 }
 
 // run starts a program with arguments. It is killed when the test ends, if it
@@ -33,11 +32,9 @@ func run(t *testing.T, name, binary string, args ...string) *process {
 	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
 	p.cmd.Env = withoutSettings(os.Environ())
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	began := time.Now()
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in the ProcessState
-		p.took = time.Since(began)
 		close(p.exited)
 	}()
 	t.Cleanup(func() {

@@ -7,7 +7,7 @@
 //
 //	m, err := membership.New(membership.Options{
 //		ClusterName: "orders", NodeID: "orders-1", GossipAddr: "10.0.0.7:7946",
-//		PartitionCount: 4096, Configurations: []string{"rf3:rendezvous/1"},
+//		PartitionCount: 4096, Configurations: []string{"rf3:balanced/1"},
 //		Discovery: membership.Static("orders-0:7946"),
 //	})
 //	if err != nil {

@@ -20,7 +20,7 @@ func Example() {
 	join := func(id, addr string, seeds ...string) *membership.Membership {
 		m, err := membership.New(membership.Options{
 			ClusterName: "orders", NodeID: id, GossipAddr: addr, Zone: "eu-1a",
-			PartitionCount: 4096, Configurations: []string{"rf3:rendezvous/1"},
+			PartitionCount: 4096, Configurations: []string{"rf3:balanced/1"},
 			Discovery: membership.Static(seeds...), Profile: membership.Local,
 			Network: network, Logger: slog.New(slog.DiscardHandler),
 		})

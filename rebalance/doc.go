@@ -8,9 +8,12 @@
 // library below it. All of them spread the owners of a partition over zones as
 // evenly as the zones allow, and over regions as far as that leaves a choice.
 //
+//   - [Balanced] is nearly as even as can be and moves little more than it must.
+//     It honours weights. It is what a cluster uses unless told otherwise.
 //   - [Rendezvous] moves the least: on a join or a leave only what the member
 //     gains or loses. Load differs between members as chance has it. It honours
-//     weights. Take it when moving data is what costs.
+//     weights. Take it when moving data is all that costs, or when zones are very
+//     unequal.
 //   - [ConsistentHash] bounds how many partitions a member is primary of, and
 //     moves up to three times the primaries that must move, the tighter the
 //     bound the more. It does not know weights. Take it when a cluster comes

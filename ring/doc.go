@@ -13,7 +13,7 @@
 //	r, err := ring.Build(ring.Config{
 //		PartitionCount:    4096,
 //		ReplicationFactor: 3,
-//		Strategy:          rebalance.Rendezvous{},
+//		Strategy:          rebalance.Balanced{},
 //	}, nodes)
 //	if err != nil {
 //		return err

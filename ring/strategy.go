@@ -13,7 +13,7 @@ package ring
 // also have a method Validate() error, which [Config.Validate] calls.
 type RebalanceStrategy interface {
 	// Name identifies the algorithm, its version, and every parameter that
-	// changes its result, for example "rendezvous/1". Members gossip it to
+	// changes its result, for example "balanced/1". Members gossip it to
 	// find out whether they mean the same; two strategies of one name must
 	// therefore give equal results. At most [MaxStrategyName] bytes of
 	// printable ASCII without spaces or commas.

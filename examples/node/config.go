@@ -59,8 +59,8 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 
 	flags.IntVar(&o.PartitionCount, "partitions", cluster.DefaultPartitionCount, "`number` of partitions, the same on all members for good")
 	flags.IntVar(&o.ReplicationFactor, "replicas", cluster.DefaultReplicationFactor, "`number` of owners of a partition")
-	flags.StringVar(&strategy, "strategy", "rendezvous", "`name` of who picks them: rendezvous, consistent-hash or round-robin")
-	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/rendezvous\": for a change of replicas or strategy, member by member")
+	flags.StringVar(&strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash or round-robin")
+	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/balanced\": for a change of replicas or strategy, member by member")
 
 	flags.TextVar(&o.Gossip, "profile", o.Gossip, "`timings` of gossip: lan, wan or local")
 	flags.StringVar(&keys, "key", "", "gossip `keys` of 16, 24 or 32 bytes, hex or base64, comma-separated: the first\nencrypts, all decrypt. The command line is for everybody to see: better in\n$CLUSTERKIT_KEY")

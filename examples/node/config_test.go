@@ -28,7 +28,7 @@ func TestParseReadsEveryFlag(t *testing.T) {
 		"-cluster", "orders", "-id", "n1", "-region", "eu", "-zone", "a", "-weight", "2", "-observer",
 		"-gossip", "127.0.0.1:7946", "-advertise", "10.0.0.1", "-http", "127.0.0.1:8081", "-advertise-http", "n1:80",
 		"-join", "127.0.0.1:7946, n2:7946", "-partitions", "64", "-replicas", "2", "-strategy", "round-robin",
-		"-accept", "rf3/rendezvous,rf1/consistent-hash", "-profile", "wan",
+		"-accept", "rf3/balanced,rf1/consistent-hash", "-profile", "wan",
 		"-key", "00112233445566778899aabbccddeeff,ABEiM0RVZneImaq7zN3u/w==",
 		"-bootstrap-timeout", "1s", "-leave-timeout", "2s", "-log-level", "warn",
 	}, nil)
@@ -41,7 +41,7 @@ func TestParseReadsEveryFlag(t *testing.T) {
 			Seeds: []string{"127.0.0.1:7946", "n2:7946"}, PartitionCount: 64, ReplicationFactor: 2,
 			Strategy: rebalance.RoundRobin{},
 			Accept: []cluster.Configuration{
-				{ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}},
+				{ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
 				{ReplicationFactor: 1, Strategy: rebalance.ConsistentHash{}},
 			},
 			Gossip: membership.WAN, GossipKeys: [][]byte{key, key}, BootstrapTimeout: time.Second,
@@ -75,10 +75,10 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no id":           {nil, nil, `-id: NodeID is "": must be 1 to 128 bytes of letters, digits and . _ : / @ -`},
 		"two at once":     {[]string{"-id", "n1", "-replicas", "17", "-join", "n1:0"}, nil, "-replicas: ReplicationFactor is 17: must be between 1 and 16\n-join: Seeds[0] is \"n1:0\": must be host:port or host"},
-		"strategy":        {[]string{"-id", "n1", "-strategy", "best"}, nil, `strategy "best": must be rendezvous, consistent-hash or round-robin`},
-		"accept":          {[]string{"-id", "n1", "-accept", "3/rendezvous"}, nil, `-accept: "3/rendezvous": must be like rf3/rendezvous`},
-		"accept strategy": {[]string{"-id", "n1", "-accept", "rf3"}, nil, `-accept: "rf3": strategy "": must be rendezvous, consistent-hash or round-robin`},
-		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/rendezvous"}, nil, `-accept: Accept[0] is "rf3:rendezvous/1": must be another configuration than the rest`},
+		"strategy":        {[]string{"-id", "n1", "-strategy", "best"}, nil, `strategy "best": must be balanced, rendezvous, consistent-hash or round-robin`},
+		"accept":          {[]string{"-id", "n1", "-accept", "3/balanced"}, nil, `-accept: "3/balanced": must be like rf3/balanced`},
+		"accept strategy": {[]string{"-id", "n1", "-accept", "rf3"}, nil, `-accept: "rf3": strategy "": must be balanced, rendezvous, consistent-hash or round-robin`},
+		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: Accept[0] is "rf3:balanced/1": must be another configuration than the rest`},
 		"key":             {[]string{"-id", "n1", "-key", "00112233445566778899aabbccddeeff," + secret}, nil, `-key: number 2 must be 16, 24 or 32 bytes in hex or base64`},
 		"environment":     {nil, map[string]string{"CLUSTERKIT_PROFILE": "moon"}, `invalid value "moon" in $CLUSTERKIT_PROFILE: membership: unknown gossip profile "moon": must be lan, wan or local`},
 		"argument":        {[]string{"-id", "n1", "n2"}, nil, `unexpected argument "n2": lists have commas between their items, and no spaces`},

@@ -25,6 +25,8 @@ func list(s string) (items []string) {
 
 func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 	switch s {
+	case "balanced":
+		return rebalance.Balanced{}, nil
 	case "rendezvous":
 		return rebalance.Rendezvous{}, nil
 	case "consistent-hash":
@@ -32,18 +34,18 @@ func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 	case "round-robin":
 		return rebalance.RoundRobin{}, nil
 	default:
-		return nil, fmt.Errorf("strategy %q: must be rendezvous, consistent-hash or round-robin", s)
+		return nil, fmt.Errorf("strategy %q: must be balanced, rendezvous, consistent-hash or round-robin", s)
 	}
 }
 
-// parseAccept reads configurations such as rf3/rendezvous.
+// parseAccept reads configurations such as rf3/balanced.
 func parseAccept(s string) (configurations []cluster.Configuration, err error) {
 	for _, item := range list(s) {
 		factor, strategy, _ := strings.Cut(item, "/")
 		digits, ok := strings.CutPrefix(factor, "rf")
 		n, err := strconv.Atoi(digits)
 		if !ok || err != nil || n < 1 {
-			return nil, fmt.Errorf("-accept: %q: must be like rf3/rendezvous", item)
+			return nil, fmt.Errorf("-accept: %q: must be like rf3/balanced", item)
 		}
 		configuration := cluster.Configuration{ReplicationFactor: n}
 		if configuration.Strategy, err = parseStrategy(strategy); err != nil {

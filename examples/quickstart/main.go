@@ -1,9 +1,9 @@
-// Command quickstart shows what clusterkit does, in a quarter of a minute: five
+// Command quickstart shows what clusterkit does, in a quarter of a minute: six
 // members in three zones find each other and agree on who owns which key; one
 // crashes, comes back, and then a whole zone is lost.
 //
 // The members share a process to make this one command. They gossip over real
-// sockets, as they would from five machines.
+// sockets, as they would from six machines.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 // patience is how long the whole show may take on a slow machine.
 const patience = time.Minute
 
-const usage = `Starts a cluster of five members on 127.0.0.1, breaks it, and shows what moves.
+const usage = `Starts a cluster of six members on 127.0.0.1, breaks it, and shows what moves.
 Usage: quickstart [-serve] [-v]
 `
 
@@ -55,11 +55,11 @@ func run(ctx context.Context, out io.Writer, logger *slog.Logger, serve bool) er
 	s := &stage{
 		screen: screen{out: out},
 		logger: logger,
-		keys:   []string{"user:42", "user:43", "cart:6", "order:1001", "invoice:88"},
+		keys:   []string{"user:42", "user:43", "cart:6", "order:7", "invoice:88"},
 	}
 	defer func() { stop(s.members) }()
 	began := time.Now()
-	s.printf("clusterkit: five members, three zones, one process, real gossip on 127.0.0.1\n")
+	s.printf("clusterkit: six members, three zones, one process, real gossip on 127.0.0.1\n")
 	acts, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it took too long"))
 	defer cancel()
 	for _, act := range []func(context.Context) error{

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// member is one of the five. In your program it is a process of its own.
+// member is one of the six. In your program it is a process of its own.
 type member struct {
 	*cluster.Cluster
 	id, zone string
@@ -29,7 +29,7 @@ func start(ctx context.Context, id, zone string, logger *slog.Logger, seeds ...s
 		HTTPAddr:          "127.0.0.1:0",
 		Seeds:             seeds,
 		Zone:              zone,
-		ReplicationFactor: 2,
+		ReplicationFactor: 3,
 		Gossip:            membership.Local,
 		Network:           m.cable, // only to be able to crash
 		Logger:            logger.With("member", id),

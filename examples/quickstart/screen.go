@@ -58,10 +58,10 @@ func (s *screen) owners(keys []string, r *ring.Ring) {
 
 // changes shows where keys lived before and live now.
 func (s *screen) changes(keys []string, before, after *ring.Ring) {
-	s.printf("\n   %-10s  %-14s  %s\n", "key", "before", "now")
+	s.printf("\n   %-10s  %-17s  %s\n", "key", "before", "now")
 	for _, key := range keys {
 		was, is := before.Lookup(key), after.Lookup(key)
-		s.printf("   %-10s  %-14s  %-14s  %s\n", key, owners(was), owners(is), difference(was, is))
+		s.printf("   %-10s  %-17s  %-17s  %s\n", key, owners(was), owners(is), difference(was, is))
 	}
 }
 
@@ -85,7 +85,7 @@ func (s *screen) moved(plan rebalance.Plan, needed int, victims []string) {
 func (s *screen) answers(keys []string, members []*member) {
 	s.printf("   %-6s  %-16s", "member", "fingerprint")
 	for _, key := range keys {
-		s.printf("  %-7s", key)
+		s.printf("  %-8s", key)
 	}
 	for _, m := range members {
 		s.printf("\n   %-6s  %v", m.id, m.Fingerprint())
@@ -93,7 +93,7 @@ func (s *screen) answers(keys []string, members []*member) {
 		for _, key := range keys {
 			answer := strings.Join(ids(m.Lookup(key)), " ")
 			s.printf("%*s  %s", width, "", answer)
-			width = max(len(key), 7) - len(answer)
+			width = max(len(key), 8) - len(answer)
 		}
 	}
 	s.printf("\n")
@@ -103,9 +103,9 @@ func (s *screen) answers(keys []string, members []*member) {
 func owners(p ring.Placement) string {
 	var parts []string
 	for _, node := range p.All() {
-		parts = append(parts, fmt.Sprintf("%s (%s)", node.ID(), node.Zone()))
+		parts = append(parts, fmt.Sprintf("%s(%s)", node.ID(), node.Zone()))
 	}
-	return strings.Join(parts, "  ")
+	return strings.Join(parts, " ")
 }
 
 func ids(p ring.Placement) []string {
@@ -132,11 +132,14 @@ func difference(was, is ring.Placement) string {
 			come = append(come, id)
 		}
 	}
-	text := fmt.Sprintf("%s for %s", strings.Join(come, " "), strings.Join(gone, " "))
+	var words []string
+	if len(come) > 0 {
+		words = append(words, fmt.Sprintf("%s for %s", strings.Join(come, " "), strings.Join(gone, " ")))
+	}
 	before, _ := was.Primary()
 	now, _ := is.Primary()
 	if before.ID() != now.ID() && was.Owns(now.ID()) {
-		text += fmt.Sprintf(", %s now primary", now.ID())
+		words = append(words, now.ID()+" now primary")
 	}
-	return text
+	return strings.Join(words, ", ")
 }

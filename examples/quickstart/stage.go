@@ -21,14 +21,14 @@ type stage struct {
 	keys    []string
 	members []*member // in ascending order of ID
 
-	original ring.Fingerprint // when all five were up
+	original ring.Fingerprint // when all six were up
 }
 
-// start brings up the five members. Each but the first knows one address.
+// start brings up the six members. Each but the first knows one address.
 func (s *stage) start(ctx context.Context) error {
-	s.title("Five members start in three zones. All they are told is where n1 is.")
+	s.title("Six members start in three zones. All they are told is where n1 is.")
 	var seeds []string
-	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}} {
+	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}, {"n6", "c"}} {
 		m, err := start(ctx, at.id, at.zone, s.logger, seeds...)
 		if err != nil {
 			return err
@@ -42,7 +42,7 @@ func (s *stage) start(ctx context.Context) error {
 		return err
 	}
 	r := s.members[0].Ring()
-	s.fact("table", "%d partitions, %d owners each, never both in one zone", r.PartitionCount(), r.Replicas())
+	s.fact("table", "%d partitions, %d owners each, no two in one zone", r.PartitionCount(), r.Replicas())
 	s.owners(s.keys, r)
 	return nil
 }
@@ -77,10 +77,10 @@ func (s *stage) crash(ctx context.Context, title string, victims ...string) erro
 	}
 	needed, lost := held(before, victims), orphans(before, victims)
 	s.moved(plan, needed, victims)
-	s.fact("orphans", "%d of %d partitions had both their owners among the dead", lost, before.PartitionCount())
+	s.fact("orphans", "%d of %d partitions had all their owners among the dead", lost, before.PartitionCount())
 	s.changes(s.keys, before, after)
-	if len(plan.Moves) != needed || lost > 0 {
-		return fmt.Errorf("%d slots moved, %d had to; %d partitions lost both their owners, though zones should keep them apart",
+	if len(plan.Moves) < needed || len(plan.Moves) > needed+needed/10 || lost > 0 {
+		return fmt.Errorf("%d slots moved, %d had to; %d partitions lost all their owners, though zones should keep them apart",
 			len(plan.Moves), needed, lost)
 	}
 	return nil
