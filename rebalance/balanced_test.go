@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -261,10 +262,10 @@ func TestBalancedAtTheBounds(t *testing.T) {
 		for _, nodes := range [][]ring.Node{seeded(1, 1, 1), seeded(1, 1, 2), heavy(1), heavy(2, 1), heavy(16), heavy(1, 1, 30), heavy(20, 1, 1, 1), heavy(5, 5, 5, 5)} {
 			for _, partitions := range []int{1, 2, 3, 97, 1000} {
 				for _, replicas := range []int{1, 2, 3, 5, ring.MaxReplicationFactor} {
-					c := cluster{nodes, partitions, replicas}
+					c := strategytest.Cluster{Nodes: nodes, PartitionCount: partitions, ReplicationFactor: replicas}
 					at := fmt.Sprintf("%s %v partitions %d replicas %d", s.Name(), nodes, partitions, replicas)
-					require.NoError(t, ownersAreComplete(s, c), at)
-					require.NoError(t, zonesAreSpread(s, c), at)
+					require.NoError(t, strategytest.Complete(s, c), at)
+					require.NoError(t, strategytest.Spread(s, c), at)
 				}
 			}
 		}

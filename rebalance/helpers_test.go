@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -45,12 +46,12 @@ func node() *rapid.Generator[ring.Node] {
 	})
 }
 
-func generated(least, most int) *rapid.Generator[cluster] {
-	return rapid.Custom(func(t *rapid.T) cluster {
-		return cluster{
-			nodes:      rapid.SliceOfNDistinct(node(), least, most, func(n ring.Node) string { return n.ID }).Draw(t, "nodes"),
-			partitions: rapid.IntRange(1, 40).Draw(t, "partitions"),
-			replicas:   rapid.IntRange(1, ring.MaxReplicationFactor).Draw(t, "replicas"),
+func generated(least, most int) *rapid.Generator[strategytest.Cluster] {
+	return rapid.Custom(func(t *rapid.T) strategytest.Cluster {
+		return strategytest.Cluster{
+			Nodes:             rapid.SliceOfNDistinct(node(), least, most, func(n ring.Node) string { return n.ID }).Draw(t, "nodes"),
+			PartitionCount:    rapid.IntRange(1, 40).Draw(t, "partitions"),
+			ReplicationFactor: rapid.IntRange(1, ring.MaxReplicationFactor).Draw(t, "replicas"),
 		}
 	})
 }
@@ -67,7 +68,24 @@ func uniform(zones, each int) []ring.Node {
 }
 
 func build(t require.TestingT, s ring.RebalanceStrategy, partitions, replicas int, nodes []ring.Node) *ring.Ring {
-	r, err := cluster{nodes, partitions, replicas}.build(s)
+	r, err := strategytest.Cluster{Nodes: nodes, PartitionCount: partitions, ReplicationFactor: replicas}.Build(s)
 	require.NoError(t, err)
 	return r
+}
+
+// slots counts how many partitions each node owns, and of how many it is primary.
+func slots(r *ring.Ring) (owned, primary map[string]int) {
+	owned, primary = make(map[string]int), make(map[string]int)
+	for _, n := range r.Nodes() {
+		owned[n.ID], primary[n.ID] = 0, 0
+	}
+	for _, p := range r.All() {
+		for i, n := range p.All() {
+			owned[n.ID()]++
+			if i == 0 {
+				primary[n.ID()]++
+			}
+		}
+	}
+	return owned, primary
 }

@@ -18,17 +18,17 @@ func TestDiff(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		from := generated(0, 12).Draw(t, "from")
 		to := generated(0, 12).Draw(t, "to")
-		to.partitions = from.partitions
+		to.PartitionCount = from.PartitionCount
 		// Some nodes of the one in the other, where they may stand elsewhere.
-		for _, n := range from.nodes {
-			if rapid.Bool().Draw(t, "stays") && !slices.ContainsFunc(to.nodes, func(o ring.Node) bool { return o.ID == n.ID }) {
-				to.nodes = append(to.nodes, n)
+		for _, n := range from.Nodes {
+			if rapid.Bool().Draw(t, "stays") && !slices.ContainsFunc(to.Nodes, func(o ring.Node) bool { return o.ID == n.ID }) {
+				to.Nodes = append(to.Nodes, n)
 			}
 		}
 		s := rapid.SampledFrom(strategies).Draw(t, "strategy")
-		a, err := from.build(s)
+		a, err := from.Build(s)
 		require.NoError(t, err)
-		b, err := to.build(s)
+		b, err := to.Build(s)
 		require.NoError(t, err)
 		plan, err := rebalance.Diff(a, b)
 		require.NoError(t, err)

@@ -9,32 +9,33 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
 func TestOwnersAreComplete(t *testing.T) {
 	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
-		require.NoError(t, ownersAreComplete(s, generated(1, 24).Draw(t, "cluster")))
+		require.NoError(t, strategytest.Complete(s, generated(1, 24).Draw(t, "cluster")))
 	})
 }
 
 func TestOrderDoesNotMatter(t *testing.T) {
 	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
 		c := generated(1, 24).Draw(t, "cluster")
-		require.NoError(t, orderDoesNotMatter(s, c, rapid.Permutation(c.nodes).Draw(t, "shuffled")))
+		require.NoError(t, strategytest.OrderIndependent(s, c, rapid.Permutation(c.Nodes).Draw(t, "shuffled")))
 	})
 }
 
 func TestHistoryDoesNotMatter(t *testing.T) {
 	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
 		c := generated(2, 24).Draw(t, "cluster")
-		require.NoError(t, historyDoesNotMatter(s, c, rapid.IntRange(0, len(c.nodes)-1).Draw(t, "leaves")))
+		require.NoError(t, strategytest.HistoryIndependent(s, c, rapid.IntRange(0, len(c.Nodes)-1).Draw(t, "leaves")))
 	})
 }
 
 func TestZonesAreSpread(t *testing.T) {
 	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
-		require.NoError(t, zonesAreSpread(s, generated(1, 24).Draw(t, "cluster")))
+		require.NoError(t, strategytest.Spread(s, generated(1, 24).Draw(t, "cluster")))
 	})
 }
 
@@ -64,14 +65,14 @@ func TestGoldenFingerprints(t *testing.T) {
 	}
 	got := make(map[string][]string)
 	for _, s := range strategies {
-		for _, c := range []cluster{
-			{[]ring.Node{{ID: "only"}}, 1, 3},
-			{uniform(1, 10), 271, 3},
-			{uniform(3, 10), 4096, 3},
-			{weighted, 1000, 2},
-			{uneven, 512, 5},
+		for _, c := range []strategytest.Cluster{
+			{Nodes: []ring.Node{{ID: "only"}}, PartitionCount: 1, ReplicationFactor: 3},
+			{Nodes: uniform(1, 10), PartitionCount: 271, ReplicationFactor: 3},
+			{Nodes: uniform(3, 10), PartitionCount: 4096, ReplicationFactor: 3},
+			{Nodes: weighted, PartitionCount: 1000, ReplicationFactor: 2},
+			{Nodes: uneven, PartitionCount: 512, ReplicationFactor: 5},
 		} {
-			got[s.Name()] = append(got[s.Name()], build(t, s, c.partitions, c.replicas, c.nodes).Fingerprint().String())
+			got[s.Name()] = append(got[s.Name()], build(t, s, c.PartitionCount, c.ReplicationFactor, c.Nodes).Fingerprint().String())
 		}
 	}
 	require.Equal(t, map[string][]string{
@@ -89,26 +90,26 @@ func TestGoldenFingerprints(t *testing.T) {
 // most, and only to or from the node that comes or goes.
 func TestRendezvousMovesTheMinimum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := cluster{
-			partitions: 64,
-			replicas:   rapid.IntRange(1, 6).Draw(t, "replicas"),
+		c := strategytest.Cluster{
+			PartitionCount:    64,
+			ReplicationFactor: rapid.IntRange(1, 6).Draw(t, "replicas"),
 		}
 		// Every zone has at least as many nodes as a row has owners, so that
 		// none runs out and a join changes no limits.
-		var places []place
+		var places []ring.Node
 		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
-			p := place{rapid.SampledFrom([]string{"eu", "us"}).Draw(t, "region"), fmt.Sprint(i)}
+			p := ring.Node{Region: rapid.SampledFrom([]string{"eu", "us"}).Draw(t, "region"), Zone: fmt.Sprint(i)}
 			places = append(places, p)
-			for j := range rapid.IntRange(c.replicas, 8).Draw(t, "size") {
-				c.nodes = append(c.nodes, ring.Node{
-					ID: fmt.Sprintf("%d-%d", i, j), Region: p.region, Zone: p.zone,
+			for j := range rapid.IntRange(c.ReplicationFactor, 8).Draw(t, "size") {
+				c.Nodes = append(c.Nodes, ring.Node{
+					ID: fmt.Sprintf("%d-%d", i, j), Region: p.Region, Zone: p.Zone,
 					Weight: rapid.SampledFrom([]int{1, 1, 2, 9, ring.MaxWeight}).Draw(t, "weight"),
 				})
 			}
 		}
 		p := rapid.SampledFrom(places).Draw(t, "place")
-		joiner := ring.Node{ID: "x", Region: p.region, Zone: p.zone, Weight: rapid.SampledFrom([]int{1, 5, ring.MaxWeight}).Draw(t, "joiner's weight")}
-		require.NoError(t, joinMovesToJoiner(rebalance.Rendezvous{}, c, joiner))
+		joiner := ring.Node{ID: "x", Region: p.Region, Zone: p.Zone, Weight: rapid.SampledFrom([]int{1, 5, ring.MaxWeight}).Draw(t, "joiner's weight")}
+		require.NoError(t, strategytest.MovesOnlyToJoiner(rebalance.Rendezvous{}, c, joiner))
 	})
 }
 

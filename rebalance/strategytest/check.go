@@ -1,0 +1,61 @@
+package strategytest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Options say what to try, and what the strategy does not promise. The zero
+// value is a good start.
+type Options struct {
+	// Seed determines the clusters. An error names it.
+	Seed uint64
+	// Clusters is how many to generate. Zero means 200.
+	Clusters int
+	// AnyZones leaves out [Spread], for a strategy that does not know zones.
+	AnyZones bool
+}
+
+// Check generates clusters and checks on each of them [Complete], [Repeatable],
+// [OrderIndependent], [HistoryIndependent] and, unless the options leave it
+// out, [Spread]. It returns the first violation, with the cluster and the seed.
+// It is deterministic, and returns when it is done.
+func Check(s ring.RebalanceStrategy, o Options) error {
+	if o.Clusters == 0 {
+		o.Clusters = 200
+	}
+	for i := range o.Clusters {
+		random := rand.New(rand.NewPCG(o.Seed, uint64(i)))
+		c := Generate(random)
+		if err := checkOne(s, c, random, o); err != nil {
+			return fmt.Errorf("strategytest: %s: seed %d, cluster %d: %w\n%+v", s.Name(), o.Seed, i, err, c)
+		}
+	}
+	return nil
+}
+
+func checkOne(s ring.RebalanceStrategy, c Cluster, random *rand.Rand, o Options) error {
+	shuffled := slices.Clone(c.Nodes)
+	random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	if err := Complete(s, c); err != nil {
+		return err
+	}
+	if err := Repeatable(s, c); err != nil {
+		return err
+	}
+	if err := OrderIndependent(s, c, shuffled); err != nil {
+		return err
+	}
+	if len(c.Nodes) > 1 {
+		if err := HistoryIndependent(s, c, random.IntN(len(c.Nodes))); err != nil {
+			return err
+		}
+	}
+	if o.AnyZones {
+		return nil
+	}
+	return Spread(s, c)
+}

@@ -1,0 +1,113 @@
+package strategytest_test
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/rebalance/strategytest"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func TestBuiltInStrategiesPass(t *testing.T) {
+	for _, s := range []ring.RebalanceStrategy{
+		rebalance.Balanced{}, rebalance.Balanced{Slack: rebalance.ExactSlack}, rebalance.Rendezvous{}, rebalance.ConsistentHash{}, rebalance.RoundRobin{},
+	} {
+		require.NoError(t, strategytest.Check(s, strategytest.Options{Seed: 7}), s.Name())
+	}
+}
+
+// broken is a strategy that does what its function says.
+type broken func(ring.Topology, ring.Table)
+
+func (broken) Name() string { return "broken" }
+
+func (b broken) Assign(t ring.Topology, table ring.Table) error {
+	if err := (rebalance.RoundRobin{}).Assign(t, table); err != nil {
+		return err
+	}
+	b(t, table)
+	return nil
+}
+
+// firstNodes puts every partition on the first nodes there are.
+func firstNodes(table ring.Table, partitions int) {
+	for p := range partitions {
+		for i := range table.Row(p) {
+			table.Row(p)[i] = uint16(i)
+		}
+	}
+}
+
+func TestEachPropertyFindsWhatBreaksIt(t *testing.T) {
+	var calls atomic.Int64
+	turned := func(table ring.Table, by int, t ring.Topology) {
+		row := table.Row(0)
+		for i := range row {
+			row[i] = uint16((int(row[i]) + by) % len(t.Nodes))
+		}
+	}
+	for name, tc := range map[string]struct {
+		strategy broken
+		options  strategytest.Options
+		says     string
+	}{
+		"chance": {
+			func(t ring.Topology, table ring.Table) { turned(table, rand.IntN(len(t.Nodes)), t) },
+			strategytest.Options{}, "",
+		},
+		"memory": {
+			func(t ring.Topology, table ring.Table) { turned(table, int(calls.Add(1)), t) },
+			strategytest.Options{}, "the same nodes give",
+		},
+		"zones": {
+			func(t ring.Topology, table ring.Table) { firstNodes(table, t.PartitionCount) },
+			strategytest.Options{}, "owners in",
+		},
+	} {
+		err := strategytest.Check(tc.strategy, tc.options)
+		require.ErrorContains(t, err, "strategytest: broken: seed 0, cluster ", name)
+		require.ErrorContains(t, err, tc.says, name)
+	}
+	ignorant := broken(func(t ring.Topology, table ring.Table) { firstNodes(table, t.PartitionCount) })
+	require.NoError(t, strategytest.Check(ignorant, strategytest.Options{AnyZones: true}))
+}
+
+func TestPropertiesOneByOne(t *testing.T) {
+	c := strategytest.Cluster{PartitionCount: 64, ReplicationFactor: 2, Nodes: []ring.Node{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}}}
+	require.NoError(t, strategytest.MovesOnlyToJoiner(rebalance.Rendezvous{}, c, ring.Node{ID: "e"}))
+	require.ErrorContains(t, strategytest.MovesOnlyToJoiner(rebalance.RoundRobin{}, c, ring.Node{ID: "e"}), "partition ")
+
+	c.PartitionCount = 0
+	for _, property := range []func(ring.RebalanceStrategy, strategytest.Cluster) error{
+		strategytest.Complete, strategytest.Repeatable, strategytest.Spread,
+		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
+			return strategytest.OrderIndependent(s, c, c.Nodes)
+		},
+		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
+			return strategytest.HistoryIndependent(s, c, 1)
+		},
+		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
+			return strategytest.MovesOnlyToJoiner(s, c, ring.Node{ID: "e"})
+		},
+	} {
+		require.ErrorContains(t, property(rebalance.Rendezvous{}, c), "PartitionCount", "what ring.Build refuses is handed on")
+	}
+}
+
+// Clusters differ, come again with their seed, and are all valid.
+func TestGenerate(t *testing.T) {
+	shapes := make(map[int]bool)
+	for seed := range uint64(300) {
+		c := strategytest.Generate(rand.New(rand.NewPCG(seed, 1)))
+		require.Equal(t, c, strategytest.Generate(rand.New(rand.NewPCG(seed, 1))))
+		require.NoError(t, ring.Config{PartitionCount: c.PartitionCount, ReplicationFactor: c.ReplicationFactor, Strategy: rebalance.Rendezvous{}}.Validate())
+		_, err := c.Build(rebalance.Rendezvous{})
+		require.NoError(t, err, "%+v", c)
+		shapes[len(c.Nodes)] = true
+	}
+	require.Greater(t, len(shapes), 15)
+}

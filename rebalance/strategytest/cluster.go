@@ -1,0 +1,64 @@
+package strategytest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Cluster is what a property is checked on.
+type Cluster struct {
+	Nodes             []ring.Node // of distinct IDs, at least one
+	PartitionCount    int         // 1 to [ring.MaxPartitionCount]
+	ReplicationFactor int         // 1 to [ring.MaxReplicationFactor]
+}
+
+// Build makes the ring of the cluster. Its errors are those of [ring.Build].
+func (c Cluster) Build(s ring.RebalanceStrategy) (*ring.Ring, error) {
+	return ring.Build(ring.Config{PartitionCount: c.PartitionCount, ReplicationFactor: c.ReplicationFactor, Strategy: s}, c.Nodes)
+}
+
+// With returns the cluster with further nodes. It shares nothing with c.
+func (c Cluster) With(nodes ...ring.Node) Cluster {
+	c.Nodes = slices.Concat(c.Nodes, nodes)
+	return c
+}
+
+// Without returns the cluster without its i-th node. It shares nothing with c.
+func (c Cluster) Without(i int) Cluster {
+	c.Nodes = slices.Delete(slices.Clone(c.Nodes), i, i+1)
+	return c
+}
+
+// Generate makes a cluster by chance: up to 24 nodes in up to three regions and
+// up to twelve zones, weights mostly small and at times at the bounds, up to 200
+// partitions with all replication factors there can be.
+func Generate(random *rand.Rand) Cluster {
+	one := func(of ...int) int { return of[random.IntN(len(of))] }
+	c := Cluster{
+		PartitionCount:    1 + random.IntN(one(1, 40, 200)),
+		ReplicationFactor: 1 + random.IntN(one(1, 3, ring.MaxReplicationFactor)),
+	}
+	regions, zones := one(1, 1, 2, 3), one(1, 2, 3, 4)
+	heavy := one(1, 1, 3, ring.MaxWeight)
+	for i := range 1 + random.IntN(one(1, 5, 24)) {
+		c.Nodes = append(c.Nodes, generateNode(random, fmt.Sprintf("n%02d-%x", i, random.Uint32()), regions, zones, heavy))
+	}
+	return c
+}
+
+func generateNode(random *rand.Rand, id string, regions, zones, heavy int) ring.Node {
+	n := ring.Node{ID: id, Weight: 1}
+	if i := random.IntN(regions); i > 0 {
+		n.Region = fmt.Sprint("region-", i)
+	}
+	if i := random.IntN(zones); i > 0 {
+		n.Zone = fmt.Sprint("zone-", i)
+	}
+	if random.IntN(3) == 0 {
+		n.Weight = 1 + random.IntN(heavy)
+	}
+	return n
+}

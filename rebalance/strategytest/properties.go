@@ -1,0 +1,176 @@
+package strategytest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Complete says that every partition has as many distinct owners as the
+// replication factor asks for, or all nodes when there are fewer.
+func Complete(s ring.RebalanceStrategy, c Cluster) error {
+	r, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	for p, placement := range r.All() {
+		seen := make(map[string]bool)
+		for _, n := range placement.All() {
+			seen[n.ID()] = true
+		}
+		if len(seen) != min(c.ReplicationFactor, len(c.Nodes)) {
+			return fmt.Errorf("partition %d has %d distinct owners, not %d", p, len(seen), min(c.ReplicationFactor, len(c.Nodes)))
+		}
+	}
+	return nil
+}
+
+// Repeatable says that the same nodes give the same ring again, from several
+// goroutines at once.
+func Repeatable(s ring.RebalanceStrategy, c Cluster) error {
+	want, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for i := range errs {
+		wg.Go(func() {
+			again, err := c.Build(s)
+			switch {
+			case err != nil:
+				errs[i] = err
+			case again.Fingerprint() != want.Fingerprint():
+				errs[i] = fmt.Errorf("the same nodes give %v once and %v again", want.Fingerprint(), again.Fingerprint())
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// OrderIndependent says that another order of the same nodes gives the same
+// ring.
+func OrderIndependent(s ring.RebalanceStrategy, c Cluster, shuffled []ring.Node) error {
+	a, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	c.Nodes = shuffled
+	b, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	if a.Fingerprint() != b.Fingerprint() {
+		return fmt.Errorf("%v in one order of the nodes, %v in another", a.Fingerprint(), b.Fingerprint())
+	}
+	return nil
+}
+
+// HistoryIndependent says that after the i-th node has left and rejoined, the
+// ring is the one that it was. The cluster must have two nodes or more.
+func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
+	before, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	node := c.Nodes[i]
+	c = c.Without(i)
+	if _, err := c.Build(s); err != nil {
+		return err
+	}
+	after, err := c.With(node).Build(s)
+	if err != nil {
+		return err
+	}
+	if before.Fingerprint() != after.Fingerprint() {
+		return fmt.Errorf("%v before, %v after node %q has been away", before.Fingerprint(), after.Fingerprint(), node.ID)
+	}
+	return nil
+}
+
+// Spread says that the owners of each partition span as many zones as they can,
+// with counts that differ by one at most unless a zone has no more nodes; and as
+// far as that leaves a choice, the same for regions.
+func Spread(s ring.RebalanceStrategy, c Cluster) error {
+	r, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	for p, placement := range r.All() {
+		var row []ring.Node
+		for _, n := range placement.All() {
+			row = append(row, n.Node())
+		}
+		if err := rowIsSpread(c.Nodes, row); err != nil {
+			return fmt.Errorf("partition %d: %w", p, err)
+		}
+	}
+	if spread := r.Spread(); spread.ZoneViolations+spread.RegionViolations > 0 {
+		return fmt.Errorf("spread: %+v", spread)
+	}
+	return nil
+}
+
+type place struct{ region, zone string }
+
+func placeOf(n ring.Node) place { return place{n.Region, n.Zone} }
+
+func rowIsSpread(nodes, row []ring.Node) error {
+	size, zone, region := make(map[place]int), make(map[place]int), make(map[string]int)
+	for _, n := range nodes {
+		size[placeOf(n)]++
+	}
+	for _, n := range row {
+		zone[placeOf(n)]++
+		region[n.Region]++
+	}
+	for a := range size {
+		for b := range size {
+			if zone[b] == size[b] {
+				continue
+			}
+			if zone[a] > zone[b]+1 {
+				return fmt.Errorf("%d owners in zone %v, %d in %v", zone[a], a, zone[b], b)
+			}
+			if zone[a] == zone[b]+1 && region[a.region] > region[b.region]+1 {
+				return fmt.Errorf("%d owners in region %q, %d in %q, and zone %v could take one from %v", region[a.region], a.region, region[b.region], b.region, b, a)
+			}
+		}
+	}
+	return nil
+}
+
+// MovesOnlyToJoiner says that when a node joins, slots move to it and nowhere
+// else, one of a partition at most. Few strategies promise that, and none that
+// bounds load; [Check] leaves it out. Where it holds for every joiner, movement
+// is the least there can be.
+func MovesOnlyToJoiner(s ring.RebalanceStrategy, c Cluster, joiner ring.Node) error {
+	before, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	after, err := c.With(joiner).Build(s)
+	if err != nil {
+		return err
+	}
+	for p := range c.PartitionCount {
+		var lost []string
+		for _, n := range before.Placement(p).All() {
+			if !after.Placement(p).Owns(n.ID()) {
+				lost = append(lost, n.ID())
+			}
+		}
+		if len(lost) > 1 || len(lost) == 1 && !after.Placement(p).Owns(joiner.ID) {
+			return fmt.Errorf("partition %d: %v lost, joiner owns: %v", p, lost, after.Placement(p).Owns(joiner.ID))
+		}
+		was, _ := before.Placement(p).Primary()
+		is, _ := after.Placement(p).Primary()
+		if was.ID() != is.ID() && is.ID() != joiner.ID {
+			return fmt.Errorf("partition %d: the primary goes from %q to %q", p, was.ID(), is.ID())
+		}
+	}
+	return nil
+}
