@@ -3,14 +3,10 @@
 package clusterkit_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/clusterkit/clusterkit/transport"
 )
 
 // testRoll changes the replication factor of a running cluster as the README of
@@ -26,19 +22,7 @@ func testRoll(t *testing.T, binary string) {
 	}
 	runs := func(want string) {
 		t.Helper()
-		for _, n := range nodes {
-			eventually(t, n.id+" runs "+want, joinLimit, func() error {
-				var answer transport.RingAnswer
-				body, err := n.get("/v1/ring")
-				if err == nil {
-					err = json.Unmarshal(body, &answer)
-				}
-				if err == nil && answer.Configuration != want {
-					err = fmt.Errorf("it runs %q", answer.Configuration)
-				}
-				return err
-			})
-		}
+		awaitConfiguration(t, want, nodes...)
 	}
 	runs("rf3:balanced/1")
 	for i := range nodes {
