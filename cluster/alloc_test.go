@@ -18,6 +18,10 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 		for i := range keys {
 			keys[i] = fmt.Sprint("user:", i)
 		}
+		raws := make([][]byte, len(keys))
+		for i, key := range keys {
+			raws[i] = []byte(key)
+		}
 		var batch ring.Batch
 		c.Group(keys, &batch)
 		var sink int
@@ -34,13 +38,14 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 					sink += i + len(n.ID())
 				}
 			},
-			"Owns":    func() { _ = c.Lookup(key).Owns("n3") },
-			"Token":   func() { sink += int(c.Lookup(key).Token()) },
-			"Target":  func() { sink += c.Lookup(key).Target().Len() },
-			"Prefer":  func() { sink += len(c.Lookup(key).Prefer("eu", "z1").At(0).ID()) },
-			"Ring":    func() { sink += c.Ring().Partition(key) },
-			"Members": func() { sink += len(c.Members()) },
-			"Group":   func() { c.Group(keys, &batch) },
+			"Owns":       func() { _ = c.Lookup(key).Owns("n3") },
+			"Token":      func() { sink += int(c.Lookup(key).Token()) },
+			"Target":     func() { sink += c.Lookup(key).Target().Len() },
+			"Prefer":     func() { sink += len(c.Lookup(key).Prefer("eu", "z1").At(0).ID()) },
+			"Ring":       func() { sink += c.Ring().Partition(key) },
+			"Members":    func() { sink += len(c.Members()) },
+			"Group":      func() { c.Group(keys, &batch) },
+			"GroupBytes": func() { c.GroupBytes(raws, &batch) },
 			"GroupAll": func() {
 				for n, positions := range batch.All() {
 					sink += len(n.ID()) + len(positions)

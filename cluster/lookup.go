@@ -29,6 +29,9 @@ func (c *Cluster) Ring() *ring.Ring { return c.view.Load().ring }
 // them. The batch's buffers are used again by the next call.
 func (c *Cluster) Group(keys []string, b *ring.Batch) { c.view.Load().ring.Group(keys, b) }
 
+// GroupBytes is [Cluster.Group] for keys held as bytes.
+func (c *Cluster) GroupBytes(keys [][]byte, b *ring.Batch) { c.view.Load().ring.GroupBytes(keys, b) }
+
 // NodesForKey returns the owners of a key, the primary first, with their
 // addresses. It waits until this member is ready, as [Cluster.WaitReady] does,
 // and returns that method's errors.

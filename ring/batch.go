@@ -3,13 +3,14 @@ package ring
 import (
 	"iter"
 	"slices"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // Batch groups keys by their primary. Its buffers grow to the largest batch
 // they have held and are used again by the next [Ring.Group]; the zero Batch is
 // ready to use. A Batch must not be used by two goroutines at once.
+//
+// It holds ten bytes a key. Where one call for each key would do, a batch pays
+// when the keys are many and cold: it fetches them from memory several at a time.
 type Batch struct {
 	ring   *Ring
 	owner  []uint16 // index of each key's primary
@@ -17,35 +18,97 @@ type Batch struct {
 	order  []int    // positions of keys, those of one node together
 }
 
+// ahead is how many keys are fetched from memory before the first of them is
+// hashed. The processor overlaps loads that do not wait for each other, but
+// hashing one key takes so many instructions that it sees only a few keys ahead.
+const ahead = 32
+
 // Group fills the batch with the keys' primaries, forgetting what it held. On an
 // empty ring it holds no groups.
 func (r *Ring) Group(keys []string, b *Batch) {
+	if b.begin(r, len(keys)) {
+		var partitions [ahead]uint32
+		for at := 0; at < len(keys); at += ahead {
+			some := keys[at:min(at+ahead, len(keys))]
+			fetch(some)
+			for i, key := range some {
+				partitions[i] = r.locate(key)
+			}
+			b.count(b.owner[at:], partitions[:len(some)])
+		}
+		b.sort()
+	}
+}
+
+// GroupBytes is [Ring.Group] for keys held as bytes.
+func (r *Ring) GroupBytes(keys [][]byte, b *Batch) {
+	if b.begin(r, len(keys)) {
+		var partitions [ahead]uint32
+		for at := 0; at < len(keys); at += ahead {
+			some := keys[at:min(at+ahead, len(keys))]
+			fetch(some)
+			for i, key := range some {
+				partitions[i] = r.locateBytes(key)
+			}
+			b.count(b.owner[at:], partitions[:len(some)])
+		}
+		b.sort()
+	}
+}
+
+// fetch reads a byte of every key, so that the keys are near when they are
+// hashed. It must not be inlined: nobody needs what it returns, and the compiler
+// would drop the reads.
+//
+//go:noinline
+func fetch[K string | []byte](keys []K) (sum byte) {
+	for _, key := range keys {
+		if len(key) > 0 {
+			sum += key[0]
+		}
+	}
+	return sum
+}
+
+// begin makes room, and reports whether there are owners at all.
+func (b *Batch) begin(r *Ring, keys int) bool {
 	b.ring = r
 	n := r.Len()
-	b.owner = slices.Grow(b.owner[:0], len(keys))[:len(keys)]
-	b.bounds = slices.Grow(b.bounds[:0], n+1)[:n+1]
-	b.order = slices.Grow(b.order[:0], len(keys))[:len(keys)]
-	clear(b.bounds)
 	if n == 0 {
-		b.order = b.order[:0]
-		return
+		keys = 0
 	}
-	for i, key := range keys {
-		primary := r.owners[int(r.slot(xxhash.Sum64String(key)))*r.replicas]
-		b.owner[i] = primary
-		b.bounds[primary]++
+	b.owner = slices.Grow(b.owner[:0], keys)[:keys]
+	b.order = slices.Grow(b.order[:0], keys)[:keys]
+	b.bounds = slices.Grow(b.bounds[:0], n+1)[:n+1]
+	clear(b.bounds)
+	return n > 0
+}
+
+// count writes the primaries of partitions, and counts them.
+func (b *Batch) count(primaries []uint16, partitions []uint32) {
+	owners, replicas, bounds := b.ring.owners, uint(b.ring.replicas), b.bounds
+	primaries = primaries[:len(partitions)]
+	for i, partition := range partitions {
+		primary := owners[uint(partition)*replicas]
+		primaries[i] = primary
+		bounds[primary]++
 	}
-	// A counting sort: turn counts into ends, and walk backwards so that the
-	// keys of a node keep their order and ends become beginnings.
+}
+
+// sort puts the keys of a node together, by counting: it turns counts into ends
+// and walks backwards, so that the keys of a node keep their order and ends
+// become beginnings.
+func (b *Batch) sort() {
 	end := 0
 	for i, count := range b.bounds {
 		end += count
 		b.bounds[i] = end
 	}
-	for i, primary := range slices.Backward(b.owner) {
-		at := &b.bounds[primary]
+	owner, bounds, order := b.owner, b.bounds, b.order
+	for i := len(owner) - 1; i >= 0; i-- {
+		at := &bounds[owner[i]]
 		*at--
-		b.order[*at] = i
+		order[*at] = i
 	}
 }
 

@@ -2,6 +2,7 @@ package ring_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -19,81 +20,163 @@ var (
 	sinkBool  bool
 )
 
-func benchRing(b *testing.B) (*ring.Ring, []string) {
+const hotKeys = 1024
+
+func benchRing(b *testing.B) *ring.Ring {
 	b.Helper()
-	nodes := make([]ring.Node, 30)
+	nodes := make([]ring.Node, 50)
 	for i := range nodes {
-		nodes[i] = ring.Node{ID: fmt.Sprintf("orders-%d", i), Region: "eu-west-1", Zone: fmt.Sprintf("eu-west-1%c", 'a'+i%3)}
+		nodes[i] = ring.Node{ID: fmt.Sprintf("orders-%02d", i), Region: "eu-west-1", Zone: fmt.Sprintf("eu-west-1%c", 'a'+i%3)}
 	}
 	r, err := ring.Build(ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}, nodes)
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys := make([]string, 1024) // 16 bytes each
+	return r
+}
+
+// benchKeys makes keys of 16 bytes.
+func benchKeys(count int) []string {
+	keys := make([]string, count)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("user:%011d", i*7919)
 	}
-	return r, keys
+	return keys
 }
 
-func BenchmarkHashAlone(b *testing.B) {
-	_, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		sinkHash = xxhash.Sum64String(keys[i%1024])
+// BenchmarkLookup takes one lookup of a hot key in each of its shapes. The hash
+// alone is the yardstick: all of them read the keys and add up what they find in
+// the same way, so that their ratios to it can be compared between machines.
+func BenchmarkLookup(b *testing.B) {
+	r := benchRing(b)
+	keys := benchKeys(hotKeys)
+	bytes := make([][]byte, hotKeys)
+	partitions := make([]int, hotKeys)
+	for i, key := range keys {
+		bytes[i], partitions[i] = []byte(key), r.Partition(key)
 	}
-}
-
-func BenchmarkPrimaryID(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		n, _ := r.Lookup(keys[i%1024]).Primary()
-		sinkInt = len(n.ID())
+	run := func(name string, loop func(b *testing.B) int) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			sinkInt += loop(b)
+		})
 	}
-}
-
-func BenchmarkPrimary(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		sinkOwner, sinkBool = r.Lookup(keys[i%1024]).Primary()
-	}
-}
-
-func BenchmarkAt(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		p := r.Lookup(keys[i%1024])
-		for i := range p.Len() {
-			sinkInt += len(p.At(i).ID())
+	run("hash", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			sum += int(xxhash.Sum64String(keys[i&(hotKeys-1)]))
 		}
-	}
-}
-
-func BenchmarkAll(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		for _, n := range r.Lookup(keys[i%1024]).All() {
-			sinkInt += len(n.ID())
+		return sum
+	})
+	run("partition", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			sum += r.Partition(keys[i&(hotKeys-1)])
 		}
-	}
+		return sum
+	})
+	run("primary", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			owner, _ := r.Lookup(keys[i&(hotKeys-1)]).Primary()
+			sum += len(owner.ID())
+		}
+		return sum
+	})
+	run("primary/bytes", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			owner, _ := r.LookupBytes(bytes[i&(hotKeys-1)]).Primary()
+			sum += len(owner.ID())
+		}
+		return sum
+	})
+	run("primary/kept", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			owner, _ := r.Placement(partitions[i&(hotKeys-1)]).Primary()
+			sum += len(owner.ID())
+		}
+		return sum
+	})
+	run("three/at", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			p := r.Lookup(keys[i&(hotKeys-1)])
+			for i := range p.Len() {
+				sum += len(p.At(i).ID())
+			}
+		}
+		return sum
+	})
+	run("three/all", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			for _, owner := range r.Lookup(keys[i&(hotKeys-1)]).All() {
+				sum += len(owner.ID())
+			}
+		}
+		return sum
+	})
+	run("owns", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			if r.Lookup(keys[i&(hotKeys-1)]).Owns("orders-17") {
+				sum++
+			}
+		}
+		return sum
+	})
+	run("prefer", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			sum += len(r.Lookup(keys[i&(hotKeys-1)]).Prefer("eu-west-1", "eu-west-1b").At(0).ID())
+		}
+		return sum
+	})
+	run("token", func(b *testing.B) (sum int) {
+		for i := range b.N {
+			sum += int(r.Lookup(keys[i&(hotKeys-1)]).Token())
+		}
+		return sum
+	})
 }
 
-func BenchmarkOwns(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		sinkBool = r.Lookup(keys[i%1024]).Owns("orders-17")
-	}
-}
-
-func BenchmarkPrefer(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		sinkInt = len(r.Lookup(keys[i%1024]).Prefer("eu-west-1", "eu-west-1b").At(0).ID())
-	}
-}
-
-func BenchmarkToken(b *testing.B) {
-	r, keys := benchRing(b)
-	for i := 0; b.Loop(); i++ {
-		sinkHash = uint64(r.Lookup(keys[i%1024]).Token())
+// BenchmarkBatch compares a batch with single calls: nanoseconds are those of
+// one key.
+func BenchmarkBatch(b *testing.B) {
+	r := benchRing(b)
+	hot := benchKeys(1024)
+	// As cold as keys of a request from far away: a million, of which no two
+	// that follow each other are neighbours in memory.
+	cold := benchKeys(1 << 20)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(cold), func(i, j int) { cold[i], cold[j] = cold[j], cold[i] })
+	for _, set := range []struct {
+		name string
+		keys []string
+	}{{"hot", hot}, {"cold", cold}} {
+		mask := len(set.keys) - 1
+		b.Run(set.name+"/hash", func(b *testing.B) {
+			sum := uint64(0)
+			for i := range b.N {
+				sum += xxhash.Sum64String(set.keys[i&mask])
+			}
+			sinkHash += sum
+		})
+		b.Run(set.name+"/single", func(b *testing.B) {
+			sum := 0
+			for i := range b.N {
+				owner, _ := r.Lookup(set.keys[i&mask]).Primary()
+				sum += len(owner.ID())
+			}
+			sinkInt += sum
+		})
+		b.Run(set.name+"/group", func(b *testing.B) {
+			var batch ring.Batch
+			r.Group(set.keys[:1024], &batch)
+			b.ReportAllocs()
+			at := 0
+			for done := 0; done < b.N; done += 1024 {
+				if at+1024 > len(set.keys) {
+					at = 0
+				}
+				r.Group(set.keys[at:at+1024], &batch)
+				at += 1024
+				for owner, positions := range batch.All() {
+					sinkInt += len(owner.ID()) + len(positions)
+				}
+			}
+		})
 	}
 }

@@ -99,7 +99,7 @@ func Build(c Config, nodes []Node) (*Ring, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	r.zones, r.zoneOf = zonesOf(sorted)
+	r.zones, r.places = zonesOf(sorted)
 	r.hashes = make([]uint64, len(sorted))
 	for i, n := range sorted {
 		r.hashes[i] = xxhash.Sum64String(n.ID)

@@ -19,7 +19,7 @@ func TestGroup(t *testing.T) {
 		if rapid.Bool().Draw(t, "empty") {
 			r = rapid.SampledFrom([]*ring.Ring{nil, {}, build(t, 8, 1, scatter(1))}).Draw(t, "ring")
 		}
-		keys := rapid.SliceOfN(rapid.StringN(0, 2, -1), 0, 50).Draw(t, "keys")
+		keys := rapid.SliceOfN(rapid.StringN(0, 2, -1), 0, 100).Draw(t, "keys")
 		want := make(map[string][]int)
 		for i, key := range keys {
 			if n, ok := r.Lookup(key).Primary(); ok {
@@ -32,6 +32,18 @@ func TestGroup(t *testing.T) {
 			require.Less(t, last, n.ID(), "ascending")
 			last = n.ID()
 			got[n.ID()] = append([]int{}, positions...)
+		}
+		require.Equal(t, want, got)
+
+		raw := make([][]byte, len(keys))
+		for i, key := range keys {
+			raw[i] = []byte(key)
+		}
+		var ofBytes ring.Batch
+		r.GroupBytes(raw, &ofBytes)
+		clear(got)
+		for n, positions := range ofBytes.All() {
+			got[n.ID()] = positions
 		}
 		require.Equal(t, want, got)
 	})

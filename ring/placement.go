@@ -29,26 +29,40 @@ func (p Placement) Len() int { return p.ring.Replicas() }
 // Primary returns the first owner of the preference list, whatever
 // [Placement.Prefer] put in front, and false when there are no owners.
 func (p Placement) Primary() (Owner, bool) {
-	row := p.ring.row(p.partition)
-	if len(row) == 0 {
+	r := p.ring
+	if r == nil {
 		return Owner{}, false
 	}
-	return Owner{&p.ring.nodes[row[0]]}, true
+	// The table of an empty ring has length zero, so the one comparison that
+	// the index needs anyway says both things.
+	first := uint(p.partition) * uint(r.replicas)
+	if first >= uint(len(r.owners)) {
+		return Owner{}, false
+	}
+	return Owner{&r.nodes[r.owners[first]]}, true
 }
 
 // At returns the i-th owner, counting from 0. It panics when i is not below
 // [Placement.Len], as an index into a slice does.
 func (p Placement) At(i int) Owner {
-	row := p.ring.row(p.partition)
-	_ = row[i] // a rank beyond the last would read as zero
-	return Owner{&p.ring.nodes[row[p.rank(i)]]}
+	if uint(i) >= uint(p.Len()) {
+		panic("ring: index of an owner out of range")
+	}
+	if p.order != 0 {
+		i = p.rank(i)
+	}
+	return Owner{&p.ring.nodes[p.ring.owners[int(p.partition)*p.ring.replicas+i]]}
 }
 
 // All iterates over the owners in order.
 func (p Placement) All() iter.Seq2[int, Owner] {
 	return func(yield func(int, Owner) bool) {
-		for i := range p.Len() {
-			if !yield(i, p.At(i)) {
+		row := p.ring.row(p.partition)
+		for i, node := range row {
+			if p.order != 0 {
+				node = row[p.rank(i)]
+			}
+			if !yield(i, Owner{&p.ring.nodes[node]}) {
 				return
 			}
 		}
@@ -58,50 +72,11 @@ func (p Placement) All() iter.Seq2[int, Owner] {
 // Owns reports whether the node of an ID is one of the owners.
 func (p Placement) Owns(id string) bool {
 	for _, i := range p.ring.row(p.partition) {
-		if p.ring.nodes[i].ID == id {
+		if same(p.ring.nodes[i].ID, id) {
 			return true
 		}
 	}
 	return false
-}
-
-// Prefer returns the same placement with its owners in another order: those
-// of the zone first, then those of the region, then the rest, each group in the
-// order of the preference list. Who the primary is, who owns, and the token do
-// not change.
-func (p Placement) Prefer(region, zone string) Placement {
-	here, near := -1, -1 // the zone and the region, once an owner in it has been met
-	var first, second, third uint64
-	var firstBits, secondBits, thirdBits int
-	for rank, node := range p.ring.row(p.partition) {
-		label := int(p.ring.zoneOf[node])
-		z := &p.ring.zones[label]
-		if near < 0 && z.region == region {
-			near = int(z.regionIndex)
-		}
-		inRegion := int(z.regionIndex) == near
-		if here < 0 && inRegion && z.zone == zone {
-			here = label
-		}
-		switch {
-		case label == here:
-			first |= uint64(rank) << firstBits
-			firstBits += 4
-		case inRegion:
-			second |= uint64(rank) << secondBits
-			secondBits += 4
-		default:
-			third |= uint64(rank) << thirdBits
-			thirdBits += 4
-		}
-	}
-	order := first | second<<firstBits | third<<(firstBits+secondBits)
-	p.order = (order ^ identity) & (1<<(firstBits+secondBits+thirdBits) - 1)
-	return p
-}
-
-func (p Placement) rank(position int) int {
-	return int((p.order ^ identity) >> (4 * position) & 15)
 }
 
 // Target returns the placement of the same partition in the ring that this one

@@ -3,11 +3,8 @@ package ring
 import (
 	"fmt"
 	"iter"
-	"math/bits"
 	"slices"
 	"strings"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // Ring is an immutable table from partition to preference list, with the nodes
@@ -20,7 +17,7 @@ type Ring struct {
 	nodes    []Node   // ascending by ID
 	hashes   []uint64 // of each node's identity, for tokens
 	zones    []zone
-	zoneOf   []uint16 // the zone of each node
+	places   []place  // where each node stands
 	owners   []uint16 // replicas indices a partition
 	count    uint64   // partitions
 	replicas int
@@ -33,14 +30,10 @@ func (r *Ring) Lookup(key string) Placement {
 	return Placement{ring: r, partition: r.locate(key)}
 }
 
-// locate is a call of its own, so that the compiler can inline Lookup around
-// it and sees in the caller that the placement is in its own order.
-func (r *Ring) locate(key string) uint32 { return r.slot(xxhash.Sum64String(key)) }
-
 // LookupBytes is [Ring.Lookup] for a key held as bytes. A string and a byte
 // slice of the same content have the same placement.
 func (r *Ring) LookupBytes(key []byte) Placement {
-	return Placement{ring: r, partition: r.slot(xxhash.Sum64(key))}
+	return Placement{ring: r, partition: r.locateBytes(key)}
 }
 
 // Partition returns the partition of a key, 0 to PartitionCount-1. It depends
@@ -51,20 +44,10 @@ func (r *Ring) Partition(key string) int { return int(r.locate(key)) }
 // Placement returns the placement of a partition. The placement of a partition
 // out of range is empty.
 func (r *Ring) Placement(partition int) Placement {
-	if partition < 0 || partition >= r.PartitionCount() {
+	if uint(partition) >= uint(r.PartitionCount()) { // a negative one is huge
 		return Placement{}
 	}
 	return Placement{ring: r, partition: uint32(partition)}
-}
-
-// slot maps a hash to a partition by the high half of a product, which is even
-// for any number of partitions and needs no division.
-func (r *Ring) slot(hash uint64) uint32 {
-	if r == nil {
-		return 0
-	}
-	hi, _ := bits.Mul64(hash, r.count)
-	return uint32(hi)
 }
 
 // PartitionCount returns the number of partitions; zero for an empty ring.

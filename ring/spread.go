@@ -23,10 +23,10 @@ func (r *Ring) Spread() Spread {
 		return Spread{}
 	}
 	s := Spread{Zones: len(r.zones)}
-	regionOf := make([]uint16, len(r.nodes))
-	for i, z := range r.zoneOf {
-		regionOf[i] = r.zones[z].regionIndex
-		s.Regions = max(s.Regions, int(regionOf[i])+1)
+	zoneOf, regionOf := make([]uint16, len(r.nodes)), make([]uint16, len(r.nodes))
+	for i, at := range r.places {
+		zoneOf[i], regionOf[i] = at.zone, at.region
+		s.Regions = max(s.Regions, int(at.region)+1)
 	}
 	if r.replicas < r.config.ReplicationFactor {
 		s.UnderReplicated = int(r.count)
@@ -36,7 +36,7 @@ func (r *Ring) Spread() Spread {
 	}
 	for p := range uint32(r.count) {
 		row := r.row(p)
-		if distinct(row, r.zoneOf) < min(len(row), s.Zones) {
+		if distinct(row, zoneOf) < min(len(row), s.Zones) {
 			s.ZoneViolations++
 		}
 		if distinct(row, regionOf) < min(len(row), s.Regions) {
@@ -52,11 +52,14 @@ type zone struct {
 	regionIndex  uint16 // distinct for each region, from zero
 }
 
+// place is where a node stands: indices of a zone and of its region.
+type place struct{ zone, region uint16 }
+
 // zonesOf numbers the zones that the nodes stand in, in order of appearance.
-func zonesOf(nodes []Node) (zones []zone, of []uint16) {
+func zonesOf(nodes []Node) (zones []zone, of []place) {
 	regionIndex := make(map[string]uint16)
 	index := make(map[zone]uint16)
-	of = make([]uint16, len(nodes))
+	of = make([]place, len(nodes))
 	for i, n := range nodes {
 		if _, ok := regionIndex[n.Region]; !ok {
 			regionIndex[n.Region] = uint16(len(regionIndex))
@@ -66,7 +69,7 @@ func zonesOf(nodes []Node) (zones []zone, of []uint16) {
 			index[z] = uint16(len(zones))
 			zones = append(zones, z)
 		}
-		of[i] = index[z]
+		of[i] = place{index[z], z.regionIndex}
 	}
 	return zones, of
 }

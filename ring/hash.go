@@ -1,0 +1,155 @@
+package ring
+
+import "math/bits"
+
+// A key's partition is the high half of the product of its hash and the number
+// of partitions, which is even for any number and needs no division. The hash is
+// xxHash64 with seed zero. Both are part of the protocol.
+//
+// The algorithm stands here although the module has a package for it. That one
+// is assembly behind a wrapper that passes arguments over the stack, and for the
+// short keys that most are, the way there costs as much as all that a lookup does
+// besides. The two functions below call nothing and need no frame. They differ in
+// the type of their argument alone: a call of a generic one is just too dear for
+// the compiler to inline a cluster's Lookup around it. Tests hold both against
+// the package.
+
+// locate returns the partition of a key.
+func (r *Ring) locate(key string) uint32 {
+	if r == nil {
+		return 0
+	}
+	h, rest := prime5, key
+	if len(rest) >= 32 {
+		a, b, c, d := seedA, seedB, seedC, seedD
+		for len(rest) >= 32 {
+			a, b = stripe(a, word(rest)), stripe(b, word(rest[8:]))
+			c, d = stripe(c, word(rest[16:])), stripe(d, word(rest[24:]))
+			rest = rest[32:]
+		}
+		h = bits.RotateLeft64(a, 1) + bits.RotateLeft64(b, 7) + bits.RotateLeft64(c, 12) + bits.RotateLeft64(d, 18)
+		h = merge(merge(merge(merge(h, a), b), c), d)
+	}
+	h += uint64(len(key))
+	if len(rest) >= 8 {
+		h = absorb(h, word(rest))
+		if len(rest) >= 16 {
+			h = absorb(h, word(rest[8:]))
+			if len(rest) >= 24 {
+				h = absorb(h, word(rest[16:]))
+			}
+		}
+	}
+	if odd := len(rest) % 8; odd > 0 {
+		rest = rest[len(rest)-odd:]
+		if odd >= 4 {
+			h = absorbHalf(h, half(rest))
+			rest = rest[4:]
+		}
+		for i := range len(rest) {
+			h = absorbByte(h, rest[i])
+		}
+	}
+	return scale(finish(h), r.count)
+}
+
+// locateBytes is locate for a key held as bytes.
+func (r *Ring) locateBytes(key []byte) uint32 {
+	if r == nil {
+		return 0
+	}
+	h, rest := prime5, key
+	if len(rest) >= 32 {
+		a, b, c, d := seedA, seedB, seedC, seedD
+		for len(rest) >= 32 {
+			a, b = stripe(a, word(rest)), stripe(b, word(rest[8:]))
+			c, d = stripe(c, word(rest[16:])), stripe(d, word(rest[24:]))
+			rest = rest[32:]
+		}
+		h = bits.RotateLeft64(a, 1) + bits.RotateLeft64(b, 7) + bits.RotateLeft64(c, 12) + bits.RotateLeft64(d, 18)
+		h = merge(merge(merge(merge(h, a), b), c), d)
+	}
+	h += uint64(len(key))
+	if len(rest) >= 8 {
+		h = absorb(h, word(rest))
+		if len(rest) >= 16 {
+			h = absorb(h, word(rest[8:]))
+			if len(rest) >= 24 {
+				h = absorb(h, word(rest[16:]))
+			}
+		}
+	}
+	if odd := len(rest) % 8; odd > 0 {
+		rest = rest[len(rest)-odd:]
+		if odd >= 4 {
+			h = absorbHalf(h, half(rest))
+			rest = rest[4:]
+		}
+		for i := range len(rest) {
+			h = absorbByte(h, rest[i])
+		}
+	}
+	return scale(finish(h), r.count)
+}
+
+// scale maps a hash to one of count partitions.
+func scale(hash, count uint64) uint32 {
+	hi, _ := bits.Mul64(hash, count)
+	return uint32(hi)
+}
+
+// The primes of xxHash64, and where its four lanes begin.
+const (
+	prime1 uint64 = 11400714785074694791
+	prime2 uint64 = 14029467366897019727
+	prime3 uint64 = 1609587929392839161
+	prime4 uint64 = 9650029242287828579
+	prime5 uint64 = 2870177450012600261
+
+	seedA uint64 = 6983438078262162902 // prime1 + prime2
+	seedB uint64 = prime2
+	seedC uint64 = 0
+	seedD uint64 = 7046029288634856825 // -prime1
+)
+
+// word reads eight bytes, the least significant first. The compiler makes it a
+// single load.
+func word[K string | []byte](b K) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// half reads four bytes in the same way.
+func half[K string | []byte](b K) uint64 {
+	_ = b[3]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
+}
+
+// stripe takes a word of a block into its lane.
+func stripe(lane, word uint64) uint64 { return bits.RotateLeft64(lane+word*prime2, 31) * prime1 }
+
+// merge takes a lane into the hash of all.
+func merge(h, lane uint64) uint64 { return (h^stripe(0, lane))*prime1 + prime4 }
+
+// absorb takes in a word after the last whole block.
+func absorb(h, word uint64) uint64 {
+	return bits.RotateLeft64(h^stripe(0, word), 27)*prime1 + prime4
+}
+
+// absorbHalf takes in half a word.
+func absorbHalf(h, half uint64) uint64 {
+	return bits.RotateLeft64(h^half*prime1, 23)*prime2 + prime3
+}
+
+// absorbByte takes in one of the last bytes, three at most.
+func absorbByte(h uint64, b byte) uint64 {
+	return bits.RotateLeft64(h^uint64(b)*prime5, 11) * prime1
+}
+
+// finish spreads what the last bytes changed.
+func finish(h uint64) uint64 {
+	h = (h ^ h>>33) * prime2
+	h = (h ^ h>>29) * prime3
+	return h ^ h>>32
+}

@@ -1,0 +1,36 @@
+package ring
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// The number of partitions is the largest power of two a count can hold, so that
+// the partition shows as many bits of the hash as it can.
+func requireXXHash(t require.TestingT, key string) {
+	r := &Ring{count: 1 << 32}
+	want := uint32(xxhash.Sum64String(key) >> 32)
+	require.Equal(t, want, r.locate(key), "%q", key)
+	require.Equal(t, want, r.locateBytes([]byte(key)), "%q as bytes", key)
+}
+
+func TestLocateIsXXHash(t *testing.T) {
+	for length := range 300 {
+		requireXXHash(t, strings.Repeat("\x00", length))
+		requireXXHash(t, strings.Repeat("\xff", length))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		requireXXHash(t, string(rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "key")))
+	})
+}
+
+func FuzzLocate(f *testing.F) {
+	f.Add("")
+	f.Add("user:42")
+	f.Add("a key that is longer than one block of the hash")
+	f.Fuzz(func(t *testing.T, key string) { requireXXHash(t, key) })
+}
