@@ -110,12 +110,18 @@ func (b *builder) build(c string, serving, target []ring.Node, previous *ring.Ri
 	return paired, nil
 }
 
-// table builds a ring unless the previous one is the same.
+// table builds a ring, unless it is the previous one or the target that this had
+// and has come to. The previous table is where a strategy starts from that can
+// derive one from another: what it computes is the same.
 func (b *builder) table(c string, nodes []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
-	if previous.Len() > 0 && previous.Target() == previous && b.made == c && slices.Equal(previous.Nodes(), nodes) {
-		return previous, nil
+	if b.made == c {
+		for _, r := range []*ring.Ring{previous, previous.Target()} {
+			if r.Len() > 0 && slices.Equal(r.Nodes(), nodes) {
+				return r, nil
+			}
+		}
 	}
-	return ring.Build(b.configurations[c], nodes)
+	return ring.Rebuild(previous, b.configurations[c], nodes)
 }
 
 // fingerprint identifies a view: its ring, its configuration, and everything

@@ -35,7 +35,9 @@ import (
 // carries its part of every row, whatever the weight of its nodes.
 //
 // Assign takes time in proportion to nodes times partitions, and never fails.
-// The zero value is ready to use, and safe for concurrent use.
+// Derive takes time in proportion to partitions times joiners, and to nodes
+// times the rows that lose an owner, and gives the same table. The zero value is
+// ready to use, and safe for concurrent use.
 type Rendezvous struct{}
 
 // Name returns "rendezvous/1".
@@ -50,34 +52,67 @@ func (Rendezvous) Assign(t ring.Topology, table ring.Table) error {
 // complete fills the rows of a table whose first given owners stand already.
 func complete(t ring.Topology, table ring.Table, given int) {
 	layout := newLayout(t.Nodes)
-	pick := newPicker(layout)
-	score := newScorer(t.Nodes)
-	depth := layout.depth(t.Replicas)
-	lists := make([][]candidate, len(layout.zones))
-	for z := range lists {
-		lists[z] = make([]candidate, 0, depth)
-	}
-	heads := make([]uint64, len(layout.zones))
-	drawn := make([]int, len(layout.zones))
-
+	f := newFiller(layout, newScorer(t.Nodes), layout.depth(t.Replicas))
 	for p := range t.PartitionCount {
-		row := table.Row(p)
-		key := partitionKey(p)
-		pick.reset()
-		for _, n := range row[:given] {
-			pick.take(layout.zoneOf[n])
+		f.fill(table.Row(p), given, partitionKey(p))
+	}
+}
+
+// filler fills rows, one after the other, with the memory of the first.
+type filler struct {
+	layout layout
+	pick   *picker
+	score  scorer
+	lists  [][]candidate // of each zone, for the row at hand
+	drawn  []int         // how many of them the row has taken
+	heads  []uint64      // what the next of them costs
+	keys   [][]uint64    // the scorer's keys of each zone's nodes, side by side
+}
+
+// newFiller makes a filler for rows that take at most depth owners of a zone.
+func newFiller(l layout, s scorer, depth int) *filler {
+	f := &filler{
+		layout: l,
+		pick:   newPicker(l),
+		score:  s,
+		lists:  make([][]candidate, len(l.zones)),
+		drawn:  make([]int, len(l.zones)),
+		heads:  make([]uint64, len(l.zones)),
+		keys:   make([][]uint64, len(l.zones)),
+	}
+	for z, zone := range l.zones {
+		f.lists[z] = make([]candidate, 0, depth)
+		for _, n := range zone.nodes {
+			f.keys[z] = append(f.keys[z], s.keys[n])
 		}
-		for z := range layout.zones {
-			lists[z] = score.cheapest(lists[z][:0], layout.zones[z].nodes, key, row[:given])
-			heads[z], drawn[z] = head(lists[z], 0), 0
-		}
-		for i := given; i < len(row); i++ {
-			z := pick.next(heads)
-			row[i] = lists[z][drawn[z]].node
-			pick.take(z)
-			drawn[z]++
-			heads[z] = head(lists[z], drawn[z])
-		}
+	}
+	return f
+}
+
+// fill completes a row whose first given owners stand already, with the
+// cheapest of all nodes.
+func (f *filler) fill(row []uint16, given int, key uint64) {
+	f.pick.reset()
+	for _, n := range row[:given] {
+		f.pick.take(f.layout.zoneOf[n])
+	}
+	for z := range f.lists {
+		f.cheapest(z, key, row[:given])
+	}
+	f.draw(row[given:])
+}
+
+// draw fills a row from the lists.
+func (f *filler) draw(row []uint16) {
+	for z, list := range f.lists {
+		f.heads[z], f.drawn[z] = head(list, 0), 0
+	}
+	for i := range row {
+		z := f.pick.next(f.heads)
+		row[i] = f.lists[z][f.drawn[z]].node
+		f.pick.take(z)
+		f.drawn[z]++
+		f.heads[z] = head(f.lists[z], f.drawn[z])
 	}
 }
 
@@ -85,6 +120,11 @@ func complete(t ring.Topology, table ring.Table, given int) {
 type candidate struct {
 	cost uint64
 	node uint16
+}
+
+// before is the order of candidates of one zone.
+func (c candidate) before(d candidate) bool {
+	return c.cost < d.cost || c.cost == d.cost && c.node < d.node
 }
 
 // head is the cost of the i-th candidate. A list ends where its zone has no
@@ -96,25 +136,71 @@ func head(list []candidate, i int) uint64 {
 	return ^uint64(0)
 }
 
-// cheapest fills a list up to its capacity with the cheapest of the nodes, in
-// ascending order of cost; ties go to the lower node.
-func (s *scorer) cheapest(list []candidate, nodes []uint16, key uint64, except []uint16) []candidate {
-	for _, n := range nodes {
-		cost := s.cost(key, n)
-		if len(list) == cap(list) && cost >= list[len(list)-1].cost {
-			continue
-		}
-		if slices.Contains(except, n) {
-			continue
-		}
-		if len(list) < cap(list) {
-			list = append(list, candidate{})
-		}
-		i := len(list) - 1
-		for ; i > 0 && list[i-1].cost > cost; i-- {
-			list[i] = list[i-1]
-		}
-		list[i] = candidate{cost, n}
+// cheapest fills a zone's list up to its capacity with the cheapest of its
+// nodes, in ascending order of cost; ties go to the lower node.
+func (f *filler) cheapest(z int, key uint64, except []uint16) {
+	f.lists[z] = f.lists[z][:0]
+	if f.score.weights == nil {
+		f.cheapestOfEqual(z, key, except)
+		return
 	}
-	return list
+	for _, n := range f.layout.zones[z].nodes {
+		if list := f.lists[z]; len(list) == cap(list) && !f.score.cheaper(key, n, list[len(list)-1].cost) {
+			continue
+		}
+		if !slices.Contains(except, n) {
+			f.enlist(z, candidate{f.score.cost(key, n), n})
+		}
+	}
+}
+
+// cheapestOfEqual is cheapest for nodes of equal weight, where the highest hash
+// costs least. Once the list is full hardly any node gets into it. So it tries
+// four at a time, whose hashes the processor computes side by side, and asks no
+// more of them than whether one is high enough.
+func (f *filler) cheapestOfEqual(z int, key uint64, except []uint16) {
+	nodes, keys := f.layout.zones[z].nodes, f.keys[z]
+	full, least := false, uint64(0) // with a full list, a node needs a higher hash
+	try := func(i int, hash uint64) {
+		if full && hash <= least || slices.Contains(except, nodes[i]) {
+			return
+		}
+		f.enlist(z, candidate{^hash, nodes[i]})
+		if list := f.lists[z]; len(list) == cap(list) {
+			full, least = true, ^list[len(list)-1].cost
+		}
+	}
+	i := 0
+	for ; i+4 <= len(keys); i += 4 {
+		four := keys[i : i+4 : i+4]
+		a, b := mix(four[0]^key), mix(four[1]^key)
+		c, d := mix(four[2]^key), mix(four[3]^key)
+		if full && max(a, b, c, d) <= least {
+			continue
+		}
+		try(i, a)
+		try(i+1, b)
+		try(i+2, c)
+		try(i+3, d)
+	}
+	for ; i < len(keys); i++ {
+		try(i, mix(keys[i]^key))
+	}
+}
+
+// enlist puts a candidate in its place of a zone's list, from which the last
+// gives way when it is full.
+func (f *filler) enlist(z int, c candidate) {
+	list := f.lists[z]
+	if len(list) < cap(list) {
+		list = append(list, candidate{})
+	} else if !c.before(list[len(list)-1]) {
+		return
+	}
+	i := len(list) - 1
+	for ; i > 0 && c.before(list[i-1]); i-- {
+		list[i] = list[i-1]
+	}
+	list[i] = c
+	f.lists[z] = list
 }

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -58,6 +59,36 @@ func (s *scorer) cost(partitionKey uint64, node uint16) uint64 {
 		return ^hash
 	}
 	return s.log.lot(hash) / s.weights[node]
+}
+
+// cheaper reports whether a node, of unequal weights, costs less than a bound:
+// the quotient does just when the dividend is below bound times weight, and a
+// product is quicker than a division.
+func (s *scorer) cheaper(partitionKey uint64, node uint16, bound uint64) bool {
+	hi, lo := bits.Mul64(bound, s.weights[node])
+	return hi > 0 || s.log.lot(mix(s.keys[node]^partitionKey)) < lo
+}
+
+// anyCheaper reports whether any of some nodes costs no more than the dearest of
+// others.
+func (s *scorer) anyCheaper(nodes, others []uint16, partitionKey uint64) bool {
+	if s.weights != nil {
+		dearest := uint64(0)
+		for _, n := range others {
+			dearest = max(dearest, s.cost(partitionKey, n))
+		}
+		return slices.ContainsFunc(nodes, func(n uint16) bool { return s.cost(partitionKey, n) <= dearest })
+	}
+	keys, lowest := s.keys, ^uint64(0)
+	for _, n := range others {
+		lowest = min(lowest, mix(keys[n]^partitionKey))
+	}
+	for _, n := range nodes {
+		if mix(keys[n]^partitionKey) >= lowest {
+			return true
+		}
+	}
+	return false
 }
 
 // A logTable holds log2(1 + i/256) for i in 0 to 256, times 2^57.

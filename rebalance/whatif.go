@@ -51,7 +51,7 @@ func WhatIf(r *ring.Ring, c Change) (to *ring.Ring, plan Plan, err error) {
 	if err != nil {
 		return nil, Plan{}, fmt.Errorf("rebalance: what if: %w", err)
 	}
-	to, err = ring.Build(r.Config(), nodes)
+	to, err = ring.Rebuild(r, r.Config(), nodes)
 	if err != nil {
 		return nil, Plan{}, fmt.Errorf("rebalance: what if: %w", err)
 	}

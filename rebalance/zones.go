@@ -14,48 +14,65 @@ type layout struct {
 	regions int
 }
 
+// place names a zone of a region.
+type place struct{ region, zone string }
+
+func placeOf(n *ring.Node) place { return place{n.Region, n.Zone} }
+
 // zone is one zone of one region.
 type zone struct {
+	place
 	region int
 	nodes  []uint16 // ascending
 }
 
 func newLayout(nodes []ring.Node) layout {
-	order := make([]uint16, len(nodes))
-	for i := range order {
-		order[i] = uint16(i)
-	}
-	slices.SortStableFunc(order, func(a, b uint16) int {
-		x, y := &nodes[a], &nodes[b]
-		return cmp.Or(cmp.Compare(x.Region, y.Region), cmp.Compare(x.Zone, y.Zone))
-	})
 	l := layout{zoneOf: make([]int, len(nodes))}
-	for i, n := range order {
-		regionStarts, zoneStarts := true, true
-		if i > 0 {
-			last := &nodes[order[i-1]]
-			regionStarts = last.Region != nodes[n].Region
-			zoneStarts = regionStarts || last.Zone != nodes[n].Zone
+	index := make(map[place]int)
+	for i := range nodes {
+		at, z := placeOf(&nodes[i]), 0
+		if i > 0 && at == placeOf(&nodes[i-1]) {
+			z = l.zoneOf[i-1]
+		} else if known, ok := index[at]; ok {
+			z = known
+		} else {
+			z = len(l.zones)
+			index[at] = z
+			l.zones = append(l.zones, zone{place: at})
 		}
-		if regionStarts {
+		l.zoneOf[i] = z
+		l.zones[z].nodes = append(l.zones[z].nodes, uint16(i))
+	}
+	slices.SortFunc(l.zones, func(a, b zone) int {
+		return cmp.Or(cmp.Compare(a.place.region, b.place.region), cmp.Compare(a.place.zone, b.place.zone))
+	})
+	for z := range l.zones {
+		if z == 0 || l.zones[z].place.region != l.zones[z-1].place.region {
 			l.regions++
 		}
-		if zoneStarts {
-			l.zones = append(l.zones, zone{region: l.regions - 1})
+		l.zones[z].region = l.regions - 1
+		for _, n := range l.zones[z].nodes {
+			l.zoneOf[n] = z
 		}
-		l.zoneOf[n] = len(l.zones) - 1
-		z := &l.zones[len(l.zones)-1]
-		z.nodes = append(z.nodes, n)
 	}
 	return l
 }
 
 // depth is the largest number of owners that one zone gives to a row.
 func (l *layout) depth(replicas int) int {
+	sizes := make([]int, len(l.zones))
+	for z := range sizes {
+		sizes[z] = len(l.zones[z].nodes)
+	}
+	return depth(sizes, replicas)
+}
+
+// depth is the same for zones of given sizes, which together hold a row.
+func depth(sizes []int, replicas int) int {
 	for depth := 1; ; depth++ {
 		room := 0
-		for _, z := range l.zones {
-			room += min(len(z.nodes), depth)
+		for _, size := range sizes {
+			room += min(size, depth)
 		}
 		if room >= replicas {
 			return depth

@@ -69,7 +69,10 @@ func validName(name string) bool {
 // It returns a [ConfigError] for a configuration or node out of bounds, and a
 // [StrategyError] when the strategy fails, panics or fills an invalid table. It
 // takes as long as the strategy does, and is safe for concurrent use.
-func Build(c Config, nodes []Node) (*Ring, error) {
+func Build(c Config, nodes []Node) (*Ring, error) { return build(nil, c, nodes) }
+
+// build computes a ring, from the previous one's table if that is possible.
+func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	name, err := c.validate()
 	if err != nil {
 		return nil, err
@@ -89,8 +92,12 @@ func Build(c Config, nodes []Node) (*Ring, error) {
 		return r, nil
 	}
 	topology := Topology{Nodes: slices.Clone(sorted), PartitionCount: c.PartitionCount, Replicas: r.replicas}
-	table := NewTable(topology)
-	if err := r.assign(topology, table); err != nil {
+	table, derived, err := r.derive(previous, topology)
+	if err == nil && !derived {
+		table = NewTable(topology)
+		err = r.assign(topology, table)
+	}
+	if err != nil {
 		return nil, err
 	}
 	// The strategy may have kept the table it was given; the ring must not
@@ -113,7 +120,8 @@ func normalize(nodes []Node) ([]Node, error) {
 	if len(nodes) > MaxNodes {
 		return nil, &ConfigError{"len(nodes)", len(nodes), fmt.Sprintf("at most %d", MaxNodes)}
 	}
-	sorted := slices.SortedFunc(slices.Values(nodes), func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	sorted := slices.Clone(nodes)
+	slices.SortFunc(sorted, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	for i := range sorted {
 		n := &sorted[i]
 		if n.Weight == 0 {
@@ -154,19 +162,31 @@ func (r *Ring) assign(topology Topology, table Table) error {
 
 // check holds the table against the rules that every lookup relies on.
 func (r *Ring) check() error {
-	fail := func(partition int, rule, format string, args ...any) error {
-		return &StrategyError{Strategy: r.strategy, Partition: partition, Rule: rule, Err: fmt.Errorf(format, args...)}
-	}
-	for p := range int(r.count) {
-		row := r.row(uint32(p))
-		for i, owner := range row {
-			if int(owner) >= len(r.nodes) {
-				return fail(p, "owners are nodes of the topology", "owner %d is index %d of %d nodes", i, owner, len(r.nodes))
+	nodes, replicas := len(r.nodes), r.replicas
+	for p, rest := 0, r.owners; len(rest) > 0; p, rest = p+1, rest[replicas:] {
+		row := rest[:replicas]
+		if replicas == 3 { // most tables have such rows, and there are many
+			a, b, c := row[0], row[1], row[2]
+			if int(max(a, b, c)) < nodes && a != b && a != c && b != c {
+				continue
 			}
-			if slices.Contains(row[:i], owner) {
-				return fail(p, "owners are distinct", "node %q stands in the row twice", r.nodes[owner].ID)
+		}
+		for i, owner := range row {
+			if int(owner) >= nodes || slices.Contains(row[:i], owner) {
+				return r.broken(p, row, i)
 			}
 		}
 	}
 	return nil
+}
+
+// broken says which rule the i-th owner of a row breaks.
+func (r *Ring) broken(partition int, row []uint16, i int) error {
+	e := &StrategyError{Strategy: r.strategy, Partition: partition}
+	if owner := int(row[i]); owner >= len(r.nodes) {
+		e.Rule, e.Err = "owners are nodes of the topology", fmt.Errorf("owner %d is index %d of %d nodes", i, owner, len(r.nodes))
+	} else {
+		e.Rule, e.Err = "owners are distinct", fmt.Errorf("node %q stands in the row twice", r.nodes[owner].ID)
+	}
+	return e
 }

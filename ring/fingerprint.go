@@ -95,13 +95,28 @@ func (r *Ring) fingerprint() Fingerprint {
 		buf = binary.LittleEndian.AppendUint32(buf, uint32(n.Weight))
 		flush()
 	}
-	for _, o := range r.owners {
-		if buf = binary.LittleEndian.AppendUint16(buf, o); len(buf) >= 1000 {
-			flush()
-		}
+	var block [1024]byte
+	for owners := r.owners; len(owners) > 0; {
+		n := pack(&block, owners)
+		_, _ = d.Write(block[:2*n])
+		owners = owners[n:]
 	}
-	flush()
 	return Fingerprint(d.Sum64())
+}
+
+// pack writes as many numbers as the block has room for, two bytes each, and
+// returns how many. Four at a time: a table has hundreds of thousands.
+func pack(block *[1024]byte, numbers []uint16) int {
+	numbers = numbers[:min(len(numbers), len(block)/2)]
+	i := 0
+	for ; i+4 <= len(numbers); i += 4 {
+		four := numbers[i : i+4 : i+4]
+		binary.LittleEndian.PutUint64(block[2*i:], uint64(four[0])|uint64(four[1])<<16|uint64(four[2])<<32|uint64(four[3])<<48)
+	}
+	for ; i < len(numbers); i++ {
+		binary.LittleEndian.PutUint16(block[2*i:], numbers[i])
+	}
+	return len(numbers)
 }
 
 // mix spreads every bit of x over all of them. The finalizer of SplitMix64

@@ -58,18 +58,24 @@ type place struct{ zone, region uint16 }
 // zonesOf numbers the zones that the nodes stand in, in order of appearance.
 func zonesOf(nodes []Node) (zones []zone, of []place) {
 	regionIndex := make(map[string]uint16)
-	index := make(map[zone]uint16)
+	index := make(map[[2]string]uint16)
 	of = make([]place, len(nodes))
-	for i, n := range nodes {
-		if _, ok := regionIndex[n.Region]; !ok {
-			regionIndex[n.Region] = uint16(len(regionIndex))
+	for i := range nodes {
+		n := &nodes[i]
+		if i > 0 && n.Zone == nodes[i-1].Zone && n.Region == nodes[i-1].Region {
+			of[i] = of[i-1]
+			continue
 		}
-		z := zone{n.Region, n.Zone, regionIndex[n.Region]}
-		if _, ok := index[z]; !ok {
-			index[z] = uint16(len(zones))
-			zones = append(zones, z)
+		label, known := index[[2]string{n.Region, n.Zone}]
+		if !known {
+			if _, ok := regionIndex[n.Region]; !ok {
+				regionIndex[n.Region] = uint16(len(regionIndex))
+			}
+			label = uint16(len(zones))
+			index[[2]string{n.Region, n.Zone}] = label
+			zones = append(zones, zone{n.Region, n.Zone, regionIndex[n.Region]})
 		}
-		of[i] = place{index[z], z.regionIndex}
+		of[i] = place{label, zones[label].regionIndex}
 	}
 	return zones, of
 }

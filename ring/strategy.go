@@ -61,3 +61,7 @@ func (t Table) Row(partition int) []uint16 {
 	from := partition * t.replicas
 	return t.owners[from : from+t.replicas : from+t.replicas]
 }
+
+// Slots returns all rows one after the other, to be read or filled in place: row
+// p begins at p times [Topology.Replicas].
+func (t Table) Slots() []uint16 { return t.owners }

@@ -1,0 +1,103 @@
+package cluster
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Publishing a view is storing a pointer: lookups go on beside it, and allocate
+// as little as they do in peace.
+func TestLookupsDoNotAllocateWhileViewsArePublished(t *testing.T) {
+	b := testBuilder()
+	one := b.derive(testMembers(6, nil), emptyView())
+	other := b.derive(testMembers(7, nil), one)
+	c := &Cluster{}
+	c.view.Store(one)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for v, next := one, other; ; v, next = next, v {
+			select {
+			case <-stop:
+				return
+			default:
+				c.view.Store(next)
+				runtime.Gosched()
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+
+	key, raw := "user:42", []byte("user:42")
+	keys := []string{"a", "b", "c"}
+	var batch ring.Batch
+	c.Group(keys, &batch)
+	seen := make(map[int]bool)
+	seen[6], seen[7] = false, false // room for both, so that noting them allocates nothing
+	for name, look := range map[string]func() int{
+		"Primary": func() int { n, _ := c.Lookup(key).Primary(); return len(n.ID()) },
+		"Bytes":   func() int { return c.LookupBytes(raw).Len() },
+		"Kept":    func() int { n, _ := c.Ring().Placement(7).Primary(); return len(n.ID()) },
+		"All": func() (sum int) {
+			for i, n := range c.Lookup(key).All() {
+				sum += i + len(n.ID())
+			}
+			return sum
+		},
+		"Owns":  func() int { return number(c.Lookup(key).Owns("n001")) },
+		"Near":  func() int { return len(c.Lookup(key).Prefer("eu", "z1").At(0).ID()) },
+		"Group": func() int { c.Group(keys, &batch); return len(keys) },
+	} {
+		require.Zero(t, testing.AllocsPerRun(1000, func() {
+			sink += look()
+			seen[c.Ring().Len()] = true
+			runtime.Gosched()
+		}), name)
+	}
+	require.Equal(t, map[int]bool{6: true, 7: true}, seen, "both views were published meanwhile")
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// A target that has been reached is not computed again, nor is a ring whose
+// members are back to what they were before a member began to join.
+func TestTablesAreUsedAgain(t *testing.T) {
+	b := testBuilder()
+	alone := b.derive(testMembers(4, nil), emptyView())
+	joining := b.derive(testMembers(5, inState(membership.Joining, 4)), alone)
+	require.NotSame(t, joining.ring, joining.ring.Target())
+	active := b.derive(testMembers(5, nil), joining)
+	require.Same(t, joining.ring.Target(), active.ring)
+	again := b.derive(testMembers(4, nil), joining)
+	require.Equal(t, alone.fingerprint, again.fingerprint)
+	require.Same(t, again.ring, again.ring.Target())
+}
+
+// Tables are made from each other; whatever way led to the members, the view is
+// the one of a member that has just started.
+func TestDerivedTablesAreThoseOfAFreshMember(t *testing.T) {
+	b, v := testBuilder(), emptyView()
+	states := []membership.State{membership.Active, membership.Joining, membership.Active, membership.Draining, membership.Leaving}
+	for step := range 60 {
+		members := testMembers(12+step*7%5, inState(states[step%len(states)], step*5%12))
+		if step%9 == 4 {
+			members[3].Zone = fmt.Sprint("z", step%4)
+		}
+		v = b.derive(members, v)
+		require.NoError(t, v.failure)
+		fresh := testBuilder().derive(members, emptyView())
+		require.Equal(t, fresh.fingerprint, v.fingerprint, step)
+		require.Equal(t, fresh.spread, v.spread, step)
+	}
+}

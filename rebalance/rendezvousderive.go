@@ -1,0 +1,191 @@
+package rebalance
+
+import (
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Derive implements [ring.Deriver]. A change that touches a zone which has, in
+// what stays of it, fewer nodes than a row may take of one zone is not for it;
+// nor is one after which weights are all equal that were not, or the reverse.
+//
+// Why the outcome is that of Assign: rows that spread as they should are the
+// bases of a matroid, and Assign's row is the cheapest of them, in an order of
+// nodes, by cost and then by place, in which no two are equal. As long as no zone
+// runs out, nodes that go and come take elements from the matroid and add some,
+// and leave the rest of it as it is. Taking away what is not in the cheapest basis
+// leaves that the cheapest. Adding an element leaves it the cheapest but for the
+// element, which takes the place of a dearer one. So a row that loses no owner
+// finds its owners among those it has and the nodes that join; and when none of
+// these costs less than the dearest owner, nothing about the row changes. That
+// they also stand in the order that Assign gives them follows step by step: in
+// each, the zone that Assign takes from has the same node to offer, and no other
+// zone has a cheaper one.
+func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
+	c, ok := compare(from, to)
+	if !ok {
+		return false
+	}
+	slots := table.Slots()
+	lost := c.renumber(slots, to.Replicas)
+	f := newFiller(c.layout, newScorer(to.Nodes), c.depth)
+	// With these zones, rows ascend: the dearest owner of each is its last.
+	ascending := len(c.layout.zones) == 1 || c.depth == 1 && c.layout.regions == 1
+	if ascending && len(lost) == 0 && len(c.joined) == 1 && f.score.weights == nil {
+		f.admitOne(c.joined, slots, to.Replicas)
+		return true
+	}
+	for p := 0; p < to.PartitionCount && len(c.joined) > 0; p++ {
+		row := slots[p*to.Replicas:][:to.Replicas]
+		if slices.Contains(row, gone) {
+			continue
+		}
+		owners := row
+		if ascending {
+			owners = row[len(row)-1:]
+		}
+		if key := partitionKey(p); f.score.anyCheaper(c.joined, owners, key) {
+			f.refill(c.joined, row, key)
+		}
+	}
+	for _, p := range lost {
+		f.fill(slots[p*to.Replicas:][:to.Replicas], 0, partitionKey(p))
+	}
+	return true
+}
+
+// admitOne is Derive's loop for the commonest change, one node that joins others
+// of its weight whose rows ascend. It does the same with a third of the work.
+func (f *filler) admitOne(joined, slots []uint16, replicas int) {
+	keys := f.score.keys
+	joiner := keys[joined[0]]
+	last := replicas - 1
+	for p := 0; last < len(slots); p++ {
+		key := partitionKey(p)
+		if mix(joiner^key) >= mix(keys[slots[last]]^key) {
+			f.refill(joined, slots[last+1-replicas:last+1], key)
+		}
+		last += replicas
+	}
+}
+
+// refill draws a row from its own nodes and those that join.
+func (f *filler) refill(joined, row []uint16, key uint64) {
+	for z := range f.lists {
+		f.lists[z] = f.lists[z][:0]
+	}
+	for _, nodes := range [][]uint16{row, joined} {
+		for _, n := range nodes {
+			f.enlist(f.layout.zoneOf[n], candidate{f.score.cost(key, n), n})
+		}
+	}
+	f.pick.reset()
+	f.draw(row)
+}
+
+// change is what differs between two topologies.
+type change struct {
+	layout layout   // of the new one
+	depth  int      // how many owners a row may take of one zone
+	index  []uint16 // of each old node in the new topology, gone when it has none
+	joined []uint16 // the new nodes that were not there, or not the same
+	moved  bool     // whether any node has another index
+}
+
+// gone is no node's index: a ring has at most [ring.MaxNodes] of them.
+const gone = ring.MaxNodes
+
+// compare finds what differs, and whether the zones allow to derive one table
+// from the other.
+func compare(from, to ring.Topology) (c change, ok bool) {
+	if equalWeights(from.Nodes) != equalWeights(to.Nodes) {
+		return c, false
+	}
+	c.index = make([]uint16, len(from.Nodes))
+	left := make(map[place]bool) // the zones of nodes that are gone
+	for i, j := 0, 0; i < len(from.Nodes) || j < len(to.Nodes); {
+		switch {
+		case j == len(to.Nodes) || i < len(from.Nodes) && from.Nodes[i].ID < to.Nodes[j].ID:
+			left[placeOf(&from.Nodes[i])] = true
+			c.index[i], c.moved = gone, true
+			i++
+		case i == len(from.Nodes) || from.Nodes[i].ID > to.Nodes[j].ID:
+			c.joined = append(c.joined, uint16(j))
+			j++
+		case from.Nodes[i] != to.Nodes[j]:
+			left[placeOf(&from.Nodes[i])] = true
+			c.joined = append(c.joined, uint16(j))
+			c.index[i], c.moved = gone, true
+			i, j = i+1, j+1
+		default:
+			c.index[i], c.moved = uint16(j), c.moved || i != j
+			i, j = i+1, j+1
+		}
+	}
+	if len(to.Nodes)-len(c.joined) < to.Replicas {
+		return c, false
+	}
+	c.layout = newLayout(to.Nodes)
+	return c, c.zonesStay(to.Replicas, left)
+}
+
+// zonesStay finds the depth, and reports whether no zone that nodes left or
+// joined runs out: not of the nodes that were there before and still are.
+func (c *change) zonesStay(replicas int, left map[place]bool) bool {
+	stay := make([]int, len(c.layout.zones)) // such nodes of each zone
+	touched := make([]bool, len(c.layout.zones))
+	for z, zone := range c.layout.zones {
+		stay[z] = len(zone.nodes)
+		if left[zone.place] {
+			touched[z] = true
+			delete(left, zone.place)
+		}
+	}
+	for _, n := range c.joined {
+		z := c.layout.zoneOf[n]
+		stay[z]--
+		touched[z] = true
+	}
+	c.depth = depth(stay, replicas)
+	for z, size := range stay {
+		if touched[z] && size < c.depth {
+			return false
+		}
+	}
+	return len(left) == 0 // else a zone is gone
+}
+
+// renumber gives every owner its new index, and returns the partitions that lose
+// an owner, ascending.
+func (c *change) renumber(slots []uint16, replicas int) (lost []int) {
+	if !c.moved {
+		return nil
+	}
+	index := c.index
+	if !slices.Contains(index, gone) {
+		for i, n := range slots {
+			slots[i] = index[n]
+		}
+		return nil
+	}
+	for i, n := range slots {
+		n = index[n]
+		slots[i] = n
+		if n == gone {
+			if p := i / replicas; len(lost) == 0 || lost[len(lost)-1] != p {
+				lost = append(lost, p)
+			}
+		}
+	}
+	return lost
+}
+
+func equalWeights(nodes []ring.Node) bool {
+	for i := range nodes {
+		if nodes[i].Weight != nodes[0].Weight {
+			return false
+		}
+	}
+	return true
+}

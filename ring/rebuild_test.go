@@ -1,0 +1,162 @@
+package ring_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// deriver is a strategy of functions that can derive.
+type deriver struct {
+	strategy
+	derive func(from, to ring.Topology, table ring.Table) bool
+}
+
+func (d deriver) Derive(from, to ring.Topology, table ring.Table) bool {
+	return d.derive(from, to, table)
+}
+
+// first gives every row the first nodes.
+func first(topology ring.Topology, table ring.Table) error {
+	for i := range table.Slots() {
+		table.Slots()[i] = uint16(i % topology.Replicas)
+	}
+	return nil
+}
+
+func TestRebuildDerives(t *testing.T) {
+	nodes := zoned(4, "a")
+	asked := 0
+	d := deriver{strategy{named("d"), first}, func(from, to ring.Topology, table ring.Table) bool {
+		asked++
+		require.Equal(t, []string{"n00", "n01", "n02"}, ids(from.Nodes))
+		require.Equal(t, []string{"n00", "n01", "n02", "n03"}, ids(to.Nodes))
+		require.Equal(t, ring.Topology{Nodes: from.Nodes, PartitionCount: 8, Replicas: 2}, from)
+		require.Equal(t, ring.Topology{Nodes: to.Nodes, PartitionCount: 8, Replicas: 2}, to)
+		for p := range 8 {
+			require.Equal(t, []uint16{0, 1}, table.Row(p))
+			table.Row(p)[1] = 3
+		}
+		from.Nodes[0].ID, to.Nodes[0].ID = "changed", "changed" // nobody's but the strategy's
+		return true
+	}}
+	config := ring.Config{PartitionCount: 8, ReplicationFactor: 2, Strategy: d}
+	before, err := ring.Build(config, nodes[:3])
+	require.NoError(t, err)
+	require.Zero(t, asked, "Build never derives")
+	want := dump(before)
+
+	after, err := ring.Rebuild(before, config, nodes)
+	require.NoError(t, err)
+	require.Equal(t, 1, asked)
+	for _, p := range after.All() {
+		require.Equal(t, []string{"n00", "n03"}, owners(p))
+	}
+	require.Equal(t, want, dump(before), "the previous ring is not touched")
+
+	paired, err := before.Toward(after)
+	require.NoError(t, err)
+	again, err := ring.Rebuild(paired, config, nodes)
+	require.NoError(t, err)
+	require.Equal(t, 2, asked)
+	require.Equal(t, after.Fingerprint(), again.Fingerprint(), "a target plays no part")
+}
+
+func ids(nodes []ring.Node) (list []string) {
+	for _, n := range nodes {
+		list = append(list, n.ID)
+	}
+	return list
+}
+
+// Where there is nothing to start from, Rebuild is Build.
+func TestRebuildWithoutAPreviousTable(t *testing.T) {
+	nodes := zoned(4, "a")
+	never := deriver{strategy{named("d"), first}, func(ring.Topology, ring.Topology, ring.Table) bool {
+		t.Fatal("asked to derive")
+		return false
+	}}
+	config := ring.Config{PartitionCount: 8, ReplicationFactor: 2, Strategy: never}
+	want, err := ring.Build(config, nodes)
+	require.NoError(t, err)
+	other := never
+	other.strategy = strategy{named("other"), first}
+	for name, previous := range map[string]*ring.Ring{
+		"nil":                        nil,
+		"zero":                       {},
+		"no nodes":                   build(t, 8, 2, never),
+		"another strategy":           build(t, 8, 2, other, nodes...),
+		"another number of rows":     build(t, 9, 2, never, nodes...),
+		"another number of owners":   build(t, 8, 1, never, nodes...),
+		"fewer nodes than are asked": build(t, 8, 2, strategy{named("d"), first}, nodes[0]),
+	} {
+		got, err := ring.Rebuild(previous, config, nodes)
+		require.NoError(t, err, name)
+		require.Equal(t, want.Fingerprint(), got.Fingerprint(), name)
+	}
+	_, err = ring.Rebuild(want, ring.Config{}, nodes)
+	require.Error(t, err)
+}
+
+func TestRebuildAssignsWhenDeriveDoesNot(t *testing.T) {
+	clean := false
+	d := deriver{strategy{named("d"), func(topology ring.Topology, table ring.Table) error {
+		clean = slices.Max(table.Slots()) == 0
+		return first(topology, table)
+	}}, func(_, _ ring.Topology, table ring.Table) bool {
+		for i := range table.Slots() {
+			table.Slots()[i] = 9
+		}
+		return false
+	}}
+	config := ring.Config{PartitionCount: 8, ReplicationFactor: 2, Strategy: d}
+	before, err := ring.Build(config, zoned(3, "a"))
+	require.NoError(t, err)
+	after, err := ring.Rebuild(before, config, zoned(4, "a"))
+	require.NoError(t, err)
+	require.True(t, clean, "Assign finds an empty table")
+	require.Equal(t, build(t, 8, 2, d, zoned(4, "a")...).Fingerprint(), after.Fingerprint())
+}
+
+// A strategy that derives is trusted no more than one that assigns.
+func TestRebuildChecksWhatIsDerived(t *testing.T) {
+	var kept ring.Table
+	derive := func(ring.Table) {}
+	d := deriver{strategy{named("d"), first}, func(_, _ ring.Topology, table ring.Table) bool {
+		kept = table
+		derive(table)
+		return true
+	}}
+	config := ring.Config{PartitionCount: 8, ReplicationFactor: 2, Strategy: d}
+	before, err := ring.Build(config, zoned(3, "a"))
+	require.NoError(t, err)
+	want := dump(before)
+
+	var se *ring.StrategyError
+	derive = func(ring.Table) { panic("oh") }
+	_, err = ring.Rebuild(before, config, zoned(4, "a"))
+	require.True(t, errors.As(err, &se))
+	require.Equal(t, "Derive does not panic", se.Rule)
+
+	derive = func(table ring.Table) { table.Row(5)[1] = 4 }
+	_, err = ring.Rebuild(before, config, zoned(4, "a"))
+	require.ErrorContains(t, err, "partition 5: owners are nodes of the topology: owner 1 is index 4 of 4 nodes")
+
+	derive = func(table ring.Table) { table.Row(6)[1] = 0 }
+	_, err = ring.Rebuild(before, config, zoned(4, "a"))
+	require.ErrorContains(t, err, `partition 6: owners are distinct: node "n00" stands in the row twice`)
+
+	derive = func(ring.Table) {}
+	after, err := ring.Rebuild(before, config, zoned(4, "a"))
+	require.NoError(t, err)
+	now := dump(after)
+	for i := range kept.Slots() {
+		kept.Slots()[i] = 2
+	}
+	require.Equal(t, want, dump(before))
+	require.Equal(t, now, dump(after), "what the strategy keeps is not the ring's")
+}
