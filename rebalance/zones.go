@@ -30,12 +30,9 @@ func newLayout(nodes []ring.Node) layout {
 	l := layout{zoneOf: make([]int, len(nodes))}
 	index := make(map[place]int)
 	for i := range nodes {
-		at, z := placeOf(&nodes[i]), 0
-		if i > 0 && at == placeOf(&nodes[i-1]) {
-			z = l.zoneOf[i-1]
-		} else if known, ok := index[at]; ok {
-			z = known
-		} else {
+		at := placeOf(&nodes[i])
+		z, known := index[at]
+		if !known {
 			z = len(l.zones)
 			index[at] = z
 			l.zones = append(l.zones, zone{place: at})
@@ -44,7 +41,7 @@ func newLayout(nodes []ring.Node) layout {
 		l.zones[z].nodes = append(l.zones[z].nodes, uint16(i))
 	}
 	slices.SortFunc(l.zones, func(a, b zone) int {
-		return cmp.Or(cmp.Compare(a.place.region, b.place.region), cmp.Compare(a.place.zone, b.place.zone))
+		return cmp.Or(cmp.Compare(a.place.region, b.place.region), cmp.Compare(a.zone, b.zone))
 	})
 	for z := range l.zones {
 		if z == 0 || l.zones[z].place.region != l.zones[z-1].place.region {

@@ -105,8 +105,8 @@ func (b *Batch) sort() {
 		b.bounds[i] = end
 	}
 	owner, bounds, order := b.owner, b.bounds, b.order
-	for i := len(owner) - 1; i >= 0; i-- {
-		at := &bounds[owner[i]]
+	for i, primary := range slices.Backward(owner) {
+		at := &bounds[primary]
 		*at--
 		order[*at] = i
 	}

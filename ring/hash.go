@@ -46,7 +46,7 @@ func (r *Ring) locate(key string) uint32 {
 			h = absorbHalf(h, half(rest))
 			rest = rest[4:]
 		}
-		for i := range len(rest) {
+		for i := range len(rest) { // bytes, not runes
 			h = absorbByte(h, rest[i])
 		}
 	}
@@ -85,7 +85,7 @@ func (r *Ring) locateBytes(key []byte) uint32 {
 			h = absorbHalf(h, half(rest))
 			rest = rest[4:]
 		}
-		for i := range len(rest) {
+		for i := range rest {
 			h = absorbByte(h, rest[i])
 		}
 	}

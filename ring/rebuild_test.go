@@ -1,7 +1,6 @@
 package ring_test
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
@@ -139,7 +138,7 @@ func TestRebuildChecksWhatIsDerived(t *testing.T) {
 	var se *ring.StrategyError
 	derive = func(ring.Table) { panic("oh") }
 	_, err = ring.Rebuild(before, config, zoned(4, "a"))
-	require.True(t, errors.As(err, &se))
+	require.ErrorAs(t, err, &se)
 	require.Equal(t, "Derive does not panic", se.Rule)
 
 	derive = func(table ring.Table) { table.Row(5)[1] = 4 }

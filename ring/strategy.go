@@ -6,8 +6,9 @@ package ring
 // calls it on its own and all of them must come to the same result, so it may
 // not read a clock, a random source, the order of a map, an environment, a
 // previous result, or do arithmetic whose result differs between
-// architectures (floating point does). Package rebalance has the strategies
-// that come with the library.
+// architectures (floating point does). A [Deriver] may start from a previous
+// table, and still comes to the same result. Package rebalance has the
+// strategies that come with the library.
 //
 // Implementations must be safe for concurrent use. One that has parameters may
 // also have a method Validate() error, which [Config.Validate] calls.
