@@ -10,8 +10,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
 )
+
+type place struct{ region, zone string }
 
 // derive takes the table of some nodes to that of others without the ring's
 // help, and reports whether Derive could. It compares with what Assign says.
@@ -66,7 +69,7 @@ func TestDeriveIsAssign(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := generated(1, 40).Draw(t, "cluster")
 		asked++
-		if derive(t, c.partitions, rapid.IntRange(1, 6).Draw(t, "owners"), c.nodes, altered(t, c.nodes)) {
+		if derive(t, c.PartitionCount, rapid.IntRange(1, 6).Draw(t, "owners"), c.Nodes, altered(t, c.Nodes)) {
 			derived++
 		}
 	})
@@ -111,15 +114,15 @@ func TestDeriveIsAssignInLargerZones(t *testing.T) {
 // Errors would add up, so here every ring is made from the one before.
 func TestLongChainsOfChanges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := cluster{nodes: generated(1, 30).Draw(t, "cluster").nodes, partitions: 64, replicas: rapid.IntRange(1, 5).Draw(t, "replicas")}
-		config := ring.Config{PartitionCount: c.partitions, ReplicationFactor: c.replicas, Strategy: rebalance.Rendezvous{}}
+		c := strategytest.Cluster{Nodes: generated(1, 30).Draw(t, "cluster").Nodes, PartitionCount: 64, ReplicationFactor: rapid.IntRange(1, 5).Draw(t, "replicas")}
+		config := ring.Config{PartitionCount: c.PartitionCount, ReplicationFactor: c.ReplicationFactor, Strategy: rebalance.Rendezvous{}}
 		var r *ring.Ring
 		for range 30 {
 			var err error
-			r, err = ring.Rebuild(r, config, c.nodes)
+			r, err = ring.Rebuild(r, config, c.Nodes)
 			require.NoError(t, err)
-			require.Equal(t, build(t, rebalance.Rendezvous{}, c.partitions, c.replicas, c.nodes).Fingerprint(), r.Fingerprint())
-			c.nodes = altered(t, c.nodes)
+			require.Equal(t, build(t, rebalance.Rendezvous{}, c.PartitionCount, c.ReplicationFactor, c.Nodes).Fingerprint(), r.Fingerprint())
+			c.Nodes = altered(t, c.Nodes)
 		}
 	})
 }
