@@ -56,7 +56,7 @@ func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 }
 
 // admitOne is Derive's loop for the commonest change, one node that joins others
-// of its weight whose rows ascend. It does the same with a third of the work.
+// of its weight whose rows ascend: the same, with less to do for each row.
 func (f *filler) admitOne(joined, slots []uint16, replicas int) {
 	keys := f.score.keys
 	joiner := keys[joined[0]]
