@@ -68,10 +68,10 @@ func (s *stat) add(v float64) {
 
 func (s stat) mean() float64 { return s.sum / float64(s.count) }
 
-// measure takes all figures of a strategy on a layout. A cluster of more than
+// figuresOf takes all figures of a strategy on a layout. A cluster of more than
 // leaves members loses only so many of them, evenly spaced. It calls done after
 // each seed.
-func measure(s ring.RebalanceStrategy, l layout, seeds, leaves int, done func()) (figures, error) {
+func figuresOf(s ring.RebalanceStrategy, l layout, seeds, leaves int, done func()) (figures, error) {
 	f := figures{layout: l, strategy: s, seeds: seeds}
 	for seed := range seeds {
 		if err := f.addSeed(uint64(seed)+1, leaves); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -153,13 +154,13 @@ func (o placementOptions) measure(all []layout, progress io.Writer) ([]figures, 
 	if o.quick {
 		all = slices.DeleteFunc(slices.Clone(all), func(l layout) bool { return !l.quick })
 	}
-	told := newTeller(progress, len(all)*len(o.strategies)*o.seeds)
-	defer told.end()
+	told := measure.NewTeller(progress, len(all)*len(o.strategies)*o.seeds)
+	defer told.End()
 	var results []figures
 	for _, l := range all {
 		for _, s := range o.strategies {
-			told.now(label(s) + " on " + l.String())
-			f, err := measure(s, l, o.seeds, o.leaves(l), told.step)
+			told.Now(label(s) + " on " + l.String())
+			f, err := figuresOf(s, l, o.seeds, o.leaves(l), told.Step)
 			if err != nil {
 				return nil, err
 			}

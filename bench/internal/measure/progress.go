@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// teller says how far a run is: on a terminal in one line that it rewrites,
+// Teller says how far a run is: on a terminal in one line that it rewrites,
 // elsewhere in a line for each new task and for each patience that passes.
-type teller struct {
+type Teller struct {
 	out         io.Writer
 	rewrites    bool
 	done, total int
@@ -21,8 +21,9 @@ type teller struct {
 // take a step.
 const patience = 10 * time.Second
 
-func newTeller(out io.Writer, total int) *teller {
-	t := &teller{out: out, total: total, began: time.Now()}
+// NewTeller returns a teller of a run of so many steps.
+func NewTeller(out io.Writer, total int) *Teller {
+	t := &Teller{out: out, total: total, began: time.Now()}
 	if f, ok := out.(*os.File); ok {
 		info, err := f.Stat()
 		t.rewrites = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -30,21 +31,34 @@ func newTeller(out io.Writer, total int) *teller {
 	return t
 }
 
-// now begins a task.
-func (t *teller) now(task string) {
+// Now begins a task.
+func (t *Teller) Now(task string) {
 	t.task = task
 	t.tell()
 }
 
-// step ends one of the steps that a task is made of.
-func (t *teller) step() {
-	t.done++
+// Step ends one of the steps that a task is made of.
+func (t *Teller) Step() { t.reach(t.done + 1) }
+
+// Progress is for [Options.Progress].
+func (t *Teller) Progress(group string, done, total int) {
+	t.total = total
+	if group != t.task {
+		t.done = done
+		t.Now(group)
+		return
+	}
+	t.reach(done)
+}
+
+func (t *Teller) reach(done int) {
+	t.done = done
 	if t.rewrites || time.Since(t.told) > patience {
 		t.tell()
 	}
 }
 
-func (t *teller) tell() {
+func (t *Teller) tell() {
 	t.told = time.Now()
 	begin, end := "", "\n"
 	if t.rewrites {
@@ -54,8 +68,8 @@ func (t *teller) tell() {
 	_, _ = fmt.Fprintf(t.out, "%s%3d%% %4s  %s%s", begin, 100*t.done/max(t.total, 1), elapsed, t.task, end)
 }
 
-// end leaves the line empty, or says how long it took.
-func (t *teller) end() {
+// End leaves the line empty, or says how long it took.
+func (t *Teller) End() {
 	if t.rewrites {
 		_, _ = io.WriteString(t.out, "\r\x1b[K")
 		return
