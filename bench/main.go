@@ -1,6 +1,8 @@
 // Command bench measures clusterkit and prints reports. Each subcommand is a
-// report; without arguments it lists them.
+// report, and -h lists them; without arguments it runs lookup -quick.
 //
+//	go run ./bench
+//	go run ./bench lookup
 //	go run ./bench placement -quick
 //
 // What it counts is the same on every machine; what it times is not, and says
@@ -26,6 +28,7 @@ type subcommand struct {
 
 // subcommands are all reports, in the order of the usage.
 var subcommands = []subcommand{
+	{"lookup", "who owns a key: how long that takes, and everything around it", runLookup},
 	{"placement", "balance, movement and spread of every built-in strategy", runPlacement},
 }
 
@@ -49,10 +52,14 @@ func main() {
 	}
 }
 
+// byDefault is what runs without arguments: what a reader in a hurry came for.
+var byDefault = []string{"lookup", "-quick"}
+
 // run finds the subcommand that the first argument names and runs it.
 func run(args []string, out, progress io.Writer) error {
 	if len(args) == 0 {
-		return usage(out)
+		_, _ = fmt.Fprintf(progress, "running: bench %s; bench -h lists what else there is\n", strings.Join(byDefault, " "))
+		args = byDefault
 	}
 	switch args[0] {
 	case "-h", "-help", "--help", "help":
@@ -63,7 +70,7 @@ func run(args []string, out, progress io.Writer) error {
 			return c.run(args[1:], out, progress)
 		}
 	}
-	return &usageError{fmt.Sprintf("no report is called %q, run it without arguments to see those there are", args[0])}
+	return &usageError{fmt.Sprintf("no report is called %q, bench -h lists those there are", args[0])}
 }
 
 // usage lists the subcommands.
@@ -73,7 +80,7 @@ func usage(out io.Writer) error {
 	for _, c := range subcommands {
 		fmt.Fprintf(&text, "  %-12s %s\n", c.name, c.summary)
 	}
-	text.WriteString("\nbench <report> -h lists the flags of one.\n")
+	fmt.Fprintf(&text, "\nbench <report> -h lists the flags of one; bench alone is bench %s.\n", strings.Join(byDefault, " "))
 	_, err := io.WriteString(out, text.String())
 	return err
 }

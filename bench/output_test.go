@@ -128,7 +128,7 @@ func TestLayoutsAreDistinct(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	var out bytes.Buffer
-	require.NoError(t, run(nil, &out, io.Discard))
+	require.NoError(t, run([]string{"-h"}, &out, io.Discard))
 	require.Contains(t, out.String(), "placement")
 
 	out.Reset()
@@ -138,7 +138,7 @@ func TestCommandLine(t *testing.T) {
 	}
 
 	for args, message := range map[string]string{
-		"nothing":                        `no report is called "nothing", run it without arguments to see those there are`,
+		"nothing":                        `no report is called "nothing", bench -h lists those there are`,
 		"placement more":                 `unexpected argument "more", see placement -h`,
 		"placement -fast":                `flag provided but not defined: -fast, see placement -h`,
 		"placement -seeds 0":             `-seeds is 0, it must be 1 to 1000`,

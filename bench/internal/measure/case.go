@@ -45,6 +45,8 @@ func (c Case) goroutines() int { return max(c.Goroutines, 1) }
 
 // Result is what came of a case: a sample for each round.
 type Result struct {
+	// Case is the case, without Make and Meanwhile, so that a result does
+	// not keep in memory what was measured.
 	Case Case
 	// N is how many operations a sample has, of all goroutines together.
 	N int
@@ -64,16 +66,17 @@ type Result struct {
 type Spread struct{ Median, Low, High float64 }
 
 // Time is the spread of [Result.Times], in nanoseconds an operation.
-func (r Result) Time() Spread { return spread(r.Times) }
+func (r Result) Time() Spread { return SpreadOf(r.Times) }
 
 // Floors is the spread of [Result.ToFloor]; zero where the group has no floor.
-func (r Result) Floors() Spread { return spread(r.ToFloor) }
+func (r Result) Floors() Spread { return SpreadOf(r.ToFloor) }
 
 // References is the spread of [Result.ToReference]; zero where the group has no
 // reference.
-func (r Result) References() Spread { return spread(r.ToReference) }
+func (r Result) References() Spread { return SpreadOf(r.ToReference) }
 
-func spread(samples []float64) Spread {
+// SpreadOf returns the spread of samples; zero for none.
+func SpreadOf(samples []float64) Spread {
 	if len(samples) == 0 {
 		return Spread{}
 	}

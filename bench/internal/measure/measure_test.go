@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,7 +96,7 @@ func TestCasesTakeTurns(t *testing.T) {
 		cases = append(cases, f.does("g", name, Plain, always(time.Microsecond)))
 	}
 	f.run(t, 4, cases...)
-	require.Equal(t, "abc"+"abc"+"bca"+"cab"+"abc", strings.Join(f.order, ""), "to calibrate, then four rounds")
+	require.Equal(t, "aaabbbccc"+"abc"+"bca"+"cab"+"abc", strings.Join(f.order, ""), "to calibrate, then four rounds")
 }
 
 func TestStepsAndGoroutines(t *testing.T) {
@@ -162,10 +164,10 @@ func TestRunRefuses(t *testing.T) {
 }
 
 func TestQuartiles(t *testing.T) {
-	require.Equal(t, Spread{}, spread(nil))
-	require.Equal(t, Spread{7, 7, 7}, spread([]float64{7}))
-	require.Equal(t, Spread{Median: 3, Low: 2, High: 4}, spread([]float64{5, 1, 4, 2, 3}))
-	require.Equal(t, Spread{Median: 2.5, Low: 1.75, High: 3.25}, spread([]float64{1, 2, 3, 4}))
+	require.Equal(t, Spread{}, SpreadOf(nil))
+	require.Equal(t, Spread{7, 7, 7}, SpreadOf([]float64{7}))
+	require.Equal(t, Spread{Median: 3, Low: 2, High: 4}, SpreadOf([]float64{5, 1, 4, 2, 3}))
+	require.Equal(t, Spread{Median: 2.5, Low: 1.75, High: 3.25}, SpreadOf([]float64{1, 2, 3, 4}))
 }
 
 // some are results of two groups, one with a floor.
@@ -291,4 +293,24 @@ func TestTeller(t *testing.T) {
 	teller.End()
 	require.Equal(t, 3, strings.Count(out.String(), "\n"), "a line a task, and one at the end")
 	require.Contains(t, out.String(), "50%")
+}
+
+func TestPages(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.md")
+	write := func(content string) { require.NoError(t, os.WriteFile(file, []byte(content), 0o600)) }
+	write("a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n<!-- begin y -->\n<!-- end y -->\n")
+	require.NoError(t, UpdatePage(file, "y", []byte("new\n")))
+	require.NoError(t, UpdatePage(file, "x", nil))
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "a\n<!-- begin x -->\n<!-- end x -->\nb\n<!-- begin y -->\nnew\n<!-- end y -->\n", string(content))
+
+	for _, bad := range []string{"", "<!-- begin x -->\n", "<!-- end x -->\n<!-- begin x -->\n", "<!-- begin x -->\n<!-- end x -->\n<!-- end x -->\n"} {
+		write(bad)
+		require.ErrorContains(t, UpdatePage(file, "x", []byte("new")), "once each, in this order")
+		require.Error(t, CheckPage(file, "x"))
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, bad, string(content))
+	}
 }

@@ -68,10 +68,17 @@ func (t *Teller) tell() {
 	_, _ = fmt.Fprintf(t.out, "%s%3d%% %4s  %s%s", begin, 100*t.done/max(t.total, 1), elapsed, t.task, end)
 }
 
+// Clear empties the line, so that something else can be printed.
+func (t *Teller) Clear() {
+	if t.rewrites {
+		_, _ = io.WriteString(t.out, "\r\x1b[K")
+	}
+}
+
 // End leaves the line empty, or says how long it took.
 func (t *Teller) End() {
 	if t.rewrites {
-		_, _ = io.WriteString(t.out, "\r\x1b[K")
+		t.Clear()
 		return
 	}
 	_, _ = fmt.Fprintf(t.out, "%3d%% %4s  done\n", 100*t.done/max(t.total, 1), time.Since(t.began).Round(time.Second))

@@ -8,55 +8,88 @@ import (
 	"unicode/utf8"
 )
 
+// Table is rows of text under a heading: names to the left, figures to the right.
+type Table struct {
+	Title string
+	// Head names the columns; every row has as many cells.
+	Head []string
+	Rows [][]string
+	// Note is a sentence below the table; empty for none.
+	Note string
+}
+
+// Tables returns a table for each group.
+func Tables(results []Result) []Table {
+	groups := Groups(results)
+	tables := make([]Table, len(groups))
+	for i, group := range groups {
+		tables[i] = Table{Title: group[0].Case.Group, Head: heading(group), Rows: cells(group), Note: Verdict(group)}
+	}
+	return tables
+}
+
 // WriteTable prints a table for each group, for a terminal.
 func WriteTable(out io.Writer, results []Result) error {
-	var b bytes.Buffer
-	for _, group := range Groups(results) {
-		fmt.Fprintf(&b, "\n%s\n", strings.ToUpper(group[0].Case.Group))
-		rows := append([][]string{heading(group)}, cells(group)...)
-		widths := make([]int, len(rows[0]))
-		for _, row := range rows {
-			for i, cell := range row {
-				widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-			}
-		}
-		for _, row := range rows {
-			for i, cell := range row {
-				gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-				if i == 0 {
-					b.WriteString(cell + gap)
-				} else {
-					b.WriteString("  " + gap + cell)
-				}
-			}
-			b.WriteByte('\n')
-		}
-		if s := Verdict(group); s != "" {
-			fmt.Fprintf(&b, "%s\n", s)
+	for _, t := range Tables(results) {
+		if err := t.Write(out); err != nil {
+			return err
 		}
 	}
-	_, err := out.Write(b.Bytes())
-	return err
+	return nil
 }
 
 // WriteMarkdown prints the same tables for a page, each under a heading of a
 // level.
 func WriteMarkdown(out io.Writer, results []Result, level int) error {
+	for _, t := range Tables(results) {
+		if err := t.WriteMarkdown(out, level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Write prints the table for a terminal, after an empty line.
+func (t Table) Write(out io.Writer) error {
 	var b bytes.Buffer
-	for i, group := range Groups(results) {
-		if i > 0 {
-			b.WriteByte('\n')
+	fmt.Fprintf(&b, "\n%s\n", strings.ToUpper(t.Title))
+	rows := append([][]string{t.Head}, t.Rows...)
+	widths := make([]int, len(t.Head))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
-		fmt.Fprintf(&b, "%s %s\n\n", strings.Repeat("#", level), group[0].Case.Group)
-		head := heading(group)
-		writeRow(&b, head)
-		b.WriteString("|---|" + strings.Repeat("---:|", len(head)-1) + "\n")
-		for _, row := range cells(group) {
-			writeRow(&b, row)
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				b.WriteString(cell + gap)
+			} else {
+				b.WriteString("  " + gap + cell)
+			}
 		}
-		if s := Verdict(group); s != "" {
-			fmt.Fprintf(&b, "\n%s\n", s)
-		}
+		b.WriteByte('\n')
+	}
+	if t.Note != "" {
+		b.WriteString(t.Note + "\n")
+	}
+	_, err := out.Write(b.Bytes())
+	return err
+}
+
+// WriteMarkdown prints the table for a page under a heading of a level, after an
+// empty line.
+func (t Table) WriteMarkdown(out io.Writer, level int) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "\n%s %s\n\n", strings.Repeat("#", level), t.Title)
+	writeRow(&b, t.Head)
+	b.WriteString("|---|" + strings.Repeat("---:|", len(t.Head)-1) + "\n")
+	for _, row := range t.Rows {
+		writeRow(&b, row)
+	}
+	if t.Note != "" {
+		fmt.Fprintf(&b, "\n%s\n", t.Note)
 	}
 	_, err := out.Write(b.Bytes())
 	return err

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// ringShape is the size of a ring.
+type ringShape struct{ members, partitions, replicas int }
+
+func (s ringShape) String() string {
+	return fmt.Sprintf("%d members, %d partitions × %d", s.members, s.partitions, s.replicas)
+}
+
+// The rings whose building is timed: the usual one, and in a full run a large
+// one.
+var (
+	usualShape = ringShape{usualMembers, usualPartitions, usualReplicas}
+	largeShape = ringShape{1000, 65536, 3}
+)
+
+// rebuild computes the ring that follows another when its nodes change, in the
+// way in which a member of a cluster does.
+func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
+	return ring.Build(previous.Config(), nodes)
+}
+
+// finished is a strategy that knows its table: what is left of a build is the
+// check, the copy and the fingerprint, which no strategy is spared.
+type finished struct{ rows [][]uint16 }
+
+func (finished) Name() string { return "finished/1" }
+
+func (f finished) Assign(_ ring.Topology, table ring.Table) error {
+	for p, row := range f.rows {
+		copy(table.Row(p), row)
+	}
+	return nil
+}
+
+// finish returns the strategy of a table in which owners follow each other.
+func finish(s ringShape) finished {
+	f := finished{rows: make([][]uint16, s.partitions)}
+	for p := range f.rows {
+		for i := range min(s.replicas, s.members) {
+			f.rows[p] = append(f.rows[p], uint16((p+i)%s.members))
+		}
+	}
+	return f
+}
+
+// buildCases time what a change of members costs.
+func buildCases(f *fixture) []measure.Case {
+	var cases []measure.Case
+	for _, s := range f.shapes {
+		group := "Rings: " + s.String()
+		config := ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: finish(s)}
+		cases = append(cases, measure.Case{
+			Group: group, Name: "check, copy and fingerprint alone", Role: measure.Floor,
+			Make: repeat(func() error { return ignore(ring.Build(config, nodes(s.members))) }),
+		})
+		for _, strategy := range strategies {
+			cases = append(cases, changes(group, s, strategy)...)
+		}
+		cases = append(cases, plans(group, s)...)
+	}
+	return cases
+}
+
+// changes are the builds of one strategy.
+func changes(group string, s ringShape, strategy ring.RebalanceStrategy) []measure.Case {
+	config := ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: strategy}
+	all := nodes(s.members + 1)
+	// step makes a case of going from some of the nodes to others.
+	step := func(name string, from, to []ring.Node) measure.Case {
+		return measure.Case{Group: group, Name: label(strategy) + ", " + name, Make: func() (func(int), error) {
+			previous, err := ring.Build(config, from)
+			if err != nil {
+				return nil, err
+			}
+			return repeat(func() error { return ignore(rebuild(previous, to)) })()
+		}}
+	}
+	return []measure.Case{
+		{Group: group, Name: label(strategy) + ", from nothing", Make: repeat(func() error { return ignore(ring.Build(config, all[:s.members])) })},
+		step("a member joins", all[:s.members], all),
+		step("a member leaves", all, all[:s.members]),
+	}
+}
+
+// plans are the comparisons of two rings.
+func plans(group string, s ringShape) []measure.Case {
+	config := ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: rebalance.Rendezvous{}}
+	all := nodes(s.members + 1)
+	return []measure.Case{{Group: group, Name: "plan between two rings, a member joins", Make: func() (func(int), error) {
+		from, err := ring.Build(config, all[:s.members])
+		if err != nil {
+			return nil, err
+		}
+		to, err := rebuild(from, all)
+		if err != nil {
+			return nil, err
+		}
+		return repeat(func() error {
+			_, err := rebalance.Diff(from, to)
+			return err
+		})()
+	}}}
+}
+
+// repeat makes a run of something that must not fail, and has not when it was
+// tried.
+func repeat(do func() error) maker {
+	return func() (func(int), error) {
+		if err := do(); err != nil {
+			return nil, err
+		}
+		return func(n int) {
+			for range n {
+				if err := do(); err != nil {
+					panic(fmt.Sprintf("bench: what succeeded before does not any more: %v", err))
+				}
+			}
+		}, nil
+	}
+}
+
+func ignore(_ *ring.Ring, err error) error { return err }
+
+// memoryTable tells what a ring keeps in memory.
+func memoryTable() (measure.Table, error) {
+	t := measure.Table{
+		Title: "Memory of a ring",
+		Head:  []string{"", "in all", "a partition", "of it owners"},
+		Note:  "In all and a partition are measured on the heap; owners take two bytes a replica. The rest is members and what is known of them.",
+	}
+	for _, s := range []ringShape{{5, 4096, 3}, {50, 4096, 3}, {1000, 4096, 3}, {1000, 65536, 3}, {1000, 65536, 5}} {
+		size, err := ringSize(s)
+		if err != nil {
+			return t, err
+		}
+		t.Rows = append(t.Rows, []string{
+			s.String(), fmt.Sprintf("%.1f KiB", size/1024),
+			fmt.Sprintf("%.2f bytes", size/float64(s.partitions)), fmt.Sprintf("%d bytes", 2*min(s.replicas, s.members)),
+		})
+	}
+	return t, nil
+}
+
+// ringSize is how many bytes of heap a ring keeps: the mean of so many that the
+// rest of the process matters little, and the median of three such means.
+func ringSize(s ringShape) (float64, error) {
+	const enough, most, tries = 4 << 20, 128, 3
+	heap := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	var sizes []float64
+	for range tries {
+		kept := make([]*ring.Ring, min(enough/(2*s.partitions*s.replicas), most))
+		before := heap()
+		for i := range kept {
+			var err error
+			if kept[i], err = buildRing(s.members, s.partitions, s.replicas); err != nil {
+				return 0, err
+			}
+		}
+		sizes = append(sizes, (heap()-before)/float64(len(kept)))
+		runtime.KeepAlive(kept)
+	}
+	return measure.SpreadOf(sizes).Median, nil
+}

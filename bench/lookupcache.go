@@ -1,0 +1,165 @@
+package main
+
+import (
+	"container/list"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// cacheCases put a cache of owners by key in front of the table, to see whether
+// it could be faster. The caches hold all keys but for the last, so that every
+// lookup is a hit; nothing makes them drop what a new ring has made wrong, which
+// a real one would have to do as well.
+func cacheCases(f *fixture) []measure.Case {
+	p, err := publishRing(usualMembers, usualPartitions, usualReplicas)
+	if err != nil {
+		return []measure.Case{{Group: "Caches", Name: "ring", Make: failing(err)}}
+	}
+	var cases []measure.Case
+	for _, set := range []struct {
+		count, length int
+		some          bool // the LRU holds a part of them only
+	}{{32, 16, false}, {hotKeys, 16, false}, {hotKeys, 64, false}, {32, 256, false}, {hotKeys, 256, false}, {f.cold, 16, true}} {
+		keys := keysOf(set.count, set.length)
+		group := fmt.Sprintf("Caches: %d keys of %d bytes", set.count, set.length)
+		capacity, lru := set.count, "LRU behind a mutex"
+		if set.some {
+			capacity = set.count / 16
+			lru += ", room for one in 16"
+		}
+		cases = append(cases,
+			floor(group, keys),
+			measure.Case{Group: group, Name: "the table", Role: measure.Reference, Make: primary(p, keys)},
+			measure.Case{Group: group, Name: "map, no lock", Make: throughMap(p, keys)},
+			measure.Case{Group: group, Name: "map behind a read lock", Make: throughLockedMap(p, keys)},
+			measure.Case{Group: group, Name: "sync.Map", Make: throughSyncMap(p, keys)},
+			measure.Case{Group: group, Name: lru, Make: throughLRU(p, keys, capacity)},
+		)
+	}
+	return cases
+}
+
+// remembered is the owner of every key. Its keys are copies: a request's key is
+// not the one that the cache was filled with, and must be compared in full.
+func remembered(p *published, keys []string) map[string]ring.Owner {
+	owners := make(map[string]ring.Owner, len(keys))
+	for _, key := range keys {
+		owners[strings.Clone(key)], _ = p.Lookup(key).Primary()
+	}
+	return owners
+}
+
+// throughMap is the best that a map can do: nobody writes, so nothing guards it.
+func throughMap(p *published, keys func() []string) maker {
+	return func() (func(int), error) {
+		owners := remembered(p, keys())
+		return over(keys, func(keys []string, from, to int) {
+			var last ring.Owner
+			for i := from; i < to; i++ {
+				last = owners[keys[i&(len(keys)-1)]]
+			}
+			runtime.KeepAlive(last)
+		})()
+	}
+}
+
+func throughLockedMap(p *published, keys func() []string) maker {
+	return func() (func(int), error) {
+		owners := remembered(p, keys())
+		var mu sync.RWMutex
+		return over(keys, func(keys []string, from, to int) {
+			var last ring.Owner
+			for i := from; i < to; i++ {
+				mu.RLock()
+				last = owners[keys[i&(len(keys)-1)]]
+				mu.RUnlock()
+			}
+			runtime.KeepAlive(last)
+		})()
+	}
+}
+
+func throughSyncMap(p *published, keys func() []string) maker {
+	return func() (func(int), error) {
+		var owners sync.Map
+		for key, owner := range remembered(p, keys()) {
+			owners.Store(key, owner)
+		}
+		return over(keys, func(keys []string, from, to int) {
+			var last ring.Owner
+			for i := from; i < to; i++ {
+				if v, ok := owners.Load(keys[i&(len(keys)-1)]); ok {
+					last = v.(ring.Owner)
+				}
+			}
+			runtime.KeepAlive(last)
+		})()
+	}
+}
+
+func throughLRU(p *published, keys func() []string, capacity int) maker {
+	return func() (func(int), error) {
+		cache := newLRU(capacity)
+		return over(keys, func(keys []string, from, to int) {
+			var last ring.Owner
+			for i := from; i < to; i++ {
+				key := keys[i&(len(keys)-1)]
+				owner, ok := cache.get(key)
+				if !ok {
+					owner, _ = p.Lookup(key).Primary()
+					cache.put(strings.Clone(key), owner)
+				}
+				last = owner
+			}
+			runtime.KeepAlive(last)
+		})()
+	}
+}
+
+// lru is a cache that forgets what has not been asked for longest.
+type lru struct {
+	mu       sync.Mutex
+	capacity int
+	entries  map[string]*list.Element
+	recent   list.List // of entry, the latest in front
+}
+
+type entry struct {
+	key   string
+	owner ring.Owner
+}
+
+func newLRU(capacity int) *lru {
+	return &lru{capacity: capacity, entries: make(map[string]*list.Element, capacity)}
+}
+
+func (c *lru) get(key string) (ring.Owner, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	element, ok := c.entries[key]
+	if !ok {
+		return ring.Owner{}, false
+	}
+	c.recent.MoveToFront(element)
+	return element.Value.(entry).owner, true
+}
+
+func (c *lru) put(key string, owner ring.Owner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if element, ok := c.entries[key]; ok {
+		element.Value = entry{key, owner}
+		c.recent.MoveToFront(element)
+		return
+	}
+	if c.recent.Len() == c.capacity {
+		oldest := c.recent.Back()
+		delete(c.entries, c.recent.Remove(oldest).(entry).key)
+	}
+	c.entries[key] = c.recent.PushFront(entry{key, owner})
+}

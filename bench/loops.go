@@ -1,0 +1,161 @@
+package main
+
+import (
+	"math/bits"
+	"runtime"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// The loops of the lookup report are written out, one for each case: a function
+// call for each operation would cost more than some of the operations. What an
+// operation gives goes to a variable that is kept alive after the loop, so that
+// the compiler can neither drop the work nor has to store it.
+//
+// A function that returns a loop over an iterator is not inlined: in the copy
+// that inlining makes of the loop, Go 1.26 would call the iterator instead of
+// inlining it, and allocate three times for each key.
+
+// maker is what [measure.Case.Make] is.
+type maker = func() (run func(n int), err error)
+
+// keysOf returns a key set when it is first needed. Its size is a power of two.
+func keysOf(count, length int) func() []string {
+	return sync.OnceValue(func() []string { return keySet[string](count, length) })
+}
+
+// bytesOf returns the same keys as bytes.
+func bytesOf(count, length int) func() [][]byte {
+	return sync.OnceValue(func() [][]byte { return keySet[[]byte](count, length) })
+}
+
+// over makes a run of a loop over keys that goes on where the last one ended,
+// round and round.
+func over[K any](keys func() []K, loop func(keys []K, from, to int)) maker {
+	return func() (func(int), error) {
+		all, at := keys(), 0
+		return func(n int) {
+			loop(all, at, at+n)
+			at += n
+		}, nil
+	}
+}
+
+// hashAlone is the floor of every table that looks keys up: nobody can say where
+// a key belongs without reading all of it.
+func hashAlone(keys func() []string) maker {
+	return over(keys, func(keys []string, from, to int) {
+		var last uint64
+		for i := from; i < to; i++ {
+			last = xxhash.Sum64String(keys[i&(len(keys)-1)])
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+func hashBytes(keys func() [][]byte) maker {
+	return over(keys, func(keys [][]byte, from, to int) {
+		var last uint64
+		for i := from; i < to; i++ {
+			last = xxhash.Sum64(keys[i&(len(keys)-1)])
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+// hashAndLoad is the least that a table could do: the hash, and one load from an
+// array of as many small numbers as there are partitions.
+func hashAndLoad(keys func() []string, partitions int) maker {
+	table := sequence(partitions)
+	return over(keys, func(keys []string, from, to int) {
+		var last uint16
+		for i := from; i < to; i++ {
+			slot, _ := bits.Mul64(xxhash.Sum64String(keys[i&(len(keys)-1)]), uint64(len(table)))
+			last = table[slot]
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+func hashAndLoadBytes(keys func() [][]byte, partitions int) maker {
+	table := sequence(partitions)
+	return over(keys, func(keys [][]byte, from, to int) {
+		var last uint16
+		for i := from; i < to; i++ {
+			slot, _ := bits.Mul64(xxhash.Sum64(keys[i&(len(keys)-1)]), uint64(len(table)))
+			last = table[slot]
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+func sequence(count int) []uint16 {
+	all := make([]uint16, count)
+	for i := range all {
+		all[i] = uint16(i)
+	}
+	return all
+}
+
+// primary looks up the first owner behind the pointer of a published ring.
+func primary(p *published, keys func() []string) maker {
+	return over(keys, func(keys []string, from, to int) {
+		var last ring.Owner
+		for i := from; i < to; i++ {
+			last, _ = p.Lookup(keys[i&(len(keys)-1)]).Primary()
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+func primaryBytes(p *published, keys func() [][]byte) maker {
+	return over(keys, func(keys [][]byte, from, to int) {
+		var last ring.Owner
+		for i := from; i < to; i++ {
+			last, _ = p.LookupBytes(keys[i&(len(keys)-1)]).Primary()
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+// owners iterates over all owners.
+//
+//go:noinline
+func owners(p *published, keys func() []string) maker {
+	return over(keys, func(keys []string, from, to int) {
+		var last ring.Owner
+		for i := from; i < to; i++ {
+			for _, o := range p.Lookup(keys[i&(len(keys)-1)]).All() {
+				last = o
+			}
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+//go:noinline
+func ownersBytes(p *published, keys func() [][]byte) maker {
+	return over(keys, func(keys [][]byte, from, to int) {
+		var last ring.Owner
+		for i := from; i < to; i++ {
+			for _, o := range p.LookupBytes(keys[i&(len(keys)-1)]).All() {
+				last = o
+			}
+		}
+		runtime.KeepAlive(last)
+	})
+}
+
+// failing is the run of a case that cannot be made.
+func failing(err error) maker {
+	return func() (func(int), error) { return nil, err }
+}
+
+// floor is the case of the hash alone.
+func floor(group string, keys func() []string) measure.Case {
+	return measure.Case{Group: group, Name: "hash alone", Role: measure.Floor, Make: hashAlone(keys)}
+}
