@@ -100,28 +100,50 @@ func (p *published) alternate(rings []*ring.Ring) func(done <-chan struct{}) {
 	}
 }
 
-// fixture is what cases work on.
-type fixture struct {
-	cold   int         // keys in a set that no cache holds, a power of two
-	shapes []ringShape // of the rings whose building is timed
-	// members returns a member of a cluster, which is started at the first
-	// call and runs until stop.
-	members func() (*cluster.Cluster, error)
-	stop    func()
+// sizes are how large the things are that cases work on.
+type sizes struct {
+	members    int         // of the cluster that is asked
+	cold       int         // keys in a set that no cache holds, a power of two
+	partitions []int       // of the rings that are compared
+	rings      []ringShape // whose building is timed
+	memory     []ringShape // whose memory is told
 }
 
-// newFixture returns a fixture whose cluster has so many members. Nothing of it
-// is made before it is asked for.
-func newFixture(ctx context.Context, members, cold int, shapes ...ringShape) *fixture {
+// usualSizes are those of a report; a quick one builds no large rings.
+func usualSizes(quick bool) sizes {
+	usual, large := ringShape{usualMembers, usualPartitions, usualReplicas}, ringShape{1000, 65536, 3}
+	s := sizes{
+		members: usualMembers, cold: coldKeys, partitions: []int{1024, 4096, 65536, 1 << 20},
+		rings:  []ringShape{usual},
+		memory: []ringShape{{5, 4096, 3}, usual, {1000, 4096, 3}, large, {1000, 65536, 5}},
+	}
+	if !quick {
+		s.rings = append(s.rings, large)
+	}
+	return s
+}
+
+// fixture is what cases work on.
+type fixture struct {
+	sizes
+	// member returns a member of a cluster, which is started at the first
+	// call and runs until stop.
+	member func() (*cluster.Cluster, error)
+	stop   func()
+}
+
+// newFixture returns a fixture of some sizes. Nothing of it is made before it is
+// asked for.
+func newFixture(ctx context.Context, s sizes) *fixture {
 	var all []*cluster.Cluster
 	return &fixture{
-		cold: cold, shapes: shapes,
-		members: sync.OnceValues(func() (c *cluster.Cluster, err error) {
+		sizes: s,
+		member: sync.OnceValues(func() (c *cluster.Cluster, err error) {
 			ctx, cancel := context.WithTimeout(ctx, startPatience)
 			defer cancel()
-			all, err = startCluster(ctx, members)
+			all, err = startCluster(ctx, s.members)
 			if err != nil {
-				return nil, fmt.Errorf("starting a cluster of %d: %w", members, err)
+				return nil, fmt.Errorf("starting a cluster of %d: %w", s.members, err)
 			}
 			return all[0], nil
 		}),
@@ -134,7 +156,7 @@ const startPatience = 2 * time.Minute
 
 // startCluster starts members that gossip over a network in memory, the first
 // with HTTP on a loopback address, and waits until they agree. Fifty of them take
-// two to four hundredths of a processor while nothing happens.
+// four hundredths of a processor while nothing happens.
 func startCluster(ctx context.Context, members int) ([]*cluster.Cluster, error) {
 	network, err := memnet.New(memnet.Options{Seed: 1})
 	if err != nil {

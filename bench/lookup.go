@@ -23,7 +23,7 @@ type chapter struct {
 	// tables tell the results; nil means a table for each group.
 	tables func([]measure.Result) []measure.Table
 	// more measures what no case can, in so many steps.
-	more   func(o lookupOptions, step func()) ([]measure.Table, error)
+	more   func(f *fixture, o lookupOptions, step func()) ([]measure.Table, error)
 	steps  func(lookupOptions) int
 	long   bool // samples are long
 	rounds int  // at most; zero for no bound
@@ -40,10 +40,10 @@ var chapters = []chapter{
 	{name: "caches", summary: "whether a cache of keys could be faster", cases: cacheCases},
 	{
 		name: "goroutines", summary: "throughput on one and on several processors, and the reader's longest pause",
-		cases: scaleCases, long: true,
+		cases: scaleCases, long: true, rounds: 51,
 		tables: func(results []measure.Result) []measure.Table { return []measure.Table{scaleTable(results)} },
 		steps:  func(o lookupOptions) int { return 3 * o.stallRuns },
-		more: func(o lookupOptions, step func()) ([]measure.Table, error) {
+		more: func(_ *fixture, o lookupOptions, step func()) ([]measure.Table, error) {
 			kinds, err := measureStalls(o.stallRuns, o.stallLength, step)
 			if err != nil {
 				return nil, err
@@ -52,9 +52,9 @@ var chapters = []chapter{
 		},
 	},
 	{
-		name: "rings", summary: "building rings, plans, and the memory they take", cases: buildCases, rounds: 7,
-		more: func(lookupOptions, func()) ([]measure.Table, error) {
-			t, err := memoryTable()
+		name: "rings", summary: "building rings, plans, and the memory they take", cases: buildCases, rounds: 11,
+		more: func(f *fixture, _ lookupOptions, _ func()) ([]measure.Table, error) {
+			t, err := memoryTable(f.memory)
 			return []measure.Table{t}, err
 		},
 	},
@@ -90,25 +90,21 @@ func runLookup(args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	shapes := []ringShape{usualShape}
-	if !o.quick {
-		shapes = append(shapes, largeShape)
-	}
-	return o.run(newFixture(context.Background(), usualMembers, coldKeys, shapes...), out, progress)
+	return o.run(newFixture(context.Background(), usualSizes(o.quick)), out, progress)
 }
 
 // parseLookup reads the flags. Help goes to out.
 func parseLookup(args []string, out io.Writer) (lookupOptions, error) {
-	o := lookupOptions{rounds: 31, sample: 20 * time.Millisecond, longSample: 50 * time.Millisecond, stallRuns: 9, stallLength: time.Second}
+	o := lookupOptions{rounds: measure.DefaultRounds, sample: measure.DefaultSample, longSample: 20 * time.Millisecond, stallRuns: 9, stallLength: time.Second}
 	var only string
 	flags := flag.NewFlagSet("lookup", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.BoolVar(&o.quick, "quick", false, "a look in under a minute: fewer and shorter samples, no large rings")
+	flags.BoolVar(&o.quick, "quick", false, "a look in under a minute: fewer samples, no large rings")
 	flags.StringVar(&only, "only", "", "a comma-separated `list` of "+strings.Join(chapterNames(), ", ")+" (default all)")
 	flags.StringVar(&o.csv, "csv", "", "also write every figure to this `file`")
 	flags.StringVar(&o.svg, "svg", "", "also draw the ratios to the floor into this `file`")
-	flags.StringVar(&o.benchstat, "benchstat", "", "also write every sample to this `file`, as benchstat reads it")
-	flags.StringVar(&o.markdown, "markdown", "", "also put the tables between the lines <!-- begin lookup --> and <!-- end lookup --> of this `file`")
+	flags.StringVar(&o.benchstat, "benchstat", "", "also write the samples to this `file`, as benchstat reads them")
+	flags.StringVar(&o.markdown, "markdown", "", "also put the tables into this `file`, those of each part between the lines <!-- begin lookup part --> and <!-- end lookup part -->")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		flags.SetOutput(out)
@@ -134,7 +130,7 @@ func parseLookup(args []string, out io.Writer) (lookupOptions, error) {
 		}
 	}
 	if o.quick {
-		o.rounds, o.sample, o.stallRuns, o.stallLength = 7, 5*time.Millisecond, 5, 200*time.Millisecond
+		o.rounds, o.stallRuns, o.stallLength = 15, 5, 200*time.Millisecond
 	}
 	return o, nil
 }
@@ -154,9 +150,11 @@ func (o lookupOptions) run(f *fixture, out, progress io.Writer) error {
 	if err := touch(o.csv, o.svg, o.benchstat); err != nil {
 		return err
 	}
-	if o.markdown != "" {
-		if err := measure.CheckPage(o.markdown, "lookup"); err != nil {
-			return err
+	for _, c := range chapters {
+		if o.markdown != "" && o.asks(c) {
+			if err := measure.CheckPage(o.markdown, c.mark()); err != nil {
+				return err
+			}
 		}
 	}
 	machine := measure.ThisMachine()
@@ -164,27 +162,29 @@ func (o lookupOptions) run(f *fixture, out, progress io.Writer) error {
 		return err
 	}
 	var results []measure.Result
-	var tables []measure.Table
 	told := newLookupProgress(o, f, progress)
 	defer told.teller.End()
 	for i, c := range chapters {
 		if !o.asks(c) {
 			continue
 		}
-		some, more, err := o.measure(c, told.cases[i], told)
+		some, tables, err := o.measure(f, c, told.cases[i], told)
 		if err != nil {
 			return err
 		}
 		f.stop()
 		told.teller.Clear()
-		for _, t := range more {
+		for _, t := range tables {
 			if err := t.Write(out); err != nil {
 				return err
 			}
 		}
-		results, tables = append(results, some...), append(tables, more...)
+		if err := o.writePage(c, machine, tables); err != nil {
+			return err
+		}
+		results = append(results, some...)
 	}
-	return o.write(machine, results, tables)
+	return o.write(machine, results)
 }
 
 // asks reports whether a chapter is asked for.
@@ -200,13 +200,17 @@ func (o lookupOptions) roundsOf(c chapter) int {
 	return o.rounds
 }
 
-// measure measures a chapter.
-func (o lookupOptions) measure(c chapter, cases []measure.Case, told *lookupProgress) ([]measure.Result, []measure.Table, error) {
-	sample := o.sample
+// sampleOf is how long its samples are.
+func (o lookupOptions) sampleOf(c chapter) time.Duration {
 	if c.long {
-		sample = o.longSample
+		return o.longSample
 	}
-	results, err := measure.Run(context.Background(), cases, measure.Options{Rounds: o.roundsOf(c), Sample: sample, Progress: told.progress})
+	return o.sample
+}
+
+// measure measures a chapter.
+func (o lookupOptions) measure(f *fixture, c chapter, cases []measure.Case, told *lookupProgress) ([]measure.Result, []measure.Table, error) {
+	results, err := measure.Run(context.Background(), cases, measure.Options{Rounds: o.roundsOf(c), Sample: o.sampleOf(c), Progress: told.progress})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -217,7 +221,7 @@ func (o lookupOptions) measure(c chapter, cases []measure.Case, told *lookupProg
 	}
 	all := tables(results)
 	if c.more != nil {
-		more, err := c.more(o, told.step)
+		more, err := c.more(f, o, told.step)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -257,8 +261,27 @@ func (p *lookupProgress) step() {
 	p.progress("Pauses", 0, 0)
 }
 
+// writePage puts the tables of a chapter where the page wants them, if there is
+// one.
+func (o lookupOptions) writePage(c chapter, machine measure.Machine, tables []measure.Table) error {
+	if o.markdown == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	for _, t := range tables {
+		if err := t.WriteMarkdown(&text, 3); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(&text, "\n<sub>%s; %d rounds of samples of %v.</sub>\n\n", machine, o.roundsOf(c), o.sampleOf(c))
+	return measure.UpdatePage(o.markdown, c.mark(), text.Bytes())
+}
+
+// mark is the name of a chapter's place on the page.
+func (c chapter) mark() string { return "lookup " + c.name }
+
 // write writes the files.
-func (o lookupOptions) write(machine measure.Machine, results []measure.Result, tables []measure.Table) error {
+func (o lookupOptions) write(machine measure.Machine, results []measure.Result) error {
 	const title = "Looking up a key"
 	compared := slices.DeleteFunc(slices.Clone(results), func(r measure.Result) bool { return !drawn(r) })
 	for _, file := range []struct {
@@ -284,18 +307,7 @@ func (o lookupOptions) write(machine measure.Machine, results []measure.Result, 
 			return err
 		}
 	}
-	if o.markdown == "" {
-		return nil
-	}
-	var page bytes.Buffer
-	fmt.Fprintf(&page, "\n%s. %d rounds of samples of %v.\n", machine, o.rounds, o.sample)
-	for _, t := range tables {
-		if err := t.WriteMarkdown(&page, 3); err != nil {
-			return err
-		}
-	}
-	page.WriteByte('\n')
-	return measure.UpdatePage(o.markdown, "lookup", page.Bytes())
+	return nil
 }
 
 // drawn reports whether a result is in the picture: the calls, the keys as

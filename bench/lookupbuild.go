@@ -16,13 +16,6 @@ func (s ringShape) String() string {
 	return fmt.Sprintf("%d members, %d partitions × %d", s.members, s.partitions, s.replicas)
 }
 
-// The rings whose building is timed: the usual one, and in a full run a large
-// one.
-var (
-	usualShape = ringShape{usualMembers, usualPartitions, usualReplicas}
-	largeShape = ringShape{1000, 65536, 3}
-)
-
 // rebuild computes the ring that follows another when its nodes change, in the
 // way in which a member of a cluster does.
 func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
@@ -56,7 +49,7 @@ func finish(s ringShape) finished {
 // buildCases time what a change of members costs.
 func buildCases(f *fixture) []measure.Case {
 	var cases []measure.Case
-	for _, s := range f.shapes {
+	for _, s := range f.rings {
 		group := "Rings: " + s.String()
 		config := ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: finish(s)}
 		cases = append(cases, measure.Case{
@@ -132,13 +125,13 @@ func repeat(do func() error) maker {
 func ignore(_ *ring.Ring, err error) error { return err }
 
 // memoryTable tells what a ring keeps in memory.
-func memoryTable() (measure.Table, error) {
+func memoryTable(shapes []ringShape) (measure.Table, error) {
 	t := measure.Table{
 		Title: "Memory of a ring",
 		Head:  []string{"", "in all", "a partition", "of it owners"},
 		Note:  "In all and a partition are measured on the heap; owners take two bytes a replica. The rest is members and what is known of them.",
 	}
-	for _, s := range []ringShape{{5, 4096, 3}, {50, 4096, 3}, {1000, 4096, 3}, {1000, 65536, 3}, {1000, 65536, 5}} {
+	for _, s := range shapes {
 		size, err := ringSize(s)
 		if err != nil {
 			return t, err

@@ -75,7 +75,7 @@ func growthCases(f *fixture) []measure.Case {
 		for _, n := range []int{5, 50, 1000} {
 			add("Members"+set.name, set.keys, fmt.Sprintf("%d members", n), n, usualPartitions, usualReplicas)
 		}
-		for _, n := range []int{1024, 4096, 65536, 1 << 20} {
+		for _, n := range f.partitions {
 			add("Partitions"+set.name, set.keys, fmt.Sprintf("%d partitions", n), usualMembers, n, usualReplicas)
 		}
 		for _, n := range []int{1, 3, 5} {

@@ -20,12 +20,12 @@ import (
 
 // clusterCases are the calls of package cluster, in a cluster that gossips.
 func clusterCases(f *fixture) []measure.Case {
-	const group = "Calls to a cluster of 50 members, hot keys of 16 bytes"
+	group := fmt.Sprintf("Calls to a cluster of %d members, hot keys of 16 bytes", f.members)
 	keys := keysOf(hotKeys, 16)
 	// through makes a loop once the cluster is there.
 	through := func(loop func(c *cluster.Cluster) maker) maker {
 		return func() (func(int), error) {
-			c, err := f.members()
+			c, err := f.member()
 			if err != nil {
 				return nil, err
 			}
@@ -155,7 +155,7 @@ func httpCases(f *fixture) []measure.Case {
 	// asking makes a run that sends requests; each answers so many keys.
 	asking := func(answers int, request func(base, key string) (*http.Request, error)) maker {
 		return func() (func(int), error) {
-			c, err := f.members()
+			c, err := f.member()
 			if err != nil {
 				return nil, err
 			}

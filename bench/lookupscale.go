@@ -188,8 +188,8 @@ func stallTable(kinds []*stalls) measure.Table {
 	t := measure.Table{
 		Title: "The longest pause of a reader",
 		Head:  []string{"", "median run", "worst run", "pauses over 0.1 ms, a second"},
-		Note: fmt.Sprintf("%d runs of %v each, one goroutine that does nothing but look keys up; rings are built by rendezvous, 50 and 51 members, 4096 partitions × 3.",
-			len(kinds[0].longest), (kinds[0].read / time.Duration(len(kinds[0].longest))).Round(10*time.Millisecond)),
+		Note: fmt.Sprintf("%d runs of %v each. One goroutine does nothing but look keys up, on a machine that gives it and the writer %d processors. Rings are built by rendezvous: 50 and 51 members, 4096 partitions × 3.",
+			len(kinds[0].longest), (kinds[0].read / time.Duration(len(kinds[0].longest))).Round(10*time.Millisecond), runtime.GOMAXPROCS(0)),
 	}
 	for _, k := range kinds {
 		sorted := slices.Sorted(slices.Values(k.longest))

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -64,8 +65,13 @@ func WriteCSV(out io.Writer, results []Result) error {
 	return w.Error()
 }
 
-// WriteBenchstat writes every sample as a line of the Go benchmark format, as
-// benchstat reads it, after a head that describes the machine.
+// benchstatLines is how many lines a case has at most for benchstat, to which
+// more of them mean little.
+const benchstatLines = 15
+
+// WriteBenchstat writes the samples in the Go benchmark format, as benchstat
+// reads it, after a head that describes the machine. Of many rounds each line
+// is the median of as many that followed each other.
 func WriteBenchstat(out io.Writer, m Machine, pkg string, results []Result) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\npkg: %s\n", m.OS, m.Arch, pkg)
@@ -78,7 +84,8 @@ func WriteBenchstat(out io.Writer, m Machine, pkg string, results []Result) erro
 		if m.Procs != 1 {
 			name += fmt.Sprintf("-%d", m.Procs)
 		}
-		for _, t := range r.Times {
+		for some := range slices.Chunk(r.Times, (len(r.Times)+benchstatLines-1)/benchstatLines) {
+			t := SpreadOf(some).Median
 			fmt.Fprintf(&b, "Benchmark%s %d %s ns/op %.0f B/op %.0f allocs/op\n", name, r.N, strconv.FormatFloat(t, 'g', 6, 64), r.Bytes, r.Allocs)
 		}
 	}

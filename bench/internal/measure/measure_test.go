@@ -247,6 +247,18 @@ func TestBenchstat(t *testing.T) {
 	require.Regexp(t, `(?m)^BenchmarkPrimary,_hot/Hash_alone-2 250 4 ns/op \d+ B/op \d+ allocs/op$`, text)
 }
 
+func TestBenchstatTakesMediansOfManyRounds(t *testing.T) {
+	r := Result{Case: Case{Group: "g", Name: "a"}, N: 10}
+	for i := range 60 {
+		r.Times = append(r.Times, float64(i))
+	}
+	var out bytes.Buffer
+	require.NoError(t, WriteBenchstat(&out, Machine{Procs: 1}, "p", []Result{r}))
+	require.Equal(t, benchstatLines, strings.Count(out.String(), "BenchmarkG/A "))
+	require.Contains(t, out.String(), "BenchmarkG/A 10 1.5 ns/op", "of the rounds 0 to 3")
+	require.Contains(t, out.String(), "BenchmarkG/A 10 57.5 ns/op", "of the last four")
+}
+
 func TestSVG(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, WriteSVG(&out, "Lookups", "over <the> floor", some(t)))
