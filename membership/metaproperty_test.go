@@ -82,6 +82,16 @@ func FuzzDecodeMeta(f *testing.F) {
 	})
 }
 
+func BenchmarkEncodeMeta(b *testing.B) {
+	m := fullMember()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := encodeMeta(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkDecodeMeta(b *testing.B) {
 	m := fullMember()
 	meta, err := encodeMeta(m)
