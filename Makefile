@@ -1,6 +1,6 @@
 # What a developer types. The gate is .ci/run, which does all of it and more.
 
-.PHONY: test race lint fmt bench fuzz ci
+.PHONY: test race lint fmt bench performance fuzz ci
 
 test: ## the README's test command
 	go test ./...
@@ -16,6 +16,10 @@ fmt:
 
 bench:
 	go test -run '^$$' -bench . ./...
+
+performance: ## rewrites the figures of docs/performance.md; for a quiet machine
+	go run ./bench lookup -markdown docs/performance.md -benchstat docs/performance/lookup.txt \
+		-csv docs/performance/lookup.csv -svg docs/performance/lookup.svg
 
 fuzz:
 	bash .ci/fuzz 30s
