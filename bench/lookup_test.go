@@ -172,6 +172,23 @@ func TestKeySets(t *testing.T) {
 	}
 }
 
+// Of a set that no cache holds, no case follows another closely.
+func TestCasesBeginApart(t *testing.T) {
+	keys := keysOf(1<<18, 16)
+	var begun []int
+	for range 7 {
+		_, at := keys.take()
+		require.Zero(t, at%largestBatch)
+		for _, other := range begun {
+			apart := (at - other) & (1<<18 - 1)
+			require.GreaterOrEqual(t, min(apart, 1<<18-apart), 1<<18/16)
+		}
+		begun = append(begun, at)
+	}
+	_, at := keysOf(hotKeys, 16).take()
+	require.Zero(t, at)
+}
+
 func TestLRUForgetsTheLeastRecent(t *testing.T) {
 	r, err := buildRing(3, 64, 1)
 	require.NoError(t, err)

@@ -55,9 +55,9 @@ func remembered(p *published, keys []string) map[string]ring.Owner {
 }
 
 // throughMap is the best that a map can do: nobody writes, so nothing guards it.
-func throughMap(p *published, keys func() []string) maker {
+func throughMap(p *published, keys *source[string]) maker {
 	return func() (func(int), error) {
-		owners := remembered(p, keys())
+		owners := remembered(p, keys.all())
 		return over(keys, func(keys []string, from, to int) {
 			var last ring.Owner
 			for i := from; i < to; i++ {
@@ -68,9 +68,9 @@ func throughMap(p *published, keys func() []string) maker {
 	}
 }
 
-func throughLockedMap(p *published, keys func() []string) maker {
+func throughLockedMap(p *published, keys *source[string]) maker {
 	return func() (func(int), error) {
-		owners := remembered(p, keys())
+		owners := remembered(p, keys.all())
 		var mu sync.RWMutex
 		return over(keys, func(keys []string, from, to int) {
 			var last ring.Owner
@@ -84,10 +84,10 @@ func throughLockedMap(p *published, keys func() []string) maker {
 	}
 }
 
-func throughSyncMap(p *published, keys func() []string) maker {
+func throughSyncMap(p *published, keys *source[string]) maker {
 	return func() (func(int), error) {
 		var owners sync.Map
-		for key, owner := range remembered(p, keys()) {
+		for key, owner := range remembered(p, keys.all()) {
 			owners.Store(key, owner)
 		}
 		return over(keys, func(keys []string, from, to int) {
@@ -102,7 +102,7 @@ func throughSyncMap(p *published, keys func() []string) maker {
 	}
 }
 
-func throughLRU(p *published, keys func() []string, capacity int) maker {
+func throughLRU(p *published, keys *source[string], capacity int) maker {
 	return func() (func(int), error) {
 		cache := newLRU(capacity)
 		return over(keys, func(keys []string, from, to int) {

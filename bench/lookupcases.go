@@ -55,7 +55,7 @@ func publishRing(members, partitions, replicas int) (*published, error) {
 func growthCases(f *fixture) []measure.Case {
 	const hot, cold = ", hot keys of 16 bytes", ", a million keys of 16 bytes"
 	var cases []measure.Case
-	add := func(group string, keys func() []string, name string, members, partitions, replicas int) {
+	add := func(group string, keys *source[string], name string, members, partitions, replicas int) {
 		if len(cases) == 0 || cases[len(cases)-1].Group != group {
 			cases = append(cases, floor(group, keys))
 		}
@@ -70,7 +70,7 @@ func growthCases(f *fixture) []measure.Case {
 	}
 	for _, set := range []struct {
 		name string
-		keys func() []string
+		keys *source[string]
 	}{{hot, keysOf(hotKeys, 16)}, {cold, keysOf(f.cold, 16)}} {
 		for _, n := range []int{5, 50, 1000} {
 			add("Members"+set.name, set.keys, fmt.Sprintf("%d members", n), n, usualPartitions, usualReplicas)
@@ -100,7 +100,7 @@ func batchCases(f *fixture) []measure.Case {
 		group := fmt.Sprintf("Batches: %s of 16 bytes, a key", set.name)
 		cases = append(cases, floor(group, keys),
 			measure.Case{Group: group, Name: "one call a key, not grouped", Role: measure.Reference, Make: primary(p, keys)})
-		for _, size := range []int{16, 128, 1024, 8192} {
+		for _, size := range []int{16, 128, 1024, largestBatch} {
 			if size <= set.count {
 				cases = append(cases, measure.Case{Group: group, Name: fmt.Sprintf("Group, %d keys", size), Step: size, Make: grouped(p, keys, size)})
 			}
@@ -113,7 +113,7 @@ func batchCases(f *fixture) []measure.Case {
 // grouped sorts batches of a size by owner and visits every group.
 //
 //go:noinline
-func grouped(p *published, keys func() []string, size int) maker {
+func grouped(p *published, keys *source[string], size int) maker {
 	return func() (func(int), error) {
 		var batch ring.Batch
 		return over(keys, func(keys []string, from, to int) {
@@ -131,7 +131,7 @@ func grouped(p *published, keys func() []string, size int) maker {
 }
 
 // groupedByMap does the same as one would without a Batch.
-func groupedByMap(p *published, keys func() []string, size int) maker {
+func groupedByMap(p *published, keys *source[string], size int) maker {
 	return over(keys, func(keys []string, from, to int) {
 		last := 0
 		for ; from < to; from += size {

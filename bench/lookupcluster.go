@@ -135,14 +135,14 @@ func clusterCases(f *fixture) []measure.Case {
 }
 
 // partitionsOf are the partitions of keys, for a caller who keeps them.
-func partitionsOf(c *cluster.Cluster, keys func() []string) func() []int {
-	return func() []int {
-		kept := make([]int, len(keys()))
-		for i, k := range keys() {
+func partitionsOf(c *cluster.Cluster, keys *source[string]) *source[int] {
+	return &source[int]{all: func() []int {
+		kept := make([]int, len(keys.all()))
+		for i, k := range keys.all() {
 			kept[i] = c.Ring().Partition(k)
 		}
 		return kept
-	}
+	}}
 }
 
 // httpBatch is how many keys a batch over HTTP has.
@@ -168,13 +168,13 @@ func httpCases(f *fixture) []measure.Case {
 				}
 				return send(client, r)
 			}
-			if err := ask(keys()[0]); err != nil { // later ones are taken to do as well
+			if err := ask(keys.all()[0]); err != nil { // later ones are taken to do as well
 				return nil, err
 			}
 			at := 0
 			return func(n int) {
 				for range n / answers {
-					if err := ask(keys()[at%hotKeys]); err != nil {
+					if err := ask(keys.all()[at%hotKeys]); err != nil {
 						panic(fmt.Sprintf("bench: a member that answered before does not any more: %v", err))
 					}
 					at++
@@ -182,7 +182,7 @@ func httpCases(f *fixture) []measure.Case {
 			}, nil
 		}
 	}
-	body, err := json.Marshal(transport.BatchRequest{Keys: keys()[:httpBatch]})
+	body, err := json.Marshal(transport.BatchRequest{Keys: keys.all()[:httpBatch]})
 	if err != nil {
 		return []measure.Case{{Group: group, Name: "batch", Make: failing(err)}}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"math/bits"
 	"runtime"
 	"sync"
@@ -23,21 +24,41 @@ import (
 // maker is what [measure.Case.Make] is.
 type maker = func() (run func(n int), err error)
 
-// keysOf returns a key set when it is first needed. Its size is a power of two.
-func keysOf(count, length int) func() []string {
-	return sync.OnceValue(func() []string { return keySet[string](count, length) })
+// source hands out keys to the cases of a group. They are made when the first
+// case needs them; there is a power of two of them.
+type source[K any] struct {
+	all   func() []K
+	taken int // how many cases have begun
 }
 
-// bytesOf returns the same keys as bytes.
-func bytesOf(count, length int) func() [][]byte {
-	return sync.OnceValue(func() [][]byte { return keySet[[]byte](count, length) })
+func keysOf(count, length int) *source[string] {
+	return &source[string]{all: sync.OnceValue(func() []string { return keySet[string](count, length) })}
+}
+
+func bytesOf(count, length int) *source[[]byte] {
+	return &source[[]byte]{all: sync.OnceValue(func() [][]byte { return keySet[[]byte](count, length) })}
+}
+
+// largestBatch is how many keys a case takes at once, at most.
+const largestBatch = 8192
+
+// take returns the keys and where the next case begins. Cases go through the same
+// keys, and begin as far from each other as their number allows, in steps of the
+// golden section: one that followed another would find the keys of a large set in
+// the caches, where the other has just brought them.
+func (s *source[K]) take() (keys []K, at int) {
+	const golden = 0.6180339887498949
+	keys = s.all()
+	_, part := math.Modf(float64(s.taken) * golden)
+	s.taken++
+	return keys, int(part*float64(len(keys))) / largestBatch * largestBatch
 }
 
 // over makes a run of a loop over keys that goes on where the last one ended,
 // round and round.
-func over[K any](keys func() []K, loop func(keys []K, from, to int)) maker {
+func over[K any](keys *source[K], loop func(keys []K, from, to int)) maker {
 	return func() (func(int), error) {
-		all, at := keys(), 0
+		all, at := keys.take()
 		return func(n int) {
 			loop(all, at, at+n)
 			at += n
@@ -47,7 +68,7 @@ func over[K any](keys func() []K, loop func(keys []K, from, to int)) maker {
 
 // hashAlone is the floor of every table that looks keys up: nobody can say where
 // a key belongs without reading all of it.
-func hashAlone(keys func() []string) maker {
+func hashAlone(keys *source[string]) maker {
 	return over(keys, func(keys []string, from, to int) {
 		var last uint64
 		for i := from; i < to; i++ {
@@ -57,7 +78,7 @@ func hashAlone(keys func() []string) maker {
 	})
 }
 
-func hashBytes(keys func() [][]byte) maker {
+func hashBytes(keys *source[[]byte]) maker {
 	return over(keys, func(keys [][]byte, from, to int) {
 		var last uint64
 		for i := from; i < to; i++ {
@@ -69,7 +90,7 @@ func hashBytes(keys func() [][]byte) maker {
 
 // hashAndLoad is the least that a table could do: the hash, and one load from an
 // array of as many small numbers as there are partitions.
-func hashAndLoad(keys func() []string, partitions int) maker {
+func hashAndLoad(keys *source[string], partitions int) maker {
 	table := sequence(partitions)
 	return over(keys, func(keys []string, from, to int) {
 		var last uint16
@@ -81,7 +102,7 @@ func hashAndLoad(keys func() []string, partitions int) maker {
 	})
 }
 
-func hashAndLoadBytes(keys func() [][]byte, partitions int) maker {
+func hashAndLoadBytes(keys *source[[]byte], partitions int) maker {
 	table := sequence(partitions)
 	return over(keys, func(keys [][]byte, from, to int) {
 		var last uint16
@@ -102,7 +123,7 @@ func sequence(count int) []uint16 {
 }
 
 // primary looks up the first owner behind the pointer of a published ring.
-func primary(p *published, keys func() []string) maker {
+func primary(p *published, keys *source[string]) maker {
 	return over(keys, func(keys []string, from, to int) {
 		var last ring.Owner
 		for i := from; i < to; i++ {
@@ -112,7 +133,7 @@ func primary(p *published, keys func() []string) maker {
 	})
 }
 
-func primaryBytes(p *published, keys func() [][]byte) maker {
+func primaryBytes(p *published, keys *source[[]byte]) maker {
 	return over(keys, func(keys [][]byte, from, to int) {
 		var last ring.Owner
 		for i := from; i < to; i++ {
@@ -125,7 +146,7 @@ func primaryBytes(p *published, keys func() [][]byte) maker {
 // owners iterates over all owners.
 //
 //go:noinline
-func owners(p *published, keys func() []string) maker {
+func owners(p *published, keys *source[string]) maker {
 	return over(keys, func(keys []string, from, to int) {
 		var last ring.Owner
 		for i := from; i < to; i++ {
@@ -138,7 +159,7 @@ func owners(p *published, keys func() []string) maker {
 }
 
 //go:noinline
-func ownersBytes(p *published, keys func() [][]byte) maker {
+func ownersBytes(p *published, keys *source[[]byte]) maker {
 	return over(keys, func(keys [][]byte, from, to int) {
 		var last ring.Owner
 		for i := from; i < to; i++ {
@@ -156,6 +177,6 @@ func failing(err error) maker {
 }
 
 // floor is the case of the hash alone.
-func floor(group string, keys func() []string) measure.Case {
+func floor(group string, keys *source[string]) measure.Case {
 	return measure.Case{Group: group, Name: "hash alone", Role: measure.Floor, Make: hashAlone(keys)}
 }
