@@ -68,10 +68,12 @@ func throughMap(p *published, keys *source[string]) maker {
 	}
 }
 
+// throughLockedMap is a map that somebody could write to. All goroutines share it.
 func throughLockedMap(p *published, keys *source[string]) maker {
+	var mu sync.RWMutex
+	filled := sync.OnceValue(func() map[string]ring.Owner { return remembered(p, keys.all()) })
 	return func() (func(int), error) {
-		owners := remembered(p, keys.all())
-		var mu sync.RWMutex
+		owners := filled()
 		return over(keys, func(keys []string, from, to int) {
 			var last ring.Owner
 			for i := from; i < to; i++ {

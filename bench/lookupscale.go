@@ -40,6 +40,7 @@ func scaleCases(*fixture) []measure.Case {
 		{Name: "primary, rings published", Make: primary(busy, keys), Meanwhile: meanwhile},
 		{Name: "three replicas", Make: owners(quiet, keys)},
 		{Name: "three replicas, rings published", Make: owners(busy, keys), Meanwhile: meanwhile},
+		{Name: "a cache, map behind a read lock", Make: throughLockedMap(quiet, keys)},
 	} {
 		for _, count := range goroutineCounts() {
 			c := row
