@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+)
+
+// spreadKeys is how many keys show how evenly an adapter spreads them.
+const spreadKeys = 65_536
+
+// fullest is the share of the member with the most keys, over the mean: what a
+// fast answer is worth. Zero stands for no answer.
+func (w *work) fullest(members int, k keys) float64 {
+	if w == nil || w.owners == nil {
+		return 0
+	}
+	counts := make(map[string]int)
+	most := 0
+	for i := range k.len() {
+		owners, err := w.owners(k.part(i, i+1))
+		if err != nil {
+			return 0
+		}
+		counts[owners[0]]++
+		most = max(most, counts[owners[0]])
+	}
+	return float64(most) * float64(members) / float64(k.len())
+}
+
+// version is the one of a module that this program was built with.
+func version(module string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, dependency := range info.Deps {
+		if dependency.Path == module {
+			return dependency.Version
+		}
+	}
+	return "unknown"
+}
+
+// player is an adapter as the report introduces it.
+type player struct {
+	name, version, pays string
+	fullest             float64
+}
+
+// cast are the adapters of a stage, with how evenly they spread keys on it.
+func (st *stage) cast() []player {
+	sample := st.cold.part(0, spreadKeys)
+	all := make([]player, 0, len(st.actors))
+	for _, a := range st.actors {
+		p := player{name: a.name, pays: a.pays, fullest: a.primary.fullest(st.size.members, sample)}
+		if a.module != "" {
+			p.version = a.module + " " + version(a.module)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func (p player) share() string {
+	if p.fullest == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", p.fullest)
+}
+
+// writeCast prints who is measured, for a terminal.
+func writeCast(out io.Writer, all []player, members int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nWHO IS ASKED, AND HOW EVENLY %d MEMBERS OWN (the fullest's primary keys over the mean)\n", members)
+	for _, p := range all {
+		fmt.Fprintf(&b, "%-27s %5s  %-46s %s\n", p.name, p.share(), p.pays, p.version)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// markCast prints the same for a page.
+func markCast(out io.Writer, all []player, members int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "|  | a look-up costs | fullest of %d members over the mean | version |\n|---|---|---:|---|\n", members)
+	for _, p := range all {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.name, p.pays, p.share(), p.version)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
+)
+
+// measure builds a stage for each size in turn and times what is on it.
+func (o options) measure(ctx context.Context, sizes []size, list []adapter, progress io.Writer) (report, error) {
+	r := report{machine: measure.ThisMachine(), options: o}
+	cold := randomKeys(coldKeys)
+	hot := cold.part(0, hotKeys).clone() // beside each other, and nowhere near the others
+	for i, size := range sizes {
+		_, _ = fmt.Fprintf(progress, "%d members: building, and holding against the gate\n", size.members)
+		st := set(size, list, hot, cold, progress)
+		if i == 0 {
+			r.members, r.cast = size.members, st.cast()
+		}
+		results, err := o.play(ctx, st, i == len(sizes)-1, progress)
+		st.end()
+		if err != nil {
+			return report{}, err
+		}
+		r.results = append(r.results, results...)
+	}
+	return r, nil
+}
+
+// play times what is on a stage. Members join and leave on the last only.
+func (o options) play(ctx context.Context, st *stage, last bool, progress io.Writer) ([]measure.Result, error) {
+	clock, failed := newStopwatch(), new(failures)
+	cases := st.cases(failed)
+	batches, err := st.batches(failed)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, batches...)
+	if last {
+		rebuilds, err := st.rebuilds(clock, failed)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, rebuilds...)
+	}
+	restore := holdCollector()
+	defer restore()
+	teller := measure.NewTeller(progress, len(cases)*o.rounds)
+	results, err := measure.Run(ctx, cases, measure.Options{
+		Rounds: o.rounds, Sample: o.sample, Now: clock.now,
+		Progress: func(group string, done, total int) {
+			collect()
+			teller.Progress(group, done, total)
+		},
+	})
+	teller.End()
+	if err == nil {
+		err = failed.err()
+	}
+	return results, err
+}
+
+const (
+	// mostGarbage may lie about before it is collected between two rounds.
+	mostGarbage = 256 << 20
+	// mostMemory may be in use before the collector runs whenever it likes.
+	mostMemory = 3 << 30
+)
+
+// holdCollector keeps the collector from running while something is timed: it
+// would look through what all libraries have built, and charge that to those that
+// allocate.
+func holdCollector() (restore func()) {
+	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(mostMemory)
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}
+
+// collect collects garbage when there is much.
+func collect() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > mostGarbage {
+		runtime.GC()
+	}
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/dgryski/go-farm"
+	"github.com/uber/ringpop-go/hashring"
+	"github.com/uber/ringpop-go/membership"
+)
+
+// ringpopPoints is how many points of the ring a member has in ringpop's own
+// configuration.
+const ringpopPoints = 100
+
+// ringpopMember is a member without labels, which is identified by its address.
+type ringpopMember string
+
+func (m ringpopMember) GetAddress() string          { return string(m) }
+func (m ringpopMember) Identity() string            { return string(m) }
+func (m ringpopMember) Label(string) (string, bool) { return "", false }
+
+// ringpopRing is ringpop's ring, with the hash and the points that ringpop makes
+// it with.
+var ringpopRing = adapter{
+	name: "ringpop hashring", module: "github.com/uber/ringpop-go",
+	pays: "read lock, red-black tree, map and slices",
+	build: func(members []string, _ int) (*subject, error) {
+		r := hashring.New(farm.Fingerprint32, ringpopPoints)
+		list := make([]membership.Member, len(members))
+		for i, id := range members {
+			list[i] = ringpopMember(id)
+		}
+		r.AddMembers(list...)
+		return &subject{
+			primary: &work{
+				loop: func(k keys) (sum int, _ error) {
+					for _, key := range k.text {
+						owner, ok := r.Lookup(key)
+						if !ok {
+							return 0, fmt.Errorf("no owner of %q", key)
+						}
+						sum += len(owner)
+					}
+					return sum, nil
+				},
+				owners: func(k keys) ([]string, error) {
+					owner, _ := r.Lookup(k.text[0])
+					return []string{owner}, nil
+				},
+			},
+			three: &work{
+				loop: func(k keys) (sum int, _ error) {
+					for _, key := range k.text {
+						for _, owner := range r.LookupN(key, replicas) {
+							sum += len(owner)
+						}
+					}
+					return sum, nil
+				},
+				owners: func(k keys) ([]string, error) { return r.LookupN(k.text[0], replicas), nil },
+			},
+		}, nil
+	},
+}
