@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -15,19 +17,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // few is a size that builds in no time.
 var few = size{members: 7, partitions: 512}
 
-// Every adapter answers as it says, at a small size and at the first that is
-// measured. Which ones know three owners is pinned, so that none is lost unseen.
+// afterlife is how long the goroutines of memberlist may outlive it: probes that
+// were under way.
+const afterlife = 40 * time.Second
+
+// Every adapter but the running cluster answers as it says, at a small size and
+// at the first that is measured. Which ones know three owners is pinned, so that
+// none is lost unseen.
 func TestAdaptersPassTheGate(t *testing.T) {
 	cold := randomKeys(4 * hotKeys)
+	list := slices.DeleteFunc(adapters(), func(a adapter) bool { return a.name == clusterkitCluster.name })
+	require.Len(t, list, len(adapters())-1)
 	three := []string{
 		"xxhash", "xxhash, one load",
-		"clusterkit ring", "clusterkit ring, bytes", "clusterkit cluster", "clusterkit atomic pointer",
+		"clusterkit ring", "clusterkit ring, bytes", "clusterkit atomic pointer",
 		"consistent, bytes", "consistent, bytes, 271", "olric routing table", "dskit ring", "ringpop hashring",
 		"stathat consistent", "serialx hashring", "ckit ring", "ckit rendezvous", "ckit multiprobe",
 	}
 	for _, s := range []size{few, sizes[0]} {
 		var told strings.Builder
-		st := set(s, adapters(), cold.part(0, hotKeys), cold, &told)
+		st := set(s, list, cold.part(0, hotKeys), cold, &told)
 		defer st.end()
 		require.Empty(t, told.String())
 		var names []string
@@ -37,16 +46,30 @@ func TestAdaptersPassTheGate(t *testing.T) {
 				names = append(names, a.name)
 			}
 		}
-		require.Len(t, st.actors, len(adapters()))
+		require.Len(t, st.actors, len(list))
 		require.Equal(t, three, names)
 	}
 }
 
-// All forms of clusterkit give the same answers, in memory and as a cluster.
+// All forms of clusterkit give the same answers, as a ring and as a cluster of
+// the size that is measured, here in virtual time. A larger one is left out.
 func TestClusterkitAdaptersAgree(t *testing.T) {
-	k := randomKeys(hotKeys)
-	st := set(few, []adapter{clusterkitRing, clusterkitBytes, clusterkitCluster, clusterkitPointer}, k, k, t.Output())
-	defer st.end()
+	for _, s := range []size{few, sizes[0]} {
+		synctest.Test(t, func(t *testing.T) {
+			k := randomKeys(hotKeys)
+			st := set(s, []adapter{clusterkitRing, clusterkitBytes, clusterkitCluster, clusterkitPointer}, k, k, t.Output())
+			defer time.Sleep(afterlife)
+			defer st.end()
+			sameAnswers(t, st, k)
+		})
+	}
+	_, err := clusterkitCluster.construct(memberIDs(mostMembers+1), 64)
+	require.ErrorIs(t, err, errUnfit)
+}
+
+// sameAnswers sees to it that four actors agree about keys.
+func sameAnswers(t *testing.T, st *stage, k keys) {
+	t.Helper()
 	require.Len(t, st.actors, 4)
 	for i := range k.len() {
 		one := k.part(i, i+1)
