@@ -49,8 +49,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.sample, "sample", 0, "how `long` a sample is (default 20ms, with -quick 2ms)")
 	flags.StringVar(&o.csv, "csv", "", "also write every figure to this `file`")
 	flags.StringVar(&o.svg, "svg", "", "also draw hot keys, as ratios to the floor, into this `file`")
-	flags.StringVar(&o.markdown, "markdown", "", "also write the tables for a page into this `file`")
-	flags.StringVar(&o.benchstat, "benchstat", "", "also write every sample to this `file`, for benchstat")
+	flags.StringVar(&o.markdown, "markdown", "", "also put the tables between the lines <!-- begin peers --> and <!-- end peers --> of this `file`")
+	flags.StringVar(&o.benchstat, "benchstat", "", "also write every sample to this `file`, as benchstat reads it")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -51,7 +52,7 @@ func (r report) print(out io.Writer) error {
 
 // mark writes the report for a page.
 func (r report) mark(out io.Writer) error {
-	if _, err := fmt.Fprintf(out, "%s.\n\n", r.heading()); err != nil {
+	if _, err := fmt.Fprintf(out, "\n%s.\n\n", r.heading()); err != nil {
 		return err
 	}
 	if err := writeClaims(out, shown(r.results), "- "); err != nil {
@@ -63,10 +64,11 @@ func (r report) mark(out io.Writer) error {
 	if err := markCast(out, r.cast, r.members); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(out); err != nil {
+	if err := measure.WriteMarkdown(out, shown(r.results), 3); err != nil {
 		return err
 	}
-	return measure.WriteMarkdown(out, shown(r.results), 3)
+	_, err := fmt.Fprintln(out)
+	return err
 }
 
 // shown are the results with the roles that a reader should see them in. While
@@ -112,7 +114,6 @@ func (o options) files() map[string]func(io.Writer, report) error {
 		o.svg: func(out io.Writer, r report) error {
 			return measure.WriteSVG(out, "Who owns this key?", r.machine.String(), r.drawn())
 		},
-		o.markdown: func(out io.Writer, r report) error { return r.mark(out) },
 		o.benchstat: func(out io.Writer, r report) error {
 			return measure.WriteBenchstat(out, r.machine, "github.com/clusterkit/clusterkit/bench/peers", r.results)
 		},
@@ -121,9 +122,17 @@ func (o options) files() map[string]func(io.Writer, report) error {
 	return all
 }
 
+// pageMark is the name of the part of a page that -markdown replaces.
+const pageMark = "peers"
+
 // createFiles makes them, so that a name that cannot be written to is known
 // before the wait.
 func (o options) createFiles() error {
+	if o.markdown != "" {
+		if err := measure.CheckPage(o.markdown, pageMark); err != nil {
+			return err
+		}
+	}
 	for name := range o.files() {
 		f, err := os.Create(name)
 		if err != nil {
@@ -150,5 +159,12 @@ func (o options) writeFiles(r report) error {
 			return fmt.Errorf("writing %s: %w", name, err)
 		}
 	}
-	return nil
+	if o.markdown == "" {
+		return nil
+	}
+	var part bytes.Buffer
+	if err := r.mark(&part); err != nil {
+		return err
+	}
+	return measure.UpdatePage(o.markdown, pageMark, part.Bytes())
 }

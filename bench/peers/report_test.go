@@ -23,6 +23,7 @@ import (
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.WriteFile(at("peers.md"), []byte("Before.\n<!-- begin peers -->\nold\n<!-- end peers -->\nAfter.\n"), 0o600))
 	o, err := parse([]string{
 		"-rounds", "2", "-sample", "10us", "-csv", at("peers.csv"), "-svg", at("peers.svg"),
 		"-markdown", at("peers.md"), "-benchstat", at("peers.txt"),
@@ -69,7 +70,11 @@ func TestReport(t *testing.T) {
 	require.NoError(t, xml.Unmarshal(content("peers.svg"), new(struct{})))
 	require.Contains(t, string(content("peers.svg")), "three owners, 1024 hot keys, 7 members, 2 goroutines")
 	require.NotContains(t, string(content("peers.svg")), "a million keys")
-	require.Contains(t, string(content("peers.md")), "\n### three owners, 1024 hot keys")
+	page := string(content("peers.md"))
+	require.Contains(t, page, "\n### three owners, 1024 hot keys")
+	require.True(t, strings.HasPrefix(page, "Before.\n<!-- begin peers -->\n"), page[:80])
+	require.True(t, strings.HasSuffix(page, "\n<!-- end peers -->\nAfter.\n"))
+	require.NotContains(t, page, "old")
 	require.Equal(t, 2*len(r.results), strings.Count(string(content("peers.txt")), "\nBenchmark"))
 }
 
@@ -156,7 +161,9 @@ func TestParse(t *testing.T) {
 // A file that cannot be written to is known before anything is measured.
 func TestFilesAreTriedFirst(t *testing.T) {
 	var progress bytes.Buffer
-	err := run(t.Context(), []string{"-csv", filepath.Join(t.TempDir(), "none", "peers.csv")}, io.Discard, &progress)
-	require.ErrorIs(t, err, os.ErrNotExist)
+	for _, file := range []string{"-csv", "-svg", "-benchstat", "-markdown"} {
+		err := run(t.Context(), []string{file, filepath.Join(t.TempDir(), "none", "peers")}, io.Discard, &progress)
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
 	require.Empty(t, progress.String())
 }
