@@ -36,6 +36,7 @@ type options struct {
 	quick              bool
 	csv, svg, markdown string
 	benchstat          string
+	only               string
 	rounds             int
 	sample             time.Duration
 }
@@ -47,6 +48,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "a look in less than a minute: few rounds of short samples")
 	flags.IntVar(&o.rounds, "rounds", 0, "how many `samples` each case has (default 21, with -quick 5)")
 	flags.DurationVar(&o.sample, "sample", 0, "how `long` a sample is (default 20ms, with -quick 2ms)")
+	flags.StringVar(&o.only, "only", "", "only the tables with this `text` in their titles, such as \"2 goroutines\" or join")
 	flags.StringVar(&o.csv, "csv", "", "also write every figure to this `file`")
 	flags.StringVar(&o.svg, "svg", "", "also draw hot keys, as ratios to the floor, into this `file`")
 	flags.StringVar(&o.markdown, "markdown", "", "also put the tables between the lines <!-- begin peers --> and <!-- end peers --> of this `file`")

@@ -6,6 +6,8 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
@@ -28,6 +30,9 @@ func (o options) measure(ctx context.Context, sizes []size, list []adapter, prog
 		}
 		r.results = append(r.results, results...)
 	}
+	if len(r.results) == 0 {
+		return report{}, fmt.Errorf("-only: no table has %q in its title", o.only)
+	}
 	return r, nil
 }
 
@@ -47,6 +52,7 @@ func (o options) play(ctx context.Context, st *stage, last bool, progress io.Wri
 		}
 		cases = append(cases, rebuilds...)
 	}
+	cases = slices.DeleteFunc(cases, func(c measure.Case) bool { return !strings.Contains(c.Group, o.only) })
 	restore := holdCollector()
 	defer restore()
 	teller := measure.NewTeller(progress, len(cases)*o.rounds)

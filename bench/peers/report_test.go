@@ -23,7 +23,7 @@ import (
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	require.NoError(t, os.WriteFile(at("peers.md"), []byte("Before.\n<!-- begin peers -->\nold\n<!-- end peers -->\nAfter.\n"), 0o600))
+	require.NoError(t, os.WriteFile(at("peers.md"), []byte("Before.\n<!-- begin peers -->\nstale\n<!-- end peers -->\nAfter.\n"), 0o600))
 	o, err := parse([]string{
 		"-rounds", "2", "-sample", "10us", "-csv", at("peers.csv"), "-svg", at("peers.svg"),
 		"-markdown", at("peers.md"), "-benchstat", at("peers.txt"),
@@ -74,8 +74,26 @@ func TestReport(t *testing.T) {
 	require.Contains(t, page, "\n### three owners, 1024 hot keys")
 	require.True(t, strings.HasPrefix(page, "Before.\n<!-- begin peers -->\n"), page[:80])
 	require.True(t, strings.HasSuffix(page, "\n<!-- end peers -->\nAfter.\n"))
-	require.NotContains(t, page, "old")
+	require.NotContains(t, page, "stale")
 	require.Equal(t, 2*len(r.results), strings.Count(string(content("peers.txt")), "\nBenchmark"))
+}
+
+// What is asked for only is measured only, and what is not there is told.
+func TestReportOnly(t *testing.T) {
+	o := options{rounds: 1, sample: time.Microsecond, only: "hot keys, 7 members, 2 goroutines"}
+	r, err := o.measure(t.Context(), []size{few}, []adapter{hashAlone, clusterkitPointer}, io.Discard)
+	require.NoError(t, err)
+	groups := make(map[string]int)
+	for _, result := range r.results {
+		groups[result.Case.Group]++
+	}
+	require.Equal(t, map[string]int{
+		"primary, 1024 hot keys, 7 members, 2 goroutines":      2,
+		"three owners, 1024 hot keys, 7 members, 2 goroutines": 2,
+	}, groups)
+	o.only = "four owners"
+	_, err = o.measure(t.Context(), []size{few}, []adapter{hashAlone, clusterkitPointer}, io.Discard)
+	require.EqualError(t, err, `-only: no table has "four owners" in its title`)
 }
 
 // Only what is somebody else's look-up counts as a peer, in the table as among
