@@ -19,7 +19,7 @@ func (s ringShape) String() string {
 // rebuild computes the ring that follows another when its nodes change, in the
 // way in which a member of a cluster does.
 func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
-	return ring.Build(previous.Config(), nodes)
+	return ring.Rebuild(previous, previous.Config(), nodes)
 }
 
 // finished is a strategy that knows its table: what is left of a build is the

@@ -15,7 +15,7 @@ import (
 // rebuild is what clusterkit does when the members change: it makes the ring of
 // the new ones, knowing the one in use.
 func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
-	return ring.Build(previous.Config(), nodes)
+	return ring.Rebuild(previous, previous.Config(), nodes)
 }
 
 // rebuildName is the case that consistent is weighed against.
