@@ -40,8 +40,31 @@ type HandlerOptions struct {
 	Middleware []Middleware
 }
 
-// Validate reports every option that is out of bounds, joined, each with its
-// value and its bound.
+// OptionError says that an option is out of bounds, or does not go with another.
+type OptionError struct {
+	// Field is the name of the struct and the field, such as
+	// "ServerOptions.MaxConnections".
+	Field string
+	// Value is what it is; never that of a secret.
+	Value any
+	// Bound is what it must be.
+	Bound string
+}
+
+// Error names the field, the value and the bound.
+func (e *OptionError) Error() string {
+	switch v := e.Value.(type) {
+	case string:
+		return fmt.Sprintf("transport: %s is %q: must be %s", e.Field, v, e.Bound)
+	case nil:
+		return fmt.Sprintf("transport: %s is nil: must be %s", e.Field, e.Bound)
+	default:
+		return fmt.Sprintf("transport: %s is %v: must be %s", e.Field, v, e.Bound)
+	}
+}
+
+// Validate returns an [OptionError] for every option that is out of bounds,
+// joined.
 func (o HandlerOptions) Validate() error {
 	o = o.withDefaults()
 	errs := []error{
@@ -52,7 +75,7 @@ func (o HandlerOptions) Validate() error {
 	}
 	for i, m := range o.Middleware {
 		if m == nil {
-			errs = append(errs, fmt.Errorf("transport: HandlerOptions.Middleware[%d] is nil: must be set", i))
+			errs = append(errs, &OptionError{Field: fmt.Sprintf("HandlerOptions.Middleware[%d]", i), Value: nil, Bound: "set"})
 		}
 	}
 	return errors.Join(errs...)
@@ -75,9 +98,9 @@ func orDefault[T comparable](v, otherwise T) T {
 	return v
 }
 
-func within[T ~int | ~int64](field string, v, low, high T) error {
-	if v < low || v > high {
-		return fmt.Errorf("transport: %s is %v: must be between %v and %v, or zero for the default", field, v, low, high)
+func within[T ~int | ~int64 | ~float64](field string, v, low, high T) error {
+	if !(v >= low && v <= high) { // NaN is neither
+		return &OptionError{Field: field, Value: v, Bound: fmt.Sprintf("between %v and %v, or zero for the default", low, high)}
 	}
 	return nil
 }

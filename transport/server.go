@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,8 @@ import (
 	"net/http"
 )
 
-// Server serves a handler over HTTP/1.1. Make one with [Listen]. All methods are
+// Server serves a handler over HTTP/1.1, and over HTTP/2 to clients that come with
+// TLS and ask for it. Make one with [Listen]. All methods are
 // safe for concurrent use and in any order.
 type Server struct {
 	http     *http.Server
@@ -18,13 +20,17 @@ type Server struct {
 	err      error // written before done is closed
 }
 
+// maxStreams is how many requests an HTTP/2 connection carries at a time.
+const maxStreams = 250
+
 // Listen binds a TCP address, host:port, and begins to serve the handler in a
 // goroutine of its own. Port 0 takes any free port and an empty host all
 // interfaces; [Server.Addr] says what was bound. The returned server must be shut
 // down.
 //
-// It returns what [ServerOptions.Validate] reports, an error for a nil handler,
-// and the system's error when the address cannot be bound. It blocks only to
+// It returns what [ServerOptions.Validate] reports, an error for a nil handler or
+// for files of ServerOptions.TLS that cannot be used, and the system's error when
+// the address cannot be bound. It blocks only to
 // resolve a host name.
 func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 	if err := o.Validate(); err != nil {
@@ -34,6 +40,13 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 		return nil, errors.New("transport: Listen: the handler is nil: must be set")
 	}
 	o = o.withDefaults()
+	var secure *tls.Config
+	if o.TLS.on() {
+		var err error
+		if secure, err = o.TLS.ServerConfig(o.Logger); err != nil {
+			return nil, err
+		}
+	}
 	var config net.ListenConfig // keep-alive probes are on unless switched off
 	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
@@ -50,13 +63,24 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 			IdleTimeout:       o.IdleTimeout,
 			MaxHeaderBytes:    o.MaxHeaderBytes,
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+			TLSConfig:         secure,
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams: maxStreams,
+				SendPingTimeout:      o.ReadTimeout, // a peer that is gone holds a slot no longer
+				PingTimeout:          o.ReadHeaderTimeout,
+				WriteByteTimeout:     o.ReadTimeout,
+			},
 			// The handler has an answer of its own for OPTIONS *.
 			DisableGeneralOptionsHandler: true,
 		},
 	}
+	serve := s.http.Serve
+	if secure != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.err = fmt.Errorf("transport: serving on %s: %w", s.Addr(), err)
 			o.Logger.Error("HTTP server ended", "addr", s.Addr().String(), "err", err)
 		}

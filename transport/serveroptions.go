@@ -9,11 +9,14 @@ import (
 // ServerOptions bound what callers can cost a [Server]. The zero value is ready
 // for use; no bound can be switched off.
 type ServerOptions struct {
-	// Logger gets what net/http has to say, at warn, and an unexpected end of
-	// serving, at error. Nil means [slog.Default].
+	// Logger gets what net/http has to say, at warn, an unexpected end of
+	// serving, at error, and what becomes of the files in TLS. Nil means
+	// [slog.Default].
 	Logger *slog.Logger
-	// ReadHeaderTimeout is how long a request's header may take to arrive.
-	// Zero means 5 s. The bounds of all timeouts are 1 ms to 24 h.
+	// TLS encrypts connections. Its zero value serves in clear.
+	TLS TLSOptions
+	// ReadHeaderTimeout is how long a request's header may take to arrive,
+	// and a TLS handshake. Zero means 5 s. The bounds of all timeouts are 1 ms to 24 h.
 	ReadHeaderTimeout time.Duration
 	// ReadTimeout is how long a whole request may take to arrive, its header
 	// included. Zero means 30 s.
@@ -35,19 +38,19 @@ type ServerOptions struct {
 	MaxConnections int
 }
 
-// Validate reports every option that is out of bounds, joined, each with its
-// value and its bound.
+// Validate returns an [OptionError] for every option that is out of bounds or
+// does not go with another, joined. It opens nothing.
 func (o ServerOptions) Validate() error {
 	o = o.withDefaults()
 	const short, long = time.Millisecond, 24 * time.Hour
-	return errors.Join(
+	return errors.Join(append(o.TLS.validateServer("ServerOptions.TLS."),
 		within("ServerOptions.ReadHeaderTimeout", o.ReadHeaderTimeout, short, long),
 		within("ServerOptions.ReadTimeout", o.ReadTimeout, short, long),
 		within("ServerOptions.WriteTimeout", o.WriteTimeout, short, long),
 		within("ServerOptions.IdleTimeout", o.IdleTimeout, short, long),
 		within("ServerOptions.MaxHeaderBytes", o.MaxHeaderBytes, 1<<10, 1<<20),
 		within("ServerOptions.MaxConnections", o.MaxConnections, 1, 1<<20),
-	)
+	)...)
 }
 
 func (o ServerOptions) withDefaults() ServerOptions {
