@@ -1,6 +1,6 @@
 module github.com/clusterkit/clusterkit
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/buraksezer/consistent v1.0.0
@@ -9,6 +9,7 @@ require (
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.57.0
+	golang.org/x/time v0.16.0
 	pgregory.net/rapid v1.3.0
 )
 

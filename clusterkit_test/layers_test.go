@@ -20,7 +20,7 @@ func TestLayers(t *testing.T) {
 		"rebalance/strategytest": {module + "/ring"},
 		"membership":             {"github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
 		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
-		"transport":              {module + "/ring", module + "/rebalance", module + "/membership"},
+		"transport":              {module + "/ring", module + "/rebalance", module + "/membership", "golang.org/x/time/rate"},
 		"cluster":                {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport", "github.com/cespare/xxhash/v2"},
 	}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
