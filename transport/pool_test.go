@@ -134,57 +134,82 @@ func TestAClosedPoolRefuses(t *testing.T) {
 	require.ErrorIs(t, err, transport.ErrPoolClosed)
 }
 
-// TestTLSRefusals: a handshake that fails has no status, but says why.
-func TestTLSRefusals(t *testing.T) {
+// TestServersRefuseClients while shaking hands: there is no status, but an alert
+// that says why. Others are served all the while.
+func TestServersRefuseClients(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
-	server := ours.issue("server")
-	server.ClientCAFile = ours.file
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: server})
-	modern := "https://" + srv.Addr().String() + "/livez"
-	bare := ours.issue("bare", expired)
-	old, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: bare})
-
-	client := func(o transport.TLSOptions, edit func(*transport.TLSOptions)) transport.TLSOptions {
-		o.RootCAFile = ours.file
-		if edit != nil {
-			edit(&o)
-		}
-		return o
-	}
+	o := ours.issue("server")
+	o.ClientCAFile = ours.file
+	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: o})
+	good := ours.issue("client")
+	good.RootCAFile = ours.file
+	neighbour := newPool(t, transport.PoolOptions{TLS: good})
+	url := "https://" + srv.Addr().String() + "/livez"
 	for _, test := range []struct {
-		name, url string
-		tls       transport.TLSOptions
-		want      string // nothing: it works
+		name   string
+		client transport.TLSOptions
+		alert  string
 	}{
-		{"a good certificate", modern, client(ours.issue("client"), nil), ""},
-		{"no certificate", modern, client(transport.TLSOptions{}, nil), "tls: certificate required"},
-		{"an expired certificate", modern, client(ours.issue("late", expired), nil), "tls: expired certificate"},
-		{"another authority", modern, client(theirs.issue("stranger"), nil), "tls: unknown certificate authority"},
-		{"a certificate for servers alone", modern, client(ours.issue("server-only", func(c *x509.Certificate) {
+		{"no certificate", transport.TLSOptions{}, "tls: certificate required"},
+		{"an expired one", ours.issue("late", expired), "tls: expired certificate"},
+		{"one of another authority", theirs.issue("stranger"), "tls: unknown certificate authority"},
+		{"one for servers alone", ours.issue("server-only", func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		}), nil), "tls: bad certificate"},
-		{"a server of another authority", modern, client(ours.issue("client"), func(o *transport.TLSOptions) { o.RootCAFile = theirs.file }), "x509: certificate signed by unknown authority"},
-		{"a server of another name", modern, client(ours.issue("client"), func(o *transport.TLSOptions) { o.ServerName = "orders" }), "x509: certificate is valid for localhost, not orders"},
-		{"a server by its name", modern, client(ours.issue("client"), func(o *transport.TLSOptions) { o.ServerName = "localhost" }), ""},
-		{"a server that has expired", "https://" + old.Addr().String(), client(transport.TLSOptions{}, nil), "x509: certificate has expired"},
-		{"clear text to a server with TLS", "http://" + srv.Addr().String() + "/livez", transport.TLSOptions{}, "400"},
+		}), "tls: bad certificate"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			answer, body, err := ask(t, newPool(t, transport.PoolOptions{TLS: test.tls}), test.url)
-			switch {
-			case test.want == "":
+			config := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the server is not what is tested
+			if test.client.CertFile != "" {
+				pair, err := tls.LoadX509KeyPair(test.client.CertFile, test.client.KeyFile)
 				require.NoError(t, err)
-				require.Equal(t, "ok\n", body)
-			case err == nil:
-				require.Contains(t, answer.Status, test.want)
-			default:
-				require.ErrorContains(t, err, test.want)
+				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 			}
-			_, body, err = ask(t, newPool(t, transport.PoolOptions{TLS: client(ours.issue("other"), nil)}), modern)
-			require.NoError(t, err, "and others are served")
+			conn := tls.Client(dial(t, srv), config)
+			_, err := conn.Read(make([]byte, 1)) // where TLS 1.3 lets a client know
+			require.EqualError(t, err, "remote error: "+test.alert)
+
+			test.client.RootCAFile = ours.file
+			_, _, err = ask(t, newPool(t, transport.PoolOptions{TLS: test.client}), url)
+			require.Error(t, err)
+			_, body, err := ask(t, neighbour, url)
+			require.NoError(t, err)
 			require.Equal(t, "ok\n", body)
 		})
 	}
+}
+
+func TestClientsRefuseServers(t *testing.T) {
+	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	good, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("server")})
+	late, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("late", expired)})
+	clear, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
+	for _, test := range []struct {
+		name   string
+		server *transport.Server
+		tls    transport.TLSOptions
+		want   string // nothing: it works
+	}{
+		{"as it should be", good, transport.TLSOptions{RootCAFile: ours.file}, ""},
+		{"by its name", good, transport.TLSOptions{RootCAFile: ours.file, ServerName: "localhost"}, ""},
+		{"of another name", good, transport.TLSOptions{RootCAFile: ours.file, ServerName: "orders"}, "x509: certificate is valid for localhost, not orders"},
+		{"of another authority", good, transport.TLSOptions{RootCAFile: theirs.file}, "x509: certificate signed by unknown authority"},
+		{"unknown to the system", good, transport.TLSOptions{}, "x509: certificate signed by unknown authority"},
+		{"expired", late, transport.TLSOptions{RootCAFile: ours.file}, "x509: certificate has expired"},
+		{"in clear", clear, transport.TLSOptions{RootCAFile: ours.file}, "tls: first record does not look like a TLS handshake"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, body, err := ask(t, newPool(t, transport.PoolOptions{TLS: test.tls}), "https://"+test.server.Addr().String()+"/livez")
+			if test.want == "" {
+				require.NoError(t, err)
+				require.Equal(t, "ok\n", body)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+	answer, _, err := ask(t, newPool(t, transport.PoolOptions{}), "http://"+good.Addr().String()+"/livez")
+	require.NoError(t, err)
+	require.Equal(t, 400, answer.StatusCode, "clear text to a server with TLS")
 }
 
 func TestVersionsOfTLS(t *testing.T) {

@@ -33,6 +33,21 @@ const (
 	ProblemUnknownPartition = "urn:clusterkit:problem:unknown-partition"
 	// ProblemChange: a plan's change cannot be made to this ring. Status 422.
 	ProblemChange = "urn:clusterkit:problem:invalid-change"
+	// ProblemToken: the request carries no token, or one that is not valid.
+	// Status 401, with WWW-Authenticate.
+	ProblemToken = "urn:clusterkit:problem:invalid-token"
+	// ProblemCertificate: the client's certificate expired while its
+	// connection stood. Status 401; the connection is closed.
+	ProblemCertificate = "urn:clusterkit:problem:expired-certificate"
+	// ProblemScope: the token does not allow this. Status 403, with
+	// WWW-Authenticate.
+	ProblemScope = "urn:clusterkit:problem:insufficient-scope"
+	// ProblemCrossOrigin: a browser sent the request for a page of another
+	// origin. Status 403.
+	ProblemCrossOrigin = "urn:clusterkit:problem:cross-origin"
+	// ProblemTooManyRequests: the client, or all of them together, ask too
+	// often. Status 429, with Retry-After.
+	ProblemTooManyRequests = "urn:clusterkit:problem:too-many-requests"
 )
 
 // problemContentType is the media type of RFC 9457.
@@ -107,6 +122,16 @@ func titleOf(kind string, status int) string {
 		return "Unknown partition"
 	case ProblemChange:
 		return "Invalid change"
+	case ProblemToken:
+		return "Invalid token"
+	case ProblemCertificate:
+		return "Expired certificate"
+	case ProblemScope:
+		return "Insufficient scope"
+	case ProblemCrossOrigin:
+		return "Cross-origin request"
+	case ProblemTooManyRequests:
+		return "Too many requests"
 	default:
 		return http.StatusText(status)
 	}

@@ -1,0 +1,353 @@
+package transport_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// Tokens that tests use; no error, log or answer may show them.
+const (
+	readToken  = "read-0123456789abcdef"
+	writeToken = "write-0123456789abcdef"
+	bothToken  = "both-0123456789abcdef=="
+)
+
+func tokens() []transport.Token {
+	return []transport.Token{
+		{Secret: transport.NewSecret(readToken)},
+		{Secret: transport.NewSecret(writeToken), Scope: transport.ScopeWrite},
+		{Secret: transport.NewSecret(bothToken), Scope: transport.ScopeRead | transport.ScopeWrite},
+	}
+}
+
+func newGuard(tb testing.TB, o transport.GuardOptions) *transport.Guard {
+	tb.Helper()
+	o.Logger = quiet()
+	g, err := transport.NewGuard(o)
+	require.NoError(tb, err)
+	return g
+}
+
+func guarded(tb testing.TB, o transport.GuardOptions) (*transport.Handler, *transport.Guard) {
+	tb.Helper()
+	g := newGuard(tb, o)
+	return makeHandler(newFake(tb), transport.HandlerOptions{Logger: quiet(), Middleware: []transport.Middleware{g.Wrap}}), g
+}
+
+// TestTokens holds each refusal to its exact document.
+func TestTokens(t *testing.T) {
+	h, g := guarded(t, transport.GuardOptions{Tokens: tokens()})
+	const urn = "urn:clusterkit:problem:"
+	unauthorized := func(detail string) *transport.ProblemDetails {
+		return &transport.ProblemDetails{Type: urn + "invalid-token", Title: "Invalid token", Status: 401, Detail: detail}
+	}
+	forbidden := func(has, needs string) *transport.ProblemDetails {
+		return &transport.ProblemDetails{Type: urn + "insufficient-scope", Title: "Insufficient scope", Status: 403,
+			Detail: fmt.Sprintf("the token's scope is %s: %s is needed", has, needs)}
+	}
+	const none = `the request carries no token: send it in the header "Authorization: Bearer …"`
+	const bearer = `Bearer realm="clusterkit"`
+	for _, test := range []struct {
+		method, target, body, authorization string
+		status                              int
+		want                                *transport.ProblemDetails
+		challenge                           string
+	}{
+		{"GET", "/livez", "", "", 200, nil, ""},
+		{"GET", "/readyz?verbose", "", "", 200, nil, ""},
+		{"HEAD", "/livez", "", "Bearer wrong", 200, nil, ""},
+		{"POST", "/livez", "", "", 401, unauthorized(none), bearer},
+		{"GET", "/livez/", "", "", 401, unauthorized(none), bearer},
+		{"GET", "//livez", "", "", 401, unauthorized(none), bearer},
+		{"GET", "/v1/../livez", "", "", 401, unauthorized(none), bearer},
+		{"GET", "/v1/ring", "", "", 401, unauthorized(none), bearer},
+		{"GET", "/nothing", "", "", 401, unauthorized(none), bearer},
+		{"POST", "/v1/plan", "{}", "", 401, unauthorized(none), bearer},
+		{"GET", "/v1/ring", "", "Basic " + readToken, 401, unauthorized("the header Authorization holds no bearer token"), bearer},
+		{"GET", "/v1/ring", "", "Bearer", 401, unauthorized("the header Authorization holds no bearer token"), bearer},
+		{"GET", "/v1/ring", "", "Bearer " + readToken + "x", 401, unauthorized("the token is not valid here"), bearer + `, error="invalid_token"`},
+		{"GET", "/v1/ring", "", "Bearer " + strings.Repeat("x", 9000), 401, unauthorized("the token is not valid here"), bearer + `, error="invalid_token"`},
+		{"GET", "/v1/ring?access_token=" + readToken, "", "", 401, unauthorized(none), bearer},
+		{"GET", "/v1/ring", "", "Bearer " + writeToken, 403, forbidden("write", "read"), bearer + `, error="insufficient_scope", scope="read"`},
+		{"DELETE", "/v1/ring", "", "Bearer " + readToken, 403, forbidden("read", "write"), bearer + `, error="insufficient_scope", scope="write"`},
+		{"POST", "/nothing", "{}", "Bearer " + readToken, 403, forbidden("read", "write"), bearer + `, error="insufficient_scope", scope="write"`},
+		{"GET", "/v1/ring", "", "Bearer " + readToken, 200, nil, ""},
+		{"GET", "/v1/ring", "", "bearer  " + readToken, 200, nil, ""},
+		{"OPTIONS", "/v1/ring", "", "Bearer " + readToken, 405, nil, ""},
+		{"POST", "/v1/lookup", `{"keys":["a"]}`, "Bearer " + readToken, 200, nil, ""},
+		{"POST", "/v1/plan", `{}`, "Bearer " + readToken, 200, nil, ""},
+		{"POST", "/v1/plan", `{}`, "Bearer " + writeToken, 403, forbidden("write", "read"), bearer + `, error="insufficient_scope", scope="read"`},
+		{"DELETE", "/v1/ring", "", "Bearer " + writeToken, 405, nil, ""},
+		{"GET", "/v1/ring", "", "Bearer " + bothToken, 200, nil, ""},
+		{"DELETE", "/v1/ring", "", "Bearer " + bothToken, 405, nil, ""},
+	} {
+		name := test.method + " " + test.target + " " + cutName(test.authorization)
+		var headers []string
+		if test.authorization != "" {
+			headers = []string{"Authorization: " + test.authorization}
+		}
+		w := call(h, test.method, test.target, test.body, headers...)
+		require.Equal(t, test.status, w.Code, name)
+		require.Equal(t, test.challenge, w.Header().Get("WWW-Authenticate"), name)
+		if test.want != nil {
+			requireProblem(t, *test.want, w, name)
+		}
+		require.NotContains(t, w.Body.String(), "0123456789abcdef")
+	}
+	require.Equal(t, transport.GuardCounts{Unauthorized: 12, Forbidden: 4}, g.Counts())
+
+	r := httptest.NewRequest(http.MethodGet, "/v1/ring", nil)
+	r.Header["Authorization"] = []string{"Bearer " + readToken, "Bearer " + readToken}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	requireProblem(t, *unauthorized("the header Authorization is given 2 times: give it once"), w, "")
+}
+
+// TestTokenFile: tokens come and go while the handler serves. A file that cannot
+// be used leaves those that were there.
+func TestTokenFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	replace(t, file, []byte("# made by hand\n\nread "+readToken+"\n"))
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := guarded(t, transport.GuardOptions{TokenFile: file, Tokens: tokens()[2:]})
+		statuses := func(want ...int) {
+			t.Helper()
+			var got []int
+			for _, token := range []string{readToken, writeToken, bothToken} {
+				got = append(got, call(h, "DELETE", "/v1/ring", "", "Authorization: Bearer "+token).Code)
+			}
+			require.Equal(t, want, got)
+		}
+		statuses(403, 401, 405)
+		replace(t, file, []byte("read "+readToken+"\nread,write\t"+writeToken+"\r\n"))
+		statuses(403, 401, 405) // not looked at yet
+		time.Sleep(time.Second)
+		statuses(403, 405, 405)
+		for _, broken := range []string{"", "# nothing\n", "read short\n", "admin " + readToken + "\n", readToken + "\n", "read " + readToken + " x\n"} {
+			replace(t, file, []byte(broken))
+			time.Sleep(time.Second)
+			statuses(403, 405, 405)
+		}
+		replace(t, file, []byte("write "+writeToken))
+		time.Sleep(time.Second)
+		statuses(401, 405, 405)
+	})
+}
+
+func TestTokenFilesThatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	for content, want := range map[string]string{
+		"":                        "holds no token",
+		readToken:                 ", line 1: has 1 words: must be a scope and a token",
+		"\nread short-0123":       ", line 2: its token must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone",
+		"read 0123456789abcdef\\": ", line 1: its token must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone",
+		readToken + " read":       ", line 1: its scope must be read, write or read,write",
+		"read " + readToken + "\nwrite " + readToken: ", line 2: the token is there twice",
+		strings.Repeat("#", 1<<20+1):                 "is longer than 1048576 bytes",
+	} {
+		replace(t, file, []byte(content))
+		_, err := transport.NewGuard(transport.GuardOptions{TokenFile: file})
+		require.ErrorContains(t, err, "transport: tokens: file "+fmt.Sprintf("%q", file), content[:min(len(content), 60)])
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "0123")
+	}
+	var many strings.Builder
+	for i := range transport.MaxTokens + 1 {
+		fmt.Fprintf(&many, "read %s%d\n", readToken, i)
+	}
+	replace(t, file, []byte(many.String()))
+	_, err := transport.NewGuard(transport.GuardOptions{TokenFile: file})
+	require.ErrorContains(t, err, ", line 101: the token is one too many: at most 100")
+}
+
+func TestGuardOptions(t *testing.T) {
+	require.NoError(t, transport.GuardOptions{}.Validate())
+	require.NoError(t, transport.GuardOptions{
+		Tokens: tokens(), PerClient: transport.RateLimit{PerSecond: 0.01}, Overall: transport.RateLimit{PerSecond: 1e6, Burst: 1e6},
+		MaxClients: 1 << 20, TrustedProxies: []string{"10.0.0.0/8", "::1/128"}, TrustedOrigins: []string{"https://admin.example.org"},
+	}.Validate())
+	bad := transport.GuardOptions{
+		Tokens: []transport.Token{
+			{Secret: transport.NewSecret(readToken)}, {Secret: transport.NewSecret(readToken)}, {},
+			{Secret: transport.NewSecret("a secret with blanks"), Scope: 4},
+		},
+		PerClient: transport.RateLimit{PerSecond: -1}, Overall: transport.RateLimit{Burst: -1}, MaxClients: -1,
+		TrustedProxies: []string{"10.0.0.1", "10.0.0.1/8", "0.0.0.0/0", "proxy", "::ffff:10.0.0.0/104"},
+		TrustedOrigins: []string{"example.org"},
+	}
+	const prefix = `must be an address with the length of its prefix, 1 or more, such as 10.1.0.0/16 or 10.1.2.3/32`
+	const token = `must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone`
+	const want = `transport: GuardOptions.Tokens[1].Secret is "[redacted]": must be another token than the rest, of which there are at most 100
+transport: GuardOptions.Tokens[2].Secret is "a text of 0 bytes": ` + token + `
+transport: GuardOptions.Tokens[3].Scope is scope(4): must be read, write or both
+transport: GuardOptions.Tokens[3].Secret is "a text of 20 bytes": ` + token + `
+transport: GuardOptions.PerClient.PerSecond is -1: must be between 0.01 and 1000000, or the whole limit zero for none
+transport: GuardOptions.Overall.PerSecond is 0: must be between 0.01 and 1000000, or the whole limit zero for none
+transport: GuardOptions.Overall.Burst is -1: must be between 1 and 1000000, or zero for PerSecond
+transport: GuardOptions.MaxClients is -1: must be between 1 and 1048576, or zero for the default
+transport: GuardOptions.TrustedProxies[0] is "10.0.0.1": ` + prefix + `
+transport: GuardOptions.TrustedProxies[1] is "10.0.0.1/8": ` + prefix + `
+transport: GuardOptions.TrustedProxies[2] is "0.0.0.0/0": ` + prefix + `
+transport: GuardOptions.TrustedProxies[3] is "proxy": ` + prefix + `
+transport: GuardOptions.TrustedProxies[4] is "::ffff:10.0.0.0/104": ` + prefix + `
+transport: GuardOptions.TrustedOrigins[0] is "example.org": must be an origin, scheme://host or scheme://host:port`
+	_, err := transport.NewGuard(bad)
+	require.EqualError(t, err, want)
+}
+
+// from is a GET that comes from an address.
+func from(h http.Handler, remote string, forwarded ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "/v1/lookup?key=k", nil)
+	r.RemoteAddr = remote
+	if len(forwarded) > 0 {
+		r.Header["X-Forwarded-For"] = forwarded
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestRateLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, g := guarded(t, transport.GuardOptions{
+			PerClient: transport.RateLimit{PerSecond: 0.5, Burst: 2}, Overall: transport.RateLimit{PerSecond: 2, Burst: 4},
+		})
+		limited := func(why string, wait int) transport.ProblemDetails {
+			return transport.ProblemDetails{Type: "urn:clusterkit:problem:too-many-requests", Title: "Too many requests", Status: 429,
+				Detail: fmt.Sprintf("%s: try again in %d s", why, wait)}
+		}
+		for range 2 {
+			require.Equal(t, 200, from(h, "192.0.2.1:1000").Code)
+		}
+		for port := range 10 {
+			w := from(h, fmt.Sprintf("192.0.2.1:%d", port))
+			require.Equal(t, "2", w.Header().Get("Retry-After"))
+			requireProblem(t, limited("the client asks too often", 2), w, "")
+		}
+		require.Equal(t, 200, from(h, "192.0.2.2:1").Code, "another client is not in its way")
+		require.Equal(t, 200, from(h, "192.0.2.3:1").Code)
+		w := from(h, "192.0.2.4:1")
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+		requireProblem(t, limited("all clients together ask too often", 1), w, "the overall burst is used up")
+		require.Equal(t, 200, call(h, "GET", "/livez", "").Code, "probes get through")
+		require.Equal(t, transport.GuardCounts{Limited: 11}, g.Counts())
+
+		time.Sleep(2 * time.Second) // as Retry-After says
+		require.Equal(t, 200, from(h, "192.0.2.1:1").Code)
+		require.Equal(t, 429, from(h, "192.0.2.1:1").Code)
+	})
+}
+
+// TestStrangersDoNotUseUpTheOverallLimit: who has no token costs those who have
+// one nothing, but is limited on its own.
+func TestStrangersDoNotUseUpTheOverallLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, g := guarded(t, transport.GuardOptions{
+			Tokens: tokens(), PerClient: transport.RateLimit{PerSecond: 1, Burst: 5}, Overall: transport.RateLimit{PerSecond: 1, Burst: 2},
+		})
+		for i := range 100 {
+			require.Equal(t, 401, from(h, fmt.Sprintf("192.0.2.%d:1", i)).Code)
+		}
+		for i := range 10 {
+			require.Equal(t, []int{401, 429}[min(i/5, 1)], from(h, "198.51.100.1:1").Code, "guessing tokens is limited")
+		}
+		for range 2 {
+			require.Equal(t, 200, call(h, "GET", "/v1/ring", "", "Authorization: Bearer "+readToken).Code)
+		}
+		require.Equal(t, 429, call(h, "GET", "/v1/ring", "", "Authorization: Bearer "+readToken).Code)
+		require.Equal(t, transport.GuardCounts{Unauthorized: 105, Limited: 6}, g.Counts())
+	})
+}
+
+// TestForwardingHeaders: without a trusted proxy they change nothing; with one
+// only what it wrote counts.
+func TestForwardingHeaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := transport.GuardOptions{PerClient: transport.RateLimit{PerSecond: 0.01, Burst: 1}}
+		open, _ := guarded(t, limit)
+		require.Equal(t, 200, from(open, "192.0.2.1:1", "203.0.113.1").Code)
+		require.Equal(t, 429, from(open, "192.0.2.1:1", "203.0.113.2").Code, "a forged header makes no other client")
+
+		limit.TrustedProxies = []string{"10.0.0.0/8"}
+		h, _ := guarded(t, limit)
+		for _, step := range []struct {
+			remote string
+			header []string
+			status int
+		}{
+			{"10.0.0.1:1", []string{"203.0.113.1"}, 200},
+			{"10.0.0.2:1", []string{"203.0.113.1"}, 429}, // the same client through another proxy
+			{"10.0.0.1:1", []string{"203.0.113.2"}, 200},
+			{"10.0.0.1:1", []string{"198.51.100.9, 203.0.113.2"}, 429},               // what the client wrote itself is not believed
+			{"10.0.0.1:1", []string{"198.51.100.9", "203.0.113.2, 10.3.3.3"}, 429},   // through two of ours
+			{"10.0.0.1:1", []string{"203.0.113.3:5000"}, 200},                        // with a port
+			{"203.0.113.3:7", []string{"203.0.113.77"}, 429},                         // directly: the header is its own
+			{"10.0.0.1:1", nil, 200},                                                 // the proxy itself
+			{"10.0.0.1:2", []string{"nonsense"}, 429},                                // … as which nonsense counts
+			{"10.0.0.1:2", []string{"203.0.113.4, "}, 429},                           // … and emptiness
+			{"10.0.0.4:2", []string{"10.0.0.4"}, 200},                                // all trusted: the farthest
+			{"[2001:db8:1:2::1]:1", nil, 200},                                        //
+			{"[2001:db8:1:2:ffff::2]:1", nil, 429},                                   // one network, one client
+			{"[2001:db8:1:3::1]:1", nil, 200},                                        //
+			{"[::ffff:192.0.2.50]:1", nil, 200},                                      //
+			{"192.0.2.50:1", nil, 429},                                               // the same in IPv6's clothes
+			{"10.0.0.9:1", []string{strings.Repeat("10.0.0.1,", 1000) + "x, "}, 200}, //
+			{"@", nil, 200}, // no address, as on a Unix socket
+			{"", nil, 429},
+		} {
+			require.Equal(t, step.status, from(h, step.remote, step.header...).Code, "%s %.60v", step.remote, step.header)
+		}
+	})
+}
+
+func TestCrossOrigin(t *testing.T) {
+	h, g := guarded(t, transport.GuardOptions{TrustedOrigins: []string{"https://admin.example.org"}})
+	post := func(headers ...string) *httptest.ResponseRecorder {
+		return call(h, "POST", "/v1/plan", `{}`, headers...)
+	}
+	require.Equal(t, 200, post().Code, "no browser")
+	require.Equal(t, 200, post("Sec-Fetch-Site: same-origin").Code)
+	require.Equal(t, 200, post("Origin: http://example.com").Code, "the host of the request")
+	require.Equal(t, 200, post("Sec-Fetch-Site: cross-site", "Origin: https://admin.example.org").Code)
+	require.Equal(t, 200, call(h, "GET", "/v1/ring", "", "Sec-Fetch-Site: cross-site").Code, "a read; the browser keeps the answer from the page")
+	for _, headers := range [][]string{{"Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-site"}, {"Origin: https://evil.example"}, {"Origin: null"}} {
+		requireProblem(t, transport.ProblemDetails{
+			Type: "urn:clusterkit:problem:cross-origin", Title: "Cross-origin request", Status: 403,
+			Detail: "a page of another origin sent the request, and its origin is not trusted",
+		}, post(headers...), headers[0])
+	}
+	require.Equal(t, transport.GuardCounts{CrossOrigin: 4}, g.Counts())
+}
+
+// TestACertificateThatExpiresUnderway: the handshake was in time, the request is
+// not.
+func TestACertificateThatExpiresUnderway(t *testing.T) {
+	h, g := guarded(t, transport.GuardOptions{})
+	ask := func(end time.Time) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "/v1/ring", nil)
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{NotAfter: end}}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	require.Equal(t, 200, ask(time.Now().Add(time.Hour)).Code)
+	w := ask(time.Now().Add(-time.Second))
+	require.Equal(t, "close", w.Header().Get("Connection"))
+	requireProblem(t, transport.ProblemDetails{
+		Type: "urn:clusterkit:problem:expired-certificate", Title: "Expired certificate", Status: 401,
+		Detail: "the client's certificate has expired since the connection was made: connect anew with a valid one",
+	}, w, "")
+	require.Equal(t, uint64(1), g.Counts().Unauthorized)
+}

@@ -1,0 +1,92 @@
+package transport
+
+import (
+	"container/list"
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// RateLimit is how many requests are let through: Burst at once, and from then on
+// PerSecond. The zero value is no limit.
+type RateLimit struct {
+	// PerSecond is the lasting rate, 0.01 to 1,000,000 a second.
+	PerSecond float64
+	// Burst is how many may come at once, 1 to 1,000,000. Zero means as many
+	// as come in one second, at least 1.
+	Burst int
+}
+
+func (l RateLimit) on() bool { return l != RateLimit{} }
+
+func (l RateLimit) validate(field string) []error {
+	if !l.on() {
+		return nil
+	}
+	var errs []error
+	if !(l.PerSecond >= 0.01 && l.PerSecond <= 1e6) { // NaN is neither
+		errs = append(errs, &OptionError{Field: field + ".PerSecond", Value: l.PerSecond, Bound: "between 0.01 and 1000000, or the whole limit zero for none"})
+	}
+	if l.Burst < 0 || l.Burst > 1e6 {
+		errs = append(errs, &OptionError{Field: field + ".Burst", Value: l.Burst, Bound: "between 1 and 1000000, or zero for PerSecond"})
+	}
+	return errs
+}
+
+func (l RateLimit) limiter() *rate.Limiter {
+	return rate.NewLimiter(rate.Limit(l.PerSecond), orDefault(l.Burst, max(1, int(math.Ceil(l.PerSecond)))))
+}
+
+// take lets a request through, or says in how many seconds, 1 or more, to try
+// again.
+func take(l *rate.Limiter, now time.Time) (wait int) {
+	if l.AllowN(now, 1) {
+		return 0
+	}
+	return max(1, int(math.Ceil((1-l.TokensAt(now))/float64(l.Limit()))))
+}
+
+// clientTable has a limiter for each client that has asked lately. It is bounded:
+// the client that has been silent for longest makes room. Who comes back after
+// that has its burst anew, which is why many addresses in one hand are for the
+// overall limit to stop.
+type clientTable struct {
+	limit RateLimit
+	bound int
+
+	mu    sync.Mutex
+	byKey map[netip.Prefix]*list.Element
+	order list.List // of *client, who asked last first
+}
+
+type client struct {
+	key     netip.Prefix
+	limiter *rate.Limiter
+}
+
+func newClientTable(limit RateLimit, bound int) *clientTable {
+	return &clientTable{limit: limit, bound: bound, byKey: make(map[netip.Prefix]*list.Element)}
+}
+
+func (t *clientTable) take(key netip.Prefix, now time.Time) (wait int) {
+	return take(t.of(key), now)
+}
+
+func (t *clientTable) of(key netip.Prefix) *rate.Limiter {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, known := t.byKey[key]; known {
+		t.order.MoveToFront(e)
+		return e.Value.(*client).limiter
+	}
+	if t.order.Len() >= t.bound {
+		oldest := t.order.Back()
+		delete(t.byKey, t.order.Remove(oldest).(*client).key)
+	}
+	c := &client{key: key, limiter: t.limit.limiter()}
+	t.byKey[key] = t.order.PushFront(c)
+	return c.limiter
+}
