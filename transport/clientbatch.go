@@ -1,0 +1,148 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrRingMoved says that the parts of a batch were answered from different rings
+// each time it was asked. Ask again, or for fewer keys at a time.
+var ErrRingMoved = errors.New("the ring changed while the batch was looked up in parts")
+
+// wholeBatch is how often a batch is asked for before it is given up that all its
+// parts come from one ring.
+const wholeBatch = 4
+
+// LookupBatch asks who owns each of the keys, of 1 to [MaxKeyBytes] bytes of UTF-8
+// each. More of them than the server takes at once are asked for in parts, one
+// after the other; the answer is true of one ring all the same, or the error is
+// [ErrRingMoved]. No keys give an empty answer. The index in a problem about a key
+// counts from the start of keys.
+func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (BatchAnswer, error) {
+	// JSON would carry U+FFFD instead, and the answer be about another key.
+	for i, key := range keys {
+		if !utf8.ValidString(key) {
+			p := checkKey(key)
+			p.Index = &i
+			return BatchAnswer{}, fmt.Errorf("transport: POST /v1/lookup: %w", p)
+		}
+	}
+	for range wholeBatch {
+		whole, torn, err := c.batch(ctx, keys, near)
+		if err != nil || !torn {
+			return whole, err
+		}
+	}
+	return BatchAnswer{}, fmt.Errorf("transport: POST /v1/lookup: %w", ErrRingMoved)
+}
+
+// batch asks for all parts, and says whether they disagree.
+func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole BatchAnswer, torn bool, err error) {
+	for from := 0; from < len(keys) || from == 0; {
+		body, n, err := c.encodePart(keys[from:])
+		if err != nil {
+			return whole, false, err
+		}
+		part, err := askJSON[BatchAnswer](ctx, c, query{
+			method: http.MethodPost, path: "/v1/lookup", values: near.add(url.Values{}), body: body,
+		})
+		if p, ok := errors.AsType[*ProblemDetails](err); ok {
+			if c.learn(p, n, len(body)) {
+				continue // with less at a time
+			}
+			if p.Index != nil {
+				*p.Index += from
+			}
+		}
+		if err != nil {
+			return whole, false, err
+		}
+		if len(part.Results) != n {
+			return whole, false, fmt.Errorf("transport: POST /v1/lookup: %d answers to %d keys", len(part.Results), n)
+		}
+		if from == 0 {
+			whole = part
+		} else if part.Fingerprint != whole.Fingerprint {
+			return whole, true, nil
+		} else {
+			whole.append(part, from)
+		}
+		if from += n; n == 0 {
+			break
+		}
+	}
+	slices.SortFunc(whole.Groups, func(a, b Group) int { return strings.Compare(a.Primary, b.Primary) })
+	return whole, false, nil
+}
+
+// append puts the answer for the keys from an index on behind the others.
+func (b *BatchAnswer) append(part BatchAnswer, from int) {
+	b.Results = append(b.Results, part.Results...)
+	for _, g := range part.Groups {
+		for i := range g.Indexes {
+			g.Indexes[i] += from
+		}
+		at := slices.IndexFunc(b.Groups, func(h Group) bool { return h.Primary == g.Primary })
+		if at < 0 {
+			b.Groups = append(b.Groups, g)
+			continue
+		}
+		b.Groups[at].Indexes = append(b.Groups[at].Indexes, g.Indexes...)
+	}
+}
+
+// encodePart encodes as many of the keys as the server takes at once, at least
+// one unless there are none.
+func (c *Client) encodePart(keys []string) (body []byte, n int, err error) {
+	maxKeys, maxBytes := int(c.maxKeys.Load()), int(c.maxBytes.Load())
+	const begin, end = `{"keys":[`, `]}`
+	body = append(body, begin...)
+	var one bytes.Buffer
+	encoder := json.NewEncoder(&one)
+	encoder.SetEscapeHTML(false)
+	for n < len(keys) && n < maxKeys {
+		one.Reset()
+		if err := encoder.Encode(keys[n]); err != nil {
+			return nil, 0, fmt.Errorf("transport: encoding a key: %w", err)
+		}
+		key := bytes.TrimSuffix(one.Bytes(), []byte("\n"))
+		if n > 0 && len(body)+1+len(key)+len(end) > maxBytes {
+			break
+		}
+		if n > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, key...)
+		n++
+	}
+	return append(body, end...), n, nil
+}
+
+// learn takes note of a bound that a batch has met, and says whether a smaller one
+// can be sent instead.
+func (c *Client) learn(p *ProblemDetails, keys, bytes int) bool {
+	if p.Bound <= 0 || keys < 2 {
+		return false
+	}
+	switch p.Type {
+	case ProblemTooManyKeys:
+		if p.Bound < int64(keys) {
+			c.maxKeys.Store(p.Bound)
+			return true
+		}
+	case ProblemBodyTooLarge:
+		if p.Bound < int64(bytes) {
+			c.maxBytes.Store(p.Bound)
+			return true
+		}
+	}
+	return false
+}

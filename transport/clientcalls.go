@@ -1,0 +1,107 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Near is where the caller is, so that owners there are named first: those of the
+// zone, then those of the region, then the rest. The zero value leaves owners in
+// the order of the preference list.
+type Near struct{ Region, Zone string }
+
+// add puts it into a query. Of the two only what is set is sent.
+func (n Near) add(values url.Values) url.Values {
+	if n.Region != "" {
+		values.Set("region", n.Region)
+	}
+	if n.Zone != "" {
+		values.Set("zone", n.Zone)
+	}
+	return values
+}
+
+// Live returns nil when the member's process answers. It needs no token.
+func (c *Client) Live(ctx context.Context) error {
+	_, err := c.do(ctx, query{method: http.MethodGet, path: "/livez"})
+	return err
+}
+
+// ReadyAnswer says whether a member should be sent requests, and why not.
+type ReadyAnswer struct {
+	// Ready is what /readyz says.
+	Ready bool
+	// Problems are what is wrong, those included that do not make it unready.
+	Problems []HealthProblem
+}
+
+// Ready asks whether the member should be sent requests. That it should not is an
+// answer and no error. It needs no token.
+func (c *Client) Ready(ctx context.Context) (ReadyAnswer, error) {
+	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: true})
+	if err != nil {
+		return ReadyAnswer{}, err
+	}
+	first, rest, _ := strings.Cut(string(answer.body), "\n")
+	ready := ReadyAnswer{Ready: answer.status == http.StatusOK}
+	if answer.contentType != "text/plain" || (first == "ready") != ready.Ready || !ready.Ready && first != "not ready" {
+		return ReadyAnswer{}, fmt.Errorf("transport: GET /readyz: the answer is not what it should be: is it a member that answers?")
+	}
+	for line := range strings.Lines(rest) {
+		mark, line, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		code, message, _ := strings.Cut(line, ": ")
+		ready.Problems = append(ready.Problems, HealthProblem{Code: code, Message: message, Unready: mark == "unready"})
+	}
+	return ready, nil
+}
+
+// Health asks how the member is. That it is not ready is an answer and no error.
+func (c *Client) Health(ctx context.Context) (HealthAnswer, error) {
+	return askJSON[HealthAnswer](ctx, c, query{method: http.MethodGet, path: "/v1/health", unready: true})
+}
+
+// Members asks for the members that the member believes alive.
+func (c *Client) Members(ctx context.Context) (MembersAnswer, error) {
+	return askJSON[MembersAnswer](ctx, c, query{method: http.MethodGet, path: "/v1/members"})
+}
+
+// Ring asks for the ring, in numbers.
+func (c *Client) Ring(ctx context.Context) (RingAnswer, error) {
+	return askJSON[RingAnswer](ctx, c, query{method: http.MethodGet, path: "/v1/ring"})
+}
+
+// Partition asks who owns a partition.
+func (c *Client) Partition(ctx context.Context, partition int, near Near) (PlacementAnswer, error) {
+	return askJSON[PlacementAnswer](ctx, c, query{
+		method: http.MethodGet, path: "/v1/partitions/" + strconv.Itoa(partition), values: near.add(url.Values{}),
+	})
+}
+
+// Lookup asks who owns a key of 1 to [MaxKeyBytes] bytes of UTF-8.
+func (c *Client) Lookup(ctx context.Context, key string, near Near) (LookupAnswer, error) {
+	return askJSON[LookupAnswer](ctx, c, query{
+		method: http.MethodGet, path: "/v1/lookup", values: near.add(url.Values{"key": {key}}),
+	})
+}
+
+// Plan asks what a change would move. Without moves the answer has counts alone.
+func (c *Client) Plan(ctx context.Context, change PlanRequest, moves bool) (PlanAnswer, error) {
+	body, err := json.Marshal(change)
+	if err != nil {
+		return PlanAnswer{}, fmt.Errorf("transport: encoding the change: %w", err)
+	}
+	return askJSON[PlanAnswer](ctx, c, query{
+		method: http.MethodPost, path: "/v1/plan", values: url.Values{"moves": {strconv.FormatBool(moves)}}, body: body,
+	})
+}
+
+// OpenAPI asks for the description of the interface, an OpenAPI 3.1 document in
+// JSON.
+func (c *Client) OpenAPI(ctx context.Context) (json.RawMessage, error) {
+	return askJSON[json.RawMessage](ctx, c, query{method: http.MethodGet, path: "/v1/openapi.json"})
+}

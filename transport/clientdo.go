@@ -1,0 +1,211 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// query is one question, whatever the number of attempts it takes.
+type query struct {
+	method, path string // the path is escaped already
+	values       url.Values
+	body         []byte // nil: none
+	// unready says that 503 with a document that is no problem is an answer.
+	unready bool
+}
+
+// reply is an answer that has been read to its end.
+type reply struct {
+	status      int
+	contentType string
+	retryAfter  string
+	body        []byte
+}
+
+// do asks until there is an answer, or no use in asking again.
+func (c *Client) do(ctx context.Context, q query) (reply, error) {
+	ctx, done, err := c.begin(ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	defer done()
+	first := int(c.first.Load())
+	for attempt := 0; ; attempt++ {
+		i := (first + attempt) % len(c.bases)
+		answer, err := c.attempt(ctx, c.bases[i], q)
+		var problem *ProblemDetails
+		wait, again := time.Duration(0), false
+		switch {
+		case err != nil:
+			wait, again = c.backoff(attempt), worthAnother(err)
+		case answer.status < 300 || q.unready && answer.status == http.StatusServiceUnavailable && answer.contentType != problemContentType:
+			c.first.Store(uint32(i))
+			return answer, nil
+		default:
+			problem = answer.problem()
+			err = problem
+			if problem.Status == http.StatusTooManyRequests || problem.Status == http.StatusServiceUnavailable {
+				wait, again = c.retryAfter(answer.retryAfter, attempt)
+			}
+		}
+		if context.Cause(ctx) != nil {
+			err, again = context.Cause(ctx), false
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+			again = false // it would end while we wait
+		}
+		if again && attempt < c.options.Retries && sleep(ctx, wait) {
+			continue
+		}
+		if problem == nil && context.Cause(ctx) != nil {
+			err = context.Cause(ctx)
+		}
+		return reply{}, fmt.Errorf("transport: %s %s of %s: %w", q.method, q.path, c.bases[i].Host, err)
+	}
+}
+
+// attempt asks once. Its errors are those of the network.
+func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, fmt.Errorf("no answer within %v: %w", c.options.Timeout, context.DeadlineExceeded))
+	defer cancel()
+	target := base.String() + q.path
+	if len(q.values) > 0 {
+		target += "?" + q.values.Encode()
+	}
+	var body io.Reader
+	if q.body != nil {
+		body = bytes.NewReader(q.body)
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, target, body)
+	if err != nil {
+		return reply{}, err
+	}
+	r.Header.Set("Accept", jsonContentType+", "+problemContentType)
+	r.Header.Set("User-Agent", "clusterkit")
+	if q.body != nil {
+		r.Header.Set("Content-Type", jsonContentType)
+	}
+	if token := c.token(); token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	// Not http.Client: it would follow redirects, and its errors hold the
+	// query.
+	w, err := c.pool.RoundTrip(r)
+	if err != nil {
+		return reply{}, err
+	}
+	defer func() { _ = w.Body.Close() }()
+	bound := c.options.MaxAnswerBytes
+	content, err := io.ReadAll(io.LimitReader(w.Body, bound+1))
+	if err != nil {
+		return reply{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	if int64(len(content)) > bound {
+		return reply{}, &answerTooLong{bound}
+	}
+	kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type"))
+	return reply{w.StatusCode, kind, w.Header.Get("Retry-After"), content}, nil
+}
+
+type answerTooLong struct{ bound int64 }
+
+func (e *answerTooLong) Error() string {
+	return fmt.Sprintf("the answer is longer than %d bytes: raise MaxAnswerBytes", e.bound)
+}
+
+// worthAnother says whether an error of the network may be gone the next time:
+// not when the two sides do not trust each other, or when we are closed.
+func worthAnother(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		alert       tls.AlertError
+		notTLS      tls.RecordHeaderError
+		long        *answerTooLong
+	)
+	return !errors.As(err, &certificate) && !errors.As(err, &alert) && !errors.As(err, &notTLS) && !errors.As(err, &long) &&
+		!errors.Is(err, ErrPoolClosed) && !strings.Contains(err.Error(), "remote error: tls: ")
+}
+
+// backoff is how long to wait before attempt+1.
+func (c *Client) backoff(attempt int) time.Duration {
+	wait := c.options.MaxBackoff
+	if attempt < 30 {
+		wait = min(wait, c.options.MinBackoff<<attempt)
+	}
+	if wait <= 0 { // shifted out
+		wait = c.options.MaxBackoff
+	}
+	return wait - time.Duration(rand.Int64N(int64(wait)/2+1))
+}
+
+// retryAfter is how long to wait after a refusal, and whether to.
+func (c *Client) retryAfter(header string, attempt int) (time.Duration, bool) {
+	wait := c.backoff(attempt)
+	seconds, err := strconv.ParseUint(header, 10, 32)
+	if err != nil {
+		if at, err := http.ParseTime(header); err == nil {
+			wait = max(wait, time.Until(at))
+		}
+	} else if seconds > 0 {
+		// Somewhat more, so that those who were told the same do not come
+		// back at one moment.
+		wait = time.Duration(seconds)*time.Second + wait/4
+	}
+	return wait, wait <= c.options.MaxRetryAfter
+}
+
+// sleep waits, and reports whether the context lasted.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// problem reads a refusal. One that is no problem document is made into one.
+func (a reply) problem() *ProblemDetails {
+	var p ProblemDetails
+	if a.contentType == problemContentType && json.Unmarshal(a.body, &p) == nil {
+		p.Status = a.status // whatever the document says
+		p.Type = orDefault(p.Type, ProblemBlank)
+		p.Title = orDefault(p.Title, titleOf(p.Type, p.Status))
+		return &p
+	}
+	p = ProblemDetails{Type: ProblemBlank, Title: orDefault(http.StatusText(a.status), "Unknown status"), Status: a.status}
+	if strings.HasPrefix(a.contentType, "text/plain") {
+		p.Detail = cut(strings.ToValidUTF8(strings.TrimSpace(string(a.body[:min(len(a.body), 2*most)])), "?"))
+	}
+	return &p
+}
+
+// askJSON asks, and reads the document that comes back.
+func askJSON[T any](ctx context.Context, c *Client, q query) (T, error) {
+	var document T
+	answer, err := c.do(ctx, q)
+	if err != nil {
+		return document, err
+	}
+	if answer.contentType != jsonContentType {
+		return document, fmt.Errorf("transport: %s %s: the answer is %s, not %s: is it a member that answers?", q.method, q.path, brief(answer.contentType), jsonContentType)
+	}
+	if err := json.Unmarshal(answer.body, &document); err != nil {
+		return document, fmt.Errorf("transport: %s %s: the answer is not what it should be: %w", q.method, q.path, err)
+	}
+	return document, nil
+}
