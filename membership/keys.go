@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -13,6 +15,27 @@ import (
 // ErrNoEncryption says that gossip was started in clear. It cannot be encrypted
 // later: the members in clear and the others could not talk.
 var ErrNoEncryption = errors.New("membership: gossip was started without Keys, it cannot be encrypted while it runs")
+
+// Keys are gossip keys. They print, log and encode as "[redacted]", so that
+// options can be printed; an element of them is plain bytes.
+type Keys [][]byte
+
+// String returns "[redacted]", or "[]" when there are none.
+func (k Keys) String() string {
+	if len(k) == 0 {
+		return "[]"
+	}
+	return "[redacted]"
+}
+
+// Format writes what String returns, for every verb.
+func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// LogValue returns what String does.
+func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalText returns what String does: keys do not survive being encoded.
+func (k Keys) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // keyring is memberlist's, guarded against what makes that panic.
 type keyring struct {

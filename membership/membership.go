@@ -89,6 +89,7 @@ func New(o Options) (*Membership, error) {
 	if m.keys, err = newKeyring(s.Keys); err != nil {
 		return nil, err
 	}
+	m.settings.Keys = nil // so that nobody prints them
 	return m, nil
 }
 

@@ -83,7 +83,7 @@ type Options struct {
 	Profile Profile
 	// Keys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The first
 	// encrypts, all of them decrypt. Empty: gossip is in clear.
-	Keys [][]byte
+	Keys Keys
 	// Compression compresses gossip, which costs CPU and opens a door to
 	// packets that expand when read. False unless bandwidth is dear.
 	Compression bool
