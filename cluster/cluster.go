@@ -54,8 +54,9 @@ type Cluster struct {
 	loop    sync.WaitGroup
 }
 
-// New checks the options and returns a cluster that is not running. It opens
-// nothing. The error is that of [Options.Validate].
+// New checks the options and returns a cluster that is not running. It opens no
+// socket; it reads the certificates and tokens that HTTP and Guard name. The error
+// is that of [Options.Validate], or says which file cannot be used.
 func New(o Options) (*Cluster, error) {
 	s, err := o.parse()
 	if err != nil {
@@ -75,8 +76,9 @@ func New(o Options) (*Cluster, error) {
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.view.Store(&view{ring: &ring.Ring{}})
-	if c.handler, err = transport.NewHandler(httpView{c}, transport.HandlerOptions{Logger: s.Logger}); err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
+	c.settings.GossipKeys, c.settings.membership.Keys = nil, nil // members has them; nobody prints them here
+	if err = c.newHandler(); err != nil {
+		return nil, err
 	}
 	if s.Observer {
 		err = members.SetState(context.Background(), membership.Observer)

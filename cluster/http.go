@@ -30,7 +30,7 @@ func (c *Cluster) listen(ctx context.Context) error {
 	if c.settings.HTTPAddr == "" {
 		return nil
 	}
-	server, err := transport.Listen(c.settings.HTTPAddr, c.handler, transport.ServerOptions{Logger: c.settings.Logger})
+	server, err := transport.Listen(c.settings.HTTPAddr, c.handler, c.settings.HTTP)
 	if err != nil {
 		return fmt.Errorf("cluster: serving HTTP on %q: %w", c.settings.HTTPAddr, err)
 	}

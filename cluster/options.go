@@ -13,6 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
 )
 
 // Defaults and bounds of [Options].
@@ -47,6 +48,14 @@ type Options struct {
 	// host:port. Empty: HTTPAddr, with the gossip address's IP when that
 	// names none.
 	AdvertiseHTTPAddr string
+	// HTTP encrypts what is served on HTTPAddr and bounds what callers can
+	// cost. Its Logger, when nil, is Logger.
+	HTTP transport.ServerOptions
+	// Guard says who may ask over HTTP, and how often, on HTTPAddr and where
+	// [Cluster.Handler] is mounted. Tokens are refused when HTTPAddr is neither
+	// loopback nor encrypted, unless Guard.TokensInClear is set. Its Logger,
+	// when nil, is Logger.
+	Guard transport.GuardOptions
 
 	// Seeds are addresses to join through, host:port, port 7946 when none is
 	// given. This member's own address may be among them.
@@ -96,7 +105,7 @@ type Options struct {
 	Gossip membership.Profile
 	// GossipKeys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The
 	// first encrypts, all of them decrypt. Empty: gossip is in clear.
-	GossipKeys [][]byte
+	GossipKeys membership.Keys
 	// GossipCompression compresses gossip, at the price of CPU.
 	GossipCompression bool
 
@@ -133,6 +142,12 @@ func (o Options) parse() (settings, error) {
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
+	if s.HTTP.Logger == nil {
+		s.HTTP.Logger = s.Logger
+	}
+	if s.Guard.Logger == nil {
+		s.Guard.Logger = s.Logger
+	}
 	if s.PartitionCount == 0 {
 		s.PartitionCount = DefaultPartitionCount
 	}
@@ -153,6 +168,7 @@ func (o Options) parse() (settings, error) {
 			bad("AdvertiseHTTPAddr", o.AdvertiseHTTPAddr, "host:port that others can reach")
 		}
 	}
+	errs = append(errs, o.checkHTTP()...)
 	discovery := membership.Static(o.Seeds...)
 	if o.Discovery != nil {
 		discovery = membership.Join(discovery, o.Discovery)

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// checkHTTP reports what is wrong with the options of HTTP's server and guard,
+// and what does not go together.
+func (o Options) checkHTTP() []error {
+	errs := append(ofTransport(o.HTTP.Validate()), ofTransport(o.Guard.Validate())...)
+	if o.HTTPAddr == "" {
+		if o.HTTP.TLS != (transport.TLSOptions{}) {
+			errs = append(errs, &OptionError{Field: "HTTP.TLS", Value: o.HTTP.TLS,
+				Bound: "empty without HTTPAddr: the server that Handler is mounted in has to encrypt"})
+		}
+		return errs
+	}
+	host, _, err := splitHostPort(o.HTTPAddr)
+	tokens := len(o.Guard.Tokens) > 0 || o.Guard.TokenFile != ""
+	if err == nil && tokens && o.HTTP.TLS.CertFile == "" && !o.Guard.TokensInClear && !isLoopback(host) {
+		errs = append(errs, &OptionError{Field: "HTTPAddr", Value: o.HTTPAddr,
+			Bound: "a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear"})
+	}
+	return errs
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// ofTransport gives transport's complaints the names our options have.
+func ofTransport(err error) (errs []error) {
+	for _, err := range unjoin(err) {
+		if o, ok := errors.AsType[*transport.OptionError](err); ok {
+			field := strings.Replace(strings.Replace(o.Field, "ServerOptions.", "HTTP.", 1), "GuardOptions.", "Guard.", 1)
+			err = &OptionError{Field: field, Value: o.Value, Bound: o.Bound}
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// newHandler makes the HTTP interface, and reads the files that it and its server
+// will need, so that what is wrong with them is known before the start.
+func (c *Cluster) newHandler() error {
+	guard, err := transport.NewGuard(c.settings.Guard)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if c.settings.HTTPAddr != "" && c.settings.HTTP.TLS.CertFile != "" {
+		if _, err := c.settings.HTTP.TLS.ServerConfig(c.settings.Logger); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	c.settings.Guard.Tokens = nil // the guard has what it needs of them
+	c.handler, err = transport.NewHandler(httpView{c}, transport.HandlerOptions{
+		Logger: c.settings.Logger, Middleware: []transport.Middleware{guard.Wrap},
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
