@@ -40,7 +40,12 @@ func (c *fakeCluster) View() transport.View {
 	return c.view
 }
 
-func (c *fakeCluster) Health() transport.Health { return c.health }
+func (c *fakeCluster) Health() transport.Health {
+	if c.boom != nil {
+		panic(c.boom)
+	}
+	return c.health
+}
 
 // stairs puts owner i of partition p on node p+i. Golden documents can be
 // checked by eye, and owe nothing to a real strategy.
@@ -131,7 +136,8 @@ func newHandler(c transport.Cluster) *transport.Handler {
 }
 
 // call sends one request without a network. A body is JSON unless a header says
-// otherwise; headers are written "Name: value".
+// otherwise; headers are written "Name: value". It panics when the answer is not
+// one that the OpenAPI document describes, so that all tests hold it to that.
 func call(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	var reader io.Reader
 	if body != "" {
@@ -147,6 +153,9 @@ func call(h http.Handler, method, target, body string, headers ...string) *httpt
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
+	if err := api().checkAnswer(method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()); err != nil {
+		panic(fmt.Sprintf("%s %s: the answer is not as documented: %v", method, target, err))
+	}
 	return w
 }
 

@@ -29,6 +29,7 @@ func fuzzCall(t *testing.T, h http.Handler, method string, u url.URL, body []byt
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
+	require.NoError(t, api().checkAnswer(method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
 	require.Less(t, w.Code, 500)
 	require.NotContains(t, []int{301, 302, 307, 308}, w.Code)
 	requireCommonHeaders(t, w.Header())

@@ -106,7 +106,7 @@ func (o GuardOptions) parse() (s guardSettings, err error) {
 // yours. It is safe for concurrent use, starts no goroutine and needs no closing.
 //
 // It looks, in this order, at the origin (403), the client's rate (429), the age
-// of the client's certificate and the token (401, 403), and the overall rate
+// of the client's certificate (403), the token (401, 403), and the overall rate
 // (429), so that strangers cannot use up what is for those with a token.
 type Guard struct {
 	settings guardSettings
@@ -158,8 +158,8 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 // GuardCounts count the requests that a guard turned away.
 type GuardCounts struct {
 	// CrossOrigin came from a page of another origin (403), Limited came too
-	// fast (429), Unauthorized carried no valid token or an expired
-	// certificate (401), and Forbidden a token of too narrow a scope (403).
+	// fast (429), Unauthorized carried no valid token (401), and Forbidden a
+	// token of too narrow a scope or an expired certificate (403).
 	CrossOrigin, Limited, Unauthorized, Forbidden uint64
 }
 
@@ -205,9 +205,9 @@ func (g *Guard) slowDown(w http.ResponseWriter, wait int, why string) *ProblemDe
 func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time) *ProblemDetails {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && now.After(r.TLS.PeerCertificates[0].NotAfter) {
 		// It was good when the connection was made.
-		g.counts.unauthorized.Add(1)
+		g.counts.forbidden.Add(1)
 		w.Header().Set("Connection", "close")
-		return problem(ProblemCertificate, http.StatusUnauthorized, "the client's certificate has expired since the connection was made: connect anew with a valid one")
+		return problem(ProblemCertificate, http.StatusForbidden, "the client's certificate has expired since the connection was made: connect anew with a valid one")
 	}
 	if !g.asks {
 		return nil

@@ -346,8 +346,8 @@ func TestACertificateThatExpiresUnderway(t *testing.T) {
 	w := ask(time.Now().Add(-time.Second))
 	require.Equal(t, "close", w.Header().Get("Connection"))
 	requireProblem(t, transport.ProblemDetails{
-		Type: "urn:clusterkit:problem:expired-certificate", Title: "Expired certificate", Status: 401,
+		Type: "urn:clusterkit:problem:expired-certificate", Title: "Expired certificate", Status: 403,
 		Detail: "the client's certificate has expired since the connection was made: connect anew with a valid one",
 	}, w, "")
-	require.Equal(t, uint64(1), g.Counts().Unauthorized)
+	require.Equal(t, uint64(1), g.Counts().Forbidden)
 }

@@ -56,29 +56,40 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 // net/http expects and keeps quiet about.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
 
+// route is an endpoint and where it is found.
+type route struct {
+	method, path string
+	endpoint     endpoint
+}
+
+func (h *Handler) table() []route {
+	return []route{
+		{http.MethodGet, "/livez", livez},
+		{http.MethodGet, "/readyz", h.readyz},
+		{http.MethodGet, "/v1/openapi.json", describe},
+		{http.MethodGet, "/v1/health", h.health},
+		{http.MethodGet, "/v1/members", h.members},
+		{http.MethodGet, "/v1/ring", h.ring},
+		{http.MethodGet, "/v1/partitions/{id}", h.partition},
+		{http.MethodGet, "/v1/lookup", h.lookup},
+		{http.MethodPost, "/v1/lookup", h.lookupBatch},
+		{http.MethodPost, "/v1/plan", h.plan},
+	}
+}
+
 // routes registers each endpoint under its method, and for all other methods of
 // its path, and all other paths, a refusal: the mux's own are plain text.
 func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	allowed := make(map[string][]string)
-	handle := func(method, path string, e endpoint) {
-		mux.Handle(method+" "+path, h.serve(e))
-		if method == http.MethodGet {
-			allowed[path] = append(allowed[path], http.MethodGet, http.MethodHead)
+	for _, r := range h.table() {
+		mux.Handle(r.method+" "+r.path, h.serve(r.endpoint))
+		if r.method == http.MethodGet {
+			allowed[r.path] = append(allowed[r.path], http.MethodGet, http.MethodHead)
 		} else {
-			allowed[path] = append(allowed[path], method)
+			allowed[r.path] = append(allowed[r.path], r.method)
 		}
 	}
-	handle(http.MethodGet, "/livez", livez)
-	handle(http.MethodGet, "/readyz", h.readyz)
-	handle(http.MethodGet, "/v1/health", h.health)
-	handle(http.MethodGet, "/v1/members", h.members)
-	handle(http.MethodGet, "/v1/ring", h.ring)
-	handle(http.MethodGet, "/v1/partitions/{id}", h.partition)
-	handle(http.MethodGet, "/v1/lookup", h.lookup)
-	handle(http.MethodPost, "/v1/lookup", h.lookupBatch)
-	handle(http.MethodPost, "/v1/plan", h.plan)
-
 	for path, methods := range allowed {
 		mux.Handle(path, h.serve(methodNotAllowed(strings.Join(methods, ", "))))
 	}

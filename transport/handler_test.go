@@ -159,7 +159,7 @@ func TestRingSummaryFollowsTheRing(t *testing.T) {
 func TestNothingAMemberSaysBreaksTheList(t *testing.T) {
 	c := newFake(t)
 	c.view.Members = []membership.Member{{
-		ID: "n1\xff", State: membership.State(200), Started: time.Unix(math.MaxInt64/2, 0),
+		ID: "n1\xff", Weight: 1, State: membership.State(200), Started: time.Unix(math.MaxInt64/2, 0),
 		Metadata: map[string]string{"\xfe": "\x00"},
 	}}
 	w := call(newHandler(c), "GET", "/v1/members", "")

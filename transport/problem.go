@@ -37,7 +37,7 @@ const (
 	// Status 401, with WWW-Authenticate.
 	ProblemToken = "urn:clusterkit:problem:invalid-token"
 	// ProblemCertificate: the client's certificate expired while its
-	// connection stood. Status 401; the connection is closed.
+	// connection stood. Status 403; the connection is closed.
 	ProblemCertificate = "urn:clusterkit:problem:expired-certificate"
 	// ProblemScope: the token does not allow this. Status 403, with
 	// WWW-Authenticate.

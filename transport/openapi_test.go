@@ -1,0 +1,356 @@
+package transport_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+func TestTheDocumentIsServed(t *testing.T) {
+	w := call(newHandler(newFake(t)), "GET", "/v1/openapi.json", "")
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	text, err := os.ReadFile("openapi.json")
+	require.NoError(t, err)
+	require.Equal(t, string(text), w.Body.String())
+	require.Equal(t, "3.1.0", api().root["openapi"])
+	c := clientOf(t, newHandler(newFake(t)), transport.ClientOptions{})
+	got, err := c.OpenAPI(t.Context())
+	require.NoError(t, err)
+	require.JSONEq(t, string(text), string(got))
+}
+
+// TestTheDocumentHoldsTogether: every reference leads somewhere, nothing is there
+// for nobody, every operation has a name of its own.
+func TestTheDocumentHoldsTogether(t *testing.T) {
+	text, err := os.ReadFile("openapi.json")
+	require.NoError(t, err)
+	for kind, components := range api().root["components"].(object) {
+		for name := range components.(object) {
+			if kind != "securitySchemes" {
+				require.Contains(t, string(text), fmt.Sprintf(`"$ref": "#/components/%s/%s"`, kind, name), "nobody uses it")
+			}
+		}
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case object:
+			if _, ok := v["$ref"]; ok {
+				require.NotPanics(t, func() { api().resolve(v) })
+			}
+			for _, inner := range v {
+				walk(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		}
+	}
+	walk(api().root)
+	names := make(map[any]bool)
+	for _, op := range operations() {
+		id := op.doc["operationId"]
+		require.NotEmpty(t, id)
+		require.False(t, names[id], id)
+		names[id] = true
+		require.NotEmpty(t, op.doc["summary"], id)
+		for template := range strings.SplitSeq(op.path, "/") {
+			if name, ok := strings.CutPrefix(template, "{"); ok {
+				require.Contains(t, op.parameters("path"), strings.TrimSuffix(name, "}"))
+			}
+		}
+	}
+}
+
+// operation is one that the document describes.
+type operation struct {
+	method, path string
+	doc          object
+}
+
+func (o operation) String() string { return o.method + " " + o.path }
+
+func operations() (all []operation) {
+	for path, item := range api().root["paths"].(object) {
+		for method, doc := range item.(object) {
+			all = append(all, operation{strings.ToUpper(method), path, doc.(object)})
+		}
+	}
+	slices.SortFunc(all, func(a, b operation) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// parameters are those of one place, by name.
+func (o operation) parameters(in string) map[string]object {
+	found := make(map[string]object)
+	for _, p := range asList(o.doc["parameters"]) {
+		if p := api().resolve(p); p["in"] == in {
+			found[p["name"].(string)] = p
+		}
+	}
+	return found
+}
+
+func asList(v any) []any { l, _ := v.([]any); return l }
+
+// target is the URL of the example: what is required, and nothing else.
+func (o operation) target() string {
+	path := o.path
+	for name, p := range o.parameters("path") {
+		path = strings.ReplaceAll(path, "{"+name+"}", fmt.Sprint(p["example"]))
+	}
+	for name, p := range o.parameters("query") {
+		if p["required"] == true {
+			path += "?" + name + "=" + p["example"].(string)
+		}
+	}
+	return path
+}
+
+// body is that of the example; empty when there is none.
+func (o operation) body(t *testing.T) string {
+	request := api().resolve(o.doc["requestBody"])
+	if request == nil {
+		return ""
+	}
+	schema, example, err := api().content(request, "application/json")
+	require.NoError(t, err)
+	require.NoError(t, api().check(schema, example, o.String()))
+	text, err := json.Marshal(example)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestTheDocumentHasTheRoutes(t *testing.T) {
+	var documented []string
+	for _, op := range operations() {
+		documented = append(documented, op.String())
+	}
+	require.ElementsMatch(t, newHandler(newFake(t)).Routes(), documented)
+}
+
+// TestTheDocumentHasTheParameters: what a route knows may be given once, and what
+// it does not know is ignored.
+func TestTheDocumentHasTheParameters(t *testing.T) {
+	h := newHandler(newFake(t))
+	all := make(map[string]bool)
+	for _, op := range operations() {
+		for name := range op.parameters("query") {
+			all[name] = true
+		}
+	}
+	require.Len(t, all, 5)
+	for _, op := range operations() {
+		known := op.parameters("query")
+		for name := range all {
+			_, documented := known[name]
+			separator := "?"
+			if strings.Contains(op.target(), "?") {
+				separator = "&"
+			}
+			w := call(h, op.method, op.target()+separator+name+"=true&"+name+"=true", op.body(t))
+			require.Equal(t, documented, w.Code == 400, "%s: %s: %s", op, name, w.Body)
+		}
+		for name, p := range known {
+			if p["required"] == true {
+				w := call(h, op.method, op.path, op.body(t))
+				require.Equal(t, 400, w.Code)
+				require.Contains(t, w.Body.String(), `"parameter":"`+name+`"`)
+			}
+			if p["schema"].(object)["type"] == "boolean" {
+				without := call(h, op.method, op.target(), op.body(t)).Body.String()
+				with := call(h, op.method, op.target()+"?"+name+"="+fmt.Sprint(p["schema"].(object)["default"]), op.body(t)).Body.String()
+				require.Equal(t, without, with, "%s: the default of %s", op, name)
+			}
+		}
+	}
+}
+
+// situation is how the handler is asked for one status.
+type situation struct {
+	handler      func(t *testing.T) http.Handler // nil: a settled cluster
+	target, body string                          // empty: those of the example
+	headers      []string
+}
+
+// situations lead to each status that is documented; those of one operation are
+// under its name.
+func situations() map[string]situation {
+	with := func(change func(c *fakeCluster)) func(t *testing.T) http.Handler {
+		return func(t *testing.T) http.Handler {
+			c := newFake(t)
+			change(c)
+			return newHandler(c)
+		}
+	}
+	behind := func(o transport.GuardOptions) func(t *testing.T) http.Handler {
+		return func(t *testing.T) http.Handler {
+			h, _ := guarded(t, o)
+			return h
+		}
+	}
+	unready := with(func(c *fakeCluster) {
+		c.health.Ready, c.health.Healthy, c.health.Agreed = false, false, false
+		c.health.LastSync = c.health.LastSync.AddDate(-3000, 0, 0) // no time that JSON can hold
+		c.health.Problems = []transport.Problem{
+			{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true},
+			{Code: "disagreement", Message: "n3 differs"},
+		}
+		c.health.Differing = []transport.Differing{{ID: "n3", Reason: "has not answered"}}
+	})
+	return map[string]situation{
+		"200": {}, "401": {handler: behind(transport.GuardOptions{Tokens: tokens()})},
+		"403": {handler: behind(transport.GuardOptions{Tokens: tokens()}), headers: []string{"Authorization: Bearer " + writeToken}},
+		"429": {handler: func(t *testing.T) http.Handler {
+			h, _ := guarded(t, transport.GuardOptions{PerClient: transport.RateLimit{PerSecond: 1, Burst: 1}})
+			require.Equal(t, 200, call(h, "GET", "/v1/ring", "").Code)
+			return h
+		}},
+		"500":                         {handler: with(func(c *fakeCluster) { c.boom = "boom" })},
+		"503":                         {handler: with(func(c *fakeCluster) { c.view.Ring = nil })},
+		"415":                         {headers: []string{"Content-Type: text/plain"}},
+		"408":                         {body: "slow"},
+		"GET /readyz 400":             {target: "/readyz?verbose=perhaps"},
+		"GET /readyz 503":             {handler: unready},
+		"GET /v1/health 503":          {handler: unready},
+		"GET /v1/lookup 400":          {target: "/v1/lookup"},
+		"GET /v1/partitions/{id} 400": {target: "/v1/partitions/x"},
+		"GET /v1/partitions/{id} 404": {target: "/v1/partitions/99"},
+		"POST /v1/lookup 400":         {body: `{"keys":["a",""]}`},
+		"POST /v1/lookup 413":         {handler: small, body: `{"keys":["a","b","c"]}`},
+		"POST /v1/plan 400":           {body: `{"kind":1}`},
+		"POST /v1/plan 413":           {handler: small, body: `{"remove":["a","b"],"drain":["c"]}`},
+		"POST /v1/plan 422":           {body: `{"remove":["nobody"]}`},
+	}
+}
+
+// small takes few keys and changes.
+func small(t *testing.T) http.Handler {
+	t.Helper()
+	return makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxKeys: 2, MaxChanges: 2})
+}
+
+// TestTheDocumentHasTheAnswers brings about every status of every operation, and
+// compares the answer with the example, byte for byte but for blanks.
+func TestTheDocumentHasTheAnswers(t *testing.T) {
+	known := situations()
+	used := make(map[string]bool)
+	synctest.Test(t, func(t *testing.T) {
+		for _, op := range operations() {
+			for status := range op.doc["responses"].(object) {
+				name := op.String() + " " + status
+				s, ok := known[name]
+				if !ok {
+					name = status
+					s, ok = known[name]
+				}
+				require.True(t, ok, "%s %s: nobody knows how to bring it about", op, status)
+				used[name] = true
+				op.requireAnswer(t, status, s)
+			}
+		}
+	})
+	require.ElementsMatch(t, slices.Collect(maps.Keys(known)), slices.Collect(maps.Keys(used)), "all situations are documented")
+}
+
+func (o operation) requireAnswer(t *testing.T, status string, s situation) {
+	t.Helper()
+	h := http.Handler(newHandler(newFake(t)))
+	if s.handler != nil {
+		h = s.handler(t)
+	}
+	if s.target == "" {
+		s.target = o.target()
+	}
+	if s.body == "" {
+		s.body = o.body(t)
+	}
+	var w *httptest.ResponseRecorder
+	if s.body == "slow" {
+		r := httptest.NewRequest(o.method, s.target, iotest.ErrReader(os.ErrDeadlineExceeded))
+		r.Header.Set("Content-Type", "application/json")
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.NoError(t, api().checkAnswer(o.method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
+	} else {
+		w = call(h, o.method, s.target, s.body, s.headers...)
+	}
+	require.Equal(t, status, fmt.Sprint(w.Code), "%s: %s", o, w.Body)
+	response := api().resolve(o.doc["responses"].(object)[status])
+	_, example, err := api().content(response, w.Header().Get("Content-Type"))
+	require.NoError(t, err)
+	switch example := example.(type) {
+	case nil:
+		require.Equal(t, "/v1/openapi.json", o.path, "%s %s has no example", o, status)
+	case string:
+		require.Equal(t, example, w.Body.String(), o)
+	default:
+		text, err := json.Marshal(example)
+		require.NoError(t, err)
+		require.JSONEq(t, string(text), w.Body.String(), "%s %s", o, status)
+	}
+}
+
+// TestTheDocumentHasTheFields compares every schema with the type in Go that it is
+// about.
+func TestTheDocumentHasTheFields(t *testing.T) {
+	types := map[string]any{
+		"Owner": transport.Owner{}, "PlacementAnswer": transport.PlacementAnswer{}, "LookupAnswer": transport.LookupAnswer{},
+		"BatchRequest": transport.BatchRequest{}, "BatchAnswer": transport.BatchAnswer{}, "Group": transport.Group{},
+		"PlanRequest": transport.PlanRequest{}, "PlanNode": transport.PlanNode{}, "PlanAnswer": transport.PlanAnswer{},
+		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "MemberChange": rebalance.MemberChange{}, "Move": rebalance.Move{},
+		"HealthAnswer": transport.HealthAnswer{}, "HealthProblem": transport.HealthProblem{}, "DifferingMember": transport.DifferingMember{},
+		"MembersAnswer": transport.MembersAnswer{}, "MemberInfo": transport.MemberInfo{},
+		"RingAnswer": transport.RingAnswer{}, "TableInfo": transport.TableInfo{}, "SpreadInfo": transport.SpreadInfo{}, "NodeInfo": transport.NodeInfo{},
+		"Problem": transport.ProblemDetails{},
+	}
+	var plain []string
+	for name, schema := range api().root["components"].(object)["schemas"].(object) {
+		s := schema.(object)
+		if s["type"] != "object" {
+			plain = append(plain, name)
+			continue
+		}
+		require.Contains(t, types, name)
+		always, sometimes := jsonFields(reflect.TypeOf(types[name]))
+		require.ElementsMatch(t, append(always, sometimes...), slices.Collect(maps.Keys(s["properties"].(object))), name)
+		if s["additionalProperties"] != false { // a request may leave out more than its type does
+			require.ElementsMatch(t, always, list(s["required"]), name)
+		}
+	}
+	require.ElementsMatch(t, []string{"Fingerprint", "Token"}, plain)
+}
+
+func jsonFields(of reflect.Type) (always, sometimes []string) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		if f.Anonymous {
+			a, s := jsonFields(f.Type)
+			always, sometimes = append(always, a...), append(sometimes, s...)
+			continue
+		}
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if option != "" {
+			sometimes = append(sometimes, name)
+		} else {
+			always = append(always, name)
+		}
+	}
+	return always, sometimes
+}
