@@ -178,16 +178,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+const unknownStatus = "Unknown status"
+
 // problem reads a refusal. One that is no problem document is made into one.
 func (a reply) problem() *ProblemDetails {
 	var p ProblemDetails
 	if a.contentType == problemContentType && json.Unmarshal(a.body, &p) == nil {
 		p.Status = a.status // whatever the document says
 		p.Type = orDefault(p.Type, ProblemBlank)
-		p.Title = orDefault(p.Title, titleOf(p.Type, p.Status))
+		p.Title = orDefault(orDefault(p.Title, titleOf(p.Type, p.Status)), unknownStatus)
 		return &p
 	}
-	p = ProblemDetails{Type: ProblemBlank, Title: orDefault(http.StatusText(a.status), "Unknown status"), Status: a.status}
+	p = ProblemDetails{Type: ProblemBlank, Title: orDefault(http.StatusText(a.status), unknownStatus), Status: a.status}
 	if strings.HasPrefix(a.contentType, "text/plain") {
 		p.Detail = cut(strings.ToValidUTF8(strings.TrimSpace(string(a.body[:min(len(a.body), 2*most)])), "?"))
 	}

@@ -86,3 +86,10 @@ func (a *authority) issue(name string, edits ...func(*x509.Certificate)) transpo
 }
 
 func expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+
+// pool is what trusts the authority.
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.cert)
+	return p
+}
