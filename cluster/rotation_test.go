@@ -1,0 +1,310 @@
+package cluster_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// rotated is a cluster on sockets with every secret there is, and a load on it
+// that must never fail.
+type rotated struct {
+	t       *testing.T
+	dir     string
+	all     []*cluster.Cluster
+	workers []*worker
+}
+
+// worker asks one member, over and over, with a certificate and a token of its
+// own. Nothing is tried again: what fails, counts.
+type worker struct {
+	client   *transport.Client
+	pool     *transport.Pool
+	answered atomic.Int64
+	reloads  atomic.Int64
+	err      error
+}
+
+func (r *rotated) path(format string, args ...any) string {
+	return filepath.Join(r.dir, fmt.Sprintf(format, args...))
+}
+
+func memberIP(n int) string { return fmt.Sprintf("127.0.110.%d", n) }
+
+// secrets are the files of a member, or of the one who asks it.
+func (r *rotated) secrets(who string, n int) transport.TLSOptions {
+	return transport.TLSOptions{
+		CertFile: r.path("%s%d.pem", who, n), KeyFile: r.path("%s%d.key", who, n),
+		ClientCAFile: r.path("ca.pem"), RootCAFile: r.path("ca.pem"),
+	}
+}
+
+// reissue gives every member, or everybody who asks one, a new certificate.
+func (r *rotated) reissue(a *authority, who string) {
+	r.t.Helper()
+	for n := range 5 {
+		o := r.secrets(who, n)
+		a.issue(r.t, memberIP(n+1), o.CertFile, o.KeyFile)
+	}
+}
+
+func rotatedCluster(t *testing.T, a *authority) *rotated {
+	t.Helper()
+	r := &rotated{t: t, dir: t.TempDir()}
+	replace(t, r.path("ca.pem"), a.text)
+	replace(t, r.path("tokens"), []byte("read "+oldToken+"\n"))
+	replace(t, r.path("token"), []byte(oldToken))
+	r.reissue(a, "member")
+	r.reissue(a, "client")
+	for n := range 5 {
+		c := onLoopback(t, n+1, func(o *cluster.Options) {
+			o.GossipAddr, o.HTTPAddr = memberIP(n+1)+":0", memberIP(n+1)+":0"
+			o.GossipKeys = oneKey
+			o.HTTP.TLS = r.secrets("member", n)
+			o.Guard.TokenFile = r.path("tokens")
+			if n > 0 {
+				o.Seeds = []string{r.all[0].Local().Addr.String()}
+			}
+		})
+		require.NoError(t, c.Start(within(t, 20*time.Second)))
+		r.all = append(r.all, c)
+	}
+	agreed(t, r.all)
+	return r
+}
+
+// load starts a worker for every member; stop ends them and reports.
+func (r *rotated) load() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for n, c := range r.all {
+		w := &worker{}
+		logger := slog.New(counting{slog.DiscardHandler, &w.reloads})
+		var err error
+		w.pool, err = transport.NewPool(transport.PoolOptions{TLS: r.secrets("client", n), Logger: logger})
+		require.NoError(r.t, err)
+		w.client, err = transport.NewClient(transport.ClientOptions{
+			URLs: []string{"https://" + c.HTTPAddr()}, TokenFile: r.path("token"), Pool: w.pool, Retries: -1, Logger: logger,
+		})
+		require.NoError(r.t, err)
+		r.workers = append(r.workers, w)
+		wg.Go(func() { w.run(ctx) })
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+		for n, w := range r.workers {
+			require.NoError(r.t, w.err, "asking member %d", n+1)
+			require.NoError(r.t, w.client.Close())
+			require.NoError(r.t, w.pool.Close())
+			r.t.Log("member", n+1, "answered", w.answered.Load())
+		}
+	}
+}
+
+func (w *worker) run(ctx context.Context) {
+	for i := 0; ; i++ {
+		_, err := w.client.Lookup(ctx, fmt.Sprintf("user:%d", i), transport.Near{})
+		if err == nil && i%5 == 0 {
+			_, err = w.client.LookupBatch(ctx, []string{"a", "b"}, transport.Near{})
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			w.err = errors.Join(w.err, err)
+			return
+		}
+		w.answered.Add(1)
+		if i%20 == 0 {
+			w.pool.CloseIdleConnections() // handshakes are part of the load
+		}
+	}
+}
+
+// counting counts what is logged about files that were reloaded.
+type counting struct {
+	slog.Handler
+	reloads *atomic.Int64
+}
+
+func (c counting) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c counting) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "files reloaded" {
+		c.reloads.Add(1)
+	}
+	return nil
+}
+
+// progress waits until every worker has been answered some more times, which one
+// that has failed never is.
+func (r *rotated) progress() {
+	r.t.Helper()
+	for _, w := range r.workers {
+		want := w.answered.Load() + 50
+		r.await("a worker to go on", func() bool { return w.answered.Load() >= want })
+	}
+}
+
+func (r *rotated) await(what string, condition func() bool) {
+	r.t.Helper()
+	awaitWithin(r.t, 30*time.Second, what, condition)
+}
+
+// clientsReload waits until all workers use what is in their files.
+func (r *rotated) clientsReload(change func()) {
+	r.t.Helper()
+	var before []int64
+	for _, w := range r.workers {
+		before = append(before, w.reloads.Load())
+	}
+	change()
+	for n, w := range r.workers {
+		r.await("a client to reload", func() bool { return w.reloads.Load() > before[n] })
+	}
+	r.progress()
+}
+
+// show waits until all members show a certificate of an authority to one who
+// trusts that alone.
+func (r *rotated) show(a *authority) {
+	r.t.Helper()
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	for n, c := range r.all {
+		r.await("a member to show its new certificate", func() bool {
+			o := r.secrets("client", n)
+			pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+			require.NoError(r.t, err)
+			dialer := &net.Dialer{Timeout: 10 * time.Second}
+			conn, err := tls.DialWithDialer(dialer, "tcp", c.HTTPAddr(), &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}})
+			if err != nil {
+				return false
+			}
+			return conn.Close() == nil
+		})
+	}
+	r.progress()
+}
+
+// accept waits until all members accept a token, or none does.
+func (r *rotated) accept(text string, want bool) {
+	r.t.Helper()
+	for n, c := range r.all {
+		client, err := transport.NewClient(transport.ClientOptions{
+			URLs: []string{"https://" + c.HTTPAddr()}, Token: transport.NewSecret(text),
+			PoolOptions: transport.PoolOptions{TLS: r.secrets("client", n)}, Logger: slog.New(slog.DiscardHandler),
+		})
+		require.NoError(r.t, err)
+		r.await("a member to read its tokens", func() bool {
+			_, err := client.Ring(r.t.Context())
+			return (err == nil) == want
+		})
+		require.NoError(r.t, client.Close())
+	}
+	r.progress()
+}
+
+// gossip has every member say something that all others must hear, and waits for
+// it: nobody is deaf or mute.
+func (r *rotated) gossip(step string) {
+	r.t.Helper()
+	for _, c := range r.all {
+		require.NoError(r.t, c.Update(r.t.Context(), func(a *cluster.Attributes) { a.Metadata = map[string]string{"step": step} }))
+	}
+	r.await("all to hear all", func() bool {
+		for _, c := range r.all {
+			for _, m := range c.Members() {
+				if m.Metadata["step"] != step {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	r.progress()
+}
+
+// TestRotationUnderLoad replaces every secret of a running cluster of five, in the
+// order that docs/security.md gives, without one failed request and without one
+// member taken for gone.
+func TestRotationUnderLoad(t *testing.T) {
+	noLeak(t)
+	older, newer := newAuthority(t, "older"), newAuthority(t, "newer")
+	r := rotatedCluster(t, older)
+	var stories []<-chan []cluster.Event
+	for _, c := range r.all {
+		stories = append(stories, follow(c.Events(context.Background())))
+	}
+	fingerprint := r.all[0].Fingerprint()
+	stop := r.load()
+	r.progress()
+
+	// Certificates: both authorities, then new certificates, then one authority.
+	r.clientsReload(func() { replace(t, r.path("ca.pem"), older.text, newer.text) })
+	r.reissue(newer, "member")
+	r.show(newer)
+	r.clientsReload(func() { r.reissue(newer, "client") })
+	r.clientsReload(func() { replace(t, r.path("ca.pem"), newer.text) })
+
+	// Tokens: both at the servers, then the new one at the clients, then one.
+	replace(t, r.path("tokens"), []byte("read "+oldToken+"\nread "+newToken+"\n"))
+	r.accept(newToken, true)
+	r.clientsReload(func() { replace(t, r.path("token"), []byte(newToken)) })
+	replace(t, r.path("tokens"), []byte("read "+newToken+"\n"))
+	r.accept(oldToken, false)
+
+	// Gossip keys: install everywhere, use everywhere, remove everywhere.
+	for step, do := range []func(*cluster.Cluster) error{
+		func(c *cluster.Cluster) error { return c.InstallKey(otherKey[0]) },
+		func(c *cluster.Cluster) error { return c.UseKey(otherKey[0]) },
+		func(c *cluster.Cluster) error { return c.RemoveKey(oneKey[0]) },
+	} {
+		for _, c := range r.all {
+			require.NoError(t, do(c))
+		}
+		r.gossip(fmt.Sprint(step))
+	}
+
+	stop()
+	for _, c := range r.all {
+		require.Equal(t, fingerprint, c.Fingerprint())
+		require.True(t, c.Health().Healthy, "%+v", c.Health().Problems)
+		require.Len(t, c.Members(), 5)
+	}
+	requireNoFalseFailure(t, r.all, stories)
+}
+
+// requireNoFalseFailure stops the members and looks at what each was told before.
+func requireNoFalseFailure(t *testing.T, all []*cluster.Cluster, stories []<-chan []cluster.Event) {
+	t.Helper()
+	before := time.Now()
+	var wg sync.WaitGroup
+	for _, c := range all {
+		wg.Go(func() { _ = c.Stop(context.Background()) })
+	}
+	wg.Wait()
+	for n := range all {
+		for _, e := range <-stories[n] {
+			if e.At.Before(before) {
+				require.Contains(t, []cluster.EventKind{cluster.MemberUpdated, cluster.HealthChanged}, e.Kind, "%+v", e)
+				require.False(t, e.Health != nil && !e.Health.After.Ready, "%+v", e)
+			}
+		}
+	}
+}
