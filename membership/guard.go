@@ -21,33 +21,38 @@ type guardOptions struct {
 	maxPerSource int           // of them from one IP address, 64
 	maxBytes     int64         // read from one stream, 32 MiB
 	headTimeout  time.Duration // from accepting a stream to its label, and again for refusing it, 5 s
+	encrypted    bool          // packets and streams are, or must be
 	logger       *log.Logger   // lines with memberlist's levels; nil: none
 }
 
-// guardCounts are the inbound streams that a guard turned away, by reason.
+// guardCounts are what a guard turned away, by reason: inbound streams, unless
+// said otherwise.
 type guardCounts struct {
 	overTotal  uint64 // more than maxStreams
 	overSource uint64 // more than maxPerSource
 	otherLabel uint64 // of another cluster
 	badHead    uint64 // no label in time, or a malformed one
+	badCipher  uint64 // packets and streams of another version of encryption
 }
 
 // guard is a Transport around another that takes what a hostile or lost
 // stranger can do with streams: it caps them, bounds what they carry, answers
 // streams of another cluster with a reason, and closes every stream, of either
-// direction, on Shutdown. Packets pass untouched.
+// direction, on Shutdown. Packets pass untouched, but for those of a version of
+// encryption that is not in use.
 type guard struct {
-	Transport // packets and addresses
+	Transport // addresses, and what is sent
 
 	opts    guardOptions
-	streams chan net.Conn // what memberlist accepts from
-	closing chan struct{} // no new streams
-	stopped chan struct{} // the inner transport is down
-	done    chan struct{} // nothing of ours runs any more
-	err     error         // of the inner Shutdown; read it after done
+	streams chan net.Conn           // what memberlist accepts from
+	packets chan *memberlist.Packet // what it receives, when encrypted
+	closing chan struct{}           // no new streams
+	stopped chan struct{}           // the inner transport is down
+	done    chan struct{}           // nothing of ours runs any more
+	err     error                   // of the inner Shutdown; read it after done
 	wg      sync.WaitGroup
 
-	overTotal, overSource, otherLabel, badHead atomic.Uint64
+	overTotal, overSource, otherLabel, badHead, badCipher atomic.Uint64
 
 	mu        sync.Mutex
 	closed    bool
@@ -78,7 +83,19 @@ func newGuard(inner Transport, o guardOptions) *guard {
 		refusals:  make(map[netip.AddrPort]*RefusedError),
 	}
 	g.wg.Go(g.accept)
+	if o.encrypted {
+		g.packets = make(chan *memberlist.Packet)
+		g.wg.Go(g.passPackets)
+	}
 	return g
+}
+
+// PacketCh returns the packets that memberlist may look at.
+func (g *guard) PacketCh() <-chan *memberlist.Packet {
+	if g.opts.encrypted {
+		return g.packets
+	}
+	return g.Transport.PacketCh()
 }
 
 // StreamCh returns the streams of our cluster. It is never closed.
@@ -91,6 +108,7 @@ func (g *guard) counts() guardCounts {
 		overSource: g.overSource.Load(),
 		otherLabel: g.otherLabel.Load(),
 		badHead:    g.badHead.Load(),
+		badCipher:  g.badCipher.Load(),
 	}
 }
 
@@ -212,7 +230,7 @@ func (g *guard) Shutdown() error {
 func (g *guard) drainPackets() {
 	for {
 		select {
-		case _, ok := <-g.PacketCh():
+		case _, ok := <-g.Transport.PacketCh():
 			if !ok {
 				return
 			}

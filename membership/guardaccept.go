@@ -118,6 +118,9 @@ func (g *guard) receive(in *inbound) {
 		g.refuse(in)
 	default:
 		in.replay = head
+		if g.opts.encrypted {
+			in.check = &cipherCheck{skip: 2 + len(label)}
+		}
 		select {
 		case g.streams <- in:
 		case <-g.closing:

@@ -17,22 +17,37 @@ type inbound struct {
 	source  netip.Addr // not valid when the transport has none
 	release func()     // once
 
+	refused func() // counts a stream that does not pass the check
+
 	mu     sync.Mutex // orders reads
 	replay []byte
 	left   int64
+	check  *cipherCheck // nil: in clear, or the label is still to come
 }
 
 func newInbound(g *guard, conn net.Conn, source netip.Addr) *inbound {
 	in := &inbound{Conn: conn, source: source, left: g.opts.maxBytes}
 	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
+	in.refused = func() { g.badCipher.Add(1) }
 	return in
 }
 
 // Read is safe for concurrent use. After maxBytes, replayed ones counted
-// once, it fails and closes the stream.
+// once, it fails and closes the stream, and so it does when the encryption is not
+// of the version in use.
 func (c *inbound) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	n, err := c.read(p)
+	if c.check != nil && !c.check.pass(p[:n]) {
+		c.refused()
+		_ = c.Close()
+		return 0, errCipherVersion
+	}
+	return n, err
+}
+
+func (c *inbound) read(p []byte) (int, error) {
 	if len(c.replay) > 0 {
 		n := copy(p, c.replay)
 		c.replay = c.replay[n:]
@@ -77,10 +92,15 @@ type outbound struct {
 	known   bool       // the beginning is an ordinary answer
 	refusal *RefusedError
 	left    int64
+	check   *cipherCheck // nil: in clear
 }
 
 func newOutbound(g *guard, conn net.Conn, addr string) *outbound {
-	return &outbound{Conn: conn, g: g, addr: addr, left: g.opts.maxBytes}
+	out := &outbound{Conn: conn, g: g, addr: addr, left: g.opts.maxBytes}
+	if g.opts.encrypted {
+		out.check = &cipherCheck{}
+	}
+	return out
 }
 
 // Read is safe for concurrent use. A refusal is returned as *RefusedError, by
@@ -88,6 +108,16 @@ func newOutbound(g *guard, conn net.Conn, addr string) *outbound {
 func (c *outbound) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	n, err := c.read(p)
+	if c.check != nil && !c.check.pass(p[:n]) {
+		c.g.badCipher.Add(1)
+		_ = c.Close()
+		return 0, errCipherVersion
+	}
+	return n, err
+}
+
+func (c *outbound) read(p []byte) (int, error) {
 	for !c.known {
 		if c.refusal != nil {
 			return 0, c.refusal

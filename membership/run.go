@@ -15,7 +15,9 @@ func (m *Membership) open() error {
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
 	}
-	guard := newGuard(inner, guardOptions{label: m.settings.ClusterName, logger: logger})
+	guard := newGuard(inner, guardOptions{
+		label: m.settings.ClusterName, logger: logger, encrypted: m.keys.ring != nil,
+	})
 	local, err := m.advertised(guard)
 	if err != nil {
 		_ = guard.Shutdown() // it has nothing to say that err does not

@@ -1,0 +1,82 @@
+package membership
+
+import "errors"
+
+// memberlist says in one byte before each encrypted message how it was padded. It
+// writes 1 and still reads 0, and the byte is not authenticated: who changes it on
+// its way, or sends an old message again with another one, makes memberlist cut a
+// padding off that is not there, which panics when the last byte is larger than
+// the message is long. No key is needed for it. So nothing but 1 comes through.
+const (
+	cipherVersion = 1
+	// encryptedMark begins a stream that is encrypted; the length follows in
+	// four bytes, then the version.
+	encryptedMark   = 10
+	cipherVersionAt = 5
+)
+
+var errCipherVersion = errors.New("membership: stream is encrypted in a version that no member writes")
+
+// soundPacket says whether the version of an encrypted packet is the one in use.
+// The label, which comes first, may still turn out to be another's.
+func soundPacket(b []byte) bool {
+	label, missing, err := peekLabel(b)
+	if err != nil || missing > 0 {
+		return false
+	}
+	if label != nil {
+		b = b[2+len(label):]
+	}
+	return len(b) > 0 && b[0] == cipherVersion
+}
+
+// cipherCheck looks for the version in what is read from a stream. The zero value
+// looks from the first byte on.
+type cipherCheck struct {
+	skip   int // bytes to come before the message
+	at     int // bytes of the message seen
+	marked bool
+}
+
+// pass reports whether the next bytes may be read.
+func (c *cipherCheck) pass(b []byte) bool {
+	n := min(c.skip, len(b))
+	c.skip, b = c.skip-n, b[n:]
+	for _, one := range b {
+		if c.at > cipherVersionAt {
+			break
+		}
+		if c.at == 0 {
+			c.marked = one == encryptedMark
+		}
+		if c.at == cipherVersionAt && c.marked && one != cipherVersion {
+			return false
+		}
+		c.at++
+	}
+	return true
+}
+
+// passPackets hands on the packets of the inner transport that are sound, and
+// takes all of them until that is down.
+func (g *guard) passPackets() {
+	for {
+		select {
+		case p, ok := <-g.Transport.PacketCh():
+			if !ok {
+				return
+			}
+			if !soundPacket(p.Buf) {
+				g.badCipher.Add(1)
+				g.warnf("dropped a packet of another version of encryption from=%v", p.From)
+				continue
+			}
+			select {
+			case g.packets <- p:
+			case <-g.closing:
+			}
+		case <-g.stopped:
+			return
+		}
+	}
+}
