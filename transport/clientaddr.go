@@ -17,11 +17,18 @@ func clientKey(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	if trusts(trusted, addr) {
 		addr = forwardedFor(r.Header.Values("X-Forwarded-For"), addr, trusted)
 	}
+	return prefixOf(addr)
+}
+
+// prefixOf is the client an address belongs to; the zero prefix for the zero
+// address.
+func prefixOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
 	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
-	prefix, _ := addr.Prefix(bits) // the zero prefix for the zero address
+	prefix, _ := addr.Prefix(bits)
 	return prefix
 }
 

@@ -29,14 +29,15 @@ func TestServerOptions(t *testing.T) {
 	require.NoError(t, transport.ServerOptions{}.Validate())
 	bad := transport.ServerOptions{
 		ReadHeaderTimeout: -time.Second, ReadTimeout: time.Microsecond, WriteTimeout: 25 * time.Hour, IdleTimeout: -1,
-		MaxHeaderBytes: 1023, MaxConnections: 1<<20 + 1,
+		MaxHeaderBytes: 1023, MaxConnections: 1<<20 + 1, MaxConnectionsPerClient: -1,
 	}
 	const want = `transport: ServerOptions.ReadHeaderTimeout is -1s: must be between 1ms and 24h0m0s, or zero for the default
 transport: ServerOptions.ReadTimeout is 1µs: must be between 1ms and 24h0m0s, or zero for the default
 transport: ServerOptions.WriteTimeout is 25h0m0s: must be between 1ms and 24h0m0s, or zero for the default
 transport: ServerOptions.IdleTimeout is -1ns: must be between 1ms and 24h0m0s, or zero for the default
 transport: ServerOptions.MaxHeaderBytes is 1023: must be between 1024 and 1048576, or zero for the default
-transport: ServerOptions.MaxConnections is 1048577: must be between 1 and 1048576, or zero for the default`
+transport: ServerOptions.MaxConnections is 1048577: must be between 1 and 1048576, or zero for the default
+transport: ServerOptions.MaxConnectionsPerClient is -1: must be between 1 and 1048576, or zero for the default`
 	require.EqualError(t, bad.Validate(), want)
 	_, err := transport.Listen("127.0.0.1:0", newHandler(newFake(t)), bad)
 	require.EqualError(t, err, want)

@@ -53,7 +53,7 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("transport: listening on %q: %w", addr, err)
 	}
 	s := &Server{
-		listener: newLimitListener(l.(*net.TCPListener), o.MaxConnections), // what "tcp" gives
+		listener: newLimitListener(l.(*net.TCPListener), o.MaxConnections, o.MaxConnectionsPerClient), // what "tcp" gives
 		done:     make(chan struct{}),
 		http: &http.Server{
 			Handler:           h,
@@ -90,6 +90,10 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 
 // Addr returns the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Connections returns how many connections are open, idle ones included. One more
+// may be counted while the server waits for the next.
+func (s *Server) Connections() int { return len(s.listener.slots) }
 
 // Done returns a channel that is closed when the server no longer accepts
 // connections: after the first [Server.Shutdown], or because serving failed.

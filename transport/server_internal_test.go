@@ -26,7 +26,7 @@ func TestServingThatEndsUnexpectedly(t *testing.T) {
 func TestAFailedAcceptKeepsNoSlot(t *testing.T) {
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
-	limited := newLimitListener(l, 1)
+	limited := newLimitListener(l, 1, 1)
 	require.NoError(t, l.Close())
 	for range 3 {
 		_, err = limited.Accept()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -201,7 +202,7 @@ func TestTheLongestKeyFitsTheHeader(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{MaxConnections: 1})
+	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{MaxConnections: 1, MaxConnectionsPerClient: 2})
 	ask := func(conn net.Conn) {
 		_, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.NoError(t, err)
@@ -222,6 +223,42 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.NoError(t, r.Body.Close())
 	require.Equal(t, 200, r.StatusCode)
 	require.NoError(t, second.Close())
+}
+
+// TestAClientHasNoMoreThanItsShare of the connections, and its places are free
+// again when it goes.
+func TestAClientHasNoMoreThanItsShare(t *testing.T) {
+	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{MaxConnections: 8, MaxConnectionsPerClient: 2})
+	from := func(ip string) net.Conn {
+		dialer := net.Dialer{Timeout: soon, LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		conn, err := dialer.Dial("tcp", srv.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
+		return conn
+	}
+	served := func(conn net.Conn) bool {
+		_, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+		if err != nil {
+			return false
+		}
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+			return false
+		}
+		return r.Body.Close() == nil
+	}
+	greedy := []net.Conn{from("127.0.0.2"), from("127.0.0.2")}
+	require.True(t, served(greedy[0]))
+	require.True(t, served(greedy[1]))
+	for range 20 {
+		require.False(t, served(from("127.0.0.2")))
+	}
+	require.True(t, served(from("127.0.0.3")), "another client is served")
+	require.NoError(t, greedy[0].Close())
+	require.Eventually(t, func() bool { return served(from("127.0.0.2")) }, soon, time.Millisecond)
+	require.LessOrEqual(t, srv.Connections(), 5)
 }
 
 // TestOddRequestLines come as a client library would not send them.

@@ -36,6 +36,11 @@ type ServerOptions struct {
 	// included: 1 to 1,048,576. The next wait, unaccepted, for one to close.
 	// Zero means 4,096.
 	MaxConnections int
+	// MaxConnectionsPerClient is how many of them one client may have, known
+	// by its IPv4 address or its IPv6 network of 64 bits, whatever headers
+	// say: 1 to 1,048,576. Further ones are closed at once. Zero means a
+	// quarter of MaxConnections; behind a proxy it may have to be more.
+	MaxConnectionsPerClient int
 }
 
 // Validate returns an [OptionError] for every option that is out of bounds or
@@ -50,6 +55,7 @@ func (o ServerOptions) Validate() error {
 		within("ServerOptions.IdleTimeout", o.IdleTimeout, short, long),
 		within("ServerOptions.MaxHeaderBytes", o.MaxHeaderBytes, 1<<10, 1<<20),
 		within("ServerOptions.MaxConnections", o.MaxConnections, 1, 1<<20),
+		within("ServerOptions.MaxConnectionsPerClient", o.MaxConnectionsPerClient, 1, 1<<20),
 	)...)
 }
 
@@ -61,5 +67,6 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	o.IdleTimeout = orDefault(o.IdleTimeout, 2*time.Minute)
 	o.MaxHeaderBytes = orDefault(o.MaxHeaderBytes, 16<<10)
 	o.MaxConnections = orDefault(o.MaxConnections, 4096)
+	o.MaxConnectionsPerClient = orDefault(o.MaxConnectionsPerClient, max(1, o.MaxConnections/4))
 	return o
 }
