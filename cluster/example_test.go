@@ -13,6 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
 )
 
 // startExample starts a member of a cluster in memory, in place of one on
@@ -217,4 +218,33 @@ func ExampleCluster_Start_refused() {
 	// incompatible configuration:
 	// PartitionCount is 4096 there and 1024 here:
 	// it is fixed for a cluster's life, start every member with the same
+}
+
+// HTTP with TLS, client certificates, tokens and limits, and gossip that is
+// encrypted. What would give a secret away is refused.
+func ExampleOptions_security() {
+	o := cluster.Options{
+		ClusterName: "orders",
+		NodeID:      "orders-1",
+		GossipAddr:  "10.0.0.1:7946",
+		GossipKeys:  [][]byte{[]byte("32 bytes, in earnest random ones")},
+		HTTPAddr:    "10.0.0.1:8443",
+		Guard: transport.GuardOptions{
+			TokenFile: "/etc/orders/tokens",
+			PerClient: transport.RateLimit{PerSecond: 50, Burst: 100},
+		},
+	}
+	fmt.Println(o.Validate())
+
+	o.HTTP.TLS = transport.TLSOptions{
+		CertFile:     "/etc/orders/tls.pem",
+		KeyFile:      "/etc/orders/tls.key",
+		ClientCAFile: "/etc/orders/ca.pem",
+	}
+	fmt.Println(o.Validate())
+	fmt.Println(o.GossipKeys)
+	// Output:
+	// HTTPAddr is "10.0.0.1:8443": must be a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear
+	// <nil>
+	// [redacted]
 }

@@ -1,0 +1,117 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// exampleCluster is a cluster of one, for examples.
+func exampleCluster() transport.Cluster {
+	r, err := ring.Build(
+		ring.Config{PartitionCount: 64, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}},
+		[]ring.Node{{ID: "orders-1", Region: "eu", Zone: "eu-1a"}},
+	)
+	if err != nil {
+		panic(err)
+	}
+	return alone{r}
+}
+
+// A client asks a member, with a token, and gets what it refuses as a problem
+// document.
+func ExampleClient() {
+	guard, err := transport.NewGuard(transport.GuardOptions{
+		Tokens: []transport.Token{{Secret: transport.NewSecret("an-example-of-a-token"), Scope: transport.ScopeRead}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	h, err := transport.NewHandler(exampleCluster(), transport.HandlerOptions{Middleware: []transport.Middleware{guard.Wrap}})
+	if err != nil {
+		panic(err)
+	}
+	member := httptest.NewServer(h)
+	defer member.Close()
+
+	ctx := context.Background()
+	c, err := transport.NewClient(transport.ClientOptions{
+		URLs:  []string{member.URL}, // more than one: the next when one fails
+		Token: transport.NewSecret("an-example-of-a-token"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	answer, err := c.Lookup(ctx, "user:42", transport.Near{Region: "eu", Zone: "eu-1a"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(answer.Key, "is owned by", answer.Primary)
+
+	_, err = c.Partition(ctx, 64, transport.Near{})
+	if p, ok := errors.AsType[*transport.ProblemDetails](err); ok && p.Type == transport.ProblemUnknownPartition {
+		fmt.Println("there are only", p.Bound, "partitions")
+	}
+
+	// Output:
+	// user:42 is owned by orders-1
+	// there are only 64 partitions
+}
+
+// A guard stands before any handler. Secrets do not print.
+func ExampleGuard() {
+	o := transport.GuardOptions{
+		Tokens: []transport.Token{
+			{Secret: transport.NewSecret("the-token-of-last-month"), Scope: transport.ScopeRead},
+			{Secret: transport.NewSecret("the-token-of-this-month"), Scope: transport.ScopeRead | transport.ScopeWrite},
+		},
+		PerClient:      transport.RateLimit{PerSecond: 50, Burst: 100},
+		Overall:        transport.RateLimit{PerSecond: 1000},
+		TrustedProxies: []string{"10.1.0.0/16"},
+	}
+	guard, err := transport.NewGuard(o)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	admin := guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "done") }))
+
+	for _, token := range []string{"", "the-token-of-last-month", "the-token-of-this-month"} {
+		r := httptest.NewRequest(http.MethodPost, "/admin/drain", nil)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		admin.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	fmt.Printf("%+v\n", o.Tokens)
+
+	// Output:
+	// 401
+	// 403
+	// 200
+	// [{Secret:[redacted] Scope:read} {Secret:[redacted] Scope:read,write}]
+}
+
+// What does not go together is refused before anything is opened.
+func ExampleServerOptions_Validate() {
+	err := transport.ServerOptions{
+		TLS:            transport.TLSOptions{KeyFile: "/etc/orders/tls.key", ClientCAFile: "/etc/orders/ca.pem"},
+		MaxConnections: -1,
+	}.Validate()
+	fmt.Println(err)
+
+	// Output:
+	// transport: ServerOptions.TLS.CertFile is "": must be set when KeyFile is: a key needs its certificate
+	// transport: ServerOptions.MaxConnections is -1: must be between 1 and 1048576, or zero for the default
+}
