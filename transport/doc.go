@@ -50,9 +50,26 @@
 // none; only before the first ring, when nobody is known to own anything, it
 // refuses them with 503 and Retry-After.
 //
+// # Who may ask
+//
+// Everybody, unless told otherwise. [ServerOptions].TLS encrypts and asks for
+// client certificates; a [Guard] among [HandlerOptions].Middleware asks for tokens
+// and limits how often one may ask. Files of both are read again when they change.
+// Middleware of one's own refuses with [WriteProblem].
+//
+// # Clients
+//
+// [Client] asks all of this of one or several members. [Pool] is the round tripper
+// below it, for everything that members ask of each other:
+//
+//	c, err := transport.NewClient(transport.ClientOptions{URLs: []string{"https://orders-1:8443"}})
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//	answer, err := c.Lookup(ctx, "user:42", transport.Near{})
+//
 // # What it does not do
 //
-// The package moves no data and forwards no request, and neither the handler nor
-// the server asks who is calling. [HandlerOptions.Middleware] is where such a
-// check goes; it refuses with [WriteProblem].
+// The package moves no data.
 package transport
