@@ -26,7 +26,7 @@ func token(text string) []transport.Token {
 }
 
 func TestOptionsOfHTTP(t *testing.T) {
-	const clear = "must be a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear"
+	const inClear = "must be a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear"
 	at := func(addr string, edits ...edit) edit {
 		return func(o *cluster.Options) {
 			o.HTTPAddr, o.Guard.Tokens = addr, token(oldToken)
@@ -46,12 +46,12 @@ func TestOptionsOfHTTP(t *testing.T) {
 		require.NoError(t, options(1, change).Validate(), "case %d", i)
 	}
 	checkOptions(t, []optionCase{
-		{set: at(":8080"), want: `HTTPAddr is ":8080": ` + clear},
-		{set: at("0.0.0.0:8080"), want: `HTTPAddr is "0.0.0.0:8080": ` + clear},
-		{set: at("[::]:8080"), want: `HTTPAddr is "[::]:8080": ` + clear},
-		{set: at("10.0.0.1:8080"), want: `HTTPAddr is "10.0.0.1:8080": ` + clear},
-		{set: at("orders-1:8080"), want: `HTTPAddr is "orders-1:8080": ` + clear},
-		{set: at(":8080", func(o *cluster.Options) { o.Guard = transport.GuardOptions{TokenFile: "tokens"} }), want: `HTTPAddr is ":8080": ` + clear},
+		{set: at(":8080"), want: `HTTPAddr is ":8080": ` + inClear},
+		{set: at("0.0.0.0:8080"), want: `HTTPAddr is "0.0.0.0:8080": ` + inClear},
+		{set: at("[::]:8080"), want: `HTTPAddr is "[::]:8080": ` + inClear},
+		{set: at("10.0.0.1:8080"), want: `HTTPAddr is "10.0.0.1:8080": ` + inClear},
+		{set: at("orders-1:8080"), want: `HTTPAddr is "orders-1:8080": ` + inClear},
+		{set: at(":8080", func(o *cluster.Options) { o.Guard = transport.GuardOptions{TokenFile: "tokens"} }), want: `HTTPAddr is ":8080": ` + inClear},
 		{
 			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.TLS.KeyFile = ":1", "key.pem" },
 			want: `HTTP.TLS.CertFile is "": must be set when KeyFile is: a key needs its certificate`,

@@ -231,7 +231,7 @@ func TestClientDoesNotWaitInVain(t *testing.T) {
 	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		w.Header().Set("Retry-After", "20")
-		w.WriteHeader(429)
+		w.WriteHeader(http.StatusTooManyRequests)
 	}), transport.ClientOptions{})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -50,7 +51,7 @@ func (c *Client) Ready(ctx context.Context) (ReadyAnswer, error) {
 	first, rest, _ := strings.Cut(string(answer.body), "\n")
 	ready := ReadyAnswer{Ready: answer.status == http.StatusOK}
 	if answer.contentType != "text/plain" || (first == "ready") != ready.Ready || !ready.Ready && first != "not ready" {
-		return ReadyAnswer{}, fmt.Errorf("transport: GET /readyz: the answer is not what it should be: is it a member that answers?")
+		return ReadyAnswer{}, errors.New("transport: GET /readyz: the answer is not what it should be: is it a member that answers?")
 	}
 	for line := range strings.Lines(rest) {
 		mark, line, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")

@@ -49,7 +49,7 @@ func ExampleClient() {
 		fmt.Println(err)
 		return
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	answer, err := c.Lookup(ctx, "user:42", transport.Near{Region: "eu", Zone: "eu-1a"})
 	if err != nil {
 		fmt.Println(err)

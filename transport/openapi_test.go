@@ -338,8 +338,7 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 }
 
 func jsonFields(of reflect.Type) (always, sometimes []string) {
-	for i := range of.NumField() {
-		f := of.Field(i)
+	for f := range of.Fields() {
 		if f.Anonymous {
 			a, s := jsonFields(f.Type)
 			always, sometimes = append(always, a...), append(sometimes, s...)

@@ -98,9 +98,9 @@ func orDefault[T comparable](v, otherwise T) T {
 	return v
 }
 
-func within[T ~int | ~int64 | ~float64](field string, v, low, high T) error {
-	if !(v >= low && v <= high) { // NaN is neither
-		return &OptionError{Field: field, Value: v, Bound: fmt.Sprintf("between %v and %v, or zero for the default", low, high)}
+func within[T ~int | ~int64](field string, v, low, high T) error {
+	if v >= low && v <= high {
+		return nil
 	}
-	return nil
+	return &OptionError{Field: field, Value: v, Bound: fmt.Sprintf("between %v and %v, or zero for the default", low, high)}
 }

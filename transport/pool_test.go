@@ -26,19 +26,25 @@ func newPool(t *testing.T, o transport.PoolOptions) *transport.Pool {
 	return p
 }
 
+// heard is what an answer says beside its body.
+type heard struct {
+	status int
+	tls    *tls.ConnectionState
+}
+
 // ask sends a GET through a pool.
-func ask(t *testing.T, p http.RoundTripper, url string) (*http.Response, string, error) {
+func ask(t *testing.T, p http.RoundTripper, url string) (heard, string, error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
 	answer, err := p.RoundTrip(r)
 	if err != nil {
-		return nil, "", err
+		return heard{}, "", err
 	}
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
-	return answer, string(body), nil
+	return heard{answer.StatusCode, answer.TLS}, string(body), nil
 }
 
 // TestAThousandRequestsUseFewConnections counts them on both sides: over HTTP/1.1
@@ -182,7 +188,7 @@ func TestClientsRefuseServers(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	good, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("server")})
 	late, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("late", expired)})
-	clear, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
+	plain, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
 	for _, test := range []struct {
 		name   string
 		server *transport.Server
@@ -195,7 +201,7 @@ func TestClientsRefuseServers(t *testing.T) {
 		{"of another authority", good, transport.TLSOptions{RootCAFile: theirs.file}, "x509: certificate signed by unknown authority"},
 		{"unknown to the system", good, transport.TLSOptions{}, "x509: certificate signed by unknown authority"},
 		{"expired", late, transport.TLSOptions{RootCAFile: ours.file}, "x509: certificate has expired"},
-		{"in clear", clear, transport.TLSOptions{RootCAFile: ours.file}, "tls: first record does not look like a TLS handshake"},
+		{"in clear", plain, transport.TLSOptions{RootCAFile: ours.file}, "tls: first record does not look like a TLS handshake"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, body, err := ask(t, newPool(t, transport.PoolOptions{TLS: test.tls}), "https://"+test.server.Addr().String()+"/livez")
@@ -209,7 +215,7 @@ func TestClientsRefuseServers(t *testing.T) {
 	}
 	answer, _, err := ask(t, newPool(t, transport.PoolOptions{}), "http://"+good.Addr().String()+"/livez")
 	require.NoError(t, err)
-	require.Equal(t, 400, answer.StatusCode, "clear text to a server with TLS")
+	require.Equal(t, 400, answer.status, "clear text to a server with TLS")
 }
 
 func TestVersionsOfTLS(t *testing.T) {
@@ -250,7 +256,7 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	issuers := func() string {
 		answer, body, err := ask(t, p, url)
 		require.NoError(t, err)
-		return answer.TLS.PeerCertificates[0].Issuer.CommonName + " " + body
+		return answer.tls.PeerCertificates[0].Issuer.CommonName + " " + body
 	}
 	become := func(want string) {
 		t.Helper()

@@ -29,7 +29,7 @@ const (
 // is logged, once for each new reason.
 type watched[T any] struct {
 	paths  []string
-	make   func(contents [][]byte) (T, error)
+	parse  func(contents [][]byte) (T, error)
 	logger *slog.Logger
 
 	current atomic.Pointer[T]
@@ -42,13 +42,13 @@ type watched[T any] struct {
 }
 
 // watch makes the value for the first time.
-func watch[T any](paths []string, logger *slog.Logger, make func(contents [][]byte) (T, error)) (*watched[T], error) {
-	w := &watched[T]{paths: paths, make: make, logger: logger, start: time.Now()}
+func watch[T any](paths []string, logger *slog.Logger, parse func(contents [][]byte) (T, error)) (*watched[T], error) {
+	w := &watched[T]{paths: paths, parse: parse, logger: logger, start: time.Now()}
 	contents, stamp, err := readFiles(paths)
 	if err != nil {
 		return nil, err
 	}
-	value, err := make(contents)
+	value, err := parse(contents)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (w *watched[T]) look() {
 	}
 	var value T
 	if err == nil {
-		value, err = w.make(contents)
+		value, err = w.parse(contents)
 	}
 	if err != nil {
 		if message := err.Error(); message != w.complain {

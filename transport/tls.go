@@ -106,7 +106,7 @@ func parsePool(path string, content []byte) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
-	pool, any := x509.NewCertPool(), false
+	pool, found := x509.NewCertPool(), false
 	for len(content) > 0 {
 		var block *pem.Block
 		if block, content = pem.Decode(content); block == nil {
@@ -120,9 +120,9 @@ func parsePool(path string, content []byte) (*x509.CertPool, error) {
 			return nil, fmt.Errorf("file %q: %w", path, err)
 		}
 		pool.AddCert(certificate)
-		any = true
+		found = true
 	}
-	if !any {
+	if !found {
 		return nil, fmt.Errorf("file %q holds no certificate", path)
 	}
 	return pool, nil
@@ -159,7 +159,7 @@ func (o TLSOptions) ServerConfig(logger *slog.Logger) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: TLS of the server: %w", err)
 	}
-	make := func(c *credentials) *tls.Config {
+	with := func(c *credentials) *tls.Config {
 		config := o.base()
 		config.Certificates = []tls.Certificate{*c.certificate}
 		if c.clientCAs != nil {
@@ -167,8 +167,8 @@ func (o TLSOptions) ServerConfig(logger *slog.Logger) (*tls.Config, error) {
 		}
 		return config
 	}
-	config := make(files.get())
-	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return make(files.get()), nil }
+	config := with(files.get())
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return with(files.get()), nil }
 	return config, nil
 }
 
