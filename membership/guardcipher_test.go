@@ -160,3 +160,34 @@ func TestWhoHasNoKeyCannotCrashAMember(t *testing.T) {
 		return members[0].Metadata["still"] == "here" && all[0].guard.counts().badCipher > streams
 	}, 20*time.Second, 10*time.Millisecond)
 }
+
+// FuzzCipherCheck compares what the checks let through with what they are for.
+func FuzzCipherCheck(f *testing.F) {
+	f.Add([]byte{encryptedMark, 0, 0, 0, 9, 1, 0}, 0, 1)
+	f.Add([]byte{labelMark, 1, 'a', encryptedMark, 0, 0, 0, 9, 0}, 3, 2)
+	f.Add([]byte{labelMark, 1, 'a', 0, 1}, 3, 9)
+	f.Fuzz(func(t *testing.T, b []byte, skip, size int) {
+		if skip < 0 || skip > 1000 || size < 1 {
+			return
+		}
+		check, passes := cipherCheck{skip: skip}, true
+		for rest := b; len(rest) > 0; {
+			n := min(size, len(rest))
+			passes = passes && check.pass(rest[:n])
+			rest = rest[n:]
+		}
+		message := b[min(skip, len(b)):]
+		wrong := len(message) > cipherVersionAt && message[0] == encryptedMark && message[cipherVersionAt] != cipherVersion
+		require.Equal(t, !wrong, passes)
+
+		if soundPacket(b) {
+			label, missing, err := peekLabel(b)
+			require.NoError(t, err)
+			require.Zero(t, missing)
+			if label != nil {
+				b = b[2+len(label):]
+			}
+			require.Equal(t, byte(cipherVersion), b[0])
+		}
+	})
+}

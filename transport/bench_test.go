@@ -61,3 +61,20 @@ func BenchmarkBatch(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkGuardedLookup is BenchmarkLookup behind a token and both limits.
+func BenchmarkGuardedLookup(b *testing.B) {
+	c := newFake(b)
+	c.view.Ring = build(b, rebalance.Rendezvous{}, 4096, nodes...)
+	g := newGuard(b, transport.GuardOptions{
+		Tokens: tokens(), PerClient: transport.RateLimit{PerSecond: 1e6, Burst: 1e6}, Overall: transport.RateLimit{PerSecond: 1e6, Burst: 1e6},
+	})
+	h := makeHandler(c, transport.HandlerOptions{Middleware: []transport.Middleware{g.Wrap}})
+	r := httptest.NewRequest(http.MethodGet, "/v1/lookup?key=user:42", nil)
+	r.Header.Set("Authorization", "Bearer "+readToken)
+	w := &discard{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(w, r)
+	}
+}

@@ -106,6 +106,24 @@ func TestRawRequests(t *testing.T) {
 	}
 }
 
+// TestTheHeaderIsBoundedOverHTTP2: a client that has heard of the limit does not
+// even send it, another is answered, and the connection goes on serving.
+func TestTheHeaderIsBoundedOverHTTP2(t *testing.T) {
+	srv, ca, neighbour := fortress(t, transport.ServerOptions{MaxHeaderBytes: 1 << 10})
+	p := newPool(t, transport.PoolOptions{TLS: transport.TLSOptions{RootCAFile: ca.file}})
+	answer, _, err := ask(t, p, "https://"+srv.Addr().String()+"/livez?"+strings.Repeat("x", 20<<10))
+	if err != nil {
+		require.ErrorContains(t, err, "larger than peer's advertised limit")
+	} else {
+		require.Equal(t, 431, answer.status)
+	}
+	answer, body, err := ask(t, p, "https://"+srv.Addr().String()+"/livez")
+	require.NoError(t, err)
+	require.Equal(t, "ok\n", body)
+	require.Equal(t, "h2", answer.tls.NegotiatedProtocol)
+	neighbour()
+}
+
 // TestNothingIsSmuggled: what follows a body of two lengths, in one reading or the
 // other, is not taken for a request.
 func TestNothingIsSmuggled(t *testing.T) {

@@ -20,6 +20,7 @@ func TestASecretIsNotPrinted(t *testing.T) {
 		secret, &secret, []transport.Secret{secret}, map[string]transport.Secret{"a": secret}, hidden{secret}, &hidden{secret}, []any{hidden{secret}},
 		transport.GuardOptions{Tokens: tokens()}, &transport.GuardOptions{Tokens: tokens()}, transport.Token{Secret: secret},
 		newGuard(t, transport.GuardOptions{Tokens: tokens()}),
+		transport.ClientOptions{Token: secret}, newClient(t, transport.ClientOptions{URLs: []string{"https://h"}, Token: secret}),
 	}
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T %v"} {
