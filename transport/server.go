@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 )
@@ -62,7 +61,7 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 			WriteTimeout:      o.WriteTimeout,
 			IdleTimeout:       o.IdleTimeout,
 			MaxHeaderBytes:    o.MaxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+			ErrorLog:          newServerLog(o.Logger),
 			TLSConfig:         secure,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,

@@ -9,8 +9,9 @@ import (
 // ServerOptions bound what callers can cost a [Server]. The zero value is ready
 // for use; no bound can be switched off.
 type ServerOptions struct {
-	// Logger gets what net/http has to say, at warn, an unexpected end of
-	// serving, at error, and what becomes of the files in TLS. Nil means
+	// Logger gets what net/http has to say, at warn and at most 5 lines a
+	// second, then with the number of those dropped; an unexpected end of
+	// serving, at error; and what becomes of the files in TLS. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
 	// TLS encrypts connections. Its zero value serves in clear.

@@ -1,0 +1,33 @@
+package transport
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNobodyFillsTheLog from outside.
+func TestNobodyFillsTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := newServerLog(slog.New(slog.NewTextHandler(&out, nil)))
+		for range 10_000 {
+			l.Printf("http: TLS handshake error from %s: %s", "192.0.2.1:1", "EOF")
+		}
+		require.Equal(t, 50, strings.Count(out.String(), "\n"))
+		require.NotContains(t, out.String(), "dropped")
+		out.Reset()
+		time.Sleep(time.Second)
+		for range 10_000 {
+			l.Print("again")
+		}
+		require.Equal(t, 5, strings.Count(out.String(), "\n"))
+		require.Contains(t, out.String(), "level=WARN msg=again dropped=9950\n")
+		require.Equal(t, 1, strings.Count(out.String(), "dropped"))
+	})
+}
