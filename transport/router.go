@@ -1,0 +1,260 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Headers that a [Router] reads and writes. None of them is a secret or a proof:
+// whoever can reach a member can send them, and the worst that comes of it is an
+// answer of 421 or a deadline that the caller has chosen for itself.
+const (
+	// ForwardedHeader marks a request that a router has forwarded: the
+	// cluster, the service and the member that forwarded it, separated by
+	// spaces. Its receiver answers the request itself or refuses it.
+	ForwardedHeader = "Clusterkit-Forwarded"
+	// TokenHeader carries the token of the key's partition: in a forwarded
+	// request as the sender sees it, in the answer as the member does that gave
+	// it. Where both are equal, both mean the same owners.
+	TokenHeader = "Clusterkit-Token"
+	// TimeoutHeader carries how many milliseconds the caller still waits. Any
+	// client may send it.
+	TimeoutHeader = "Clusterkit-Timeout-Ms"
+	// RefusedHeader marks an answer of 421 as that of a router that has not
+	// handed the request on: cluster, service and member, as above.
+	RefusedHeader = "Clusterkit-Refused"
+)
+
+// RouterCluster is what a [Router] routes by. Both methods are called
+// concurrently, View for every request; they must be cheap and must not block.
+type RouterCluster interface {
+	// View returns what this member believes now, as one consistent value.
+	View() View
+	// Changed returns a channel that is closed when View may return another
+	// view than it did when Changed was called.
+	Changed() <-chan struct{}
+}
+
+// Router is a handler around a service's own: it runs that for the requests that
+// this member should answer, and forwards the others to the member that should.
+// Put one in front of the service on every member.
+//
+//	request ── has no key ────────────────────────▶ own handler
+//	        ── this member should answer ─────────▶ own handler
+//	        ── came from another router ──────────▶ 421
+//	        ── otherwise ──▶ an owner's router ───▶ the owner's handler
+//
+// A forwarded request is never forwarded again: a member that does not own the
+// key by its own view refuses it with 421 and its token, without running the
+// handler. The sender then tries the next owner, and all of them once more when
+// its view has moved on or the receivers' may have, for as long as
+// [RouterOptions.Patience]. So views that differ cost time, never a loop.
+//
+// A request runs at most once, unless it is idempotent: then it may run again
+// after a connection broke under it. Every other request is tried again only when
+// it surely has not run: it was refused, or no connection could be made. A body
+// of unknown length, or longer than [RouterOptions.MaxReplayBytes], is streamed,
+// and the request tried again only as long as nothing of it was read.
+//
+// The answer of a router that has given up is a [ProblemDetails]: [ProblemNoOwner]
+// (503) when the request has not run, [ProblemBroken] (502) and [ProblemDeadline]
+// (504) when it may have.
+//
+// Upgrades such as WebSocket pass, and so do streamed answers, which are flushed
+// as they come. Forwarded requests have X-Forwarded-For, -Host and -Proto, keep
+// their Host, and go out under the path they came with, also where a handler
+// around the router has stripped a prefix of it.
+//
+// All methods are safe for concurrent use.
+type Router struct {
+	cluster RouterCluster
+	handler http.Handler
+	options RouterOptions
+	node    string // this member
+	scope   string // what a mark begins with: cluster and service
+	mark    string // the whole of it
+	marks   []string
+	budget  *budget
+	avoided avoided
+	counts  counts
+	own     *Pool // nil when the transport is the user's
+	sender  http.RoundTripper
+	proxy   httputil.ReverseProxy
+}
+
+// NewRouter returns a router around a handler. It starts no goroutine; Close it
+// when RouterOptions.Transport is nil. It returns an error for a nil cluster or
+// handler, and that of [RouterOptions.Validate].
+func NewRouter(c RouterCluster, h http.Handler, o RouterOptions) (*Router, error) {
+	switch {
+	case c == nil:
+		return nil, errors.New("transport: NewRouter: the cluster is nil: must be set")
+	case h == nil:
+		return nil, errors.New("transport: NewRouter: the handler is nil: must be set")
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	view := c.View()
+	rt := &Router{
+		cluster: c, handler: h, options: o, node: view.NodeID,
+		scope:  view.ClusterName + " " + o.Service + " ",
+		budget: newBudget(o.Retries),
+		sender: o.Transport,
+	}
+	rt.mark = rt.scope + rt.node
+	rt.marks = []string{rt.mark}
+	rt.avoided.period = o.AvoidFor
+	if rt.sender == nil {
+		pool, err := NewPool(PoolOptions{Logger: o.Logger})
+		if err != nil {
+			return nil, err
+		}
+		rt.own, rt.sender = pool, pool
+	}
+	if o.Wrap != nil {
+		if rt.sender = o.Wrap(rt.sender); rt.sender == nil {
+			return nil, errors.New("transport: NewRouter: RouterOptions.Wrap returned nil: must return a RoundTripper")
+		}
+	}
+	rt.proxy = httputil.ReverseProxy{
+		Rewrite:      rt.rewrite,
+		Transport:    carrier{},
+		BufferPool:   newBuffers(),
+		ErrorHandler: rt.giveUp,
+		ErrorLog:     slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return rt, nil
+}
+
+// Close closes the connections that the router made and that carry no request.
+// Those under way go on. It leaves alone what RouterOptions.Transport brought. It
+// may be called any number of times and returns nil.
+func (rt *Router) Close() error {
+	if rt.own == nil {
+		return nil
+	}
+	return rt.own.Close()
+}
+
+// ServeHTTP answers a request or forwards it. A panic of RouterOptions.Key or
+// Policy becomes a 500; one of the own handler passes.
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q, ok := rt.question(w, r)
+	if !ok {
+		return
+	}
+	if ctx, cancel, bounded := withTimeout(r); bounded {
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	if !q.keyed {
+		rt.counts.unkeyed.Add(1)
+		rt.handler.ServeHTTP(w, r)
+		return
+	}
+	view := rt.cluster.View()
+	placement := view.Ring.Lookup(q.key)
+	forwarded := strings.HasPrefix(r.Header.Get(ForwardedHeader), rt.scope)
+	switch {
+	case rt.mine(placement, q.policy, forwarded):
+		rt.serve(w, r, placement)
+	case forwarded:
+		rt.refuse(w, r, placement)
+	case placement.Len() == 0:
+		w.Header().Set("Retry-After", "1")
+		WriteProblem(w, r, problem(ProblemNoRing, http.StatusServiceUnavailable, "no member is known to own anything yet: try again, or ask another member"))
+	default:
+		rt.forward(w, r, q, view)
+	}
+}
+
+// question is what the router has to know of a request.
+type question struct {
+	key    string
+	keyed  bool
+	policy Policy
+}
+
+// question asks the user's functions, and answers the request itself when one of
+// them panics.
+func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, ok bool) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, isErr := v.(error); isErr && errors.Is(err, http.ErrAbortHandler) {
+			panic(http.ErrAbortHandler) // meant, by whoever wants the connection gone
+		}
+		rt.options.Logger.ErrorContext(r.Context(), "panic while finding the key of a request",
+			"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+		WriteProblem(w, r, internalProblem())
+	}()
+	// CONNECT names a host, not a resource: it cannot be sent to a member.
+	if r.Method == http.MethodConnect {
+		return question{}, true
+	}
+	if q.key, q.keyed = rt.options.Key(r); q.keyed {
+		q.policy = rt.options.Policy(r)
+	}
+	return q, true
+}
+
+// mine reports whether this member should answer. One that a request was
+// forwarded to does so too when the sender may have had a reason to pass over a
+// better one.
+func (rt *Router) mine(p ring.Placement, policy Policy, forwarded bool) bool {
+	if policy == Nearest || policy == PrimaryFirst && forwarded {
+		return p.Owns(rt.node)
+	}
+	primary, ok := p.Primary()
+	return ok && primary.ID() == rt.node
+}
+
+// serve runs the own handler.
+func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement) {
+	rt.counts.add(Answered, Local)
+	w.Header().Set(TokenHeader, p.Token().String())
+	rt.handler.ServeHTTP(w, r)
+}
+
+// refuse tells another router that it has come to the wrong member.
+func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placement) {
+	rt.counts.add(Refused, Local)
+	h := w.Header()
+	h.Set(RefusedHeader, rt.mark)
+	if p.Len() > 0 {
+		h.Set(TokenHeader, p.Token().String())
+	}
+	WriteProblem(w, r, problem(ProblemMisdirected, http.StatusMisdirectedRequest,
+		"by the view of this member the key is another's to answer, and a forwarded request is not forwarded again"))
+}
+
+// withTimeout bounds a request by what the caller says it still waits. What is no
+// such number is taken for absent: it comes from outside.
+func withTimeout(r *http.Request) (ctx context.Context, cancel context.CancelFunc, bounded bool) {
+	text := r.Header.Get(TimeoutHeader)
+	if text == "" {
+		return nil, nil, false
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 0 || ms > int64(longestTimeout/time.Millisecond) {
+		return nil, nil, false
+	}
+	ctx, cancel = context.WithTimeout(r.Context(), time.Duration(ms)*time.Millisecond)
+	return ctx, cancel, true
+}
+
+// longestTimeout is the longest wait that a caller can ask for.
+const longestTimeout = 24 * time.Hour

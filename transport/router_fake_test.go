@@ -1,0 +1,232 @@
+package transport_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// seen is a RouterCluster whose view a test sets.
+type seen struct {
+	mu      sync.Mutex
+	view    transport.View
+	changed chan struct{}
+}
+
+func newSeen(id string) *seen {
+	return &seen{view: transport.View{ClusterName: "orders", NodeID: id}, changed: make(chan struct{})}
+}
+
+func (s *seen) View() transport.View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view
+}
+
+func (s *seen) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// set publishes another view: a ring over nodes and the members that go with it.
+func (s *seen) set(r *ring.Ring, members []membership.Member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.Version++
+	s.view.Ring, s.view.Members = r, members
+	if r != nil {
+		s.view.Fingerprint = r.Fingerprint()
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// signal wakes whoever waits, for nothing.
+func (s *seen) signal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// byPath takes the first segment of the path for the key; "/free" has none.
+func byPath(r *http.Request) (string, bool) {
+	key, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return key, key != "free"
+}
+
+// station is one member with a router in front of its handler.
+type station struct {
+	*seen
+	id     string
+	router *transport.Router
+	server *httptest.Server
+	mu     sync.Mutex
+	got    []*http.Request
+}
+
+// fleet are members that route to each other over loopback.
+type fleet struct {
+	t        testing.TB
+	stations []*station
+	members  []membership.Member
+	client   *http.Client
+}
+
+// newFleet starts the members n1, n2, ... at their places, "region/zone". The
+// handler runs on all of them; nil answers with the member's ID.
+func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*transport.RouterOptions), places ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, client: &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	for i, place := range places {
+		s := &station{seen: newSeen(fmt.Sprintf("n%d", i+1)), id: fmt.Sprintf("n%d", i+1)}
+		o := transport.RouterOptions{Service: "kv", Key: byPath, Logger: quiet()}
+		if edit != nil {
+			edit(&o)
+		}
+		own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.mu.Lock()
+			s.got = append(s.got, r)
+			s.mu.Unlock()
+			w.Header().Set("Member", s.id)
+			if handler != nil {
+				handler(w, r)
+				return
+			}
+			_, _ = io.WriteString(w, s.id)
+		})
+		var err error
+		s.router, err = transport.NewRouter(s, own, o)
+		require.NoError(t, err)
+		s.server = httptest.NewServer(s.router)
+		region, zone, _ := strings.Cut(place, "/")
+		f.stations = append(f.stations, s)
+		f.members = append(f.members, membership.Member{
+			ID: s.id, Region: region, Zone: zone, Weight: 1, State: membership.Active,
+			Services: map[string]string{"kv": s.server.Listener.Addr().String()},
+		})
+	}
+	t.Cleanup(func() {
+		f.client.CloseIdleConnections()
+		for _, s := range f.stations {
+			require.NoError(t, s.router.Close())
+		}
+		for _, s := range f.stations {
+			s.server.CloseClientConnections()
+			s.server.Close()
+		}
+	})
+	return f
+}
+
+// lists is a strategy that gives every partition the same owners, by position.
+type lists struct{ order []int }
+
+func (lists) Name() string { return "lists/1" }
+
+func (l lists) Assign(t ring.Topology, table ring.Table) error {
+	for p := range t.PartitionCount {
+		for i := range table.Row(p) {
+			table.Row(p)[i] = uint16(l.order[i])
+		}
+	}
+	return nil
+}
+
+// owned returns a ring in which all keys are owned by the members of these
+// numbers, the primary first.
+func (f *fleet) owned(numbers ...int) *ring.Ring {
+	f.t.Helper()
+	var all []ring.Node
+	for _, m := range f.members {
+		all = append(all, ring.Node{ID: m.ID, Region: m.Region, Zone: m.Zone, Weight: 1})
+	}
+	var order []int
+	for _, n := range numbers {
+		order = append(order, n-1)
+	}
+	r, err := ring.Build(ring.Config{PartitionCount: 8, ReplicationFactor: len(order), Strategy: lists{order}}, all)
+	require.NoError(f.t, err)
+	return r
+}
+
+// agree gives all members the same view.
+func (f *fleet) agree(numbers ...int) {
+	r := f.owned(numbers...)
+	for _, s := range f.stations {
+		s.set(r, f.members)
+	}
+}
+
+// believe gives one member a view of its own.
+func (f *fleet) believe(member int, numbers ...int) {
+	f.stations[member-1].set(f.owned(numbers...), f.members)
+}
+
+// without returns the members but one.
+func (f *fleet) without(number int) []membership.Member {
+	return slices.Delete(slices.Clone(f.members), number-1, number)
+}
+
+// url is a path at a member.
+func (f *fleet) url(member int, path string) string { return f.stations[member-1].server.URL + path }
+
+// send sends a request to a member and returns the answer with its body. Headers
+// are written "Name: value".
+func (f *fleet) send(member int, method, path, body string, headers ...string) (*http.Response, string) {
+	f.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	return f.sendFrom(member, method, path, reader, headers...)
+}
+
+func (f *fleet) sendFrom(member int, method, path string, body io.Reader, headers ...string) (*http.Response, string) {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), method, f.url(member, path), body)
+	require.NoError(f.t, err)
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := f.client.Do(r)
+	require.NoError(f.t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(f.t, err)
+	return response, string(answer)
+}
+
+// stats are those of a member's router.
+func (f *fleet) stats(member int) transport.RouterStats { return f.stations[member-1].router.Stats() }
+
+// received are the requests that a member's handler got.
+func (f *fleet) received(member int) []*http.Request {
+	s := f.stations[member-1]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got)
+}
+
+// kill closes a member's server and every connection to it.
+func (f *fleet) kill(member int) {
+	s := f.stations[member-1].server
+	s.CloseClientConnections()
+	s.Close()
+}

@@ -1,0 +1,348 @@
+package transport_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// requireFailure checks an answer's status and problem document.
+func requireFailure(t *testing.T, response *http.Response, body string, status int, kind string) transport.ProblemDetails {
+	t.Helper()
+	require.Equal(t, status, response.StatusCode, body)
+	require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+	var p transport.ProblemDetails
+	require.NoError(t, json.Unmarshal([]byte(body), &p))
+	require.Equal(t, status, p.Status)
+	require.Equal(t, kind, p.Type)
+	require.NotEmpty(t, p.Title)
+	require.NotEmpty(t, p.Detail)
+	return p
+}
+
+func TestReadsGoToTheNearestOwner(t *testing.T) {
+	// n1 asks; the owners come in the order that is worst for it.
+	f := newFleet(t, nil, nil, "eu/a", "eu/a", "eu/b", "us/c", "eu/a")
+	for _, test := range []struct {
+		name     string
+		owners   []int
+		want     string
+		relation transport.Relation
+	}{
+		{"itself", []int{4, 3, 2, 1}, "n1", transport.Local},
+		{"its zone", []int{4, 3, 2}, "n2", transport.SameZone},
+		{"its region", []int{4, 3}, "n3", transport.SameRegion},
+		{"the rest", []int{4}, "n4", transport.Remote},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f.agree(test.owners...)
+			before := f.stats(1).Attempts[transport.Answered][test.relation]
+			for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+				response, body := f.send(1, method, "/k", "")
+				require.Equal(t, 200, response.StatusCode, body)
+				require.Equal(t, test.want, response.Header.Get("Member"), method)
+			}
+			require.Equal(t, before+3, f.stats(1).Attempts[transport.Answered][test.relation])
+		})
+	}
+	stats := f.stats(1)
+	require.EqualValues(t, 6, stats.CrossZone())
+	require.EqualValues(t, 12, stats.Of(transport.Answered))
+	require.Zero(t, stats.Retries)
+}
+
+func TestWritesGoToThePrimary(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/a", "us/c")
+	f.agree(3, 2, 1)
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "PURGE"} {
+		response, body := f.send(1, method, "/k", "v")
+		require.Equal(t, 200, response.StatusCode, body)
+		require.Equal(t, "n3", response.Header.Get("Member"), method)
+	}
+	require.EqualValues(t, 5, f.stats(1).Attempts[transport.Answered][transport.Remote])
+	require.EqualValues(t, 5, f.stats(3).Attempts[transport.Answered][transport.Local])
+}
+
+func TestPolicyIsTheUsers(t *testing.T) {
+	var policy transport.Policy
+	f := newFleet(t, nil, func(o *transport.RouterOptions) {
+		o.Policy = func(*http.Request) transport.Policy { return policy }
+	}, "eu/a", "eu/a", "us/c")
+	f.agree(3, 2, 1)
+	for policy = range transport.PrimaryFirst + 1 {
+		for _, method := range []string{"GET", "POST"} {
+			response, _ := f.send(1, method, "/k", "")
+			want := "n3"
+			if policy == transport.Nearest {
+				want = "n1"
+			}
+			require.Equal(t, want, response.Header.Get("Member"), "%v %s", policy, method)
+		}
+	}
+	// PrimaryFirst goes on to the next, which here is in front of this member.
+	policy = transport.PrimaryFirst
+	f.kill(3)
+	response, _ := f.send(1, "PUT", "/k", "v")
+	require.Equal(t, "n2", response.Header.Get("Member"))
+	f.kill(2)
+	response, _ = f.send(1, "PUT", "/k", "v")
+	require.Equal(t, "n1", response.Header.Get("Member"), "and then to itself")
+}
+
+func TestWithoutAKeyTheMemberAsked(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	response, _ := f.send(1, "GET", "/free", "")
+	require.Equal(t, "n1", response.Header.Get("Member"), "before the first ring")
+	f.agree(2)
+	response, _ = f.send(1, "POST", "/free", "v")
+	require.Equal(t, "n1", response.Header.Get("Member"))
+	require.Empty(t, response.Header.Get(transport.TokenHeader))
+	require.EqualValues(t, 2, f.stats(1).Unkeyed)
+	require.Zero(t, f.stats(1).Of(transport.Answered))
+}
+
+func TestWithoutARing(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	response, body := f.send(1, "GET", "/k", "")
+	requireFailure(t, response, body, 503, transport.ProblemNoRing)
+	require.Equal(t, "1", response.Header.Get("Retry-After"))
+	// To another router it is one more that does not own the key.
+	response, body = f.send(1, "GET", "/k", "", transport.ForwardedHeader+": orders kv n2")
+	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
+	require.Empty(t, response.Header.Get(transport.TokenHeader))
+}
+
+func TestTheTokenTravels(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f.agree(2)
+	token := f.owned(2).Lookup("k").Token().String()
+	for member, want := range map[int]string{1: token, 2: ""} {
+		response, _ := f.send(member, "GET", "/k", "")
+		require.Equal(t, []string{token}, response.Header.Values(transport.TokenHeader))
+		got := f.received(2)
+		require.Equal(t, want, got[len(got)-1].Header.Get(transport.TokenHeader), "as the sender saw it")
+	}
+}
+
+func TestAMarkIsNoProof(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+	mark := transport.ForwardedHeader + ": orders kv n3"
+	response, body := f.send(1, "GET", "/k", "", mark)
+	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
+	require.Equal(t, "orders kv n1", response.Header.Get(transport.RefusedHeader))
+	require.Equal(t, f.owned(2, 3).Lookup("k").Token().String(), response.Header.Get(transport.TokenHeader))
+	require.EqualValues(t, 1, f.stats(1).Attempts[transport.Refused][transport.Local])
+
+	response, body = f.send(2, "GET", "/k", "", mark)
+	require.Equal(t, "n2", body)
+	response, body = f.send(3, "GET", "/k", "", mark)
+	require.Equal(t, "n3", body)
+	response, body = f.send(3, "POST", "/k", "v", mark)
+	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
+
+	// Marks of other clusters and services are none, nor are pieces of ours.
+	for _, other := range []string{"stock kv n3", "orders admin n3", "orders", "kv", "orders kv", ""} {
+		response, body = f.send(1, "GET", "/k", "", transport.ForwardedHeader+": "+other)
+		require.Equal(t, 200, response.StatusCode, other)
+		require.Equal(t, "n2", body)
+	}
+	got := f.received(2)
+	require.Equal(t, []string{"orders kv n1"}, got[len(got)-1].Header.Values(transport.ForwardedHeader))
+}
+
+// TestTheHandlersOwn421 passes: only a router's says that nothing has run.
+func TestTheHandlersOwn421(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(transport.RefusedHeader, "stock kv n9") // of another cluster, further on
+		w.WriteHeader(http.StatusMisdirectedRequest)
+	}, nil, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+	response, _ := f.send(1, "POST", "/k", "v")
+	require.Equal(t, 421, response.StatusCode)
+	require.Len(t, f.received(2), 1)
+	require.Empty(t, f.received(3))
+	require.EqualValues(t, 1, f.stats(1).Attempts[transport.Answered][transport.SameRegion])
+}
+
+func TestWhatIsForwarded(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f.agree(2)
+	response, _ := f.send(1, "POST", "/k/a%2Fb/%C3%BC?x=1;y=%zz&z", "body",
+		"Host: ignored", "Accept: text/plain", "Connection: X-Hop, Clusterkit-Token", "X-Hop: 1", "Keep-Alive: 5",
+		"Proxy-Authorization: secret", "Te: trailers", "Authorization: Bearer t",
+		"X-Forwarded-For: 203.0.113.9", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: gopher", "Forwarded: for=evil")
+	require.Equal(t, "n2", response.Header.Get("Member"))
+	got := f.received(2)[0]
+	require.Equal(t, "/k/a%2Fb/%C3%BC?x=1;y=%zz&z", got.RequestURI, "byte for byte")
+	require.Equal(t, strings.TrimPrefix(f.stations[0].server.URL, "http://"), got.Host)
+	for name, want := range map[string]string{
+		"Accept": "text/plain", "Authorization": "Bearer t", "Te": "trailers",
+		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": got.Host, "X-Forwarded-Proto": "http",
+		"X-Hop": "", "Keep-Alive": "", "Proxy-Authorization": "", "Forwarded": "", "Connection": "",
+		"User-Agent": "Go-http-client/1.1",
+	} {
+		require.Equal(t, want, got.Header.Get(name), name)
+	}
+	require.NotEmpty(t, got.Header.Get(transport.TokenHeader), "a client cannot have it taken off")
+	require.NotEmpty(t, got.Header.Get(transport.ForwardedHeader))
+}
+
+func TestForwardedHeadersOfAProxyThatIsTrusted(t *testing.T) {
+	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.TrustForwarded = true }, "eu/a", "eu/b")
+	f.agree(2)
+	f.send(1, "GET", "/k", "", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 203.0.113.10",
+		"X-Forwarded-Host: shop.example", "X-Forwarded-Proto: https")
+	f.send(1, "GET", "/k", "")
+	first, second := f.received(2)[0].Header, f.received(2)[1].Header
+	require.Equal(t, "203.0.113.9, 203.0.113.10, 127.0.0.1", first.Get("X-Forwarded-For"))
+	require.Equal(t, "shop.example", first.Get("X-Forwarded-Host"))
+	require.Equal(t, "https", first.Get("X-Forwarded-Proto"))
+	require.Equal(t, "127.0.0.1", second.Get("X-Forwarded-For"))
+	require.Equal(t, "http", second.Get("X-Forwarded-Proto"))
+}
+
+// TestBelowAPrefix: what a handler around the router takes off the path, it takes
+// off at the other member too.
+func TestBelowAPrefix(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f.agree(2)
+	for _, s := range f.stations {
+		s.server.Config.Handler = http.StripPrefix("/api", s.router)
+	}
+	for _, path := range []string{"/api/k", "/api/api/api?x=1", "/api/k/a%2Fb?y", "/api/k%3F"} {
+		response, body := f.send(1, "GET", path, "")
+		require.Equal(t, 200, response.StatusCode, "%s: %s", path, body)
+		got := f.received(2)
+		last := got[len(got)-1]
+		require.Equal(t, path, last.RequestURI)
+		require.Equal(t, strings.TrimPrefix(path, "/api"), (&url.URL{Path: last.URL.Path, RawPath: last.URL.RawPath, RawQuery: last.URL.RawQuery}).RequestURI())
+	}
+}
+
+func TestOwnersThatCannotAnswerAreLeftOut(t *testing.T) {
+	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.Patience = -1 }, "eu/a", "eu/a", "eu/b")
+	f.agree(2, 3)
+	f.stations[0].set(f.owned(2, 3), f.without(2))
+	_, body := f.send(1, "GET", "/k", "")
+	require.Equal(t, "n3", body, "n2 is not among the living")
+
+	deaf := append([]membership.Member{}, f.members...)
+	deaf[1].Services = map[string]string{"admin": deaf[1].Services["kv"]}
+	f.stations[0].set(f.owned(2, 3), deaf)
+	_, body = f.send(1, "GET", "/k", "")
+	require.Equal(t, "n3", body, "n2 has no such service")
+
+	response, body := f.send(1, "POST", "/k", "v")
+	p := requireFailure(t, response, body, 503, transport.ProblemNoOwner)
+	require.Contains(t, p.Detail, "the request has not run")
+	require.Equal(t, "1", response.Header.Get("Retry-After"))
+	require.Zero(t, f.stats(1).Of(transport.Unreachable))
+	require.EqualValues(t, 1, f.stats(1).GaveUp)
+}
+
+func TestPanicsOfTheUsersFunctions(t *testing.T) {
+	for _, boom := range []string{"key", "policy"} {
+		f := newFleet(t, nil, func(o *transport.RouterOptions) {
+			o.Key = func(r *http.Request) (string, bool) {
+				if boom == "key" && r.URL.Path == "/boom" {
+					panic("no")
+				}
+				return "k", true
+			}
+			o.Policy = func(r *http.Request) transport.Policy {
+				if boom == "policy" && r.URL.Path == "/boom" {
+					panic("no")
+				}
+				return transport.Nearest
+			}
+		}, "eu/a", "eu/b")
+		f.agree(2)
+		response, body := f.send(1, "GET", "/boom", "")
+		requireFailure(t, response, body, 500, transport.ProblemBlank)
+		require.NotContains(t, body, "boom")
+		_, body = f.send(1, "GET", "/k", "")
+		require.Equal(t, "n2", body)
+	}
+}
+
+func TestKeyMayAbort(t *testing.T) {
+	f := newFleet(t, nil, func(o *transport.RouterOptions) {
+		o.Key = func(*http.Request) (string, bool) { panic(http.ErrAbortHandler) }
+	}, "eu/a")
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { call(f.stations[0].router, "GET", "/k", "") })
+}
+
+func TestConnectIsTheHandlersAffair(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f.agree(2)
+	w := httptest.NewRecorder()
+	f.stations[0].router.ServeHTTP(w, httptest.NewRequest("CONNECT", "other.example:443", nil))
+	require.Equal(t, "n1", w.Body.String())
+}
+
+func TestRouterOptionsOutOfBounds(t *testing.T) {
+	err := transport.RouterOptions{
+		Service: "a b", Scheme: "ftp", Patience: 1 << 60, MaxReplayBytes: 1 << 40, MaxAttempts: 101, AvoidFor: 1,
+		Retries: transport.RetryBudget{PerRequest: 2, PerSecond: 2e6, Burst: -1},
+	}.Validate()
+	require.EqualError(t, err, strings.Join([]string{
+		`transport: RouterOptions.Service is "a b": must be 1 to 64 letters, digits and . _ : / @ -`,
+		`transport: RouterOptions.Key is nil: must be set`,
+		`transport: RouterOptions.Scheme is "ftp": must be "http" or "https", or empty for http`,
+		`transport: RouterOptions.Patience is 320255h58m24.606846976s: must be at most 5m0s, or less than zero for none`,
+		`transport: RouterOptions.MaxReplayBytes is 1099511627776: must be at most 16777216, or less than zero for none`,
+		`transport: RouterOptions.Retries.PerRequest is 2: must be at most 1, or less than zero for none`,
+		`transport: RouterOptions.Retries.PerSecond is 2e+06: must be at most 1000000, or less than zero for none`,
+		`transport: RouterOptions.MaxAttempts is 101: must be between 1 and 100, or zero for the default`,
+		`transport: RouterOptions.Retries.Burst is -1: must be between 1 and 1000000, or zero for the default`,
+		`transport: RouterOptions.AvoidFor is 1ns: must be between 1ms and 1m0s, or zero for the default`,
+	}, "\n"))
+
+	sound := transport.RouterOptions{Service: "kv", Key: byPath}
+	require.NoError(t, sound.Validate())
+	h := http.NotFoundHandler()
+	for _, make := range []func() (*transport.Router, error){
+		func() (*transport.Router, error) { return transport.NewRouter(nil, h, sound) },
+		func() (*transport.Router, error) { return transport.NewRouter(newSeen("n1"), nil, sound) },
+		func() (*transport.Router, error) {
+			return transport.NewRouter(newSeen("n1"), h, transport.RouterOptions{})
+		},
+		func() (*transport.Router, error) {
+			o := sound
+			o.Wrap = func(http.RoundTripper) http.RoundTripper { return nil }
+			return transport.NewRouter(newSeen("n1"), h, o)
+		},
+	} {
+		_, err := make()
+		require.Error(t, err)
+	}
+}
+
+func TestRouterNames(t *testing.T) {
+	require.Equal(t, "nearest primary-only primary-first Policy(3)",
+		fmt.Sprint(transport.Nearest, " ", transport.PrimaryOnly, " ", transport.PrimaryFirst, " ", transport.Policy(3)))
+	require.Equal(t, "local same-zone same-region remote Relation(4)",
+		fmt.Sprint(transport.Local, " ", transport.SameZone, " ", transport.SameRegion, " ", transport.Remote, " ", transport.Relations))
+	require.Equal(t, "answered refused unreachable broken canceled Result(5)",
+		fmt.Sprint(transport.Answered, " ", transport.Refused, " ", transport.Unreachable, " ", transport.Broken, " ", transport.Canceled, " ", transport.Results))
+}
+
+func TestCloseTheRouterTwice(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f.agree(2)
+	f.send(1, "GET", "/k", "")
+	require.NoError(t, f.stations[0].router.Close())
+	require.NoError(t, f.stations[0].router.Close())
+	response, body := f.send(1, "POST", "/k", "")
+	requireFailure(t, response, body, 503, transport.ProblemNoOwner)
+}

@@ -1,0 +1,331 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// The types of a router's own answers.
+const (
+	// ProblemMisdirected: a router forwarded a request to a member that does
+	// not own its key by its own view. The request has not run. Status 421,
+	// with [RefusedHeader] and [TokenHeader].
+	ProblemMisdirected = "urn:clusterkit:problem:misdirected"
+	// ProblemNoOwner: no owner of the key could be reached, or none agreed to
+	// own it. The request has not run. Status 503, with Retry-After.
+	ProblemNoOwner = "urn:clusterkit:problem:no-owner"
+	// ProblemBroken: the connection to the owner failed before it answered.
+	// The request may have run. Status 502.
+	ProblemBroken = "urn:clusterkit:problem:broken"
+	// ProblemDeadline: the caller's deadline passed before the owner
+	// answered. The request may have run. Status 504.
+	ProblemDeadline = "urn:clusterkit:problem:deadline"
+)
+
+// journey is a request on its way to an owner. It is its own context, so that the
+// proxy, which is made once for all requests, finds it.
+type journey struct {
+	context.Context
+	router  *Router
+	request *http.Request // as it came
+	key     string
+	policy  Policy
+	cargo   cargo
+	began   time.Time
+
+	version    uint64 // of the view that the candidates are from
+	placement  ring.Placement
+	token      string
+	candidates []candidate
+	next       int
+	room       [4]candidate // usually enough for them
+
+	dead    []candidate // could not be reached
+	owes    bool        // the next attempt takes a token from the budget
+	broken  bool        // an attempt may have run
+	refused int         // attempts
+	pause   time.Duration
+}
+
+type journeyKey struct{}
+
+// Value finds the journey in the contexts made from it.
+func (j *journey) Value(key any) any {
+	if key == (journeyKey{}) {
+		return j
+	}
+	return j.Context.Value(key)
+}
+
+func journeyOf(ctx context.Context) *journey {
+	j, _ := ctx.Value(journeyKey{}).(*journey)
+	return j
+}
+
+// errServeHere says that this member has become the one to answer.
+var errServeHere = errors.New("transport: this member should answer")
+
+// forward sends a request to an owner.
+func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, view View) {
+	j := &journey{Context: r.Context(), router: rt, request: r, key: q.key, policy: q.policy}
+	var err error
+	if j.cargo, err = pack(r, rt.options.MaxReplayBytes); err != nil {
+		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			p := problem(ProblemBodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
+			p.Bound = tooLong.Limit
+			WriteProblem(w, r, p)
+			return
+		}
+		WriteProblem(w, r, problem(ProblemBody, http.StatusBadRequest, "the body cannot be read"))
+		return
+	}
+	rt.budget.deposit()
+	j.plan(view)
+	rt.proxy.ServeHTTP(w, r.WithContext(j))
+}
+
+// rewrite makes the request that goes out of the one that came in.
+func (rt *Router) rewrite(p *httputil.ProxyRequest) {
+	in, out := p.In, p.Out
+	if rt.options.TrustForwarded {
+		out.Header["X-Forwarded-For"] = in.Header["X-Forwarded-For"]
+	}
+	p.SetXForwarded()
+	if rt.options.TrustForwarded {
+		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
+			if values := in.Header[name]; len(values) > 0 {
+				out.Header[name] = values
+			}
+		}
+	}
+	if journeyOf(in.Context()).cargo.kept != nil {
+		out.Header.Del("Expect") // nobody has to ask for what has come already
+	}
+	out.Header[ForwardedHeader] = rt.marks
+	out.URL.Scheme = rt.options.Scheme
+	restore(out.URL, in)
+}
+
+// restore makes a URL's path and query what they were when the request came: the
+// other member takes off itself what handlers around this router have taken off.
+// It also undoes what the proxy does to queries that net/url cannot parse. Both
+// sides run the same code, which is to see the same request.
+func restore(u *url.URL, in *http.Request) {
+	u.RawQuery = in.URL.RawQuery
+	if rest, ok := strings.CutPrefix(in.RequestURI, in.URL.Path); ok {
+		if query, asked := strings.CutPrefix(rest, "?"); rest == "" && in.URL.RawQuery == "" || asked && query == in.URL.RawQuery {
+			return // nothing was taken off
+		}
+	}
+	if original, err := url.ParseRequestURI(in.RequestURI); err == nil {
+		u.Path, u.RawPath, u.RawQuery = original.Path, original.RawPath, original.RawQuery
+	}
+}
+
+// carrier is the proxy's transport. It has the journey do the work.
+type carrier struct{}
+
+func (carrier) RoundTrip(out *http.Request) (*http.Response, error) {
+	return journeyOf(out.Context()).run(out)
+}
+
+// run sends the request to one candidate after the other until one answers.
+func (j *journey) run(out *http.Request) (*http.Response, error) {
+	rt := j.router
+	for attempts := 1; ; attempts++ {
+		for j.next == len(j.candidates) {
+			if err := j.wait(); err != nil {
+				return nil, err
+			}
+		}
+		c := j.candidates[j.next]
+		j.next++
+		if c.local() {
+			return nil, errServeHere
+		}
+		if j.owes && !rt.budget.withdraw() {
+			rt.counts.overBudget.Add(1)
+			return nil, j.failure("too many requests are being sent again already")
+		}
+		j.owes = false
+		if attempts > 1 {
+			rt.counts.retries.Add(1)
+			out = out.Clone(out.Context()) // the transport may still be busy with the other one
+		}
+		response, result, err := j.attempt(out, c)
+		rt.counts.add(result, c.relation)
+		if result == Answered {
+			return response, nil
+		}
+		if !j.goesOn(result, c) {
+			if result == Canceled {
+				return nil, err
+			}
+			return nil, j.failure("it cannot be sent again")
+		}
+		if attempts == rt.options.MaxAttempts {
+			return nil, j.failure("it was sent " + strconv.Itoa(attempts) + " times")
+		}
+	}
+}
+
+// attempt sends the request to one member.
+func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, Result, error) {
+	rt := j.router
+	out.URL.Host = c.addr
+	out.Header[TokenHeader] = []string{j.token}
+	delete(out.Header, TimeoutHeader)
+	if deadline, ok := j.Deadline(); ok {
+		// The rest of a millisecond is the receiver's: it is the sender
+		// that knows best when the time is over.
+		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
+		out.Header[TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
+	}
+	j.cargo.load(out)
+	rt.avoided.try(c.addr)
+	response, err := rt.sender.RoundTrip(out)
+	switch {
+	case err == nil:
+		rt.avoided.remove(c.addr)
+		if response.StatusCode != http.StatusMisdirectedRequest || !strings.HasPrefix(response.Header.Get(RefusedHeader), rt.scope) {
+			return response, Answered, nil
+		}
+		_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be used again
+		_ = response.Body.Close()
+		return nil, Refused, nil
+	case j.Err() != nil:
+		return nil, Canceled, j.Err()
+	}
+	result := Broken
+	if isUnreachable(err) {
+		result = Unreachable
+		rt.avoided.add(c.addr)
+	}
+	rt.options.Logger.DebugContext(j, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
+	return nil, result, err
+}
+
+// goesOn takes note of an attempt that brought no answer, and reports whether
+// the request may be sent again.
+func (j *journey) goesOn(result Result, c candidate) bool {
+	if result == Canceled {
+		return false
+	}
+	switch result {
+	case Refused:
+		j.refused++
+	case Unreachable:
+		j.dead = append(j.dead, c)
+		j.owes = true
+	case Broken:
+		j.broken, j.owes = true, true
+	}
+	return j.cargo.unload() && (!j.broken || isIdempotent(j.request))
+}
+
+// The pauses between rounds in which everybody refused, before chance has halved
+// them at most.
+const (
+	firstPause   = 20 * time.Millisecond
+	longestPause = 250 * time.Millisecond
+)
+
+// wait waits until the view has moved on, or those of the members that refused
+// may have, and lists the candidates anew.
+func (j *journey) wait() error {
+	rt := j.router
+	if j.began.IsZero() {
+		j.began = time.Now()
+	}
+	left := rt.options.Patience - time.Since(j.began)
+	if left <= 0 {
+		return j.failure("none did within " + max(rt.options.Patience, 0).String())
+	}
+	j.pause = min(max(2*j.pause, firstPause), longestPause)
+	timer := time.NewTimer(min(j.pause/2+rand.N(j.pause/2), left))
+	defer timer.Stop()
+	for {
+		changed := rt.cluster.Changed()
+		view := rt.cluster.View()
+		if view.Version != j.version {
+			// By this view it is a new request, unless it may have run.
+			j.owes = j.owes && j.broken
+			j.plan(view)
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			j.plan(view)
+			return nil
+		case <-j.Done():
+			return j.Err()
+		}
+	}
+}
+
+// failure says why the request was not answered, and whether it may have run.
+func (j *journey) failure(why string) error {
+	if j.broken {
+		return problem(ProblemBroken, http.StatusBadGateway,
+			"the connection to the member that answers for the key failed, and %s: the request may have run", why)
+	}
+	return problem(ProblemNoOwner, http.StatusServiceUnavailable,
+		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",
+		len(j.dead), j.refused, why)
+}
+
+// giveUp answers a request that no owner has answered.
+func (rt *Router) giveUp(w http.ResponseWriter, out *http.Request, err error) {
+	j := journeyOf(out.Context())
+	if errors.Is(err, errServeHere) {
+		r := j.request
+		if j.cargo.kept != nil {
+			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
+			r.Body = j.cargo.replay()
+		}
+		rt.serve(w, r, j.placement)
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		// Nobody reads this; what must not happen is that it looks well.
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	rt.counts.gaveUp.Add(1)
+	p, ok := errors.AsType[*ProblemDetails](err)
+	switch {
+	case ok:
+	case errors.Is(err, context.DeadlineExceeded):
+		p = problem(ProblemDeadline, http.StatusGatewayTimeout, "the time that the caller gave was over before an answer came: the request may have run")
+	default: // an upgrade that went wrong
+		p = problem(ProblemBroken, http.StatusBadGateway, "the member that answers for the key cannot be talked to")
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	WriteProblem(w, j.request, p)
+}
+
+// isUnreachable reports whether there was no connection, and so nothing was sent.
+func isUnreachable(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	return errors.Is(err, ErrPoolClosed)
+}
