@@ -38,7 +38,12 @@ type PoolOptions struct {
 	// connection carries as many requests at a time as the server allows (a
 	// [Server] 250), over HTTP/1.1 one. Zero means 64.
 	MaxConnsPerHost int
-	// MaxIdleConnsPerHost is how many of them are kept when idle: 1 to
+	// MaxUpgradesPerHost is how many more connections to one host and port may
+	// be open for requests that ask for another protocol, such as WebSocket,
+	// and keep theirs for as long as that is spoken: 1 to 65,536. Zero means
+	// 4,096.
+	MaxUpgradesPerHost int
+	// MaxIdleConnsPerHost is how many of the former are kept when idle: 1 to
 	// 65,536. Zero means 16; never more than MaxConnsPerHost.
 	MaxIdleConnsPerHost int
 	// MaxIdleConns is how many idle connections are kept to all hosts
@@ -62,6 +67,7 @@ func (o PoolOptions) Validate() error {
 		within("PoolOptions.IdleTimeout", o.IdleTimeout, short, long),
 		within("PoolOptions.KeepAlive", o.KeepAlive, short, long),
 		within("PoolOptions.MaxConnsPerHost", o.MaxConnsPerHost, 1, 1<<16),
+		within("PoolOptions.MaxUpgradesPerHost", o.MaxUpgradesPerHost, 1, 1<<16),
 		within("PoolOptions.MaxIdleConnsPerHost", o.MaxIdleConnsPerHost, 1, 1<<16),
 		within("PoolOptions.MaxIdleConns", o.MaxIdleConns, 1, 1<<20),
 		within("PoolOptions.MaxResponseHeaderBytes", o.MaxResponseHeaderBytes, 1<<10, 16<<20),
@@ -74,6 +80,7 @@ func (o PoolOptions) withDefaults() PoolOptions {
 	o.IdleTimeout = orDefault(o.IdleTimeout, 90*time.Second)
 	o.KeepAlive = orDefault(o.KeepAlive, 15*time.Second)
 	o.MaxConnsPerHost = orDefault(o.MaxConnsPerHost, 64)
+	o.MaxUpgradesPerHost = orDefault(o.MaxUpgradesPerHost, 4096)
 	o.MaxIdleConnsPerHost = orDefault(o.MaxIdleConnsPerHost, 16)
 	o.MaxIdleConns = orDefault(o.MaxIdleConns, 1024)
 	o.MaxResponseHeaderBytes = orDefault(o.MaxResponseHeaderBytes, 64<<10)
@@ -83,7 +90,7 @@ func (o PoolOptions) withDefaults() PoolOptions {
 
 // Pool is the [http.RoundTripper] that members talk to each other through: one
 // for a process. It speaks HTTP/2 to https URLs whose server can, and HTTP/1.1
-// otherwise. It uses no proxy, whatever the environment says, follows no
+// otherwise and where a request asks for an upgrade. It uses no proxy, whatever the environment says, follows no
 // redirect, and leaves encodings of bodies as they are. How long a request may
 // take is its context's affair.
 //
@@ -94,11 +101,12 @@ type Pool struct {
 	options PoolOptions
 	tls     *clientTLS
 
-	mu      sync.Mutex
-	closed  bool
-	made    *credentials // what current was made for
-	current *http.Transport
-	retired []*http.Transport
+	mu       sync.Mutex
+	closed   bool
+	made     *credentials // what the next two were made for
+	current  *http.Transport
+	upgrades *http.Transport
+	retired  []*http.Transport
 }
 
 // NewPool returns a pool without connections. It reads the files of TLS. The
@@ -118,7 +126,7 @@ func NewPool(o PoolOptions) (*Pool, error) {
 // RoundTrip sends one request, as [http.RoundTripper] says. After Close it
 // returns [ErrPoolClosed].
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	t, err := p.transport()
+	t, err := p.transport(isUpgrade(r))
 	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // which a RoundTripper owes
@@ -134,6 +142,7 @@ func (p *Pool) CloseIdleConnections() {
 	defer p.mu.Unlock()
 	if p.current != nil {
 		p.current.CloseIdleConnections()
+		p.upgrades.CloseIdleConnections()
 	}
 	p.closeRetired()
 }
@@ -151,7 +160,7 @@ func (p *Pool) Close() error {
 }
 
 // transport returns the one made for the credentials now in force.
-func (p *Pool) transport() (*http.Transport, error) {
+func (p *Pool) transport(upgrade bool) (*http.Transport, error) {
 	now := p.tls.files.get()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,10 +169,13 @@ func (p *Pool) transport() (*http.Transport, error) {
 	}
 	if p.current == nil || p.made != now {
 		if p.current != nil {
-			p.retired = append(p.retired, p.current)
+			p.retired = append(p.retired, p.current, p.upgrades)
 		}
-		p.made, p.current = now, p.newTransport(now)
+		p.made, p.current, p.upgrades = now, p.newTransport(now, false), p.newTransport(now, true)
 		p.closeRetired()
+	}
+	if upgrade {
+		return p.upgrades, nil
 	}
 	return p.current, nil
 }
@@ -174,14 +186,20 @@ func (p *Pool) closeRetired() {
 	for _, t := range p.retired {
 		t.CloseIdleConnections()
 	}
-	const kept = 4
+	const kept = 8
 	if n := len(p.retired) - kept; n > 0 {
 		p.retired = slices.Delete(p.retired, 0, n)
 	}
 }
 
-func (p *Pool) newTransport(c *credentials) *http.Transport {
+// newTransport makes one for upgrades or for everything else. HTTP/2 has no
+// upgrades, and http.Transport leaves the choice of protocol to DialTLSContext.
+func (p *Pool) newTransport(c *credentials, upgrades bool) *http.Transport {
 	o := p.options
+	most := o.MaxConnsPerHost
+	if upgrades {
+		most = o.MaxUpgradesPerHost
+	}
 	dialer := &net.Dialer{
 		Timeout: o.DialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{
@@ -190,7 +208,7 @@ func (p *Pool) newTransport(c *credentials) *http.Transport {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
+	protocols.SetHTTP2(!upgrades)
 	return &http.Transport{
 		DialContext: dialer.DialContext,
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -206,7 +224,11 @@ func (p *Pool) newTransport(c *credentials) *http.Transport {
 			// http.Transport bounds the handshakes that it makes itself.
 			ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
 			defer cancel()
-			secure := tls.Client(conn, p.tls.config(host, c))
+			config := p.tls.config(host, c)
+			if upgrades {
+				config.NextProtos = []string{"http/1.1"}
+			}
+			secure := tls.Client(conn, config)
 			if err := secure.HandshakeContext(ctx); err != nil {
 				_ = conn.Close()
 				return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
@@ -219,8 +241,8 @@ func (p *Pool) newTransport(c *credentials) *http.Transport {
 		},
 		DisableCompression:     true,
 		IdleConnTimeout:        o.IdleTimeout,
-		MaxConnsPerHost:        o.MaxConnsPerHost,
-		MaxIdleConnsPerHost:    min(o.MaxIdleConnsPerHost, o.MaxConnsPerHost),
+		MaxConnsPerHost:        most,
+		MaxIdleConnsPerHost:    min(o.MaxIdleConnsPerHost, most),
 		MaxIdleConns:           o.MaxIdleConns,
 		MaxResponseHeaderBytes: o.MaxResponseHeaderBytes,
 		ExpectContinueTimeout:  time.Second,
