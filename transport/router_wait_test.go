@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -268,6 +269,7 @@ func TestTheDeadAreNotAskedAgain(t *testing.T) {
 		d.own(2, 3)
 		time.AfterFunc(2*time.Second, func() {
 			d.answersFrom(2, answers("n2 again"))
+			d.members = slices.Clone(d.members) // the others are published
 			d.members[1].Start.Number++
 			d.own(2, 3)
 		})

@@ -1,0 +1,231 @@
+package transport_test
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+var routerSeed = flag.Uint64("router.seed", 0, "seed of the first round of diverging views; zero draws one")
+
+// ledger notes what becomes of every request, by its Id.
+type ledger struct {
+	mu      sync.Mutex
+	ran     map[string]int             // by handlers
+	sent    map[string]map[string]bool // by which members
+	sends   map[string]int
+	arrived map[string]bool // marked, that is from another router
+}
+
+func (l *ledger) note(edit func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	edit()
+}
+
+// TestViewsThatDiverge keeps every member's view different from the others' and
+// changing, while connections fail before and after the requests on them have
+// run. However badly it goes, no request is passed on by a member that had it from
+// another, and none that is not idempotent runs twice.
+func TestViewsThatDiverge(t *testing.T) {
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	first := *routerSeed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	var total transport.RouterStats
+	for round := range rounds {
+		diverge(t, first+uint64(round), &total)
+	}
+	// It was as bad as it was meant to be, and most got through all the same.
+	for result := range transport.Canceled {
+		require.Greater(t, total.Of(result), uint64(10*rounds), "%v", result)
+	}
+	require.Greater(t, total.Retries, uint64(50*rounds))
+	t.Logf("%d rounds: %d answered, %d refused, %d unreachable, %d broken, %d sent again, %d given up",
+		rounds, total.Of(transport.Answered), total.Of(transport.Refused), total.Of(transport.Unreachable),
+		total.Of(transport.Broken), total.Retries, total.GaveUp)
+}
+
+func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
+	defer func() {
+		if t.Failed() {
+			t.Logf("to see it again: go test -run '^TestViewsThatDiverge$' -router.seed %d ./transport", seed)
+		}
+	}()
+	const (
+		members     = 5
+		callers     = 8
+		requests    = 40 // of each caller
+		maxAttempts = 6
+	)
+	l := &ledger{ran: map[string]int{}, sent: map[string]map[string]bool{}, sends: map[string]int{}, arrived: map[string]bool{}}
+	chance := func(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+	number := uint64(0)
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("Id")
+		l.note(func() { l.ran[id]++ })
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != "GET" && string(body) != "body of "+id {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}, func(o *transport.RouterOptions) {
+		number++
+		me, mu, luck := "n"+strconv.FormatUint(number, 10), new(sync.Mutex), chance(number)
+		o.Patience, o.MaxAttempts, o.AvoidFor = 20*time.Millisecond, maxAttempts, 5*time.Millisecond
+		o.Policy = func(r *http.Request) transport.Policy {
+			policy, _ := strconv.Atoi(r.Header.Get("Policy"))
+			return transport.Policy(policy)
+		}
+		o.Wrap = func(next http.RoundTripper) http.RoundTripper {
+			return wrapped(func(r *http.Request) (*http.Response, error) {
+				id := r.Header.Get("Id")
+				l.note(func() {
+					if l.sent[id] == nil {
+						l.sent[id] = make(map[string]bool)
+					}
+					l.sent[id][me] = true
+					l.sends[id]++
+				})
+				mu.Lock()
+				fate := luck.IntN(10)
+				mu.Unlock()
+				if fate == 0 {
+					return unreachable(r)
+				}
+				response, err := next.RoundTrip(r)
+				if fate == 1 && err == nil {
+					_ = response.Body.Close()
+					return nil, errors.New("the answer is lost")
+				}
+				return response, err
+			})
+		}
+	}, "eu/a", "eu/a", "eu/b", "eu/b", "us/c")
+	for _, s := range f.stations {
+		inner := s.server.Config.Handler
+		s.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get(transport.ForwardedHeader) != "" {
+				l.note(func() { l.arrived[r.Header.Get("Id")] = true })
+			}
+			inner.ServeHTTP(w, r)
+		})
+	}
+
+	// Views change all the time, each by itself.
+	luck := chance(100)
+	shuffle := func(member int) {
+		order := luck.Perm(members)[:1+luck.IntN(3)]
+		for i := range order {
+			order[i]++
+		}
+		f.believe(member, order...)
+	}
+	for member := range members {
+		shuffle(member + 1)
+	}
+	done := make(chan struct{})
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				shuffle(1 + luck.IntN(members))
+			case <-done:
+				return
+			}
+		}
+	})
+
+	type outcome struct {
+		id, method string
+		entry      string
+		status     int
+		err        error
+	}
+	outcomes := make(chan outcome, callers*requests)
+	var calling sync.WaitGroup
+	for caller := range callers {
+		calling.Go(func() {
+			luck := chance(200 + uint64(caller))
+			for i := range requests {
+				o := outcome{id: strconv.Itoa(caller) + "-" + strconv.Itoa(i), method: []string{"POST", "PATCH", "PUT", "GET"}[luck.IntN(4)]}
+				entry := luck.IntN(members)
+				o.entry = f.stations[entry].id
+				body := "body of " + o.id
+				var reader io.Reader = strings.NewReader(body)
+				if luck.IntN(3) == 0 {
+					reader = struct{ io.Reader }{reader} // streamed
+				}
+				if o.method == "GET" {
+					reader = nil
+				}
+				r, err := http.NewRequestWithContext(t.Context(), o.method, f.stations[entry].server.URL+"/k"+o.id, reader)
+				if err != nil {
+					panic(err) // no request that is written here
+				}
+				r.Header.Set("Id", o.id)
+				r.Header.Set("Policy", strconv.Itoa(luck.IntN(3)))
+				response, err := f.client.Do(r)
+				if o.err = err; err == nil {
+					o.status = response.StatusCode
+					_, _ = io.Copy(io.Discard, response.Body)
+					_ = response.Body.Close()
+				}
+				outcomes <- o
+			}
+		})
+	}
+	calling.Wait()
+	close(done)
+	churn.Wait()
+	close(outcomes)
+
+	for o := range outcomes {
+		require.NoError(t, o.err)
+		ran, once := l.ran[o.id], o.method == "POST" || o.method == "PATCH"
+		switch o.status {
+		case 200:
+			require.Positive(t, ran, "%+v", o)
+		case 503:
+			require.Zero(t, ran, "%+v says that it has not run", o)
+		case 502:
+		default:
+			require.Fail(t, "unexpected status", "%+v", o)
+		}
+		if once {
+			require.LessOrEqual(t, ran, 1, "%+v", o)
+		}
+		for sender := range l.sent[o.id] {
+			require.Equal(t, o.entry, sender, "%+v was passed on", o)
+		}
+		require.LessOrEqual(t, l.sends[o.id], maxAttempts, "%+v", o)
+	}
+	require.NotEmpty(t, l.arrived)
+	for member := range members {
+		s := f.stats(member + 1)
+		total.Retries += s.Retries
+		total.GaveUp += s.GaveUp
+		for result := range s.Attempts {
+			for relation := range s.Attempts[result] {
+				total.Attempts[result][relation] += s.Attempts[result][relation]
+			}
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package transport_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// TestAConnectionThatBreaksUnderARequest: the member has begun to run it.
+func TestAConnectionThatBreaksUnderARequest(t *testing.T) {
+	var runs atomic.Int64
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the sender was closed first
+		}
+		if w.Header().Get("Member") == "n2" {
+			runs.Add(1)
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = fmt.Fprintf(w, "n3 %d", len(body))
+	}, func(o *transport.RouterOptions) {
+		o.Policy = func(*http.Request) transport.Policy { return transport.PrimaryFirst }
+	}, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+
+	response, body := f.send(1, "POST", "/k", "v")
+	requireFailure(t, response, body, 502, transport.ProblemBroken)
+	require.EqualValues(t, 1, runs.Swap(0))
+	require.Empty(t, f.received(3))
+
+	long := strings.Repeat("x", 60<<10)
+	_, body = f.send(1, "PUT", "/k", long)
+	require.Equal(t, fmt.Sprint("n3 ", len(long)), body, "all of it, again")
+	require.EqualValues(t, 1, runs.Swap(0))
+	_, body = f.send(1, "GET", "/k", "")
+	require.Equal(t, "n3 0", body)
+
+	response, body = f.send(1, "PUT", "/k", strings.Repeat("x", 1<<20))
+	requireFailure(t, response, body, 502, transport.ProblemBroken)
+	require.EqualValues(t, 4, f.stats(1).Attempts[transport.Broken][transport.SameRegion])
+}
+
+// TestAnAnswerThatIsCutOff must not look like a whole one.
+func TestAnAnswerThatIsCutOff(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}, nil, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+	response, err := f.client.Get(f.url(1, "/k"))
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, "half", string(body))
+	require.Empty(t, f.received(3))
+}
+
+func TestStreamsPass(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprint(w, w.Header().Get("Member"), " ", n, " ", err)
+	}, func(o *transport.RouterOptions) {
+		o.Policy = func(*http.Request) transport.Policy { return transport.PrimaryFirst }
+		o.Patience = -1
+	}, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+	_, body := f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20))
+	require.Equal(t, "n2 3145728 <nil>", body)
+
+	// A member that refuses a stream has not asked for it, if the caller waits
+	// until it is asked; then another one gets it.
+	f.believe(2, 3, 1)
+	_, body = f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20), "Expect: 100-continue")
+	require.Equal(t, "n3 3145728 <nil>", body)
+	// If the caller does not wait, some of it is gone.
+	response, body := f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20))
+	requireFailure(t, response, body, 503, transport.ProblemNoOwner)
+	// Nothing is gone while there is no connection.
+	f.kill(2)
+	_, body = f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20), "Expect: 100-continue")
+	require.Equal(t, "n3 3145728 <nil>", body)
+}
+
+// TestAnswersAreFlushedAsTheyCome: each piece must arrive before the next is sent.
+func TestAnswersAreFlushedAsTheyCome(t *testing.T) {
+	turn := make(chan struct{})
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Trailer", "Sum")
+		for i := range 3 {
+			_, _ = fmt.Fprintf(w, "data: %d\n", i)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-turn:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		w.Header().Set("Sum", "3")
+	}, nil, "eu/a", "eu/b")
+	f.agree(2)
+	response, err := f.client.Get(f.url(1, "/k"))
+	require.NoError(t, err)
+	lines := bufio.NewScanner(response.Body)
+	for i := range 3 {
+		require.True(t, lines.Scan())
+		require.Equal(t, fmt.Sprint("data: ", i), lines.Text())
+		turn <- struct{}{}
+	}
+	require.False(t, lines.Scan())
+	require.Equal(t, "3", response.Trailer.Get("Sum"))
+	require.NoError(t, response.Body.Close())
+
+	// A caller who goes ends the work at the other member.
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "GET", f.url(1, "/k"), nil)
+	require.NoError(t, err)
+	response, err = f.client.Do(r)
+	require.NoError(t, err)
+	got := f.received(2)
+	cancel()
+	<-got[len(got)-1].Context().Done()
+	_ = response.Body.Close() // whose reading ended with the context
+}
+
+// echo is a WebSocket server as far as a proxy can tell: it switches protocols
+// and then sends back what it reads.
+func echo(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "websocket" {
+		_, _ = io.WriteString(w, "no upgrade")
+		return
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = io.Copy(conn, rw)
+}
+
+func requireEcho(t *testing.T, conn net.Conn, host string) {
+	t.Helper()
+	defer func() { _ = conn.Close() }()
+	_, err := fmt.Fprintf(conn, "GET /k HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", host)
+	require.NoError(t, err)
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	require.NoError(t, err)
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(response.Body)
+		require.Equal(t, 101, response.StatusCode, "%s", body)
+	}
+	for _, word := range []string{"one", "two", strings.Repeat("x", 100<<10)} {
+		_, err := io.WriteString(conn, word)
+		require.NoError(t, err)
+		got := make([]byte, len(word))
+		_, err = io.ReadFull(reader, got)
+		require.NoError(t, err)
+		require.Equal(t, word, string(got))
+	}
+}
+
+func TestUpgradesPass(t *testing.T) {
+	f := newFleet(t, echo, nil, "eu/a", "eu/b", "eu/c")
+	f.agree(2)
+	f.believe(1, 3, 2) // n3 refuses
+	for range 3 {
+		conn, err := net.Dial("tcp", f.stations[0].server.Listener.Addr().String())
+		require.NoError(t, err)
+		requireEcho(t, conn, "k")
+	}
+	stats := f.stats(1)
+	require.EqualValues(t, 3, stats.Attempts[transport.Answered][transport.SameRegion])
+	require.EqualValues(t, 3, stats.Attempts[transport.Refused][transport.SameRegion])
+	_, body := f.send(1, "GET", "/k", "")
+	require.Equal(t, "no upgrade", body)
+}
+
+// TestUpgradesPassOverTLS also when the connections between members carry HTTP/2,
+// in which there is no such thing as an upgrade.
+func TestUpgradesPassOverTLS(t *testing.T) {
+	ca := newAuthority(t, "authority")
+	own := ca.issue("member")
+	own.RootCAFile = ca.file
+	pool := newPool(t, transport.PoolOptions{TLS: own})
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Protocol", r.Proto)
+		echo(w, r)
+	}, func(o *transport.RouterOptions) { o.Scheme, o.Transport = "https", pool }, "eu/a", "eu/b")
+	srv, _ := serve(t, f.stations[1].router, transport.ServerOptions{TLS: own})
+	f.members[1].Services = map[string]string{"kv": srv.Addr().String()}
+	f.agree(2)
+
+	response, body := f.send(1, "GET", "/k", "")
+	require.Equal(t, "no upgrade", body)
+	require.Equal(t, "HTTP/2.0", response.Header.Get("Protocol"))
+	conn, err := net.Dial("tcp", f.stations[0].server.Listener.Addr().String())
+	require.NoError(t, err)
+	requireEcho(t, conn, "k")
+}
+
+// TestRoutersUseFewConnections counts them where they arrive: 1000 requests, 100
+// at a time.
+func TestRoutersUseFewConnections(t *testing.T) {
+	pool := newPool(t, transport.PoolOptions{MaxConnsPerHost: 8})
+	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.Transport = pool }, "eu/a", "eu/b", "eu/c")
+	var opened atomic.Int64
+	for _, s := range f.stations[1:] {
+		s.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened.Add(1)
+			}
+		}
+	}
+	f.agree(2, 3)
+	var all sync.WaitGroup
+	var failures atomic.Int64
+	for i := range 100 {
+		all.Go(func() {
+			for j := range 10 {
+				method := []string{"GET", "POST"}[(i+j)%2]
+				r, err := http.NewRequestWithContext(t.Context(), method, f.url(1, "/k"), bytes.NewReader([]byte("v")))
+				if err != nil {
+					failures.Add(1)
+					continue
+				}
+				response, err := f.client.Do(r)
+				if err != nil {
+					failures.Add(1)
+					continue
+				}
+				_, err = io.Copy(io.Discard, response.Body)
+				if errors.Join(err, response.Body.Close()) != nil || response.StatusCode != 200 {
+					failures.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.Zero(t, failures.Load())
+	require.EqualValues(t, 1000, f.stats(1).Of(transport.Answered))
+	require.LessOrEqual(t, opened.Load(), int64(16), "8 to each of two members")
+	require.Positive(t, opened.Load())
+}
