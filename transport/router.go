@@ -88,7 +88,7 @@ type Router struct {
 	counts  counts
 	own     *Pool // nil when the transport is the user's
 	sender  http.RoundTripper
-	proxy   httputil.ReverseProxy
+	proxy   httputil.ReverseProxy // what those of all journeys are copied from
 }
 
 // NewRouter returns a router around a handler. It starts no goroutine; Close it
@@ -128,11 +128,9 @@ func NewRouter(c RouterCluster, h http.Handler, o RouterOptions) (*Router, error
 		}
 	}
 	rt.proxy = httputil.ReverseProxy{
-		Rewrite:      rt.rewrite,
-		Transport:    carrier{},
-		BufferPool:   newBuffers(),
-		ErrorHandler: rt.giveUp,
-		ErrorLog:     slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		Rewrite:    rt.rewrite,
+		BufferPool: newBuffers(),
+		ErrorLog:   slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return rt, nil
 }
@@ -165,7 +163,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	view := rt.cluster.View()
 	placement := view.Ring.Lookup(q.key)
-	forwarded := strings.HasPrefix(r.Header.Get(ForwardedHeader), rt.scope)
+	forwarded := rt.inScope(r.Header[ForwardedHeader])
 	switch {
 	case rt.mine(placement, q.policy, forwarded):
 		rt.serve(w, r, placement)
@@ -225,7 +223,7 @@ func (rt *Router) mine(p ring.Placement, policy Policy, forwarded bool) bool {
 // serve runs the own handler.
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement) {
 	rt.counts.add(Answered, Local)
-	w.Header().Set(TokenHeader, p.Token().String())
+	w.Header()[TokenHeader] = tokenOf(p)
 	rt.handler.ServeHTTP(w, r)
 }
 
@@ -235,20 +233,35 @@ func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placemen
 	h := w.Header()
 	h.Set(RefusedHeader, rt.mark)
 	if p.Len() > 0 {
-		h.Set(TokenHeader, p.Token().String())
+		h[TokenHeader] = tokenOf(p)
 	}
 	WriteProblem(w, r, problem(ProblemMisdirected, http.StatusMisdirectedRequest,
 		"by the view of this member the key is another's to answer, and a forwarded request is not forwarded again"))
 }
 
+// inScope reports whether a mark is of this cluster and service.
+func (rt *Router) inScope(values []string) bool {
+	return len(values) > 0 && strings.HasPrefix(values[0], rt.scope)
+}
+
+// tokenOf returns a placement's token as the value of a header.
+func tokenOf(p ring.Placement) []string {
+	const digits = "0123456789abcdef"
+	var text [16]byte
+	for i, t := 15, uint64(p.Token()); i >= 0; i, t = i-1, t>>4 {
+		text[i] = digits[t&15]
+	}
+	return []string{string(text[:])}
+}
+
 // withTimeout bounds a request by what the caller says it still waits. What is no
 // such number is taken for absent: it comes from outside.
 func withTimeout(r *http.Request) (ctx context.Context, cancel context.CancelFunc, bounded bool) {
-	text := r.Header.Get(TimeoutHeader)
-	if text == "" {
+	values := r.Header[TimeoutHeader]
+	if len(values) == 0 {
 		return nil, nil, false
 	}
-	ms, err := strconv.ParseInt(text, 10, 64)
+	ms, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || ms < 0 || ms > int64(longestTimeout/time.Millisecond) {
 		return nil, nil, false
 	}

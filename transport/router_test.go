@@ -292,7 +292,7 @@ func TestConnectIsTheHandlersAffair(t *testing.T) {
 
 func TestRouterOptionsOutOfBounds(t *testing.T) {
 	err := transport.RouterOptions{
-		Service: "a b", Scheme: "ftp", Patience: 1 << 60, MaxReplayBytes: 1 << 40, MaxAttempts: 101, AvoidFor: 1,
+		Service: "a b", Scheme: "ftp", Patience: 1 << 60, MaxReplayBytes: 1 << 40, MaxAttempts: 1001, AvoidFor: 1,
 		Retries: transport.RetryBudget{PerRequest: 2, PerSecond: 2e6, Burst: -1},
 	}.Validate()
 	require.EqualError(t, err, strings.Join([]string{
@@ -303,7 +303,7 @@ func TestRouterOptionsOutOfBounds(t *testing.T) {
 		`transport: RouterOptions.MaxReplayBytes is 1099511627776: must be at most 16777216, or less than zero for none`,
 		`transport: RouterOptions.Retries.PerRequest is 2: must be at most 1, or less than zero for none`,
 		`transport: RouterOptions.Retries.PerSecond is 2e+06: must be at most 1000000, or less than zero for none`,
-		`transport: RouterOptions.MaxAttempts is 101: must be between 1 and 100, or zero for the default`,
+		`transport: RouterOptions.MaxAttempts is 1001: must be between 1 and 1000, or zero for the default`,
 		`transport: RouterOptions.Retries.Burst is -1: must be between 1 and 1000000, or zero for the default`,
 		`transport: RouterOptions.AvoidFor is 1ns: must be between 1ms and 1m0s, or zero for the default`,
 	}, "\n"))

@@ -2,7 +2,7 @@ package transport
 
 import (
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -23,18 +23,21 @@ func (c candidate) local() bool { return c.addr == "" }
 func (j *journey) plan(view View) {
 	rt := j.router
 	j.version, j.placement = view.Version, view.Ring.Lookup(j.key)
-	j.token = j.placement.Token().String()
+	j.token = tokenOf(j.placement)
 	j.candidates, j.next = j.room[:0], 0
 	p := j.placement
 	if rt.mine(p, j.policy, false) {
 		j.candidates = append(j.candidates, candidate{id: rt.node})
 		return
 	}
-	here, _ := memberOf(view.Members, rt.node)
+	var region, zone string
+	if here := memberOf(view.Members, rt.node); here != nil {
+		region, zone = here.Region, here.Zone
+	}
 	owners := p.Len()
 	switch j.policy {
 	case Nearest:
-		p = p.Prefer(here.Region, here.Zone)
+		p = p.Prefer(region, zone)
 	case PrimaryOnly:
 		owners = min(owners, 1)
 	}
@@ -45,10 +48,13 @@ func (j *journey) plan(view View) {
 			j.candidates = append(j.candidates, candidate{id: rt.node})
 			continue
 		}
-		m, alive := memberOf(view.Members, owner.ID())
-		c := candidate{id: m.ID, addr: m.Services[rt.options.Service], start: m.Start, relation: relation(here, owner)}
+		m := memberOf(view.Members, owner.ID())
+		if m == nil {
+			continue
+		}
+		c := candidate{id: m.ID, addr: m.Services[rt.options.Service], start: m.Start, relation: relation(region, zone, owner)}
 		switch {
-		case !alive || c.addr == "" || slices.ContainsFunc(j.dead, c.same):
+		case c.addr == "" || slices.ContainsFunc(j.dead, c.same):
 		case rt.avoided.has(c.addr):
 			last = append(last, c)
 		default:
@@ -61,24 +67,23 @@ func (j *journey) plan(view View) {
 // same reports whether two candidates are one process at one address.
 func (c candidate) same(d candidate) bool { return c.addr == d.addr && c.start == d.start }
 
-func relation(here membership.Member, there ring.Owner) Relation {
+func relation(region, zone string, there ring.Owner) Relation {
 	switch {
-	case here.Region != there.Region():
+	case region != there.Region():
 		return Remote
-	case here.Zone != there.Zone():
+	case zone != there.Zone():
 		return SameRegion
 	default:
 		return SameZone
 	}
 }
 
-// memberOf finds a member by its ID.
-func memberOf(members []membership.Member, id string) (membership.Member, bool) {
-	i, found := slices.BinarySearchFunc(members, id, func(m membership.Member, id string) int {
-		return strings.Compare(m.ID, id)
-	})
-	if !found {
-		return membership.Member{}, false
+// memberOf finds a member by its ID, or returns nil.
+func memberOf(members []membership.Member, id string) *membership.Member {
+	// A Member is large: slices.BinarySearchFunc would copy one at every step.
+	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
+	if i == len(members) || members[i].ID != id {
+		return nil
 	}
-	return members[i], true
+	return &members[i]
 }

@@ -34,20 +34,21 @@ const (
 	ProblemDeadline = "urn:clusterkit:problem:deadline"
 )
 
-// journey is a request on its way to an owner. It is its own context, so that the
-// proxy, which is made once for all requests, finds it.
+// journey is a request on its way to an owner, and the transport of the proxy that
+// it makes for itself: cheaper than to be looked up in a context, which would take
+// a copy of the request.
 type journey struct {
-	context.Context
 	router  *Router
+	proxy   httputil.ReverseProxy
 	request *http.Request // as it came
 	key     string
 	policy  Policy
 	cargo   cargo
-	began   time.Time
+	began   time.Time // the wait, if there is one
 
 	version    uint64 // of the view that the candidates are from
 	placement  ring.Placement
-	token      string
+	token      []string // as it goes into a header
 	candidates []candidate
 	next       int
 	room       [4]candidate // usually enough for them
@@ -59,27 +60,12 @@ type journey struct {
 	pause   time.Duration
 }
 
-type journeyKey struct{}
-
-// Value finds the journey in the contexts made from it.
-func (j *journey) Value(key any) any {
-	if key == (journeyKey{}) {
-		return j
-	}
-	return j.Context.Value(key)
-}
-
-func journeyOf(ctx context.Context) *journey {
-	j, _ := ctx.Value(journeyKey{}).(*journey)
-	return j
-}
-
 // errServeHere says that this member has become the one to answer.
 var errServeHere = errors.New("transport: this member should answer")
 
 // forward sends a request to an owner.
 func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, view View) {
-	j := &journey{Context: r.Context(), router: rt, request: r, key: q.key, policy: q.policy}
+	j := &journey{router: rt, request: r, key: q.key, policy: q.policy, proxy: rt.proxy}
 	var err error
 	if j.cargo, err = pack(r, rt.options.MaxReplayBytes); err != nil {
 		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -93,7 +79,8 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	}
 	rt.budget.deposit()
 	j.plan(view)
-	rt.proxy.ServeHTTP(w, r.WithContext(j))
+	j.proxy.Transport, j.proxy.ErrorHandler = j, j.giveUp
+	j.proxy.ServeHTTP(w, r)
 }
 
 // rewrite makes the request that goes out of the one that came in.
@@ -109,9 +96,6 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 				out.Header[name] = values
 			}
 		}
-	}
-	if journeyOf(in.Context()).cargo.kept != nil {
-		out.Header.Del("Expect") // nobody has to ask for what has come already
 	}
 	out.Header[ForwardedHeader] = rt.marks
 	out.URL.Scheme = rt.options.Scheme
@@ -134,15 +118,8 @@ func restore(u *url.URL, in *http.Request) {
 	}
 }
 
-// carrier is the proxy's transport. It has the journey do the work.
-type carrier struct{}
-
-func (carrier) RoundTrip(out *http.Request) (*http.Response, error) {
-	return journeyOf(out.Context()).run(out)
-}
-
-// run sends the request to one candidate after the other until one answers.
-func (j *journey) run(out *http.Request) (*http.Response, error) {
+// RoundTrip sends the request to one candidate after the other until one answers.
+func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 	rt := j.router
 	for attempts := 1; ; attempts++ {
 		for j.next == len(j.candidates) {
@@ -185,9 +162,10 @@ func (j *journey) run(out *http.Request) (*http.Response, error) {
 func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, Result, error) {
 	rt := j.router
 	out.URL.Host = c.addr
-	out.Header[TokenHeader] = []string{j.token}
+	out.Header[TokenHeader] = j.token
 	delete(out.Header, TimeoutHeader)
-	if deadline, ok := j.Deadline(); ok {
+	ctx := j.request.Context()
+	if deadline, ok := ctx.Deadline(); ok {
 		// The rest of a millisecond is the receiver's: it is the sender
 		// that knows best when the time is over.
 		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
@@ -199,21 +177,21 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, Resul
 	switch {
 	case err == nil:
 		rt.avoided.remove(c.addr)
-		if response.StatusCode != http.StatusMisdirectedRequest || !strings.HasPrefix(response.Header.Get(RefusedHeader), rt.scope) {
+		if response.StatusCode != http.StatusMisdirectedRequest || !rt.inScope(response.Header[RefusedHeader]) {
 			return response, Answered, nil
 		}
 		_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be used again
 		_ = response.Body.Close()
 		return nil, Refused, nil
-	case j.Err() != nil:
-		return nil, Canceled, j.Err()
+	case ctx.Err() != nil:
+		return nil, Canceled, ctx.Err()
 	}
 	result := Broken
 	if isUnreachable(err) {
 		result = Unreachable
 		rt.avoided.add(c.addr)
 	}
-	rt.options.Logger.DebugContext(j, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
+	rt.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
 	return nil, result, err
 }
 
@@ -239,13 +217,13 @@ func (j *journey) goesOn(result Result, c candidate) bool {
 // them at most.
 const (
 	firstPause   = 20 * time.Millisecond
-	longestPause = 250 * time.Millisecond
+	longestPause = 500 * time.Millisecond
 )
 
 // wait waits until the view has moved on, or those of the members that refused
 // may have, and lists the candidates anew.
 func (j *journey) wait() error {
-	rt := j.router
+	rt, ctx := j.router, j.request.Context()
 	if j.began.IsZero() {
 		j.began = time.Now()
 	}
@@ -270,8 +248,8 @@ func (j *journey) wait() error {
 		case <-timer.C:
 			j.plan(view)
 			return nil
-		case <-j.Done():
-			return j.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -288,8 +266,8 @@ func (j *journey) failure(why string) error {
 }
 
 // giveUp answers a request that no owner has answered.
-func (rt *Router) giveUp(w http.ResponseWriter, out *http.Request, err error) {
-	j := journeyOf(out.Context())
+func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
+	rt := j.router
 	if errors.Is(err, errServeHere) {
 		r := j.request
 		if j.cargo.kept != nil {

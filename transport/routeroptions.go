@@ -74,7 +74,7 @@ type RouterOptions struct {
 	// 1 s, and less than zero that nobody waits.
 	Patience time.Duration
 	// MaxAttempts is how often one request is sent, the first time included,
-	// 1 to 100. Zero means 10.
+	// 1 to 1,000. Zero means 32.
 	MaxAttempts int
 	// Retries bound how many requests are sent again after a connection has
 	// failed, in all.
@@ -142,7 +142,7 @@ func (o RouterOptions) Validate() error {
 		bad("Retries.PerSecond", o.Retries.PerSecond, "at most 1000000, or less than zero for none")
 	}
 	return errors.Join(append(errs,
-		within("RouterOptions.MaxAttempts", o.MaxAttempts, 1, 100),
+		within("RouterOptions.MaxAttempts", o.MaxAttempts, 1, 1000),
 		within("RouterOptions.Retries.Burst", o.Retries.Burst, 1, 1_000_000),
 		within("RouterOptions.AvoidFor", o.AvoidFor, time.Millisecond, time.Minute),
 	)...)
@@ -154,7 +154,7 @@ func (o RouterOptions) withDefaults() RouterOptions {
 	}
 	o.Scheme = orDefault(o.Scheme, "http")
 	o.Patience = orDefault(o.Patience, time.Second)
-	o.MaxAttempts = orDefault(o.MaxAttempts, 10)
+	o.MaxAttempts = orDefault(o.MaxAttempts, 32)
 	o.MaxReplayBytes = orDefault(o.MaxReplayBytes, 64<<10)
 	o.AvoidFor = orDefault(o.AvoidFor, time.Second)
 	o.Retries.PerRequest = orDefault(o.Retries.PerRequest, 0.2)
