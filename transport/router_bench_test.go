@@ -189,7 +189,7 @@ func BenchmarkRouterServes(b *testing.B) {
 // for the network, and what of that is the bare ReverseProxy's.
 func BenchmarkRouterForwards(b *testing.B) {
 	answer := func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: http.NoBody}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/plain"}}, Body: http.NoBody}, nil
 	}
 	f, path := benchFleet(b)
 	router, err := transport.NewRouter(f.stations[0], http.NotFoundHandler(), transport.RouterOptions{

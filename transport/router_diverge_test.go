@@ -80,7 +80,7 @@ func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
 		id := r.Header.Get("Id")
 		l.note(func() { l.ran[id]++ })
 		body, err := io.ReadAll(r.Body)
-		if err != nil || r.Method != "GET" && string(body) != "body of "+id {
+		if err != nil || r.Method != http.MethodGet && string(body) != "body of "+id {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	}, func(o *transport.RouterOptions) {

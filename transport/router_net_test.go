@@ -130,7 +130,7 @@ func TestAnswersAreFlushedAsTheyCome(t *testing.T) {
 
 	// A caller who goes ends the work at the other member.
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := http.NewRequestWithContext(ctx, "GET", f.url(1, "/k"), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url(1, "/k"), nil)
 	require.NoError(t, err)
 	response, err = f.client.Do(r)
 	require.NoError(t, err)
@@ -249,7 +249,7 @@ func TestRoutersUseFewConnections(t *testing.T) {
 					continue
 				}
 				_, err = io.Copy(io.Discard, response.Body)
-				if errors.Join(err, response.Body.Close()) != nil || response.StatusCode != 200 {
+				if errors.Join(err, response.Body.Close()) != nil || response.StatusCode != http.StatusOK {
 					failures.Add(1)
 				}
 			}

@@ -219,7 +219,7 @@ func TestBelowAPrefix(t *testing.T) {
 	for _, s := range f.stations {
 		s.server.Config.Handler = http.StripPrefix("/api", s.router)
 	}
-	for _, path := range []string{"/api/k", "/api/api/api?x=1", "/api/k/a%2Fb?y", "/api/k%3F"} {
+	for _, path := range []string{"/api/k", "/api/api/api?x=1", "/api/k/a%2Fb?y", "/api/k%3F", "/api//evil.example/x"} {
 		response, body := f.send(1, "GET", path, "")
 		require.Equal(t, 200, response.StatusCode, "%s: %s", path, body)
 		got := f.received(2)
@@ -286,7 +286,7 @@ func TestConnectIsTheHandlersAffair(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b")
 	f.agree(2)
 	w := httptest.NewRecorder()
-	f.stations[0].router.ServeHTTP(w, httptest.NewRequest("CONNECT", "other.example:443", nil))
+	f.stations[0].router.ServeHTTP(w, httptest.NewRequest(http.MethodConnect, "other.example:443", nil))
 	require.Equal(t, "n1", w.Body.String())
 }
 
@@ -311,7 +311,7 @@ func TestRouterOptionsOutOfBounds(t *testing.T) {
 	sound := transport.RouterOptions{Service: "kv", Key: byPath}
 	require.NoError(t, sound.Validate())
 	h := http.NotFoundHandler()
-	for _, make := range []func() (*transport.Router, error){
+	for _, attempt := range []func() (*transport.Router, error){
 		func() (*transport.Router, error) { return transport.NewRouter(nil, h, sound) },
 		func() (*transport.Router, error) { return transport.NewRouter(newSeen("n1"), nil, sound) },
 		func() (*transport.Router, error) {
@@ -323,7 +323,7 @@ func TestRouterOptionsOutOfBounds(t *testing.T) {
 			return transport.NewRouter(newSeen("n1"), h, o)
 		},
 	} {
-		_, err := make()
+		_, err := attempt()
 		require.Error(t, err)
 	}
 }

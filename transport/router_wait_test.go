@@ -93,9 +93,9 @@ func newDesk(t *testing.T, o transport.RouterOptions) *desk {
 	o.Service, o.Key, o.Logger, o.Transport = "kv", byPath, quiet(), d.road
 	var err error
 	d.router, err = transport.NewRouter(d, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		response, err := answers("n1")(r)
-		require.NoError(t, err)
-		_, _ = io.Copy(w, response.Body)
+		if response, err := answers("n1")(r); err == nil {
+			_, _ = io.Copy(w, response.Body)
+		}
 	}), o)
 	require.NoError(t, err)
 	return d
@@ -472,9 +472,9 @@ func TestStreamsAreSentAgainWhileUntouched(t *testing.T) {
 			{"it was read too late", func(r *http.Request) (*http.Response, error) {
 				go func() {
 					time.Sleep(time.Second)
-					n, err := r.Body.Read(make([]byte, 1))
-					require.Zero(t, n)
-					require.Error(t, err)
+					if n, err := r.Body.Read(make([]byte, 1)); n > 0 || err == nil {
+						t.Errorf("read %d bytes of what another member got: %v", n, err)
+					}
 				}()
 				return unreachable(r)
 			}, "n3 a stream"},
