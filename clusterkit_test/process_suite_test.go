@@ -18,7 +18,7 @@ func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes and waits for crashes to be noticed")
 	}
-	binaries := buildExamples(t, "node", "quickstart")
+	binaries := buildExamples(t, "node", "quickstart", "zonerouter")
 	for name, test := range map[string]func(*testing.T, string){
 		"members agree, byte for byte":                 testAgreement,
 		"a killed member is replaced, and comes back":  testKill,
@@ -40,6 +40,15 @@ func TestProcesses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, filepath.Join(binaries, "quickstart"))
+		})
+	}
+	for name, test := range map[string]func(*testing.T, string){
+		"zonerouter":                         testZoneRouter,
+		"zonerouter leaves no member behind": testZoneRouterEnds,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, filepath.Join(binaries, "zonerouter"))
 		})
 	}
 }

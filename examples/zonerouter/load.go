@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// load sends requests to members, each caller one after the other.
+type load struct {
+	to      []*process
+	query   string
+	readers int // callers at each member that read
+	writers int // and that write
+}
+
+// measured is what a load has come to.
+type measured struct {
+	reads, writes []time.Duration // how long those took that were answered
+	crossed       int             // reads that were answered in another zone
+	served        map[string]int  // reads by the member that answered
+	cutOff        int             // writes whose connection broke: they may have run
+	failedReads   []error
+	failedWrites  []error // for any other reason
+}
+
+// run sends requests until the context ends, and waits for the last answers.
+func (l load) run(ctx context.Context) measured {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.readers + l.writers}}
+	defer client.CloseIdleConnections()
+	total := measured{served: make(map[string]int)}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, p := range l.to {
+		for i := range l.readers + l.writers {
+			all.Go(func() {
+				m := measured{served: make(map[string]int)}
+				for ctx.Err() == nil {
+					l.call(client, p, i >= l.readers, &m)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				total.add(m)
+			})
+		}
+	}
+	all.Wait()
+	slices.Sort(total.reads)
+	slices.Sort(total.writes)
+	return total
+}
+
+// call sends one request and notes what came of it.
+func (l load) call(client *http.Client, p *process, write bool, m *measured) {
+	method := http.MethodGet
+	if write {
+		method = http.MethodPost
+	}
+	key := fmt.Sprintf("user:%d", rand.N(5000))
+	failed := &m.failedReads
+	if write {
+		failed = &m.failedWrites
+	}
+	// Not the load's context: the last requests are to be answered too.
+	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+p.service+"/kv/"+key+l.query, nil)
+	if err != nil {
+		*failed = append(*failed, err)
+		return
+	}
+	began := time.Now()
+	response, err := client.Do(r)
+	if err != nil {
+		*failed = append(*failed, err)
+		return
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close() // after all of it was read
+	took := time.Since(began)
+	switch {
+	case err != nil:
+		*failed = append(*failed, err)
+	case write && response.StatusCode == http.StatusBadGateway:
+		m.cutOff++
+	case response.StatusCode != http.StatusOK:
+		*failed = append(*failed, fmt.Errorf("%s %s at %s: %s: %s", method, key, p.id, response.Status, body))
+	case write:
+		m.writes = append(m.writes, took)
+	default:
+		m.reads = append(m.reads, took)
+		m.served[response.Header.Get(servedBy)]++
+		if response.Header.Get(servedIn) != p.zone {
+			m.crossed++
+		}
+	}
+}
+
+func (m *measured) add(o measured) {
+	m.reads, m.writes = append(m.reads, o.reads...), append(m.writes, o.writes...)
+	m.crossed += o.crossed
+	m.cutOff += o.cutOff
+	m.failedReads, m.failedWrites = append(m.failedReads, o.failedReads...), append(m.failedWrites, o.failedWrites...)
+	for id, n := range o.served {
+		m.served[id] += n
+	}
+}
+
+// failure sums up what must not happen, nil when it did not.
+func (m measured) failure() error {
+	if all := append(slices.Clone(m.failedReads), m.failedWrites...); len(all) > 0 {
+		return fmt.Errorf("%d requests failed, first: %w", len(all), all[0])
+	}
+	return nil
+}
+
+// share is the part of the reads that crossed zones.
+func (m measured) share() float64 { return float64(m.crossed) / float64(max(len(m.reads), 1)) }
+
+// quantile is the time that a part of the requests took at most.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[int(q*float64(len(sorted)-1))]
+}
