@@ -15,6 +15,9 @@
 //	}
 //	defer srv.Shutdown(ctx)
 //
+// [NewRouter] sends the requests of a service of one's own to the owners of their
+// keys.
+//
 // # Routes
 //
 //	GET  /livez                 200 as long as the process runs; text

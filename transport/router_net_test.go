@@ -38,20 +38,26 @@ func TestAConnectionThatBreaksUnderARequest(t *testing.T) {
 	}, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
 
-	response, body := f.send(1, "POST", "/k", "v")
-	requireFailure(t, response, body, 502, transport.ProblemBroken)
+	broken := func(method, body string) {
+		t.Helper()
+		response, text := f.send(1, method, "/k", body)
+		requireFailure(t, response, text, 502, transport.ProblemBroken)
+	}
+	whole := func(method, body string) {
+		t.Helper()
+		response, text := f.send(1, method, "/k", body)
+		require.Equal(t, 200, response.StatusCode)
+		require.Equal(t, fmt.Sprint("n3 ", len(body)), text, "all of it, again")
+	}
+	broken("POST", "v")
 	require.EqualValues(t, 1, runs.Swap(0))
 	require.Empty(t, f.received(3))
 
-	long := strings.Repeat("x", 60<<10)
-	_, body = f.send(1, "PUT", "/k", long)
-	require.Equal(t, fmt.Sprint("n3 ", len(long)), body, "all of it, again")
+	whole("PUT", strings.Repeat("x", 60<<10))
 	require.EqualValues(t, 1, runs.Swap(0))
-	_, body = f.send(1, "GET", "/k", "")
-	require.Equal(t, "n3 0", body)
+	whole("GET", "")
 
-	response, body = f.send(1, "PUT", "/k", strings.Repeat("x", 1<<20))
-	requireFailure(t, response, body, 502, transport.ProblemBroken)
+	broken("PUT", strings.Repeat("x", 1<<20))
 	require.EqualValues(t, 4, f.stats(1).Attempts[transport.Broken][transport.SameRegion])
 }
 

@@ -55,8 +55,7 @@ func main() {
 		s.turn = time.Second
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
 	if s.member.id != "" {
 		err = runMember(ctx, s, os.Stdin, os.Stdout)
