@@ -40,7 +40,7 @@ func benchFleet(b *testing.B) (f *fleet, path string) {
 		}), transport.RouterOptions{Service: "kv", Key: byPath, Logger: quiet(), Policy: func(*http.Request) transport.Policy { return transport.PrimaryOnly }})
 		require.NoError(b, err)
 		b.Cleanup(func() { require.NoError(b, router.Close()) })
-		s.server.Config.Handler = router
+		s.put(router)
 		s.set(r, f.members)
 	}
 	for i := 0; ; i++ {
@@ -176,7 +176,7 @@ func compareWithProxy(b *testing.B, method string, callers int) {
 // answers.
 func BenchmarkRouterServes(b *testing.B) {
 	f, path := benchFleet(b)
-	router := f.stations[1].server.Config.Handler
+	router := *f.stations[1].front.Load()
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	w := &discard{http.Header{}}
 	b.ReportAllocs()

@@ -117,13 +117,12 @@ func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
 		}
 	}, "eu/a", "eu/a", "eu/b", "eu/b", "us/c")
 	for _, s := range f.stations {
-		inner := s.server.Config.Handler
-		s.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.put(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get(transport.ForwardedHeader) != "" {
 				l.note(func() { l.arrived[r.Header.Get("Id")] = true })
 			}
-			inner.ServeHTTP(w, r)
-		})
+			s.router.ServeHTTP(w, r)
+		}))
 	}
 
 	// Views change all the time, each by itself.

@@ -3,11 +3,13 @@ package transport_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,9 +75,14 @@ type station struct {
 	id     string
 	router *transport.Router
 	server *httptest.Server
+	front  atomic.Pointer[http.Handler] // what the server runs: the router
+	opened atomic.Int64                 // connections to it
 	mu     sync.Mutex
 	got    []*http.Request
 }
+
+// put has the server run another handler.
+func (s *station) put(h http.Handler) { s.front.Store(&h) }
 
 // fleet are members that route to each other over loopback.
 type fleet struct {
@@ -113,7 +120,16 @@ func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*transport.Route
 		var err error
 		s.router, err = transport.NewRouter(s, own, o)
 		require.NoError(t, err)
-		s.server = httptest.NewServer(s.router)
+		s.put(s.router)
+		s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			(*s.front.Load()).ServeHTTP(w, r)
+		}))
+		s.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.opened.Add(1)
+			}
+		}
+		s.server.Start()
 		region, zone, _ := strings.Cut(place, "/")
 		f.stations = append(f.stations, s)
 		f.members = append(f.members, membership.Member{

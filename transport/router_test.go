@@ -217,7 +217,7 @@ func TestBelowAPrefix(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b")
 	f.agree(2)
 	for _, s := range f.stations {
-		s.server.Config.Handler = http.StripPrefix("/api", s.router)
+		s.put(http.StripPrefix("/api", s.router))
 	}
 	for _, path := range []string{"/api/k", "/api/api/api?x=1", "/api/k/a%2Fb?y", "/api/k%3F", "/api//evil.example/x"} {
 		response, body := f.send(1, "GET", path, "")
