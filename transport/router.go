@@ -65,6 +65,12 @@ type RouterCluster interface {
 // of unknown length, or longer than [RouterOptions.MaxReplayBytes], is streamed,
 // and the request tried again only as long as nothing of it was read.
 //
+// How long an owner may take to answer is the caller's affair: its deadline, that
+// of the request's context or in [TimeoutHeader], goes along and bounds the owner's
+// handler too. Without one, an owner that is frozen or cut off while it has a
+// request is waited for until its connection fails, which can take many minutes:
+// give requests a deadline, in a handler around the router.
+//
 // The answer of a router that has given up is a [ProblemDetails]: [ProblemNoOwner]
 // (503) when the request has not run, [ProblemBroken] (502) and [ProblemDeadline]
 // (504) when it may have.

@@ -1,0 +1,59 @@
+package transport_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// FuzzRouter gives a router whatever net/http takes for a request. It must answer,
+// must not send on what another router has sent, and must send nothing but what
+// net/http can send.
+func FuzzRouter(f *testing.F) {
+	for _, seed := range []string{
+		"GET /k HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET //evil.example/k?a=%zz;b HTTP/1.1\r\nHost: h\r\nClusterkit-Timeout-Ms: 5\r\n\r\n",
+		"POST /k HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody",
+		"PUT http://other.example/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+		"GET /k HTTP/1.1\r\nHost: h\r\nClusterkit-Forwarded: orders kv n2\r\nClusterkit-Token: zz\r\n\r\n",
+		"GET /k HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, clusterkit-forwarded\r\nUpgrade: \x7f\r\n\r\n",
+		"GET /free HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: a,,b\r\nClusterkit-Timeout-Ms: -0\r\n\r\n",
+		"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+	} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, trust bool) {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+		if err != nil {
+			return
+		}
+		r.RemoteAddr = "192.0.2.1:1234"
+		marked := strings.HasPrefix(r.Header.Get(transport.ForwardedHeader), "orders kv ")
+		d := newDesk(t, transport.RouterOptions{Patience: -1, TrustForwarded: trust, Wrap: func(next http.RoundTripper) http.RoundTripper {
+			return wrapped(func(out *http.Request) (*http.Response, error) {
+				require.False(t, marked, "sent on what was sent on")
+				require.Equal(t, "n2:1", out.URL.Host)
+				require.Equal(t, "http", out.URL.Scheme)
+				require.Equal(t, []string{"orders kv n1"}, out.Header[transport.ForwardedHeader])
+				require.Len(t, out.Header[transport.TokenHeader], 1)
+				return next.RoundTrip(out)
+			})
+		}})
+		d.own(2)
+		w := httptest.NewRecorder()
+		d.router.ServeHTTP(w, r)
+		require.Contains(t, []int{200, 400, 421, 502, 503, 504}, w.Code, fmt.Sprintf("%q", w.Body))
+		if marked && w.Code == 200 {
+			require.NotContains(t, w.Body.String(), "n2")
+		}
+	})
+}
