@@ -81,9 +81,9 @@ func Example() {
 		fmt.Println(c.Local().ID, "says:", primary.ID(), "and", p.At(1).ID(), "and", p.At(2).ID())
 	}
 	// Output:
-	// orders-1 says: orders-3 and orders-1 and orders-2
-	// orders-2 says: orders-3 and orders-1 and orders-2
-	// orders-3 says: orders-3 and orders-1 and orders-2
+	// orders-1 says: orders-1 and orders-2 and orders-3
+	// orders-2 says: orders-1 and orders-2 and orders-3
+	// orders-3 says: orders-1 and orders-2 and orders-3
 }
 
 // All options that are out of bounds are reported at once.
@@ -108,8 +108,8 @@ func ExampleCluster_Lookup() {
 	fmt.Println("an owner myself:", placement.Owns(c.Local().ID))
 	// Output:
 	// 0 orders-2 eu-1c
-	// 1 orders-3 eu-1a
-	// 2 orders-1 eu-1b
+	// 1 orders-1 eu-1b
+	// 2 orders-3 eu-1a
 	// an owner myself: true
 }
 
@@ -128,9 +128,8 @@ func ExampleCluster_Group() {
 		fmt.Println()
 	}
 	// Output:
-	// orders-1: user:2 user:4 user:5
-	// orders-2: user:3
-	// orders-3: user:1
+	// orders-1: user:1 user:4
+	// orders-2: user:2 user:3 user:5
 }
 
 // What would move if a member were taken away?

@@ -18,6 +18,7 @@ var covered = []struct {
 }{
 	{regexp.MustCompile(`^(CLUSTERKIT_KEY=\S+ )?go run \./examples/node `), "TestProcesses"},
 	{regexp.MustCompile(`^curl .*/v1/`), "TestProcesses"},
+	{regexp.MustCompile(`^go run \./examples/(cache|workers|zonerouter)$`), "TestProcesses"},
 	{regexp.MustCompile(`^go run \./bench placement$`), ""}, // takes minutes: the gate has it with -quick
 	{regexp.MustCompile(`^bash \.ci/run$`), ""},             // is the gate
 	{regexp.MustCompile(`^make (race|lint)$`), ""},          // in the gate by their own names

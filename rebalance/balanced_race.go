@@ -21,6 +21,7 @@ func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 	groups := make([]int32, t.PartitionCount*t.Replicas) // all of the one cluster
 	for i := 1; i < len(levels); i++ {
 		r = newRace(t.Replicas, groups, levels[i-1], levels[i])
+		r.last = i == len(levels)-1
 		r.run(members, ancestors(levels[i:]), orders, times)
 		r.finish()
 		groups = r.resolve()
@@ -50,13 +51,16 @@ type race struct {
 	groups   []int32 // of each slot, the unit of the level above
 	owners   []int32 // of each slot
 	vacant   []int   // open slots of each group
-	order    []int32 // slots in the order they were taken
+	open     int     // open slots in all
+	last     bool    // the units are members
+	order    []int32 // slots in the order in which members asked for them, at the last level
 }
 
 func newRace(replicas int, groups []int32, above, units []unit) *race {
 	r := &race{
 		replicas: replicas, units: units, groups: groups,
-		owners: make([]int32, len(groups)), vacant: make([]int, len(above)), order: make([]int32, 0, len(groups)),
+		owners: make([]int32, len(groups)), vacant: make([]int, len(above)), open: len(groups),
+		order: make([]int32, 0, len(groups)),
 	}
 	for slot, g := range groups {
 		r.owners[slot] = open
@@ -67,8 +71,7 @@ func newRace(replicas int, groups []int32, above, units []unit) *race {
 		for range units[u].low {
 			for p := range len(groups) / replicas {
 				if slot := r.find(p, int32(u), nobody); slot >= 0 {
-					r.take(slot, int32(u))
-					r.owners[slot] = fixed - int32(u)
+					r.take(slot, int32(u), fixed-int32(u))
 				}
 			}
 		}
@@ -92,11 +95,11 @@ func (r *race) find(partition int, u, except int32) int {
 	return found
 }
 
-func (r *race) take(slot int, u int32) {
-	r.owners[slot] = u
+func (r *race) take(slot int, u, owner int32) {
+	r.owners[slot] = owner
 	r.units[u].load++
 	r.vacant[r.units[u].group]--
-	r.order = append(r.order, int32(slot))
+	r.open--
 }
 
 // resolve returns the owners, which are the groups of the level below.
@@ -110,7 +113,9 @@ func (r *race) resolve() []int32 {
 }
 
 // run lets the members propose until no slot is open, or until they find none
-// anymore; unitOf is the unit of this level that each member proposes for.
+// anymore; unitOf is the unit of this level that each member proposes for. A
+// member that owns every row asks for each of them in its turn too, so that all
+// owners of a row stand in one order.
 func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64) {
 	classes := newClasses(members)
 	queue := make([]turn, len(classes)) // a heap; the heaviest, who begin, in front
@@ -118,19 +123,26 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 		queue[i] = turn{times[0] / c.weight, int32(i)}
 	}
 	partitions := uint64(len(times))
-	for vain := 0; len(queue) > 0 && len(r.order) < len(r.owners) && vain < 4*len(times); {
+	for vain := 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); {
 		c := &classes[queue[0].class]
 		in := c.members[:0]
 		for _, m := range c.members {
 			u := unitOf[m]
-			if r.units[u].load == r.units[u].limit || r.vacant[r.units[u].group] == 0 {
+			all := r.last && r.units[u].low > 0
+			if !all && (r.units[u].load == r.units[u].limit || r.vacant[r.units[u].group] == 0) {
 				continue
 			}
 			in = append(in, m)
+			p := int(orders[m].at(uint64(c.rank), partitions))
+			if all {
+				first := p * r.replicas
+				r.order = append(r.order, int32(first+slices.Index(r.owners[first:first+r.replicas], fixed-u)))
+				continue
+			}
 			vain++
-			partition := orders[m].at(uint64(c.rank), partitions)
-			if slot := r.find(int(partition), u, u); slot >= 0 {
-				r.take(slot, u)
+			if slot := r.find(p, u, u); slot >= 0 {
+				r.take(slot, u, u)
+				r.order = append(r.order, int32(slot))
 				vain = 0
 			}
 		}
@@ -147,11 +159,27 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 	}
 }
 
-// finish fills the slots that the race has left open.
+// finish fills the slots that the race has left open. Slots that nobody asked
+// for come last in the order.
 func (r *race) finish() {
-	if len(r.order) == len(r.owners) {
+	if r.open > 0 {
+		r.fill()
+	}
+	if !r.last || len(r.order) == len(r.owners) {
 		return
 	}
+	asked := make([]bool, len(r.owners))
+	for _, slot := range r.order {
+		asked[slot] = true
+	}
+	for slot := range r.owners {
+		if !asked[slot] {
+			r.order = append(r.order, int32(slot))
+		}
+	}
+}
+
+func (r *race) fill() {
 	list := make([]int32, 0, len(r.units))
 	c := newChains(r.owners, r.units, func(slot int) []int32 {
 		list = list[:0]
@@ -167,7 +195,6 @@ func (r *race) finish() {
 	for slot, owner := range r.owners {
 		if owner == open {
 			c.fill(slot)
-			r.order = append(r.order, int32(slot))
 		}
 	}
 }

@@ -292,3 +292,45 @@ func TestBalancedWorkedExample(t *testing.T) {
 	require.Equal(t, "abbaaabbaaab", rows("a", "b"))
 	require.Equal(t, "cbcaaacbaccb", rows("a", "b", "c"))
 }
+
+// Primaries move little too, also where every member owns everything. The
+// figures are primaries that change over those that the newcomer becomes, or the
+// lost member was.
+func TestBalancedPrimaries(t *testing.T) {
+	for _, tc := range []struct {
+		zones       []int
+		replicas    int
+		fullest     int // over the mean, at most
+		join, leave bound
+	}{
+		{[]int{2}, 3, 1020, bound{1010, 1010}, bound{1010, 1010}},
+		{[]int{3}, 3, 1030, bound{1010, 1020}, bound{1010, 1020}},
+		{[]int{1, 1, 1}, 3, 1030, bound{1010, 1030}, bound{1010, 1030}},
+		{[]int{5}, 3, 1030, bound{1010, 1030}, bound{1010, 1030}},
+		{equal(3, 3), 3, 1040, bound{1020, 1050}, bound{1020, 1050}},
+		{[]int{30}, 1, 1080, bound{1060, 1100}, bound{1060, 1100}},
+		{equal(3, 10), 3, 1080, bound{1080, 1150}, bound{1060, 1150}},
+		{[]int{100}, 3, 1140, bound{1300, 1500}, bound{1250, 1400}},
+	} {
+		var join, leave, fullest figure
+		for seed := range 10 {
+			nodes := seeded(seed, 1, tc.zones...)
+			r := build(t, rebalance.Balanced{}, 4096, tc.replicas, nodes)
+			_, primaries := slots(r)
+			fullest.add(most(primaries)*len(nodes), 4096)
+			joiner := nodes[0]
+			joiner.ID = fmt.Sprint("joiner-", seed)
+			to, plan, err := rebalance.WhatIf(r, rebalance.Change{Add: []ring.Node{joiner}})
+			require.NoError(t, err)
+			_, after := slots(to)
+			join.add(plan.PrimaryChanges, after[joiner.ID])
+			_, plan, err = rebalance.WhatIf(r, rebalance.Change{Remove: []string{nodes[0].ID}})
+			require.NoError(t, err)
+			leave.add(plan.PrimaryChanges, primaries[nodes[0].ID])
+		}
+		t.Logf("%v: join %v | leave %v | fullest %v", tc.zones, join, leave, fullest)
+		hold(t, fmt.Sprint(tc.zones, " join"), join, tc.join)
+		hold(t, fmt.Sprint(tc.zones, " leave"), leave, tc.leave)
+		assert.LessOrEqual(t, fullest.worst, tc.fullest, "%v", tc.zones)
+	}
+}
