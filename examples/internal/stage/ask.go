@@ -1,0 +1,73 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// Get asks a member a question and decodes its answer.
+func Get(ctx context.Context, p *Process, path string, answer any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HTTP+path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s to %s", p.ID, response.Status, path)
+	}
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return fmt.Errorf("%s answers %s: %w", p.ID, path, err)
+	}
+	return nil
+}
+
+// Agreed returns the fingerprint of members that know each other and nobody
+// else, and that there is one for all of them.
+func Agreed(ctx context.Context, members ...*Process) (common ring.Fingerprint, err error) {
+	for i, p := range members {
+		var health transport.HealthAnswer
+		if err := Get(ctx, p, "/v1/health", &health); err != nil {
+			return 0, err
+		}
+		switch {
+		case health.Members != len(members):
+			return 0, fmt.Errorf("%s sees %d members, not %d", p.ID, health.Members, len(members))
+		case !health.Agreed:
+			return 0, fmt.Errorf("%s has not seen all members agree", p.ID)
+		case i > 0 && health.Fingerprint != common:
+			return 0, fmt.Errorf("%s and %s disagree: fingerprints %v and %v", members[0].ID, p.ID, common, health.Fingerprint)
+		}
+		common = health.Fingerprint
+	}
+	return common, nil
+}
+
+// Await waits until a condition holds, which is when it returns nil. When the
+// context ends first, it returns why the condition did not hold and why the
+// context ended.
+func Await(ctx context.Context, condition func() error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+}

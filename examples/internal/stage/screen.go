@@ -1,0 +1,37 @@
+// Package stage is what the demonstrations among the examples have in common:
+// members that are processes of their own, and a screen to show them on. It is
+// nothing to copy; what is to be copied stands beside it, in the examples.
+package stage
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// Screen prints for a terminal of 80 columns. It is not safe for concurrent use.
+type Screen struct {
+	Out  io.Writer
+	act  time.Time // when the present act began
+	acts int
+}
+
+// Printf prints as fmt.Printf does.
+func (s *Screen) Printf(format string, args ...any) { _, _ = fmt.Fprintf(s.Out, format, args...) }
+
+// Title begins an act.
+func (s *Screen) Title(text string) {
+	s.act = time.Now()
+	s.acts++
+	s.Printf("\n%d. %s\n\n", s.acts, text)
+}
+
+// News is something that happened at some time of the act.
+func (s *Screen) News(at time.Time, format string, args ...any) {
+	s.Printf("   %+.1fs  %s\n", at.Sub(s.act).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// Fact is a line of a summary.
+func (s *Screen) Fact(name, format string, args ...any) {
+	s.Printf("   %-13s %s\n", name, fmt.Sprintf(format, args...))
+}
