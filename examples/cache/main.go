@@ -1,0 +1,90 @@
+// Command cache shows a cache that is spread over a cluster, at work: reads are
+// answered by the nearest replica, and what a crashed member had held is filled
+// in from the others.
+//
+// It starts itself again as six members, real processes in three zones, puts
+// load on them, kills one and brings it back.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+)
+
+// atMost is how long the whole show may take on a slow machine.
+const atMost = 90 * time.Second
+
+const usage = `Starts a cache of six members on 127.0.0.1, puts load on it, kills one and brings
+it back, and shows what becomes of the hit rate.
+Usage: cache [-reads n] [-v]
+       cache member -h       one member alone
+`
+
+func main() {
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) > 1 && os.Args[1] == "member" {
+		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, logTo(os.Getenv(verboseEnv) != ""))
+		exit(err, "cache member: ")
+	}
+	flag.Usage = func() {
+		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	reads := flag.Int("reads", 3000, "how many reads each line of the tables is measured over, 100 or more")
+	verbose := flag.Bool("v", false, "show what the library logs, on standard error")
+	flag.Parse()
+	if flag.NArg() > 0 || *reads < 100 {
+		fmt.Fprintf(os.Stderr, "cache: unexpected arguments %q or -reads %d, see -h\n", flag.Args(), *reads)
+		os.Exit(2)
+	}
+	if *verbose {
+		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
+	}
+	exit(run(ctx, os.Stdout, *reads), "cache: ")
+}
+
+const verboseEnv = "CACHE_VERBOSE"
+
+func exit(err error, prefix string) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, prefix+err.Error())
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run tells the story, act by act.
+func run(ctx context.Context, out io.Writer, reads int) (failed error) {
+	s := &show{Screen: stage.Screen{Out: out}, reads: reads, load: newLoad()}
+	defer func() {
+		for _, p := range s.members {
+			p.Kill() // who has stopped already does not mind
+		}
+	}()
+	began := time.Now()
+	s.Printf("A cache of six members in three zones, each a process, on 127.0.0.1.\n")
+	acts, cancel := context.WithTimeoutCause(ctx, atMost, errors.New("it took too long"))
+	defer cancel()
+	for _, act := range []func(context.Context) error{s.start, s.zones, s.kill, s.restart, s.stop} {
+		if err := act(acts); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			return err
+		}
+	}
+	s.Printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
+	return nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+const (
+	cacheBytes = 64 << 20
+	maxAge     = 10 * time.Minute
+	patience   = 500 * time.Millisecond // for another member to answer
+)
+
+// runMember is the life of one member: it serves HTTP, joins the cluster, works
+// until the context ends, and leaves.
+func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, logger *slog.Logger) (failed error) {
+	flags := flag.NewFlagSet("cache member", flag.ContinueOnError)
+	id := flags.String("id", "", "this member's name")
+	zone := flags.String("zone", "", "where it stands")
+	join := flags.String("join", "", "addresses of gossip to join through, separated by commas")
+	attached := flags.Bool("attached", false, "end when standard input does")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *attached {
+		ctx = stage.Attached(ctx, in)
+	}
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // any free port
+	if err != nil {
+		return err
+	}
+	c, err := cluster.New(cluster.Options{
+		ClusterName:       "cache",
+		NodeID:            *id,
+		Zone:              *zone,
+		GossipAddr:        "127.0.0.1:0",
+		AdvertiseHTTPAddr: listener.Addr().String(), // we serve HTTP, it tells the others where
+		Seeds:             seeds(*join),
+		ReplicationFactor: 3,
+		Gossip:            membership.Local,
+		Logger:            logger.With("member", *id),
+	})
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	pool := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute} // its default keeps two
+	service := NewService(c, NewStore(cacheBytes, maxAge), &http.Client{Transport: pool}, patience)
+	mux := http.NewServeMux()
+	service.Routes(mux)
+	mux.Handle("/", c.Handler()) // health, members, lookups
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }() // until Shutdown
+	go service.Follow(c.Events(context.WithoutCancel(ctx)))
+
+	// First the others learn that we leave, then the door closes.
+	defer func() {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		failed = errors.Join(failed, c.Stop(leaving), server.Shutdown(leaving))
+	}()
+	if err := c.Start(ctx); err != nil {
+		return fmt.Errorf("starting %s: %w", *id, err)
+	}
+	if err := stage.Serving(out, listener.Addr().String(), c.Local().Addr.String()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func seeds(join string) []string {
+	if join == "" {
+		return nil
+	}
+	return strings.Split(join, ",")
+}
+
+// logTo returns a logger for what a member has to say.
+func logTo(verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil))
+}

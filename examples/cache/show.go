@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+)
+
+// show is where the acts play: the members that are up, the load, the screen.
+type show struct {
+	stage.Screen
+	load    *load
+	reads   int // in a line of a table
+	members []*stage.Process
+	before  tally // with all members up
+}
+
+// start brings up the six members and fills the cache.
+func (s *show) start(ctx context.Context) error {
+	s.Title("Six members start, and the cache fills.")
+	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}, {"n6", "c"}} {
+		if err := s.spawn(ctx, len(s.members), at.id, at.zone); err != nil {
+			return err
+		}
+	}
+	s.Printf("   %-6s  %-4s  %-15s  %s\n", "member", "zone", "gossip", "HTTP")
+	for _, p := range s.members {
+		s.Printf("   %-6s  %-4s  %-15s  %s\n", p.ID, p.Zone, p.Gossip, p.HTTP)
+	}
+	s.Printf("\n")
+	if err := s.agree(ctx, s.members); err != nil {
+		return err
+	}
+	s.Printf("\n")
+	s.head()
+	for _, name := range []string{"empty", "filling", "filled"} {
+		if err := s.line(name, s.load.run(ctx, s.members, s.reads, "")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// zones compares reading from the nearest owner with reading from the primary.
+func (s *show) zones(ctx context.Context) error {
+	s.Title("Reads are answered by the nearest owner: every zone has one.")
+	s.head()
+	primary := s.load.run(ctx, s.members, s.reads, "?from=primary")
+	if err := s.line("off: primary", primary); err != nil {
+		return err
+	}
+	s.before = s.load.run(ctx, s.members, s.reads, "")
+	if err := s.line("on: nearest", s.before); err != nil {
+		return err
+	}
+	if on, off := share(s.before.near, s.before.reads), share(primary.near, primary.reads); on < 99 || off > 60 {
+		return fmt.Errorf("%.1f %% of the reads stayed in their zone with zone preference and %.1f %% without: expected 100 and a third", on, off)
+	}
+	return nil
+}
+
+// kill ends n2 and watches the load go on.
+func (s *show) kill(ctx context.Context) error {
+	s.Title("n2 is killed (kill -9). The load goes on.")
+	victim := s.members[1]
+	survivors := append([]*stage.Process{s.members[0]}, s.members[2:]...)
+	loading, noticed := context.WithCancel(ctx)
+	defer noticed()
+	unnoticed := make(chan tally, 1)
+	go func() { unnoticed <- s.load.run(loading, s.members, untilDone, "") }()
+	victim.Kill()
+	s.News(time.Now(), "n2 is gone; half of what zone a reads was there")
+	err := s.agree(ctx, survivors)
+	noticed()
+	was := <-unnoticed
+	if err != nil {
+		return err
+	}
+	return s.aftermath(ctx, "unnoticed", was, "taken over")
+}
+
+// restart brings n2 back, with nothing in its memory.
+func (s *show) restart(ctx context.Context) error {
+	s.Title("n2 is back: the same NodeID, an empty memory.")
+	loading, back := context.WithCancel(ctx)
+	defer back()
+	joining := make(chan tally, 1)
+	everyone := slices.Clone(s.members) // as the load knows them: where n2 was
+	go func() { joining <- s.load.run(loading, everyone, untilDone, "") }()
+	err := s.spawn(ctx, 1, "n2", "a")
+	if err == nil {
+		err = s.agree(ctx, s.members)
+	}
+	back()
+	was := <-joining
+	if err != nil {
+		return err
+	}
+	return s.aftermath(ctx, "joining", was, "back")
+}
+
+// aftermath shows the load while a change was under way and what follows, and
+// holds it against what was before.
+func (s *show) aftermath(ctx context.Context, name string, during tally, next string) error {
+	s.Printf("\n")
+	s.head()
+	if err := s.line("before", s.before); err != nil {
+		return err
+	}
+	if err := s.line(name, during); err != nil {
+		return err
+	}
+	first := s.load.run(ctx, s.members, s.reads, "")
+	if err := s.line(next, first); err != nil {
+		return err
+	}
+	later := s.load.run(ctx, s.members, s.reads, "")
+	if err := s.line("later", later); err != nil {
+		return err
+	}
+	for _, t := range []tally{during, first, later} {
+		if t.hitRate() < s.before.hitRate()-3 {
+			return fmt.Errorf("the hit rate fell from %.1f %% to %.1f %%", s.before.hitRate(), t.hitRate())
+		}
+	}
+	if first.fills == 0 && during.fills == 0 {
+		return errors.New("nothing was filled from the other owners")
+	}
+	return nil
+}
+
+// stop ends all members in good order.
+func (s *show) stop(context.Context) error { return stage.StopAll(s.members) }
+
+// spawn starts a member, in place of the one that stood there.
+func (s *show) spawn(ctx context.Context, at int, id, zone string) error {
+	join := make([]string, 0, len(s.members))
+	for _, p := range s.members {
+		if p.ID != id {
+			join = append(join, p.Gossip)
+		}
+	}
+	p, err := stage.Spawn(ctx, id, zone, nil, "-join", strings.Join(join, ","))
+	if err != nil {
+		return err
+	}
+	if at == len(s.members) {
+		s.members = append(s.members, p)
+	} else {
+		s.members[at] = p
+	}
+	return nil
+}
+
+// agree waits until members have seen each other agree.
+func (s *show) agree(ctx context.Context, members []*stage.Process) error {
+	return stage.Await(ctx, func() error {
+		fingerprint, err := stage.Agreed(ctx, members...)
+		if err == nil {
+			s.News(time.Now(), "all %d members agree: fingerprint %v", len(members), fingerprint)
+		}
+		return err
+	})
+}
+
+func (s *show) head() {
+	s.Printf("   %-12s  %6s  %8s  %12s  %8s  %13s  %6s\n", "", "reads", "hit rate", "of it filled", "own zone", "writes to all", "failed")
+}
+
+// line is a line of a table. No read or write may fail.
+func (s *show) line(name string, t tally) error {
+	s.Printf("   %-12s  %6d  %6.1f %%  %10.1f %%  %6.1f %%  %11.1f %%  %6d\n", name, t.reads,
+		t.hitRate(), share(t.fills, t.hits+t.fills), share(t.near, t.reads), share(t.everywhere, t.writes), t.failed)
+	if t.err != nil {
+		return fmt.Errorf("%d of %d requests failed, the first: %w", t.failed, t.reads+t.writes, t.err)
+	}
+	return nil
+}

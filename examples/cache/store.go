@@ -1,0 +1,103 @@
+package main
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// Value is what is cached under a key. Its content must not be modified.
+type Value struct {
+	Content []byte
+	// Written is when a member took it, by that member's clock. Of two values
+	// the one written later wins, and it is too old some time after.
+	Written time.Time
+}
+
+// Store is the part of the cache that one member holds: what was used last, up
+// to a number of bytes and an age. It is safe for concurrent use.
+type Store struct {
+	maxBytes int
+	maxAge   time.Duration
+
+	mu      sync.Mutex
+	entries map[string]*list.Element
+	recent  list.List // of *entry, the one used last in front
+	bytes   int
+}
+
+type entry struct {
+	key string
+	Value
+}
+
+func (e *entry) size() int { return len(e.key) + len(e.Content) }
+
+// NewStore returns an empty store. It holds keys and values of up to maxBytes
+// together, each until maxAge after it was written.
+func NewStore(maxBytes int, maxAge time.Duration) *Store {
+	return &Store{maxBytes: maxBytes, maxAge: maxAge, entries: make(map[string]*list.Element)}
+}
+
+// Get returns what is stored under a key, and whether there is anything.
+func (s *Store) Get(key string) (Value, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	element, ok := s.entries[key]
+	if !ok {
+		return Value{}, false
+	}
+	e := element.Value.(*entry)
+	if time.Since(e.Written) > s.maxAge {
+		s.remove(element)
+		return Value{}, false
+	}
+	s.recent.MoveToFront(element)
+	return e.Value, true
+}
+
+// Put stores a value, unless there is one that was written later, and makes
+// room for it.
+func (s *Store) Put(key string, v Value) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if element, ok := s.entries[key]; ok {
+		if element.Value.(*entry).Written.After(v.Written) {
+			return
+		}
+		s.remove(element)
+	}
+	e := &entry{key, v}
+	s.entries[key] = s.recent.PushFront(e)
+	s.bytes += e.size()
+	for s.bytes > s.maxBytes {
+		s.remove(s.recent.Back())
+	}
+}
+
+// Keep drops all keys but those that it is told to keep. The store is locked
+// meanwhile, and keep must not call it.
+func (s *Store) Keep(keep func(key string) bool) (dropped int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, element := range s.entries {
+		if !keep(key) {
+			s.remove(element)
+			dropped++
+		}
+	}
+	return dropped
+}
+
+// Len returns the number of keys.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries)
+}
+
+func (s *Store) remove(element *list.Element) {
+	e := s.recent.Remove(element).(*entry)
+	delete(s.entries, e.key)
+	s.bytes -= e.size()
+}
