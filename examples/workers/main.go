@@ -1,0 +1,91 @@
+// Command workers shows jobs that are spread over a cluster and start and stop
+// with their partitions, and measures how long a partition has two workers or
+// none when a member joins, leaves and is killed.
+//
+// It starts itself again as the members, which are real processes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+)
+
+// atMost is how long the whole show may take on a slow machine.
+const atMost = 90 * time.Second
+
+const usage = `Runs a worker for each of 64 partitions on the members of a cluster on 127.0.0.1,
+has members join, leave and crash, and measures how long there are two workers
+or none.
+Usage: workers [-agreement d] [-v]
+       workers member -h      one member alone
+`
+
+const verboseEnv = "WORKERS_VERBOSE"
+
+func main() {
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) > 1 && os.Args[1] == "member" {
+		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, logTo(os.Getenv(verboseEnv) != ""))
+		exit(err, "workers member: ")
+	}
+	flag.Usage = func() {
+		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	agreement := flag.Duration("agreement", 0, "how long workers wait at most for all members to agree before they begin")
+	verbose := flag.Bool("v", false, "show what the library logs, on standard error")
+	flag.Parse()
+	if flag.NArg() > 0 || *agreement < 0 {
+		fmt.Fprintf(os.Stderr, "workers: unexpected arguments %q or -agreement %v, see -h\n", flag.Args(), *agreement)
+		os.Exit(2)
+	}
+	if *verbose {
+		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
+	}
+	exit(run(ctx, os.Stdout, *agreement), "workers: ")
+}
+
+func exit(err error, prefix string) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, prefix+err.Error())
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run tells the story, act by act.
+func run(ctx context.Context, out io.Writer, agreement time.Duration) error {
+	s := &show{Screen: stage.Screen{Out: out}, measure: newMeasure(), database: newDatabase(), agreement: agreement}
+	defer func() {
+		for _, p := range s.members {
+			p.Kill() // who has stopped already does not mind
+		}
+	}()
+	began := time.Now()
+	s.Printf("A worker for each of %d partitions, on members that are processes on 127.0.0.1.\n", partitions)
+	s.Printf("There is no lock: while views differ a partition may have two workers, or none.\n")
+	acts, cancel := context.WithTimeoutCause(ctx, atMost, errors.New("it took too long"))
+	defer cancel()
+	for _, act := range []func(context.Context) error{s.start, s.join, s.leave, s.kill, s.account} {
+		if err := act(acts); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			return err
+		}
+	}
+	s.Printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
+	return nil
+}

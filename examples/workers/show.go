@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// How long it may take until every partition has exactly one worker again.
+const (
+	orderly = 10 * time.Second        // after a change that was announced
+	noticed = 15 * time.Second        // the bound for noticing a crash: 15 probe intervals
+	crashed = noticed + 2*time.Second // and for the news to be everywhere
+)
+
+// grain is the finest difference that is shown.
+const grain = 100 * time.Microsecond
+
+// show is where the acts play: the members that are up, the measure, the screen.
+type show struct {
+	stage.Screen
+	measure   *measure
+	database  *database
+	store     string // its URL
+	agreement time.Duration
+	members   []*stage.Process
+
+	saved, refused int // by the store, before this act
+}
+
+// start brings up the store and three members.
+func (s *show) start(ctx context.Context) error {
+	s.Title("Three members start. Each runs the partitions whose primary it is.")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.store = "http://" + listener.Addr().String()
+	server := &http.Server{Handler: s.database, ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(listener) }() // as long as the program
+	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "b"}, {"n3", "c"}} {
+		if err := s.spawn(ctx, at.id, at.zone); err != nil {
+			return err
+		}
+	}
+	if err := s.settle(ctx, time.Now(), orderly); err != nil {
+		return err
+	}
+	s.saved, s.refused = s.database.counts()
+	return nil
+}
+
+// join adds a member.
+func (s *show) join(ctx context.Context) error {
+	s.Title("n4 joins.")
+	return s.change(ctx, orderly, func() error { return s.spawn(ctx, "n4", "a") })
+}
+
+// leave takes a member out in good order.
+func (s *show) leave(ctx context.Context) error {
+	s.Title("n2 leaves in good order: Drain, then Stop.")
+	return s.change(ctx, orderly, func() error {
+		leaver := s.remove("n2")
+		leaving, cancel := context.WithTimeoutCause(ctx, orderly, errors.New("it did not leave"))
+		defer cancel()
+		return leaver.Stop(leaving)
+	})
+}
+
+// kill takes a member out as kill -9 does.
+func (s *show) kill(ctx context.Context) error {
+	s.Title("n3 is killed (kill -9).")
+	return s.change(ctx, crashed, func() error {
+		at := time.Now()
+		s.remove("n3").Kill()
+		s.measure.died("n3", at)
+		return nil
+	})
+}
+
+// account asks the store what came of the work.
+func (s *show) account(context.Context) error {
+	s.Title("The store's account, after everybody has left.")
+	if err := stage.StopAll(s.members); err != nil {
+		return err
+	}
+	saved, refused := s.database.counts()
+	s.Fact("steps saved", "%d", saved)
+	s.Fact("refused", "%d, of workers that were not the last to claim their partition", refused)
+	s.Fact("positions", "%d in all partitions together: none skipped, none saved twice", s.database.positions())
+	if sum := s.database.positions(); saved == 0 || sum != saved {
+		return fmt.Errorf("the positions add up to %d, but %d steps were saved", sum, saved)
+	}
+	return nil
+}
+
+// change makes a change, waits until every partition has exactly one worker, and
+// shows what was in between.
+func (s *show) change(ctx context.Context, bound time.Duration, alter func() error) error {
+	from := time.Now()
+	if err := alter(); err != nil {
+		return err
+	}
+	if err := s.settle(ctx, from, bound); err != nil {
+		return err
+	}
+	to := time.Now()
+	w := s.measure.between(from, to)
+	s.Printf("\n")
+	s.Fact("changed hands", "%d of %d partitions", w.changed, partitions)
+	s.Fact("two at once", "%s", describe(w.two))
+	s.Fact("none", "%s", describe(w.none))
+	_, refused := s.database.counts()
+	s.Fact("refused", "%d writes of workers that another had replaced", refused-s.refused)
+	s.refused = refused
+	if w.changed == 0 {
+		return errors.New("no partition changed hands")
+	}
+	return nil
+}
+
+// settle waits until every partition has exactly one worker, on the member that
+// all members say is its primary.
+func (s *show) settle(ctx context.Context, since time.Time, bound time.Duration) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, since.Add(bound), fmt.Errorf("after %v, which is the bound", bound))
+	defer cancel()
+	if err := stage.Await(ctx, func() error { return s.settled(ctx) }); err != nil {
+		return fmt.Errorf("not every partition has exactly one worker: %w", err)
+	}
+	running, err := s.measure.running()
+	if err != nil {
+		return err
+	}
+	share := make(map[string]int)
+	for _, members := range running {
+		share[members[0]]++
+	}
+	var shares []string
+	for _, p := range s.members {
+		shares = append(shares, fmt.Sprintf("%s %d", p.ID, share[p.ID]))
+	}
+	s.News(time.Now(), "every partition has one worker: %s", strings.Join(shares, ", "))
+	return nil
+}
+
+// settled returns nil when all is as it should be.
+func (s *show) settled(ctx context.Context) error {
+	running, err := s.measure.running()
+	if err != nil {
+		return err
+	}
+	for partition := range partitions {
+		if workers := running[partition]; len(workers) != 1 {
+			return fmt.Errorf("partition %d has %d workers %v", partition, len(workers), workers)
+		}
+	}
+	if _, err := stage.Agreed(ctx, s.members...); err != nil {
+		return err
+	}
+	for partition := range partitions {
+		var answer transport.PlacementAnswer
+		if err := stage.Get(ctx, s.members[0], "/v1/partitions/"+strconv.Itoa(partition), &answer); err != nil {
+			return err
+		}
+		if running[partition][0] != answer.Primary {
+			return fmt.Errorf("partition %d has its worker on %s, not on its primary %s", partition, running[partition][0], answer.Primary)
+		}
+	}
+	return nil
+}
+
+// spawn starts a member.
+func (s *show) spawn(ctx context.Context, id, zone string) error {
+	join := make([]string, 0, len(s.members))
+	for _, p := range s.members {
+		join = append(join, p.Gossip)
+	}
+	p, err := stage.Spawn(ctx, id, zone, func(line string) { s.measure.heard(id, line) },
+		"-join", strings.Join(join, ","), "-store", s.store, "-agreement", s.agreement.String())
+	if err != nil {
+		return err
+	}
+	s.members = append(s.members, p)
+	s.News(time.Now(), "%s is up: zone %s, HTTP %s", p.ID, p.Zone, p.HTTP)
+	return nil
+}
+
+// remove takes a member off the list of those that are up.
+func (s *show) remove(id string) *stage.Process {
+	i := slices.IndexFunc(s.members, func(p *stage.Process) bool { return p.ID == id })
+	p := s.members[i]
+	s.members = slices.Delete(slices.Clone(s.members), i, i+1)
+	return p
+}
+
+// describe sums up how long something lasted in some partitions.
+func describe(sorted []time.Duration) string {
+	if len(sorted) == 0 {
+		return "no partition"
+	}
+	return fmt.Sprintf("%d of %d partitions, %v at the median and %v at most",
+		len(sorted), partitions, sorted[len(sorted)/2].Round(grain), sorted[len(sorted)-1].Round(grain))
+}
