@@ -18,7 +18,7 @@ func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes and waits for crashes to be noticed")
 	}
-	binaries := buildExamples(t, "node", "quickstart", "zonerouter")
+	binaries := buildExamples(t, "node", "quickstart", "cache", "workers", "zonerouter")
 	for name, test := range map[string]func(*testing.T, string){
 		"members agree, byte for byte":                 testAgreement,
 		"a killed member is replaced, and comes back":  testKill,
@@ -49,6 +49,12 @@ func TestProcesses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, filepath.Join(binaries, "zonerouter"))
+		})
+	}
+	for name, test := range map[string]func(*testing.T, string){"cache": testCache, "workers": testWorkers} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, filepath.Join(binaries, name))
 		})
 	}
 }
