@@ -20,6 +20,7 @@ type roster struct {
 	mu      sync.Mutex
 	workers map[int]map[string]int
 	most    int // at once in one member, of any partition
+	begun   int // ever
 }
 
 func newRoster() *roster { return &roster{workers: make(map[int]map[string]int)} }
@@ -31,6 +32,7 @@ func (r *roster) add(partition int, id string, n int) {
 		r.workers[partition] = make(map[string]int)
 	}
 	r.workers[partition][id] += n
+	r.begun += max(n, 0)
 	r.most = max(r.most, r.workers[partition][id])
 }
 
