@@ -28,7 +28,7 @@ func testQuickstart(t *testing.T, binary string) {
 		`n1 gets member-failed: n2`,
 		`moved +2034 of 12288 replica slots`,
 		`minimum +2034, the slots that n2 held`,
-		`user:43 +n4\(b\) n2\(a\) n5\(c\)  n1\(a\) n4\(b\) n5\(c\)  n1 for n2`,
+		`user:43 +n4\(b\) n2\(a\) n5\(c\)  n4\(b\) n5\(c\) n1\(a\)  n1 for n2`,
 		`n1 gets member-rejoined: n2`,
 		`It is the fingerprint of 1 again`,
 		`minimum +4096, the slots that n3 and n4 held`,
