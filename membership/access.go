@@ -96,13 +96,3 @@ func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 		self.HTTPAddr, self.Services, self.Metadata = a.HTTPAddr, maps.Clone(a.Services), maps.Clone(a.Metadata)
 	})
 }
-
-// Stats counts what the membership has done since it was made.
-type Stats struct {
-	// TailSyncs is the number of exchanges of all members with one whose view
-	// differed, beside memberlist's own.
-	TailSyncs uint64
-}
-
-// Stats returns the counts.
-func (m *Membership) Stats() Stats { return Stats{TailSyncs: m.syncs.count.Load()} }

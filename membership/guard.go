@@ -39,7 +39,7 @@ type guardCounts struct {
 // stranger can do with streams: it caps them, bounds what they carry, answers
 // streams of another cluster with a reason, and closes every stream, of either
 // direction, on Shutdown. Packets pass untouched, but for those of a version of
-// encryption that is not in use.
+// encryption that is not in use; those sent are counted.
 type guard struct {
 	Transport // addresses, and what is sent
 
@@ -53,6 +53,7 @@ type guard struct {
 	wg      sync.WaitGroup
 
 	overTotal, overSource, otherLabel, badHead, badCipher atomic.Uint64
+	traffic                                               traffic
 
 	mu        sync.Mutex
 	closed    bool
@@ -132,6 +133,7 @@ func (g *guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) 
 		_ = conn.Close()
 		return nil, fmt.Errorf("membership: dialing %s: %w", a.Addr, net.ErrClosed)
 	}
+	g.traffic.streamsDialed.Add(1)
 	return out, nil
 }
 

@@ -121,6 +121,7 @@ func (g *guard) receive(in *inbound) {
 		if g.opts.encrypted {
 			in.check = &cipherCheck{skip: 2 + len(label)}
 		}
+		g.traffic.streamsAccepted.Add(1)
 		select {
 		case g.streams <- in:
 		case <-g.closing:

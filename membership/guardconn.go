@@ -15,7 +15,8 @@ var errStreamTooLong = errors.New("membership: stream carries more than it may")
 type inbound struct {
 	net.Conn
 	source  netip.Addr // not valid when the transport has none
-	release func()     // once
+	traffic *traffic
+	release func() // once
 
 	refused func() // counts a stream that does not pass the check
 
@@ -26,7 +27,7 @@ type inbound struct {
 }
 
 func newInbound(g *guard, conn net.Conn, source netip.Addr) *inbound {
-	in := &inbound{Conn: conn, source: source, left: g.opts.maxBytes}
+	in := &inbound{Conn: conn, source: source, traffic: &g.traffic, left: g.opts.maxBytes}
 	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
 	in.refused = func() { g.badCipher.Add(1) }
 	return in
@@ -54,9 +55,17 @@ func (c *inbound) read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := readBounded(c.Conn, p, &c.left)
+	c.traffic.streamBytesReceived.Add(uint64(n))
 	if errors.Is(err, errStreamTooLong) {
 		_ = c.Close()
 	}
+	return n, err
+}
+
+// Write counts what is sent.
+func (c *inbound) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.traffic.streamBytesSent.Add(uint64(n))
 	return n, err
 }
 
@@ -138,6 +147,7 @@ func (c *outbound) read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := readBounded(c.Conn, p, &c.left)
+	c.g.traffic.streamBytesReceived.Add(uint64(n))
 	if errors.Is(err, errStreamTooLong) {
 		_ = c.Close()
 	}
@@ -149,6 +159,7 @@ func (c *outbound) readHead() error {
 	missing, _ := parseRefusal(c.head)
 	more := make([]byte, missing)
 	n, err := readBounded(c.Conn, more, &c.left)
+	c.g.traffic.streamBytesReceived.Add(uint64(n))
 	c.head = append(c.head, more[:n]...)
 	if n == 0 {
 		return err
@@ -170,6 +181,7 @@ func (c *outbound) readHead() error {
 // it could not write without closing it.
 func (c *outbound) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
+	c.g.traffic.streamBytesSent.Add(uint64(n))
 	if err != nil {
 		_ = c.Close()
 	}

@@ -19,6 +19,7 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	}
 	if _, err := h.m.admission.admit(n); err != nil {
 		h.m.refusals.add(err)
+		h.m.refused.Add(1)
 		return err
 	}
 	return nil
@@ -88,6 +89,7 @@ func (h *hooks) LocalState(bool) []byte { return h.AckPayload() }
 
 func (h *hooks) MergeRemoteState([]byte, bool) {
 	h.m.lastSync.Store(h.m.settings.now().UnixNano())
+	h.m.exchanges.Add(1)
 }
 
 // AckPayload puts our digest into the answer to a probe.

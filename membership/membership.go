@@ -41,7 +41,10 @@ type Membership struct {
 	syncs     *syncer
 	isolated  atomic.Bool
 	lastSync  atomic.Int64 // unix nanoseconds
-	heardAt   atomic.Int64 // when a probe last succeeded, unix nanoseconds
+	exchanges atomic.Uint64
+	refused   atomic.Uint64         // announcements
+	lastGuard atomic.Pointer[guard] // that of the one start, for its counts
+	heardAt   atomic.Int64          // when a probe last succeeded, unix nanoseconds
 
 	life     context.Context // ends when Stop begins
 	end      context.CancelFunc

@@ -28,6 +28,8 @@ type registry struct {
 	alive    map[string]Member   // by gossip name
 	names    map[string][]string // gossip names of a NodeID, those alive
 	departed map[string]departure
+	lost     int      // of departed, those that failed
+	tally    tally    // of events about others
 	sorted   []Member // winners by ID; nil when it must be made again
 	version  uint64   // counts the changes of sorted
 }
@@ -60,7 +62,7 @@ func (r *registry) set(name string, m Member) {
 	}
 	r.alive[name] = m
 	after, _ := r.winner(m.ID)
-	r.changed(before, was, after, true)
+	r.changed(name, before, was, after, true)
 }
 
 // remove records that a gossip name is gone.
@@ -78,7 +80,7 @@ func (r *registry) remove(name string) {
 		delete(r.names, m.ID)
 	}
 	after, is := r.winner(m.ID)
-	r.changed(before, was, after, is)
+	r.changed(name, before, was, after, is)
 }
 
 // winner is the newest start of a NodeID.
@@ -92,15 +94,16 @@ func (r *registry) winner(id string) (Member, bool) {
 	return newest, len(r.names[id]) > 0
 }
 
-// changed turns the step from one winner to the next into an event.
-func (r *registry) changed(before Member, was bool, after Member, is bool) {
+// changed turns the step from one winner to the next, that a gossip name is the
+// reason of, into an event.
+func (r *registry) changed(name string, before Member, was bool, after Member, is bool) {
 	e := Event{Before: before, After: after, At: r.now()}
 	switch {
 	case !was && is:
 		e.Kind, e.ID = Joined, after.ID
 		if gone, ok := r.departed[after.ID]; ok {
 			e.Kind, e.Before, e.Away = Rejoined, gone.member, e.At.Sub(gone.at)
-			delete(r.departed, after.ID)
+			r.forget(gone)
 		}
 	case was && !is:
 		e.Kind, e.ID = Failed, before.ID
@@ -118,6 +121,9 @@ func (r *registry) changed(before Member, was bool, after Member, is bool) {
 			e.Kind = LeavingSoon
 		}
 	}
+	if name != r.self {
+		r.tally[e.Kind]++
+	}
 	r.sorted = nil
 	r.version++
 	r.events.add(e)
@@ -126,9 +132,19 @@ func (r *registry) changed(before Member, was bool, after Member, is bool) {
 func (r *registry) remember(d departure) {
 	if len(r.departed) >= maxDeparted {
 		oldest := slices.MinFunc(slices.Collect(maps.Values(r.departed)), func(a, b departure) int { return a.at.Compare(b.at) })
-		delete(r.departed, oldest.member.ID)
+		r.forget(oldest)
 	}
 	r.departed[d.member.ID] = d
+	if d.failed {
+		r.lost++
+	}
+}
+
+func (r *registry) forget(d departure) {
+	delete(r.departed, d.member.ID)
+	if d.failed {
+		r.lost--
+	}
 }
 
 // members returns the newest start of each NodeID, ascending by ID, and how

@@ -18,6 +18,7 @@ func (m *Membership) open() error {
 	guard := newGuard(inner, guardOptions{
 		label: m.settings.ClusterName, logger: logger, encrypted: m.keys.ring != nil,
 	})
+	m.lastGuard.Store(guard)
 	local, err := m.advertised(guard)
 	if err != nil {
 		_ = guard.Shutdown() // it has nothing to say that err does not

@@ -1,0 +1,112 @@
+package membership
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Events about others are counted by their kinds, as they are told.
+func TestStatsCountEvents(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		first := n.make(1)
+		require.Zero(t, first.Stats(), "before the start")
+		require.NoError(t, first.Start(t.Context()))
+		require.Zero(t, first.Stats().Joined, "itself it does not count")
+		second, third := n.start(2), n.start(3)
+		n.see(3, first, second, third)
+		require.Equal(t, uint64(2), first.Stats().Joined)
+
+		require.NoError(t, third.Stop(t.Context()))
+		n.see(2, first, second)
+		n.net.Crash(townAddr(2))
+		n.see(1, first)
+		n.check(first, Stats{Joined: 2, Left: 1, Failed: 1, Lost: 1})
+
+		n.start(2)
+		n.start(3)
+		n.see(3, first)
+		n.check(first, Stats{Joined: 2, Left: 1, Failed: 1, Rejoined: 2})
+
+		counted := make(map[EventKind]uint64)
+		for _, e := range first.TakeEvents() {
+			if e.ID != "n1" {
+				counted[e.Kind]++
+			}
+		}
+		s := first.Stats()
+		for kind, count := range map[EventKind]uint64{Joined: s.Joined, Left: s.Left, Failed: s.Failed, Rejoined: s.Rejoined} {
+			require.Equal(t, counted[kind], count, "%v: what it told is what it counted", kind)
+		}
+	})
+}
+
+// check compares the counts of events, and of those lost.
+func (n *town) check(m *Membership, want Stats) {
+	n.t.Helper()
+	s := m.Stats()
+	require.Equal(n.t, want, Stats{Joined: s.Joined, Left: s.Left, Failed: s.Failed, Rejoined: s.Rejoined, Lost: s.Lost})
+}
+
+func TestStatsOfGossip(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		first, second := n.start(1), n.start(2)
+		n.see(2, first, second)
+		n.await("both were told all members", func() bool { return first.Stats().Syncs > 0 && second.Stats().Syncs > 0 })
+		before := first.Stats()
+		require.Zero(t, before.HealthScore)
+		require.Zero(t, before.Refused)
+		require.Positive(t, before.Traffic.StreamsAccepted, "n2 joined through it")
+		require.Positive(t, second.Stats().Traffic.StreamsDialed)
+		time.Sleep(10 * time.Second) // of probes, whatever they find
+		now := first.Stats().Traffic
+		require.Greater(t, now.PacketsSent, before.Traffic.PacketsSent+9)
+		require.Greater(t, now.PacketBytesSent, before.Traffic.PacketBytesSent+9*20)
+		require.Positive(t, now.StreamBytesSent)
+		require.Positive(t, now.StreamBytesReceived)
+
+		stranger := n.make(3, func(o *Options) { o.ClusterName = "payments" })
+		require.ErrorIs(t, stranger.Start(t.Context()), ErrClusterName)
+		require.Positive(t, first.Stats().Refused.OtherCluster+second.Stats().Refused.OtherCluster)
+		differs := n.make(4, func(o *Options) { o.PartitionCount = 65 })
+		require.ErrorIs(t, differs.Start(t.Context()), ErrConfiguration)
+		require.Positive(t, first.Stats().Refused.Announcements+second.Stats().Refused.Announcements)
+
+		n.net.Isolate(townAddr(1))
+		n.await("its probes fail", func() bool { return first.Stats().HealthScore > 0 })
+		last := first.Stats()
+		require.NoError(t, first.Stop(t.Context()))
+		after := first.Stats()
+		require.Zero(t, after.HealthScore, "it does not run")
+		require.GreaterOrEqual(t, after.Traffic.PacketsSent, last.Traffic.PacketsSent, "counts stay")
+		require.Equal(t, last.Refused, after.Refused)
+	})
+}
+
+// Who has failed is remembered within bounds, and the count of them is right.
+func TestLostMembersAreCountedWithinBounds(t *testing.T) {
+	r := newRegistry("self@1", time.Now)
+	member := func(i int) (string, Member) {
+		return fmt.Sprintf("n%d@%d", i, i), Member{ID: fmt.Sprint("n", i), State: Active, Start: Start{Nonce: uint64(i)}}
+	}
+	for i := range 2 * maxDeparted {
+		name, m := member(i)
+		r.set(name, m)
+		r.remove(name)
+		require.Equal(t, min(i+1, maxDeparted), r.stats().Lost)
+		require.Len(t, r.failed(), r.stats().Lost)
+	}
+	for i := range 2 * maxDeparted {
+		name, m := member(i)
+		m.State = Leaving
+		r.set(name, m)
+		r.remove(name)
+		require.Len(t, r.failed(), r.stats().Lost)
+	}
+	require.Zero(t, r.stats().Lost, "they have all been back, and left")
+	require.Equal(t, uint64(2*maxDeparted), r.stats().Failed)
+	require.Equal(t, uint64(2*maxDeparted), r.stats().Left)
+	require.Equal(t, uint64(4*maxDeparted), r.stats().Joined+r.stats().Rejoined)
+}
