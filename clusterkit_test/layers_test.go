@@ -20,8 +20,9 @@ func TestLayers(t *testing.T) {
 		"rebalance/strategytest": {module + "/ring"},
 		"membership":             {"github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
 		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
-		"transport":              {module + "/ring", module + "/rebalance", module + "/membership", "golang.org/x/time/rate"},
-		"cluster":                {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport", "github.com/cespare/xxhash/v2"},
+		"transport": {module + "/ring", module + "/rebalance", module + "/membership", "golang.org/x/time/rate",
+			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
+		"cluster": {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport", "github.com/cespare/xxhash/v2"},
 	}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 		fields := strings.Fields(line)
