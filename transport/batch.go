@@ -26,6 +26,7 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.counts.batchLookups.Add(uint64(len(request.Keys)))
 	return writeJSON(w, r, http.StatusOK, jsonContentType, answerBatch(view, prefer, request.Keys))
 }
 

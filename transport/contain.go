@@ -10,7 +10,7 @@ import (
 // to the log; the caller learns neither.
 func (h *Handler) contain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tracked := &response{ResponseWriter: w}
+		tracked := w.(*response) // measure sees to it
 		defer func() {
 			v := recover()
 			if v == nil {
@@ -45,16 +45,20 @@ func internalProblem() *ProblemDetails {
 	return problem(ProblemBlank, http.StatusInternalServerError, "the member could not answer; its log says why")
 }
 
-// response knows whether an answer has begun.
+// response knows whether an answer has begun, with which status, and whose it is.
 type response struct {
 	http.ResponseWriter
-	begun bool
+	begun  bool
+	status int // zero before one was given
+	counts *routeCounts
 }
 
 func (w *response) WriteHeader(status int) {
 	// Informational answers precede the real one, other than 101, which is
 	// the last that HTTP says on a connection.
-	w.begun = w.begun || status >= 200 || status == http.StatusSwitchingProtocols
+	if !w.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		w.begun, w.status = true, status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

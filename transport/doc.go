@@ -22,6 +22,7 @@
 //
 //	GET  /livez                 200 as long as the process runs; text
 //	GET  /readyz                200 or 503; text, with the reasons under ?verbose
+//	GET  /metrics               figures for Prometheus: see docs/metrics.md
 //	GET  /v1/openapi.json       this list as an OpenAPI 3.1 document
 //	GET  /v1/health             [HealthAnswer]; 200 when ready, 503 when not, the same document
 //	GET  /v1/members            [MembersAnswer]

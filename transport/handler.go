@@ -3,10 +3,13 @@ package transport
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Handler serves the routes that the package comment lists. Make one with
@@ -21,6 +24,8 @@ type Handler struct {
 	logger    *slog.Logger
 	root      http.Handler
 	summaries summaries
+	counts    *handlerCounts
+	metrics   metrics
 	// planning holds a slot for the one plan that is computed at a time.
 	planning chan struct{}
 }
@@ -41,13 +46,14 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1)}
+	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1), counts: newHandlerCounts()}
+	h.metrics.registry = prometheus.NewPedanticRegistry()
 
 	inner := onlyCleanPaths(h.routes())
 	for _, m := range slices.Backward(o.Middleware) {
 		inner = m(inner)
 	}
-	h.root = h.contain(withHeaders(inner))
+	h.root = h.measure(h.contain(withHeaders(inner)))
 	return h, nil
 }
 
@@ -66,6 +72,7 @@ func (h *Handler) table() []route {
 	return []route{
 		{http.MethodGet, "/livez", livez},
 		{http.MethodGet, "/readyz", h.readyz},
+		{http.MethodGet, "/metrics", h.expose},
 		{http.MethodGet, "/v1/openapi.json", describe},
 		{http.MethodGet, "/v1/health", h.health},
 		{http.MethodGet, "/v1/members", h.members},
@@ -83,23 +90,24 @@ func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	allowed := make(map[string][]string)
 	for _, r := range h.table() {
-		mux.Handle(r.method+" "+r.path, h.serve(r.endpoint))
+		mux.Handle(r.method+" "+r.path, h.serve(r.endpoint, h.counts.add(r.method, r.path)))
 		if r.method == http.MethodGet {
 			allowed[r.path] = append(allowed[r.path], http.MethodGet, http.MethodHead)
 		} else {
 			allowed[r.path] = append(allowed[r.path], r.method)
 		}
 	}
-	for path, methods := range allowed {
-		mux.Handle(path, h.serve(methodNotAllowed(strings.Join(methods, ", "))))
+	for _, path := range slices.Sorted(maps.Keys(allowed)) {
+		mux.Handle(path, h.serve(methodNotAllowed(strings.Join(allowed[path], ", ")), h.counts.add(otherMethod, path)))
 	}
-	mux.Handle("/", h.serve(notFound))
+	mux.Handle("/", h.serve(notFound, h.counts.unrouted()))
 	return mux
 }
 
 // serve turns an endpoint into a handler.
-func (h *Handler) serve(e endpoint) http.Handler {
+func (h *Handler) serve(e endpoint, counts *routeCounts) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		counts.reached(w)
 		if err := e(w, r); err != nil {
 			h.refuse(w, r, err)
 		}

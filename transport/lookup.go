@@ -43,6 +43,7 @@ func (h *Handler) lookup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.counts.lookups.Add(1)
 	b := answerer{view: view, prefer: prefer}
 	return writeJSON(w, r, http.StatusOK, jsonContentType, LookupAnswer{Key: key, PlacementAnswer: b.placement(view.Ring.Lookup(key))})
 }

@@ -1,0 +1,278 @@
+package transport_test
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// figures is a source that gives what it holds.
+type figures transport.Metrics
+
+func (f *figures) Metrics() transport.Metrics { return transport.Metrics(*f) }
+
+// newFigures has at least one series of every family.
+func newFigures() *figures {
+	f := &figures{
+		ClusterName: "orders", NodeID: "n1", Region: "eu", Zone: "eu-1a", Configuration: "rf3:balanced/1",
+		Ready: true, Problems: map[string]bool{"isolated": false, "zones": true}, State: membership.Active,
+		Members: []transport.MemberCount{
+			{Region: "eu", Zone: "eu-1a", State: membership.Active, Count: 2},
+			{Region: "eu", Zone: "eu-1b", State: membership.Draining, Count: 1},
+		},
+		Partitions: 64, ReplicationFactor: 3, Primaries: 20, Replicas: 41,
+		ViewVersion: 7, ViewSince: time.Unix(1_700_000_000, 0), Fingerprint: 0x97963692abf3e9c6,
+		RingChanges: 5, Moves: 300, Rebuilds: 6, RebuildTime: 3 * time.Millisecond, LastRebuildTime: 400 * time.Microsecond,
+		LastSync: time.Unix(1_700_000_100, 500_000_000),
+		HTTP: transport.HandlerStats{Lookups: 3, Routes: []transport.RouteStats{
+			{Method: "GET", Route: "/v1/lookup", Answers: [6]uint64{0, 0, 3, 0, 1, 0}, Durations: [7]uint64{1, 2, 0, 0, 0, 0, 1}, Duration: 2 * time.Second},
+			{Method: "other", Route: "none", Answers: [6]uint64{0, 0, 0, 0, 2, 0}, Durations: [7]uint64{2}, Duration: time.Millisecond},
+		}},
+		Guard: transport.GuardCounts{Limited: 4, Unauthorized: 5},
+	}
+	f.Gossip.Joined, f.Gossip.Failed, f.Gossip.Lost = 3, 1, 1
+	return f
+}
+
+// gather collects from collectors as a scrape does.
+func gather(t testing.TB, collectors ...prometheus.Collector) []*dto.MetricFamily {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	for _, c := range collectors {
+		require.NoError(t, registry.Register(c))
+	}
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	return families
+}
+
+// text is what a scrape would answer.
+func text(t testing.TB, families []*dto.MetricFamily) string {
+	t.Helper()
+	var b strings.Builder
+	for _, family := range families {
+		_, err := expfmt.MetricFamilyToText(&b, family)
+		require.NoError(t, err)
+	}
+	return b.String()
+}
+
+// everything are the families of all there is to collect.
+func everything(t testing.TB) []*dto.MetricFamily {
+	t.Helper()
+	return gather(t, transport.NewCollector(newFigures()), newRouterOf(t).Collector())
+}
+
+// newRouterOf is a router that has answered one request without a key.
+func newRouterOf(t testing.TB) *transport.Router {
+	t.Helper()
+	rt, err := transport.NewRouter(newSeen("n1"), http.NotFoundHandler(), transport.RouterOptions{
+		Service: "kv", Key: byPath, Logger: quiet(),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, rt.Close()) })
+	require.Equal(t, 404, call(rt, "GET", "/free", "").Code)
+	return rt
+}
+
+func TestMetricsGolden(t *testing.T) {
+	golden(t, "metrics.txt", text(t, everything(t)))
+}
+
+func TestMetricsFollowPrometheusConventions(t *testing.T) {
+	problems, err := promlint.NewWithMetricFamilies(everything(t)).Lint()
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	for _, family := range everything(t) {
+		require.True(t, strings.HasPrefix(family.GetName(), "clusterkit_"), family.GetName())
+		require.True(t, strings.HasSuffix(family.GetHelp(), "."), "%s: %s", family.GetName(), family.GetHelp())
+	}
+}
+
+// Everything that is described is collected, once there is something to say of
+// it.
+func TestEveryFamilyHasSeries(t *testing.T) {
+	var names []string
+	for _, family := range everything(t) {
+		names = append(names, family.GetName())
+	}
+	for _, c := range []prometheus.Collector{transport.NewCollector(newFigures()), newRouterOf(t).Collector()} {
+		for _, name := range described(c) {
+			require.Contains(t, names, name)
+		}
+	}
+}
+
+func described(c prometheus.Collector) (names []string) {
+	ch := make(chan *prometheus.Desc)
+	go func() {
+		c.Describe(ch)
+		close(ch)
+	}()
+	for desc := range ch {
+		_, rest, _ := strings.Cut(desc.String(), `fqName: "`)
+		name, _, _ := strings.Cut(rest, `"`)
+		names = append(names, name)
+	}
+	return names
+}
+
+// Whatever there is among the figures, some series shows it.
+func TestNoFigureIsLeftOut(t *testing.T) {
+	base := func() *transport.Metrics {
+		return &transport.Metrics{
+			Problems: map[string]bool{"zones": false}, Members: make([]transport.MemberCount, 1),
+			HTTP: transport.HandlerStats{Routes: make([]transport.RouteStats, 1)},
+		}
+	}
+	show := func(m *transport.Metrics) string {
+		m.Members[0].Count++ // without members no place is shown
+		if m.Members[0].State == 0 {
+			m.Members[0].State = membership.Active
+		}
+		m.HTTP.Routes[0].Answers[2]++ // … nor a route without requests
+		return text(t, gather(t, transport.NewCollector((*figures)(m))))
+	}
+	plain := show(base())
+	skipped := []string{"Spread.Zones", "Spread.Regions"} // members are counted by zone
+	var leaves int
+	each(reflect.TypeFor[transport.Metrics](), "", func(path string, reach func(reflect.Value) reflect.Value) {
+		leaves++
+		m := base()
+		set(t, path, reach(reflect.ValueOf(m).Elem()))
+		require.Equal(t, slices.Contains(skipped, path), plain == show(m), path)
+	})
+	require.Greater(t, leaves, 60)
+	m := base()
+	m.Problems["zones"] = true
+	require.NotEqual(t, plain, show(m))
+}
+
+// each visits every plain value that a type is made of.
+func each(of reflect.Type, path string, visit func(path string, reach func(reflect.Value) reflect.Value)) {
+	inner := func(path string, to reflect.Type, step func(reflect.Value) reflect.Value) {
+		each(to, strings.TrimPrefix(path, "."), func(path string, reach func(reflect.Value) reflect.Value) {
+			visit(path, func(v reflect.Value) reflect.Value { return reach(step(v)) })
+		})
+	}
+	switch {
+	case of == reflect.TypeFor[time.Time]():
+		visit(path, func(v reflect.Value) reflect.Value { return v })
+	case of.Kind() == reflect.Struct:
+		for i := range of.NumField() {
+			inner(path+"."+of.Field(i).Name, of.Field(i).Type, func(v reflect.Value) reflect.Value { return v.Field(i) })
+		}
+	case of.Kind() == reflect.Array:
+		for i := range of.Len() {
+			inner(fmt.Sprintf("%s[%d]", path, i), of.Elem(), func(v reflect.Value) reflect.Value { return v.Index(i) })
+		}
+	case of.Kind() == reflect.Slice:
+		inner(path+"[]", of.Elem(), func(v reflect.Value) reflect.Value { return v.Index(0) })
+	case of.Kind() != reflect.Map:
+		visit(path, func(v reflect.Value) reflect.Value { return v })
+	}
+}
+
+func set(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Unix(1, 0)))
+	case v.Type() == reflect.TypeFor[membership.State]():
+		v.SetUint(uint64(membership.Observer))
+	case v.CanInt():
+		v.SetInt(5)
+	case v.CanUint():
+		v.SetUint(5 << 20)
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.Kind() == reflect.String:
+		v.SetString("something")
+	default:
+		require.Fail(t, "of no kind known here", "%s is %v", path, v.Type())
+	}
+}
+
+// What members announce cannot fill the memory of the monitoring, nor stop it.
+func TestSeriesAreBounded(t *testing.T) {
+	const bound = 900 // as docs/metrics.md says
+	f := newFigures()
+	f.Members = nil
+	var want int
+	for i := range 10_000 {
+		f.Members = append(f.Members, transport.MemberCount{
+			Region: fmt.Sprintf("region-%d", i%7), Zone: fmt.Sprintf("host-%05d", i), State: membership.State(i%5 + 1), Count: 3,
+		})
+		want += 3
+	}
+	f.Members = append(f.Members,
+		transport.MemberCount{Region: "other", Zone: "other", State: membership.Active, Count: 1},
+		transport.MemberCount{Zone: "\xff\xfe", State: membership.Active, Count: 1},
+		transport.MemberCount{Zone: "\xfe\xff", State: membership.Active, Count: 1}, // looks the same
+		transport.MemberCount{Zone: "a zone \"quoted\"\nin two lines", State: membership.Active, Count: 1},
+		transport.MemberCount{Zone: "of no state", Count: 1},
+	)
+	want += 4
+	f.NodeID, f.Zone, f.ClusterName = "\xff", "\xff", "\xff"
+	h := newHandler(newFake(t))
+	for _, method := range []string{"GET", "HEAD", "POST", "BREW", "DELETE"} {
+		for _, path := range []string{"/", "/metrics", "/v1/lookup?key=k", "/v1/partitions/1", "/v1/partitions/x", "/v1/health", "/v1/../x"} {
+			for i := range 20 {
+				call(h, method, strings.Replace(path, "x", fmt.Sprint("x", i), 1), "")
+			}
+		}
+	}
+	f.HTTP = h.Stats()
+	for i := range f.HTTP.Routes { // every answer that could be
+		f.HTTP.Routes[i].Answers = [6]uint64{1, 1, 1, 1, 1, 1}
+	}
+	families := gather(t, transport.NewCollector(f), newRouterOf(t).Collector())
+	var got float64
+	for _, family := range families {
+		if family.GetName() == "clusterkit_members" {
+			require.Len(t, family.GetMetric(), 64*5)
+			for _, m := range family.GetMetric() {
+				got += m.GetGauge().GetValue()
+			}
+		}
+	}
+	require.EqualValues(t, want, got, "nobody is left out")
+	lines := 0
+	for line := range strings.Lines(text(t, families)) {
+		if !strings.HasPrefix(line, "#") {
+			lines++
+		}
+	}
+	t.Log(lines, "series")
+	require.LessOrEqual(t, lines, bound)
+}
+
+// BenchmarkCollect is a scrape without HTTP, of a cluster of 1000 in 12 zones.
+func BenchmarkCollect(b *testing.B) {
+	f := newFigures()
+	f.Members = nil
+	for i := range 12 {
+		f.Members = append(f.Members, transport.MemberCount{Region: "eu", Zone: fmt.Sprint("z", i), State: membership.Active, Count: 83})
+	}
+	f.HTTP = newHandler(newFake(b)).Stats()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(transport.NewCollector(f))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := registry.Gather()
+		require.NoError(b, err)
+	}
+}

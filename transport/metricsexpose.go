@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+)
+
+// handlerSource are the figures of a cluster, if it has any, with what the
+// handler counts in place of what it says of HTTP.
+type handlerSource struct{ h *Handler }
+
+func (s handlerSource) Metrics() Metrics {
+	var m Metrics
+	if source, ok := s.h.cluster.(MetricsSource); ok {
+		m = source.Metrics()
+	} else {
+		view := s.h.cluster.View()
+		m.ClusterName, m.NodeID = view.ClusterName, view.NodeID
+	}
+	m.HTTP = s.h.Stats()
+	return m
+}
+
+// metrics is what stands behind /metrics: a registry of the handler's own, so that
+// it holds what is asked for and nothing that somebody else has registered.
+type metrics struct {
+	registry *prometheus.Registry
+
+	mu   sync.Mutex
+	open bool // the handler's own collector is registered
+}
+
+// openMetrics registers the handler's own collector, if that has not been done:
+// not with the handler, because it asks the cluster, which may be in the making
+// as well.
+func (h *Handler) openMetrics() error {
+	h.metrics.mu.Lock()
+	defer h.metrics.mu.Unlock()
+	if h.metrics.open {
+		return nil
+	}
+	families := httpFamilies
+	if _, ok := h.cluster.(MetricsSource); ok {
+		families = allFamilies()
+	}
+	if err := h.metrics.registry.Register(newCollector(handlerSource{h}, families)); err != nil {
+		return fmt.Errorf("transport: registering metrics: %w", err)
+	}
+	h.metrics.open = true
+	return nil
+}
+
+// RegisterMetrics adds what a collector collects to what /metrics answers: that
+// of a [Router], the Go runtime's, or your own. It returns an error when the names
+// clash with those that are there. The collector is called for every scrape,
+// concurrently; when it fails, the log says so and the others are served.
+func (h *Handler) RegisterMetrics(c prometheus.Collector) error {
+	if err := h.openMetrics(); err != nil {
+		return err
+	}
+	if err := h.metrics.registry.Register(c); err != nil {
+		return fmt.Errorf("transport: registering metrics: %w", err)
+	}
+	return nil
+}
+
+// expose answers a scrape, in the text format, which every scraper takes.
+func (h *Handler) expose(w http.ResponseWriter, r *http.Request) error {
+	if err := h.openMetrics(); err != nil {
+		return err
+	}
+	families, err := h.metrics.registry.Gather()
+	if err != nil {
+		if len(families) == 0 {
+			return fmt.Errorf("transport: collecting metrics: %w", err)
+		}
+		h.logger.ErrorContext(r.Context(), "some metrics cannot be collected", "err", err)
+	}
+	format := expfmt.NewFormat(expfmt.TypeTextPlain)
+	var body bytes.Buffer
+	encoder := expfmt.NewEncoder(&body, format)
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			return fmt.Errorf("transport: encoding metrics: %w", err)
+		}
+	}
+	write(w, r, http.StatusOK, string(format), body.Bytes())
+	return nil
+}

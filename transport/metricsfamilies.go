@@ -1,0 +1,184 @@
+package transport
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+func allFamilies() []family[Metrics] {
+	return slices.Concat(memberFamilies, ringFamilies, gossipFamilies, httpFamilies, guardFamilies)
+}
+
+// The families never change. docs/metrics.md lists them; a test compares.
+var memberFamilies = []family[Metrics]{
+	{"member_info", "This member: its identity, its place, and the configuration in use. Always 1.", gauge, []string{"node", "region", "zone", "configuration"},
+		func(m *Metrics, s series) { s.value(1, m.NodeID, m.Region, m.Zone, m.Configuration) }},
+	{"member_state", "1 for the state that this member announces, 0 for the others.", gauge, []string{"state"},
+		func(m *Metrics, s series) {
+			for _, state := range memberStates {
+				s.flag(m.State == state, state.String())
+			}
+		}},
+	{"ready", "Whether this member should be sent requests.", gauge, nil,
+		func(m *Metrics, s series) { s.flag(m.Ready) }},
+	{"healthy", "Whether this member has no problem.", gauge, nil,
+		func(m *Metrics, s series) { s.flag(m.Healthy) }},
+	{"isolated", "Whether most of the members believed alive do not answer this one.", gauge, nil,
+		func(m *Metrics, s series) { s.flag(m.Isolated) }},
+	{"problem", "Whether this member has the problem of this code.", gauge, []string{"code"},
+		func(m *Metrics, s series) {
+			for code, present := range m.Problems {
+				s.flag(present, code)
+			}
+		}},
+	{"members", "Members that this one believes alive, itself included.", gauge, []string{"region", "zone", "state"},
+		func(m *Metrics, s series) {
+			for _, p := range places(m.Members) {
+				for i, state := range memberStates {
+					s.value(float64(p.counts[i]), p.region, p.zone, state.String())
+				}
+			}
+		}},
+	{"members_lost", "Members that have failed and are not back.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Lost)) }},
+	{"member_events_total", "Other members that have joined, left, failed or come back.", counter, []string{"event"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Gossip.Joined), membership.Joined.String())
+			s.value(float64(m.Gossip.Left), membership.Left.String())
+			s.value(float64(m.Gossip.Failed), membership.Failed.String())
+			s.value(float64(m.Gossip.Rejoined), membership.Rejoined.String())
+		}},
+	{"agreed", "Whether every member believed alive has been seen to hold the view of this one.", gauge, nil,
+		func(m *Metrics, s series) { s.flag(m.Agreed) }},
+	{"members_differing", "Members not seen to hold the view of this one, or seen to hold another.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Differing)) }},
+}
+
+var ringFamilies = []family[Metrics]{
+	{"partitions", "Partitions of the ring.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Partitions)) }},
+	{"replication_factor", "Owners that each partition should have.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.ReplicationFactor)) }},
+	{"partitions_owned", "Partitions that this member owns, as their primary or as another replica.", gauge, []string{"role"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Primaries), "primary")
+			s.value(float64(m.Replicas), "replica")
+		}},
+	{"partitions_pending", "Partitions that this member will take over or give up when those that join or drain are done.", gauge, []string{"direction"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Incoming), "in")
+			s.value(float64(m.Outgoing), "out")
+		}},
+	{"partitions_underreplicated", "Partitions that have fewer owners than they should.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Spread.UnderReplicated)) }},
+	{"partitions_zone_violations", "Partitions whose owners span fewer zones than they could.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Spread.ZoneViolations)) }},
+	{"partitions_region_violations", "Partitions whose owners span fewer regions than they could.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Spread.RegionViolations)) }},
+	{"view_version", "Views that this process has published.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.ViewVersion)) }},
+	{"view_timestamp_seconds", "When this member took up its view, in seconds since 1970.", gauge, nil,
+		func(m *Metrics, s series) { s.time(m.ViewSince) }},
+	{"view_fingerprint", "The upper 53 bits of the fingerprint of the view. Members whose views are equal have the same.", gauge, nil,
+		// As many as a float64 holds.
+		func(m *Metrics, s series) { s.value(float64(uint64(m.Fingerprint) >> 11)) }},
+	{"ring_changes_total", "Times that lookups began to answer from another ring, or it got another target.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.RingChanges)) }},
+	{"ring_moves_total", "Replica slots that have changed owner.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Moves)) }},
+	{"ring_rebuild_duration_seconds", "How long rebuilds of the ring took, and how many there were.", gauge, nil,
+		func(m *Metrics, s series) { s.total(m.Rebuilds, m.RebuildTime) }},
+	{"ring_last_rebuild_duration_seconds", "How long the last rebuild of the ring took.", gauge, nil,
+		func(m *Metrics, s series) { s.value(m.LastRebuildTime.Seconds()) }},
+	{"ring_rebuild_failures_total", "Rebuilds in which the strategy failed, so that the previous ring stayed.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.RebuildFailures)) }},
+}
+
+var gossipFamilies = []family[Metrics]{
+	{"gossip_health_score", "0 when gossip goes well for this member, 1 when its probes fail or others suspect it.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.HealthScore)) }},
+	{"gossip_last_sync_timestamp_seconds", "When all members were last exchanged with another member, in seconds since 1970. Absent when never.", gauge, nil,
+		func(m *Metrics, s series) { s.time(m.LastSync) }},
+	{"gossip_syncs_total", "Times that another member has told all its members to this one.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Syncs)) }},
+	{"gossip_tail_syncs_total", "Exchanges of all members that this one began because views differed.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.TailSyncs)) }},
+	{"gossip_packets_sent_total", "Packets that gossip has sent.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketsSent)) }},
+	{"gossip_packet_sent_bytes_total", "What those packets carried.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketBytesSent)) }},
+	{"gossip_streams_total", "Streams that gossip has opened (out) or let in (in).", counter, []string{"direction"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Gossip.Traffic.StreamsAccepted), "in")
+			s.value(float64(m.Gossip.Traffic.StreamsDialed), "out")
+		}},
+	{"gossip_stream_bytes_total", "What streams of either direction have brought (in) and taken away (out).", counter, []string{"direction"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Gossip.Traffic.StreamBytesReceived), "in")
+			s.value(float64(m.Gossip.Traffic.StreamBytesSent), "out")
+		}},
+	{"gossip_refused_total", "What was turned away at the gossip port: streams, and announcements of members.", counter, []string{"reason"},
+		func(m *Metrics, s series) {
+			r := m.Gossip.Refused
+			s.value(float64(r.TooMany), "too-many-streams")
+			s.value(float64(r.TooManyFromOne), "too-many-streams-from-one")
+			s.value(float64(r.OtherCluster), "other-cluster")
+			s.value(float64(r.Malformed), "malformed")
+			s.value(float64(r.Announcements), "announcement")
+		}},
+}
+
+var httpFamilies = []family[Metrics]{
+	{"http_requests_total", "HTTP requests answered, by route and the first digit of the status.", counter, []string{"method", "route", "code"},
+		func(m *Metrics, s series) {
+			for _, r := range m.HTTP.Routes {
+				for class, count := range r.Answers {
+					if count > 0 {
+						s.value(float64(count), r.Method, r.Route, codeClass(class))
+					}
+				}
+			}
+		}},
+	{"http_request_duration_seconds", "How long answers took, by route.", gauge, []string{"method", "route"},
+		func(m *Metrics, s series) {
+			for _, r := range m.HTTP.Routes {
+				if r.Method != otherMethod {
+					s.histogram(durationBounds[:], r.Durations[:], r.Duration, r.Method, r.Route)
+				}
+			}
+		}},
+	{"http_requests_in_flight", "HTTP requests being answered.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.HTTP.InFlight)) }},
+	{"http_lookups_total", "Keys looked up over HTTP, one by one or in batches.", counter, []string{"kind"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.HTTP.Lookups), "single")
+			s.value(float64(m.HTTP.BatchLookups), "batch")
+		}},
+}
+
+var guardFamilies = []family[Metrics]{
+	{"http_refused_total", "HTTP requests that the guard turned away.", counter, []string{"reason"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Guard.Limited), "rate-limited")
+			s.value(float64(m.Guard.Unauthorized), "unauthorized")
+			s.value(float64(m.Guard.Forbidden), "forbidden")
+			s.value(float64(m.Guard.CrossOrigin), "cross-origin")
+		}},
+}
+
+// codeClass names the status by its first digit.
+func codeClass(first int) string {
+	if first == 0 {
+		return "aborted"
+	}
+	return fmt.Sprintf("%dxx", first)
+}
