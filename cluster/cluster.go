@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -28,9 +27,11 @@ var (
 type Cluster struct {
 	settings settings
 	members  *membership.Membership
-	handler  http.Handler
+	handler  *transport.Handler
+	guard    *transport.Guard
 	events   subscribers
 	builder  builder
+	counts   counts
 
 	view    atomic.Pointer[view]
 	health  atomic.Pointer[Health] // as of the last event about it
@@ -69,7 +70,7 @@ func New(o Options) (*Cluster, error) {
 	c := &Cluster{
 		settings: s,
 		members:  members,
-		builder:  builder{configurations: s.configs},
+		builder:  builder{configurations: s.configs, self: s.NodeID},
 		refresh:  make(chan chan struct{}),
 		recheck:  make(chan struct{}, 1),
 		stopped:  make(chan struct{}),

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/netip"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -11,8 +10,9 @@ import (
 )
 
 // Handler returns the HTTP interface, to be mounted in a server of yours: see
-// package transport. It may be mounted before Start.
-func (c *Cluster) Handler() http.Handler { return c.handler }
+// package transport. It may be mounted before Start. Its RegisterMetrics adds
+// collectors of yours to what it serves at /metrics.
+func (c *Cluster) Handler() *transport.Handler { return c.handler }
 
 // HTTPAddr returns the address that HTTP is served on, with the port that was
 // bound; empty when there is no listener.
@@ -85,6 +85,8 @@ func (h httpView) View() transport.View {
 		Configuration: v.configuration,
 	}
 }
+
+func (h httpView) Metrics() transport.Metrics { return h.c.Metrics() }
 
 func (h httpView) Health() transport.Health {
 	health := h.c.Health()

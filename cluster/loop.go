@@ -107,7 +107,11 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		// Subscribers hear of the members before they hear of the ring that
 		// follows from them. What came since is forwarded too.
 		c.forward()
+		begun, asked := time.Now(), c.builder.asked
 		next := c.builder.derive(members, previous)
+		if c.builder.asked > asked {
+			c.counts.rebuilt(time.Since(begun), next.failure != nil)
+		}
 		next.version, next.basis = previous.version+1, basis
 		if next.failure != nil && (previous.failure == nil || previous.failure.Error() != next.failure.Error()) {
 			c.settings.Logger.Error("keeping the previous ring", "error", next.failure)
@@ -128,6 +132,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		})
 		if next.ring.Fingerprint() != previous.ring.Fingerprint() {
 			c.events.add(ringEvent(previous, next))
+			c.counts.changed(previous.ring, next.ring)
 		}
 		c.changed.signal()
 		if !c.activate(ctx, next) {

@@ -61,6 +61,7 @@ func (c *Cluster) newHandler() error {
 		}
 	}
 	c.settings.Guard.Tokens = nil // the guard has what it needs of them
+	c.guard = guard
 	c.handler, err = transport.NewHandler(httpView{c}, transport.HandlerOptions{
 		Logger: c.settings.Logger, Middleware: []transport.Middleware{guard.Wrap},
 	})

@@ -21,7 +21,8 @@ type view struct {
 	ring          *ring.Ring // serving, with its target; never nil
 	fingerprint   ring.Fingerprint
 	spread        ring.Spread
-	failure       error // why the ring is older than the members, nil when it is not
+	holding       holding // of this member
+	failure       error   // why the ring is older than the members, nil when it is not
 }
 
 // derive computes the view of a member list. But for reuse of tables that did
@@ -38,9 +39,9 @@ func (b *builder) derive(members []membership.Member, previous *view) *view {
 	if v.failure != nil {
 		v.ring = previous.ring
 	}
-	v.spread = previous.spread
+	v.spread, v.holding = previous.spread, previous.holding
 	if v.ring != previous.ring {
-		v.spread = v.ring.Spread()
+		v.spread, v.holding = v.ring.Spread(), holdingOf(v.ring, b.self)
 	}
 	v.fingerprint = fingerprint(v)
 	return v
@@ -80,9 +81,12 @@ func owners(members []membership.Member, configuration string) (serving, target 
 // builder makes rings, and makes none that it has just made.
 type builder struct {
 	configurations map[string]ring.Config
+	self           string // whose view it is
 	// made is the configuration of the last ring, by its name as of the start:
 	// asking a strategy for it again could panic.
 	made string
+	// asked counts the tables that strategies were asked for.
+	asked int
 }
 
 func (b *builder) build(c string, serving, target []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
@@ -121,6 +125,7 @@ func (b *builder) table(c string, nodes []ring.Node, previous *ring.Ring) (*ring
 			}
 		}
 	}
+	b.asked++
 	return ring.Rebuild(previous, b.configurations[c], nodes)
 }
 

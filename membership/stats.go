@@ -19,9 +19,8 @@ type Stats struct {
 	Lost int
 
 	// HealthScore is memberlist's own idea of how this member is doing: 0 is
-	// well, and it rises, to a small bound, with every probe that fails and
-	// every suspicion of this member that it has to refute. Above 0 it probes
-	// more slowly. 0 while it does not run.
+	// well, and so is a member that does not run; 1 is one whose probes fail
+	// or that had to say that it is alive, and it probes more slowly.
 	HealthScore int
 	// Syncs is the number of times that another member has told all its
 	// members to this one.

@@ -1,0 +1,117 @@
+package cluster
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// Metrics are the figures of this member for programs to watch: see the fields.
+type Metrics = transport.Metrics
+
+// Metrics returns the figures of now. It does not block and costs about what
+// [Cluster.Health] does; it may be called at any time, also before Start and
+// after Stop. For Prometheus, [Cluster.Handler] serves them at /metrics, and
+// transport.NewCollector makes a collector of them.
+func (c *Cluster) Metrics() Metrics {
+	v, h := c.view.Load(), c.Health()
+	m := Metrics{
+		ClusterName: c.settings.ClusterName, NodeID: h.Node, Region: c.settings.Region, Zone: c.settings.Zone,
+		Configuration: v.configuration,
+		Ready:         h.Ready, Healthy: h.Healthy, Isolated: c.members.Isolated(),
+		Problems: make(map[string]bool, len(problemCodes)),
+		State:    h.State,
+		Members:  transport.CountMembers(v.members),
+
+		Partitions: v.ring.PartitionCount(), ReplicationFactor: v.ring.Config().ReplicationFactor,
+		Primaries: v.holding.primaries, Replicas: v.holding.replicas, Incoming: v.holding.incoming, Outgoing: v.holding.outgoing,
+		Spread: v.spread,
+
+		ViewVersion: v.version, Fingerprint: v.fingerprint,
+		Agreed: h.Agreed, Differing: len(h.Differing),
+
+		RingChanges: c.counts.ringChanges.Load(), Moves: c.counts.moves.Load(),
+		Rebuilds: c.counts.rebuilds.Load(), RebuildFailures: c.counts.failures.Load(),
+		RebuildTime: time.Duration(c.counts.spent.Load()), LastRebuildTime: time.Duration(c.counts.last.Load()),
+
+		Gossip: c.members.Stats(), LastSync: h.LastSync,
+	}
+	if v.version > 0 {
+		m.ViewSince = c.members.Agreement().Since
+	}
+	for _, code := range problemCodes {
+		m.Problems[code] = false
+	}
+	for _, p := range h.Problems {
+		m.Problems[p.Code] = true
+	}
+	m.HTTP, m.Guard = c.handler.Stats(), c.guard.Counts()
+	return m
+}
+
+// problemCodes are all that a problem can have, so that metrics say of each that
+// it is not there.
+var problemCodes = [...]string{
+	ProblemNotStarted, ProblemLeaving, ProblemSuperseded, ProblemConfiguration, ProblemIsolated, ProblemJoining, ProblemNoRing,
+	ProblemStrategy, ProblemDuplicate, ProblemDisagreement, ProblemUnderReplicated, ProblemZones,
+}
+
+// counts are what the loop counts, and anybody reads.
+type counts struct {
+	ringChanges, moves, rebuilds, failures atomic.Uint64
+	spent, last                            atomic.Int64 // nanoseconds of rebuilds
+}
+
+// rebuilt counts a derivation that asked a strategy.
+func (c *counts) rebuilt(took time.Duration, failed bool) {
+	c.rebuilds.Add(1)
+	c.spent.Add(int64(took))
+	c.last.Store(int64(took))
+	if failed {
+		c.failures.Add(1)
+	}
+}
+
+// changed counts another ring, and what moves from the one before; nothing moves
+// to the first, nor to one that this member does not know.
+func (c *counts) changed(before, after *ring.Ring) {
+	c.ringChanges.Add(1)
+	if before.Len() == 0 || after.Len() == 0 {
+		return
+	}
+	// The partition count is fixed, so that rings can be compared.
+	if plan, err := rebalance.Diff(before, after); err == nil {
+		c.moves.Add(uint64(len(plan.Moves)))
+	}
+}
+
+// holding is what one member owns in a ring, in partitions.
+type holding struct{ primaries, replicas, incoming, outgoing int }
+
+// holdingOf counts what a member owns. It reads every row.
+func holdingOf(r *ring.Ring, id string) (o holding) {
+	moving := r.Target() != r
+	for _, p := range r.All() {
+		primary, _ := p.Primary()
+		owns := p.Owns(id)
+		switch {
+		case owns && primary.ID() == id:
+			o.primaries++
+		case owns:
+			o.replicas++
+		}
+		if !moving {
+			continue
+		}
+		switch will := p.Target().Owns(id); {
+		case will && !owns:
+			o.incoming++
+		case owns && !will:
+			o.outgoing++
+		}
+	}
+	return o
+}
