@@ -27,6 +27,7 @@ func TestProcesses(t *testing.T) {
 		"another factor is rolled out, one by one":     testRoll,
 		"a member of another cluster is refused":       testRefused,
 		"a mistake in the flags says which":            testMistakes,
+		"prometheus scrapes a cluster":                 testPrometheus,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
