@@ -1,0 +1,32 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+// One request through two members is one trace: each span's parent is the one
+// that called it, across the connection too.
+func TestATraceFollowsAForwardedRequest(t *testing.T) {
+	exporter := tracetest.NewInMemoryExporter()
+	kept := &keeping{InMemoryExporter: exporter}
+	answer, err := demonstrate(t.Context(), kept)
+	require.NoError(t, err)
+	require.Equal(t, "n2 says hello", answer)
+
+	spans := make(map[string]tracetest.SpanStub)
+	for _, span := range exporter.GetSpans() {
+		require.NotContains(t, spans, span.Name)
+		spans[span.Name] = span
+	}
+	require.Len(t, spans, 5)
+	for child, parent := range map[string]string{
+		"receive n1": "ask", "forward": "receive n1", "receive n2": "forward", "serve": "receive n2",
+	} {
+		require.Equal(t, spans[parent].SpanContext.SpanID(), spans[child].Parent.SpanID(), "%s is called by %s", child, parent)
+		require.Equal(t, spans["ask"].SpanContext.TraceID(), spans[child].SpanContext.TraceID(), child)
+	}
+	require.False(t, spans["ask"].Parent.IsValid(), "it begins here")
+}
