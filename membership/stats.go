@@ -57,6 +57,9 @@ type Refused struct {
 	OtherCluster uint64
 	// Malformed counts inbound streams that did not begin like gossip, in time.
 	Malformed uint64
+	// OtherCipher counts packets and inbound streams whose encryption is not of
+	// the version in use.
+	OtherCipher uint64
 	// Announcements counts messages about members that were not let in: of
 	// an incompatible configuration, or not what a member would send. One that
 	// is repeated is counted again.
@@ -80,6 +83,7 @@ func (m *Membership) Stats() Stats {
 		c := g.counts()
 		s.Refused.TooMany, s.Refused.TooManyFromOne = c.overTotal, c.overSource
 		s.Refused.OtherCluster, s.Refused.Malformed = c.otherLabel, c.badHead
+		s.Refused.OtherCipher = c.badCipher
 	}
 	return s
 }

@@ -126,13 +126,14 @@ var gossipFamilies = []family[Metrics]{
 			s.value(float64(m.Gossip.Traffic.StreamBytesReceived), "in")
 			s.value(float64(m.Gossip.Traffic.StreamBytesSent), "out")
 		}},
-	{"gossip_refused_total", "What was turned away at the gossip port: streams, and announcements of members.", counter, []string{"reason"},
+	{"gossip_refused_total", "What was turned away at the gossip port: streams, packets, and announcements of members.", counter, []string{"reason"},
 		func(m *Metrics, s series) {
 			r := m.Gossip.Refused
 			s.value(float64(r.TooMany), "too-many-streams")
 			s.value(float64(r.TooManyFromOne), "too-many-streams-from-one")
 			s.value(float64(r.OtherCluster), "other-cluster")
 			s.value(float64(r.Malformed), "malformed")
+			s.value(float64(r.OtherCipher), "other-cipher")
 			s.value(float64(r.Announcements), "announcement")
 		}},
 }
