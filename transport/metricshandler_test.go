@@ -149,7 +149,7 @@ func TestDurationsAreCounted(t *testing.T) {
 				want += took
 			}
 			for _, r := range h.Stats().Routes {
-				if r.Route == "/v1/ring" && r.Method == "GET" {
+				if r.Route == "/v1/ring" && r.Method == http.MethodGet {
 					require.Equal(t, want, r.Duration)
 					require.Equal(t, uint64(1), r.Durations[i+1], "above %v", bound)
 				}
