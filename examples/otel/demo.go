@@ -51,7 +51,7 @@ func start(ctx context.Context, id string, provider *sdktrace.TracerProvider, se
 		// wrapper here would take the caller's from the header instead.
 		_, span := provider.Tracer("hello").Start(r.Context(), "serve")
 		defer span.End()
-		fmt.Fprintf(w, "%s says hello", id)
+		_, _ = fmt.Fprintf(w, "%s says hello", id)
 	})
 	m.router, err = m.cluster.Router(service, transport.RouterOptions{
 		Service: "hello",
