@@ -338,7 +338,7 @@ func TestRouterNames(t *testing.T) {
 }
 
 func TestCloseTheRouterTwice(t *testing.T) {
-	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.Patience = -1 }, "eu/a", "eu/b")
 	f.agree(2)
 	f.send(1, "GET", "/k", "")
 	require.NoError(t, f.stations[0].router.Close())
