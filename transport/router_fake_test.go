@@ -202,9 +202,15 @@ func (f *fleet) without(number int) []membership.Member {
 // url is a path at a member.
 func (f *fleet) url(member int, path string) string { return f.stations[member-1].server.URL + path }
 
+// reply is an answer whose body was read.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // send sends a request to a member and returns the answer with its body. Headers
 // are written "Name: value".
-func (f *fleet) send(member int, method, path, body string, headers ...string) (*http.Response, string) {
+func (f *fleet) send(member int, method, path, body string, headers ...string) (reply, string) {
 	f.t.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -213,7 +219,7 @@ func (f *fleet) send(member int, method, path, body string, headers ...string) (
 	return f.sendFrom(member, method, path, reader, headers...)
 }
 
-func (f *fleet) sendFrom(member int, method, path string, body io.Reader, headers ...string) (*http.Response, string) {
+func (f *fleet) sendFrom(member int, method, path string, body io.Reader, headers ...string) (reply, string) {
 	f.t.Helper()
 	r, err := http.NewRequestWithContext(f.t.Context(), method, f.url(member, path), body)
 	require.NoError(f.t, err)
@@ -226,7 +232,7 @@ func (f *fleet) sendFrom(member int, method, path string, body io.Reader, header
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(f.t, err)
-	return response, string(answer)
+	return reply{response.StatusCode, response.Header}, string(answer)
 }
 
 // stats are those of a member's router.

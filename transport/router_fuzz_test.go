@@ -2,7 +2,6 @@ package transport_test
 
 import (
 	"bufio"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,7 +50,7 @@ func FuzzRouter(f *testing.F) {
 		d.own(2)
 		w := httptest.NewRecorder()
 		d.router.ServeHTTP(w, r)
-		require.Contains(t, []int{200, 400, 421, 502, 503, 504}, w.Code, fmt.Sprintf("%q", w.Body))
+		require.Contains(t, []int{200, 400, 421, 502, 503, 504}, w.Code, "%q", w.Body)
 		if marked && w.Code == 200 {
 			require.NotContains(t, w.Body.String(), "n2")
 		}

@@ -171,6 +171,7 @@ func requireEcho(t *testing.T, conn net.Conn, host string) {
 	reader := bufio.NewReader(conn)
 	response, err := http.ReadResponse(reader, nil)
 	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(response.Body)
 		require.Equal(t, 101, response.StatusCode, "%s", body)

@@ -16,7 +16,7 @@ import (
 )
 
 // requireFailure checks an answer's status and problem document.
-func requireFailure(t *testing.T, response *http.Response, body string, status int, kind string) transport.ProblemDetails {
+func requireFailure(t *testing.T, response reply, body string, status int, kind string) transport.ProblemDetails {
 	t.Helper()
 	require.Equal(t, status, response.StatusCode, body)
 	require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
@@ -143,9 +143,9 @@ func TestAMarkIsNoProof(t *testing.T) {
 	require.Equal(t, f.owned(2, 3).Lookup("k").Token().String(), response.Header.Get(transport.TokenHeader))
 	require.EqualValues(t, 1, f.stats(1).Attempts[transport.Refused][transport.Local])
 
-	response, body = f.send(2, "GET", "/k", "", mark)
+	_, body = f.send(2, "GET", "/k", "", mark)
 	require.Equal(t, "n2", body)
-	response, body = f.send(3, "GET", "/k", "", mark)
+	_, body = f.send(3, "GET", "/k", "", mark)
 	require.Equal(t, "n3", body)
 	response, body = f.send(3, "POST", "/k", "v", mark)
 	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
