@@ -128,6 +128,8 @@ func (g *guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) 
 	if err != nil {
 		return nil, err
 	}
+	// memberlist sets deadlines on every stream but those of messages.
+	_ = conn.SetDeadline(time.Now().Add(timeout))
 	out := newOutbound(g, conn, a.Addr)
 	if !g.track(out) {
 		_ = conn.Close()

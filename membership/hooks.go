@@ -73,6 +73,8 @@ func (h *hooks) NotifyMsg(b []byte) {
 	switch msg, _ := parseMessage(b); msg := msg.(type) {
 	case agreementMessage:
 		h.m.agreement.merge(msg)
+	case directMessage:
+		h.m.deliver(msg)
 	case digestMessage:
 		if msg.kind == kindDigest {
 			return

@@ -38,6 +38,9 @@ type Membership struct {
 	dialing   dialing
 	keys      *keyring
 	asks      chan digestMessage
+	inbox     chan Message
+	sends     chan struct{} // holds one token for each message on its way
+	dropped   atomic.Uint64 // messages that found the inbox full
 	syncs     *syncer
 	isolated  atomic.Bool
 	lastSync  atomic.Int64 // unix nanoseconds
@@ -80,6 +83,8 @@ func New(o Options) (*Membership, error) {
 		agreement: newAgreement(s.NodeID, self.Start.Nonce, s.now),
 		admission: newAdmission(s.PartitionCount, s.Configurations),
 		asks:      make(chan digestMessage, 64),
+		inbox:     make(chan Message, maxInbox),
+		sends:     make(chan struct{}, maxSends),
 		stopped:   make(chan struct{}),
 	}
 	m.life, m.end = context.WithCancel(context.Background())

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -15,11 +16,13 @@ const (
 	kindDigest    = 2 // digest; what acks and push/pulls carry
 	kindAsk       = 3 // digest, sender's ID: please answer with yours
 	kindAnswer    = 4 // digest, sender's ID
+	kindDirect    = 5 // the two starts, sender's ID, payload: for one member alone
 )
 
 const (
 	agreementHeader = 1 + 8 + 8
 	digestSize      = 1 + 24
+	directHeader    = 1 + 8 + 8 + 2
 )
 
 var errMessage = errors.New("membership: malformed message")
@@ -52,6 +55,40 @@ func (m digestMessage) append(b []byte) []byte {
 	return append(b, m.from...)
 }
 
+// directMessage is for one start of one member, over a stream.
+type directMessage struct {
+	from      string // the sender's NodeID
+	start, to uint64 // the nonces of the sender's start and of the receiver's
+	payload   []byte
+}
+
+func (m directMessage) append(b []byte) []byte {
+	b = append(b, messageVersion|kindDirect)
+	b = binary.LittleEndian.AppendUint64(b, m.start)
+	b = binary.LittleEndian.AppendUint64(b, m.to)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(m.from)))
+	b = append(b, m.from...)
+	return append(b, m.payload...)
+}
+
+// parseDirect returns a copy: the payload outlives the buffer it came in.
+func parseDirect(b []byte) (any, error) {
+	if len(b) < directHeader {
+		return nil, errMessage
+	}
+	from := int(binary.LittleEndian.Uint16(b[17:]))
+	if len(b)-directHeader < from || len(b)-directHeader-from > MaxMessage ||
+		!validIdentifier(string(b[directHeader:directHeader+from])) {
+		return nil, errMessage
+	}
+	return directMessage{
+		start:   binary.LittleEndian.Uint64(b[1:]),
+		to:      binary.LittleEndian.Uint64(b[9:]),
+		from:    string(b[directHeader : directHeader+from]),
+		payload: bytes.Clone(b[directHeader+from:]),
+	}, nil
+}
+
 // parseMessage reads any message of this version. The result shares b.
 func parseMessage(b []byte) (any, error) {
 	if len(b) == 0 || b[0]&0xF0 != messageVersion {
@@ -80,6 +117,8 @@ func parseMessage(b []byte) (any, error) {
 			return nil, errMessage
 		}
 		return m, nil
+	case kindDirect:
+		return parseDirect(b)
 	default:
 		return nil, errMessage
 	}

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,8 @@ func TestMessagesGolden(t *testing.T) {
 		{digestMessage{kind: kindDigest, digest: testDigest}, append([]byte{0x12}, words...)},
 		{digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}, append(append([]byte{0x13}, words...), "n1"...)},
 		{digestMessage{kind: kindAnswer, digest: testDigest, from: "n1"}, append(append([]byte{0x14}, words...), "n1"...)},
+		{directMessage{from: "n1", start: testDigest.fingerprint, to: testDigest.members, payload: []byte("hi")},
+			append(append([]byte{0x15}, words[:16]...), "\x02\x00n1hi"...)},
 	} {
 		require.Equal(t, c.bytes, encoded(c.message))
 		got, err := parseMessage(c.bytes)
@@ -36,6 +39,8 @@ func encoded(message any) []byte {
 		return m.append(nil)
 	case digestMessage:
 		return m.append(nil)
+	case directMessage:
+		return m.append(nil)
 	default:
 		return nil
 	}
@@ -45,6 +50,7 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 	ask := digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil)
 	plain := digestMessage{kind: kindDigest, digest: testDigest}.append(nil)
 	agree := agreementMessage{fingerprint: 1}.append(nil)
+	direct := directMessage{from: "n1", payload: []byte("hi")}.append(nil)
 	for name, b := range map[string][]byte{
 		"nothing":              nil,
 		"no version":           {0x01},
@@ -57,6 +63,11 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 		"a digest with a tail": append(bytes.Clone(plain), 'x'),
 		"an ask from nobody":   ask[:digestSize],
 		"short ask":            ask[:digestSize-1],
+		"short direct":         direct[:directHeader-1],
+		"a cut sender":         direct[:directHeader+1],
+		"direct from nobody":   directMessage{payload: []byte("hi")}.append(nil),
+		"a long sender":        directMessage{from: strings.Repeat("n", MaxNameLength+1)}.append(nil),
+		"a long payload":       directMessage{from: "n1", payload: make([]byte, MaxMessage+1)}.append(nil),
 	} {
 		_, err := parseMessage(b)
 		require.ErrorIs(t, err, errMessage, name)
@@ -69,6 +80,7 @@ func FuzzParseMessage(f *testing.F) {
 	f.Add(digestMessage{kind: kindDigest, digest: testDigest}.append(nil))
 	f.Add(digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil))
 	f.Add(digestMessage{kind: kindAnswer, digest: testDigest, from: "\xff"}.append(nil))
+	f.Add(directMessage{from: "n1", start: 1, to: 2, payload: []byte{7}}.append(nil))
 	view := threeMembers()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)

@@ -28,6 +28,9 @@ type Stats struct {
 	// TailSyncs is the number of exchanges of all members with one whose view
 	// differed, beside memberlist's own.
 	TailSyncs uint64
+	// MessagesDropped is the number of messages of [Membership.Send] that
+	// nobody took from [Membership.Messages] in time.
+	MessagesDropped uint64
 	// Traffic is what gossip has cost the network.
 	Traffic Traffic
 	// Refused is what gossip has turned away.
@@ -71,6 +74,7 @@ func (m *Membership) Stats() Stats {
 	s := m.registry.stats()
 	s.Syncs = m.exchanges.Load()
 	s.TailSyncs = m.syncs.count.Load()
+	s.MessagesDropped = m.dropped.Load()
 	s.Refused.Announcements = m.refused.Load()
 	gossip, g, running := m.live()
 	if running {

@@ -1,0 +1,103 @@
+package membership
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSend(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		a, b := n.make(1), n.make(2)
+		require.ErrorIs(t, a.Send(t.Context(), "n2", nil), ErrNotStarted)
+		require.NoError(t, a.Start(t.Context()))
+		require.NoError(t, b.Start(t.Context()))
+		n.see(2, a, b)
+		require.NoError(t, a.Send(t.Context(), "n2", []byte("hello")))
+		require.Equal(t, Message{From: "n1", Start: a.Local().Start.Nonce, Payload: []byte("hello")}, <-b.Messages())
+		largest := make([]byte, MaxMessage)
+		largest[MaxMessage-1] = 7
+		require.NoError(t, b.Send(t.Context(), "n1", largest))
+		require.Equal(t, largest, (<-a.Messages()).Payload)
+
+		require.ErrorIs(t, a.Send(t.Context(), "n2", make([]byte, MaxMessage+1)), ErrMessageSize)
+		require.ErrorIs(t, a.Send(t.Context(), "n3", nil), ErrUnknownMember)
+		require.ErrorIs(t, a.Send(t.Context(), "n1", nil), ErrUnknownMember, "not to itself")
+		require.NoError(t, a.Stop(t.Context()))
+		require.ErrorIs(t, a.Send(t.Context(), "n2", nil), ErrStopped)
+	})
+}
+
+// A member that does not answer delays the caller by a connection's time at
+// most, and no more of them than there may be at a time.
+func TestSendToASilentMember(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		a, b := n.start(1), n.start(2)
+		n.see(2, a, b)
+		n.net.Isolate(townAddr(2))
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for range maxSends {
+			wg.Go(func() {
+				if a.Send(t.Context(), "n2", nil) == nil {
+					t.Error("it arrived nowhere")
+				}
+			})
+		}
+		synctest.Wait() // all are on their way
+		require.ErrorContains(t, a.Send(ended(), "n2", nil), "context canceled")
+		wg.Wait()
+		require.Equal(t, LAN.timings().tcpTimeout, time.Since(begun), "all at a time")
+
+		go func() { _ = a.Send(t.Context(), "n2", nil) }()
+		require.NoError(t, a.Stop(t.Context()))
+	})
+}
+
+// A message for a process that is gone does not reach the one in its place.
+func TestAMessageIsForOneStart(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		a, b := n.start(1), n.start(2)
+		n.see(2, a, b)
+		n.net.Crash(townAddr(2))
+		require.NoError(t, n.make(2).Start(t.Context()))
+		again := n.all[len(n.all)-1]
+		n.net.Crash(townAddr(2)) // so that a cannot know
+		before := again.Local().Start.Nonce
+		again.deliver(directMessage{from: "n1", to: before + 1, payload: []byte("old")})
+		again.deliver(directMessage{from: "n1", to: before, payload: []byte("new")})
+		require.Equal(t, "new", string((<-again.Messages()).Payload))
+		require.Empty(t, again.Messages())
+	})
+}
+
+// Nobody who sends waits for a receiver that does not take its messages.
+func TestAFullInbox(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		a, b := n.start(1), n.start(2)
+		n.see(2, a, b)
+		const over = 10
+		for i := range maxInbox + over {
+			require.NoError(t, a.Send(t.Context(), "n2", fmt.Append(nil, i)))
+		}
+		n.await("all have arrived", func() bool { return b.Stats().MessagesDropped == over })
+		require.Len(t, b.Messages(), maxInbox)
+		require.Equal(t, "0", string((<-b.Messages()).Payload), "the oldest are kept")
+	})
+}
+
+// A message that stalls on its way ends with its time.
+func TestSendHonoursItsDeadline(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		a, b := n.start(1), n.start(2)
+		n.see(2, a, b)
+		require.NoError(t, n.net.SetStreamLoss(1))
+		require.ErrorContains(t, a.Send(t.Context(), "n2", nil), "i/o timeout")
+		require.NoError(t, n.net.SetStreamLoss(0))
+		require.NoError(t, a.Send(t.Context(), "n2", nil))
+	})
+}
