@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -32,14 +33,17 @@ type Cluster struct {
 	events   subscribers
 	builder  builder
 	counts   counts
+	handoff  *handoffRun   // nil without one
+	advance  chan struct{} // asks the loop whether this member can begin to own
 
-	view    atomic.Pointer[view]
-	health  atomic.Pointer[Health] // as of the last event about it
-	changed broadcast              // wakes who waits for view or health
-	refresh chan chan struct{}     // asks the loop to publish at once
-	recheck chan struct{}          // asks it to look at health
-	settled atomic.Bool            // Start knows the cluster; owning may begin
-	leaving atomic.Bool            // Stop has begun
+	view     atomic.Pointer[view]
+	health   atomic.Pointer[Health] // as of the last event about it
+	changed  broadcast              // wakes who waits for view or health
+	refresh  chan chan struct{}     // asks the loop to publish at once
+	recheck  chan struct{}          // asks it to look at health
+	settled  atomic.Bool            // Start knows the cluster; owning may begin
+	joinedAt atomic.Int64           // when it did, unix nanoseconds
+	leaving  atomic.Bool            // Stop has begun
 
 	life     context.Context // ends when Stop begins
 	end      context.CancelFunc
@@ -73,10 +77,14 @@ func New(o Options) (*Cluster, error) {
 		builder:  builder{configurations: s.configs, self: s.NodeID},
 		refresh:  make(chan chan struct{}),
 		recheck:  make(chan struct{}, 1),
+		advance:  make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.view.Store(&view{ring: &ring.Ring{}})
+	if s.Handoff != nil {
+		c.handoff = newHandoffRun(c, s.HandoffOptions)
+	}
 	c.settings.GossipKeys, c.settings.membership.Keys = nil, nil // members has them; nobody prints them here
 	if err = c.newHandler(); err != nil {
 		return nil, err
@@ -169,6 +177,10 @@ func (c *Cluster) join(ctx context.Context) error {
 	}
 	if err := c.announceHTTP(ctx); err != nil {
 		return err
+	}
+	c.joinedAt.Store(time.Now().UnixNano())
+	if c.handoff != nil {
+		c.handoff.listen()
 	}
 	c.settled.Store(true)
 	done := make(chan struct{})

@@ -32,22 +32,32 @@ const (
 	// HealthChanged: this member became ready or unready, or has other
 	// problems.
 	HealthChanged
+	// HandoffStarted: partitions have begun to move to or from this member.
+	HandoffStarted
+	// HandoffProgressed: some of them have arrived or been let go. It comes once
+	// a second at most.
+	HandoffProgressed
+	// HandoffCompleted: none are on their way any more.
+	HandoffCompleted
+	// HandoffFailed: a call of the user's code failed. It is made again.
+	HandoffFailed
 )
 
 var kindNames = [...]string{
 	MemberJoined: "member-joined", MemberUpdated: "member-updated", MemberLeaving: "member-leaving", MemberLeft: "member-left",
 	MemberFailed: "member-failed", MemberRejoined: "member-rejoined", RingChanged: "ring-changed", HealthChanged: "health-changed",
+	HandoffStarted: "handoff-started", HandoffProgressed: "handoff-progressed", HandoffCompleted: "handoff-completed", HandoffFailed: "handoff-failed",
 }
 
 // String returns the kind in lower case.
 func (k EventKind) String() string {
-	if k < MemberJoined || k > HealthChanged {
+	if k < MemberJoined || k > HandoffFailed {
 		return "unknown"
 	}
 	return kindNames[k]
 }
 
-// Event is one change. Exactly one of Member, Ring and Health is set. What they
+// Event is one change. Exactly one of Member, Ring, Health and Handoff is set. What they
 // point to must not be modified.
 type Event struct {
 	// Kind says what happened.
@@ -59,9 +69,10 @@ type Event struct {
 	// was before the first of them.
 	Folded int
 
-	Member *MemberChange
-	Ring   *RingChange
-	Health *HealthChange
+	Member  *MemberChange
+	Ring    *RingChange
+	Health  *HealthChange
+	Handoff *HandoffChange
 }
 
 // MemberChange is a change of one member.

@@ -240,11 +240,12 @@ func TestSubscriptionsDoNotLeak(t *testing.T) {
 
 func TestEventKindNames(t *testing.T) {
 	var names []string
-	for k := cluster.EventKind(0); k <= cluster.HealthChanged+1; k++ {
+	for k := cluster.EventKind(0); k <= cluster.HandoffFailed+1; k++ {
 		names = append(names, k.String())
 	}
 	require.Equal(t, []string{
 		"unknown", "member-joined", "member-updated", "member-leaving", "member-left", "member-failed",
-		"member-rejoined", "ring-changed", "health-changed", "unknown",
+		"member-rejoined", "ring-changed", "health-changed",
+		"handoff-started", "handoff-progressed", "handoff-completed", "handoff-failed", "unknown",
 	}, names)
 }

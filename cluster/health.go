@@ -54,7 +54,7 @@ type Problem struct {
 	Unready bool
 }
 
-// Codes of problems. All but the last five make a member unready.
+// Codes of problems. Those before ProblemStrategy make a member unready.
 const (
 	// ProblemNotStarted: Start has not been called, or has not succeeded.
 	ProblemNotStarted = "not-started"
@@ -68,6 +68,8 @@ const (
 	ProblemIsolated = "isolated"
 	// ProblemJoining: the member does not own anything yet.
 	ProblemJoining = "joining"
+	// ProblemMinMembers: too few members are there to begin.
+	ProblemMinMembers = "min-members"
 	// ProblemNoRing: nobody owns anything yet.
 	ProblemNoRing = "no-ring"
 
@@ -81,6 +83,16 @@ const (
 	ProblemUnderReplicated = "under-replicated"
 	// ProblemZones: some partitions span fewer zones than they could.
 	ProblemZones = "zones"
+	// ProblemExpectedMembers: there are fewer members than expected.
+	ProblemExpectedMembers = "expected-members"
+	// ProblemMinority: at most half of the expected members are there. The
+	// others may be on the other side of a partition.
+	ProblemMinority = "minority"
+	// ProblemPossibleLoss: so many owners of a partition lost their state that
+	// an acknowledged write may be gone.
+	ProblemPossibleLoss = "possible-loss"
+	// ProblemHandoffOverdue: partitions have been on their way for long.
+	ProblemHandoffOverdue = "handoff-overdue"
 )
 
 const (
@@ -111,6 +123,7 @@ func (c *Cluster) Health() Health {
 	}
 	c.readiness(&h, v, self)
 	c.quality(&h, v, self, agreement)
+	c.moving(&h, v)
 	h.Healthy = len(h.Problems) == 0
 	h.Ready = !slices.ContainsFunc(h.Problems, func(p Problem) bool { return p.Unready })
 	return h
@@ -141,8 +154,16 @@ func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
 	if c.members.Isolated() {
 		unready(ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.members)-1)
 	}
+	if c.waitsForMembers() && c.present(v) < c.settings.MinMembers {
+		unready(ProblemMinMembers, "%d of %d members are here that it takes to begin: start the others, or set BootstrapAlone",
+			c.present(v), c.settings.MinMembers)
+	}
 	if self.State == membership.Joining && len(h.Problems) == 0 {
-		unready(ProblemJoining, "this member does not own anything yet")
+		if n := c.Handoff().Receiving; n > 0 {
+			unready(ProblemJoining, "this member owns nothing yet: it has %d partitions to receive", n)
+		} else {
+			unready(ProblemJoining, "this member does not own anything yet")
+		}
 	}
 	if v.ring.Len() == 0 && len(h.Problems) == 0 {
 		unready(ProblemNoRing, "no member owns anything yet")
@@ -173,6 +194,29 @@ func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement 
 	}
 	if n := h.Spread.ZoneViolations; n > 0 {
 		degraded(ProblemZones, "%d partitions span fewer zones than they could: the strategy does not spread them", n)
+	}
+}
+
+// moving finds what is wrong with handoff, and with the number of members.
+func (c *Cluster) moving(h *Health, v *view) {
+	degraded := func(code, format string, args ...any) {
+		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...)})
+	}
+	switch here, expected := c.present(v), c.settings.ExpectedMembers; {
+	case !c.settled.Load() || here >= expected:
+	case 2*here <= expected:
+		degraded(ProblemMinority, "%d of %d expected members are here: the others are down, or on the other side of a partition", here, expected)
+	default:
+		degraded(ProblemExpectedMembers, "%d of %d expected members are here", here, expected)
+	}
+	handoff := c.Handoff()
+	if n := len(handoff.Lost); n > 0 {
+		degraded(ProblemPossibleLoss, "%d partitions, the first of them %d, lost so many owners that acknowledged writes may be gone: "+
+			"bring those back, or accept the loss", n, handoff.Lost[0])
+	}
+	if handoff.Overdue > 0 {
+		degraded(ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %d calls failed so far",
+			handoff.Overdue, c.settings.HandoffOptions.OverdueAfter, handoff.Failed)
 	}
 }
 

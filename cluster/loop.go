@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,9 +77,16 @@ func (c *Cluster) run(ctx context.Context) {
 			publish()
 		case <-c.recheck:
 			c.checkHealth()
+		case <-c.advance:
+			publish()
 		case <-health.C:
+			if c.handoff != nil {
+				c.handoff.pause(c.members.Isolated())
+			}
 			if c.view.Load().failure != nil {
 				publish() // the strategy may have recovered
+			} else if c.waitsForMembers() {
+				publish() // it may have waited long enough
 			} else {
 				c.checkHealth()
 			}
@@ -134,6 +142,9 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 			c.events.add(ringEvent(previous, next))
 			c.counts.changed(previous.ring, next.ring)
 		}
+		if c.handoff != nil && c.settled.Load() {
+			c.handoff.view(next, c.members.Local().State)
+		}
 		c.changed.signal()
 		if !c.activate(ctx, next) {
 			_, version := c.members.Members()
@@ -142,15 +153,73 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 	}
 }
 
-// activate announces that this member is ready to own, once it knows the
-// cluster and can run what that runs. It reports whether it did so now.
+// activate announces that this member owns, once it knows the cluster, can run
+// what that runs, and has received what it is to own. It reports whether it did so
+// now.
 func (c *Cluster) activate(ctx context.Context, v *view) bool {
 	self := c.members.Local()
 	_, capable := c.settings.configs[v.configuration]
 	if self.State != membership.Joining || !c.settled.Load() || !capable || c.superseded(self) {
 		return false
 	}
+	switch {
+	case !v.formed():
+		if !c.mayFound(v, self) {
+			return false
+		}
+		if c.handoff != nil {
+			c.handoff.founding()
+		}
+	case c.handoff != nil && !c.handoff.is((*core).joined):
+		return false
+	}
 	return c.members.SetState(ctx, membership.Active) == nil
+}
+
+// formed reports whether somebody owns.
+func (v *view) formed() bool {
+	return slices.ContainsFunc(v.members, func(m membership.Member) bool {
+		return m.State == membership.Active || m.State == membership.Draining
+	})
+}
+
+// mayFound reports whether this member may be the first to own: when enough are
+// there, or it has waited for long enough. With a handoff the one with the lowest
+// NodeID begins, and the others receive from it: of two that began at once each
+// would take itself for the one that has everything.
+func (c *Cluster) mayFound(v *view, self membership.Member) bool {
+	if c.present(v) < c.settings.MinMembers && (!c.settings.BootstrapAlone || c.waited() < c.settings.BootstrapTimeout) {
+		return false
+	}
+	if c.handoff == nil {
+		return true
+	}
+	for _, m := range v.members {
+		if m.State == membership.Joining && slices.Contains(m.Configurations, v.configuration) {
+			return m.ID == self.ID
+		}
+	}
+	return false
+}
+
+// present counts the members that can own.
+func (c *Cluster) present(v *view) int {
+	n := 0
+	for _, m := range v.members {
+		if m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining {
+			n++
+		}
+	}
+	return n
+}
+
+// waited is for how long this member has known the cluster.
+func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }
+
+// waitsForMembers reports whether too few members keep this one from owning.
+func (c *Cluster) waitsForMembers() bool {
+	v := c.view.Load()
+	return c.settled.Load() && c.settings.MinMembers > 1 && c.members.Local().State == membership.Joining && !v.formed()
 }
 
 // superseded reports whether a newer start of our NodeID speaks for it.

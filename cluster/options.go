@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,6 +70,26 @@ type Options struct {
 	// ahead alone and looks on in the background, up to an hour. Zero means 5
 	// seconds.
 	BootstrapTimeout time.Duration
+	// MinMembers is how many members, this one included, there must be before
+	// the first of them begin to own. Until then all are unready. It is about
+	// the beginning alone: who finds a cluster that owns joins it. Up to 65535.
+	// Zero means 1.
+	MinMembers int
+	// BootstrapAlone lets this member begin with fewer than MinMembers once
+	// it has waited for BootstrapTimeout. Members that cannot see each other then
+	// begin a cluster each.
+	BootstrapAlone bool
+	// ExpectedMembers is how many members there should be. With fewer health
+	// says so, and when they are half or fewer, that this may be the smaller side
+	// of a partition. Nothing else follows from it. Up to 65535; zero: not known.
+	ExpectedMembers int
+
+	// Handoff moves the user's data when partitions change owners. Nil: there is
+	// none to move; members own as soon as they have joined. Either all members
+	// of a cluster that own have one, or none.
+	Handoff Handoff
+	// HandoffOptions are for Handoff.
+	HandoffOptions HandoffOptions
 
 	// Region and Zone say where this member runs, up to 64 bytes each.
 	// Replicas are spread over zones first, then regions. Empty is a place
@@ -153,6 +174,7 @@ func (o Options) parse() (settings, error) {
 	}
 	names, configErrs := s.parseConfigurations()
 	errs = append(errs, configErrs...)
+	errs = append(errs, s.parseHandoff()...)
 	for i, seed := range o.Seeds {
 		if err := membership.CheckSeed(seed); err != nil {
 			bad(fmt.Sprintf("Seeds[%d]", i), seed, "host:port or host")
@@ -186,7 +208,51 @@ func (o Options) parse() (settings, error) {
 	if err := s.membership.Validate(); err != nil {
 		errs = append(errs, renamed(err)...)
 	}
+	if s.BootstrapTimeout == 0 {
+		s.BootstrapTimeout = membership.DefaultBootstrapTimeout
+	}
 	return s, errors.Join(errs...)
+}
+
+// parseHandoff fills in how handoff works and how a cluster begins.
+func (s *settings) parseHandoff() (errs []error) {
+	h := &s.HandoffOptions
+	factor := DefaultReplicationFactor
+	if s.ReplicationFactor != 0 {
+		factor = s.ReplicationFactor
+	}
+	h.WriteQuorum = cmp.Or(h.WriteQuorum, factor/2+1)
+	h.Parallel = cmp.Or(h.Parallel, 8)
+	h.RetryAfter = cmp.Or(h.RetryAfter, time.Second)
+	h.CallLimit = cmp.Or(h.CallLimit, 10*time.Minute)
+	h.OverdueAfter = cmp.Or(h.OverdueAfter, time.Minute)
+	const week = 7 * 24 * time.Hour
+	for _, n := range []struct {
+		field              string
+		value, least, most int
+	}{
+		{"HandoffOptions.WriteQuorum", h.WriteQuorum, 1, max(factor, 1)},
+		{"HandoffOptions.Parallel", h.Parallel, 1, 1024},
+		{"MinMembers", s.MinMembers, 0, ring.MaxNodes},
+		{"ExpectedMembers", s.ExpectedMembers, 0, ring.MaxNodes},
+	} {
+		if n.value < n.least || n.value > n.most {
+			errs = append(errs, &OptionError{Field: n.field, Value: n.value, Bound: fmt.Sprintf("between %d and %d", n.least, n.most)})
+		}
+	}
+	for _, d := range []struct {
+		field       string
+		value, most time.Duration
+	}{
+		{"HandoffOptions.RetryAfter", h.RetryAfter, time.Hour},
+		{"HandoffOptions.CallLimit", h.CallLimit, week},
+		{"HandoffOptions.OverdueAfter", h.OverdueAfter, week},
+	} {
+		if d.value < time.Millisecond || d.value > d.most {
+			errs = append(errs, &OptionError{Field: d.field, Value: d.value, Bound: fmt.Sprintf("between 1ms and %v", d.most)})
+		}
+	}
+	return errs
 }
 
 // parseConfigurations fills in the configurations, the preferred one last.

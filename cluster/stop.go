@@ -15,6 +15,12 @@ import (
 // back. When the context ends first, Drain returns a [NotConvergedError] that
 // names who has not confirmed; the member stays in the state it has reached
 // and Drain may be called again.
+//
+// With [Options.Handoff] it also waits, before it announces that it is leaving,
+// until each owner to come has received what this member serves, and at the end
+// until this member has been told to release all that it had. When the context
+// ends first it returns a [NotHandedOverError]. The last member of a cluster has
+// nobody to hand over to, and keeps what it has.
 func (c *Cluster) Drain(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -30,6 +36,41 @@ func (c *Cluster) Drain(ctx context.Context) error {
 		if err := c.WaitConverged(ctx); err != nil {
 			return err
 		}
+		if c.handoff != nil {
+			if err := c.handoff.drained(ctx, state); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// NotHandedOverError says that waiting for the end of a handoff ended before it
+// came.
+type NotHandedOverError struct {
+	// Handoff is how far it was.
+	Handoff HandoffState
+	// Err is why waiting ended: the context's error or [ErrStopped].
+	Err error
+}
+
+// Error says how much is left.
+func (e *NotHandedOverError) Error() string {
+	return fmt.Sprintf("cluster: not handed over: %v: %d partitions are still held for others, %d calls failed so far",
+		e.Err, e.Handoff.Releasing, e.Handoff.Failed)
+}
+
+// Unwrap returns why waiting ended.
+func (e *NotHandedOverError) Unwrap() error { return e.Err }
+
+// drained waits until nothing keeps this member from going on from a state.
+func (h *handoffRun) drained(ctx context.Context, state membership.State) error {
+	over := (*core).emptied
+	if state == membership.Draining {
+		over = func(c *core) bool { return c.draining && c.handedOver() }
+	}
+	if err := h.await(ctx, over); err != nil {
+		return &NotHandedOverError{Handoff: h.state(time.Now()), Err: err}
 	}
 	return nil
 }
@@ -103,6 +144,9 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 		if err := server.Shutdown(ctx); err != nil {
 			c.settings.Logger.Warn("closing HTTP", "error", err)
 		}
+	}
+	if c.handoff != nil {
+		c.handoff.close()
 	}
 	_ = c.members.Stop(ctx) // its error is the context's, with which it cuts its waits short
 	_ = c.members.Stop(context.WithoutCancel(ctx))

@@ -111,8 +111,8 @@ func (s *subscriber) next(ctx context.Context) (Event, bool) {
 	}
 }
 
-// foldEvents keeps the last event about each thing, a member, the ring or
-// health, as a change from what was before the first.
+// foldEvents keeps the last event about each thing, a member, the ring,
+// health or handoff, as a change from what was before the first.
 func foldEvents(events []Event) []Event {
 	key := func(e Event) string {
 		switch {
@@ -120,6 +120,10 @@ func foldEvents(events []Event) []Event {
 			return "member " + e.Member.ID
 		case e.Ring != nil:
 			return "ring"
+		case e.Handoff != nil && e.Kind == HandoffFailed:
+			return "handoff failed"
+		case e.Handoff != nil:
+			return "handoff"
 		default:
 			return "health"
 		}
@@ -159,6 +163,7 @@ func since(e, first Event, folded int) Event {
 		change := *e.Ring
 		change.Old = first.Ring.Old
 		e.Ring = &change
+	case e.Handoff != nil: // it says how things stand, not how they changed
 	default:
 		change := *e.Health
 		change.Before = first.Health.Before

@@ -1,0 +1,162 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// shelf is where the stores of a test find each other.
+type shelf struct {
+	mu     sync.Mutex
+	stores map[uint64]*store // by the nonce of the process
+}
+
+// store holds the data of one process.
+type store struct {
+	shelf *shelf
+	self  func() uint64
+
+	mu       sync.Mutex
+	data     map[int]map[string]int // versions by key, by partition
+	received int
+	released map[int]int
+	fault    func(ctx context.Context, partition int) error
+}
+
+func (s *store) Receive(ctx context.Context, p int, from []cluster.Member, need int) error {
+	s.mu.Lock()
+	fault := s.fault
+	s.received++
+	s.mu.Unlock()
+	if fault != nil {
+		if err := fault(ctx, p); err != nil {
+			return err
+		}
+	}
+	merged := 0
+	for _, m := range from {
+		s.shelf.mu.Lock()
+		other := s.shelf.stores[m.Start.Nonce]
+		s.shelf.mu.Unlock()
+		if other != nil {
+			s.merge(p, other.copy(p))
+			merged++
+		}
+	}
+	if merged < need {
+		return errors.New("too few sources")
+	}
+	return ctx.Err()
+}
+
+func (s *store) Release(_ context.Context, p int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.data, p)
+	s.released[p]++
+	return nil
+}
+
+func (s *store) copy(p int) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.data[p])
+}
+
+func (s *store) merge(p int, data map[string]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.data[p] == nil {
+		s.data[p] = make(map[string]int)
+	}
+	for k, v := range data {
+		s.data[p][k] = max(v, s.data[p][k])
+	}
+}
+
+// startStore starts member i with a store.
+func (b *bed) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster, *store) {
+	b.t.Helper()
+	s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff = s }}, edits...)...)
+	sh.mu.Lock()
+	sh.stores[c.Local().Start.Nonce] = s
+	sh.mu.Unlock()
+	require.NoError(b.t, c.Start(b.t.Context()))
+	return c, s
+}
+
+func newShelf() *shelf { return &shelf{stores: make(map[uint64]*store)} }
+
+// put writes a key the way docs/handoff.md tells to.
+func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluster, by *cluster.Cluster, key string, version int) {
+	t.Helper()
+	p := by.Lookup(key)
+	set := cluster.Writers(p)
+	acknowledged := make(map[string]bool)
+	for o := range set.All() {
+		done, err := members[o.ID()].Accept(p.Partition(), p.Token())
+		if err != nil {
+			continue
+		}
+		all[o.ID()].merge(p.Partition(), map[string]int{key: version})
+		done()
+		acknowledged[o.ID()] = true
+	}
+	require.True(t, set.Enough(2, func(id string) bool { return acknowledged[id] }))
+}
+
+func TestHandoffOfADrain(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		members, stores := make(map[string]*cluster.Cluster), make(map[string]*store)
+		var all []*cluster.Cluster
+		for i := 1; i <= 4; i++ {
+			c, s := b.startStore(sh, i)
+			all = append(all, c)
+			members[c.Local().ID], stores[c.Local().ID] = c, s
+		}
+		b.await("all own", func() bool {
+			for _, c := range all {
+				if c.Local().State != membership.Active {
+					return false
+				}
+			}
+			return true
+		})
+		b.agree(all...)
+		b.await("all is still", func() bool {
+			for _, c := range all {
+				if h := c.Handoff(); h.Receiving+h.Releasing > 0 || !c.Health().Ready {
+					return false
+				}
+			}
+			return true
+		})
+		keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+		for i, key := range keys {
+			put(t, stores, members, all[i%4], key, i+1)
+		}
+		begun := time.Now()
+		require.NoError(t, all[3].Drain(within(t, patience)))
+		t.Logf("drained in %v, %+v", time.Since(begun), all[3].Handoff())
+		require.Empty(t, stores["n4"].data, "everything was released")
+		require.NoError(t, all[3].Stop(t.Context()))
+		for i, key := range keys {
+			p := all[0].Lookup(key)
+			for _, o := range p.All() {
+				require.Equal(t, i+1, stores[o.ID()].copy(p.Partition())[key])
+				require.NoError(t, members[o.ID()].Serve(p.Partition(), p.Token()))
+			}
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// What the world checks is the claim of docs/handoff.md: an acknowledged write
+// survives while fewer than W of the processes that acknowledged it lose their
+// state before the handoffs of its partition complete.
+
+// crash ends a process and all that it had.
+func (w *world) crash(a *actor) {
+	w.note("%s crashes", a.id)
+	w.losses++
+	a.dead = true
+	delete(w.live, a.id)
+	w.bury(a, 300*time.Millisecond)
+	w.checkSurvival(a, "the crash of "+a.id)
+}
+
+// restart ends a process and begins another of the same name before anybody has
+// noticed.
+func (w *world) restart(a *actor) {
+	w.note("%s restarts", a.id)
+	w.losses++
+	a.dead = true
+	delete(w.live, a.id)
+	w.start(a.id, false)
+	w.checkSurvival(a, "the restart of "+a.id)
+}
+
+// retire ends a process that has handed everything over. Those that have its
+// data stand in for it from here on.
+func (w *world) retire(a *actor) {
+	w.note("%s is gone", a.id)
+	for p, writes := range a.store {
+		if len(writes) > 0 && len(w.live) > 1 {
+			w.fail("%s leaves with data of partition %d", a.id, p)
+		}
+	}
+	a.dead = true
+	delete(w.live, a.id)
+	w.bury(a, 0)
+	w.checkSurvival(a, "the leave of "+a.id)
+}
+
+// checkRelease checks what a process knows that is about to throw data away:
+// each owner by its view that is alive has all of it.
+func (w *world) checkRelease(a *actor, p int) {
+	pt := a.core.parts[p]
+	if len(pt.owners) == 0 {
+		w.fail("%s lets go of partition %d though nobody owns it", a.id, p)
+	}
+	for _, o := range pt.owners {
+		other := w.live[o.id]
+		if other == nil || other.start != o.start && w.everywhere == 0 {
+			continue
+		}
+		for id := range a.store[p] {
+			// One that had it, and handed it over to others in turn, may own
+			// again without it.
+			if !other.store[p][id] && !(other.core.dropped[p] && w.elsewhere(a, p, id)) {
+				w.fail("%s lets go of partition %d, and %s lacks write %d of it", a.id, p, o.id, id)
+			}
+		}
+	}
+	for _, x := range w.writes {
+		if x.partition == p && x.holders[a] {
+			delete(x.holders, a)
+			for _, other := range w.live {
+				if other != a && other.store[p][x.id] {
+					x.holders[other] = true
+				}
+			}
+		}
+	}
+}
+
+// checkSurvival requires that every acknowledged write is somewhere.
+func (w *world) checkSurvival(gone *actor, after string) {
+	for _, x := range w.writes {
+		if len(gone.store[x.partition]) > 0 && gone.store[x.partition][x.id] && !w.exists(x) {
+			w.fail("write %d of partition %d is lost with %s", x.id, x.partition, after)
+		}
+	}
+}
+
+func (w *world) elsewhere(but *actor, p, id int) bool {
+	for _, a := range w.live {
+		if a != but && a.store[p][id] {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) exists(x *write) bool {
+	for _, a := range w.live {
+		if a.store[x.partition][x.id] {
+			return true
+		}
+	}
+	return false
+}
+
+// spares reports whether the claim allows a process to lose its state now: no
+// acknowledged write loses its W-th holder. That all become ready again, too, may
+// be asked only if no partition loses so many of those that somebody takes for its
+// owners, whether or not they acknowledged anything: who is left cannot know. Since
+// views differ while news travels, that is counted over all partitions together.
+func (w *world) spares(victim *actor) bool {
+	if !w.loose && w.losses+1 >= w.quorum {
+		return false
+	}
+	for _, x := range w.writes {
+		lost := 0
+		for a := range x.holders {
+			if a.dead || a == victim {
+				lost++
+			}
+		}
+		if x.holders[victim] && lost >= w.quorum {
+			return false
+		}
+	}
+	return true
+}
+
+// whole reports whether all are of one mind and nothing is under way.
+func (w *world) whole() bool {
+	if len(w.cut) > 0 || len(w.live) == 0 {
+		return false
+	}
+	var first *actor
+	for _, id := range slices.Sorted(maps.Keys(w.live)) {
+		a := w.live[id]
+		if first == nil {
+			first = a
+		}
+		if a.view.fingerprint != first.view.fingerprint || len(a.view.members) != len(w.live) {
+			return false
+		}
+		for _, m := range a.view.members {
+			if w.live[m.ID] == nil || w.live[m.ID].start != m.Start.Nonce || m.State != membership.Active {
+				return false
+			}
+		}
+		if !a.core.joined() || !a.core.emptied() || a.core.busy() || a.view.ring.Replicas() < w.factor {
+			return false
+		}
+	}
+	return true
+}
+
+// settle notes, whenever the handoffs are complete, that the owners hold what
+// they hold: the claim begins anew.
+func (w *world) settle() bool {
+	if !w.whole() {
+		return false
+	}
+	w.losses = 0
+	for _, x := range w.writes {
+		clear(x.holders)
+		lacking := 0
+		any := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
+		for _, o := range any.view.ring.Placement(x.partition).All() {
+			if a := w.live[o.ID()]; a.store[x.partition][x.id] {
+				x.holders[a] = true
+			} else {
+				lacking++
+			}
+		}
+		if lacking > w.factor-w.quorum {
+			w.fail("write %d of partition %d is missing from %d owners that are ready", x.id, x.partition, lacking)
+		}
+	}
+	return true
+}
+
+// lost counts the partitions that somebody reports as possibly lost.
+func (w *world) lost() (n int) {
+	for _, a := range w.live {
+		for _, pt := range a.core.parts {
+			if pt.lost {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// describe says what keeps the world from being whole.
+func (w *world) describe() string {
+	var text strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(w.live)) {
+		a := w.live[id]
+		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, emptied %v:", id, a.known[id].member.State, a.view.fingerprint, len(a.view.members), a.core.joined(), a.core.emptied())
+		for _, p := range a.core.sorted() {
+			pt := a.core.parts[p]
+			if !a.core.unfinished(pt) && pt.job == nil {
+				continue
+			}
+			fmt.Fprintf(&text, "\n  p%d owner %v ready %v lost %v fenced %v owners %v debts %+v job %+v", p, pt.owner, pt.ready(), pt.lost, pt.fenced, pt.owners, pt.debts, pt.job)
+			for who, r := range pt.seen {
+				fmt.Fprintf(&text, "\n    %v: %05b fence %d merged %d debts %d", who, r.flags, r.fence, r.merged, len(r.debts))
+			}
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}

@@ -1,0 +1,466 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// core decides who must merge what from whom, when that is proven, and when it
+// is safe to let go. It knows no clock, no network and no goroutine: it is told
+// of views, messages, ends of jobs and the time, and says what to do next. What it
+// decides depends on nothing else. docs/handoff.md has the model.
+//
+// In short: while a member owns a partition, its fence counts the changes of the
+// owners it writes under. A member that does not own any more is asked about its
+// data until each owner has merged it as of its last fence. An owner is ready when
+// it owes nothing: a debt is a set of earlier owners, and it is paid by merging
+// from so many of them that no acknowledged write can be missing.
+type core struct {
+	self     process
+	quorum   int // acknowledgements a write needs
+	parallel int // jobs at a time
+	pace     handoffPace
+	safe     safeguards
+
+	ring     *ring.Ring        // the last that had serving owners, nil before it
+	starts   map[string]uint64 // of the members alive, by NodeID
+	factor   int               // the configured number of owners
+	founding bool              // this member began the cluster: there is nobody to receive from
+	draining bool
+	paused   bool // cut off: start nothing
+
+	parts   map[int]*part // those that this member owns or holds, or is about to forget
+	fences  uint64        // the last fence given out
+	jobs    uint64        // the last job begun
+	seq     uint64        // of the last query
+	running int           // jobs
+	queue   []int         // partitions to look at
+	queued  map[int]bool
+	waiting []int     // partitions that could go on if fewer jobs ran
+	due     time.Time // when to look at all of them again; zero: never
+	polled  time.Time // when queries were last sent
+
+	out      []handoffAction
+	touched  []int             // partitions that may stand otherwise than before
+	dropped  map[int]bool      // partitions of which this process has thrown data away
+	notes    map[process][]int // whom to tell how we stand with what, unasked
+	received uint64            // merges that succeeded
+	released uint64            // partitions let go
+	sent     uint64            // messages
+}
+
+// handoffPace are the times that a core keeps.
+type handoffPace struct {
+	gather   time.Duration // between two rounds of queries
+	again    time.Duration // before the first repetition, doubled each time
+	rarely   time.Duration // at most
+	patience time.Duration // for sources that are as good as one could wish
+	retry    time.Duration // before a job that failed is tried again, doubled each time
+}
+
+// safeguards are switched off by tests, to see that they are needed.
+type safeguards struct {
+	noFence       bool // do not wait for writes under way
+	noProof       bool // take a merge for good without asking the source afterwards
+	noDebts       bool // an owner that is back is as ready as it was
+	nearest       bool // one source is enough
+	oneConfirms   bool // let go once one owner has merged
+	oldEvidence   bool // a confirmation counts whatever fence it is about
+	readyUnmerged bool // owners that were always there do not merge from others
+	emptyRing     bool // without owners nobody needs to confirm
+}
+
+// part is how this process stands with one partition.
+type part struct {
+	id      int
+	owners  []process // of the present view: serving first, then those in the target alone
+	serving int       // the first so many of owners serve
+	target  []process // owners in the target
+	token   ring.Token
+
+	owner    bool      // this process is one of them, and has begun to be
+	awaited  bool      // it is one of them, and begins when the old data is gone
+	holds    bool      // there may be data that somebody needs
+	fenced   bool      // no write accepted under earlier tokens is under way
+	complete bool      // every acknowledged write is here
+	steady   bool      // every write since this process became an owner came here, too
+	prior    []process // who served before this process became an owner
+	vouched  []process // owners that came while every acknowledged write was here
+
+	begun  uint64 // the fence at which the present ownership began
+	fence  uint64
+	debts  []debt
+	paid   []debt             // that were paid on the way to being ready
+	merged map[process]uint64 // whom this owner has merged from, as of which fence of theirs
+	asks   map[process]uint64 // owners that came after data had: they should merge it as of this fence
+	seen   map[process]report // how the others say they stand
+
+	job    *handoffJob
+	proof  *handoffJob // a merge that is done, and whose sources are asked once more
+	fails  int
+	retry  time.Time // not before
+	since  time.Time // when the present need arose
+	poll   time.Time // when to ask next
+	delay  time.Duration
+	lost   bool // too few of those it needs are left
+	loss   bool // the user accepted what is lost
+	lately bool // it is known to the user as overdue
+}
+
+// handoffJob is what the user's code is asked to do.
+type handoffJob struct {
+	id      uint64
+	part    int
+	release bool
+	sources []handoffSource
+	need    int
+	begun   uint64 // the ownership it belongs to
+
+	ask    bool // for the sake of the source, which wants to let go
+	quorum bool // from enough of those who are ready
+	short  bool // from what is left
+	all    bool // which is of use only if all of them are proven
+
+	seq     uint64 // the last query sent before the merge was done
+	proven  map[process]bool
+	refuted map[process]bool
+}
+
+type handoffSource struct {
+	process
+	fence uint64
+	whole bool
+	debts []debt
+	full  bool // complete
+}
+
+// handoffAction is what a core wants done: exactly one of the fields is set.
+type handoffAction struct {
+	to      process // send message to it
+	message *handoffMessage
+	start   *handoffJob // run it, and call done with its id
+	cancel  uint64      // cancel the job of this id
+}
+
+func newCore(self process, quorum, parallel int, pace handoffPace) *core {
+	return &core{
+		self: self, quorum: quorum, parallel: parallel, pace: pace, starts: map[string]uint64{},
+		parts: make(map[int]*part), dropped: make(map[int]bool), queued: make(map[int]bool), notes: make(map[process][]int),
+	}
+}
+
+// handoffView is what a core is told of the cluster.
+type handoffView struct {
+	ring     *ring.Ring
+	starts   map[string]uint64
+	draining bool
+}
+
+// take returns what is to be done, and forgets it.
+func (c *core) take() []handoffAction {
+	out := c.out
+	c.out = nil
+	return out
+}
+
+// view takes up a view. For each partition whose token changes while this
+// process owns it before or after, fence is called: it closes the old token and
+// reports whether no write accepted under it is under way.
+func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now time.Time) {
+	before, beforeStarts := c.ring, c.starts
+	c.starts, c.draining = v.starts, v.draining
+	if v.ring.Len() == 0 || v.ring.PartitionCount() == 0 {
+		// Nobody owns, or this process cannot tell who: it is not to let go
+		// of anything on account of that.
+		if c.safe.emptyRing {
+			for _, p := range c.sorted() {
+				c.parts[p].owners, c.parts[p].target = nil, nil
+				if c.parts[p].owner {
+					c.lose(c.parts[p], now)
+				}
+				c.wake(p)
+			}
+		}
+		return
+	}
+	c.ring, c.factor = v.ring, v.ring.Config().ReplicationFactor
+	for p := range v.ring.PartitionCount() {
+		place := v.ring.Placement(p)
+		next := place.Target()
+		own := place.Owns(c.self.id) || next.Owns(c.self.id)
+		pt := c.parts[p]
+		if pt == nil {
+			if !own {
+				continue
+			}
+			pt = &part{id: p}
+			c.parts[p] = pt
+		}
+		had, stays := pt.owners, own && pt.owner
+		c.place(pt, place, next)
+		pt.vouch(had)
+		token := place.Token()
+		// A process that joins, and starts again, changes no token.
+		changed := token != pt.token || !slices.Equal(had, pt.owners)
+		pt.token = token
+		switch {
+		case own && !pt.owner:
+			if !pt.awaited {
+				pt.prior = c.before(p, before, beforeStarts, place)
+			}
+			pt.awaited = pt.dropping()
+			if !pt.awaited {
+				c.begin(pt, now)
+			}
+			pt.fenced = fence(p, token) || c.safe.noFence
+		case !own && pt.owner:
+			c.lose(pt, now)
+			pt.fenced = fence(p, token) || c.safe.noFence
+		case changed && pt.owner:
+			c.fences++
+			pt.fence = c.fences
+			pt.fenced = fence(p, token) || c.safe.noFence
+		}
+		pt.awaited = pt.awaited && own
+		if changed {
+			pt.seen = make(map[process]report)
+		}
+		if stays {
+			c.ask(pt, had)
+		}
+		if pt.owner {
+			pt.steady = pt.steady && c.unmissable(pt)
+			pt.complete = pt.complete && pt.steady
+		}
+		c.stale(pt)
+		pt.poll, pt.delay = now, 0
+		c.wake(p)
+	}
+	c.founding = false
+}
+
+// place notes who owns a partition, and which processes those are.
+func (c *core) place(pt *part, place, next ring.Placement) {
+	pt.owners, pt.target = pt.owners[:0:0], pt.target[:0:0]
+	for _, o := range place.All() {
+		pt.owners = append(pt.owners, process{o.ID(), c.starts[o.ID()]})
+	}
+	pt.serving = len(pt.owners)
+	for _, o := range next.All() {
+		t := process{o.ID(), c.starts[o.ID()]}
+		pt.target = append(pt.target, t)
+		if !slices.Contains(pt.owners, t) {
+			pt.owners = append(pt.owners, t)
+		}
+	}
+}
+
+// ask notes which of the owners came after data had come here that they may not
+// have: this owner took writes that were not sent to them. Who begins to own
+// merges from some of the others anyway, though perhaps not from this one; and
+// who owned all along on the far side of a partition knows of no reason to.
+func (c *core) ask(pt *part, had []process) {
+	for o := range pt.asks {
+		if !slices.Contains(pt.owners, o) {
+			delete(pt.asks, o)
+		}
+	}
+	for _, o := range pt.owners {
+		if o != c.self && !slices.Contains(had, o) {
+			pt.asks[o] = pt.fence
+		}
+	}
+}
+
+// vouch notes which of the owners came while every acknowledged write was here:
+// what is written from then on reaches them, too, so that to them this process
+// goes on standing for all that was before.
+func (pt *part) vouch(had []process) {
+	pt.vouched = slices.DeleteFunc(pt.vouched, func(o process) bool { return !slices.Contains(pt.owners, o) })
+	for _, o := range pt.owners {
+		if pt.complete && !slices.Contains(had, o) {
+			pt.vouched = append(pt.vouched, o)
+		}
+	}
+}
+
+// before returns who served a partition before this process became an owner of
+// it: by the last view, by the present one if there was none.
+func (c *core) before(p int, before *ring.Ring, starts map[string]uint64, now ring.Placement) []process {
+	if c.founding {
+		return nil
+	}
+	place := now
+	if before != nil {
+		place = before.Placement(p)
+	} else {
+		starts = c.starts
+	}
+	var prior []process
+	for _, o := range place.All() {
+		if o.ID() != c.self.id {
+			prior = append(prior, process{o.ID(), starts[o.ID()]})
+		}
+	}
+	slices.SortFunc(prior, process.compare)
+	return prior
+}
+
+// begin makes this process an owner, one that owes what those before it had.
+func (c *core) begin(pt *part, now time.Time) {
+	wasWhole := pt.holds && len(pt.debts) == 0
+	pt.asks = make(map[process]uint64)
+	if pt.holds {
+		for _, o := range pt.owners {
+			if o != c.self {
+				pt.asks[o] = c.fences + 1
+			}
+		}
+	}
+	c.fences++
+	pt.fence, pt.begun, pt.owner, pt.steady, pt.since = c.fences, c.fences, true, true, now
+	pt.merged, pt.seen, pt.proof, pt.lost, pt.loss, pt.lately = make(map[process]uint64), make(map[process]report), nil, false, false, false
+	pt.fails, pt.retry = 0, time.Time{}
+	switch {
+	case len(pt.prior) == 0:
+		pt.complete = len(pt.debts) == 0
+	case c.safe.noDebts && wasWhole:
+	default:
+		pt.complete = false
+		pt.owe(debt{owed: pt.prior})
+	}
+	pt.holds, pt.paid = true, nil
+}
+
+// lose ends an ownership. What is held is held until each owner has it; but this
+// process is not ready any more, whatever becomes of the ring.
+func (c *core) lose(pt *part, now time.Time) {
+	c.fences++
+	pt.since = now
+	pt.fence, pt.owner, pt.complete, pt.vouched, pt.fenced = c.fences, false, false, nil, false
+	pt.merged, pt.asks, pt.seen, pt.proof, pt.lost = nil, nil, make(map[process]report), nil, false
+	pt.fails, pt.retry, pt.lately = 0, time.Time{}, false
+	if pt.job != nil && !pt.job.release {
+		c.out = append(c.out, handoffAction{cancel: pt.job.id})
+	}
+}
+
+// unmissable reports whether no write can be acknowledged without this process.
+func (c *core) unmissable(pt *part) bool {
+	serves := slices.Contains(pt.owners[:pt.serving], c.self)
+	return serves && pt.serving <= c.quorum || slices.Contains(pt.target, c.self) && len(pt.target) <= c.quorum
+}
+
+// stale forgets what was heard from processes that are gone, and cancels a merge
+// from them.
+func (c *core) stale(pt *part) {
+	for who := range pt.seen {
+		if !c.alive(who) {
+			delete(pt.seen, who)
+		}
+	}
+	gone := func(s handoffSource) bool { return !c.alive(s.process) }
+	if pt.job != nil && pt.job.ask && slices.ContainsFunc(pt.job.sources, gone) {
+		c.out = append(c.out, handoffAction{cancel: pt.job.id})
+	}
+	if pt.proof != nil && slices.ContainsFunc(pt.proof.sources, gone) {
+		c.settle(pt)
+	}
+}
+
+func (c *core) alive(p process) bool {
+	start, ok := c.starts[p.id]
+	return ok && start == p.start
+}
+
+// owe adds a debt. One that is there already takes over what the other has paid.
+func (pt *part) owe(d debt) {
+	for i := range pt.debts {
+		if pt.debts[i].same(d) {
+			pt.debts[i].paid |= d.paid
+			pt.debts[i].vouched = pt.debts[i].vouched || d.vouched
+			return
+		}
+	}
+	if slices.ContainsFunc(pt.paid, d.same) {
+		return
+	}
+	if len(pt.debts) < maxHandoffDebts {
+		pt.debts = append(pt.debts, d)
+		return
+	}
+	// Beyond what can be told, be harder on ourselves: the last debt is now
+	// owed to nobody who could be asked, and paid by those who are ready alone.
+	pt.debts[maxHandoffDebts-1] = debt{owed: []process{{}}}
+}
+
+func (pt *part) dropping() bool { return pt.job != nil && pt.job.release }
+
+// ready reports whether this owner has what an owner must have.
+func (pt *part) ready() bool { return pt.owner && len(pt.debts) == 0 && !pt.dropping() }
+
+// accepts reports whether writes may be accepted: not while data is thrown away.
+func (pt *part) accepts() bool { return pt.owner && !pt.dropping() }
+
+// offers reports whether another process may merge what is held here. From an
+// owner it may once it is an owner itself by this process's token and no write
+// accepted under an earlier one is under way: what is written from then on
+// reaches the other one as well, or counts as missed there. From a process that
+// does not own any more it may once nothing is under way.
+func (c *core) offers(pt *part, to process) bool {
+	if !pt.holds || !pt.fenced || pt.dropping() {
+		return false
+	}
+	if pt.owner {
+		return slices.Contains(pt.owners, to)
+	}
+	return pt.job == nil
+}
+
+// fenceDone says that the last write accepted under earlier tokens has ended.
+func (c *core) fenceDone(p int, now time.Time) {
+	if pt := c.parts[p]; pt != nil && !pt.fenced {
+		pt.fenced = true
+		pt.poll, pt.delay = now, 0
+		c.wake(p)
+	}
+}
+
+// touches returns the partitions that may stand otherwise than before, and
+// forgets them.
+func (c *core) touches() []int {
+	touched := c.touched
+	c.touched = nil
+	return touched
+}
+
+// pause stops the core from starting anything, or lets it go on.
+func (c *core) pause(paused bool, now time.Time) {
+	if c.paused == paused {
+		return
+	}
+	c.paused = paused
+	for _, p := range c.sorted() {
+		c.parts[p].poll, c.parts[p].delay = now, 0
+		c.wake(p)
+	}
+}
+
+// wake has a partition looked at by the next step.
+func (c *core) wake(p int) {
+	if !c.queued[p] {
+		c.queued[p] = true
+		c.queue = append(c.queue, p)
+	}
+}
+
+func (c *core) sorted() []int {
+	all := make([]int, 0, len(c.parts))
+	for p := range c.parts {
+		all = append(all, p)
+	}
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,324 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// handoffRun gives a core its clock, its messages and the user's code. Its lock is
+// never held while any of these is waited for.
+type handoffRun struct {
+	c       *Cluster
+	user    Handoff
+	options HandoffOptions
+	gates   []gate
+	changed broadcast // something is ready, handed over or let go
+
+	life  context.Context // of messages and jobs
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+
+	mu      sync.Mutex
+	core    *core
+	stands  map[int]byte // how each partition stands, for counting
+	counts  [3]int
+	cancels map[uint64]context.CancelFunc
+	sending map[process]int
+	timer   *time.Timer
+	due     time.Time
+	closed  bool
+	failed  uint64
+	told    handoffTold
+}
+
+// How a partition stands.
+const (
+	standsStill = iota
+	standsReceiving
+	standsReleasing
+)
+
+// maxHandoffSends is how many messages to one process may be on their way; what
+// exceeds it is asked again later.
+const maxHandoffSends = 3
+
+func newHandoffRun(c *Cluster, o HandoffOptions) *handoffRun {
+	// Polling needs to be quick where news is, and cheap where somebody does
+	// not answer.
+	pace := handoffPace{gather: 20 * time.Millisecond, again: 250 * time.Millisecond, rarely: 5 * time.Second, patience: 2 * time.Second,
+		retry: o.RetryAfter}
+	h := &handoffRun{
+		c: c, user: c.settings.Handoff, options: o, gates: make([]gate, c.settings.PartitionCount),
+		stands: make(map[int]byte), cancels: make(map[uint64]context.CancelFunc), sending: make(map[process]int),
+	}
+	self := c.members.Local()
+	h.core = newCore(process{self.ID, self.Start.Nonce}, o.WriteQuorum, o.Parallel, pace)
+	h.life, h.end = context.WithCancel(context.Background())
+	return h
+}
+
+// listen takes messages until the cluster stops.
+func (h *handoffRun) listen() {
+	h.tasks.Go(func() {
+		for {
+			select {
+			case <-h.life.Done():
+				return
+			case msg := <-h.c.members.Messages():
+				m, err := parseHandoff(msg.Payload, len(h.gates))
+				if err != nil {
+					h.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
+					continue
+				}
+				h.drive(func(now time.Time) { h.core.hear(process{msg.From, msg.Start}, m, now) })
+			}
+		}
+	})
+}
+
+// close ends everything. It waits for the user's code.
+func (h *handoffRun) close() {
+	h.mu.Lock()
+	h.closed = true
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	h.mu.Unlock()
+	h.end()
+	h.tasks.Wait()
+}
+
+// view tells the core of a view.
+func (h *handoffRun) view(v *view, state membership.State) {
+	starts := make(map[string]uint64, len(v.members))
+	for _, m := range v.members {
+		starts[m.ID] = m.Start.Nonce
+	}
+	h.drive(func(now time.Time) {
+		if starts[h.core.self.id] != h.core.self.start {
+			h.core.paused = true // another process speaks for us
+			return
+		}
+		h.core.view(handoffView{ring: v.ring, starts: starts, draining: state == membership.Draining}, func(p int, token ring.Token) bool {
+			return h.gates[p].fence(token, func() { h.settled(p) })
+		}, now)
+	})
+}
+
+// settled is called when the last write of earlier owners is done.
+func (h *handoffRun) settled(p int) {
+	h.drive(func(now time.Time) {
+		if h.gates[p].settled() {
+			h.core.fenceDone(p, now)
+		}
+	})
+}
+
+// pause stops what is not under way already, or goes on.
+func (h *handoffRun) pause(paused bool) {
+	h.drive(func(now time.Time) { h.core.pause(paused, now) })
+}
+
+// drive lets the core do something and carries out what it then wants.
+func (h *handoffRun) drive(do func(now time.Time)) {
+	now := time.Now()
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return
+	}
+	do(now)
+	due := h.core.step(now)
+	actions := h.core.take()
+	for _, p := range h.core.touches() {
+		h.show(p)
+	}
+	if !due.IsZero() && (h.due.IsZero() || due.Before(h.due)) {
+		h.due = due
+		if h.timer != nil {
+			h.timer.Stop()
+		}
+		h.timer = time.AfterFunc(max(due.Sub(now), time.Millisecond), h.tick)
+	}
+	for _, a := range actions {
+		switch {
+		case a.message != nil:
+			h.send(a.to, a.message.append(nil))
+		case a.start != nil:
+			h.begin(a.start)
+		default:
+			if cancel := h.cancels[a.cancel]; cancel != nil {
+				cancel()
+			}
+		}
+	}
+	h.report(now)
+	h.mu.Unlock()
+	h.changed.signal()
+}
+
+func (h *handoffRun) tick() {
+	h.drive(func(time.Time) { h.due = time.Time{} })
+}
+
+// show puts how a partition stands where writers, readers and health see it.
+func (h *handoffRun) show(p int) {
+	pt := h.core.parts[p]
+	stands := byte(standsStill)
+	switch {
+	case pt == nil:
+		h.gates[p].set(h.core.ring.Placement(p).Token(), false, false, false)
+	default:
+		h.gates[p].set(pt.token, pt.owner || pt.awaited, pt.accepts(), pt.ready())
+		if pt.owner && !pt.ready() || pt.awaited {
+			stands = standsReceiving
+		} else if !pt.owner && pt.holds {
+			stands = standsReleasing
+		}
+	}
+	h.counts[h.stands[p]]--
+	h.counts[stands]++
+	if h.stands[p] = stands; stands == standsStill {
+		delete(h.stands, p)
+	}
+}
+
+// send sends a message in the background. The lock is held.
+func (h *handoffRun) send(to process, payload []byte) {
+	if h.sending[to] >= maxHandoffSends {
+		return
+	}
+	h.sending[to]++
+	h.tasks.Go(func() {
+		if err := h.c.members.Send(h.life, to.id, payload); err != nil {
+			h.c.settings.Logger.Debug("sending about handoff", "to", to.id, "error", err)
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.sending[to]--; h.sending[to] == 0 {
+			delete(h.sending, to)
+		}
+	})
+}
+
+// begin runs a job in the background. The lock is held.
+func (h *handoffRun) begin(job *handoffJob) {
+	ctx, cancel := context.WithTimeout(h.life, h.options.CallLimit)
+	h.cancels[job.id] = cancel
+	h.tasks.Go(func() {
+		defer cancel()
+		err := h.call(ctx, job)
+		h.drive(func(now time.Time) {
+			delete(h.cancels, job.id)
+			if over := h.core.done(job.part, job.id, err, now); err != nil && !over {
+				h.failed++
+				h.c.settings.Logger.Warn("handing over", "partition", job.part, "error", err)
+				h.c.events.add(h.event(HandoffFailed, now, job.part, err))
+			}
+		})
+	})
+}
+
+// call runs the user's code and contains what it does.
+func (h *handoffRun) call(ctx context.Context, job *handoffJob) (err error) {
+	what := "receiving"
+	if job.release {
+		what = "releasing"
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			h.c.settings.Logger.Error("handoff panicked", "partition", job.part, "panic", v, "stack", string(debug.Stack()))
+		}
+		if err != nil {
+			err = fmt.Errorf("cluster: %s partition %d: %w", what, job.part, err)
+		}
+	}()
+	if job.release {
+		return h.user.Release(ctx, job.part)
+	}
+	v := h.c.view.Load()
+	from := make([]Member, 0, len(job.sources))
+	for _, s := range job.sources {
+		if m, ok := v.member(s.id); ok && m.Start.Nonce == s.start {
+			from = append(from, m)
+		}
+	}
+	if len(from) < job.need {
+		return fmt.Errorf("%d of %d sources are there", len(from), job.need)
+	}
+	return h.user.Receive(ctx, job.part, from, job.need)
+}
+
+func (h *handoffRun) accept(p int, token ring.Token) (func(), error) {
+	if p < 0 || p >= len(h.gates) {
+		return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
+	}
+	return h.gates[p].enter(p, token)
+}
+
+func (h *handoffRun) ready(p int) bool { return p >= 0 && p < len(h.gates) && h.gates[p].isReady() }
+
+func (h *handoffRun) acceptLoss(p int) (was bool) {
+	h.drive(func(time.Time) { was = h.core.accept(p) })
+	return was
+}
+
+// founding makes this member the one that begins the cluster.
+func (h *handoffRun) founding() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.core.founding = true
+}
+
+// is asks the core.
+func (h *handoffRun) is(what func(*core) bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return what(h.core)
+}
+
+// await waits until the core answers yes, and returns why it did not.
+func (h *handoffRun) await(ctx context.Context, what func(*core) bool) error {
+	for {
+		changed := h.changed.wait()
+		if h.is(what) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-h.c.stopped:
+			return ErrStopped
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// state is what the user is told.
+func (h *handoffRun) state(now time.Time) HandoffState {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := HandoffState{
+		Receiving: h.counts[standsReceiving], Releasing: h.counts[standsReleasing],
+		Received: h.core.received, Released: h.core.released, Failed: h.failed, Messages: h.core.sent,
+	}
+	for p, stands := range h.stands {
+		pt := h.core.parts[p]
+		if pt.lost {
+			s.Lost = append(s.Lost, p)
+		}
+		if stands != standsStill && now.Sub(pt.since) > h.options.OverdueAfter {
+			s.Overdue++
+		}
+	}
+	slices.Sort(s.Lost)
+	return s
+}

@@ -1,0 +1,256 @@
+package cluster
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+)
+
+// process is one start of a member. Evidence is about processes, not members: a
+// member that starts again has lost what it had.
+type process struct {
+	id    string
+	start uint64 // the nonce of its start
+}
+
+func (p process) compare(q process) int {
+	return cmp.Or(cmp.Compare(p.id, q.id), cmp.Compare(p.start, q.start))
+}
+
+// Members tell each other how they stand with partitions, many in one message.
+// A query asks for the same from the receiver. Nothing is remembered about
+// messages: who needs an answer asks again, and the newest answer counts.
+const (
+	handoffVersion = 1
+
+	handoffQuery  = 1
+	handoffAnswer = 2
+
+	maxHandoffProcesses = 4096 // named in one message
+	maxHandoffOwed      = 32   // in one debt
+	maxHandoffDebts     = 16   // of one partition
+)
+
+// Flags of a report.
+const (
+	flagOwner    = 1 << iota // the sender owns the partition, now or in the target
+	flagReady                // and has what an owner must have
+	flagOffers               // what it holds may be merged by the receiver, see core.offers
+	flagComplete             // it has every write acknowledged before the receiver owned, see part.complete
+	flagDebts                // debts follow
+
+	flagsKnown = flagDebts<<1 - 1
+)
+
+// report says how a process stands with a partition, as it tells another.
+type report struct {
+	partition int
+	flags     byte
+	fence     uint64 // the number of the sender's last fence
+	merged    uint64 // the receiver's fence as of which the sender has merged from it; 0: not yet
+	asked     uint64 // the sender's fence as of which the receiver should merge from it; 0: it need not
+	debts     []debt // what the sender lacks
+}
+
+func (r report) is(flag byte) bool { return r.flags&flag != 0 }
+
+// debt is a set of owners that may hold writes which their debtor lacks.
+type debt struct {
+	owed    []process // ascending
+	paid    uint32    // those that were merged from, by place in owed
+	vouched bool      // one of those had every write
+}
+
+func (d debt) same(o debt) bool { return slices.Equal(d.owed, o.owed) }
+
+// handoffMessage is one message.
+type handoffMessage struct {
+	kind    byte
+	seq     uint64 // of a query; an answer repeats it, 0 when nobody asked
+	to      uint64 // the start it is meant for
+	reports []report
+}
+
+var errHandoffMessage = errors.New("cluster: malformed handoff message")
+
+// append writes the message: the version, the kind, seq and to, the processes
+// named in it, then the reports. Numbers are unsigned varints but for starts.
+func (m handoffMessage) append(b []byte) []byte {
+	b = append(b, handoffVersion, m.kind)
+	b = binary.AppendUvarint(b, m.seq)
+	b = binary.LittleEndian.AppendUint64(b, m.to)
+	place := make(map[process]uint64)
+	var named []process
+	for _, r := range m.reports {
+		for _, d := range r.debts {
+			for _, p := range d.owed {
+				if _, known := place[p]; !known {
+					place[p] = uint64(len(named))
+					named = append(named, p)
+				}
+			}
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(named)))
+	for _, p := range named {
+		b = binary.AppendUvarint(b, uint64(len(p.id)))
+		b = append(b, p.id...)
+		b = binary.LittleEndian.AppendUint64(b, p.start)
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.reports)))
+	for _, r := range m.reports {
+		b = r.append(b, place)
+	}
+	return b
+}
+
+func (r report) append(b []byte, place map[process]uint64) []byte {
+	flags := r.flags &^ flagDebts
+	if len(r.debts) > 0 {
+		flags |= flagDebts
+	}
+	b = binary.AppendUvarint(b, uint64(r.partition))
+	b = append(b, flags)
+	b = binary.AppendUvarint(b, r.fence)
+	b = binary.AppendUvarint(b, r.merged)
+	b = binary.AppendUvarint(b, r.asked)
+	if len(r.debts) == 0 {
+		return b
+	}
+	b = append(b, byte(len(r.debts)))
+	for _, d := range r.debts {
+		head := byte(len(d.owed)) << 1
+		if d.vouched {
+			head |= 1
+		}
+		b = append(b, head)
+		b = binary.AppendUvarint(b, uint64(d.paid))
+		for _, p := range d.owed {
+			b = binary.AppendUvarint(b, place[p])
+		}
+	}
+	return b
+}
+
+// parseHandoff reads a message for a cluster of so many partitions. It never
+// panics, and allocates in proportion to what it is given.
+func parseHandoff(b []byte, partitions int) (handoffMessage, error) {
+	if len(b) < 2 || b[0] != handoffVersion || b[1] != handoffQuery && b[1] != handoffAnswer {
+		return handoffMessage{}, errHandoffMessage
+	}
+	r := reader{b: b[2:]}
+	m := handoffMessage{kind: b[1], seq: r.number(), to: r.fixed()}
+	named := make([]process, r.count(maxHandoffProcesses, 1+8))
+	for i := range named {
+		named[i] = process{id: r.text(), start: r.fixed()}
+	}
+	m.reports = make([]report, r.count(partitions, 5))
+	for i := range m.reports {
+		m.reports[i] = r.report(named, partitions)
+	}
+	if r.failed || len(r.b) > 0 {
+		return handoffMessage{}, errHandoffMessage
+	}
+	return m, nil
+}
+
+// reader takes values from the front of b. After a failure it gives zeros.
+type reader struct {
+	b      []byte
+	failed bool
+}
+
+func (r *reader) fail() { r.b, r.failed = nil, true }
+
+func (r *reader) number() uint64 {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+func (r *reader) fixed() uint64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	n := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return n
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) < 1 {
+		r.fail()
+		return 0
+	}
+	n := r.b[0]
+	r.b = r.b[1:]
+	return n
+}
+
+// count reads how many things of a least size follow.
+func (r *reader) count(most, size int) int {
+	n := r.number()
+	if n > uint64(most) || n > uint64(len(r.b)/size) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) text() string {
+	n := r.count(128, 1)
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *reader) report(named []process, partitions int) report {
+	p := r.number()
+	if p >= uint64(partitions) {
+		r.fail()
+		return report{}
+	}
+	out := report{partition: int(p), flags: r.byte(), fence: r.number(), merged: r.number(), asked: r.number()}
+	if out.flags&^flagsKnown != 0 {
+		r.fail()
+	}
+	if !out.is(flagDebts) {
+		return out
+	}
+	debts := int(r.byte())
+	if debts == 0 || debts > maxHandoffDebts {
+		r.fail()
+		return report{}
+	}
+	out.debts = make([]debt, 0, debts)
+	for range debts {
+		head := r.byte()
+		n := int(head >> 1)
+		paid := r.number()
+		if n == 0 || n > maxHandoffOwed || n > len(r.b) || paid>>n != 0 {
+			r.fail()
+			return report{}
+		}
+		d := debt{owed: make([]process, n), paid: uint32(paid), vouched: head&1 != 0}
+		for i := range d.owed {
+			at := r.number()
+			if at >= uint64(len(named)) {
+				r.fail()
+				return report{}
+			}
+			d.owed[i] = named[at]
+			if i > 0 && d.owed[i-1].compare(d.owed[i]) >= 0 {
+				r.fail()
+				return report{}
+			}
+		}
+		out.debts = append(out.debts, d)
+	}
+	return out
+}

@@ -1,0 +1,496 @@
+package cluster
+
+import (
+	"cmp"
+	"container/heap"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// world is a cluster of cores: everything else is made up, and as bad as it may
+// be. News of members reaches each process in its own time, messages are late,
+// out of order or lost, writes are checked long before they are applied, a merge
+// takes as few sources as it may, and reads nothing from a process that was
+// restarted while it thought to read the old one.
+type world struct {
+	t     testing.TB
+	seed  uint64
+	rand  *rand.Rand
+	now   time.Time
+	began time.Time
+	queue moments
+	order uint64
+
+	partitions, factor, quorum int
+	safe                       safeguards
+	everywhere                 uint64 // if not 0, the start of every process
+	skew                       time.Duration
+	latency                    time.Duration
+	lossy                      float64
+
+	starts   uint64
+	versions uint64
+	live     map[string]*actor
+	cut      map[string]bool
+	loose    bool // more may be lost than lets all become ready again
+	losses   int  // processes that lost their state since all were ready
+	writes   []*write
+	written  int
+	wrong    string // the first thing that went wrong
+	history  []string
+	messages uint64
+	moved    int
+	follow   int // the partition to note details of, and 1
+}
+
+// actor is one process of the world.
+type actor struct {
+	process
+	w       *world
+	core    *core
+	dead    bool
+	known   map[string]announced // what it believes, by NodeID
+	view    *view
+	builder builder
+	gates   map[int]*worldGate
+	store   map[int]map[int]bool // writes, by partition
+	jobs    map[uint64]bool      // under way
+	asleep  time.Time            // when it wants to be stepped
+	leaving bool
+	lost    int
+}
+
+// announced is a member as of some version of what is known about it.
+type announced struct {
+	version uint64
+	alive   bool
+	member  membership.Member
+}
+
+type worldGate struct {
+	token ring.Token
+	epoch int
+	late  int // writes under way that were accepted under earlier tokens
+	now   int // and under this one
+}
+
+type write struct {
+	id, partition int
+	serving       []process
+	target        []process
+	acked         map[*actor]bool // those that took it
+	holders       map[*actor]bool // those that the claim is about
+	known         bool            // acknowledged to the writer
+}
+
+type moment struct {
+	at    time.Time
+	order uint64
+	do    func()
+}
+
+type moments []moment
+
+func (m moments) Len() int { return len(m) }
+func (m moments) Less(i, j int) bool {
+	return cmp.Or(m[i].at.Compare(m[j].at), cmp.Compare(m[i].order, m[j].order)) < 0
+}
+func (m moments) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+func (m *moments) Push(x any)   { *m = append(*m, x.(moment)) }
+func (m *moments) Pop() any {
+	last := (*m)[len(*m)-1]
+	*m = (*m)[:len(*m)-1]
+	return last
+}
+
+func newWorld(t testing.TB, seed uint64) *world {
+	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &world{
+		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 7)), now: began, began: began,
+		partitions: 8, factor: 3, quorum: 2, skew: 600 * time.Millisecond, latency: 40 * time.Millisecond, lossy: 0.02,
+		live: make(map[string]*actor), cut: make(map[string]bool),
+	}
+}
+
+func (w *world) after(d time.Duration, do func()) {
+	w.order++
+	heap.Push(&w.queue, moment{w.now.Add(d), w.order, do})
+}
+
+func (w *world) upTo(d time.Duration) time.Duration {
+	return time.Duration(w.rand.Int64N(int64(d) + 1))
+}
+
+// run lets so much time pass, or less when something goes wrong.
+func (w *world) run(d time.Duration) {
+	end := w.now.Add(d)
+	for len(w.queue) > 0 && !w.queue[0].at.After(end) && w.wrong == "" {
+		m := heap.Pop(&w.queue).(moment)
+		w.now = m.at
+		m.do()
+	}
+	w.now = end
+}
+
+func (w *world) note(format string, args ...any) {
+	w.history = append(w.history, fmt.Sprintf("%8.3f ", w.now.Sub(w.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+// detail is note for what happens to one partition, when that is asked for.
+func (w *world) detail(p int, format string, args ...any) {
+	if w.follow == p+1 {
+		w.note("  p%d "+format, append([]any{p}, args...)...)
+	}
+}
+
+func (w *world) fail(format string, args ...any) {
+	if w.wrong == "" {
+		w.wrong = fmt.Sprintf("seed %d: ", w.seed) + fmt.Sprintf(format, args...)
+		w.note("%s", w.wrong)
+	}
+}
+
+// apart reports whether two members are on different sides of a cut.
+func (w *world) apart(a, b string) bool { return w.cut[a] != w.cut[b] }
+
+// start begins a process, the founder of the cluster or a joiner.
+func (w *world) start(id string, founder bool) *actor {
+	w.starts++
+	start := w.starts
+	if w.everywhere != 0 {
+		start = w.everywhere
+	}
+	self := process{id, start}
+	pace := handoffPace{gather: 20 * time.Millisecond, again: 100 * time.Millisecond, rarely: 2 * time.Second, patience: time.Second, retry: 200 * time.Millisecond}
+	a := &actor{
+		process: self, w: w, core: newCore(self, w.quorum, 4, pace), known: make(map[string]announced),
+		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), view: &view{ring: &ring.Ring{}},
+	}
+	a.core.safe = w.safe
+	config := Configuration{ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}
+	a.builder = builder{configurations: map[string]ring.Config{
+		config.name(): {PartitionCount: w.partitions, ReplicationFactor: w.factor, Strategy: config.Strategy},
+	}}
+	if old := w.live[id]; old != nil {
+		w.fail("%s runs twice", id)
+	}
+	for _, other := range w.live {
+		if !w.apart(id, other.id) {
+			a.known[other.id] = other.known[other.id] // what it says itself
+		}
+	}
+	w.live[id] = a
+	state := membership.Joining
+	if founder {
+		a.core.founding, state = true, membership.Active
+	}
+	w.announce(a, membership.Member{ID: id, Weight: 1, State: state, PartitionCount: w.partitions,
+		Configurations: []string{config.name()}, Start: membership.Start{Number: w.starts, Nonce: start}})
+	w.note("%s starts as %d", id, start)
+	return a
+}
+
+// announce changes what a process says of itself. It knows at once, the others
+// in their time.
+func (w *world) announce(a *actor, m membership.Member) {
+	w.versions++
+	news := announced{w.versions, true, m}
+	a.learn(news)
+	w.spread(a, news)
+}
+
+func (w *world) spread(from *actor, news announced) {
+	for _, id := range slices.Sorted(maps.Keys(w.live)) {
+		other := w.live[id]
+		if other != from && !w.apart(from.id, id) {
+			w.after(w.upTo(w.skew), func() {
+				if !w.apart(from.id, id) {
+					other.learn(news)
+				}
+			})
+		}
+	}
+}
+
+// bury tells the others, each in its time, that a process is gone.
+func (w *world) bury(a *actor, detection time.Duration) {
+	news := announced{alive: false, member: a.known[a.id].member}
+	w.versions++
+	news.version = w.versions
+	for _, id := range slices.Sorted(maps.Keys(w.live)) {
+		other := w.live[id]
+		if other != a && !w.apart(a.id, id) {
+			w.after(detection+w.upTo(w.skew), func() { other.learn(news) })
+		}
+	}
+}
+
+// learn takes news of a member unless there is newer.
+func (a *actor) learn(news announced) {
+	id := news.member.ID
+	if a.dead || a.known[id].version >= news.version {
+		return
+	}
+	a.known[id] = news
+	a.refresh()
+}
+
+// refresh derives the view and tells the core.
+func (a *actor) refresh() {
+	var members []membership.Member
+	starts := make(map[string]uint64)
+	for _, id := range slices.Sorted(maps.Keys(a.known)) {
+		if k := a.known[id]; k.alive {
+			members = append(members, k.member)
+			starts[id] = k.member.Start.Nonce
+		}
+	}
+	a.view = a.builder.derive(members, a.view)
+	if a.view.failure != nil {
+		a.w.t.Fatal(a.view.failure)
+	}
+	draining := a.known[a.id].member.State == membership.Draining
+	a.w.detailView(a)
+	a.core.view(handoffView{ring: a.view.ring, starts: starts, draining: draining}, a.fence, a.w.now)
+	a.drive()
+}
+
+func (w *world) detailView(a *actor) {
+	if w.follow > 0 && a.view.ring.Len() > 0 {
+		place := a.view.ring.Placement(w.follow - 1)
+		ids := func(p ring.Placement) (ids []string) {
+			for _, o := range p.All() {
+				ids = append(ids, o.ID())
+			}
+			return ids
+		}
+		ready := false
+		if pt := a.core.parts[w.follow-1]; pt != nil {
+			ready = pt.ready()
+		}
+		w.detail(w.follow-1, "%s sees %v toward %v, is ready %v", a.id, ids(place), ids(place.Target()), ready)
+	}
+}
+
+func (a *actor) gate(p int) *worldGate {
+	g := a.gates[p]
+	if g == nil {
+		g = &worldGate{}
+		a.gates[p] = g
+	}
+	return g
+}
+
+func (a *actor) fence(p int, token ring.Token) bool {
+	g := a.gate(p)
+	g.late, g.now, g.token, g.epoch = g.late+g.now, 0, token, g.epoch+1
+	return g.late == 0
+}
+
+// drive carries out what the core wants.
+func (a *actor) drive() {
+	if a.dead {
+		return
+	}
+	due := a.core.step(a.w.now)
+	for _, action := range a.core.take() {
+		switch {
+		case action.message != nil:
+			a.send(action.to, action.message.append(nil))
+		case action.start != nil:
+			a.begin(action.start)
+		default:
+			delete(a.jobs, action.cancel)
+		}
+	}
+	if !due.IsZero() && (a.asleep.IsZero() || due.Before(a.asleep) || a.asleep.Before(a.w.now)) {
+		a.asleep = due
+		a.w.after(max(due.Sub(a.w.now), time.Microsecond), func() {
+			if !a.dead && a.asleep.Equal(due) {
+				a.asleep = time.Time{}
+				a.drive()
+			}
+		})
+	}
+	a.progress()
+}
+
+// progress takes a process to its next state of life.
+func (a *actor) progress() {
+	self := a.known[a.id].member
+	switch {
+	case self.State == membership.Joining && a.core.joined():
+		self.State = membership.Active
+	case self.State == membership.Draining && !a.leaving && a.core.handedOver():
+		self.State = membership.Leaving
+		a.leaving = true
+	case self.State == membership.Leaving && a.core.emptied() && !a.owns():
+		a.w.retire(a)
+		return
+	default:
+		return
+	}
+	a.w.note("%s is %v", a.id, self.State)
+	a.w.announce(a, self)
+}
+
+func (a *actor) owns() bool {
+	_, serves := a.view.ring.Node(a.id)
+	return serves
+}
+
+func (a *actor) send(to process, b []byte) {
+	w := a.w
+	w.messages++
+	if w.rand.Float64() < w.lossy {
+		return
+	}
+	m, err := parseHandoff(b, w.partitions)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.after(w.upTo(w.latency), func() {
+		other := w.live[to.id]
+		if other == nil || other.start != to.start || w.apart(a.id, to.id) {
+			return
+		}
+		other.core.hear(a.process, m, w.now)
+		other.drive()
+	})
+}
+
+var errWorld = errors.New("made up")
+
+// begin carries out a job: a merge copies at some moment before its end.
+func (a *actor) begin(job *handoffJob) {
+	w := a.w
+	a.jobs[job.id] = true
+	var err error
+	finish := func() {
+		if a.dead {
+			return
+		}
+		if !a.jobs[job.id] {
+			err = errWorld
+		}
+		delete(a.jobs, job.id)
+		w.detail(job.part, "%s has done %+v: %v", a.id, *job, err)
+		a.core.done(job.part, job.id, err, w.now)
+		a.drive()
+	}
+	if w.rand.IntN(30) == 0 {
+		err = errWorld
+		w.after(w.upTo(100*time.Millisecond), finish)
+		return
+	}
+	if job.release {
+		w.checkRelease(a, job.part)
+		a.store[job.part] = nil
+		w.moved++
+		w.after(w.upTo(100*time.Millisecond), finish)
+		return
+	}
+	sources := slices.Clone(job.sources)
+	w.rand.Shuffle(len(sources), func(i, j int) { sources[i], sources[j] = sources[j], sources[i] })
+	w.after(w.upTo(150*time.Millisecond), func() {
+		got := 0
+		for _, s := range sources {
+			if other := w.live[s.id]; got < job.need && other != nil && !w.apart(a.id, s.id) && !a.dead && a.jobs[job.id] {
+				a.merge(job.part, other.store[job.part]) // nobody looks which start it is
+				got++
+			}
+		}
+		if got < job.need {
+			err = errWorld
+		}
+		w.after(w.upTo(100*time.Millisecond), finish)
+	})
+}
+
+func (a *actor) merge(p int, writes map[int]bool) {
+	if a.store[p] == nil {
+		a.store[p] = make(map[int]bool)
+	}
+	maps.Copy(a.store[p], writes)
+}
+
+// order writes to a partition by the view of this process.
+func (a *actor) write(p int) {
+	w := a.w
+	place := a.view.ring.Placement(p)
+	x := &write{id: w.written, partition: p, acked: make(map[*actor]bool), holders: make(map[*actor]bool)}
+	w.written++
+	for _, o := range place.All() {
+		x.serving = append(x.serving, process{id: o.ID()})
+	}
+	for _, o := range place.Target().All() {
+		x.target = append(x.target, process{id: o.ID()})
+	}
+	token := place.Token()
+	var all []string
+	for _, o := range append(slices.Clone(x.serving), x.target...) {
+		if !slices.Contains(all, o.id) {
+			all = append(all, o.id)
+		}
+	}
+	for _, id := range all {
+		w.after(w.upTo(w.latency), func() {
+			if other := w.live[id]; other != nil && !w.apart(a.id, id) && !a.dead {
+				other.accept(x, token)
+			}
+		})
+	}
+}
+
+// accept takes a write if it means the same owners, and applies it later.
+func (a *actor) accept(x *write, token ring.Token) {
+	w, p := a.w, x.partition
+	pt := a.core.parts[p]
+	g := a.gate(p)
+	if pt == nil || !pt.accepts() || g.token != token {
+		return
+	}
+	g.now++
+	begun := g.epoch
+	w.after(w.upTo(200*time.Millisecond), func() {
+		if a.dead {
+			return
+		}
+		a.merge(p, map[int]bool{x.id: true})
+		if g.epoch == begun {
+			g.now--
+		} else if g.late--; g.late == 0 {
+			a.core.fenceDone(p, w.now)
+			defer a.drive()
+		}
+		w.after(w.upTo(w.latency), func() { w.ack(x, a) })
+	})
+}
+
+// ack counts an acknowledgement, which has crossed the network.
+func (w *world) ack(x *write, by *actor) {
+	x.acked[by], x.holders[by] = true, true
+	count := func(owners []process) (n int) {
+		for a := range x.acked {
+			if slices.Contains(owners, process{id: a.id}) {
+				n++
+			}
+		}
+		return n
+	}
+	w.detail(x.partition, "write %d taken by %s", x.id, by.id)
+	if !x.known && count(x.serving) >= w.quorum && count(x.target) >= w.quorum {
+		x.known = true
+		w.detail(x.partition, "write %d acknowledged: %v %v", x.id, x.serving, x.target)
+		w.writes = append(w.writes, x)
+	}
+}
