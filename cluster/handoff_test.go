@@ -23,7 +23,6 @@ type shelf struct {
 // store holds the data of one process.
 type store struct {
 	shelf *shelf
-	self  func() uint64
 
 	mu       sync.Mutex
 	data     map[int]map[string]int // versions by key, by partition

@@ -65,7 +65,7 @@ func (w *world) checkRelease(a *actor, p int) {
 		for id := range a.store[p] {
 			// One that had it, and handed it over to others in turn, may own
 			// again without it.
-			if !other.store[p][id] && !(other.core.dropped[p] && w.elsewhere(a, p, id)) {
+			if !other.store[p][id] && (!other.dropped[p] || !w.elsewhere(a, p, id)) {
 				w.fail("%s lets go of partition %d, and %s lacks write %d of it", a.id, p, o.id, id)
 			}
 		}
@@ -87,6 +87,15 @@ func (w *world) checkSurvival(gone *actor, after string) {
 	for _, x := range w.writes {
 		if len(gone.store[x.partition]) > 0 && gone.store[x.partition][x.id] && !w.exists(x) {
 			w.fail("write %d of partition %d is lost with %s", x.id, x.partition, after)
+		}
+	}
+}
+
+// checkAll requires that every acknowledged write is somewhere.
+func (w *world) checkAll() {
+	for _, x := range w.writes {
+		if !w.exists(x) {
+			w.fail("write %d of partition %d is lost", x.id, x.partition)
 		}
 	}
 }
@@ -113,9 +122,10 @@ func (w *world) exists(x *write) bool {
 // acknowledged write loses its W-th holder. That all become ready again, too, may
 // be asked only if no partition loses so many of those that somebody takes for its
 // owners, whether or not they acknowledged anything: who is left cannot know. Since
-// views differ while news travels, that is counted over all partitions together.
+// views differ while news travels, that is counted over all partitions together, and
+// not together with a cut of the network.
 func (w *world) spares(victim *actor) bool {
-	if !w.loose && w.losses+1 >= w.quorum {
+	if !w.loose && (w.scarred || w.losses+1 >= w.quorum) {
 		return false
 	}
 	for _, x := range w.writes {
@@ -164,12 +174,12 @@ func (w *world) settle() bool {
 	if !w.whole() {
 		return false
 	}
-	w.losses = 0
+	w.losses, w.scarred = 0, false
 	for _, x := range w.writes {
 		clear(x.holders)
 		lacking := 0
-		any := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
-		for _, o := range any.view.ring.Placement(x.partition).All() {
+		first := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
+		for _, o := range first.view.ring.Placement(x.partition).All() {
 			if a := w.live[o.ID()]; a.store[x.partition][x.id] {
 				x.holders[a] = true
 			} else {
@@ -181,6 +191,41 @@ func (w *world) settle() bool {
 		}
 	}
 	return true
+}
+
+// readable checks, while handoffs go on but all mean the same owners and no
+// partition has left traces, that no quorum of owners that are ready misses an
+// acknowledged write.
+func (w *world) readable() {
+	if w.loose || w.scarred {
+		return
+	}
+	var first *actor
+	for _, a := range w.live {
+		if first == nil {
+			first = a
+		}
+		if a.view.fingerprint != first.view.fingerprint || len(a.view.members) != len(w.live) {
+			return
+		}
+		for _, m := range a.view.members {
+			if w.live[m.ID] == nil || w.live[m.ID].start != m.Start.Nonce {
+				return
+			}
+		}
+	}
+	for _, x := range w.writes {
+		lacking := 0
+		for _, o := range first.view.ring.Placement(x.partition).All() {
+			a := w.live[o.ID()]
+			if pt := a.core.parts[x.partition]; pt != nil && pt.ready() && !a.store[x.partition][x.id] {
+				lacking++
+			}
+		}
+		if lacking > w.factor-w.quorum {
+			w.fail("write %d of partition %d is missing from %d of those that are ready for it", x.id, x.partition, lacking)
+		}
+	}
 }
 
 // lost counts the partitions that somebody reports as possibly lost.

@@ -44,7 +44,6 @@ type core struct {
 
 	out      []handoffAction
 	touched  []int             // partitions that may stand otherwise than before
-	dropped  map[int]bool      // partitions of which this process has thrown data away
 	notes    map[process][]int // whom to tell how we stand with what, unasked
 	received uint64            // merges that succeeded
 	released uint64            // partitions let go
@@ -69,6 +68,7 @@ type safeguards struct {
 	oneConfirms   bool // let go once one owner has merged
 	oldEvidence   bool // a confirmation counts whatever fence it is about
 	readyUnmerged bool // owners that were always there do not merge from others
+	noAsks        bool // owners do not ask those who come after them
 	emptyRing     bool // without owners nobody needs to confirm
 }
 
@@ -147,7 +147,7 @@ type handoffAction struct {
 func newCore(self process, quorum, parallel int, pace handoffPace) *core {
 	return &core{
 		self: self, quorum: quorum, parallel: parallel, pace: pace, starts: map[string]uint64{},
-		parts: make(map[int]*part), dropped: make(map[int]bool), queued: make(map[int]bool), notes: make(map[process][]int),
+		parts: make(map[int]*part), queued: make(map[int]bool), notes: make(map[process][]int),
 	}
 }
 
@@ -268,7 +268,7 @@ func (c *core) ask(pt *part, had []process) {
 		}
 	}
 	for _, o := range pt.owners {
-		if o != c.self && !slices.Contains(had, o) {
+		if o != c.self && !slices.Contains(had, o) && !c.safe.noAsks {
 			pt.asks[o] = pt.fence
 		}
 	}
@@ -312,7 +312,7 @@ func (c *core) before(p int, before *ring.Ring, starts map[string]uint64, now ri
 func (c *core) begin(pt *part, now time.Time) {
 	wasWhole := pt.holds && len(pt.debts) == 0
 	pt.asks = make(map[process]uint64)
-	if pt.holds {
+	if pt.holds && !c.safe.noAsks {
 		for _, o := range pt.owners {
 			if o != c.self {
 				pt.asks[o] = c.fences + 1

@@ -10,7 +10,6 @@ type handoffTold struct {
 	busy bool
 	at   time.Time
 	done uint64 // calls that had succeeded
-	lost int
 }
 
 // HandoffChange is how far this member is with moving partitions.

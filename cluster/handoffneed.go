@@ -85,6 +85,10 @@ func (c *core) settleUp(pt *part) *handoffJob {
 			sources = append(sources, s.source(o))
 		}
 	}
+	if pt.lost {
+		// It does not help; but what there is should be here, once.
+		sources = slices.DeleteFunc(sources, func(s handoffSource) bool { return pt.merged[s.process] >= s.fence })
+	}
 	if len(sources) == 0 {
 		return nil
 	}
@@ -121,21 +125,20 @@ func (c *core) covers(pt *part, sources []handoffSource) bool {
 				}
 			}
 		}
-		if !c.settled(pt, d) {
+		if !c.settled(d) {
 			return false
 		}
 	}
 	return true
 }
 
-// mine reports whether the i-th of those owed is this process, with what it had.
-func (c *core) mine(pt *part, d debt, i int) bool { return d.owed[i] == c.self && !c.dropped[pt.id] }
-
-// has counts those owed that were merged from; what is here already counts.
-func (c *core) has(pt *part, d debt) int {
+// has counts those owed that were merged from. This process may be one of them,
+// when a debt came with the data of another: what is here counts. Had it been let go
+// since, the owners of that time would have it, and ask those of now to merge it.
+func (c *core) has(d debt) int {
 	n := 0
-	for i := range d.owed {
-		if d.paid>>i&1 == 1 || c.mine(pt, d, i) {
+	for i, o := range d.owed {
+		if d.paid>>i&1 == 1 || o == c.self {
 			n++
 		}
 	}
@@ -145,8 +148,8 @@ func (c *core) has(pt *part, d debt) int {
 // settled reports whether a debt is paid. Where there were fewer owners than
 // would do, all of them must have been merged from, and one of those must know
 // that it missed nothing.
-func (c *core) settled(pt *part, d debt) bool {
-	n := c.has(pt, d)
+func (c *core) settled(d debt) bool {
+	n := c.has(d)
 	if need := c.needed(len(d.owed)); len(d.owed) >= need {
 		return n >= need
 	}
@@ -155,9 +158,9 @@ func (c *core) settled(pt *part, d debt) bool {
 
 // solvent reports whether a debt can still be paid, as far as is known.
 func (c *core) solvent(pt *part, d debt) bool {
-	n := c.has(pt, d)
+	n := c.has(d)
 	for i, o := range d.owed {
-		if o != c.self && d.paid>>i&1 == 0 && c.alive(o) {
+		if o != c.self && d.paid>>i&1 == 0 && c.alive(o) && !pt.empty(o) {
 			n++
 		}
 	}
@@ -165,7 +168,14 @@ func (c *core) solvent(pt *part, d debt) bool {
 	if len(d.owed) >= need {
 		return n >= need
 	}
-	return n == len(d.owed) && (d.vouched || c.has(pt, d) < n) // that nobody vouches shows in the end
+	return n == len(d.owed) && (d.vouched || c.has(d) < n) // that nobody vouches shows in the end
+}
+
+// empty reports whether a process has said that it has nothing of a partition
+// any more.
+func (pt *part) empty(o process) bool {
+	r, ok := pt.seen[o]
+	return ok && r.flags == 0 && r.fence == 0
 }
 
 // settle takes a merge into account once its sources have said, asked after it,
@@ -218,7 +228,7 @@ func (c *core) settle(pt *part) {
 		return
 	}
 	pt.debts = slices.DeleteFunc(pt.debts, func(d debt) bool {
-		if c.settled(pt, d) {
+		if c.settled(d) {
 			pt.paid = append(pt.paid, d)
 			return true
 		}

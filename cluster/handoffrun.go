@@ -172,10 +172,9 @@ func (h *handoffRun) tick() {
 func (h *handoffRun) show(p int) {
 	pt := h.core.parts[p]
 	stands := byte(standsStill)
-	switch {
-	case pt == nil:
+	if pt == nil {
 		h.gates[p].set(h.core.ring.Placement(p).Token(), false, false, false)
-	default:
+	} else {
 		h.gates[p].set(pt.token, pt.owner || pt.awaited, pt.accepts(), pt.ready())
 		if pt.owner && !pt.ready() || pt.awaited {
 			stands = standsReceiving

@@ -200,7 +200,6 @@ func (c *core) done(p int, id uint64, err error, now time.Time) (over bool) {
 		c.released++
 		c.fences++
 		pt.fence, pt.holds, pt.debts, pt.fails = c.fences, false, nil, 0
-		c.dropped[p] = true
 		if pt.awaited {
 			pt.awaited = false
 			c.begin(pt, now)

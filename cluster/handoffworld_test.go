@@ -36,12 +36,16 @@ type world struct {
 	skew                       time.Duration
 	latency                    time.Duration
 	lossy                      float64
+	treachery                  float64 // how often a source restarts when it is counted on
 
 	starts   uint64
 	versions uint64
 	live     map[string]*actor
 	cut      map[string]bool
+	uncut    bool // no partitions
 	loose    bool // more may be lost than lets all become ready again
+	scarred  bool // there was a partition since all were ready
+	formed   bool // the beginning is over
 	losses   int  // processes that lost their state since all were ready
 	writes   []*write
 	written  int
@@ -66,7 +70,7 @@ type actor struct {
 	jobs    map[uint64]bool      // under way
 	asleep  time.Time            // when it wants to be stepped
 	leaving bool
-	lost    int
+	dropped map[int]bool // partitions it has let go of before
 }
 
 // announced is a member as of some version of what is known about it.
@@ -116,7 +120,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	return &world{
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 7)), now: began, began: began,
-		partitions: 8, factor: 3, quorum: 2, skew: 600 * time.Millisecond, latency: 40 * time.Millisecond, lossy: 0.02,
+		partitions: 8, factor: 3, quorum: 2, skew: 600 * time.Millisecond, latency: 40 * time.Millisecond, lossy: 0.02, treachery: 0.01,
 		live: make(map[string]*actor), cut: make(map[string]bool),
 	}
 }
@@ -173,7 +177,7 @@ func (w *world) start(id string, founder bool) *actor {
 	pace := handoffPace{gather: 20 * time.Millisecond, again: 100 * time.Millisecond, rarely: 2 * time.Second, patience: time.Second, retry: 200 * time.Millisecond}
 	a := &actor{
 		process: self, w: w, core: newCore(self, w.quorum, 4, pace), known: make(map[string]announced),
-		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), view: &view{ring: &ring.Ring{}},
+		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: &view{ring: &ring.Ring{}},
 	}
 	a.core.safe = w.safe
 	config := Configuration{ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}
@@ -395,12 +399,16 @@ func (a *actor) begin(job *handoffJob) {
 	if job.release {
 		w.checkRelease(a, job.part)
 		a.store[job.part] = nil
+		a.dropped[job.part] = true
 		w.moved++
 		w.after(w.upTo(100*time.Millisecond), finish)
 		return
 	}
 	sources := slices.Clone(job.sources)
 	w.rand.Shuffle(len(sources), func(i, j int) { sources[i], sources[j] = sources[j], sources[i] })
+	if victim := w.live[sources[0].id]; w.formed && w.rand.Float64() < w.treachery && victim != nil && w.spares(victim) {
+		w.restart(victim) // just when it is counted on
+	}
 	w.after(w.upTo(150*time.Millisecond), func() {
 		got := 0
 		for _, s := range sources {
@@ -444,7 +452,7 @@ func (a *actor) write(p int) {
 	}
 	for _, id := range all {
 		w.after(w.upTo(w.latency), func() {
-			if other := w.live[id]; other != nil && !w.apart(a.id, id) && !a.dead {
+			if other := w.live[id]; other != nil && !w.apart(a.id, id) && !a.dead && w.rand.IntN(5) > 0 {
 				other.accept(x, token)
 			}
 		})

@@ -75,7 +75,7 @@ func (m *Membership) Send(ctx context.Context, to string, payload []byte) error 
 	}
 	msg := directMessage{
 		from: m.settings.NodeID, start: m.announcer.get().Start.Nonce, to: peer.Start.Nonce, payload: payload,
-	}.append(nil)
+	}.bytes()
 	node := &memberlist.Node{
 		Name: gossipName(peer.ID, peer.Start.Nonce), Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port(),
 	}

@@ -62,7 +62,8 @@ type directMessage struct {
 	payload   []byte
 }
 
-func (m directMessage) append(b []byte) []byte {
+func (m directMessage) bytes() []byte {
+	b := make([]byte, 0, directHeader+len(m.from)+len(m.payload))
 	b = append(b, messageVersion|kindDirect)
 	b = binary.LittleEndian.AppendUint64(b, m.start)
 	b = binary.LittleEndian.AppendUint64(b, m.to)

@@ -40,7 +40,7 @@ func encoded(message any) []byte {
 	case digestMessage:
 		return m.append(nil)
 	case directMessage:
-		return m.append(nil)
+		return m.bytes()
 	default:
 		return nil
 	}
@@ -50,7 +50,7 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 	ask := digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil)
 	plain := digestMessage{kind: kindDigest, digest: testDigest}.append(nil)
 	agree := agreementMessage{fingerprint: 1}.append(nil)
-	direct := directMessage{from: "n1", payload: []byte("hi")}.append(nil)
+	direct := directMessage{from: "n1", payload: []byte("hi")}.bytes()
 	for name, b := range map[string][]byte{
 		"nothing":              nil,
 		"no version":           {0x01},
@@ -65,9 +65,9 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 		"short ask":            ask[:digestSize-1],
 		"short direct":         direct[:directHeader-1],
 		"a cut sender":         direct[:directHeader+1],
-		"direct from nobody":   directMessage{payload: []byte("hi")}.append(nil),
-		"a long sender":        directMessage{from: strings.Repeat("n", MaxNameLength+1)}.append(nil),
-		"a long payload":       directMessage{from: "n1", payload: make([]byte, MaxMessage+1)}.append(nil),
+		"direct from nobody":   directMessage{payload: []byte("hi")}.bytes(),
+		"a long sender":        directMessage{from: strings.Repeat("n", MaxNameLength+1)}.bytes(),
+		"a long payload":       directMessage{from: "n1", payload: make([]byte, MaxMessage+1)}.bytes(),
 	} {
 		_, err := parseMessage(b)
 		require.ErrorIs(t, err, errMessage, name)
@@ -80,7 +80,7 @@ func FuzzParseMessage(f *testing.F) {
 	f.Add(digestMessage{kind: kindDigest, digest: testDigest}.append(nil))
 	f.Add(digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil))
 	f.Add(digestMessage{kind: kindAnswer, digest: testDigest, from: "\xff"}.append(nil))
-	f.Add(directMessage{from: "n1", start: 1, to: 2, payload: []byte{7}}.append(nil))
+	f.Add(directMessage{from: "n1", start: 1, to: 2, payload: []byte{7}}.bytes())
 	view := threeMembers()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)

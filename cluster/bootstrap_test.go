@@ -1,0 +1,84 @@
+package cluster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+func TestMinMembers(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		three := func(o *cluster.Options) { o.MinMembers = 3 }
+		first, second := b.start(1, three), b.start(2, three)
+		b.agree(first, second)
+		time.Sleep(time.Hour)
+		for _, c := range []*cluster.Cluster{first, second} {
+			require.Equal(t, membership.Joining, c.Local().State)
+			require.Equal(t, 0, c.Lookup("k").Len())
+			require.Equal(t, []string{cluster.ProblemMinMembers}, problems(c))
+			require.False(t, c.Health().Ready)
+		}
+		require.Equal(t, "2 of 3 members are here that it takes to begin: start the others, or set BootstrapAlone",
+			problem(t, first, cluster.ProblemMinMembers).Message)
+		third := b.start(3, three)
+		b.agree(first, second, third)
+		require.NoError(t, first.WaitReady(within(t, patience)))
+		require.NoError(t, third.Stop(t.Context()))
+		require.NoError(t, second.Stop(t.Context()))
+		require.True(t, first.Health().Ready, "it is about the beginning alone")
+	})
+}
+
+func TestBootstrapAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		begun := time.Now()
+		c := b.start(1, func(o *cluster.Options) {
+			o.MinMembers, o.BootstrapAlone, o.BootstrapTimeout = 3, true, 20*time.Second
+			o.Seeds = nil
+		})
+		require.Equal(t, membership.Joining, c.Local().State)
+		require.NoError(t, c.WaitReady(within(t, patience)))
+		require.GreaterOrEqual(t, time.Since(begun), 20*time.Second)
+		require.Less(t, time.Since(begun), 22*time.Second)
+	})
+}
+
+func TestExpectedMembers(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		five := func(o *cluster.Options) { o.ExpectedMembers = 5 }
+		all := b.startMany(5, five)
+		require.True(t, all[0].Health().Healthy)
+		require.NoError(t, all[4].Stop(t.Context()))
+		b.await("one is missed", func() bool { return len(all[0].Members()) == 4 })
+		require.Equal(t, []string{cluster.ProblemExpectedMembers}, problems(all[0]))
+		require.Equal(t, "4 of 5 expected members are here", problem(t, all[0], cluster.ProblemExpectedMembers).Message)
+		require.True(t, all[0].Health().Ready)
+		require.NoError(t, all[3].Stop(t.Context()))
+		require.NoError(t, all[2].Stop(t.Context()))
+		b.await("three are missed", func() bool { return len(all[0].Members()) == 2 })
+		require.Contains(t, problems(all[0]), cluster.ProblemMinority)
+		require.True(t, all[0].Health().Ready, "it is said, and nothing else")
+	})
+}
+
+func TestHandoffOptions(t *testing.T) {
+	set := func(change func(o *cluster.Options)) optionCase { return optionCase{set: change} }
+	bad := func(want string, change func(o *cluster.Options)) optionCase {
+		return optionCase{set: change, want: want}
+	}
+	checkOptions(t, []optionCase{
+		set(func(o *cluster.Options) { o.HandoffOptions.WriteQuorum = 3 }),
+		bad("HandoffOptions.WriteQuorum is 4: must be between 1 and 3", func(o *cluster.Options) { o.HandoffOptions.WriteQuorum = 4 }),
+		bad("HandoffOptions.WriteQuorum is -1: must be between 1 and 3", func(o *cluster.Options) { o.HandoffOptions.WriteQuorum = -1 }),
+		bad("HandoffOptions.Parallel is 1025: must be between 1 and 1024", func(o *cluster.Options) { o.HandoffOptions.Parallel = 1025 }),
+		bad("HandoffOptions.RetryAfter is 2h0m0s: must be between 1ms and 1h0m0s", func(o *cluster.Options) { o.HandoffOptions.RetryAfter = 2 * time.Hour }),
+		bad("HandoffOptions.CallLimit is 1ns: must be between 1ms and 168h0m0s", func(o *cluster.Options) { o.HandoffOptions.CallLimit = 1 }),
+		bad("HandoffOptions.OverdueAfter is -1s: must be between 1ms and 168h0m0s", func(o *cluster.Options) { o.HandoffOptions.OverdueAfter = -time.Second }),
+		bad("MinMembers is -1: must be between 0 and 65535", func(o *cluster.Options) { o.MinMembers = -1 }),
+		bad("ExpectedMembers is 65536: must be between 0 and 65535", func(o *cluster.Options) { o.ExpectedMembers = 65536 }),
+	})
+}

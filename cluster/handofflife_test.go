@@ -1,0 +1,189 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// still waits until the members are active and nothing moves.
+func (b *bed) still(all ...*cluster.Cluster) {
+	b.t.Helper()
+	b.agree(all...)
+	b.await("nothing moves", func() bool {
+		for _, c := range all {
+			if h := c.Handoff(); c.Local().State != membership.Active || h.Receiving+h.Releasing > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Code of the user's that fails or panics is contained, reported, and called
+// again.
+func TestHandoffFailures(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+		calls := make(map[int]int)
+		s.fault = func(_ context.Context, p int) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			calls[p]++
+			switch {
+			case p == 3 && calls[p] == 1:
+				panic("made up")
+			case p == 4 && calls[p] <= 2:
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		c := b.make(2, func(o *cluster.Options) { o.Handoff = s })
+		sh.mu.Lock()
+		sh.stores[c.Local().Start.Nonce] = s
+		sh.mu.Unlock()
+		ctx, cancel := context.WithCancel(t.Context())
+		events := c.Events(ctx)
+		require.NoError(t, c.Start(t.Context()))
+		require.Equal(t, membership.Joining, c.Local().State, "it has nothing yet")
+		b.still(first, c)
+		require.True(t, c.Received(3) && c.Received(4))
+		require.EqualValues(t, 3, c.Handoff().Failed)
+		time.AfterFunc(time.Second, cancel)
+		kinds := make(map[cluster.EventKind]int)
+		var messages []string
+		for e := range events {
+			if e.Handoff != nil {
+				kinds[e.Kind]++
+				if e.Kind == cluster.HandoffFailed {
+					messages = append(messages, e.Handoff.Err.Error())
+				}
+			}
+		}
+		slices.Sort(messages)
+		require.Equal(t, []string{"cluster: receiving partition 3: panic: made up",
+			"cluster: receiving partition 4: disk full", "cluster: receiving partition 4: disk full"}, messages)
+		require.Positive(t, kinds[cluster.HandoffStarted])
+		require.Equal(t, kinds[cluster.HandoffStarted], kinds[cluster.HandoffCompleted])
+	})
+}
+
+// A member that is gone needs nobody to wait for it: what was to come from it is
+// cancelled, and health says when things take long.
+func TestHandoffOverdue(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+		s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+		c := b.make(2, func(o *cluster.Options) {
+			o.Handoff = s
+			o.HandoffOptions = cluster.HandoffOptions{CallLimit: 5 * time.Second, OverdueAfter: 10 * time.Second}
+		})
+		require.NoError(t, c.Start(t.Context()))
+		b.await("it is overdue", func() bool { return slices.Contains(problems(c), cluster.ProblemHandoffOverdue) })
+		require.Equal(t, "this member owns nothing yet: it has 64 partitions to receive", problem(t, c, cluster.ProblemJoining).Message)
+		require.Equal(t, 64, c.Handoff().Overdue)
+		require.NoError(t, c.Stop(t.Context()), "it does not wait for what would never end")
+	})
+}
+
+// Restarted before anybody noticed, a member is empty, and does not serve until
+// it has what it lost.
+func TestAQuickEmptyRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		members, stores := make(map[string]*cluster.Cluster), make(map[string]*store)
+		var all []*cluster.Cluster
+		for i := 1; i <= 3; i++ {
+			c, s := b.startStore(sh, i)
+			all = append(all, c)
+			members[c.Local().ID], stores[c.Local().ID] = c, s
+		}
+		b.still(all...)
+		for i := range 40 {
+			put(t, stores, members, all[0], string(rune('a'+i)), i+1)
+		}
+		b.net.Crash(addrPort(3))
+		c, s := b.startStore(sh, 3, func(o *cluster.Options) { o.GossipAddr = gossipAddr(5) })
+		members["n3"], stores["n3"] = c, s
+		p := c.Lookup("a")
+		require.Error(t, c.Serve(p.Partition(), p.Token()), "it has nothing yet")
+		b.still(all[0], all[1], c)
+		for i := range 40 {
+			p := c.Lookup(string(rune('a' + i)))
+			require.NoError(t, c.Serve(p.Partition(), p.Token()))
+			require.Equal(t, i+1, s.copy(p.Partition())[string(rune('a'+i))])
+		}
+	})
+}
+
+// When W of those who acknowledged lose their state at once, what may be lost is
+// said, and nobody takes it for received until somebody accepts it.
+func TestPossibleLossIsSaid(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		var all []*cluster.Cluster
+		for i := 1; i <= 5; i++ {
+			c, _ := b.startStore(sh, i)
+			all = append(all, c)
+		}
+		b.still(all...)
+		b.net.Crash(addrPort(4))
+		b.net.Crash(addrPort(5))
+		rest := all[:3]
+		b.await("they are gone", func() bool { return len(rest[0].Members()) == 3 })
+		b.await("loss is said", func() bool { return slices.Contains(problems(rest[0]), cluster.ProblemPossibleLoss) })
+		time.Sleep(5 * time.Minute)
+		for _, c := range rest {
+			for _, p := range c.Handoff().Lost {
+				require.False(t, c.Received(p))
+				require.True(t, c.AcceptLoss(p))
+				require.False(t, c.AcceptLoss(p), "it is accepted")
+			}
+		}
+		b.still(rest...)
+		for p := range 64 {
+			require.True(t, rest[0].Received(p), "three members own everything")
+		}
+		require.False(t, rest[0].AcceptLoss(0), "nothing is lost there")
+	})
+}
+
+func TestAcceptAndServeWithoutHandoff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		all := b.startMany(4)
+		p := all[0].Lookup("k")
+		done, err := all[0].Accept(p.Partition(), p.Token()+1)
+		require.Nil(t, done)
+		var differ *cluster.TokenError
+		require.ErrorAs(t, err, &differ)
+		require.Equal(t, cluster.TokenError{Partition: p.Partition(), Ours: p.Token(), Theirs: p.Token() + 1}, *differ)
+		require.ErrorAs(t, all[0].Check("k", 1), &differ)
+		require.NoError(t, all[0].Check("k", p.Token()))
+		for _, c := range all {
+			done, err := c.Accept(p.Partition(), p.Token())
+			if !p.Owns(c.Local().ID) {
+				require.ErrorIs(t, err, cluster.ErrNotOwner)
+				require.ErrorIs(t, c.Serve(p.Partition(), p.Token()), cluster.ErrNotOwner)
+				require.False(t, c.Received(p.Partition()))
+				continue
+			}
+			require.NoError(t, err)
+			done()
+			require.NoError(t, c.Serve(p.Partition(), p.Token()))
+		}
+		require.Zero(t, all[0].Handoff())
+	})
+}

@@ -1,0 +1,57 @@
+package cluster
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Without asking those who come after them, and without partitions, owners are
+// still right about what they have: two of the safeguards below are tested so,
+// because asking makes up for them.
+func TestHandoffWithoutAsking(t *testing.T) {
+	for seed := range uint64(handoffSeeds(10, 100)) {
+		undergo(t, seed+1, ordeal{members: 7, events: 25, edit: unasked}).require(t)
+	}
+}
+
+// Each safeguard is needed: without it something that was acknowledged is lost,
+// or missing where it must not be. The seeds are those near which that shows.
+func TestHandoffSafeguards(t *testing.T) {
+	for name, without := range map[string]struct {
+		seed uint64
+		edit func(*world)
+		then func(*safeguards)
+	}{
+		"the fence waits for writes under way":   {then: func(s *safeguards) { s.noFence = true }},
+		"each owner confirms":                    {then: func(s *safeguards) { s.oneConfirms = true }},
+		"confirmations are of the last fence":    {then: func(s *safeguards) { s.oldEvidence = true }},
+		"owners that stay merge too":             {then: func(s *safeguards) { s.readyUnmerged = true }},
+		"evidence is about processes":            {edit: func(w *world) { w.everywhere = 1 }, seed: 20},
+		"a merge is proven by asking its source": {edit: func(w *world) { w.treachery = 0.5 }, then: func(s *safeguards) { s.noProof = true }, seed: 26},
+		"an owner that is back owes":             {edit: unasked, then: func(s *safeguards) { s.noDebts = true }, seed: 26},
+		"one source is not enough":               {edit: unasked, then: func(s *safeguards) { s.nearest = true }},
+		"owners ask those who come after them":   {then: func(s *safeguards) { s.noAsks = true }, seed: 46},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			enough := 60
+			if n, err := strconv.Atoi(os.Getenv("HANDOFF_SEEDS")); err == nil {
+				enough = n
+			}
+			for seed := range uint64(enough) {
+				w := undergo(t, without.seed+seed+1, ordeal{members: 7, events: 25, edit: without.edit, then: without.then})
+				if strings.Contains(w.wrong, "lets go") || strings.Contains(w.wrong, "is missing") || strings.Contains(w.wrong, "is lost") {
+					t.Log(w.wrong)
+					return
+				}
+			}
+			require.Fail(t, "it makes no difference", "in %d ordeals", enough)
+		})
+	}
+}
+
+func unasked(w *world) { w.safe.noAsks, w.uncut = true, true }

@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func testHandoffMessage() handoffMessage {
+	a, b := process{"a", 1}, process{"b", 2}
+	return handoffMessage{kind: handoffQuery, seq: 300, to: 9, reports: []report{
+		{partition: 5, flags: flagOwner | flagReady, fence: 7, merged: 1, asked: 2},
+		{partition: 6, flags: flagOffers | flagDebts, fence: 8, debts: []debt{{owed: []process{a, b}, paid: 2, vouched: true}}},
+	}}
+}
+
+// The bytes are the protocol.
+func TestHandoffMessageGolden(t *testing.T) {
+	want := []byte{1, 1, 0xAC, 2, 9, 0, 0, 0, 0, 0, 0, 0,
+		2, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
+		2, 5, 3, 7, 1, 2, 6, 20, 8, 0, 0, 1, 5, 2, 0, 1}
+	require.Equal(t, want, testHandoffMessage().append(nil))
+	got, err := parseHandoff(want, 7)
+	require.NoError(t, err)
+	require.Equal(t, testHandoffMessage(), got)
+}
+
+func TestHandoffMessagesThatAreNotOurs(t *testing.T) {
+	good := testHandoffMessage().append(nil)
+	for i := range good {
+		_, err := parseHandoff(good[:i], 7)
+		require.ErrorIs(t, err, errHandoffMessage, "cut to %d bytes", i)
+	}
+	_, err := parseHandoff(good, 6)
+	require.ErrorIs(t, err, errHandoffMessage, "of another partition count")
+	for at, value := range map[int]byte{0: 2, 1: 3, 32: 0xFF, 34: 0x80, 44: 2, 45: 0, 46: 1} {
+		b := bytes.Clone(good)
+		b[at] = value
+		if m, err := parseHandoff(b, 7); err == nil {
+			require.NotEqual(t, testHandoffMessage(), m, "byte %d", at)
+		}
+	}
+	_, err = parseHandoff(append(bytes.Clone(good), 0), 7)
+	require.ErrorIs(t, err, errHandoffMessage, "a tail")
+}
+
+func FuzzParseHandoff(f *testing.F) {
+	f.Add(testHandoffMessage().append(nil))
+	f.Add(handoffMessage{kind: handoffAnswer, reports: []report{{partition: 3}}}.append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const partitions = 16
+		m, err := parseHandoff(b, partitions)
+		if err != nil {
+			return
+		}
+		again, err := parseHandoff(m.append(nil), partitions)
+		require.NoError(t, err)
+		require.Equal(t, m, again, "what is read is what was written")
+
+		// Nothing a stranger sends breaks what receives it.
+		w := newWorld(t, 1)
+		w.lossy = 0
+		w.start("a", true)
+		w.start("b", false)
+		w.run(10e9)
+		receiver := w.live["a"]
+		m.to = receiver.start
+		receiver.core.hear(w.live["b"].process, m, w.now)
+		receiver.drive()
+		w.run(10e9)
+		require.Empty(t, w.wrong)
+	})
+}
