@@ -13,7 +13,7 @@ import (
 // still right about what they have: two of the safeguards below are tested so,
 // because asking makes up for them.
 func TestHandoffWithoutAsking(t *testing.T) {
-	for seed := range uint64(handoffSeeds(10, 100)) {
+	for seed := range uint64(handoffSeeds(10, 40)) {
 		undergo(t, seed+1, ordeal{members: 7, events: 25, edit: unasked}).require(t)
 	}
 }

@@ -1,0 +1,280 @@
+package handofftest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+// Options are what [Run] does. Only New is required.
+type Options struct {
+	// New makes the empty store of a process that starts.
+	New func(Peers) Store
+	// Seed chooses what happens. Zero means 1.
+	Seed uint64
+	// Members is about how many members there are, at least 5. Zero means 6.
+	Members int
+	// Events is how many members come, go, or start again. Zero means 10.
+	Events int
+	// Partitions is the number of partitions. Zero means 16.
+	Partitions int
+}
+
+// The quorums, of three owners.
+const (
+	replicas = 3
+	quorum   = 2
+)
+
+// Run fails the test when an acknowledged write is lost, when a member says it has
+// received what it has not, or when members do not all become ready again. It takes
+// a second or two, and virtual minutes. Under the race detector run it with
+// -cpu 1; see package memnet.
+func Run(t *testing.T, o Options) {
+	t.Helper()
+	if wrong := simulate(t, o); wrong != nil {
+		t.Fatal(wrong)
+	}
+}
+
+// simulate returns what went wrong.
+func simulate(t *testing.T, o Options) (wrong error) {
+	t.Helper()
+	o.Seed, o.Members = max(o.Seed, 1), max(o.Members, 6)
+	o.Events, o.Partitions = cmp.Or(o.Events, 10), cmp.Or(o.Partitions, 16)
+	synctest.Test(t, func(t *testing.T) {
+		network, err := memnet.New(memnet.Options{Seed: o.Seed, Latency: time.Millisecond, Jitter: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), live: make(map[string]*process),
+			peers: &peers{all: make(map[uint64]*process)}, versions: make(map[string]uint64)}
+		defer func() {
+			r.end()
+			if v := recover(); v != nil {
+				var ok bool
+				if wrong, ok = v.(failure); !ok {
+					panic(v)
+				}
+			}
+		}()
+		r.all()
+	})
+	return wrong
+}
+
+// failure ends a run.
+type failure string
+
+func (f failure) Error() string { return string(f) }
+
+func (r *run) all() {
+	for range r.o.Members {
+		r.start(fmt.Sprintf("m%d", r.names))
+		r.names++
+	}
+	r.settle()
+	for range r.o.Events {
+		r.event()
+		for range 20 {
+			r.write()
+			time.Sleep(time.Duration(r.rand.Int64N(int64(200 * time.Millisecond))))
+		}
+	}
+	r.settle()
+}
+
+type run struct {
+	t        *testing.T
+	o        Options
+	net      *memnet.Network
+	rand     *rand.Rand
+	peers    *peers
+	live     map[string]*process
+	names    int
+	addrs    int
+	history  []string
+	keys     []string
+	versions map[string]uint64 // the newest acknowledged
+}
+
+func (r *run) note(format string, args ...any) {
+	r.history = append(r.history, fmt.Sprintf(format, args...))
+}
+
+// fail ends the run: who called simulate hears why.
+func (r *run) fail(format string, args ...any) {
+	panic(failure(fmt.Sprintf("handofftest: %s; seed %d: %v", fmt.Sprintf(format, args...), r.o.Seed, r.history)))
+}
+
+// sorted are the processes that run, by NodeID.
+func (r *run) sorted() []*process {
+	var all []*process
+	for _, n := range r.live {
+		all = append(all, n)
+	}
+	slices.SortFunc(all, func(a, b *process) int { return int(a.Local().Start.Number) - int(b.Local().Start.Number) })
+	return all
+}
+
+func (r *run) one() *process {
+	all := r.sorted()
+	return all[r.rand.IntN(len(all))]
+}
+
+// start starts a process, empty, at an address of its own.
+func (r *run) start(id string) {
+	r.addrs++
+	addr := fmt.Sprintf("10.1.%d.%d:7946", r.addrs/200, 1+r.addrs%200)
+	var seeds []string
+	for _, n := range r.sorted() {
+		seeds = append(seeds, n.addr)
+	}
+	store := r.o.New(r.peers)
+	c, err := cluster.New(cluster.Options{
+		ClusterName: "handofftest", NodeID: id, GossipAddr: addr, Seeds: seeds, Network: r.net,
+		PartitionCount: r.o.Partitions, ReplicationFactor: replicas, Logger: slog.New(slog.DiscardHandler),
+		Handoff: store, HandoffOptions: cluster.HandoffOptions{WriteQuorum: quorum},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	n := &process{Cluster: c, id: id, store: store, addr: addr}
+	r.peers.add(n)
+	r.live[id] = n
+	r.note("%s starts", id)
+	if err := c.Start(r.t.Context()); err != nil {
+		r.fail("starting %s: %v", id, err)
+	}
+}
+
+// crash ends a process and what it had.
+func (r *run) crash(n *process) {
+	r.note("%s crashes", n.id)
+	r.peers.remove(n)
+	delete(r.live, n.id)
+	addr, err := netip.ParseAddrPort(n.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.net.Crash(addr)
+	r.stop(n)
+}
+
+func (r *run) stop(n *process) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = n.Stop(ended) // it goes on without us
+}
+
+func (r *run) end() {
+	for _, n := range r.sorted() {
+		r.stop(n)
+	}
+	time.Sleep(40 * time.Second) // what memberlist leaves behind ends by then
+}
+
+// event lets a member come, go, or start again. One that loses its state does so
+// when all the others are ready: that is what the claim allows.
+func (r *run) event() {
+	n := r.one()
+	switch dice := r.rand.IntN(4); {
+	case dice == 0 || len(r.live) < r.o.Members-1:
+		r.start(fmt.Sprintf("m%d", r.names))
+		r.names++
+	case dice == 1:
+		r.note("%s drains", n.id)
+		ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
+		defer cancel()
+		if err := n.Drain(ctx); err != nil {
+			r.fail("draining %s: %v", n.id, err)
+		}
+		r.peers.remove(n)
+		delete(r.live, n.id)
+		if err := n.Stop(r.t.Context()); err != nil {
+			r.fail("stopping %s: %v", n.id, err)
+		}
+	case dice == 2:
+		r.settle()
+		r.crash(n)
+	default:
+		r.settle()
+		r.crash(n)
+		r.start(n.id)
+	}
+}
+
+// write writes the next version of a key.
+func (r *run) write() {
+	if len(r.keys) < 64 {
+		r.keys = append(r.keys, fmt.Sprintf("key-%d", len(r.keys)))
+	}
+	key := r.keys[r.rand.IntN(len(r.keys))]
+	version := r.versions[key] + 1
+	if _, ok := r.peers.write(r.t.Context(), r.one(), key, version, quorum); ok {
+		r.versions[key] = version
+	}
+}
+
+// settle waits until all are ready and nothing moves, and then checks every key.
+func (r *run) settle() {
+	deadline := time.Now().Add(5 * time.Minute)
+	for !r.still() {
+		if time.Now().After(deadline) {
+			var states []string
+			for _, n := range r.sorted() {
+				states = append(states, fmt.Sprintf("%s %v %+v %v", n.id, n.Local().State, n.Handoff(), n.Health().Problems))
+			}
+			r.fail("not all are ready after five minutes: %v", states)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	for _, key := range r.keys {
+		r.check(key)
+	}
+}
+
+func (r *run) still() bool {
+	all := r.sorted()
+	for _, n := range all {
+		h := n.Handoff()
+		if n.Local().State != membership.Active || h.Receiving+h.Releasing > 0 || len(n.Members()) != len(all) || n.Fingerprint() != all[0].Fingerprint() {
+			return false
+		}
+	}
+	return true
+}
+
+// check requires that no read quorum misses the newest acknowledged version.
+func (r *run) check(key string) {
+	by := r.one()
+	place := by.Lookup(key)
+	behind := 0
+	for _, o := range place.All() {
+		n := r.live[o.ID()]
+		if err := n.Serve(place.Partition(), place.Token()); err != nil {
+			r.fail("%s does not serve %q: %v", n.id, key, err)
+		}
+		version, err := n.store.Get(place.Partition(), key)
+		if err != nil {
+			r.fail("reading %q from %s: %v", key, n.id, err)
+		}
+		if version < r.versions[key] {
+			behind++
+		}
+	}
+	if behind > replicas-quorum {
+		r.fail("version %d of %q was acknowledged and is missing from %d of its %d owners", r.versions[key], key, behind, place.Len())
+	}
+}

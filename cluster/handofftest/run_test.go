@@ -1,0 +1,130 @@
+package handofftest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/clusterkit/clusterkit/cluster"
+)
+
+// memory is a store that does what it should.
+type memory struct {
+	peers Peers
+
+	mu   sync.Mutex
+	data map[int]map[string]uint64
+}
+
+func newMemory(p Peers) *memory { return &memory{peers: p, data: make(map[int]map[string]uint64)} }
+
+func (m *memory) Put(p int, key string, version uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.data[p] == nil {
+		m.data[p] = make(map[string]uint64)
+	}
+	m.data[p][key] = max(version, m.data[p][key])
+	return nil
+}
+
+func (m *memory) Get(p int, key string) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data[p][key], nil
+}
+
+func (m *memory) Receive(_ context.Context, p int, from []cluster.Member, need int) error {
+	merged := 0
+	for _, source := range from {
+		s, err := m.peers.Store(source)
+		if err != nil {
+			continue
+		}
+		other := s.(interface{ snapshot(int) map[string]uint64 })
+		for key, version := range other.snapshot(p) {
+			_ = m.Put(p, key, version) // it cannot fail
+		}
+		merged++
+	}
+	if merged < need {
+		return fmt.Errorf("merged from %d of %d", merged, need)
+	}
+	return nil
+}
+
+func (m *memory) snapshot(p int) map[string]uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.data[p])
+}
+
+func (m *memory) Release(_ context.Context, p int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.data, p)
+	return nil
+}
+
+func TestRun(t *testing.T) {
+	o := Options{New: func(p Peers) Store { return newMemory(p) }}
+	seeds, members := 4, 6
+	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+		seeds, members, o.Events, o.Partitions = 20, 50, 20, 64
+	}
+	for seed := range seeds {
+		o.Seed, o.Members = uint64(seed+1), members
+		Run(t, o)
+	}
+}
+
+// wrong are stores that do what they should not.
+type forgetful struct{ *memory }
+
+// Receive says that it has merged, and has not.
+func (f forgetful) Receive(context.Context, int, []cluster.Member, int) error { return nil }
+
+type replacing struct{ *memory }
+
+// Receive replaces what is here by what one source has.
+func (r replacing) Receive(ctx context.Context, p int, from []cluster.Member, _ int) error {
+	_ = r.Release(ctx, p) // it cannot fail
+	return r.memory.Receive(ctx, p, from[:1], 1)
+}
+
+type stuck struct{ *memory }
+
+func (stuck) Receive(context.Context, int, []cluster.Member, int) error { return fmt.Errorf("no") }
+
+type lazy struct{ *memory }
+
+// Put says that it has kept a write and has not, half of the time.
+func (l lazy) Put(p int, key string, version uint64) error {
+	if version%2 == 0 {
+		return nil
+	}
+	return l.memory.Put(p, key, version)
+}
+
+func TestWrongStoresAreFound(t *testing.T) {
+	for name, make := range map[string]func(*memory) Store{
+		"forgetful": func(m *memory) Store { return forgetful{m} },
+		"replacing": func(m *memory) Store { return replacing{m} },
+		"stuck":     func(m *memory) Store { return stuck{m} },
+		"lazy":      func(m *memory) Store { return lazy{m} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range 10 {
+				err := simulate(t, Options{Seed: uint64(seed + 1), New: func(p Peers) Store { return make(newMemory(p)) }})
+				if err != nil {
+					t.Log(err)
+					return
+				}
+			}
+			t.Fatal("nothing was found")
+		})
+	}
+}
