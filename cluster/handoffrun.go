@@ -150,7 +150,7 @@ func (h *handoffRun) drive(do func(now time.Time)) {
 	for _, a := range actions {
 		switch {
 		case a.message != nil:
-			h.send(a.to, a.message.append(nil))
+			h.send(a.to, a.message.bytes())
 		case a.start != nil:
 			h.begin(a.start)
 		default:

@@ -74,10 +74,10 @@ type handoffMessage struct {
 
 var errHandoffMessage = errors.New("cluster: malformed handoff message")
 
-// append writes the message: the version, the kind, seq and to, the processes
+// bytes writes the message: the version, the kind, seq and to, the processes
 // named in it, then the reports. Numbers are unsigned varints but for starts.
-func (m handoffMessage) append(b []byte) []byte {
-	b = append(b, handoffVersion, m.kind)
+func (m handoffMessage) bytes() []byte {
+	b := []byte{handoffVersion, m.kind}
 	b = binary.AppendUvarint(b, m.seq)
 	b = binary.LittleEndian.AppendUint64(b, m.to)
 	place := make(map[process]uint64)

@@ -20,14 +20,14 @@ func TestHandoffMessageGolden(t *testing.T) {
 	want := []byte{1, 1, 0xAC, 2, 9, 0, 0, 0, 0, 0, 0, 0,
 		2, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
 		2, 5, 3, 7, 1, 2, 6, 20, 8, 0, 0, 1, 5, 2, 0, 1}
-	require.Equal(t, want, testHandoffMessage().append(nil))
+	require.Equal(t, want, testHandoffMessage().bytes())
 	got, err := parseHandoff(want, 7)
 	require.NoError(t, err)
 	require.Equal(t, testHandoffMessage(), got)
 }
 
 func TestHandoffMessagesThatAreNotOurs(t *testing.T) {
-	good := testHandoffMessage().append(nil)
+	good := testHandoffMessage().bytes()
 	for i := range good {
 		_, err := parseHandoff(good[:i], 7)
 		require.ErrorIs(t, err, errHandoffMessage, "cut to %d bytes", i)
@@ -46,15 +46,15 @@ func TestHandoffMessagesThatAreNotOurs(t *testing.T) {
 }
 
 func FuzzParseHandoff(f *testing.F) {
-	f.Add(testHandoffMessage().append(nil))
-	f.Add(handoffMessage{kind: handoffAnswer, reports: []report{{partition: 3}}}.append(nil))
+	f.Add(testHandoffMessage().bytes())
+	f.Add(handoffMessage{kind: handoffAnswer, reports: []report{{partition: 3}}}.bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const partitions = 16
 		m, err := parseHandoff(b, partitions)
 		if err != nil {
 			return
 		}
-		again, err := parseHandoff(m.append(nil), partitions)
+		again, err := parseHandoff(m.bytes(), partitions)
 		require.NoError(t, err)
 		require.Equal(t, m, again, "what is read is what was written")
 

@@ -309,7 +309,7 @@ func (a *actor) drive() {
 	for _, action := range a.core.take() {
 		switch {
 		case action.message != nil:
-			a.send(action.to, action.message.append(nil))
+			a.send(action.to, action.message.bytes())
 		case action.start != nil:
 			a.begin(action.start)
 		default:

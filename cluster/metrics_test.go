@@ -57,7 +57,7 @@ func TestMetricsOfACluster(t *testing.T) {
 			require.Equal(t, c.Health().LastSync, m.LastSync)
 			require.Equal(t, uint64(2), m.Gossip.Joined, "n%d", i+1)
 			require.NotZero(t, m.RingChanges)
-			require.GreaterOrEqual(t, m.Rebuilds, m.RingChanges)
+			require.NotZero(t, m.Rebuilds) // fewer than changes: a target that is reached is not built again
 			require.Zero(t, m.RebuildFailures)
 			require.Zero(t, m.Incoming+m.Outgoing)
 			primaries, replicas = primaries+m.Primaries, replicas+m.Replicas

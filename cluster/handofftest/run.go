@@ -120,7 +120,7 @@ func (r *run) fail(format string, args ...any) {
 
 // sorted are the processes that run, by NodeID.
 func (r *run) sorted() []*process {
-	var all []*process
+	all := make([]*process, 0, len(r.live))
 	for _, n := range r.live {
 		all = append(all, n)
 	}
@@ -137,7 +137,7 @@ func (r *run) one() *process {
 func (r *run) start(id string) {
 	r.addrs++
 	addr := fmt.Sprintf("10.1.%d.%d:7946", r.addrs/200, 1+r.addrs%200)
-	var seeds []string
+	seeds := make([]string, 0, len(r.live))
 	for _, n := range r.sorted() {
 		seeds = append(seeds, n.addr)
 	}
@@ -232,7 +232,7 @@ func (r *run) settle() {
 	deadline := time.Now().Add(5 * time.Minute)
 	for !r.still() {
 		if time.Now().After(deadline) {
-			var states []string
+			states := make([]string, 0, len(r.live))
 			for _, n := range r.sorted() {
 				states = append(states, fmt.Sprintf("%s %v %+v %v", n.id, n.Local().State, n.Handoff(), n.Health().Problems))
 			}
