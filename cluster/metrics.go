@@ -55,8 +55,9 @@ func (c *Cluster) Metrics() Metrics {
 // problemCodes are all that a problem can have, so that metrics say of each that
 // it is not there.
 var problemCodes = [...]string{
-	ProblemNotStarted, ProblemLeaving, ProblemSuperseded, ProblemConfiguration, ProblemIsolated, ProblemJoining, ProblemNoRing,
-	ProblemStrategy, ProblemDuplicate, ProblemDisagreement, ProblemUnderReplicated, ProblemZones,
+	ProblemNotStarted, ProblemLeaving, ProblemSuperseded, ProblemConfiguration, ProblemIsolated, ProblemJoining,
+	ProblemMinMembers, ProblemNoRing, ProblemStrategy, ProblemDuplicate, ProblemDisagreement, ProblemUnderReplicated, ProblemZones,
+	ProblemExpectedMembers, ProblemMinority, ProblemPossibleLoss, ProblemHandoffOverdue,
 }
 
 // counts are what the loop counts, and anybody reads.
