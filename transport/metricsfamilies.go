@@ -112,6 +112,8 @@ var gossipFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Syncs)) }},
 	{"gossip_tail_syncs_total", "Exchanges of all members that this one began because views differed.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.TailSyncs)) }},
+	{"gossip_messages_dropped_total", "Messages of handoff that came faster than they were read. They are asked for again.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.MessagesDropped)) }},
 	{"gossip_packets_sent_total", "Packets that gossip has sent.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketsSent)) }},
 	{"gossip_packet_sent_bytes_total", "What those packets carried.", counter, nil,
