@@ -42,6 +42,11 @@ func (c *Cluster) Metrics() Metrics {
 	if v.version > 0 {
 		m.ViewSince = c.members.Agreement().Since
 	}
+	moving := c.Handoff()
+	m.Handoff = transport.HandoffMetrics{
+		Receiving: moving.Receiving, Releasing: moving.Releasing, Lost: len(moving.Lost), Overdue: moving.Overdue,
+		Received: moving.Received, Released: moving.Released, Failed: moving.Failed, Messages: moving.Messages,
+	}
 	for _, code := range problemCodes {
 		m.Problems[code] = false
 	}

@@ -79,9 +79,24 @@ type Metrics struct {
 	// zero when never.
 	LastSync time.Time
 
+	// Handoff is how far this member is with moving partitions; zero when the
+	// cluster moves no data.
+	Handoff HandoffMetrics
+
 	// HTTP is what the handler has counted, Guard what was turned away.
 	HTTP  HandlerStats
 	Guard GuardCounts
+}
+
+// HandoffMetrics is how far a member is with moving partitions.
+type HandoffMetrics struct {
+	// Receiving counts the partitions that the member owns and does not have
+	// all of yet, Releasing those it still holds for others, Lost those of the
+	// former that may have lost a write, Overdue those on their way for long.
+	Receiving, Releasing, Lost, Overdue int
+	// Received and Released count the calls of the user's code that succeeded,
+	// Failed those that did not, Messages what was sent to others about it.
+	Received, Released, Failed, Messages uint64
 }
 
 // MemberCount is a number of members in one place and one state.

@@ -15,7 +15,7 @@ const (
 )
 
 func allFamilies() []family[Metrics] {
-	return slices.Concat(memberFamilies, ringFamilies, gossipFamilies, httpFamilies, guardFamilies)
+	return slices.Concat(memberFamilies, ringFamilies, handoffFamilies, gossipFamilies, httpFamilies, guardFamilies)
 }
 
 // The families never change. docs/metrics.md lists them; a test compares.
@@ -101,6 +101,24 @@ var ringFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(m.LastRebuildTime.Seconds()) }},
 	{"ring_rebuild_failures_total", "Rebuilds in which the strategy failed, so that the previous ring stayed.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.RebuildFailures)) }},
+}
+
+var handoffFamilies = []family[Metrics]{
+	{"handoff_partitions", "Partitions that this member is receiving, is releasing, may have lost a write of, or has had on their way for long.", gauge, []string{"state"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Handoff.Receiving), "receiving")
+			s.value(float64(m.Handoff.Releasing), "releasing")
+			s.value(float64(m.Handoff.Lost), "possible-loss")
+			s.value(float64(m.Handoff.Overdue), "overdue")
+		}},
+	{"handoff_calls_total", "Calls of the user's code: partitions received, released, and calls that failed.", counter, []string{"result"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Handoff.Received), "received")
+			s.value(float64(m.Handoff.Released), "released")
+			s.value(float64(m.Handoff.Failed), "failed")
+		}},
+	{"handoff_messages_total", "Messages about handoff that this member has sent to others.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Handoff.Messages)) }},
 }
 
 var gossipFamilies = []family[Metrics]{
