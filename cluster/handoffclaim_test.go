@@ -195,9 +195,12 @@ func (w *world) settle() bool {
 
 // readable checks, while handoffs go on but all mean the same owners and no
 // partition has left traces, that no quorum of owners that are ready misses an
-// acknowledged write.
+// acknowledged write. The claim does not promise that much: when several moves of a
+// partition overlap, owners that come from the serving list and owners that come from
+// the target may each miss a write that the other list has, until its handoffs are
+// complete. So it is checked where the same ordeal goes well with all safeguards.
 func (w *world) readable() {
-	if w.loose || w.scarred {
+	if !w.reading || w.scarred {
 		return
 	}
 	var first *actor

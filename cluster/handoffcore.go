@@ -69,7 +69,6 @@ type safeguards struct {
 	oldEvidence   bool // a confirmation counts whatever fence it is about
 	readyUnmerged bool // owners that were always there do not merge from others
 	noAsks        bool // owners do not ask those who come after them
-	emptyRing     bool // without owners nobody needs to confirm
 }
 
 // part is how this process stands with one partition.
@@ -174,15 +173,6 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 	if v.ring.Len() == 0 || v.ring.PartitionCount() == 0 {
 		// Nobody owns, or this process cannot tell who: it is not to let go
 		// of anything on account of that.
-		if c.safe.emptyRing {
-			for _, p := range c.sorted() {
-				c.parts[p].owners, c.parts[p].target = nil, nil
-				if c.parts[p].owner {
-					c.lose(c.parts[p], now)
-				}
-				c.wake(p)
-			}
-		}
 		return
 	}
 	c.ring, c.factor = v.ring, v.ring.Config().ReplicationFactor

@@ -16,6 +16,9 @@ func (c *core) step(now time.Time) time.Time {
 		}
 	}
 	c.work(now)
+	if c.paused {
+		c.due = time.Time{} // pause wakes it up
+	}
 	c.tell(now)
 	return c.due
 }
@@ -138,7 +141,7 @@ func (c *core) next(pt *part, now time.Time) *handoffJob {
 // last fence.
 func (c *core) confirmed(pt *part) bool {
 	if len(pt.owners) == 0 {
-		return c.safe.emptyRing
+		return false // nobody to hand over to is no reason to let go
 	}
 	for _, o := range pt.owners {
 		s := pt.seen[o]

@@ -42,6 +42,7 @@ type world struct {
 	versions uint64
 	live     map[string]*actor
 	cut      map[string]bool
+	reading  bool // check reads while handoffs go on
 	uncut    bool // no partitions
 	loose    bool // more may be lost than lets all become ready again
 	scarred  bool // there was a partition since all were ready
@@ -337,7 +338,7 @@ func (a *actor) progress() {
 	case self.State == membership.Draining && !a.leaving && a.core.handedOver():
 		self.State = membership.Leaving
 		a.leaving = true
-	case self.State == membership.Leaving && a.core.emptied() && !a.owns():
+	case self.State == membership.Leaving && a.core.emptied() && a.empty():
 		a.w.retire(a)
 		return
 	default:
@@ -347,9 +348,15 @@ func (a *actor) progress() {
 	a.w.announce(a, self)
 }
 
-func (a *actor) owns() bool {
-	_, serves := a.view.ring.Node(a.id)
-	return serves
+// empty reports whether nothing is left here. The last of those who own has nobody
+// to hand over to, and here it waits for somebody to come.
+func (a *actor) empty() bool {
+	for _, writes := range a.store {
+		if len(writes) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *actor) send(to process, b []byte) {

@@ -1,0 +1,49 @@
+package cluster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+)
+
+// Where there is nothing to copy, a cluster of many partitions is in order within
+// seconds, and few messages tell of many partitions.
+func TestHandoffOfManyPartitions(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		const members, partitions = 10, 4096
+		many := func(o *cluster.Options) { o.PartitionCount, o.HandoffOptions.Parallel = partitions, 64 }
+		sh := newShelf()
+		var all []*cluster.Cluster
+		for i := 1; i < members; i++ {
+			c, _ := b.startStore(sh, i, many)
+			all = append(all, c)
+		}
+		b.still(all...)
+		messages := func() (sent, moved uint64) {
+			for _, c := range all {
+				h := c.Handoff()
+				sent, moved = sent+h.Messages, moved+h.Received+h.Released
+			}
+			return sent, moved
+		}
+		began := time.Now()
+		sent, moved := messages()
+		last, _ := b.startStore(sh, members, many)
+		all = append(all, last)
+		b.still(all...)
+		joined := time.Since(began)
+		after, done := messages()
+		t.Logf("%d partitions: the %dth member joined in %v, with %d messages for %d calls, %.3f a call",
+			partitions, members, joined, after-sent, done-moved, float64(after-sent)/float64(done-moved))
+		require.Less(t, joined, 30*time.Second)
+		require.Less(t, float64(after-sent)/float64(done-moved), 0.5)
+
+		began = time.Now()
+		require.NoError(t, last.Drain(within(t, patience)))
+		t.Logf("and drained in %v", time.Since(began))
+		require.Less(t, time.Since(began), 30*time.Second)
+	})
+}
