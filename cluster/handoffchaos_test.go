@@ -224,6 +224,9 @@ func handoffSeeds(normal, full int) int {
 	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
 		return full
 	}
+	if underRace {
+		return 2
+	}
 	return normal
 }
 

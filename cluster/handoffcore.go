@@ -71,70 +71,6 @@ type safeguards struct {
 	noAsks        bool // owners do not ask those who come after them
 }
 
-// part is how this process stands with one partition.
-type part struct {
-	id      int
-	owners  []process // of the present view: serving first, then those in the target alone
-	serving int       // the first so many of owners serve
-	target  []process // owners in the target
-	token   ring.Token
-
-	owner    bool      // this process is one of them, and has begun to be
-	awaited  bool      // it is one of them, and begins when the old data is gone
-	holds    bool      // there may be data that somebody needs
-	fenced   bool      // no write accepted under earlier tokens is under way
-	complete bool      // every acknowledged write is here
-	steady   bool      // every write since this process became an owner came here, too
-	prior    []process // who served before this process became an owner
-	vouched  []process // owners that came while every acknowledged write was here
-
-	begun  uint64 // the fence at which the present ownership began
-	fence  uint64
-	debts  []debt
-	paid   []debt             // that were paid on the way to being ready
-	merged map[process]uint64 // whom this owner has merged from, as of which fence of theirs
-	asks   map[process]uint64 // owners that came after data had: they should merge it as of this fence
-	seen   map[process]report // how the others say they stand
-
-	job    *handoffJob
-	proof  *handoffJob // a merge that is done, and whose sources are asked once more
-	fails  int
-	retry  time.Time // not before
-	since  time.Time // when the present need arose
-	poll   time.Time // when to ask next
-	delay  time.Duration
-	lost   bool // too few of those it needs are left
-	loss   bool // the user accepted what is lost
-	lately bool // it is known to the user as overdue
-}
-
-// handoffJob is what the user's code is asked to do.
-type handoffJob struct {
-	id      uint64
-	part    int
-	release bool
-	sources []handoffSource
-	need    int
-	begun   uint64 // the ownership it belongs to
-
-	ask    bool // for the sake of the source, which wants to let go
-	quorum bool // from enough of those who are ready
-	short  bool // from what is left
-	all    bool // which is of use only if all of them are proven
-
-	seq     uint64 // the last query sent before the merge was done
-	proven  map[process]bool
-	refuted map[process]bool
-}
-
-type handoffSource struct {
-	process
-	fence uint64
-	whole bool
-	debts []debt
-	full  bool // complete
-}
-
 // handoffAction is what a core wants done: exactly one of the fields is set.
 type handoffAction struct {
 	to      process // send message to it
@@ -264,18 +200,6 @@ func (c *core) ask(pt *part, had []process) {
 	}
 }
 
-// vouch notes which of the owners came while every acknowledged write was here:
-// what is written from then on reaches them, too, so that to them this process
-// goes on standing for all that was before.
-func (pt *part) vouch(had []process) {
-	pt.vouched = slices.DeleteFunc(pt.vouched, func(o process) bool { return !slices.Contains(pt.owners, o) })
-	for _, o := range pt.owners {
-		if pt.complete && !slices.Contains(had, o) {
-			pt.vouched = append(pt.vouched, o)
-		}
-	}
-}
-
 // before returns who served a partition before this process became an owner of
 // it: by the last view, by the present one if there was none.
 func (c *core) before(p int, before *ring.Ring, starts map[string]uint64, now ring.Placement) []process {
@@ -364,35 +288,6 @@ func (c *core) alive(p process) bool {
 	start, ok := c.starts[p.id]
 	return ok && start == p.start
 }
-
-// owe adds a debt. One that is there already takes over what the other has paid.
-func (pt *part) owe(d debt) {
-	for i := range pt.debts {
-		if pt.debts[i].same(d) {
-			pt.debts[i].paid |= d.paid
-			pt.debts[i].vouched = pt.debts[i].vouched || d.vouched
-			return
-		}
-	}
-	if slices.ContainsFunc(pt.paid, d.same) {
-		return
-	}
-	if len(pt.debts) < maxHandoffDebts {
-		pt.debts = append(pt.debts, d)
-		return
-	}
-	// Beyond what can be told, be harder on ourselves: the last debt is now
-	// owed to nobody who could be asked, and paid by those who are ready alone.
-	pt.debts[maxHandoffDebts-1] = debt{owed: []process{{}}}
-}
-
-func (pt *part) dropping() bool { return pt.job != nil && pt.job.release }
-
-// ready reports whether this owner has what an owner must have.
-func (pt *part) ready() bool { return pt.owner && len(pt.debts) == 0 && !pt.dropping() }
-
-// accepts reports whether writes may be accepted: not while data is thrown away.
-func (pt *part) accepts() bool { return pt.owner && !pt.dropping() }
 
 // offers reports whether another process may merge what is held here. From an
 // owner it may once it is an owner itself by this process's token and no write

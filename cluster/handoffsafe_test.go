@@ -21,6 +21,9 @@ func TestHandoffWithoutAsking(t *testing.T) {
 // Each safeguard is needed: without it something that was acknowledged is lost,
 // or missing where it must not be. The seeds are those near which that shows.
 func TestHandoffSafeguards(t *testing.T) {
+	if underRace {
+		t.Skip("it runs in one goroutine")
+	}
 	for name, without := range map[string]struct {
 		seed uint64
 		edit func(*world)
