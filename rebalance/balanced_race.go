@@ -136,7 +136,9 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 			p := int(orders[m].at(uint64(c.rank), partitions))
 			if all {
 				first := p * r.replicas
-				r.order = append(r.order, int32(first+slices.Index(r.owners[first:first+r.replicas], fixed-u)))
+				if i := slices.Index(r.owners[first:first+r.replicas], fixed-u); i >= 0 {
+					r.order = append(r.order, int32(first+i))
+				}
 				continue
 			}
 			vain++

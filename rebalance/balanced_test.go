@@ -258,9 +258,12 @@ func TestBalancedAtTheBounds(t *testing.T) {
 		}
 		return nodes
 	}
+	// A member that is due all that its zone has, though its zone does not have all rows.
+	due := seeded(1, 2, 1, 1, 1, 1)
+	due[0].Weight, due[1].Weight, due[2].Weight, due[3].Weight = ring.MaxWeight, 2, ring.MaxWeight, ring.MaxWeight
 	for _, s := range []rebalance.Balanced{{}, {Slack: rebalance.ExactSlack}, {Slack: 1}, {Slack: rebalance.MaxSlack}} {
-		for _, nodes := range [][]ring.Node{seeded(1, 1, 1), seeded(1, 1, 2), heavy(1), heavy(2, 1), heavy(16), heavy(1, 1, 30), heavy(20, 1, 1, 1), heavy(5, 5, 5, 5)} {
-			for _, partitions := range []int{1, 2, 3, 97, 1000} {
+		for _, nodes := range [][]ring.Node{seeded(1, 1, 1), seeded(1, 1, 2), heavy(1), heavy(2, 1), heavy(16), heavy(1, 1, 30), heavy(20, 1, 1, 1), heavy(5, 5, 5, 5), due} {
+			for _, partitions := range []int{1, 2, 3, 9, 97, 1000} {
 				for _, replicas := range []int{1, 2, 3, 5, ring.MaxReplicationFactor} {
 					c := strategytest.Cluster{Nodes: nodes, PartitionCount: partitions, ReplicationFactor: replicas}
 					at := fmt.Sprintf("%s %v partitions %d replicas %d", s.Name(), nodes, partitions, replicas)
