@@ -64,7 +64,7 @@ const (
 // With 4096 partitions and three owners the fullest of 10 members carries 2 %
 // more than the mean and the fullest of 100 carries 7 %; docs/placement.md has
 // the measurements. A joining member moves 1.00 to 1.06 times what a member is
-// due, a leaving one up to 1.14, and the loss of a zone 1.02.
+// due, a leaving one up to 1.13, and the loss of a zone 1.02.
 //
 // It is weakest where zones are unequal and more than the owners of a row, or
 // fewer: then a member more changes the share of every zone. Zones of 16, 12, 8

@@ -123,13 +123,14 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 		queue[i] = turn{times[0] / c.weight, int32(i)}
 	}
 	partitions := uint64(len(times))
+	left := r.claims(members, unitOf, partitions)
 	for vain := 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); {
 		c := &classes[queue[0].class]
 		in := c.members[:0]
 		for _, m := range c.members {
 			u := unitOf[m]
 			all := r.last && r.units[u].low > 0
-			if !all && (r.units[u].load == r.units[u].limit || r.vacant[r.units[u].group] == 0) {
+			if !all && (left[m] == 0 || r.units[u].load == r.units[u].limit || r.vacant[r.units[u].group] == 0) {
 				continue
 			}
 			in = append(in, m)
@@ -145,6 +146,7 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 			if slot := r.find(p, u, u); slot >= 0 {
 				r.take(slot, u, u)
 				r.order = append(r.order, int32(slot))
+				left[m]--
 				vain = 0
 			}
 		}
@@ -159,6 +161,21 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 		}
 		sink(queue, next)
 	}
+}
+
+// claims returns how many slots each member may get for its unit: as many as it
+// may have itself, of those that the unit does not have anyway. Otherwise a
+// member that is full would go on winning slots for its zone, which then others
+// have to take.
+func (r *race) claims(members []unit, unitOf []int32, partitions uint64) []uint64 {
+	left := make([]uint64, len(members))
+	for m, u := range unitOf {
+		if limit := r.units[u].limit; limit > 0 {
+			raced := limit - min(limit, r.units[u].low*partitions)
+			left[m] = (members[m].limit*raced + limit - 1) / limit
+		}
+	}
+	return left
 }
 
 // finish fills the slots that the race has left open. Slots that nobody asked
