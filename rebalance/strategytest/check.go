@@ -20,8 +20,8 @@ type Options struct {
 }
 
 // Check generates clusters and checks on each of them [Complete], [Repeatable],
-// [OrderIndependent], [HistoryIndependent] and, unless the options leave it
-// out, [Spread]. It returns the first violation, with the cluster and the seed.
+// [OrderIndependent], [HistoryIndependent], [DerivesAlike] and, unless the options
+// leave it out, [Spread]. It returns the first violation, with the cluster and the seed.
 // It is deterministic, and returns when it is done.
 func Check(s ring.RebalanceStrategy, o Options) error {
 	if o.Clusters == 0 {
@@ -49,9 +49,17 @@ func checkOne(s ring.RebalanceStrategy, c Cluster, random *rand.Rand, o Options)
 	if err := OrderIndependent(s, c, shuffled); err != nil {
 		return err
 	}
+	joiner := ring.Node{ID: "joiner", Region: c.Nodes[0].Region, Zone: c.Nodes[0].Zone, Weight: c.Nodes[0].Weight}
+	if err := DerivesAlike(s, c, c.With(joiner).Nodes); err != nil {
+		return fmt.Errorf("when a node joins: %w", err)
+	}
 	if len(c.Nodes) > 1 {
-		if err := HistoryIndependent(s, c, random.IntN(len(c.Nodes))); err != nil {
+		i := random.IntN(len(c.Nodes))
+		if err := HistoryIndependent(s, c, i); err != nil {
 			return err
+		}
+		if err := DerivesAlike(s, c, c.Without(i).Nodes); err != nil {
+			return fmt.Errorf("when a node leaves: %w", err)
 		}
 	}
 	if o.AnyZones {

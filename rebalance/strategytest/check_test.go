@@ -76,6 +76,17 @@ func TestEachPropertyFindsWhatBreaksIt(t *testing.T) {
 	require.NoError(t, strategytest.Check(ignorant, strategytest.Options{AnyZones: true}))
 }
 
+// sloppy is a strategy that derives a table by leaving it as it is.
+type sloppy struct{ rebalance.RoundRobin }
+
+func (sloppy) Derive(_, _ ring.Topology, _ ring.Table) bool { return true }
+
+func TestTablesThatAreDerivedWrongly(t *testing.T) {
+	err := strategytest.Check(sloppy{}, strategytest.Options{})
+	require.Error(t, err)
+	require.Regexp(t, `when a node (joins|leaves)`, err.Error())
+}
+
 func TestPropertiesOneByOne(t *testing.T) {
 	c := strategytest.Cluster{PartitionCount: 64, ReplicationFactor: 2, Nodes: []ring.Node{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}}}
 	require.NoError(t, strategytest.MovesOnlyToJoiner(rebalance.Rendezvous{}, c, ring.Node{ID: "e"}))
@@ -89,6 +100,9 @@ func TestPropertiesOneByOne(t *testing.T) {
 		},
 		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
 			return strategytest.HistoryIndependent(s, c, 1)
+		},
+		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
+			return strategytest.DerivesAlike(s, c, c.Nodes[1:])
 		},
 		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
 			return strategytest.MovesOnlyToJoiner(s, c, ring.Node{ID: "e"})

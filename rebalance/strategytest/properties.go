@@ -91,6 +91,29 @@ func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 	return nil
 }
 
+// DerivesAlike says that a strategy that is a [ring.Deriver] derives the table that
+// it would compute, when the nodes become others. Of any other strategy it is
+// true.
+func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
+	before, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	derived, err := ring.Rebuild(before, before.Config(), changed)
+	if err != nil {
+		return err
+	}
+	c.Nodes = changed
+	computed, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	if derived.Fingerprint() != computed.Fingerprint() {
+		return fmt.Errorf("%v derived from the ring before, %v computed", derived.Fingerprint(), computed.Fingerprint())
+	}
+	return nil
+}
+
 // Spread says that the owners of each partition span as many zones as they can,
 // with counts that differ by one at most unless a zone has no more nodes; and as
 // far as that leaves a choice, the same for regions.
