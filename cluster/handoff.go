@@ -167,7 +167,11 @@ type HandoffState struct {
 	// Receiving counts the partitions that this member owns and does not have
 	// all of yet, Releasing those it still holds for others.
 	Receiving, Releasing int
-	// Lost are those of the former, ascending, of which so many owners lost
+	// Kept counts the partitions that this member, draining or leaving, goes on
+	// owning because no other member is there to take them over. What is in them is
+	// nowhere else, as far as this member can know: Stop gives it up.
+	Kept int
+	// Lost are those that it is receiving, ascending, of which so many owners lost
 	// their state that an acknowledged write may be gone. They do not become ready
 	// by themselves unless one of those owners comes back; see
 	// [Cluster.AcceptLoss].

@@ -29,6 +29,7 @@ type core struct {
 	factor   int               // the configured number of owners
 	founding bool              // this member began the cluster: there is nobody to receive from
 	draining bool
+	leaving  bool
 	paused   bool // cut off: start nothing
 
 	parts   map[int]*part // those that this member owns or holds, or is about to forget
@@ -90,7 +91,8 @@ func newCore(self process, quorum, parallel int, pace handoffPace) *core {
 type handoffView struct {
 	ring     *ring.Ring
 	starts   map[string]uint64
-	draining bool
+	draining bool // this process is
+	leaving  bool
 }
 
 // take returns what is to be done, and forgets it.
@@ -105,7 +107,7 @@ func (c *core) take() []handoffAction {
 // reports whether no write accepted under it is under way.
 func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now time.Time) {
 	before, beforeStarts := c.ring, c.starts
-	c.starts, c.draining = v.starts, v.draining
+	c.starts, c.draining, c.leaving = v.starts, v.draining, v.leaving
 	if v.ring.Len() == 0 || v.ring.PartitionCount() == 0 {
 		// Nobody owns, or this process cannot tell who: it is not to let go
 		// of anything on account of that.

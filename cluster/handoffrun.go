@@ -106,7 +106,7 @@ func (h *handoffRun) view(v *view, state membership.State) {
 			h.core.paused = true // another process speaks for us
 			return
 		}
-		h.core.view(handoffView{ring: v.ring, starts: starts, draining: state == membership.Draining}, func(p int, token ring.Token) bool {
+		h.core.view(handoffView{ring: v.ring, starts: starts, draining: state == membership.Draining, leaving: state == membership.Leaving}, func(p int, token ring.Token) bool {
 			return h.gates[p].fence(token, func() { h.settled(p) })
 		}, now)
 	})
@@ -308,6 +308,9 @@ func (h *handoffRun) state(now time.Time) HandoffState {
 	s := HandoffState{
 		Receiving: h.counts[standsReceiving], Releasing: h.counts[standsReleasing],
 		Received: h.core.received, Released: h.core.released, Failed: h.failed, Messages: h.core.sent,
+	}
+	if h.core.draining || h.core.leaving {
+		s.Kept = h.core.kept()
 	}
 	for p, stands := range h.stands {
 		pt := h.core.parts[p]

@@ -232,19 +232,51 @@ func (c *core) accept(p int) bool {
 	return true
 }
 
-// handedOver reports whether all owners to come have what this process serves.
+// keeping reports whether this process is about to go and still owns a partition,
+// because nobody else takes it over.
+func (c *core) keeping(pt *part) bool {
+	return (c.draining || c.leaving) && pt.owner && slices.Contains(pt.target, c.self)
+}
+
+// handed reports whether all owners to come have what this process serves of a
+// partition. Where it is to go on itself, nobody has.
+func (c *core) handed(pt *part) bool {
+	return !pt.owner || !slices.ContainsFunc(pt.target, func(o process) bool {
+		return o == c.self || !pt.seen[o].is(flagReady)
+	})
+}
+
+// handedOver reports whether a process that drains may stop serving.
 func (c *core) handedOver() bool {
 	for _, pt := range c.parts {
-		if !c.handing(pt) {
-			continue
-		}
-		for _, o := range pt.target {
-			if !pt.seen[o].is(flagReady) {
-				return false
-			}
+		if !c.handed(pt) {
+			return false
 		}
 	}
-	return true
+	return c.draining
+}
+
+// bare reports whether nothing is left here, served or not.
+func (c *core) bare() bool { return c.held() == 0 }
+
+// held counts the partitions that keep this process from going.
+func (c *core) held() (n int) {
+	for _, pt := range c.parts {
+		if c.draining && !c.handed(pt) || !c.draining && pt.holds {
+			n++
+		}
+	}
+	return n
+}
+
+// kept counts those that nobody takes over.
+func (c *core) kept() (n int) {
+	for _, pt := range c.parts {
+		if c.keeping(pt) {
+			n++
+		}
+	}
+	return n
 }
 
 // joined reports whether this process is ready for all that it is to own.

@@ -263,9 +263,9 @@ func (a *actor) refresh() {
 	if a.view.failure != nil {
 		a.w.t.Fatal(a.view.failure)
 	}
-	draining := a.known[a.id].member.State == membership.Draining
+	state := a.known[a.id].member.State
 	a.w.detailView(a)
-	a.core.view(handoffView{ring: a.view.ring, starts: starts, draining: draining}, a.fence, a.w.now)
+	a.core.view(handoffView{ring: a.view.ring, starts: starts, draining: state == membership.Draining, leaving: state == membership.Leaving}, a.fence, a.w.now)
 	a.drive()
 }
 
@@ -338,7 +338,7 @@ func (a *actor) progress() {
 	case self.State == membership.Draining && !a.leaving && a.core.handedOver():
 		self.State = membership.Leaving
 		a.leaving = true
-	case self.State == membership.Leaving && a.core.emptied() && a.empty():
+	case self.State == membership.Leaving && a.core.bare():
 		a.w.retire(a)
 		return
 	default:
@@ -346,17 +346,6 @@ func (a *actor) progress() {
 	}
 	a.w.note("%s is %v", a.id, self.State)
 	a.w.announce(a, self)
-}
-
-// empty reports whether nothing is left here. The last of those who own has nobody
-// to hand over to, and here it waits for somebody to come.
-func (a *actor) empty() bool {
-	for _, writes := range a.store {
-		if len(writes) > 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func (a *actor) send(to process, b []byte) {

@@ -91,6 +91,9 @@ const (
 	// ProblemPossibleLoss: so many owners of a partition lost their state that
 	// an acknowledged write may be gone.
 	ProblemPossibleLoss = "possible-loss"
+	// ProblemNotHandedOver: this member is draining or leaving, and nobody else
+	// is there to take over what it has.
+	ProblemNotHandedOver = "not-handed-over"
 	// ProblemHandoffOverdue: partitions have been on their way for long.
 	ProblemHandoffOverdue = "handoff-overdue"
 )
@@ -213,6 +216,10 @@ func (c *Cluster) moving(h *Health, v *view) {
 	if n := len(handoff.Lost); n > 0 {
 		degraded(ProblemPossibleLoss, "%d partitions, the first of them %d, lost so many owners that acknowledged writes may be gone: "+
 			"bring those back, or accept the loss", n, handoff.Lost[0])
+	}
+	if handoff.Kept > 0 {
+		degraded(ProblemNotHandedOver, "%d partitions have nobody to go to, and what is in them is here alone: start another member, or give it up with Stop",
+			handoff.Kept)
 	}
 	if handoff.Overdue > 0 {
 		degraded(ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %d calls failed so far",

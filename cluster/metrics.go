@@ -62,7 +62,7 @@ func (c *Cluster) Metrics() Metrics {
 var problemCodes = [...]string{
 	ProblemNotStarted, ProblemLeaving, ProblemSuperseded, ProblemConfiguration, ProblemIsolated, ProblemJoining,
 	ProblemMinMembers, ProblemNoRing, ProblemStrategy, ProblemDuplicate, ProblemDisagreement, ProblemUnderReplicated, ProblemZones,
-	ProblemExpectedMembers, ProblemMinority, ProblemPossibleLoss, ProblemHandoffOverdue,
+	ProblemExpectedMembers, ProblemMinority, ProblemPossibleLoss, ProblemNotHandedOver, ProblemHandoffOverdue,
 }
 
 // counts are what the loop counts, and anybody reads.

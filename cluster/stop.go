@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -19,12 +21,16 @@ import (
 // With [Options.Handoff] it also waits, before it announces that it is leaving,
 // until each owner to come has received what this member serves, and at the end
 // until this member has been told to release all that it had. When the context
-// ends first it returns a [NotHandedOverError]. The last member of a cluster has
-// nobody to hand over to, and keeps what it has.
+// ends first it returns a [NotHandedOverError], never nil: this member keeps what it
+// has, health says so, and to call Stop then is to give it up. As long as all
+// others that own are draining as well, there is nobody to hand over to: each waits
+// for a member that stays, and serves. One that is alone to begin with does not
+// wait; its error wraps [ErrNoSuccessor].
 func (c *Cluster) Drain(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	alone := !c.succeeded()
 	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
 		now := c.members.Local().State
 		if state == membership.Draining && now != membership.Active && now != membership.Draining {
@@ -37,7 +43,7 @@ func (c *Cluster) Drain(ctx context.Context) error {
 			return err
 		}
 		if c.handoff != nil {
-			if err := c.handoff.drained(ctx, state); err != nil {
+			if err := c.handoff.drained(ctx, state, alone); err != nil {
 				return err
 			}
 		}
@@ -45,34 +51,61 @@ func (c *Cluster) Drain(ctx context.Context) error {
 	return nil
 }
 
-// NotHandedOverError says that waiting for the end of a handoff ended before it
-// came.
+// ErrNoSuccessor says that no other member is there that could own what this one
+// has.
+var ErrNoSuccessor = errors.New("cluster: no other member is there to hand over to")
+
+// NotHandedOverError says that [Cluster.Drain] ended before everything was handed
+// over.
 type NotHandedOverError struct {
+	// Held counts the partitions that this member still has and others lack, or
+	// are not known to have.
+	Held int
 	// Handoff is how far it was.
 	Handoff HandoffState
-	// Err is why waiting ended: the context's error or [ErrStopped].
+	// Err is why waiting ended: the context's error, [ErrStopped], or
+	// [ErrNoSuccessor].
 	Err error
 }
 
 // Error says how much is left.
 func (e *NotHandedOverError) Error() string {
-	return fmt.Sprintf("cluster: not handed over: %v: %d partitions are still held for others, %d calls failed so far",
-		e.Err, e.Handoff.Releasing, e.Handoff.Failed)
+	return fmt.Sprintf("cluster: not handed over: %v: %d partitions are held here that others may not have, %d calls failed so far",
+		e.Err, e.Held, e.Handoff.Failed)
 }
 
 // Unwrap returns why waiting ended.
 func (e *NotHandedOverError) Unwrap() error { return e.Err }
 
-// drained waits until nothing keeps this member from going on from a state.
-func (h *handoffRun) drained(ctx context.Context, state membership.State) error {
-	over := (*core).emptied
+// drained waits until nothing keeps this member from going on from a state. One
+// that is alone does not wait for somebody to come.
+func (h *handoffRun) drained(ctx context.Context, state membership.State, alone bool) error {
+	over := (*core).bare
 	if state == membership.Draining {
-		over = func(c *core) bool { return c.draining && c.handedOver() }
+		over = (*core).handedOver
 	}
-	if err := h.await(ctx, over); err != nil {
-		return &NotHandedOverError{Handoff: h.state(time.Now()), Err: err}
+	done := false
+	err := h.await(ctx, func(c *core) bool {
+		done = over(c)
+		return done || alone && (c.draining || c.leaving)
+	})
+	if err == nil && !done {
+		err = ErrNoSuccessor
+	}
+	if err != nil {
+		h.mu.Lock()
+		held := h.core.held()
+		h.mu.Unlock()
+		return &NotHandedOverError{Held: held, Handoff: h.state(time.Now()), Err: err}
 	}
 	return nil
+}
+
+// succeeded reports whether there is another member that owns, or will.
+func (c *Cluster) succeeded() bool {
+	return slices.ContainsFunc(c.view.Load().members, func(m membership.Member) bool {
+		return m.ID != c.settings.NodeID && (m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining)
+	})
 }
 
 // Stop leaves the cluster and releases everything: this member becomes

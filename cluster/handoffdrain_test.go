@@ -1,0 +1,134 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// The last member of a cluster is told so at once, keeps what it has, serves it, and
+// hands it over to the next one to come.
+func TestDrainWithoutASuccessor(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		last, s := b.startStore(sh, 1)
+		b.still(last)
+		s.merge(3, map[string]int{"k": 1})
+		begun := time.Now()
+		for range 2 {
+			err := last.Drain(context.Background())
+			var left *cluster.NotHandedOverError
+			require.ErrorAs(t, err, &left)
+			require.ErrorIs(t, err, cluster.ErrNoSuccessor)
+			require.EqualError(t, err, "cluster: not handed over: cluster: no other member is there to hand over to: "+
+				"64 partitions are held here that others may not have, 0 calls failed so far")
+			require.Equal(t, 64, left.Held)
+			require.Equal(t, 64, left.Handoff.Kept)
+		}
+		require.Less(t, time.Since(begun), 5*time.Second)
+		require.Equal(t, membership.Draining, last.Local().State)
+		require.Contains(t, problems(last), cluster.ProblemNotHandedOver)
+		require.Equal(t, "64 partitions have nobody to go to, and what is in them is here alone: start another member, or give it up with Stop",
+			problem(t, last, cluster.ProblemNotHandedOver).Message)
+		p := last.Ring().Placement(3)
+		require.NoError(t, last.Serve(3, p.Token()), "it goes on")
+		require.Empty(t, s.released)
+
+		next, heir := b.startStore(sh, 2)
+		require.NoError(t, last.Drain(within(t, patience)))
+		require.NotContains(t, problems(last), cluster.ProblemNotHandedOver)
+		require.Empty(t, s.data)
+		require.Equal(t, 1, heir.copy(3)["k"])
+		require.NoError(t, last.Stop(t.Context()))
+		b.still(next)
+	})
+}
+
+// Where all drain there is nobody to hand over to: each says so as long as it
+// waits, and none leaves with what nobody else is to have.
+func TestDrainOfAll(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		members, stores := make(map[string]*cluster.Cluster), make(map[string]*store)
+		var all []*cluster.Cluster
+		for i := 1; i <= 4; i++ {
+			c, s := b.startStore(sh, i)
+			all = append(all, c)
+			members[c.Local().ID], stores[c.Local().ID] = c, s
+		}
+		b.still(all...)
+		for i := range 30 {
+			put(t, stores, members, all[0], fmt.Sprint(i), i+1)
+		}
+		drain := func(limit time.Duration) []error {
+			errs := make([]error, len(all))
+			var wg sync.WaitGroup
+			for i, c := range all {
+				wg.Go(func() { errs[i] = c.Drain(within(t, limit)) })
+			}
+			wg.Wait()
+			return errs
+		}
+		for i, err := range drain(patience) {
+			var left *cluster.NotHandedOverError
+			require.ErrorAs(t, err, &left)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Positive(t, left.Held)
+			require.Equal(t, left.Held, left.Handoff.Kept)
+			require.Equal(t, membership.Draining, all[i].Local().State)
+			require.Contains(t, problems(all[i]), cluster.ProblemNotHandedOver)
+		}
+		for i := range 30 {
+			copies := 0
+			for _, s := range stores {
+				if key := fmt.Sprint(i); s.copy(all[0].Lookup(key).Partition())[key] == i+1 {
+					copies++
+				}
+			}
+			require.GreaterOrEqual(t, copies, 2, i)
+		}
+		fifth, heir := b.startStore(sh, 5)
+		for _, err := range drain(5 * patience) {
+			require.NoError(t, err)
+		}
+		for i := range 30 {
+			require.Equal(t, i+1, heir.copy(fifth.Lookup(fmt.Sprint(i)).Partition())[fmt.Sprint(i)])
+		}
+	})
+}
+
+// Who is leaving already, and is left alone before all is handed over, says so.
+func TestLeftAloneWhileLeaving(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		stays, s := b.startStore(sh, 1)
+		goes, kept := b.startStore(sh, 2)
+		b.still(stays, goes)
+		kept.merge(3, map[string]int{"k": 1})
+		s.mu.Lock()
+		s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+		s.mu.Unlock()
+		drained := make(chan error, 1)
+		go func() { drained <- goes.Drain(within(t, 3*patience)) }()
+		b.await("it waits for the other to merge", func() bool { return goes.Handoff().Releasing == 64 })
+		require.Equal(t, membership.Leaving, goes.Local().State)
+		b.net.Crash(addrPort(1))
+		b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
+		b.await("it says so", func() bool { return slices.Contains(problems(goes), cluster.ProblemNotHandedOver) })
+		err := <-drained
+		var left *cluster.NotHandedOverError
+		require.ErrorAs(t, err, &left)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 64, left.Held)
+		require.Equal(t, 1, kept.copy(3)["k"])
+		require.ErrorIs(t, goes.Drain(t.Context()), cluster.ErrNoSuccessor)
+	})
+}
