@@ -145,6 +145,7 @@ func TestPossibleLossIsSaid(t *testing.T) {
 		rest := all[:3]
 		b.await("they are gone", func() bool { return len(rest[0].Members()) == 3 })
 		b.await("loss is said", func() bool { return slices.Contains(problems(rest[0]), cluster.ProblemPossibleLoss) })
+		require.True(t, problem(t, rest[0], cluster.ProblemPossibleLoss).Critical)
 		time.Sleep(5 * time.Minute)
 		for _, c := range rest {
 			for _, p := range c.Handoff().Lost {

@@ -52,6 +52,11 @@ type Problem struct {
 	Message string
 	// Unready says that this member is not ready because of it.
 	Unready bool
+	// Critical says that somebody should look now: the member is on the smaller
+	// side of a split, as far as can be known, or data may be gone or in one place
+	// alone. Other problems mean less than full health. It changes nothing that the
+	// member does.
+	Critical bool
 }
 
 // Codes of problems. Those before ProblemStrategy make a member unready.
@@ -132,10 +137,19 @@ func (c *Cluster) Health() Health {
 	return h
 }
 
+// critical reports whether a problem is one to look at now.
+func critical(code string) bool {
+	switch code {
+	case ProblemIsolated, ProblemMinority, ProblemPossibleLoss, ProblemNotHandedOver:
+		return true
+	}
+	return false
+}
+
 // readiness finds what makes this member unready.
 func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
 	unready := func(code, format string, args ...any) {
-		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Unready: true})
+		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Unready: true, Critical: critical(code)})
 	}
 	started := c.check()
 	switch {
@@ -176,7 +190,7 @@ func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
 // quality finds what is wrong though this member is ready.
 func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement membership.Agreement) {
 	degraded := func(code, format string, args ...any) {
-		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...)})
+		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}
 	if v.failure != nil {
 		degraded(ProblemStrategy, "lookups answer from the last ring: %v", v.failure)
@@ -203,7 +217,7 @@ func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement 
 // moving finds what is wrong with handoff, and with the number of members.
 func (c *Cluster) moving(h *Health, v *view) {
 	degraded := func(code, format string, args ...any) {
-		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...)})
+		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}
 	switch here, expected := c.present(v), c.settings.ExpectedMembers; {
 	case !c.settled.Load() || here >= expected:

@@ -108,13 +108,13 @@ func TestClientReadsEveryRoute(t *testing.T) {
 func TestAnUnreadyMemberIsAnAnswer(t *testing.T) {
 	cluster := newFake(t)
 	cluster.health.Ready = false
-	cluster.health.Problems = []transport.Problem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "zones", Message: "few"}}
+	cluster.health.Problems = []transport.Problem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "minority", Message: "few", Critical: true}, {Code: "zones", Message: "few"}}
 	var asked atomic.Int64
 	h := newHandler(cluster)
 	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); h.ServeHTTP(w, r) }), transport.ClientOptions{})
 	ready, err := c.Ready(t.Context())
 	require.NoError(t, err)
-	problems := []transport.HealthProblem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "zones", Message: "few"}}
+	problems := []transport.HealthProblem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "minority", Message: "few", Critical: true}, {Code: "zones", Message: "few"}}
 	require.Equal(t, transport.ReadyAnswer{Problems: problems}, ready)
 	health, err := c.Health(t.Context())
 	require.NoError(t, err)

@@ -37,7 +37,8 @@ func (c *Client) Live(ctx context.Context) error {
 type ReadyAnswer struct {
 	// Ready is what /readyz says.
 	Ready bool
-	// Problems are what is wrong, those included that do not make it unready.
+	// Problems are what is wrong, those included that do not make it unready. Of
+	// those that do, [Client.Health] says whether they are critical.
 	Problems []HealthProblem
 }
 
@@ -56,7 +57,7 @@ func (c *Client) Ready(ctx context.Context) (ReadyAnswer, error) {
 	for line := range strings.Lines(rest) {
 		mark, line, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		code, message, _ := strings.Cut(line, ": ")
-		ready.Problems = append(ready.Problems, HealthProblem{Code: code, Message: message, Unready: mark == "unready"})
+		ready.Problems = append(ready.Problems, HealthProblem{Code: code, Message: message, Unready: mark == "unready", Critical: mark == "critical"})
 	}
 	return ready, nil
 }

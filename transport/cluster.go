@@ -72,6 +72,8 @@ type Problem struct {
 	Message string
 	// Unready says that the member is not ready because of it.
 	Unready bool
+	// Critical says that somebody should look now.
+	Critical bool
 }
 
 // Differing is a member that has not confirmed this member's view.

@@ -22,7 +22,7 @@ func TestDocuments(t *testing.T) {
 	unready.health.Ready, unready.health.Healthy, unready.health.Agreed = false, false, false
 	unready.health.LastSync = time.Time{}
 	unready.health.Problems = []transport.Problem{
-		{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true},
+		{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true, Critical: true},
 		{Code: "disagreement", Message: "n3 differs"},
 	}
 	unready.health.Differing = []transport.Differing{{ID: "n3", Reason: "has not answered"}}
@@ -71,7 +71,7 @@ func requireCommonHeaders(t *testing.T, h http.Header) {
 
 func TestProbes(t *testing.T) {
 	ready, degraded, unready := newFake(t), newFake(t), newFake(t)
-	degraded.health.Problems = []transport.Problem{{Code: "zones", Message: "8 partitions lack a zone"}}
+	degraded.health.Problems = []transport.Problem{{Code: "minority", Message: "2 of 5", Critical: true}, {Code: "zones", Message: "8 partitions lack a zone"}}
 	unready.health.Ready = false
 	unready.health.Problems = []transport.Problem{
 		{Code: "settling", Message: "waiting for\nthe ring", Unready: true},
@@ -88,7 +88,7 @@ func TestProbes(t *testing.T) {
 		{"/livez?%zz", ready, 200, "ok\n"},
 		{"/readyz", ready, 200, "ready\n"},
 		{"/readyz?verbose", ready, 200, "ready\n"},
-		{"/readyz?verbose", degraded, 200, "ready\ndegraded: zones: 8 partitions lack a zone\n"},
+		{"/readyz?verbose", degraded, 200, "ready\ncritical: minority: 2 of 5\ndegraded: zones: 8 partitions lack a zone\n"},
 		{"/readyz", unready, 503, "not ready\n"},
 		{"/readyz?verbose=false", unready, 503, "not ready\n"},
 		{"/readyz?verbose", unready, 503, "not ready\nunready: settling: waiting for the ring\ndegraded: zones: 8 partitions lack a zone\n"},

@@ -13,7 +13,7 @@ func livez(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readyz says whether the member should be sent requests: one line, and under
-// verbose another for each problem, with those that make it unready marked.
+// verbose another for each problem, marked by how grave it is.
 func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	values, err := parseQuery(r)
 	if err != nil {
@@ -33,8 +33,11 @@ func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 		lines.WriteString(text)
 		for _, p := range health.Problems {
 			mark := "degraded"
-			if p.Unready {
+			switch {
+			case p.Unready:
 				mark = "unready"
+			case p.Critical:
+				mark = "critical"
 			}
 			// Fields keeps a message of several lines in one.
 			lines.WriteString(mark + ": " + p.Code + ": " + strings.Join(strings.Fields(p.Message), " ") + "\n")

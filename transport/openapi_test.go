@@ -209,7 +209,7 @@ func situations() map[string]situation {
 		c.health.Ready, c.health.Healthy, c.health.Agreed = false, false, false
 		c.health.LastSync = c.health.LastSync.AddDate(-3000, 0, 0) // no time that JSON can hold
 		c.health.Problems = []transport.Problem{
-			{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true},
+			{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true, Critical: true},
 			{Code: "disagreement", Message: "n3 differs"},
 		}
 		c.health.Differing = []transport.Differing{{ID: "n3", Reason: "has not answered"}}

@@ -48,6 +48,9 @@ type HealthProblem struct {
 	Message string `json:"message"`
 	// Unready says that the member is not ready because of it.
 	Unready bool `json:"unready"`
+	// Critical says that somebody should look now: a split, or data that may be
+	// gone or in one place alone.
+	Critical bool `json:"critical"`
 }
 
 // DifferingMember is a member not seen to hold the answering member's view.
