@@ -86,6 +86,20 @@ func (p *Process) Kill() {
 // context ends first, it is killed.
 func (p *Process) Stop(ctx context.Context) error {
 	_ = p.stdin.Close() // see Attached
+	return p.Wait(ctx)
+}
+
+// Signal sends the member a signal.
+func (p *Process) Signal(s os.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("sending %v to %s: %w", s, p.ID, err)
+	}
+	return nil
+}
+
+// Wait waits until the member has ended, and returns an error unless it did so
+// in good order. When the context ends first, it is killed.
+func (p *Process) Wait(ctx context.Context) error {
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
