@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+)
+
+const (
+	writers    = 4
+	readers    = 4
+	keysEach   = 30                    // of a writer
+	writePause = 20 * time.Millisecond // between two writes of one writer
+	readPause  = 10 * time.Millisecond
+	deletions  = 0.1 // of writes
+
+	tolerance = 2 * time.Second // for one answer
+	shun      = 3 * time.Second // who did not answer
+)
+
+// load is what the users of the store do. It goes on until the context ends.
+type load struct {
+	client  *http.Client
+	ledgers []*ledger
+
+	mu      sync.Mutex
+	members []*stage.Process
+	shunned map[*stage.Process]time.Time
+	tally
+}
+
+// tally is what came of it.
+type tally struct {
+	reads, writes, deletes int // that succeeded
+	stale                  int // reads that missed what was acknowledged before them
+	errors                 map[string]int
+	wrong                  error // the first thing that cannot be
+}
+
+func newLoad() *load {
+	l := &load{
+		client:  &http.Client{Timeout: tolerance, Transport: &http.Transport{MaxIdleConnsPerHost: writers + readers}},
+		shunned: make(map[*stage.Process]time.Time), tally: tally{errors: make(map[string]int)},
+	}
+	for i := range writers * keysEach {
+		l.ledgers = append(l.ledgers, &ledger{key: fmt.Sprintf("key-%d", i)})
+	}
+	return l
+}
+
+// run reads and writes until the context ends. Each reader goes through all keys,
+// each writer through its own.
+func (l *load) run(ctx context.Context) {
+	var wait sync.WaitGroup
+	for i := range writers {
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		mine := l.ledgers[i*keysEach : (i+1)*keysEach]
+		wait.Go(func() {
+			l.worker(ctx, writePause, mine, 0, func(k *ledger) { l.write(k, random) })
+		})
+	}
+	for i := range readers {
+		random := rand.New(rand.NewPCG(2, uint64(i)))
+		wait.Go(func() {
+			l.worker(ctx, readPause, l.ledgers, i*len(l.ledgers)/readers, func(k *ledger) { l.read(k, random) })
+		})
+	}
+	wait.Wait()
+}
+
+func (l *load) worker(ctx context.Context, pause time.Duration, keys []*ledger, from int, do func(*ledger)) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for i := from; ; i++ {
+		select {
+		case <-tick.C:
+			do(keys[i%len(keys)])
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *load) write(k *ledger, random *rand.Rand) {
+	method, content := http.MethodPut, k.next()
+	if random.Float64() < deletions {
+		method, content = http.MethodDelete, ""
+	}
+	m := l.pick(random)
+	v, _, err := l.do(method, m, k.key, content)
+	if err == nil {
+		err = k.acknowledged(v, content)
+	} else {
+		k.unacknowledged()
+	}
+	l.count(func(t *tally) {
+		if method == http.MethodPut {
+			t.writes++
+		} else {
+			t.deletes++
+		}
+	}, m, err)
+}
+
+func (l *load) read(k *ledger, random *rand.Rand) {
+	before := k.known()
+	m := l.pick(random)
+	v, content, err := l.do(http.MethodGet, m, k.key, "")
+	stale := false
+	if err == nil {
+		stale, err = k.saw(before, v, content)
+	}
+	l.count(func(t *tally) {
+		t.reads++
+		if stale {
+			t.stale++
+		}
+	}, m, err)
+}
+
+// requestFailure is one that a user of the store has to live with.
+type requestFailure struct {
+	kind string
+	err  error
+}
+
+func (e *requestFailure) Error() string { return e.kind + ": " + e.err.Error() }
+
+// count counts what succeeded, or why it did not.
+func (l *load) count(success func(*tally), m *stage.Process, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failure, ok := errors.AsType[*requestFailure](err)
+	switch {
+	case err == nil:
+		success(&l.tally)
+	case !ok:
+		if l.wrong == nil {
+			l.wrong = err
+		}
+	default:
+		l.errors[failure.kind]++
+		if failure.kind != noQuorumKind {
+			l.shunned[m] = time.Now().Add(shun)
+		}
+	}
+}
+
+// pick chooses a member as a load balancer does: not one that has not answered.
+func (l *load) pick(random *rand.Rand) *stage.Process {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var good []*stage.Process
+	for _, m := range l.members {
+		if time.Now().After(l.shunned[m]) {
+			good = append(good, m)
+		}
+	}
+	if len(good) == 0 {
+		good = l.members
+	}
+	return good[random.IntN(len(good))]
+}
+
+// over sets the members to be asked.
+func (l *load) over(members []*stage.Process) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.members = append([]*stage.Process(nil), members...)
+}
+
+// so far returns what came of it until now.
+func (l *load) soFar() tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tally
+}
+
+const noQuorumKind = "no quorum"
+
+// do asks a member and returns the version of the answer and the value, empty
+// when there is none.
+func (l *load) do(method string, m *stage.Process, key, content string) (v Version, value string, err error) {
+	request, err := http.NewRequest(method, "http://"+m.HTTP+"/kv/"+key, strings.NewReader(content))
+	if err != nil {
+		return Version{}, "", err
+	}
+	response, err := l.client.Do(request)
+	if err != nil {
+		return Version{}, "", &requestFailure{kindOf(err), err}
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return Version{}, "", &requestFailure{kindOf(err), err}
+	case response.StatusCode == http.StatusServiceUnavailable:
+		return Version{}, "", &requestFailure{noQuorumKind, errors.New(string(body))}
+	case response.StatusCode == http.StatusNotFound:
+		body = nil
+	case response.StatusCode >= 300:
+		return Version{}, "", fmt.Errorf("%s %s: %s: %s", method, key, response.Status, body)
+	}
+	if text := response.Header.Get(versionHeader); text != "" {
+		err = v.UnmarshalText([]byte(text))
+	}
+	return v, string(body), err
+}
+
+func kindOf(err error) string {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timed out"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	default:
+		return "cut off"
+	}
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+const (
+	partitions = 256 // suits a few dozen members
+	replicas   = 3   // of each partition
+
+	replyWithin  = time.Second             // another member, for one request
+	answerWithin = 1500 * time.Millisecond // this member, to a user
+	drainWithin  = time.Minute
+	stopWithin   = 5 * time.Second
+)
+
+// majority is the quorum of reads and of writes: any two share a replica.
+var majority = Quorum{Write: 2, Read: 2}
+
+// memberSettings say which member a process is.
+type memberSettings struct {
+	id, zone, http, gossip string
+	seeds                  []string
+	min                    int
+	attached, verbose      bool
+}
+
+func memberFlags(args []string) (s memberSettings, err error) {
+	flags := flag.NewFlagSet("kv member", flag.ContinueOnError)
+	flags.StringVar(&s.id, "id", "", "this member's name")
+	flags.StringVar(&s.zone, "zone", "", "where it stands")
+	flags.StringVar(&s.http, "http", "127.0.0.1:0", "address to serve HTTP on")
+	flags.StringVar(&s.gossip, "gossip", "127.0.0.1:0", "address to gossip on")
+	flags.IntVar(&s.min, "min", 1, "how many members must be there before the first of them begin")
+	join := flags.String("join", "", "addresses of gossip to join through, separated by commas")
+	flags.BoolVar(&s.attached, "attached", false, "end, without handing anything over, when standard input does")
+	flags.BoolVar(&s.verbose, "v", false, "show what the library logs, on standard error")
+	err = flags.Parse(args)
+	if *join != "" {
+		s.seeds = strings.Split(*join, ",")
+	}
+	return s, err
+}
+
+// member is one process of the store, from the listener down.
+type member struct {
+	*cluster.Cluster
+	store       *Store
+	coordinator *Coordinator
+	server      *http.Server
+	moved       atomic.Int64 // slots of the ring that came to this member
+}
+
+// newMember puts the parts together.
+func newMember(s memberSettings, address string, logger *slog.Logger) (*member, error) {
+	// The pool's bound is for a member that has stopped answering: what is sent
+	// to it piles up until it is given up.
+	pool := &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64, IdleConnTimeout: time.Minute}
+	peers := NewPeers(&http.Client{Transport: pool}, replyWithin)
+	store := NewStore(partitions)
+	c, err := cluster.New(cluster.Options{
+		ClusterName:       "kv",
+		NodeID:            s.id,
+		Zone:              s.zone,
+		GossipAddr:        s.gossip,
+		AdvertiseHTTPAddr: address, // we serve HTTP, it tells the others where
+		Seeds:             s.seeds,
+		MinMembers:        s.min,
+		PartitionCount:    partitions,
+		ReplicationFactor: replicas,
+		Handoff:           NewMover(store, peers),
+		HandoffOptions:    cluster.HandoffOptions{WriteQuorum: majority.Write},
+		Gossip:            membership.Local,
+		Logger:            logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	replica := NewReplica(c, store, NewClock(c.Local().Start.Nonce))
+	m := &member{Cluster: c, store: store, coordinator: NewCoordinator(c, replica, peers, majority, answerWithin)}
+	mux := http.NewServeMux()
+	m.coordinator.Routes(mux)
+	replica.Routes(mux)
+	mux.HandleFunc("GET /status", m.status)
+	mux.Handle("/", c.Handler()) // health, members, lookups
+	m.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go m.coordinator.Follow(c.Events(context.Background()))
+	go m.count(c.Events(context.Background()))
+	return m, nil
+}
+
+// runMember is the life of one member: it serves HTTP, joins the cluster and
+// receives its share, works until it is asked to go, hands over what it has, and
+// leaves.
+func runMember(ctx context.Context, s memberSettings, in io.Reader, out io.Writer, logger *slog.Logger) (failed error) {
+	listener, err := net.Listen("tcp", s.http)
+	if err != nil {
+		return err
+	}
+	m, err := newMember(s, listener.Addr().String(), logger)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	go func() { _ = m.server.Serve(listener) }() // until Shutdown
+	// While it goes it goes on working for users: first others take over what it
+	// owns, then they learn that it leaves, then its door closes.
+	defer func() {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		failed = errors.Join(failed, m.Stop(leaving), m.close())
+	}()
+	if err := m.Start(ctx); err != nil {
+		return fmt.Errorf("starting %s: %w", s.id, err)
+	}
+	if err := stage.Serving(out, listener.Addr().String(), m.Local().Addr.String()); err != nil {
+		return err
+	}
+	abandoned := context.WithoutCancel(ctx)
+	if s.attached {
+		abandoned = stage.Attached(abandoned, in)
+	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	for {
+		select {
+		case <-abandoned.Done():
+			return nil
+		case <-reload:
+			if err := m.reload(abandoned); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			draining, cancel := context.WithTimeout(abandoned, drainWithin)
+			defer cancel()
+			return m.Drain(draining)
+		}
+	}
+}
+
+// close finishes the requests under way. Those end by themselves; what is left then
+// are connections on which none ever came, for which Shutdown would wait longer.
+func (m *member) close() error {
+	finishing, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	err := m.server.Shutdown(finishing)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = m.server.Close()
+	}
+	m.coordinator.Close()
+	return err
+}
+
+// generation is the metadata that reload changes.
+const generation = "generation"
+
+// reload stands for whatever a member may announce that changes while it runs.
+func (m *member) reload(ctx context.Context) error {
+	return m.Update(ctx, func(a *cluster.Attributes) {
+		n, _ := strconv.Atoi(a.Metadata[generation]) // 0 at first
+		a.Metadata = map[string]string{generation: strconv.Itoa(n + 1)}
+	})
+}
+
+// count counts what the ring moves to this member, until the events end.
+func (m *member) count(events iter.Seq[cluster.Event]) {
+	id := m.Local().ID
+	for e := range events {
+		if e.Kind != cluster.RingChanged {
+			continue
+		}
+		plan, err := e.Ring.Plan()
+		if err != nil {
+			continue // there was no ring before: the cluster begins
+		}
+		for _, move := range plan.Moves {
+			if move.To == id {
+				m.moved.Add(1)
+			}
+		}
+	}
+}
+
+// status is what /status answers.
+type status struct {
+	State   string               `json:"state"`
+	Keys    int                  `json:"keys"`
+	Moved   int64                `json:"moved"`
+	Handoff cluster.HandoffState `json:"handoff"`
+}
+
+func (m *member) status(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(status{m.Local().State.String(), m.store.Len(), m.moved.Load(), m.Handoff()}) // to a reader that may have gone
+}
+
+// logTo returns a logger for what a member has to say.
+func logTo(verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil))
+}

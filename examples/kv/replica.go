@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Headers of requests between members and of their answers. Version is for users,
+// too.
+const (
+	// versionHeader is the version of a value.
+	versionHeader = "Kv-Version"
+	// deletedHeader marks a value that is none any more.
+	deletedHeader = "Kv-Deleted"
+	// tokenHeader says which owners the sender means; an answer that refuses
+	// says which ones this member does.
+	tokenHeader = "Kv-Token"
+	// startHeader says which start of the member answers.
+	startHeader = "Kv-Start"
+)
+
+// pageBytes is about how much a page holds.
+const pageBytes = 256 << 10
+
+// admission is what a replica asks the cluster.
+type admission interface {
+	Accept(partition int, token ring.Token) (done func(), err error)
+	Serve(partition int, token ring.Token) error
+	Local() cluster.Member
+}
+
+// Replica is the part of a member that holds values: one of those that make up
+// a quorum.
+type Replica struct {
+	cluster admission
+	store   *Store
+	clock   *Clock
+}
+
+// NewReplica returns the replica of a member.
+func NewReplica(c admission, store *Store, clock *Clock) *Replica { return &Replica{c, store, clock} }
+
+// Write merges an entry, if sender and receiver mean the same owners. It returns
+// the version that is here then: when that is a higher one the write has no
+// effect, and must not be acknowledged.
+func (r *Replica) Write(partition int, token ring.Token, key string, e Entry) (newest Version, err error) {
+	if err := r.clock.See(e.Version); err != nil {
+		return Version{}, err
+	}
+	done, err := r.cluster.Accept(partition, token)
+	if err != nil {
+		return Version{}, err
+	}
+	defer done() // it is here: who asks from now on for all that is gets it
+	return r.store.Put(partition, key, e), nil
+}
+
+// Read returns what is here, if that counts as one of the answers of a quorum.
+func (r *Replica) Read(partition int, token ring.Token, key string) (Entry, error) {
+	e := r.store.Get(partition, key)
+	// Asked afterwards: who was an owner before it read may not be any more, and
+	// have thrown away what it was to read.
+	return e, r.cluster.Serve(partition, token)
+}
+
+// Routes adds what other members ask for to a mux. Nobody else should.
+func (r *Replica) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("PUT /replica/{partition}", r.put)
+	mux.HandleFunc("GET /replica/{partition}", r.get)
+	mux.HandleFunc("GET /partition/{partition}", r.page)
+}
+
+func (r *Replica) put(w http.ResponseWriter, request *http.Request) {
+	p, token, key, err := r.address(request)
+	var e Entry
+	if err == nil {
+		err = e.Version.UnmarshalText([]byte(request.Header.Get(versionHeader)))
+	}
+	if err == nil {
+		e.Deleted = request.Header.Get(deletedHeader) != ""
+		e.Content, err = readValue(w, request)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	newest, err := r.Write(p, token, key, e)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set(versionHeader, newest.String())
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (r *Replica) get(w http.ResponseWriter, request *http.Request) {
+	p, token, key, err := r.address(request)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	e, err := r.Read(p, token, key)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set(versionHeader, e.Version.String())
+	if e.Deleted {
+		w.Header().Set(deletedHeader, "1")
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(e.Content) // to a reader that may have gone
+}
+
+// page answers a process that receives a partition. It does not ask who owns
+// it: the library has, and asks again afterwards whether anything has changed.
+func (r *Replica) page(w http.ResponseWriter, request *http.Request) {
+	p, err := r.partition(request)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	items, more := r.store.Page(p, request.URL.Query().Get("after"), pageBytes)
+	w.Header().Set(startHeader, startText(r.cluster.Local()))
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(Page{items, more}) // likewise
+}
+
+func (r *Replica) partition(request *http.Request) (int, error) {
+	text := request.PathValue("partition")
+	p, err := strconv.Atoi(text)
+	if err != nil || p < 0 || p >= r.store.Partitions() {
+		return 0, badRequest("partition %q: must be from 0 to %d", text, r.store.Partitions()-1)
+	}
+	return p, nil
+}
+
+// address returns what a request of another member is about.
+func (r *Replica) address(request *http.Request) (p int, token ring.Token, key string, err error) {
+	if p, err = r.partition(request); err != nil {
+		return 0, 0, "", err
+	}
+	if err = token.UnmarshalText([]byte(request.Header.Get(tokenHeader))); err != nil {
+		return 0, 0, "", badRequest("%s: %v", tokenHeader, err)
+	}
+	key = request.URL.Query().Get("key")
+	return p, token, key, checkKey(key)
+}
+
+// startText names a start of a member.
+func startText(m cluster.Member) string { return strconv.FormatUint(m.Start.Nonce, 16) }
+
+// statusOf says by which status another member learns of an error.
+func statusOf(err error) int {
+	if bad, ok := errors.AsType[*requestError](err); ok {
+		return bad.status
+	}
+	if _, ok := errors.AsType[*cluster.TokenError](err); ok {
+		return http.StatusConflict
+	}
+	switch {
+	case errors.Is(err, cluster.ErrNotOwner):
+		return http.StatusMisdirectedRequest
+	case errors.Is(err, cluster.ErrFenced), errors.Is(err, cluster.ErrNotReceived):
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+func fail(w http.ResponseWriter, err error) {
+	if differ, ok := errors.AsType[*cluster.TokenError](err); ok {
+		w.Header().Set(tokenHeader, differ.Ours.String())
+	}
+	http.Error(w, err.Error(), statusOf(err))
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"net/http"
+)
+
+// Routes adds what users ask for to a mux: GET, PUT and DELETE /kv/{key}.
+func (c *Coordinator) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /kv/{key}", c.serveGet)
+	mux.HandleFunc("PUT /kv/{key}", c.servePut)
+	mux.HandleFunc("DELETE /kv/{key}", c.serveDelete)
+}
+
+func (c *Coordinator) serveGet(w http.ResponseWriter, r *http.Request) {
+	key := r.PathValue("key")
+	if err := checkKey(key); err != nil {
+		fail(w, err)
+		return
+	}
+	e, err := c.Read(r.Context(), key)
+	if err != nil {
+		unavailable(w, err)
+		return
+	}
+	if !e.Version.IsZero() {
+		w.Header().Set(versionHeader, e.Version.String())
+	}
+	if e.Deleted || e.Version.IsZero() {
+		http.Error(w, "there is no such key", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(e.Content) // to a reader that may have gone
+}
+
+func (c *Coordinator) servePut(w http.ResponseWriter, r *http.Request) {
+	content, err := readValue(w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	c.serveWrite(w, r, content, false)
+}
+
+func (c *Coordinator) serveDelete(w http.ResponseWriter, r *http.Request) {
+	c.serveWrite(w, r, nil, true)
+}
+
+func (c *Coordinator) serveWrite(w http.ResponseWriter, r *http.Request, content []byte, deleted bool) {
+	key := r.PathValue("key")
+	if err := checkKey(key); err != nil {
+		fail(w, err)
+		return
+	}
+	v, err := c.Write(r.Context(), key, content, deleted)
+	if err != nil {
+		unavailable(w, err)
+		return
+	}
+	w.Header().Set(versionHeader, v.String())
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// unavailable says that there was no quorum. Of a write that does not say that
+// it has not been stored.
+func unavailable(w http.ResponseWriter, err error) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, err.Error(), http.StatusServiceUnavailable)
+}
