@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,12 +57,12 @@ func (b *bed) spawn(ctx context.Context, id string) (*stage.Process, error) {
 		b.names++
 		id = fmt.Sprintf("n%d", b.names)
 	}
-	var join []string
+	join := make([]string, 0, len(b.members))
 	for _, p := range b.members {
 		join = append(join, p.Gossip)
 	}
 	zone := string("abc"[(id[len(id)-1]-'1')%3])
-	p, err := stage.Spawn(ctx, id, zone, nil, "-min", fmt.Sprint(quorate), "-join", strings.Join(join, ","))
+	p, err := stage.Spawn(ctx, id, zone, nil, "-min", strconv.Itoa(quorate), "-join", strings.Join(join, ","))
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func (b *bed) report() error {
 		}
 	}
 	failed := 0
-	var kinds []string
+	kinds := make([]string, 0, len(t.errors))
 	for _, kind := range slices.Sorted(maps.Keys(t.errors)) {
 		failed += t.errors[kind]
 		kinds = append(kinds, fmt.Sprintf("%d %s", t.errors[kind], kind))

@@ -73,8 +73,10 @@ func (c *Coordinator) Write(ctx context.Context, key string, content []byte, del
 			if newer.IsZero() {
 				return err
 			}
-			if ctx.Err() != nil {
-				return fmt.Errorf("others write it as well: %w", context.Cause(ctx))
+			// A process that hung and goes on must not overwrite what was written
+			// since. That its time is over it may not have been told yet.
+			if end, _ := ctx.Deadline(); ctx.Err() != nil || !time.Now().Before(end) {
+				return errors.New("others write it, too")
 			}
 			// By the clock of another member something was written later, but it
 			// was there before this write. This one shall win.

@@ -13,12 +13,12 @@ type ledger struct {
 	key string
 
 	mu      sync.Mutex
-	sent    int     // writes; each has its number in its value
-	version Version // of the last write that was acknowledged
-	content string  // of that, empty for a deletion
-	read    gap     // between answers to readers
-	written gap     // between acknowledgements
-	failed  bool    // some write after that one was not acknowledged
+	sent    int            // writes of a value; each has its number in it
+	version Version        // of the last write that was acknowledged
+	content string         // of that, empty for a deletion
+	open    map[string]int // writes that were not acknowledged, by content; they may come to light any time
+	read    gap            // between answers to readers
+	written gap            // between acknowledgements
 }
 
 // gap is the longest time between two good answers.
@@ -35,12 +35,16 @@ func (g *gap) good(now time.Time) {
 	g.last = now
 }
 
-// next returns the content of the next write.
-func (l *ledger) next() string {
+// send returns the content of the next write.
+func (l *ledger) send(deletion bool) (content string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent++
-	return fmt.Sprintf("%s write %d", l.key, l.sent)
+	if !deletion {
+		l.sent++
+		content = fmt.Sprintf("%s write %d", l.key, l.sent)
+	}
+	l.open[content]++
+	return content
 }
 
 // acknowledged says that a write was. It returns an error when it has a lower
@@ -51,16 +55,10 @@ func (l *ledger) acknowledged(v Version, content string) error {
 	if v.Compare(l.version) <= 0 {
 		return fmt.Errorf("%s: version %v was acknowledged after %v", l.key, v, l.version)
 	}
-	l.version, l.content, l.failed = v, content, false
+	l.open[content]--
+	l.version, l.content = v, content
 	l.written.good(time.Now())
 	return nil
-}
-
-// unacknowledged says that a write was not. It may come to light any time.
-func (l *ledger) unacknowledged() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failed = true
 }
 
 // known is the version that whoever reads from now on should see, or a higher
@@ -78,17 +76,13 @@ func (l *ledger) saw(before, v Version, content string) (stale bool, err error) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.read.good(time.Now())
-	var n int
-	switch {
-	case v == l.version && content != l.content:
+	switch order := v.Compare(l.version); {
+	case order == 0 && content != l.content:
 		return false, fmt.Errorf("%s: version %v is %q, and %q was acknowledged", l.key, v, content, l.content)
-	case content == "":
-	case !strings.HasPrefix(content, l.key+" write "):
+	case order > 0 && l.open[content] == 0:
+		return false, fmt.Errorf("%s: version %v, %q, is newer than the last that was acknowledged, %v, and nobody wrote it", l.key, v, content, l.version)
+	case content != "" && !strings.HasPrefix(content, l.key+" write "):
 		return false, fmt.Errorf("%s is %q", l.key, content)
-	default:
-		if _, err := fmt.Sscan(content[strings.LastIndex(content, " ")+1:], &n); err != nil || n < 1 || n > l.sent {
-			return false, fmt.Errorf("%s is %q, which nobody wrote", l.key, content)
-		}
 	}
 	return v.Compare(before) < 0, nil
 }

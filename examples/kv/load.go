@@ -52,7 +52,7 @@ func newLoad() *load {
 		shunned: make(map[*stage.Process]time.Time), tally: tally{errors: make(map[string]int)},
 	}
 	for i := range writers * keysEach {
-		l.ledgers = append(l.ledgers, &ledger{key: fmt.Sprintf("key-%d", i)})
+		l.ledgers = append(l.ledgers, &ledger{key: fmt.Sprintf("key-%d", i), open: make(map[string]int)})
 	}
 	return l
 }
@@ -91,16 +91,14 @@ func (l *load) worker(ctx context.Context, pause time.Duration, keys []*ledger, 
 }
 
 func (l *load) write(k *ledger, random *rand.Rand) {
-	method, content := http.MethodPut, k.next()
+	method := http.MethodPut
 	if random.Float64() < deletions {
-		method, content = http.MethodDelete, ""
+		method = http.MethodDelete
 	}
-	m := l.pick(random)
+	content, m := k.send(method == http.MethodDelete), l.pick(random)
 	v, _, err := l.do(method, m, k.key, content)
 	if err == nil {
 		err = k.acknowledged(v, content)
-	} else {
-		k.unacknowledged()
 	}
 	l.count(func(t *tally) {
 		if method == http.MethodPut {
@@ -178,7 +176,7 @@ func (l *load) over(members []*stage.Process) {
 	l.members = append([]*stage.Process(nil), members...)
 }
 
-// so far returns what came of it until now.
+// soFar returns what came of it until now.
 func (l *load) soFar() tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
