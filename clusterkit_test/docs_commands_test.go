@@ -17,8 +17,9 @@ var covered = []struct {
 	test    string
 }{
 	{regexp.MustCompile(`^(CLUSTERKIT_KEY=\S+ )?go run \./examples/node `), "TestProcesses"},
-	{regexp.MustCompile(`^curl .*/v1/`), "TestProcesses"},
-	{regexp.MustCompile(`^go run \./examples/(cache|workers|zonerouter)$`), "TestProcesses"},
+	{regexp.MustCompile(`^curl .*/(v1|kv)/`), "TestProcesses"},
+	{regexp.MustCompile(`^go run \./examples/kv member `), "TestProcesses"},
+	{regexp.MustCompile(`^go run \./examples/(cache|kv|workers|zonerouter)$`), "TestProcesses"},
 	{regexp.MustCompile(`^go run \./bench placement$`), ""}, // takes minutes: the gate has it with -quick
 	{regexp.MustCompile(`^(go run \./bench lookup( .*)?|make performance)$`), "TestLookupReport"},
 	{regexp.MustCompile(`^go (run|test) -C bench/peers `), ""}, // the gate runs the module's tests, which run the report

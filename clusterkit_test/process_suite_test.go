@@ -18,7 +18,7 @@ func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes and waits for crashes to be noticed")
 	}
-	binaries := buildExamples(t, "node", "quickstart", "cache", "workers", "zonerouter")
+	binaries := buildExamples(t, "node", "quickstart", "cache", "workers", "zonerouter", "kv")
 	for name, test := range map[string]func(*testing.T, string){
 		"members agree, byte for byte":                 testAgreement,
 		"a killed member is replaced, and comes back":  testKill,
@@ -50,6 +50,15 @@ func TestProcesses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, filepath.Join(binaries, "zonerouter"))
+		})
+	}
+	for name, test := range map[string]func(*testing.T, string){
+		"kv":         testKV,
+		"kv by hand": testKVByHand,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, filepath.Join(binaries, "kv"))
 		})
 	}
 	for name, test := range map[string]func(*testing.T, string){"cache": testCache, "workers": testWorkers} {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -114,6 +115,7 @@ func TestReadsRepair(t *testing.T) {
 	inRow(t, func(t *testing.T, r *row) {
 		all := r.openMany(3)
 		all[0].write(t, "k", "old")
+		synctest.Wait() // it is with all three
 		all[2].refusing(hang)
 		v := all[0].write(t, "k", "new")
 		time.Sleep(2 * replyWithin) // virtual
