@@ -129,7 +129,7 @@ func (b *bed) report() error {
 		moved += s.Moved
 	}
 	var reading, writing gap
-	for _, l := range b.load.ledgers {
+	for _, l := range b.load.hot {
 		for _, g := range []struct{ longest, of *gap }{{&reading, &l.read}, {&writing, &l.written}} {
 			if g.of.longest > g.longest.longest {
 				*g.longest = *g.of
@@ -142,7 +142,7 @@ func (b *bed) report() error {
 		failed += t.errors[kind]
 		kinds = append(kinds, fmt.Sprintf("%d %s", t.errors[kind], kind))
 	}
-	b.Fact("operations", "%d reads, %d writes, %d deletions of %d keys", t.reads, t.writes, t.deletes, len(b.load.ledgers))
+	b.Fact("operations", "%d reads, %d writes, %d deletions", t.reads, t.writes, t.deletes)
 	b.Fact("errors", "%d: %s", failed, cmp.Or(strings.Join(kinds, ", "), "none"))
 	b.Fact("stale reads", "%d missed a write that was acknowledged before them", t.stale)
 	b.Fact("longest gap", "%.1fs between reads of one key, %.1fs between writes", reading.longest.Seconds(), writing.longest.Seconds())

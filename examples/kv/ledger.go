@@ -21,6 +21,10 @@ type ledger struct {
 	written gap            // between acknowledgements
 }
 
+func newLedger(format string, n int) *ledger {
+	return &ledger{key: fmt.Sprintf(format, n), open: make(map[string]int)}
+}
+
 // gap is the longest time between two good answers.
 type gap struct {
 	last    time.Time

@@ -13,7 +13,7 @@ func TestLedger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		version := func(n int64) Version { return Version{Time: n} }
-		l := &ledger{key: "k", open: make(map[string]int)}
+		l := newLedger("k-%d", 1)
 		first, second := l.send(false), l.send(false)
 		require.NotEqual(t, first, second)
 		require.NoError(t, l.acknowledged(version(1), first))

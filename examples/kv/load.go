@@ -22,6 +22,7 @@ const (
 	writePause = 20 * time.Millisecond // between two writes of one writer
 	readPause  = 10 * time.Millisecond
 	deletions  = 0.1 // of writes
+	onceEvery  = 5   // writes go to a key of its own
 
 	tolerance = 2 * time.Second // for one answer
 	shun      = 3 * time.Second // who did not answer
@@ -29,10 +30,13 @@ const (
 
 // load is what the users of the store do. It goes on until the context ends.
 type load struct {
-	client  *http.Client
-	ledgers []*ledger
+	client *http.Client
+	hot    []*ledger // written and read again and again
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// once are keys that are written once and not read before the end. What is
+	// lost of the others the next write or read repair may cover up.
+	once    []*ledger
 	members []*stage.Process
 	shunned map[*stage.Process]time.Time
 	tally
@@ -52,26 +56,32 @@ func newLoad() *load {
 		shunned: make(map[*stage.Process]time.Time), tally: tally{errors: make(map[string]int)},
 	}
 	for i := range writers * keysEach {
-		l.ledgers = append(l.ledgers, &ledger{key: fmt.Sprintf("key-%d", i), open: make(map[string]int)})
+		l.hot = append(l.hot, newLedger("key-%d", i))
 	}
 	return l
 }
 
-// run reads and writes until the context ends. Each reader goes through all keys,
-// each writer through its own.
+// run reads and writes until the context ends. Each reader goes through the hot
+// keys, each writer through its own, with one to be written once in between.
 func (l *load) run(ctx context.Context) {
 	var wait sync.WaitGroup
 	for i := range writers {
 		random := rand.New(rand.NewPCG(1, uint64(i)))
-		mine := l.ledgers[i*keysEach : (i+1)*keysEach]
+		mine := l.hot[i*keysEach : (i+1)*keysEach]
 		wait.Go(func() {
-			l.worker(ctx, writePause, mine, 0, func(k *ledger) { l.write(k, random) })
+			n := 0
+			l.worker(ctx, writePause, mine, 0, func(k *ledger) {
+				if n++; n%onceEvery == 0 {
+					k = l.another()
+				}
+				l.write(k, random)
+			})
 		})
 	}
 	for i := range readers {
 		random := rand.New(rand.NewPCG(2, uint64(i)))
 		wait.Go(func() {
-			l.worker(ctx, readPause, l.ledgers, i*len(l.ledgers)/readers, func(k *ledger) { l.read(k, random) })
+			l.worker(ctx, readPause, l.hot, i*len(l.hot)/readers, func(k *ledger) { l.read(k, random) })
 		})
 	}
 	wait.Wait()
@@ -88,6 +98,15 @@ func (l *load) worker(ctx context.Context, pause time.Duration, keys []*ledger, 
 			return
 		}
 	}
+}
+
+// another returns a key that nobody has written.
+func (l *load) another() *ledger {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := newLedger("once-%d", len(l.once))
+	l.once = append(l.once, k)
+	return k
 }
 
 func (l *load) write(k *ledger, random *rand.Rand) {
