@@ -67,3 +67,36 @@ func ExampleConsistentHash() {
 	// consistent-hash/1:load=1100:vnodes=20
 	// rebalance: ConsistentHash.Load is 900: must be between 1000 and 10000
 }
+
+// The fullest of a hundred members, by strategy: what chance makes of it, what a
+// limit makes of it, and what moves when one more joins.
+func ExampleBalanced() {
+	var nodes []ring.Node
+	for i := range 100 {
+		nodes = append(nodes, ring.Node{ID: fmt.Sprint("orders-", i)})
+	}
+	for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.Balanced{}, rebalance.Balanced{Slack: rebalance.ExactSlack}} {
+		r, err := ring.Build(ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: s}, nodes)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		counts, fullest := make(map[string]int), 0
+		for _, p := range r.All() {
+			for _, owner := range p.All() {
+				counts[owner.ID()]++
+				fullest = max(fullest, counts[owner.ID()])
+			}
+		}
+		_, plan, err := rebalance.WhatIf(r, rebalance.Change{Add: []ring.Node{{ID: "orders-100"}}})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%s: %d slots at most, 123 on average; a new member moves %d\n", s.Name(), fullest, len(plan.Moves))
+	}
+	// Output:
+	// rendezvous/1: 150 slots at most, 123 on average; a new member moves 123
+	// balanced/1: 131 slots at most, 123 on average; a new member moves 136
+	// balanced/1:slack=exact: 123 slots at most, 123 on average; a new member moves 196
+}
