@@ -167,6 +167,10 @@ type HandoffState struct {
 	// Receiving counts the partitions that this member owns and does not have
 	// all of yet, Releasing those it still holds for others.
 	Receiving, Releasing int
+	// Sharing counts those that it has, and that owners which came later, or were
+	// cut off, are yet to merge from it. The handoffs of the cluster are complete
+	// when all three are zero on all members.
+	Sharing int
 	// Kept counts the partitions that this member, draining or leaving, goes on
 	// owning because no other member is there to take them over. What is in them is
 	// nowhere else, as far as this member can know: Stop gives it up.

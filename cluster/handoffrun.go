@@ -28,7 +28,7 @@ type handoffRun struct {
 	mu      sync.Mutex
 	core    *core
 	stands  map[int]byte // how each partition stands, for counting
-	counts  [3]int
+	counts  [4]int
 	cancels map[uint64]context.CancelFunc
 	sending map[process]int
 	timer   *time.Timer
@@ -43,6 +43,7 @@ const (
 	standsStill = iota
 	standsReceiving
 	standsReleasing
+	standsSharing
 )
 
 // maxHandoffSends is how many messages to one process may be on their way; what
@@ -180,6 +181,8 @@ func (h *handoffRun) show(p int) {
 			stands = standsReceiving
 		} else if !pt.owner && pt.holds {
 			stands = standsReleasing
+		} else if len(pt.asks) > 0 {
+			stands = standsSharing
 		}
 	}
 	h.counts[h.stands[p]]--
@@ -306,7 +309,7 @@ func (h *handoffRun) state(now time.Time) HandoffState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := HandoffState{
-		Receiving: h.counts[standsReceiving], Releasing: h.counts[standsReleasing],
+		Receiving: h.counts[standsReceiving], Releasing: h.counts[standsReleasing], Sharing: h.counts[standsSharing],
 		Received: h.core.received, Released: h.core.released, Failed: h.failed, Messages: h.core.sent,
 	}
 	if h.core.draining || h.core.leaving {
@@ -317,7 +320,7 @@ func (h *handoffRun) state(now time.Time) HandoffState {
 		if pt.lost {
 			s.Lost = append(s.Lost, p)
 		}
-		if stands != standsStill && now.Sub(pt.since) > h.options.OverdueAfter {
+		if stands != standsSharing && now.Sub(pt.since) > h.options.OverdueAfter {
 			s.Overdue++
 		}
 	}

@@ -3,8 +3,10 @@
 //
 // [Run] forms a cluster in virtual time, over a network in memory, whose members
 // hold their data in stores of yours. It writes through quorums while members
-// join, drain, crash and start again empty, within what the claim allows, and
-// requires in the end that every acknowledged write is found by every read quorum.
+// join, drain, crash, start again empty, with another weight and in another zone,
+// and while the network is cut and heals, within what the claim allows. It requires
+// that every read quorum finds every acknowledged write whenever all handoffs are
+// complete.
 //
 //	func TestMyStore(t *testing.T) {
 //		handofftest.Run(t, handofftest.Options{New: func(p handofftest.Peers) handofftest.Store {
@@ -19,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"github.com/clusterkit/clusterkit/cluster"
@@ -48,14 +51,22 @@ var ErrGone = errors.New("handofftest: the process is gone")
 type peers struct {
 	mu  sync.Mutex
 	all map[uint64]*process
+	cut map[*process]bool // those that reach each other, and none of the others
 }
 
 // process is one start of one member.
 type process struct {
 	*cluster.Cluster
-	id    string
-	store Store
-	addr  string
+	id      string
+	store   Store
+	addr    netip.AddrPort
+	drained chan error // what Drain came to, nil before it is called
+}
+
+// near is the network as one process sees it.
+type near struct {
+	*peers
+	self *process
 }
 
 func (p *peers) process(nonce uint64) *process {
@@ -76,24 +87,37 @@ func (p *peers) remove(n *process) {
 	delete(p.all, n.Local().Start.Nonce)
 }
 
+// split cuts processes off from all others, and joins those that were cut off.
+func (p *peers) split(cut map[*process]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = cut
+}
+
+func (p *peers) apart(a, b *process) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cut[a] != p.cut[b]
+}
+
 // Store finds a process.
-func (p *peers) Store(m cluster.Member) (Store, error) {
-	if n := p.process(m.Start.Nonce); n != nil {
+func (p near) Store(m cluster.Member) (Store, error) {
+	if n := p.process(m.Start.Nonce); n != nil && !p.apart(p.self, n) {
 		return n.store, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrGone, m.ID)
 }
 
 // write sends a version to all that a write has to reach and reports whether it
-// was acknowledged, and by whom.
-func (p *peers) write(ctx context.Context, by *process, key string, version uint64, quorum int) (holders []*process, ok bool) {
+// was acknowledged.
+func (p *peers) write(ctx context.Context, by *process, key string, version uint64, quorum int) (ok bool) {
 	place := by.Lookup(key)
 	set, token := cluster.Writers(place), place.Token()
 	took := make(map[string]bool)
 	for o := range set.All() {
 		m, known := by.Member(o.ID())
 		n := p.process(m.Start.Nonce)
-		if !known || n == nil || ctx.Err() != nil {
+		if !known || n == nil || ctx.Err() != nil || p.apart(by, n) {
 			continue
 		}
 		done, err := n.Accept(place.Partition(), token)
@@ -102,9 +126,8 @@ func (p *peers) write(ctx context.Context, by *process, key string, version uint
 		}
 		if err = n.store.Put(place.Partition(), key, version); err == nil {
 			took[n.id] = true
-			holders = append(holders, n)
 		}
 		done()
 	}
-	return holders, set.Enough(quorum, func(id string) bool { return took[id] })
+	return set.Enough(quorum, func(id string) bool { return took[id] })
 }

@@ -25,7 +25,8 @@ type Options struct {
 	Seed uint64
 	// Members is about how many members there are, at least 5. Zero means 6.
 	Members int
-	// Events is how many members come, go, or start again. Zero means 10.
+	// Events is how many members come, go, or start again, and how many times the
+	// network is cut or heals. Zero means 10.
 	Events int
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
@@ -87,9 +88,10 @@ func (r *run) all() {
 	r.settle()
 	for range r.o.Events {
 		r.event()
+		pause := []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 2 * time.Second}[r.rand.IntN(3)]
 		for range 20 {
 			r.write()
-			time.Sleep(time.Duration(r.rand.Int64N(int64(200 * time.Millisecond))))
+			time.Sleep(time.Duration(r.rand.Int64N(int64(pause))))
 		}
 	}
 	r.settle()
@@ -107,6 +109,9 @@ type run struct {
 	history  []string
 	keys     []string
 	versions map[string]uint64 // the newest acknowledged
+	losses   int               // of state, since all handoffs were complete
+	scarred  bool              // the network was cut since then
+	parted   bool              // it is cut now
 }
 
 func (r *run) note(format string, args ...any) {
@@ -136,24 +141,26 @@ func (r *run) one() *process {
 // start starts a process, empty, at an address of its own.
 func (r *run) start(id string) {
 	r.addrs++
-	addr := fmt.Sprintf("10.1.%d.%d:7946", r.addrs/200, 1+r.addrs%200)
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(r.addrs / 200), byte(1 + r.addrs%200)}), 7946)
 	seeds := make([]string, 0, len(r.live))
 	for _, n := range r.sorted() {
-		seeds = append(seeds, n.addr)
+		seeds = append(seeds, n.addr.String())
 	}
-	store := r.o.New(r.peers)
+	n := &process{id: id, addr: addr}
+	n.store = r.o.New(near{r.peers, n})
+	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
-		ClusterName: "handofftest", NodeID: id, GossipAddr: addr, Seeds: seeds, Network: r.net,
+		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds, Network: r.net,
 		PartitionCount: r.o.Partitions, ReplicationFactor: replicas, Logger: slog.New(slog.DiscardHandler),
-		Handoff: store, HandoffOptions: cluster.HandoffOptions{WriteQuorum: quorum},
+		Handoff: n.store, HandoffOptions: cluster.HandoffOptions{WriteQuorum: quorum},
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	n := &process{Cluster: c, id: id, store: store, addr: addr}
+	n.Cluster = c
 	r.peers.add(n)
 	r.live[id] = n
-	r.note("%s starts", id)
+	r.note("%s starts in %s with weight %d", id, zone, weight)
 	if err := c.Start(r.t.Context()); err != nil {
 		r.fail("starting %s: %v", id, err)
 	}
@@ -162,13 +169,10 @@ func (r *run) start(id string) {
 // crash ends a process and what it had.
 func (r *run) crash(n *process) {
 	r.note("%s crashes", n.id)
+	r.losses++
 	r.peers.remove(n)
 	delete(r.live, n.id)
-	addr, err := netip.ParseAddrPort(n.addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.net.Crash(addr)
+	r.net.Crash(n.addr)
 	r.stop(n)
 }
 
@@ -185,36 +189,6 @@ func (r *run) end() {
 	time.Sleep(40 * time.Second) // what memberlist leaves behind ends by then
 }
 
-// event lets a member come, go, or start again. One that loses its state does so
-// when all the others are ready: that is what the claim allows.
-func (r *run) event() {
-	n := r.one()
-	switch dice := r.rand.IntN(4); {
-	case dice == 0 || len(r.live) < r.o.Members-1:
-		r.start(fmt.Sprintf("m%d", r.names))
-		r.names++
-	case dice == 1:
-		r.note("%s drains", n.id)
-		ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
-		defer cancel()
-		if err := n.Drain(ctx); err != nil {
-			r.fail("draining %s: %v", n.id, err)
-		}
-		r.peers.remove(n)
-		delete(r.live, n.id)
-		if err := n.Stop(r.t.Context()); err != nil {
-			r.fail("stopping %s: %v", n.id, err)
-		}
-	case dice == 2:
-		r.settle()
-		r.crash(n)
-	default:
-		r.settle()
-		r.crash(n)
-		r.start(n.id)
-	}
-}
-
 // write writes the next version of a key.
 func (r *run) write() {
 	if len(r.keys) < 64 {
@@ -222,13 +196,15 @@ func (r *run) write() {
 	}
 	key := r.keys[r.rand.IntN(len(r.keys))]
 	version := r.versions[key] + 1
-	if _, ok := r.peers.write(r.t.Context(), r.one(), key, version, quorum); ok {
+	if r.peers.write(r.t.Context(), r.one(), key, version, quorum) {
 		r.versions[key] = version
 	}
 }
 
-// settle waits until all are ready and nothing moves, and then checks every key.
+// settle ends what is under way, waits until all are ready and nothing moves, and then checks every key.
 func (r *run) settle() {
+	r.heal()
+	r.depart()
 	deadline := time.Now().Add(5 * time.Minute)
 	for !r.still() {
 		if time.Now().After(deadline) {
@@ -240,6 +216,7 @@ func (r *run) settle() {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+	r.losses, r.scarred = 0, false
 	for _, key := range r.keys {
 		r.check(key)
 	}
@@ -249,7 +226,7 @@ func (r *run) still() bool {
 	all := r.sorted()
 	for _, n := range all {
 		h := n.Handoff()
-		if n.Local().State != membership.Active || h.Receiving+h.Releasing > 0 || len(n.Members()) != len(all) || n.Fingerprint() != all[0].Fingerprint() {
+		if n.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 || len(n.Members()) != len(all) || n.Fingerprint() != all[0].Fingerprint() {
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -69,14 +70,26 @@ func (m *memory) Release(_ context.Context, p int) error {
 	return nil
 }
 
+// number is what an environment variable says, or something else when it is not set.
+func number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// With CLUSTERKIT_SIM_FULL=1 there are fifty members. CLUSTERKIT_SIM_SEED is the first
+// seed and CLUSTERKIT_SIM_SEEDS how many there are.
 func TestRun(t *testing.T) {
 	o := Options{New: func(p Peers) Store { return newMemory(p) }}
 	seeds, members := 4, 6
 	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
-		seeds, members, o.Events, o.Partitions = 20, 50, 20, 64
+		seeds, members, o.Events, o.Partitions = 20, 50, 40, 64
 	}
-	for seed := range seeds {
-		o.Seed, o.Members = uint64(seed+1), members
+	o.Members = members
+	first := number("CLUSTERKIT_SIM_SEED", 1)
+	for seed := range number("CLUSTERKIT_SIM_SEEDS", seeds) {
+		o.Seed = uint64(first + seed)
 		Run(t, o)
 	}
 }

@@ -1,0 +1,129 @@
+package handofftest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// event lets a member come, go, or start again, or cuts the network or heals it.
+//
+// A member loses its state while handoffs go on at most once before all are complete
+// again, and not together with a cut, nor does one drain then: more the claim allows
+// only as long as it does not matter to the same partition, and what may be lost is
+// then rightly reported.
+func (r *run) event() {
+	n, dice := r.one(), r.rand.IntN(12)
+	stays := n.drained == nil && n.Local().State == membership.Active
+	switch {
+	case dice < 3 || len(r.live) < r.o.Members-1:
+		r.start(fmt.Sprintf("m%d", r.names))
+		r.names++
+	case dice < 5 && stays:
+		r.calm(false)
+		r.drain(n)
+	case dice < 7:
+		r.calm(true)
+		if n = r.staying(); n != nil {
+			r.crash(n)
+		}
+	case dice < 9:
+		r.calm(true)
+		if n = r.staying(); n != nil {
+			r.crash(n)
+			r.start(n.id)
+		}
+	case dice < 10:
+		r.change(n)
+	case r.parted:
+		r.heal()
+	default:
+		r.settle()
+		r.split()
+	}
+}
+
+// calm waits until all handoffs are complete if what comes next might otherwise
+// be more than all can become ready after; losing says that it is a loss of state.
+func (r *run) calm(losing bool) {
+	if r.scarred || losing && r.losses+1 >= quorum || r.rand.IntN(2) == 0 {
+		r.settle()
+	}
+}
+
+// staying is a member that does not drain, nil when there is none.
+func (r *run) staying() *process {
+	for range 20 {
+		if n := r.one(); n.drained == nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// drain lets a member leave, while other things happen.
+func (r *run) drain(n *process) {
+	r.note("%s drains", n.id)
+	n.drained = make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		n.drained <- n.Drain(ctx)
+	}()
+}
+
+// depart waits for those that drain, and stops them.
+func (r *run) depart() {
+	for _, n := range r.sorted() {
+		if n.drained == nil {
+			continue
+		}
+		if err := <-n.drained; err != nil {
+			r.fail("draining %s: %v", n.id, err)
+		}
+		r.peers.remove(n)
+		delete(r.live, n.id)
+		if err := n.Stop(r.t.Context()); err != nil {
+			r.fail("stopping %s: %v", n.id, err)
+		}
+		r.note("%s is gone", n.id)
+	}
+}
+
+// change changes what moves nothing.
+func (r *run) change(n *process) {
+	r.note("%s announces something", n.id)
+	err := n.Update(r.t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"at": fmt.Sprint(len(r.history))} })
+	if err != nil {
+		r.fail("changing what %s announces: %v", n.id, err)
+	}
+}
+
+// split cuts some members off from the others.
+func (r *run) split() {
+	cut, addrs, names := make(map[*process]bool), []netip.AddrPort(nil), []string(nil)
+	for _, n := range r.sorted() {
+		if r.rand.IntN(3) == 0 {
+			cut[n] = true
+			addrs, names = append(addrs, n.addr), append(names, n.id)
+		}
+	}
+	r.note("cut off: %v", names)
+	r.scarred, r.parted = true, true
+	r.peers.split(cut)
+	if err := r.net.Partition(addrs); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) heal() {
+	if r.parted {
+		r.note("healed")
+		r.parted = false
+		r.peers.split(nil)
+		r.net.Heal()
+	}
+}
