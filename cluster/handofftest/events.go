@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -96,7 +97,7 @@ func (r *run) depart() {
 // change changes what moves nothing.
 func (r *run) change(n *process) {
 	r.note("%s announces something", n.id)
-	err := n.Update(r.t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"at": fmt.Sprint(len(r.history))} })
+	err := n.Update(r.t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"at": strconv.Itoa(len(r.history))} })
 	if err != nil {
 		r.fail("changing what %s announces: %v", n.id, err)
 	}
