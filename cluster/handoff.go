@@ -111,7 +111,7 @@ func (c *Cluster) Accept(partition int, token ring.Token) (done func(), err erro
 	if err != nil {
 		return nil, err
 	}
-	if id := c.settings.NodeID; !p.Owns(id) && !p.Target().Owns(id) {
+	if !Writers(p).include(c.settings.NodeID) {
 		return nil, fmt.Errorf("%w %d", ErrNotOwner, partition)
 	}
 	return func() {}, nil
@@ -219,6 +219,9 @@ func (s WriteSet) All() iter.Seq[ring.Owner] {
 		}
 	}
 }
+
+// include reports whether a member is one of them.
+func (s WriteSet) include(id string) bool { return s.serving.Owns(id) || s.target.Owns(id) }
 
 // Enough reports whether a write is acknowledged: by a quorum of those who
 // serve, and by one of those who will. Count the quorum against the configured

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -263,7 +264,14 @@ func (h *handoffRun) accept(p int, token ring.Token) (func(), error) {
 	if p < 0 || p >= len(h.gates) {
 		return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
 	}
-	return h.gates[p].enter(p, token)
+	done, err := h.gates[p].enter(p, token)
+	if differ := (*TokenError)(nil); errors.As(err, &differ) {
+		// The gate of a partition that was never ours knows no token.
+		if placement, same := h.c.own(p, token); same == nil && !Writers(placement).include(h.c.settings.NodeID) {
+			return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
+		}
+	}
+	return done, err
 }
 
 func (h *handoffRun) ready(p int) bool { return p >= 0 && p < len(h.gates) && h.gates[p].isReady() }
