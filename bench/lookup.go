@@ -147,7 +147,7 @@ func chapterNames() []string {
 // that a name that cannot be written to is known before the wait.
 func (o lookupOptions) run(f *fixture, out, progress io.Writer) error {
 	defer f.stop()
-	if err := touch(o.csv, o.svg, o.benchstat); err != nil {
+	if err := measure.Touch(o.csv, o.svg, o.benchstat); err != nil {
 		return err
 	}
 	for _, c := range chapters {
@@ -320,19 +320,4 @@ func drawn(r measure.Result) bool {
 		return strings.HasSuffix(rest, "strings")
 	}
 	return false
-}
-
-// touch creates files, those that have a name.
-func touch(names ...string) error {
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
-		f, err := os.Create(name)
-		if err != nil {
-			return err
-		}
-		_ = f.Close()
-	}
-	return nil
 }

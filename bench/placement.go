@@ -126,15 +126,8 @@ func labels(all []ring.RebalanceStrategy) []string {
 // run measures, prints the table and writes the files. It creates these first,
 // so that a name that cannot be written to is known before the wait.
 func (o placementOptions) run(all []layout, out, progress io.Writer) error {
-	for _, name := range []string{o.csv, o.svg} {
-		if name == "" {
-			continue
-		}
-		f, err := os.Create(name)
-		if err != nil {
-			return err
-		}
-		_ = f.Close()
+	if err := measure.Touch(o.csv, o.svg); err != nil {
+		return err
 	}
 	results, err := o.measure(all, progress)
 	if err != nil {

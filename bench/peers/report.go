@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -133,16 +134,7 @@ func (o options) createFiles() error {
 			return err
 		}
 	}
-	for name := range o.files() {
-		f, err := os.Create(name)
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return measure.Touch(slices.Collect(maps.Keys(o.files()))...)
 }
 
 func (o options) writeFiles(r report) error {

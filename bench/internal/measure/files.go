@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,24 @@ func ratio(samples []float64, v float64) string {
 		return ""
 	}
 	return decimal(v)
+}
+
+// Touch creates files, those that have a name, so that a name that cannot be
+// written to is known before a run.
+func Touch(names ...string) error {
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		f, err := os.Create(name)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WriteCSV writes the columns' names and a record for each result.
