@@ -32,8 +32,8 @@ Usage: cache [-reads n] [-v]
 func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if len(os.Args) > 1 && os.Args[1] == "member" {
-		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, logTo(os.Getenv(verboseEnv) != ""))
-		exit(err, "cache member: ")
+		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, stage.Logger(os.Getenv(verboseEnv) != ""))
+		stage.Exit(err, "cache member: ")
 	}
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -49,21 +49,10 @@ func main() {
 	if *verbose {
 		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
 	}
-	exit(run(ctx, os.Stdout, *reads), "cache: ")
+	stage.Exit(run(ctx, os.Stdout, *reads), "cache: ")
 }
 
 const verboseEnv = "CACHE_VERBOSE"
-
-func exit(err error, prefix string) {
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(0)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, prefix+err.Error())
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
 
 // run tells the story, act by act.
 func run(ctx context.Context, out io.Writer, reads int) (failed error) {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -88,12 +87,4 @@ func seeds(join string) []string {
 		return nil
 	}
 	return strings.Split(join, ",")
-}
-
-// logTo returns a logger for what a member has to say.
-func logTo(verbose bool) *slog.Logger {
-	if !verbose {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }

@@ -32,9 +32,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "member" {
 		s, err := memberFlags(os.Args[2:])
 		if err == nil {
-			err = runMember(ctx, s, os.Stdin, os.Stdout, logTo(s.verbose || os.Getenv(verboseEnv) != ""))
+			err = runMember(ctx, s, os.Stdin, os.Stdout, stage.Logger(s.verbose || os.Getenv(verboseEnv) != ""))
 		}
-		exit(err, "kv member: ")
+		stage.Exit(err, "kv member: ")
 	}
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -58,21 +58,10 @@ func main() {
 	case *full:
 		story, limit = whole, 10*time.Minute
 	}
-	exit(run(ctx, os.Stdout, story, limit), "kv: ")
+	stage.Exit(run(ctx, os.Stdout, story, limit), "kv: ")
 }
 
 const verboseEnv = "KV_VERBOSE"
-
-func exit(err error, prefix string) {
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(0)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, prefix+err.Error())
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
 
 // The stories that can be told. The first acts are the same in all.
 var (

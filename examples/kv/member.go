@@ -213,11 +213,3 @@ func (m *member) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(status{m.Local().State.String(), m.store.Len(), m.moved.Load(), m.Handoff()}) // to a reader that may have gone
 }
-
-// logTo returns a logger for what a member has to say.
-func logTo(verbose bool) *slog.Logger {
-	if !verbose {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
-}

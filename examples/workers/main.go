@@ -34,8 +34,8 @@ const verboseEnv = "WORKERS_VERBOSE"
 func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if len(os.Args) > 1 && os.Args[1] == "member" {
-		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, logTo(os.Getenv(verboseEnv) != ""))
-		exit(err, "workers member: ")
+		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, stage.Logger(os.Getenv(verboseEnv) != ""))
+		stage.Exit(err, "workers member: ")
 	}
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -51,18 +51,7 @@ func main() {
 	if *verbose {
 		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
 	}
-	exit(run(ctx, os.Stdout, *agreement), "workers: ")
-}
-
-func exit(err error, prefix string) {
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(0)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, prefix+err.Error())
-		os.Exit(1)
-	}
-	os.Exit(0)
+	stage.Exit(run(ctx, os.Stdout, *agreement), "workers: ")
 }
 
 // run tells the story, act by act.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -130,12 +129,4 @@ func seeds(join string) []string {
 		return nil
 	}
 	return strings.Split(join, ",")
-}
-
-// logTo returns a logger for what a member has to say.
-func logTo(verbose bool) *slog.Logger {
-	if !verbose {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
