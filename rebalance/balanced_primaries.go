@@ -4,7 +4,7 @@ import "github.com/clusterkit/clusterkit/ring"
 
 // primaries chooses the primary of every row among its owners: the first that
 // took its slot and has room, where each member's share of all partitions is
-// that of its weight. It returns their slots.
+// that of its weight.
 func primaries(r *race, orders []permutation, slack slack) []int32 {
 	partitions := len(r.owners) / r.replicas
 	members := make([]unit, len(r.units))

@@ -21,7 +21,9 @@ func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 	groups := make([]int32, t.PartitionCount*t.Replicas) // all of the one cluster
 	for i := 1; i < len(levels); i++ {
 		r = newRace(t.Replicas, groups, levels[i-1], levels[i])
-		r.last = i == len(levels)-1
+		if i == len(levels)-1 {
+			r.last, r.order = true, make([]int32, 0, len(groups))
+		}
 		r.run(members, ancestors(levels[i:]), orders, times)
 		r.finish()
 		groups = r.resolve()
@@ -60,7 +62,6 @@ func newRace(replicas int, groups []int32, above, units []unit) *race {
 	r := &race{
 		replicas: replicas, units: units, groups: groups,
 		owners: make([]int32, len(groups)), vacant: make([]int, len(above)), open: len(groups),
-		order: make([]int32, 0, len(groups)),
 	}
 	for slot, g := range groups {
 		r.owners[slot] = open
@@ -145,7 +146,9 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 			vain++
 			if slot := r.find(p, u, u); slot >= 0 {
 				r.take(slot, u, u)
-				r.order = append(r.order, int32(slot))
+				if r.last {
+					r.order = append(r.order, int32(slot))
+				}
 				left[m]--
 				vain = 0
 			}
