@@ -141,8 +141,7 @@ func (c *Cluster) Received(partition int) bool {
 	if c.handoff != nil {
 		return c.handoff.ready(partition)
 	}
-	p, id := c.Ring().Placement(partition), c.settings.NodeID
-	return p.Owns(id) || p.Target().Owns(id)
+	return Writers(c.Ring().Placement(partition)).include(c.settings.NodeID)
 }
 
 func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
