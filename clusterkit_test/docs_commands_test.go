@@ -23,9 +23,8 @@ var covered = []struct {
 	{regexp.MustCompile(`^go run \./bench placement$`), ""}, // takes minutes: the gate has it with -quick
 	{regexp.MustCompile(`^(go run \./bench lookup( .*)?|make performance)$`), "TestLookupReport"},
 	{regexp.MustCompile(`^go (run|test) -C bench/peers `), ""}, // the gate runs the module's tests, which run the report
-	{regexp.MustCompile(`^(openssl|curl -s --cacert) `), "TestSecurityCommands"},
-	{regexp.MustCompile(`^bash \.ci/run$`), ""},    // is the gate
-	{regexp.MustCompile(`^make (race|lint)$`), ""}, // in the gate by their own names
+	{regexp.MustCompile(`^bash \.ci/run$`), ""},                // is the gate
+	{regexp.MustCompile(`^make (race|lint)$`), ""},             // in the gate by their own names
 }
 
 var (
