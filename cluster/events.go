@@ -37,7 +37,8 @@ const (
 	// HandoffProgressed: some of them have arrived or been let go. It comes once
 	// a second at most.
 	HandoffProgressed
-	// HandoffCompleted: none are on their way any more.
+	// HandoffCompleted: none are on their way to or from this member any more. What
+	// it has may still be merged by others; see HandoffState.Sharing.
 	HandoffCompleted
 	// HandoffFailed: a call of the user's code failed. It is made again.
 	HandoffFailed

@@ -152,10 +152,10 @@ func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
 	return p, nil
 }
 
-// AcceptLoss makes this member go on with what there is of a partition of its
-// own that it reports as possibly lost: it becomes ready without what it waited
-// for. That is for people to decide, on each member that reports it. It reports
-// whether the partition was one of those.
+// AcceptLoss makes this member go on with what there is of a partition that it
+// reports as possibly lost: it becomes ready without what it waited for, or lets go
+// once the owners have what it has. That is for people to decide, on each member that
+// reports it. It reports whether the partition was one of those. It never blocks.
 func (c *Cluster) AcceptLoss(partition int) bool {
 	return c.handoff != nil && c.handoff.acceptLoss(partition)
 }
@@ -174,10 +174,11 @@ type HandoffState struct {
 	// owning because no other member is there to take them over. What is in them is
 	// nowhere else, as far as this member can know: Stop gives it up.
 	Kept int
-	// Lost are those that it is receiving, ascending, of which so many owners lost
-	// their state that an acknowledged write may be gone. They do not become ready
-	// by themselves unless one of those owners comes back; see
-	// [Cluster.AcceptLoss].
+	// Lost are those, ascending, of which so many owners lost their state that an
+	// acknowledged write may be gone, by what this member found out while it was to
+	// receive them. It does not become ready for them by itself, nor let go of what it
+	// has of them when it does not own them any more, unless those owners come back;
+	// see [Cluster.AcceptLoss].
 	Lost []int
 	// Overdue counts the partitions that have been on their way for longer than
 	// HandoffOptions.OverdueAfter.

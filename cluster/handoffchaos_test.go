@@ -142,7 +142,7 @@ func (w *world) event(size int) {
 			w.note("%s has weight %d", a.id, self.Weight)
 			w.announce(a, self)
 			return
-		case dice < 95 && len(w.cut) == 0 && staying && !w.uncut && (w.loose || w.losses == 0):
+		case dice < 95 && len(w.cut) == 0 && staying && !w.uncut:
 			w.split()
 			return
 		case dice >= 95 && len(w.cut) > 0:

@@ -122,10 +122,9 @@ func (w *world) exists(x *write) bool {
 // acknowledged write loses its W-th holder. That all become ready again, too, may
 // be asked only if no partition loses so many of those that somebody takes for its
 // owners, whether or not they acknowledged anything: who is left cannot know. Since
-// views differ while news travels, that is counted over all partitions together, and
-// not together with a cut of the network.
+// views differ while news travels, that is counted over all partitions together.
 func (w *world) spares(victim *actor) bool {
-	if !w.loose && (w.scarred || w.losses+1 >= w.quorum) {
+	if !w.loose && w.losses+1 >= w.quorum {
 		return false
 	}
 	for _, x := range w.writes {

@@ -32,12 +32,15 @@ type core struct {
 	leaving  bool
 	paused   bool // cut off: start nothing
 
-	parts   map[int]*part // those that this member owns or holds, or is about to forget
-	fences  uint64        // the last fence given out
-	jobs    uint64        // the last job begun
-	seq     uint64        // of the last query
-	running int           // jobs
-	queue   []int         // partitions to look at
+	past    []pastView       // what came before, the newest last
+	nodes   []process        // that own anything in the last view
+	tenures map[int][]tenure // the sets that this process was one of, by partition, the oldest first
+	parts   map[int]*part    // those that this member owns or holds, or is about to forget
+	fences  uint64           // the last fence given out
+	jobs    uint64           // the last job begun
+	seq     uint64           // of the last query
+	running int              // jobs
+	queue   []int            // partitions to look at
 	queued  map[int]bool
 	waiting []int     // partitions that could go on if fewer jobs ran
 	due     time.Time // when to look at all of them again; zero: never
@@ -70,6 +73,7 @@ type safeguards struct {
 	oldEvidence   bool // a confirmation counts whatever fence it is about
 	readyUnmerged bool // owners that were always there do not merge from others
 	noAsks        bool // owners do not ask those who come after them
+	noInquest     bool // who cannot pay takes nothing for lost
 }
 
 // handoffAction is what a core wants done: exactly one of the fields is set.
@@ -83,7 +87,7 @@ type handoffAction struct {
 func newCore(self process, quorum, parallel int, pace handoffPace) *core {
 	return &core{
 		self: self, quorum: quorum, parallel: parallel, pace: pace, starts: map[string]uint64{},
-		parts: make(map[int]*part), queued: make(map[int]bool), notes: make(map[process][]int),
+		parts: make(map[int]*part), tenures: make(map[int][]tenure), queued: make(map[int]bool), notes: make(map[process][]int),
 	}
 }
 
@@ -136,7 +140,7 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 		switch {
 		case own && !pt.owner:
 			if !pt.awaited {
-				pt.prior = c.before(p, before, beforeStarts, place)
+				pt.prior, pt.past = c.before(p, before, beforeStarts, place), c.past
 			}
 			pt.awaited = pt.dropping()
 			if !pt.awaited {
@@ -153,12 +157,18 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 		}
 		pt.awaited = pt.awaited && own
 		if changed {
-			pt.seen = make(map[process]report)
+			pt.seen, pt.inquest = make(map[process]report), nil
 		}
 		if stays {
 			c.ask(pt, had)
 		}
+		if !pt.owner && pt.lost {
+			pt.lost = slices.ContainsFunc(pt.debts, func(d debt) bool { return c.harmed(d.owed) })
+		}
 		if pt.owner {
+			if changed || !stays {
+				c.served(pt)
+			}
 			pt.steady = pt.steady && c.unmissable(pt)
 			pt.complete = pt.complete && pt.steady
 		}
@@ -166,6 +176,7 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 		pt.poll, pt.delay = now, 0
 		c.wake(p)
 	}
+	c.remember(pastView{v.ring, v.starts})
 	c.founding = false
 }
 
@@ -237,7 +248,8 @@ func (c *core) begin(pt *part, now time.Time) {
 	}
 	c.fences++
 	pt.fence, pt.begun, pt.owner, pt.steady, pt.since = c.fences, c.fences, true, true, now
-	pt.merged, pt.seen, pt.proof, pt.lost, pt.loss, pt.lately = make(map[process]uint64), make(map[process]report), nil, false, false, false
+	pt.merged, pt.seen, pt.proof, pt.lost = make(map[process]uint64), make(map[process]report), nil, false
+	pt.inquest, pt.suspicions = nil, nil
 	pt.fails, pt.retry = 0, time.Time{}
 	switch {
 	case len(pt.prior) == 0:
@@ -256,8 +268,9 @@ func (c *core) lose(pt *part, now time.Time) {
 	c.fences++
 	pt.since = now
 	pt.fence, pt.owner, pt.complete, pt.vouched, pt.fenced = c.fences, false, false, nil, false
-	pt.merged, pt.asks, pt.seen, pt.proof, pt.lost = nil, nil, make(map[process]report), nil, false
-	pt.fails, pt.retry, pt.lately = 0, time.Time{}, false
+	pt.merged, pt.asks, pt.seen, pt.proof = nil, nil, make(map[process]report), nil
+	pt.inquest, pt.suspicions = nil, nil
+	pt.fails, pt.retry = 0, time.Time{}
 	if pt.job != nil && !pt.job.release {
 		c.out = append(c.out, handoffAction{cancel: pt.job.id})
 	}

@@ -14,9 +14,9 @@ type handoffTold struct {
 
 // HandoffChange is how far this member is with moving partitions.
 type HandoffChange struct {
-	// Receiving, Releasing, Received and Released are as in [HandoffState].
-	Receiving, Releasing int
-	Received, Released   uint64
+	// Receiving, Releasing, Sharing, Received and Released are as in [HandoffState].
+	Receiving, Releasing, Sharing int
+	Received, Released            uint64
 	// Partition and Err say, for HandoffFailed, which call failed and how.
 	Partition int
 	Err       error
@@ -25,7 +25,7 @@ type HandoffChange struct {
 // event makes an event. The lock is held.
 func (h *handoffRun) event(kind EventKind, now time.Time, p int, err error) Event {
 	return Event{Kind: kind, At: now, Handoff: &HandoffChange{
-		Receiving: h.counts[standsReceiving], Releasing: h.counts[standsReleasing],
+		Receiving: h.counts[standsReceiving], Releasing: h.counts[standsReleasing], Sharing: h.counts[standsSharing],
 		Received: h.core.received, Released: h.core.released, Partition: p, Err: err,
 	}}
 }

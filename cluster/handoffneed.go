@@ -30,7 +30,7 @@ func (c *core) choose(pt *part, now time.Time) *handoffJob {
 	}
 	job := c.quorumOf(pt)
 	if job == nil && !patient {
-		job = c.settleUp(pt)
+		job = c.settleUp(pt, now)
 	}
 	if job != nil && !job.short {
 		pt.lost = false
@@ -57,8 +57,18 @@ func (c *core) quorumOf(pt *part) *handoffJob {
 // settleUp is the merge from those whom this owner owes, each of them. A source
 // that owes itself passes its debts on with its data. Where too few are left it
 // still takes what there is, and says that something may be lost.
-func (c *core) settleUp(pt *part) *handoffJob {
+func (c *core) settleUp(pt *part, now time.Time) *handoffJob {
 	pt.lost = slices.ContainsFunc(pt.debts, func(d debt) bool { return !c.solvent(pt, d) })
+	if pt.lost {
+		sound, open, job := c.inquire(pt, now)
+		if sound || c.safe.noInquest {
+			c.whole(pt)
+		}
+		if sound || open || c.safe.noInquest {
+			pt.lost = false
+			return job
+		}
+	}
 	sources := c.creditors(pt, true)
 	if !c.covers(pt, sources) {
 		sources = c.creditors(pt, false)
@@ -175,7 +185,7 @@ func (c *core) solvent(pt *part, d debt) bool {
 // any more.
 func (pt *part) empty(o process) bool {
 	r, ok := pt.seen[o]
-	return ok && r.flags == 0 && r.fence == 0
+	return ok && r.flags&^(flagSees|flagPast|flagTenures) == 0 && r.fence == 0
 }
 
 // settle takes a merge into account once its sources have said, asked after it,
@@ -209,6 +219,7 @@ func (c *core) settle(pt *part) {
 			continue
 		}
 		pt.merged[s.process] = s.fence
+		pt.suspect(s.debts)
 		if job.ask {
 			c.notes[s.process] = append(c.notes[s.process], pt.id)
 		}
@@ -259,8 +270,11 @@ func (pt *part) pay(s handoffSource) {
 
 // whole makes an owner ready.
 func (c *core) whole(pt *part) {
-	pt.debts, pt.paid, pt.lost, pt.lately = nil, nil, false, false
+	pt.debts, pt.paid, pt.lost = nil, nil, false
 	pt.complete = pt.steady
+	for i := range c.tenures[pt.id] {
+		c.tenures[pt.id][i].flags |= tenureReady
+	}
 	for who := range pt.seen {
 		c.notes[who] = append(c.notes[who], pt.id)
 	}

@@ -24,24 +24,25 @@ type part struct {
 	prior    []process // who served before this process became an owner
 	vouched  []process // owners that came while every acknowledged write was here
 
-	begun  uint64 // the fence at which the present ownership began
-	fence  uint64
-	debts  []debt
-	paid   []debt             // that were paid on the way to being ready
-	merged map[process]uint64 // whom this owner has merged from, as of which fence of theirs
-	asks   map[process]uint64 // owners that came after data had: they should merge it as of this fence
-	seen   map[process]report // how the others say they stand
+	begun      uint64 // the fence at which the present ownership began
+	fence      uint64
+	debts      []debt
+	paid       []debt             // that were paid on the way to being ready
+	merged     map[process]uint64 // whom this owner has merged from, as of which fence of theirs
+	asks       map[process]uint64 // owners that came after data had: they should merge it as of this fence
+	seen       map[process]report // how the others say they stand
+	past       []pastView         // the views before this process became an owner
+	inquest    *inquest           // when the debts cannot be paid
+	suspicions [][]process        // sets of owners that others are indebted to, from whom this owner has merged
 
-	job    *handoffJob
-	proof  *handoffJob // a merge that is done, and whose sources are asked once more
-	fails  int
-	retry  time.Time // not before
-	since  time.Time // when the present need arose
-	poll   time.Time // when to ask next
-	delay  time.Duration
-	lost   bool // too few of those it needs are left
-	loss   bool // the user accepted what is lost
-	lately bool // it is known to the user as overdue
+	job   *handoffJob
+	proof *handoffJob // a merge that is done, and whose sources are asked once more
+	fails int
+	retry time.Time // not before
+	since time.Time // when the present need arose
+	poll  time.Time // when to ask next
+	delay time.Duration
+	lost  bool // too few of those it needs are left, or were when it ceased to be an owner
 }
 
 // handoffJob is what the user's code is asked to do.

@@ -94,9 +94,6 @@ func (c *core) advance(pt *part, now time.Time) {
 	if pt.proof != nil {
 		c.settle(pt)
 	}
-	if pt.loss && pt.owner {
-		pt.debts, pt.proof, pt.lost = nil, nil, false
-	}
 	job := c.next(pt, now)
 	switch {
 	case job == nil || c.paused || now.Before(pt.retry):
@@ -120,7 +117,7 @@ func (c *core) advance(pt *part, now time.Time) {
 // next is the job that a partition needs now, nil when none or not yet.
 func (c *core) next(pt *part, now time.Time) *handoffJob {
 	if !pt.owner {
-		if pt.fenced && c.confirmed(pt) {
+		if pt.fenced && !pt.lost && c.confirmed(pt) {
 			return &handoffJob{release: true}
 		}
 		return nil
@@ -206,6 +203,7 @@ func (c *core) done(p int, id uint64, err error, now time.Time) (over bool) {
 		if pt.awaited {
 			pt.awaited = false
 			c.begin(pt, now)
+			c.served(pt)
 		}
 	default:
 		c.received++
@@ -224,10 +222,10 @@ func (c *core) done(p int, id uint64, err error, now time.Time) (over bool) {
 // accept makes what is lost a thing of the past, because the user says so.
 func (c *core) accept(p int) bool {
 	pt := c.parts[p]
-	if pt == nil || !pt.owner || !pt.lost {
+	if pt == nil || !pt.lost {
 		return false
 	}
-	pt.loss = true
+	pt.debts, pt.lost = nil, false
 	c.wake(p)
 	return true
 }

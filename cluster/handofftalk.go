@@ -40,12 +40,12 @@ func (c *core) tell(now time.Time) {
 	c.notes = make(map[process][]int)
 	for _, to := range slices.SortedFunc(maps.Keys(queries), process.compare) {
 		c.seq++
-		c.send(to, handoffQuery, c.seq, queries[to])
+		c.send(to, handoffQuery, c.seq, queries[to], nil)
 	}
 	for _, to := range slices.SortedFunc(maps.Keys(notes), process.compare) {
 		if c.alive(to) && to != c.self {
 			about := slices.Compact(slices.Sorted(slices.Values(notes[to])))
-			c.send(to, handoffAnswer, 0, about)
+			c.send(to, handoffAnswer, 0, about, nil)
 		}
 	}
 }
@@ -82,6 +82,11 @@ func (c *core) wants(pt *part) []process {
 		for _, o := range pt.owners[:pt.serving] {
 			add(o)
 		}
+		if pt.inquest != nil {
+			for _, o := range c.witnesses(pt) {
+				add(o)
+			}
+		}
 	}
 	if pt.owner {
 		for o := range pt.asks {
@@ -99,17 +104,22 @@ func (c *core) wants(pt *part) []process {
 }
 
 // send says how this process stands with partitions, in as many messages as it
-// takes.
-func (c *core) send(to process, kind byte, seq uint64, partitions []int) {
+// takes; asked are the sets of owners that the other asks about, by partition.
+func (c *core) send(to process, kind byte, seq uint64, partitions []int, asked map[int][][]process) {
 	m := &handoffMessage{kind: kind, seq: seq, to: to.start}
 	size := 0
 	for _, p := range partitions {
 		r := c.report(p, to)
-		n := 24
+		r.tenures = c.tenuresIn(p, asked[p])
+		if pt := c.parts[p]; kind == handoffQuery && pt.inquest != nil {
+			r.past = pt.inquest.past
+		}
+		n := 24 + 9*len(r.tenures)
 		for _, d := range r.debts {
-			for _, o := range d.owed {
-				n += 3 + 10 + len(o.id)
-			}
+			n += sizeOf(d.owed)
+		}
+		for _, owners := range r.past {
+			n += sizeOf(owners)
 		}
 		if size+n > maxHandoffBytes && len(m.reports) > 0 {
 			c.emit(to, m)
@@ -121,6 +131,14 @@ func (c *core) send(to process, kind byte, seq uint64, partitions []int) {
 	c.emit(to, m)
 }
 
+// sizeOf is about how much it takes to name processes.
+func sizeOf(owners []process) (n int) {
+	for _, o := range owners {
+		n += 3 + 10 + len(o.id)
+	}
+	return n
+}
+
 func (c *core) emit(to process, m *handoffMessage) {
 	c.sent++
 	c.out = append(c.out, handoffAction{to: to, message: m})
@@ -129,6 +147,9 @@ func (c *core) emit(to process, m *handoffMessage) {
 // report says how this process stands with a partition, as another may know it.
 func (c *core) report(p int, to process) report {
 	r := report{partition: p}
+	if c.ring != nil && c.alive(to) && Writers(c.ring.Placement(p)).include(to.id) {
+		r.flags |= flagSees
+	}
 	pt := c.parts[p]
 	if pt == nil {
 		return r
@@ -161,13 +182,20 @@ func (c *core) hear(from process, m handoffMessage, now time.Time) {
 		return
 	}
 	about := make([]int, 0, len(m.reports))
+	asked := make(map[int][][]process)
 	for _, r := range m.reports {
 		about = append(about, r.partition)
+		if len(r.past) > 0 {
+			asked[r.partition] = r.past
+		}
 		pt := c.parts[r.partition]
 		if pt == nil {
 			continue
 		}
 		pt.seen[from] = r
+		if pt.inquest != nil && m.kind == handoffAnswer && m.seq > 0 && r.is(flagSees) {
+			pt.inquest.word[from] = r
+		}
 		if asked, ok := pt.asks[from]; ok && r.merged >= asked {
 			delete(pt.asks, from)
 		}
@@ -178,7 +206,7 @@ func (c *core) hear(from process, m handoffMessage, now time.Time) {
 	}
 	if m.kind == handoffQuery && len(about) > 0 {
 		c.work(now) // so that the answer is about what follows from the question
-		c.send(from, handoffAnswer, m.seq, about)
+		c.send(from, handoffAnswer, m.seq, about, asked)
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 	maxHandoffProcesses = 4096 // named in one message
 	maxHandoffOwed      = 32   // in one debt
 	maxHandoffDebts     = 16   // of one partition
+	maxHandoffPasts     = 16   // sets of owners asked about, of one partition
 )
 
 // Flags of a report.
@@ -39,18 +40,23 @@ const (
 	flagOffers               // what it holds may be merged by the receiver, see core.offers
 	flagComplete             // it has every write acknowledged before the receiver owned, see part.complete
 	flagDebts                // debts follow
+	flagSees                 // the receiver is an owner, now or in the target, by the last view of the sender
+	flagPast                 // sets of owners follow that the sender asks about
+	flagTenures              // what the sender was asked follows
 
-	flagsKnown = flagDebts<<1 - 1
+	flagsKnown = flagTenures<<1 - 1
 )
 
 // report says how a process stands with a partition, as it tells another.
 type report struct {
 	partition int
 	flags     byte
-	fence     uint64 // the number of the sender's last fence
-	merged    uint64 // the receiver's fence as of which the sender has merged from it; 0: not yet
-	asked     uint64 // the sender's fence as of which the receiver should merge from it; 0: it need not
-	debts     []debt // what the sender lacks
+	fence     uint64      // the number of the sender's last fence
+	merged    uint64      // the receiver's fence as of which the sender has merged from it; 0: not yet
+	asked     uint64      // the sender's fence as of which the receiver should merge from it; 0: it need not
+	debts     []debt      // what the sender lacks
+	past      [][]process // sets of owners that the sender asks about
+	tenures   []tenure    // what it was asked
 }
 
 func (r report) is(flag byte) bool { return r.flags&flag != 0 }
@@ -82,14 +88,20 @@ func (m handoffMessage) bytes() []byte {
 	b = binary.LittleEndian.AppendUint64(b, m.to)
 	place := make(map[process]uint64)
 	var named []process
+	name := func(processes []process) {
+		for _, p := range processes {
+			if _, known := place[p]; !known {
+				place[p] = uint64(len(named))
+				named = append(named, p)
+			}
+		}
+	}
 	for _, r := range m.reports {
 		for _, d := range r.debts {
-			for _, p := range d.owed {
-				if _, known := place[p]; !known {
-					place[p] = uint64(len(named))
-					named = append(named, p)
-				}
-			}
+			name(d.owed)
+		}
+		for _, owners := range r.past {
+			name(owners)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(named)))
@@ -106,19 +118,29 @@ func (m handoffMessage) bytes() []byte {
 }
 
 func (r report) append(b []byte, place map[process]uint64) []byte {
-	flags := r.flags &^ flagDebts
+	flags := r.flags &^ (flagDebts | flagPast | flagTenures)
 	if len(r.debts) > 0 {
 		flags |= flagDebts
+	}
+	if len(r.past) > 0 {
+		flags |= flagPast
+	}
+	if len(r.tenures) > 0 {
+		flags |= flagTenures
 	}
 	b = binary.AppendUvarint(b, uint64(r.partition))
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, r.fence)
 	b = binary.AppendUvarint(b, r.merged)
 	b = binary.AppendUvarint(b, r.asked)
-	if len(r.debts) == 0 {
-		return b
+	names := func(processes []process) {
+		for _, p := range processes {
+			b = binary.AppendUvarint(b, place[p])
+		}
 	}
-	b = append(b, byte(len(r.debts)))
+	if flags&flagDebts != 0 {
+		b = append(b, byte(len(r.debts)))
+	}
 	for _, d := range r.debts {
 		head := byte(len(d.owed)) << 1
 		if d.vouched {
@@ -126,9 +148,21 @@ func (r report) append(b []byte, place map[process]uint64) []byte {
 		}
 		b = append(b, head)
 		b = binary.AppendUvarint(b, uint64(d.paid))
-		for _, p := range d.owed {
-			b = binary.AppendUvarint(b, place[p])
-		}
+		names(d.owed)
+	}
+	if flags&flagPast != 0 {
+		b = append(b, byte(len(r.past)))
+	}
+	for _, owners := range r.past {
+		b = append(b, byte(len(owners)))
+		names(owners)
+	}
+	if flags&flagTenures != 0 {
+		b = append(b, byte(len(r.tenures)))
+	}
+	for _, s := range r.tenures {
+		b = binary.LittleEndian.AppendUint64(b, s.owners)
+		b = append(b, s.flags)
 	}
 	return b
 }
@@ -220,37 +254,60 @@ func (r *reader) report(named []process, partitions int) report {
 	if out.flags&^flagsKnown != 0 {
 		r.fail()
 	}
-	if !out.is(flagDebts) {
-		return out
-	}
-	debts := int(r.byte())
-	if debts == 0 || debts > maxHandoffDebts {
-		r.fail()
-		return report{}
-	}
-	out.debts = make([]debt, 0, debts)
-	for range debts {
-		head := r.byte()
-		n := int(head >> 1)
-		paid := r.number()
-		if n == 0 || n > maxHandoffOwed || n > len(r.b) || paid>>n != 0 {
-			r.fail()
-			return report{}
-		}
-		d := debt{owed: make([]process, n), paid: uint32(paid), vouched: head&1 != 0}
-		for i := range d.owed {
-			at := r.number()
-			if at >= uint64(len(named)) {
+	if out.is(flagDebts) {
+		out.debts = make([]debt, r.few(maxHandoffDebts, 3))
+		for i := range out.debts {
+			head, paid := r.byte(), r.number()
+			owed := r.processes(int(head>>1), named)
+			if paid>>len(owed) != 0 || !slices.IsSortedFunc(owed, process.compare) {
 				r.fail()
-				return report{}
 			}
-			d.owed[i] = named[at]
-			if i > 0 && d.owed[i-1].compare(d.owed[i]) >= 0 {
-				r.fail()
-				return report{}
-			}
+			out.debts[i] = debt{owed: owed, paid: uint32(paid), vouched: head&1 != 0}
 		}
-		out.debts = append(out.debts, d)
+	}
+	if out.is(flagPast) {
+		out.past = make([][]process, r.few(maxHandoffPasts, 2))
+		for i := range out.past {
+			out.past[i] = r.processes(int(r.byte()), named)
+		}
+	}
+	if out.is(flagTenures) {
+		out.tenures = make([]tenure, r.few(maxHandoffPasts, 9))
+		for i := range out.tenures {
+			s := tenure{r.fixed(), r.byte()}
+			if s.flags&^tenureKnown != 0 {
+				r.fail()
+			}
+			out.tenures[i] = s
+		}
 	}
 	return out
+}
+
+// few reads how many things of a least size follow: at least one.
+func (r *reader) few(most, size int) int {
+	n := int(r.byte())
+	if n == 0 || n > most || n > len(r.b)/size {
+		r.fail()
+		return 0
+	}
+	return n
+}
+
+// processes reads a set of so many of those named.
+func (r *reader) processes(n int, named []process) []process {
+	if n == 0 || n > maxHandoffOwed || n > len(r.b) {
+		r.fail()
+		return nil
+	}
+	all := make([]process, 0, n)
+	for range n {
+		at := r.number()
+		if at >= uint64(len(named)) || slices.Contains(all, named[at]) {
+			r.fail()
+			return nil
+		}
+		all = append(all, named[at])
+	}
+	return all
 }

@@ -12,10 +12,10 @@ import (
 
 // event lets a member come, go, or start again, or cuts the network or heals it.
 //
-// A member loses its state while handoffs go on at most once before all are complete
-// again, and not together with a cut, nor does one drain then: more the claim allows
-// only as long as it does not matter to the same partition, and what may be lost is
-// then rightly reported.
+// A member loses its state at most once before all handoffs are complete again: more
+// the claim allows only as long as it does not matter to the same partition, and what
+// may be lost is then rightly reported. Nor does one drain while the network is cut,
+// which to the other side is a loss.
 func (r *run) event() {
 	n, dice := r.one(), r.rand.IntN(12)
 	stays := n.drained == nil && n.Local().State == membership.Active
@@ -24,15 +24,15 @@ func (r *run) event() {
 		r.start(fmt.Sprintf("m%d", r.names))
 		r.names++
 	case dice < 5 && stays:
-		r.calm(false)
+		r.calm(r.scarred)
 		r.drain(n)
 	case dice < 7:
-		r.calm(true)
+		r.calm(r.losses+1 >= quorum)
 		if n = r.staying(); n != nil {
 			r.crash(n)
 		}
 	case dice < 9:
-		r.calm(true)
+		r.calm(r.losses+1 >= quorum)
 		if n = r.staying(); n != nil {
 			r.crash(n)
 			r.start(n.id)
@@ -42,15 +42,15 @@ func (r *run) event() {
 	case r.parted:
 		r.heal()
 	default:
-		r.settle()
+		r.depart()
+		r.calm(false)
 		r.split()
 	}
 }
 
-// calm waits until all handoffs are complete if what comes next might otherwise
-// be more than all can become ready after; losing says that it is a loss of state.
-func (r *run) calm(losing bool) {
-	if r.scarred || losing && r.losses+1 >= quorum || r.rand.IntN(2) == 0 {
+// calm waits until all handoffs are complete if it must, and now and then otherwise.
+func (r *run) calm(must bool) {
+	if must || r.rand.IntN(2) == 0 {
 		r.settle()
 	}
 }

@@ -1,0 +1,117 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Many members that begin at once each see their own series of rings, and take for
+// their predecessors some that had nothing by then. All become ready, and nothing
+// is reported as lost.
+func TestManyBeginAtOnce(t *testing.T) {
+	for seed := range uint64(handoffSeeds(20, 200)) {
+		w := newWorld(t, seed+1)
+		w.start("n000", true)
+		for i := 1; i < 12; i++ {
+			w.run(w.upTo(300 * time.Millisecond))
+			w.start(fmt.Sprintf("n%03d", i), false)
+		}
+		w.await(time.Minute, "the beginning")
+		w.require(t)
+		require.Zero(t, w.lost(), "seed %d", seed+1)
+	}
+}
+
+// What was lost on purpose stays reported until somebody accepts it, whoever owns
+// meanwhile.
+func TestLossStaysReported(t *testing.T) {
+	w := newWorld(t, 1)
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+		w.start(id, id == "a")
+		w.run(2 * time.Second)
+	}
+	w.await(time.Minute, "the beginning")
+	require.Empty(t, w.wrong)
+	for _, id := range []string{"e", "f"} {
+		a := w.live[id]
+		delete(w.live, id)
+		a.dead = true
+		w.bury(a, 0)
+	}
+	w.run(20 * time.Second)
+	reported := func() map[int]bool {
+		of := make(map[int]bool)
+		for _, a := range w.live {
+			for p, pt := range a.core.parts {
+				if pt.lost {
+					of[p] = true
+				}
+			}
+		}
+		return of
+	}
+	before := reported()
+	require.NotEmpty(t, before, "some partition had two of its owners among those that are gone")
+	for i := range 4 {
+		w.start(fmt.Sprint("g", i), false)
+		w.run(10 * time.Second)
+	}
+	require.Equal(t, before, reported())
+	for _, a := range w.live {
+		for p := range before {
+			a.core.accept(p)
+		}
+		a.drive()
+	}
+	w.await(time.Minute, "the end")
+	w.require(t)
+	require.Empty(t, reported())
+}
+
+// Who cannot pay asks all, and counts those that are gone in every set of owners
+// back to one that is certain.
+func TestAnInquestGoesBackToFirmGround(t *testing.T) {
+	a, b, c, d, e := process{"a", 1}, process{"b", 2}, process{"c", 3}, process{"d", 4}, process{"e", 5}
+	ready := func(owners ...process) tenure { return tenure{ownersHash(owners), tenureReady} }
+	for name, tt := range map[string]struct {
+		gone   []process
+		past   [][]process
+		words  map[process][]tenure
+		others [][]process // debts of those that were merged from
+		want   bool
+	}{
+		"no past":                    {want: false},
+		"two say that they were":     {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(c, b, a)}, c: {ready(a, b, c)}}, want: true},
+		"one says that it was":       {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}}, want: false},
+		"of another set":             {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b)}, c: {ready(a, b, c)}}, want: false},
+		"itself and another":         {past: [][]process{{a, b, e}}, words: map[process][]tenure{b: {ready(a, b, e)}}, want: true},
+		"it began the cluster":       {past: [][]process{{b}}, words: map[process][]tenure{b: {{ownersHash([]process{b}), tenureFirst}}}, want: true},
+		"alone, but not the first":   {past: [][]process{{b}}, words: map[process][]tenure{b: {ready(b)}}, want: false},
+		"further back":               {past: [][]process{{a, d}, {a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}, c: {ready(a, b, c)}}, want: true},
+		"one of the set is gone":     {gone: []process{a}, past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}, c: {ready(a, b, c)}}, want: true},
+		"two on the way are gone":    {gone: []process{a, d}, past: [][]process{{a, d}, {a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}, c: {ready(a, b, c)}}, want: false},
+		"two beyond it are gone":     {gone: []process{a, d}, past: [][]process{{b, c}, {a, d, b}}, words: map[process][]tenure{b: {ready(b, c)}, c: {ready(b, c)}}, want: true},
+		"two of another's debt are":  {gone: []process{a, d}, past: [][]process{{b, c}}, words: map[process][]tenure{b: {ready(b, c)}, c: {ready(b, c)}}, others: [][]process{{a, c, d}}, want: false},
+		"one of another's debt only": {gone: []process{a}, past: [][]process{{b, c}}, words: map[process][]tenure{b: {ready(b, c)}, c: {ready(b, c)}}, others: [][]process{{a, c, d}}, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core := newCore(e, 2, 1, handoffPace{})
+			core.factor = 3
+			core.tenures[7] = []tenure{ready(a, b, e)}
+			for _, p := range []process{a, b, c, d, e} {
+				core.starts[p.id] = p.start
+			}
+			for _, p := range tt.gone {
+				delete(core.starts, p.id)
+			}
+			pt := &part{id: 7, inquest: &inquest{past: tt.past, word: make(map[process]report)}, suspicions: tt.others}
+			for who, known := range tt.words {
+				pt.inquest.word[who] = report{tenures: known}
+			}
+			require.Equal(t, tt.want, core.unharmed(pt))
+		})
+	}
+}
