@@ -44,7 +44,8 @@ func (c *Cluster) Metrics() Metrics {
 	}
 	moving := c.Handoff()
 	m.Handoff = transport.HandoffMetrics{
-		Receiving: moving.Receiving, Releasing: moving.Releasing, Lost: len(moving.Lost), Overdue: moving.Overdue,
+		Receiving: moving.Receiving, Releasing: moving.Releasing, Sharing: moving.Sharing,
+		Lost: len(moving.Lost), Kept: moving.Kept, Overdue: moving.Overdue,
 		Received: moving.Received, Released: moving.Released, Failed: moving.Failed, Messages: moving.Messages,
 	}
 	for _, code := range problemCodes {

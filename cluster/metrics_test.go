@@ -1,9 +1,11 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -203,6 +205,59 @@ func TestMetricsOfADrain(t *testing.T) {
 		require.False(t, m.Agreed)
 		require.Equal(t, 1, m.Differing)
 		b.net.Heal()
+	})
+}
+
+// What Cluster.Handoff tells of, metrics tell of too.
+func TestMetricsHaveAllOfHandoff(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[cluster.HandoffState]()) {
+		_, there := reflect.TypeFor[transport.HandoffMetrics]().FieldByName(field.Name)
+		require.True(t, there, field.Name)
+	}
+}
+
+// Who is left alone while it drains keeps what it has, and says how much that is.
+func TestMetricsOfWhatIsKept(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		last, _ := b.startStore(newShelf(), 1)
+		b.still(last)
+		require.Zero(t, last.Metrics().Handoff.Kept)
+		require.ErrorIs(t, last.Drain(t.Context()), cluster.ErrNoSuccessor)
+		m := last.Metrics()
+		require.Equal(t, transport.HandoffMetrics{Kept: 64}, m.Handoff)
+		require.True(t, m.Problems[cluster.ProblemNotHandedOver])
+	})
+}
+
+// Two that were cut off from each other share what they have, until each has
+// merged from the other.
+func TestMetricsOfSharing(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		second, s := b.startStore(sh, 2)
+		b.still(first, second)
+		b.net.Isolate(addrPort(2))
+		b.await("they are apart", func() bool { return len(first.Members()) == 1 && len(second.Members()) == 1 })
+		mended := make(chan struct{})
+		s.mu.Lock()
+		s.fault = func(ctx context.Context, _ int) error {
+			select {
+			case <-mended:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		s.mu.Unlock()
+		b.net.Heal()
+		b.await("the first waits for the second to merge", func() bool { return first.Metrics().Handoff.Sharing == 64 })
+		require.Equal(t, 64, first.Handoff().Sharing)
+		require.Zero(t, first.Metrics().Handoff.Kept)
+		close(mended)
+		b.await("nothing is left to share", func() bool { return first.Metrics().Handoff.Sharing+second.Metrics().Handoff.Sharing == 0 })
+		b.agree(first, second)
 	})
 }
 

@@ -91,9 +91,14 @@ type Metrics struct {
 // HandoffMetrics is how far a member is with moving partitions.
 type HandoffMetrics struct {
 	// Receiving counts the partitions that the member owns and does not have
-	// all of yet, Releasing those it still holds for others, Lost those of the
-	// former that may have lost a write, Overdue those on their way for long.
-	Receiving, Releasing, Lost, Overdue int
+	// all of yet, Releasing those it still holds for others, Sharing those that
+	// it has and that other owners are yet to merge from it. The handoffs of the
+	// cluster are complete when all three are zero on all members.
+	Receiving, Releasing, Sharing int
+	// Lost counts those it is receiving that may have lost a write, Kept those
+	// it goes on owning, though it drains or leaves, because nobody is there to
+	// take them over, Overdue those that have been on their way for long.
+	Lost, Kept, Overdue int
 	// Received and Released count the calls of the user's code that succeeded,
 	// Failed those that did not, Messages what was sent to others about it.
 	Received, Released, Failed, Messages uint64

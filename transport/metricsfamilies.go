@@ -104,11 +104,13 @@ var ringFamilies = []family[Metrics]{
 }
 
 var handoffFamilies = []family[Metrics]{
-	{"handoff_partitions", "Partitions that this member is receiving, is releasing, may have lost a write of, or has had on their way for long.", gauge, []string{"state"},
+	{"handoff_partitions", "Partitions that this member is receiving, releasing or sharing, may have lost a write of, keeps though it is to go, or has had on their way for long.", gauge, []string{"state"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Handoff.Receiving), "receiving")
 			s.value(float64(m.Handoff.Releasing), "releasing")
+			s.value(float64(m.Handoff.Sharing), "sharing")
 			s.value(float64(m.Handoff.Lost), "possible-loss")
+			s.value(float64(m.Handoff.Kept), "kept")
 			s.value(float64(m.Handoff.Overdue), "overdue")
 		}},
 	{"handoff_calls_total", "Calls of the user's code: partitions received, released, and calls that failed.", counter, []string{"result"},
