@@ -38,7 +38,7 @@ func newFigures() *figures {
 		RingChanges: 5, Moves: 300, Rebuilds: 6, RebuildTime: 3 * time.Millisecond, LastRebuildTime: 400 * time.Microsecond,
 		LastSync: time.Unix(1_700_000_100, 500_000_000),
 		HTTP: transport.HandlerStats{Lookups: 3, Routes: []transport.RouteStats{
-			{Method: "GET", Route: "/v1/lookup", Answers: [6]uint64{0, 0, 3, 0, 1, 0}, Durations: [7]uint64{1, 2, 0, 0, 0, 0, 1}, Duration: 2 * time.Second},
+			{Method: "GET", Route: "/v1/lookup", Answers: [6]uint64{0, 0, 3, 0, 1, 1}, Durations: [7]uint64{1, 2, 0, 0, 0, 0, 2}, Duration: 2 * time.Second},
 			{Method: "other", Route: "none", Answers: [6]uint64{0, 0, 0, 0, 2, 0}, Durations: [7]uint64{2}, Duration: time.Millisecond},
 		}},
 		Guard: transport.GuardCounts{Limited: 4, Unauthorized: 5},

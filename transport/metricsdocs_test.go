@@ -58,14 +58,17 @@ func row(name string, kind dto.MetricType, labels []string) string {
 }
 
 // requireKnown requires that a query asks for what there is: every metric that it
-// names, and every label with it, by exactly that name.
+// names, every label with it, and every value that it looks for, by exactly that
+// name. A scraper gives the labels instance and job, with values of its own.
 func requireKnown(t *testing.T, query string) {
 	t.Helper()
-	series := make(map[string][]string) // to their labels
+	series := make(map[string]map[string][]string) // to their labels, to what these can be
 	for _, family := range everything(t) {
-		labels := []string{"instance", "job"}
-		for _, label := range family.GetMetric()[0].GetLabel() {
-			labels = append(labels, label.GetName())
+		labels := map[string][]string{"instance": nil, "job": nil}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = append(labels[label.GetName()], label.GetValue())
+			}
 		}
 		names := []string{family.GetName()}
 		switch family.GetType() {
@@ -82,8 +85,15 @@ func requireKnown(t *testing.T, query string) {
 	require.NotEmpty(t, found, query)
 	for _, match := range found {
 		require.Contains(t, series, match[1], query)
-		for _, matcher := range regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)"`).FindAllStringSubmatch(match[2], -1) {
+		for _, matcher := range regexp.MustCompile(`(\w+)\s*(=~|!~|!=|=)"([^"]*)"`).FindAllStringSubmatch(match[2], -1) {
 			require.Contains(t, series[match[1]], matcher[1], "%s: no such label in %s", match[1], query)
+			values := series[match[1]][matcher[1]]
+			if values == nil || strings.HasPrefix(matcher[2], "!") {
+				continue
+			}
+			for value := range strings.SplitSeq(matcher[3], "|") {
+				require.Contains(t, values, value, "%s: the label %s never says so in %s", match[1], matcher[1], query)
+			}
 		}
 	}
 }
@@ -108,12 +118,16 @@ func readDashboard(t *testing.T) (d dashboard) {
 	return d
 }
 
-// queries are those of all panels, with Grafana's variables filled in.
+// filled is a query with Grafana's variables filled in.
+func filled(query string) string {
+	return strings.NewReplacer("$cluster", "orders", "$instance", ".*", "$__rate_interval", "1m").Replace(query)
+}
+
+// queries are those of all panels, filled.
 func (d dashboard) queries() (all []string) {
-	filled := strings.NewReplacer("$cluster", "orders", "$instance", ".*", "$__rate_interval", "1m")
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
-			all = append(all, filled.Replace(target.Expr))
+			all = append(all, filled(target.Expr))
 		}
 	}
 	return all
@@ -125,7 +139,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	for _, v := range d.Templating.List {
 		variables = append(variables, v.Name+" "+v.Type)
 		if v.Type == "query" {
-			requireKnown(t, v.Definition)
+			requireKnown(t, filled(v.Definition))
 		}
 	}
 	require.Equal(t, []string{"datasource datasource", "cluster query", "instance query"}, variables)
