@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -55,25 +54,13 @@ func main() {
 const verboseEnv = "CACHE_VERBOSE"
 
 // run tells the story, act by act.
-func run(ctx context.Context, out io.Writer, reads int) (failed error) {
+func run(ctx context.Context, out io.Writer, reads int) error {
 	s := &show{Screen: stage.Screen{Out: out}, reads: reads, load: newLoad()}
 	defer func() {
 		for _, p := range s.members {
 			p.Kill() // who has stopped already does not mind
 		}
 	}()
-	began := time.Now()
 	s.Printf("A cache of six members in three zones, each a process, on 127.0.0.1.\n")
-	acts, cancel := context.WithTimeoutCause(ctx, atMost, errors.New("it took too long"))
-	defer cancel()
-	for _, act := range []func(context.Context) error{s.start, s.zones, s.kill, s.restart, s.stop} {
-		if err := act(acts); err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			return err
-		}
-	}
-	s.Printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
-	return nil
+	return s.Play(ctx, atMost, s.start, s.zones, s.kill, s.restart, s.stop)
 }

@@ -7,12 +7,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -74,18 +74,11 @@ var (
 func run(ctx context.Context, out io.Writer, story []act, limit time.Duration) error {
 	b := newBed(stage.Screen{Out: out})
 	defer b.end()
-	began := time.Now()
 	b.Printf("A replicated store, each member a process, on 127.0.0.1.\n")
-	acts, cancel := context.WithTimeoutCause(ctx, limit, errors.New("it took too long"))
-	defer cancel()
-	for _, act := range append(append([]act{(*bed).start}, story...), (*bed).check) {
-		if err := act(b, acts); err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			return err
-		}
+	story = slices.Concat([]act{(*bed).start}, story, []act{(*bed).check})
+	acts := make([]func(context.Context) error, 0, len(story))
+	for _, act := range story {
+		acts = append(acts, func(ctx context.Context) error { return act(b, ctx) })
 	}
-	b.Printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
-	return nil
+	return b.Play(ctx, limit, acts...)
 }

@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -62,19 +61,7 @@ func run(ctx context.Context, out io.Writer, agreement time.Duration) error {
 			p.Kill() // who has stopped already does not mind
 		}
 	}()
-	began := time.Now()
 	s.Printf("A worker for each of %d partitions, on members that are processes on 127.0.0.1.\n", partitions)
 	s.Printf("There is no lock: while views differ a partition may have two workers, or none.\n")
-	acts, cancel := context.WithTimeoutCause(ctx, atMost, errors.New("it took too long"))
-	defer cancel()
-	for _, act := range []func(context.Context) error{s.start, s.join, s.leave, s.kill, s.account} {
-		if err := act(acts); err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			return err
-		}
-	}
-	s.Printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
-	return nil
+	return s.Play(ctx, atMost, s.start, s.join, s.leave, s.kill, s.account)
 }

@@ -4,6 +4,8 @@
 package stage
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -18,6 +20,26 @@ type Screen struct {
 
 // Printf prints as fmt.Printf does.
 func (s *Screen) Printf(format string, args ...any) { _, _ = fmt.Fprintf(s.Out, format, args...) }
+
+// Play plays acts one after the other, up to the first that fails, all of them
+// within a limit, and says in the end how long they took. They get a context that ends
+// at the limit, or with ctx; when it was ctx, the error says no more than that the
+// story was interrupted.
+func (s *Screen) Play(ctx context.Context, limit time.Duration, acts ...func(context.Context) error) error {
+	began := time.Now()
+	playing, cancel := context.WithTimeoutCause(ctx, limit, errors.New("it took too long"))
+	defer cancel()
+	for _, act := range acts {
+		if err := act(playing); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			return err
+		}
+	}
+	s.Printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
+	return nil
+}
 
 // Title begins an act.
 func (s *Screen) Title(text string) {
