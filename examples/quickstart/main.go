@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,6 +16,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
 )
 
 // patience is how long the whole show may take on a slow machine.
@@ -39,30 +40,20 @@ func main() {
 		os.Exit(2)
 	}
 
-	logger := slog.New(slog.DiscardHandler)
-	if *verbose {
-		logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if err := run(ctx, os.Stdout, logger, *serve); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
-	}
+	stage.Exit(run(ctx, os.Stdout, stage.Logger(*verbose), *serve), "quickstart: ")
 }
 
 // run tells the story, act by act.
 func run(ctx context.Context, out io.Writer, logger *slog.Logger, serve bool) error {
-	s := &stage{
-		screen: screen{out: out},
+	s := &show{
+		screen: screen{stage.Screen{Out: out}},
 		logger: logger,
 		keys:   []string{"user:42", "user:43", "cart:6", "order:7", "invoice:88"},
 	}
 	defer func() { stop(s.members) }()
-	began := time.Now()
-	s.printf("clusterkit: six members, three zones, one process, real gossip on 127.0.0.1\n")
-	acts, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it took too long"))
-	defer cancel()
-	for _, act := range []func(context.Context) error{
+	s.Printf("clusterkit: six members, three zones, one process, real gossip on 127.0.0.1\n")
+	err := s.Play(ctx, patience,
 		s.start,
 		func(ctx context.Context) error {
 			return s.crash(ctx, "n2 crashes: it stops answering, without a word.", "n2")
@@ -72,18 +63,10 @@ func run(ctx context.Context, out io.Writer, logger *slog.Logger, serve bool) er
 			return s.crash(ctx, "Zone b goes dark: n3 and n4 crash together.", "n3", "n4")
 		},
 		s.compare,
-	} {
-		if err := act(acts); err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			return err
-		}
-	}
-	s.printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
-	if serve {
+	)
+	if err == nil && serve {
 		s.invite()
 		<-ctx.Done()
 	}
-	return nil
+	return err
 }

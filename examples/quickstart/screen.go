@@ -3,73 +3,49 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// screen prints for a terminal of 80 columns.
-type screen struct {
-	out  io.Writer
-	act  time.Time // when the present act began
-	acts int
-}
-
-func (s *screen) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
-
-// title begins an act.
-func (s *screen) title(text string) {
-	s.act = time.Now()
-	s.acts++
-	s.printf("\n%d. %s\n\n", s.acts, text)
-}
-
-// news is something that happened at some time of the act.
-func (s *screen) news(at time.Time, format string, args ...any) {
-	s.printf("   +%.1fs  %s\n", at.Sub(s.act).Seconds(), fmt.Sprintf(format, args...))
-}
-
-// fact is a line of a summary.
-func (s *screen) fact(name, format string, args ...any) {
-	s.printf("   %-11s %s\n", name, fmt.Sprintf(format, args...))
-}
+// screen knows how to show keys, rings and plans.
+type screen struct{ stage.Screen }
 
 // addresses shows who is there.
 func (s *screen) addresses(members []*member) {
-	s.printf("   %-6s  %-4s  %-15s  %s\n", "member", "zone", "gossip", "HTTP")
+	s.Printf("   %-6s  %-4s  %-15s  %s\n", "member", "zone", "gossip", "HTTP")
 	for _, m := range members {
-		s.printf("   %-6s  %-4s  %-15s  %s\n", m.id, m.zone, m.Local().Addr, m.HTTPAddr())
+		s.Printf("   %-6s  %-4s  %-15s  %s\n", m.id, m.zone, m.Local().Addr, m.HTTPAddr())
 	}
-	s.printf("\n")
+	s.Printf("\n")
 }
 
 // owners shows where keys live.
 func (s *screen) owners(keys []string, r *ring.Ring) {
-	s.printf("\n   %-10s  %9s  %s\n", "key", "partition", "owners (zone), the primary first")
+	s.Printf("\n   %-10s  %9s  %s\n", "key", "partition", "owners (zone), the primary first")
 	for _, key := range keys {
 		p := r.Lookup(key)
-		s.printf("   %-10s  %9d  %s\n", key, p.Partition(), owners(p))
+		s.Printf("   %-10s  %9d  %s\n", key, p.Partition(), owners(p))
 	}
 }
 
 // changes shows where keys lived before and live now.
 func (s *screen) changes(keys []string, before, after *ring.Ring) {
-	s.printf("\n   %-10s  %-17s  %s\n", "key", "before", "now")
+	s.Printf("\n   %-10s  %-17s  %s\n", "key", "before", "now")
 	for _, key := range keys {
 		was, is := before.Lookup(key), after.Lookup(key)
-		s.printf("   %-10s  %-17s  %-17s  %s\n", key, owners(was), owners(is), difference(was, is))
+		s.Printf("   %-10s  %-17s  %-17s  %s\n", key, owners(was), owners(is), difference(was, is))
 	}
 }
 
 // moved sums up a plan, against what was bound to move.
 func (s *screen) moved(plan rebalance.Plan, needed int, victims []string) {
-	s.printf("\n")
-	s.fact("moved", "%d of %d replica slots, from the first ring to the last", len(plan.Moves), plan.Slots)
-	s.fact("minimum", "%d, the slots that %s held", needed, strings.Join(victims, " and "))
+	s.Printf("\n")
+	s.Fact("moved", "%d of %d replica slots, from the first ring to the last", len(plan.Moves), plan.Slots)
+	s.Fact("minimum", "%d, the slots that %s held", needed, strings.Join(victims, " and "))
 	var takers []string
 	gained := func(a, b rebalance.MemberChange) int { return cmp.Compare(b.Gained, a.Gained) }
 	for _, m := range slices.SortedStableFunc(slices.Values(plan.Members), gained) {
@@ -77,26 +53,26 @@ func (s *screen) moved(plan rebalance.Plan, needed int, victims []string) {
 			takers = append(takers, fmt.Sprintf("%s %d", m.ID, m.Gained))
 		}
 	}
-	s.fact("taken over", "%s", strings.Join(takers, ", "))
+	s.Fact("taken over", "%s", strings.Join(takers, ", "))
 }
 
 // answers shows the fingerprints of members and what they say of keys, side by
 // side.
 func (s *screen) answers(keys []string, members []*member) {
-	s.printf("   %-6s  %-16s", "member", "fingerprint")
+	s.Printf("   %-6s  %-16s", "member", "fingerprint")
 	for _, key := range keys {
-		s.printf("  %-8s", key)
+		s.Printf("  %-8s", key)
 	}
 	for _, m := range members {
-		s.printf("\n   %-6s  %v", m.id, m.Fingerprint())
+		s.Printf("\n   %-6s  %v", m.id, m.Fingerprint())
 		width := 0 // of what the owners of one key leave free
 		for _, key := range keys {
 			answer := strings.Join(ids(m.Lookup(key)), " ")
-			s.printf("%*s  %s", width, "", answer)
+			s.Printf("%*s  %s", width, "", answer)
 			width = max(len(key), 8) - len(answer)
 		}
 	}
-	s.printf("\n")
+	s.Printf("\n")
 }
 
 // owners is a preference list with its zones.

@@ -1,10 +1,10 @@
 package main
 
 // invite says what the members that are up can be asked.
-func (s *stage) invite() {
+func (s *show) invite() {
 	m := s.members[0]
 	at := "http://" + m.HTTPAddr()
-	s.printf(`
+	s.Printf(`
 The survivors go on until Ctrl-C. In another terminal, ask any of them who owns
 a key, how it is, whom it sees, and what would move without %[2]s:
 

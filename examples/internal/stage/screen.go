@@ -1,6 +1,6 @@
-// Package stage is what the demonstrations among the examples have in common:
-// members that are processes of their own, and a screen to show them on. It is
-// nothing to copy; what is to be copied stands beside it, in the examples.
+// Package stage is what the demonstrations among the examples have in common: a
+// screen to tell a story on, act by act, and members that are processes of their
+// own. It is nothing to copy; what is to be copied stands beside it, in the examples.
 package stage
 
 import (

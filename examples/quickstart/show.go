@@ -14,8 +14,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// stage is where the acts play: the members that are up, and the screen.
-type stage struct {
+// show is where the acts play: the members that are up, and the screen.
+type show struct {
 	screen
 	logger  *slog.Logger
 	keys    []string
@@ -25,8 +25,8 @@ type stage struct {
 }
 
 // start brings up the six members. Each but the first knows one address.
-func (s *stage) start(ctx context.Context) error {
-	s.title("Six members start in three zones. All they are told is where n1 is.")
+func (s *show) start(ctx context.Context) error {
+	s.Title("Six members start in three zones. All they are told is where n1 is.")
 	var seeds []string
 	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}, {"n6", "c"}} {
 		m, err := start(ctx, at.id, at.zone, s.logger, seeds...)
@@ -42,15 +42,15 @@ func (s *stage) start(ctx context.Context) error {
 		return err
 	}
 	r := s.members[0].Ring()
-	s.fact("table", "%d partitions, %d owners each, no two in one zone", r.PartitionCount(), r.Replicas())
+	s.Fact("table", "%d partitions, %d owners each, no two in one zone", r.PartitionCount(), r.Replicas())
 	s.owners(s.keys, r)
 	return nil
 }
 
 // crash kills members and follows what the first survivor learns of it, until
 // all survivors agree on who takes over.
-func (s *stage) crash(ctx context.Context, title string, victims ...string) error {
-	s.title(title)
+func (s *show) crash(ctx context.Context, title string, victims ...string) error {
+	s.Title(title)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := s.members[0].Events(ctx) // from here on: nothing can be missed
@@ -63,7 +63,7 @@ func (s *stage) crash(ctx context.Context, title string, victims ...string) erro
 		}
 	}
 	s.members = survivors
-	s.news(time.Now(), "silence; every member probes another once a second")
+	s.News(time.Now(), "silence; every member probes another once a second")
 	before, after, err := s.follow(ctx, events)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *stage) crash(ctx context.Context, title string, victims ...string) erro
 	}
 	needed, lost := held(before, victims), orphans(before, victims)
 	s.moved(plan, needed, victims)
-	s.fact("orphans", "%d of %d partitions had all their owners among the dead", lost, before.PartitionCount())
+	s.Fact("orphans", "%d of %d partitions had all their owners among the dead", lost, before.PartitionCount())
 	s.changes(s.keys, before, after)
 	if len(plan.Moves) < needed || len(plan.Moves) > needed+needed/10 || lost > 0 {
 		return fmt.Errorf("%d slots moved, %d had to; %d partitions lost all their owners, though zones should keep them apart",
@@ -87,8 +87,8 @@ func (s *stage) crash(ctx context.Context, title string, victims ...string) erro
 }
 
 // restart brings a member back under its old NodeID, at other ports.
-func (s *stage) restart(ctx context.Context, id, zone string) error {
-	s.title(id + " restarts: the same NodeID, other ports, nothing on disk.")
+func (s *show) restart(ctx context.Context, id, zone string) error {
+	s.Title(id + " restarts: the same NodeID, other ports, nothing on disk.")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := s.members[0].Events(ctx)
@@ -108,18 +108,18 @@ func (s *stage) restart(ctx context.Context, id, zone string) error {
 	if fingerprint != s.original {
 		return fmt.Errorf("the table is not the first one again: fingerprint %v, not %v", fingerprint, s.original)
 	}
-	s.printf("\n   It is the fingerprint of 1 again: every key is back where it was.\n")
+	s.Printf("\n   It is the fingerprint of 1 again: every key is back where it was.\n")
 	return nil
 }
 
 // follow prints what the first member learns until its ring is that of the
 // members which are up. It returns the rings at both ends.
-func (s *stage) follow(ctx context.Context, events iter.Seq[cluster.Event]) (before, after *ring.Ring, err error) {
+func (s *show) follow(ctx context.Context, events iter.Seq[cluster.Event]) (before, after *ring.Ring, err error) {
 	watcher := s.members[0]
 	for e := range events {
 		switch e.Kind {
 		case cluster.MemberFailed, cluster.MemberRejoined:
-			s.news(e.At, "%s gets %s: %s", watcher.id, e.Kind, e.Member.ID)
+			s.News(e.At, "%s gets %s: %s", watcher.id, e.Kind, e.Member.ID)
 		case cluster.RingChanged:
 			plan, err := e.Ring.Plan()
 			if err != nil {
@@ -132,7 +132,7 @@ func (s *stage) follow(ctx context.Context, events iter.Seq[cluster.Event]) (bef
 				before = e.Ring.Old
 			}
 			after = e.Ring.New
-			s.news(e.At, "%s gets %s: %d members now own, %d replica slots move", watcher.id, e.Kind, after.Len(), len(plan.Moves))
+			s.News(e.At, "%s gets %s: %d members now own, %d replica slots move", watcher.id, e.Kind, after.Len(), len(plan.Moves))
 		}
 		if after != nil && s.complete(after) {
 			return before, after, nil
@@ -142,13 +142,13 @@ func (s *stage) follow(ctx context.Context, events iter.Seq[cluster.Event]) (bef
 }
 
 // complete reports whether a ring is that of the members which are up.
-func (s *stage) complete(r *ring.Ring) bool {
+func (s *show) complete(r *ring.Ring) bool {
 	return slices.EqualFunc(r.Nodes(), s.members, func(n ring.Node, m *member) bool { return n.ID == m.id })
 }
 
 // agree waits until every member has seen that all the others hold its view,
 // checks it from outside, and returns the fingerprint they have in common.
-func (s *stage) agree(ctx context.Context) (ring.Fingerprint, error) {
+func (s *show) agree(ctx context.Context) (ring.Fingerprint, error) {
 	for _, m := range s.members {
 		if err := m.WaitConverged(ctx); err != nil {
 			return 0, fmt.Errorf("%s: %w", m.id, err)
@@ -160,13 +160,13 @@ func (s *stage) agree(ctx context.Context) (ring.Fingerprint, error) {
 			return 0, fmt.Errorf("%s and %s disagree: fingerprints %v and %v", s.members[0].id, m.id, common, own)
 		}
 	}
-	s.news(time.Now(), "all %d members agree: fingerprint %v", len(s.members), common)
+	s.News(time.Now(), "all %d members agree: fingerprint %v", len(s.members), common)
 	return common, nil
 }
 
 // compare asks every survivor by itself.
-func (s *stage) compare(context.Context) error {
-	s.title("The survivors, asked one by one. No leader told them: each computed it.")
+func (s *show) compare(context.Context) error {
+	s.Title("The survivors, asked one by one. No leader told them: each computed it.")
 	s.answers(s.keys, s.members)
 	for _, key := range s.keys {
 		first := s.members[0].Lookup(key)
