@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/stage"
 )
 
 // patience is how long the whole show may take on a slow machine.
@@ -56,34 +57,16 @@ func main() {
 	}
 
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var err error
 	if s.member.id != "" {
-		err = runMember(ctx, s, os.Stdin, os.Stdout)
-	} else {
-		err = run(ctx, s, os.Stdout)
+		stage.Exit(runMember(ctx, s, os.Stdin, os.Stdout), "zonerouter: ")
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "zonerouter:", err)
-		os.Exit(1)
-	}
+	stage.Exit(run(ctx, s, os.Stdout), "zonerouter: ")
 }
 
 // run tells the story, act by act.
 func run(ctx context.Context, s settings, out io.Writer) error {
-	acts, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it took too long"))
-	defer cancel()
-	st := &stage{settings: s, out: out}
-	defer st.end()
-	began := time.Now()
-	st.printf("clusterkit: six members, three zones, a process and a router each, on 127.0.0.1\n")
-	for _, act := range []func(context.Context) error{st.start, st.compare, st.loseZone, st.carryOn} {
-		if err := act(acts); err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
-			return err
-		}
-	}
-	st.printf("\nAll of it held, in %.1f seconds.\n", time.Since(began).Seconds())
-	return nil
+	sh := &show{Screen: stage.Screen{Out: out}, settings: s}
+	defer sh.end()
+	sh.Printf("clusterkit: six members, three zones, a process and a router each, on 127.0.0.1\n")
+	return sh.Play(ctx, patience, sh.start, sh.compare, sh.loseZone, sh.carryOn)
 }

@@ -22,7 +22,8 @@ type process struct {
 	stdin                 io.Closer // it ends when this is closed, whoever closes it
 }
 
-// spawn starts a member and waits until it serves.
+// spawn starts a member and waits until it serves. When the context ends first, the
+// member is killed.
 func spawn(ctx context.Context, s settings, id, zone, join string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -32,7 +33,7 @@ func spawn(ctx context.Context, s settings, id, zone, join string) (*process, er
 	if s.verbose {
 		args = append(args, "-v")
 	}
-	p := &process{id: id, zone: zone, cmd: exec.CommandContext(ctx, self, args...)}
+	p := &process{id: id, zone: zone, cmd: exec.Command(self, args...)}
 	p.cmd.Stderr = os.Stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -44,6 +45,8 @@ func spawn(ctx context.Context, s settings, id, zone, join string) (*process, er
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", id, err)
 	}
+	waited := context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() }) // it may have gone already
+	defer waited()
 	line, err := bufio.NewReader(said).ReadString('\n')
 	if err == nil {
 		_, err = fmt.Sscan(line, &p.gossip, &p.http, &p.service)
