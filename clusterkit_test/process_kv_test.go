@@ -96,14 +96,14 @@ func settleKV(t *testing.T, members ...*kvMember) {
 			var health struct{ Members int }
 			var status struct {
 				State   string
-				Handoff struct{ Receiving, Releasing int }
+				Handoff struct{ Receiving, Releasing, Sharing int }
 			}
 			for path, answer := range map[string]any{"/v1/health": &health, "/status": &status} {
 				if _, body := m.curl(http.MethodGet, path, ""); json.Unmarshal([]byte(body), answer) != nil {
 					return fmt.Errorf("%s answers %q to %s", m.name, body, path)
 				}
 			}
-			if health.Members != len(members) || status.State != "active" || status.Handoff.Receiving+status.Handoff.Releasing > 0 {
+			if health.Members != len(members) || status.State != "active" || status.Handoff.Receiving+status.Handoff.Releasing+status.Handoff.Sharing > 0 {
 				return fmt.Errorf("%s: %+v %+v", m.name, health, status)
 			}
 		}

@@ -93,8 +93,8 @@ func (b *bed) settle(ctx context.Context) error {
 				return err
 			case len(h.Lost) > 0:
 				return fmt.Errorf("%s reports possible loss of partitions %v", p.ID, h.Lost)
-			case s.State != membership.Active.String() || h.Receiving+h.Releasing > 0:
-				return fmt.Errorf("%s is %s, with %d partitions to receive and %d to release", p.ID, s.State, h.Receiving, h.Releasing)
+			case s.State != membership.Active.String() || h.Receiving+h.Releasing+h.Sharing > 0:
+				return fmt.Errorf("%s is %s, with %d partitions to receive, %d to release and %d to share", p.ID, s.State, h.Receiving, h.Releasing, h.Sharing)
 			}
 		}
 		return nil

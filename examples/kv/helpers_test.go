@@ -117,7 +117,7 @@ func (r *row) still(all ...*desk) {
 	r.Await("nothing moves", func() bool {
 		for _, d := range all {
 			h := d.Handoff()
-			if len(d.Members()) != len(all) || d.Fingerprint() != all[0].Fingerprint() || d.Local().State != membership.Active || h.Receiving+h.Releasing > 0 {
+			if len(d.Members()) != len(all) || d.Fingerprint() != all[0].Fingerprint() || d.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 {
 				return false
 			}
 		}
