@@ -31,6 +31,7 @@ func testCache(t *testing.T, binary string) {
 	} {
 		require.Regexp(t, line, out)
 	}
+	requireShown(t, out, figures...)
 	requireFitsATerminal(t, out)
 }
 
@@ -49,6 +50,9 @@ func testWorkers(t *testing.T, binary string) {
 	} {
 		require.Regexp(t, line, out)
 	}
+	// Whether there were two workers or none for a moment is a matter of chance.
+	partitions := varying(`(no partition|\d+ of 64 partitions, .* at most)$`, `(no partition|\d+ of 64 partitions, .* at most)`)
+	requireShown(t, out, append([]vary{partitions}, figures...)...)
 	requireFitsATerminal(t, out)
 }
 

@@ -38,6 +38,7 @@ func testKV(t *testing.T, binary string) {
 	} {
 		require.Regexp(t, line, out)
 	}
+	requireShown(t, out, figures...)
 	requireFitsATerminal(t, out)
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testPrometheus has a Prometheus server scrape a cluster and asks it who is there.
+// testPrometheus has a Prometheus server scrape a cluster, as docs/metrics.md shows,
+// and asks it who is there.
 func testPrometheus(t *testing.T, binary string) {
 	server, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -37,13 +39,12 @@ func testPrometheus(t *testing.T, binary string) {
 	text, err := os.ReadFile("../docs/alerts.yml")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(rules, text, 0o600))
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
-global: {scrape_interval: 1s, evaluation_interval: 1s}
-rule_files: [%q]
-scrape_configs:
-  - job_name: clusterkit
-    static_configs: [{targets: ["%s"]}]
-`, rules, strings.Join(targets, `", "`)), 0o600))
+	shown := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindStringSubmatch(documents(t)["docs/metrics.md"])
+	require.NotNil(t, shown, "docs/metrics.md shows how to scrape")
+	const members = `["orders-1:8080", "orders-2:8080", "orders-3:8080"]`
+	require.Contains(t, shown[1], members)
+	scrape := strings.Replace(shown[1], members, `["`+strings.Join(targets, `", "`)+`"]`, 1)
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\n%s", rules, scrape), 0o600))
 
 	p := prometheus{addr: freeAddr(t)}
 	run(t, "prometheus", server, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),

@@ -38,7 +38,7 @@ func testQuickstart(t *testing.T, binary string) {
 	} {
 		require.Regexp(t, line, out)
 	}
-	requireShown(t, "README.md", out)
+	requireShown(t, out, since)
 
 	survivors := regexp.MustCompile(`(?m)^   (n\d)      ([0-9a-f]{16}  .*)$`).FindAllStringSubmatch(out, -1)
 	require.Len(t, survivors, 4)
@@ -47,19 +47,6 @@ func testQuickstart(t *testing.T, binary string) {
 	}
 	for line := range strings.Lines(out) {
 		require.LessOrEqual(t, utf8.RuneCountInString(line), 81, "fits a terminal: %s", line)
-	}
-}
-
-// requireShown holds what a document says that a program prints against what it
-// printed: every line of its first block of text, but for the seconds.
-func requireShown(t *testing.T, name, out string) {
-	t.Helper()
-	block := regexp.MustCompile("(?ms)^```text\n(.*?)^```$").FindStringSubmatch(documents(t)[name])
-	require.NotNil(t, block, name)
-	seconds := regexp.MustCompile(`\\\+\d+\\\.\ds`) // as quoted
-	for line := range strings.Lines(block[1]) {
-		pattern := seconds.ReplaceAllString(regexp.QuoteMeta(strings.TrimRight(line, "\n")), `\+\d+\.\ds`)
-		require.Regexp(t, "(?m)^"+pattern+"$", out, "%s says that it prints this", name)
 	}
 }
 

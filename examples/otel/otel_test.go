@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,11 +24,31 @@ func TestATraceFollowsAForwardedRequest(t *testing.T) {
 		spans[span.Name] = span
 	}
 	require.Len(t, spans, 5)
-	for child, parent := range map[string]string{
+	page, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	drawn := tree(string(page))
+	require.Equal(t, map[string]string{
 		"receive n1": "ask", "forward": "receive n1", "receive n2": "forward", "serve": "receive n2",
-	} {
+	}, drawn, "README.md draws the trace")
+	for child, parent := range drawn {
 		require.Equal(t, spans[parent].SpanContext.SpanID(), spans[child].Parent.SpanID(), "%s is called by %s", child, parent)
 		require.Equal(t, spans["ask"].SpanContext.TraceID(), spans[child].SpanContext.TraceID(), child)
 	}
 	require.False(t, spans["ask"].Parent.IsValid(), "it begins here")
+}
+
+// tree reads the trace that a page draws: for each span the one that it is in.
+func tree(page string) map[string]string {
+	_, drawn, _ := strings.Cut(page, "\n    ask ")
+	drawn, _, _ = strings.Cut("ask "+drawn, "\n\n")
+	parents, last := make(map[string]string), ""
+	for line := range strings.Lines(drawn) {
+		// Each is in the one above it.
+		name, _, _ := strings.Cut(strings.TrimLeft(line, " └─"), "  ")
+		if last != "" {
+			parents[name] = last
+		}
+		last = name
+	}
+	return parents
 }
