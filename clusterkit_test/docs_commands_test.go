@@ -2,6 +2,7 @@ package clusterkit_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,20 +17,27 @@ var covered = []struct {
 	command *regexp.Regexp
 	test    string
 }{
-	{regexp.MustCompile(`^(CLUSTERKIT_KEY=\S+ )?go run \./examples/node `), "TestProcesses"},
+	{regexp.MustCompile(`^(CLUSTERKIT_KEY=\$\(cat gossip\.key\) )?go run \./examples/node `), "TestProcesses"},
 	{regexp.MustCompile(`^curl .*/(v1|kv)/`), "TestProcesses"},
 	{regexp.MustCompile(`^go run \./examples/kv member `), "TestProcesses"},
 	{regexp.MustCompile(`^go run \./examples/(cache|kv|workers|zonerouter)$`), "TestProcesses"},
+	{regexp.MustCompile(`^go run \./examples/quickstart -serve$`), "TestProcesses"},
+	{regexp.MustCompile(`^go run \./examples/<name>$`), "TestExamples"},
+	{regexp.MustCompile(`^cd examples/otel && go run \.$`), "TestATraceFollowsAForwardedRequest"},
 	{regexp.MustCompile(`^go run \./bench placement$`), ""}, // takes minutes: the gate has it with -quick
 	{regexp.MustCompile(`^(go run \./bench lookup( .*)?|make performance)$`), "TestLookupReport"},
-	{regexp.MustCompile(`^go (run|test) -C bench/peers `), ""}, // the gate runs the module's tests, which run the report
-	{regexp.MustCompile(`^bash \.ci/run$`), ""},                // is the gate
-	{regexp.MustCompile(`^make (race|lint)$`), ""},             // in the gate by their own names
+	{regexp.MustCompile(`^go test (-run '\^\$' )?-bench\b`), ""}, // the gate runs every benchmark once
+	{regexp.MustCompile(`^go (run|test) -C bench/peers `), ""},   // the gate runs the module's tests, which run the report
+	{regexp.MustCompile(`^go doc `), "TestDocumentationOfTypes"},
+	{regexp.MustCompile(`^openssl rand -hex 32$`), "TestSecurityCommands"},
+	{regexp.MustCompile(`^bash \.ci/run$`), ""},    // is the gate
+	{regexp.MustCompile(`^make (race|lint)$`), ""}, // in the gate by their own names
 }
 
 var (
-	indented = regexp.MustCompile(`(?m)^    ((?:[A-Z_]+=\S+ )?(?:go|bash|make|curl|promtool|openssl) .*)$`)
+	indented = regexp.MustCompile(`(?m)^    ((?:[A-Z_]+=(?:\S+|\$\(.*?\)) )?(?:cd|go|bash|make|curl|promtool|openssl) .*)$`)
 	prompted = regexp.MustCompile(`(?m)^\$ (.*)$`)
+	inText   = regexp.MustCompile("`((?:go\\s(?:run|test|doc)|bash|make|curl|promtool|openssl)\\s[^`]*)`")
 	remark   = regexp.MustCompile(`\s+# .*$`)
 )
 
@@ -42,10 +50,12 @@ func TestDocumentationCommands(t *testing.T) {
 	found := 0
 	for name, content := range documents(t) {
 		commands := prompted.FindAllStringSubmatch(content, -1)
-		commands = append(commands, indented.FindAllStringSubmatch(fence.ReplaceAllString(content, ""), -1)...)
+		unfenced := fence.ReplaceAllString(content, "")
+		commands = append(commands, indented.FindAllStringSubmatch(unfenced, -1)...)
+		commands = append(commands, inText.FindAllStringSubmatch(unfenced, -1)...)
 		for _, c := range commands {
 			found++
-			command := remark.ReplaceAllString(c[1], "")
+			command := strings.ReplaceAll(remark.ReplaceAllString(c[1], ""), "\n", " ")
 			if strings.Contains(string(gate), "\n"+command+"\n") || name == "docs/security.md" && tests["TestSecurityCommands"] {
 				continue
 			}
@@ -61,6 +71,47 @@ func TestDocumentationCommands(t *testing.T) {
 		}
 	}
 	require.Greater(t, found, 10)
+}
+
+// TestDocumentationOfTypes asks for what the documentation leaves to go doc.
+func TestDocumentationOfTypes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs go doc")
+	}
+	asked := 0
+	for name, content := range documents(t) {
+		for _, c := range inText.FindAllStringSubmatch(content, -1) {
+			args := strings.Fields(c[1])
+			if args[0] != "go" || args[1] != "doc" {
+				continue
+			}
+			asked++
+			cmd := exec.CommandContext(t.Context(), "go", args[1:]...)
+			cmd.Dir = ".."
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s: %q: %s", name, c[1], out)
+		}
+	}
+	require.NotZero(t, asked)
+}
+
+// TestExamples sees to it that every example has a page of its own that fits a
+// screen, whose first command runs it, and that the README leads to it.
+func TestExamples(t *testing.T) {
+	docs := documents(t)
+	programs, err := filepath.Glob("../examples/*/main.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, programs)
+	for _, program := range programs {
+		name := filepath.Base(filepath.Dir(program))
+		page := docs["examples/"+name+"/README.md"]
+		require.True(t, strings.HasPrefix(page, "# "+name+"\n"), "examples/%s has no README.md with its name", name)
+		require.LessOrEqual(t, strings.Count(page, "\n"), 60, "examples/%s/README.md does not fit a screen", name)
+		first := indented.FindStringSubmatch(fence.ReplaceAllString(page, ""))
+		require.NotNil(t, first, "examples/%s/README.md has no command", name)
+		require.Regexp(t, `^(go run \./examples/`+name+`\b|cd examples/`+name+` && go run \.$)`, first[1])
+		require.Contains(t, docs["README.md"], "\n| ["+name+"](examples/"+name+"/README.md) | ")
+	}
 }
 
 // testNames are the names of all tests of the repository.
