@@ -11,9 +11,9 @@ import (
 // Options say what to try, and what the strategy does not promise. The zero
 // value is a good start.
 type Options struct {
-	// Seed determines the clusters. An error names it.
+	// Seed determines the clusters. An error names it. Any value will do.
 	Seed uint64
-	// Clusters is how many to generate. Zero means 200.
+	// Clusters is how many to generate. Zero, or less, means 200.
 	Clusters int
 	// AnyZones leaves out [Spread], for a strategy that does not know zones.
 	AnyZones bool
@@ -24,7 +24,7 @@ type Options struct {
 // leave it out, [Spread]. It returns the first violation, with the cluster and the seed.
 // It is deterministic, and returns when it is done.
 func Check(s ring.RebalanceStrategy, o Options) error {
-	if o.Clusters == 0 {
+	if o.Clusters <= 0 {
 		o.Clusters = 200
 	}
 	for i := range o.Clusters {
