@@ -67,8 +67,10 @@ func (c *Cluster) Local() Member { return c.members.Local() }
 func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().fingerprint }
 
 // Plan returns what would move if the change were made to the ring that this
-// member sees now: members added, removed, drained, given another zone or
-// weight. Nothing is changed.
+// member sees now, or to that ring's target while members join or drain: members
+// added, removed, drained, given another zone or weight. Nothing is changed. It
+// returns [ErrNoRing] before the first ring, and the errors of
+// [rebalance.WhatIf]. It takes as long as the strategy does.
 func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 	r := c.view.Load().ring
 	if r.Len() == 0 {
@@ -96,12 +98,15 @@ func (c *Cluster) Update(ctx context.Context, edit func(*Attributes)) error {
 // InstallKey makes this member able to read gossip encrypted with a key of 16,
 // 24 or 32 bytes. To change the key of a running cluster: install the new one on
 // every member, then use it on every member, then remove the old one from every
-// member, each step everywhere before the next. A cluster started without
-// GossipKeys returns [membership.ErrNoEncryption].
+// member, each step everywhere before the next. A key of another length is an
+// error, installing one twice is none. A cluster started without GossipKeys
+// returns [membership.ErrNoEncryption], here and from UseKey and RemoveKey.
 func (c *Cluster) InstallKey(key []byte) error { return c.members.InstallKey(key) }
 
-// UseKey makes this member encrypt gossip with a key that is installed.
+// UseKey makes this member encrypt gossip with a key that is installed. Any other
+// key is an error.
 func (c *Cluster) UseKey(key []byte) error { return c.members.UseKey(key) }
 
-// RemoveKey makes this member forget a gossip key that is not in use.
+// RemoveKey makes this member forget a gossip key. To remove the one in use is an
+// error; to remove one that is not installed is none.
 func (c *Cluster) RemoveKey(key []byte) error { return c.members.RemoveKey(key) }

@@ -50,16 +50,18 @@ type Options struct {
 	// names none.
 	AdvertiseHTTPAddr string
 	// HTTP encrypts what is served on HTTPAddr and bounds what callers can
-	// cost. Its Logger, when nil, is Logger.
+	// cost. Its zero value serves in clear, within default bounds. Its Logger,
+	// when nil, is Logger.
 	HTTP transport.ServerOptions
 	// Guard says who may ask over HTTP, and how often, on HTTPAddr and where
-	// [Cluster.Handler] is mounted. Tokens are refused when HTTPAddr is neither
-	// loopback nor encrypted, unless Guard.TokensInClear is set. Its Logger,
-	// when nil, is Logger.
+	// [Cluster.Handler] is mounted. Its zero value lets everybody ask. Tokens are
+	// refused when HTTPAddr is neither loopback nor encrypted, unless
+	// Guard.TokensInClear is set. Its Logger, when nil, is Logger.
 	Guard transport.GuardOptions
 
 	// Seeds are addresses to join through, host:port, port 7946 when none is
-	// given. This member's own address may be among them.
+	// given. This member's own address may be among them. Without Seeds and
+	// Discovery it begins alone, and waits for others to come.
 	Seeds []string
 	// Discovery finds more of them. It is asked again for every attempt. Nil:
 	// Seeds alone.
@@ -98,11 +100,12 @@ type Options struct {
 	// Weight is the share of partitions this member should own, relative to
 	// the others, 1 to 2^20. Zero means 1.
 	Weight int
-	// Observer makes a member that routes to owners and owns nothing.
+	// Observer makes a member that routes to owners and owns nothing. False: it
+	// owns.
 	Observer bool
 	// Metadata and Services are announced to the others: what they should
 	// know, and the addresses of what this process offers, by name. With the
-	// rest of what is announced they must fit in 448 bytes.
+	// rest of what is announced they must fit in 448 bytes. Nil: none.
 	Metadata, Services map[string]string
 
 	// PartitionCount is the number of partitions, 1 to 2^20, the same on all
@@ -122,12 +125,14 @@ type Options struct {
 	// every member without the old one. At most 3.
 	Accept []Configuration
 
-	// Gossip chooses the timings for the network between the members.
+	// Gossip chooses the timings for the network between the members. Zero means
+	// [membership.LAN].
 	Gossip membership.Profile
 	// GossipKeys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The
 	// first encrypts, all of them decrypt. Empty: gossip is in clear.
 	GossipKeys membership.Keys
-	// GossipCompression compresses gossip, at the price of CPU.
+	// GossipCompression compresses gossip, at the price of CPU. False unless
+	// bandwidth is dear.
 	GossipCompression bool
 
 	// Network opens the gossip transport. Nil: UDP and TCP.

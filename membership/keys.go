@@ -55,7 +55,9 @@ func newKeyring(keys [][]byte) (*keyring, error) {
 }
 
 // InstallKey makes this member able to read what is encrypted with a key of 16,
-// 24 or 32 bytes. Installing a key twice is no error.
+// 24 or 32 bytes; another length is an error. Installing a key twice is none.
+// Without Keys among the options it returns [ErrNoEncryption], as do UseKey and
+// RemoveKey. None of them blocks.
 //
 // To change the key of a running cluster, install the new one on every member,
 // then use it on every member, then remove the old one from every member: each
@@ -64,13 +66,14 @@ func (m *Membership) InstallKey(key []byte) error {
 	return m.keys.do("installing", func(r *memberlist.Keyring) error { return r.AddKey(slices.Clone(key)) })
 }
 
-// UseKey makes this member encrypt with a key that is installed.
+// UseKey makes this member encrypt with a key that is installed. Any other key is
+// an error.
 func (m *Membership) UseKey(key []byte) error {
 	return m.keys.do("using", func(r *memberlist.Keyring) error { return r.UseKey(slices.Clone(key)) })
 }
 
-// RemoveKey makes this member forget a key. The one in use cannot be removed.
-// Removing a key that is not installed is no error.
+// RemoveKey makes this member forget a key. To remove the one in use is an
+// error; to remove one that is not installed is none.
 func (m *Membership) RemoveKey(key []byte) error {
 	return m.keys.do("removing", func(r *memberlist.Keyring) error {
 		if !slices.ContainsFunc(r.GetKeys(), func(k []byte) bool { return bytes.Equal(k, key) }) {

@@ -59,7 +59,7 @@ type Options struct {
 	// HTTPAddr is the address announced for HTTP, host:port. Empty: none.
 	HTTPAddr string
 	// Services and Metadata are announced to the others. Together with the
-	// other fields that are announced they must fit in 448 bytes.
+	// other fields that are announced they must fit in 448 bytes. Nil: none.
 	Services, Metadata map[string]string
 
 	// PartitionCount is the number of partitions, 1 to 2^20. Members with
@@ -79,7 +79,7 @@ type Options struct {
 	// [DefaultBootstrapTimeout].
 	BootstrapTimeout time.Duration
 
-	// Profile chooses the timings.
+	// Profile chooses the timings. Zero means [LAN].
 	Profile Profile
 	// Keys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The first
 	// encrypts, all of them decrypt. Empty: gossip is in clear.
