@@ -113,6 +113,81 @@ func ExampleCluster_Lookup() {
 	// an owner myself: true
 }
 
+// The owners with their addresses, once this member is ready: what to call for a
+// request that then goes over a network.
+func ExampleCluster_NodesForKey() {
+	all := startExamples()
+	defer stopExamples(all)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	owners, err := all[1].NodesForKey(ctx, "user:42")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, m := range owners {
+		fmt.Println(m.ID, m.Zone, m.Addr) // and m.Services, m.HTTPAddr
+	}
+	// Output:
+	// orders-1 eu-1b 10.0.0.1:7946
+	// orders-2 eu-1c 10.0.0.2:7946
+	// orders-3 eu-1a 10.0.0.3:7946
+}
+
+// While a member joins, a write goes to those who own a key and to those who are
+// about to, and counts when a quorum of either has it.
+func ExampleWriters() {
+	config := ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}
+	nodes := []ring.Node{{ID: "orders-1"}, {ID: "orders-2"}, {ID: "orders-3"}, {ID: "orders-4"}}
+	now, err := ring.Build(config, nodes[:3])
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := ring.Build(config, nodes)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	moving, err := now.Toward(next)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	writers := cluster.Writers(moving.Lookup("user:2")) // of a cluster: c.Lookup
+	acknowledged := make(map[string]bool)
+	for owner := range writers.All() {
+		acknowledged[owner.ID()] = true // in earnest: what that member answers
+		fmt.Println(owner.ID(), "has it; enough:", writers.Enough(2, func(id string) bool { return acknowledged[id] }))
+	}
+	// Output:
+	// orders-2 has it; enough: false
+	// orders-1 has it; enough: true
+	// orders-3 has it; enough: true
+	// orders-4 has it; enough: true
+}
+
+// A member in service hands over what it owns before it stops: Drain returns when
+// all have seen it go.
+func ExampleCluster_Drain() {
+	all := startExamples()
+	defer stopExamples(all)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	leaver, other := all[2], all[0]
+	fmt.Println("an owner:", other.Lookup("user:42").Owns(leaver.Local().ID))
+	if err := leaver.Drain(ctx); err != nil {
+		fmt.Println(err) // names who has not confirmed; it may be called again
+		return
+	}
+	fmt.Println("an owner:", other.Lookup("user:42").Owns(leaver.Local().ID))
+	fmt.Println(leaver.Local().ID, "is", leaver.Local().State)
+	// Output:
+	// an owner: true
+	// an owner: false
+	// orders-3 is leaving
+}
+
 // A batch is looked up in one ring and grouped by primary, one request each.
 func ExampleCluster_Group() {
 	all := startExamples()
@@ -132,7 +207,7 @@ func ExampleCluster_Group() {
 	// orders-2: user:2 user:3 user:5
 }
 
-// What would move if a member were taken away?
+// What would move if another member joined?
 func ExampleCluster_Plan() {
 	all := startExamples()
 	defer stopExamples(all)

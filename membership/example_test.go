@@ -2,6 +2,7 @@ package membership_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -61,6 +62,22 @@ func Example() {
 	// orders-2 joined
 	// orders-2 leaving
 	// orders-2 left
+}
+
+// Members are looked for wherever they may be. What cannot be asked hides nothing
+// of the others.
+func ExampleJoin() {
+	found, err := membership.Join(
+		membership.Static("orders-0:7946", "10.0.0.1:7946"),
+		membership.DiscoveryFunc(func(context.Context) ([]string, error) {
+			return nil, errors.New("the registry does not answer")
+		}),
+	).Discover(context.Background())
+	fmt.Println(found)
+	fmt.Println(err)
+	// Output:
+	// [orders-0:7946 10.0.0.1:7946]
+	// the registry does not answer
 }
 
 func ExampleStart_Compare() {

@@ -84,3 +84,47 @@ func ExampleRing_Spread() {
 	fmt.Println("zones:", s.Zones, "under-replicated partitions:", s.UnderReplicated)
 	// Output: zones: 2 under-replicated partitions: 4096
 }
+
+// A batch is grouped by primary: one request to each.
+func ExampleRing_Group() {
+	r, err := ring.Build(config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys := []string{"user:1", "user:2", "user:3", "user:4"}
+	var batch ring.Batch // kept for the next one, it allocates nothing more
+	r.Group(keys, &batch)
+	for primary, positions := range batch.All() {
+		for _, i := range positions {
+			fmt.Println(primary.ID(), keys[i])
+		}
+	}
+	// Output:
+	// orders-1 user:1
+	// orders-1 user:3
+	// orders-2 user:2
+	// orders-2 user:4
+}
+
+// A ring is built from the one before when a member joins, and is the same that is
+// built from nothing.
+func ExampleRebuild() {
+	before, err := ring.Build(config, members[:3])
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	derived, err := ring.Rebuild(before, config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	built, err := ring.Build(config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(derived.Len(), "members, the same:", derived.Fingerprint() == built.Fingerprint())
+	// Output: 4 members, the same: true
+}
