@@ -40,6 +40,7 @@ var held = []struct{ document, begins, test string }{
 	{"examples/kv/README.md", "5. kill -9", "TestProcesses/kv"},
 	{"examples/otel/README.md", "ask ", "TestATraceFollowsAForwardedRequest"},
 	{"examples/workers/README.md", "2. n4 joins", "TestProcesses/workers"},
+	{"examples/zonerouter/README.md", "3. Zone c is killed", "TestProcesses/zonerouter"},
 }
 
 // TestDocumentedOutputs sees to it that everything that a document shows as

@@ -35,6 +35,7 @@ func testZoneRouter(t *testing.T, binary string) {
 	} {
 		require.Regexp(t, line, out)
 	}
+	requireShown(t, out, figures...)
 	require.Equal(t, 2, strings.Count(out, " 0.0 % "), "with the preference on, before and after")
 	for line := range strings.Lines(out) {
 		require.LessOrEqual(t, utf8.RuneCountInString(line), 81, "fits a terminal: %s", line)
