@@ -60,12 +60,19 @@ type Cluster struct {
 }
 
 // New checks the options and returns a cluster that is not running. It opens no
-// socket; it reads the certificates and tokens that HTTP and Guard name. The error
-// is that of [Options.Validate], or says which file cannot be used.
+// socket; it reads the certificates and tokens that HTTP and Guard name, and the
+// journal of a handoff. The error is that of [Options.Validate], or says what cannot
+// be used.
 func New(o Options) (*Cluster, error) {
 	s, err := o.parse()
 	if err != nil {
 		return nil, fmt.Errorf("cluster: invalid options: %w", err)
+	}
+	if s.journal, err = loadJournal(&s); err != nil {
+		return nil, err
+	}
+	if s.journal.restored() {
+		s.membership.Origin = s.journal.head.Origin
 	}
 	members, err := membership.New(s.membership)
 	if err != nil {
@@ -146,7 +153,13 @@ func (c *Cluster) start(ctx context.Context) error {
 	defer cancel(nil)
 	defer context.AfterFunc(c.life, func() { cancel(ErrStopped) })()
 
-	err := c.listen(ctx)
+	var err error
+	if c.handoff != nil {
+		err = c.handoff.resume(ctx)
+	}
+	if err == nil {
+		err = c.listen(ctx)
+	}
 	if err == nil {
 		c.startLoop()
 		err = c.join(ctx)

@@ -54,6 +54,9 @@ type HandoffOptions struct {
 	// CallLimit is how long one call may take before its context ends, up to a
 	// week. Zero means ten minutes.
 	CallLimit time.Duration
+	// Journal keeps what this member knows of its data, where that survives a
+	// restart. Nil: it does not, and a process that starts is a new, empty owner.
+	Journal Journal
 	// OverdueAfter is how long a partition may be on its way before health
 	// says so, up to a week. Nothing is given up. Zero means a minute.
 	OverdueAfter time.Duration

@@ -156,7 +156,7 @@ func (w *world) whole() bool {
 			return false
 		}
 		for _, m := range a.view.members {
-			if w.live[m.ID] == nil || w.live[m.ID].start != m.Start.Nonce || m.State != membership.Active {
+			if w.live[m.ID] == nil || w.live[m.ID].start != origin(m) || m.State != membership.Active {
 				return false
 			}
 		}
@@ -211,7 +211,7 @@ func (w *world) readable() {
 			return
 		}
 		for _, m := range a.view.members {
-			if w.live[m.ID] == nil || w.live[m.ID].start != m.Start.Nonce {
+			if w.live[m.ID] == nil || w.live[m.ID].start != origin(m) {
 				return
 			}
 		}
@@ -254,6 +254,12 @@ func (w *world) describe() string {
 				continue
 			}
 			fmt.Fprintf(&text, "\n  p%d owner %v ready %v lost %v fenced %v owners %v debts %+v job %+v", p, pt.owner, pt.ready(), pt.lost, pt.fenced, pt.owners, pt.debts, pt.job)
+			if pt.inquest != nil {
+				fmt.Fprintf(&text, "\n    asks about %v, owed by others %v", pt.inquest.past, pt.suspicions)
+				for who, r := range pt.inquest.word {
+					fmt.Fprintf(&text, "\n    %v says %x", who, r.tenures)
+				}
+			}
 			for who, r := range pt.seen {
 				fmt.Fprintf(&text, "\n    %v: %05b fence %d merged %d debts %d", who, r.flags, r.fence, r.merged, len(r.debts))
 			}

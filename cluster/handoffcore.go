@@ -19,8 +19,9 @@ import (
 // from so many of them that no acknowledged write can be missing.
 type core struct {
 	self     process
-	quorum   int // acknowledgements a write needs
-	parallel int // jobs at a time
+	quorum   int  // acknowledgements a write needs
+	parallel int  // jobs at a time
+	durable  bool // there is a journal
 	pace     handoffPace
 	safe     safeguards
 
@@ -127,7 +128,7 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 			if !own {
 				continue
 			}
-			pt = &part{id: p}
+			pt = &part{id: p, recorded: !c.durable}
 			c.parts[p] = pt
 		}
 		had, stays := pt.owners, own && pt.owner
@@ -157,7 +158,7 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 		}
 		pt.awaited = pt.awaited && own
 		if changed {
-			pt.seen, pt.inquest = make(map[process]report), nil
+			pt.seen, pt.inquest, pt.unrecorded = make(map[process]report), nil, true
 		}
 		if stays {
 			c.ask(pt, had)
@@ -252,21 +253,26 @@ func (c *core) begin(pt *part, now time.Time) {
 	pt.inquest, pt.suspicions = nil, nil
 	pt.fails, pt.retry = 0, time.Time{}
 	switch {
-	case len(pt.prior) == 0:
+	case len(pt.prior) == 0 && c.founding:
 		pt.complete = len(pt.debts) == 0
+	case len(pt.prior) == 0:
+		pt.complete = false
+		if !pt.resumed {
+			pt.owe(debt{owed: []process{{}}}) // to somebody, nobody knows whom
+		}
 	case c.safe.noDebts && wasWhole:
 	default:
 		pt.complete = false
 		pt.owe(debt{owed: pt.prior})
 	}
-	pt.holds, pt.paid = true, nil
+	pt.holds, pt.paid, pt.resumed, pt.unrecorded = true, nil, false, true
 }
 
 // lose ends an ownership. What is held is held until each owner has it; but this
 // process is not ready any more, whatever becomes of the ring.
 func (c *core) lose(pt *part, now time.Time) {
 	c.fences++
-	pt.since = now
+	pt.since, pt.unrecorded = now, true
 	pt.fence, pt.owner, pt.complete, pt.vouched, pt.fenced = c.fences, false, false, nil, false
 	pt.merged, pt.asks, pt.seen, pt.proof = nil, nil, make(map[process]report), nil
 	pt.inquest, pt.suspicions = nil, nil
@@ -310,7 +316,7 @@ func (c *core) alive(p process) bool {
 // reaches the other one as well, or counts as missed there. From a process that
 // does not own any more it may once nothing is under way.
 func (c *core) offers(pt *part, to process) bool {
-	if !pt.holds || !pt.fenced || pt.dropping() {
+	if !pt.holds || !pt.fenced || !pt.recorded || pt.dropping() {
 		return false
 	}
 	if pt.owner {

@@ -123,19 +123,18 @@ func (c *core) creditors(pt *part, whole bool) []handoffSource {
 	return sources
 }
 
-// covers reports whether merging from the sources pays all debts that this
-// owner has now.
+// covers reports whether merging from the sources pays all debts that this owner has
+// now, as far as can be told: that nobody vouches shows when all are merged from.
 func (c *core) covers(pt *part, sources []handoffSource) bool {
 	for _, d := range pt.debts {
 		for i, o := range d.owed {
 			for _, s := range sources {
 				if s.process == o {
 					d.paid |= 1 << i
-					d.vouched = d.vouched || s.full
 				}
 			}
 		}
-		if !c.settled(d) {
+		if c.has(d) < min(c.needed(len(d.owed)), len(d.owed)) {
 			return false
 		}
 	}
@@ -205,7 +204,7 @@ func (c *core) settle(pt *part) {
 	if proven+gone < len(job.sources) {
 		return
 	}
-	pt.proof = nil
+	pt.proof, pt.unrecorded = nil, true
 	all := gone == 0
 	if all && (c.safe.nearest || job.quorum && c.serve(pt, job.sources)) {
 		c.whole(pt)
@@ -270,7 +269,7 @@ func (pt *part) pay(s handoffSource) {
 
 // whole makes an owner ready.
 func (c *core) whole(pt *part) {
-	pt.debts, pt.paid, pt.lost = nil, nil, false
+	pt.debts, pt.paid, pt.lost, pt.unrecorded = nil, nil, false, true
 	pt.complete = pt.steady
 	for i := range c.tenures[pt.id] {
 		c.tenures[pt.id][i].flags |= tenureReady

@@ -15,14 +15,17 @@ type part struct {
 	target  []process // owners in the target
 	token   ring.Token
 
-	owner    bool      // this process is one of them, and has begun to be
-	awaited  bool      // it is one of them, and begins when the old data is gone
-	holds    bool      // there may be data that somebody needs
-	fenced   bool      // no write accepted under earlier tokens is under way
-	complete bool      // every acknowledged write is here
-	steady   bool      // every write since this process became an owner came here, too
-	prior    []process // who served before this process became an owner
-	vouched  []process // owners that came while every acknowledged write was here
+	owner      bool      // this process is one of them, and has begun to be
+	awaited    bool      // it is one of them, and begins when the old data is gone
+	holds      bool      // there may be data that somebody needs
+	fenced     bool      // no write accepted under earlier tokens is under way
+	recorded   bool      // it would be known after a restart that this process holds it
+	resumed    bool      // it was an owner when it stopped, and is none yet
+	unrecorded bool      // something is to be told to the journal
+	complete   bool      // every acknowledged write is here
+	steady     bool      // every write since this process became an owner came here, too
+	prior      []process // who served before this process became an owner
+	vouched    []process // owners that came while every acknowledged write was here
 
 	begun      uint64 // the fence at which the present ownership began
 	fence      uint64
@@ -54,10 +57,12 @@ type handoffJob struct {
 	need    int
 	begun   uint64 // the ownership it belongs to
 
-	ask    bool // for the sake of the source, which wants to let go
-	quorum bool // from enough of those who are ready
-	short  bool // from what is left
-	all    bool // which is of use only if all of them are proven
+	ask       bool   // for the sake of the source, which wants to let go
+	quorum    bool   // from enough of those who are ready
+	short     bool   // from what is left
+	recording bool   // nothing is merged: the journal is told
+	record    []byte // what it is told, also before a release
+	all       bool   // which is of use only if all of them are proven
 
 	seq     uint64 // the last query sent before the merge was done
 	proven  map[process]bool
@@ -108,7 +113,8 @@ func (pt *part) owe(d debt) {
 func (pt *part) dropping() bool { return pt.job != nil && pt.job.release }
 
 // ready reports whether this owner has what an owner must have.
-func (pt *part) ready() bool { return pt.owner && len(pt.debts) == 0 && !pt.dropping() }
+func (pt *part) ready() bool { return pt.accepts() && len(pt.debts) == 0 }
 
-// accepts reports whether writes may be accepted: not while data is thrown away.
-func (pt *part) accepts() bool { return pt.owner && !pt.dropping() }
+// accepts reports whether writes may be accepted: not while data is thrown away, nor
+// before the journal knows.
+func (pt *part) accepts() bool { return pt.owner && pt.recorded && !pt.dropping() }

@@ -207,25 +207,54 @@ func (c *core) unharmed(pt *part) bool {
 		if c.harmed(owners) {
 			return false
 		}
-		ready, first := 0, false
-		set := ownersHash(owners)
-		for _, o := range owners {
-			known := pt.inquest.word[o].tenures
-			if o == c.self {
-				known = c.tenures[pt.id]
-			}
-			for _, t := range known {
-				if t.owners == set {
-					ready += int(t.flags & tenureReady)
-					first = first || t.flags&tenureFirst != 0
-				}
-			}
-		}
-		if first || ready >= c.needed(len(owners)) {
+		if c.firm(pt, owners) {
 			return true
 		}
 	}
-	return false
+	// Who has seen nothing, as after all were away, goes by what it has paid, and by
+	// what those owed that it has merged from.
+	return slices.ContainsFunc(pt.owed(), func(owners []process) bool { return c.firm(pt, owners) })
+}
+
+// owed are the sets that this owner is or was indebted to, or those are that it has
+// merged from.
+func (pt *part) owed() [][]process {
+	var all [][]process
+	for _, debts := range [][]debt{pt.paid, pt.debts} {
+		for _, d := range debts {
+			all = append(all, d.owed)
+		}
+	}
+	return append(all, pt.suspicions...)
+}
+
+// firm reports whether nothing acknowledged was lost before, or in, a set of owners.
+func (c *core) firm(pt *part, owners []process) bool {
+	ready, set := 0, ownersHash(owners)
+	for _, o := range owners {
+		known := pt.inquest.word[o].tenures
+		if o == c.self {
+			known = c.tenures[pt.id]
+		}
+		for _, t := range known {
+			if t.owners == set && t.flags&tenureFirst != 0 {
+				return true
+			}
+			if t.owners == set {
+				ready += int(t.flags & tenureReady)
+			}
+		}
+	}
+	return ready >= c.needed(len(owners))
+}
+
+// doubtful are the sets of owners that others are asked about.
+func (pt *part) doubtful() [][]process {
+	if pt.inquest == nil {
+		return nil
+	}
+	all := slices.Concat(pt.inquest.past, pt.owed())
+	return all[:min(len(all), maxHandoffPasts)]
 }
 
 // harmed reports whether so many of a set of owners are gone that a write which they
@@ -243,8 +272,12 @@ func (c *core) harmed(owners []process) bool {
 // suspect notes what a source that was merged from is indebted to.
 func (pt *part) suspect(debts []debt) {
 	for _, d := range debts {
-		if len(pt.suspicions) < maxSuspicions && !slices.ContainsFunc(pt.suspicions, func(s []process) bool { return slices.Equal(s, d.owed) }) {
-			pt.suspicions = append(pt.suspicions, d.owed)
+		if len(pt.suspicions) == maxSuspicions || slices.ContainsFunc(pt.suspicions, func(s []process) bool { return slices.Equal(s, d.owed) }) {
+			continue
+		}
+		pt.suspicions = append(pt.suspicions, d.owed)
+		if pt.inquest != nil {
+			clear(pt.inquest.word) // all have to be asked about it
 		}
 	}
 }

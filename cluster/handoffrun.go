@@ -19,6 +19,8 @@ type handoffRun struct {
 	c       *Cluster
 	user    Handoff
 	options HandoffOptions
+	journal *journalState // nil without one
+	nonce   uint64        // of this start
 	gates   []gate
 	changed broadcast // something is ready, handed over or let go
 
@@ -61,7 +63,8 @@ func newHandoffRun(c *Cluster, o HandoffOptions) *handoffRun {
 		stands: make(map[int]byte), cancels: make(map[uint64]context.CancelFunc), sending: make(map[process]int),
 	}
 	self := c.members.Local()
-	h.core = newCore(process{self.ID, self.Start.Nonce}, o.WriteQuorum, o.Parallel, pace)
+	h.core = newCore(process{self.ID, origin(self)}, o.WriteQuorum, o.Parallel, pace)
+	h.nonce, h.journal = self.Start.Nonce, c.settings.journal
 	h.life, h.end = context.WithCancel(context.Background())
 	return h
 }
@@ -75,14 +78,35 @@ func (h *handoffRun) listen() {
 				return
 			case msg := <-h.c.members.Messages():
 				m, err := parseHandoff(msg.Payload, len(h.gates))
+				if err == nil && m.kind == handoffRecord {
+					err = errHandoffMessage
+				}
 				if err != nil {
 					h.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
 					continue
 				}
-				h.drive(func(now time.Time) { h.core.hear(process{msg.From, msg.Start}, m, now) })
+				from, known := h.c.view.Load().member(msg.From)
+				if !known || from.Start.Nonce != msg.Start {
+					continue // it will ask again
+				}
+				h.drive(func(now time.Time) { h.core.hear(process{from.ID, origin(from)}, m, now) })
 			}
 		}
 	})
+}
+
+// resume takes up what an earlier start left, and notes that this one begins.
+func (h *handoffRun) resume(ctx context.Context) error {
+	if h.journal == nil {
+		return nil
+	}
+	if err := h.journal.begin(ctx, h.options.Journal, h.nonce); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.core.restore(h.journal)
+	return nil
 }
 
 // close ends everything. It waits for the user's code.
@@ -100,11 +124,13 @@ func (h *handoffRun) close() {
 // view tells the core of a view.
 func (h *handoffRun) view(v *view, state membership.State) {
 	starts := make(map[string]uint64, len(v.members))
+	ours := false
 	for _, m := range v.members {
-		starts[m.ID] = m.Start.Nonce
+		starts[m.ID] = origin(m)
+		ours = ours || m.ID == h.core.self.id && m.Start.Nonce == h.nonce
 	}
 	h.drive(func(now time.Time) {
-		if starts[h.core.self.id] != h.core.self.start {
+		if !ours {
 			h.core.paused = true // another process speaks for us
 			return
 		}
@@ -232,8 +258,11 @@ func (h *handoffRun) begin(job *handoffJob) {
 // call runs the user's code and contains what it does.
 func (h *handoffRun) call(ctx context.Context, job *handoffJob) (err error) {
 	what := "receiving"
-	if job.release {
+	switch {
+	case job.release:
 		what = "releasing"
+	case job.recording:
+		what = "recording"
 	}
 	defer func() {
 		if v := recover(); v != nil {
@@ -244,13 +273,20 @@ func (h *handoffRun) call(ctx context.Context, job *handoffJob) (err error) {
 			err = fmt.Errorf("cluster: %s partition %d: %w", what, job.part, err)
 		}
 	}()
+	if job.record != nil {
+		// Before a release, too: what is thrown away must not seem to be here.
+		err := h.options.Journal.Save(ctx, journalKey(job.part), job.record)
+		if err != nil || job.recording {
+			return err
+		}
+	}
 	if job.release {
 		return h.user.Release(ctx, job.part)
 	}
 	v := h.c.view.Load()
 	from := make([]Member, 0, len(job.sources))
 	for _, s := range job.sources {
-		if m, ok := v.member(s.id); ok && m.Start.Nonce == s.start {
+		if m, ok := v.member(s.id); ok && origin(m) == s.start {
 			from = append(from, m)
 		}
 	}

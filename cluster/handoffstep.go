@@ -47,6 +47,9 @@ func (c *core) at(pt *part, now time.Time) time.Time {
 
 // unfinished reports whether a partition is on its way to or from here.
 func (c *core) unfinished(pt *part) bool {
+	if c.unsaved(pt) {
+		return true
+	}
 	if !pt.owner {
 		return pt.holds
 	}
@@ -94,7 +97,13 @@ func (c *core) advance(pt *part, now time.Time) {
 	if pt.proof != nil {
 		c.settle(pt)
 	}
-	job := c.next(pt, now)
+	var job *handoffJob
+	if pt.recorded {
+		job = c.next(pt, now)
+	}
+	if job == nil && c.unsaved(pt) {
+		job = &handoffJob{recording: true, record: c.record(pt, true)}
+	}
 	switch {
 	case job == nil || c.paused || now.Before(pt.retry):
 	case c.running >= c.parallel:
@@ -102,6 +111,10 @@ func (c *core) advance(pt *part, now time.Time) {
 			c.waiting = append(c.waiting, pt.id)
 		}
 	default:
+		pt.unrecorded = pt.unrecorded && !job.recording
+		if c.durable && job.release {
+			job.record = c.record(pt, false)
+		}
 		c.jobs++
 		job.id, job.part, job.begun = c.jobs, pt.id, pt.begun
 		pt.job = job
@@ -188,18 +201,24 @@ func (c *core) done(p int, id uint64, err error, now time.Time) (over bool) {
 	c.running--
 	defer c.wake(p)
 	pt.poll, pt.delay = now, 0
-	over = !job.release && (!pt.owner || job.begun != pt.begun)
+	over = !job.release && !job.recording && (!pt.owner || job.begun != pt.begun)
 	switch {
 	case over:
 		// What came belongs to an ownership that is over. It is handed over
 		// with the rest, and was not confirmed.
 	case err != nil:
 		pt.fails++
+		if c.durable && job.release {
+			pt.recorded = false // who knows
+		}
+		pt.unrecorded = pt.unrecorded || c.durable && (job.release || job.recording)
 		pt.retry = now.Add(c.pace.retry << min(pt.fails-1, 5))
+	case job.recording:
+		pt.recorded, pt.fails = true, 0
 	case job.release:
 		c.released++
 		c.fences++
-		pt.fence, pt.holds, pt.debts, pt.fails = c.fences, false, nil, 0
+		pt.fence, pt.holds, pt.debts, pt.fails, pt.recorded = c.fences, false, nil, 0, !c.durable
 		if pt.awaited {
 			pt.awaited = false
 			c.begin(pt, now)
@@ -225,7 +244,7 @@ func (c *core) accept(p int) bool {
 	if pt == nil || !pt.lost {
 		return false
 	}
-	pt.debts, pt.lost = nil, false
+	pt.debts, pt.lost, pt.unrecorded = nil, false, true
 	c.wake(p)
 	return true
 }

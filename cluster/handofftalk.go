@@ -111,8 +111,8 @@ func (c *core) send(to process, kind byte, seq uint64, partitions []int, asked m
 	for _, p := range partitions {
 		r := c.report(p, to)
 		r.tenures = c.tenuresIn(p, asked[p])
-		if pt := c.parts[p]; kind == handoffQuery && pt.inquest != nil {
-			r.past = pt.inquest.past
+		if kind == handoffQuery {
+			r.past = c.parts[p].doubtful()
 		}
 		n := 24 + 9*len(r.tenures)
 		for _, d := range r.debts {
@@ -157,7 +157,9 @@ func (c *core) report(p int, to process) report {
 	r.fence = pt.fence
 	if pt.owner {
 		r.flags |= flagOwner
-		r.merged = pt.merged[to]
+		if pt.recorded {
+			r.merged = pt.merged[to]
+		}
 	}
 	if pt.ready() {
 		r.flags |= flagReady

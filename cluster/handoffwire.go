@@ -26,6 +26,7 @@ const (
 
 	handoffQuery  = 1
 	handoffAnswer = 2
+	handoffRecord = 3 // to itself, in the journal
 
 	maxHandoffProcesses = 4096 // named in one message
 	maxHandoffOwed      = 32   // in one debt
@@ -170,7 +171,7 @@ func (r report) append(b []byte, place map[process]uint64) []byte {
 // parseHandoff reads a message for a cluster of so many partitions. It never
 // panics, and allocates in proportion to what it is given.
 func parseHandoff(b []byte, partitions int) (handoffMessage, error) {
-	if len(b) < 2 || b[0] != handoffVersion || b[1] != handoffQuery && b[1] != handoffAnswer {
+	if len(b) < 2 || b[0] != handoffVersion || b[1] < handoffQuery || b[1] > handoffRecord {
 		return handoffMessage{}, errHandoffMessage
 	}
 	r := reader{b: b[2:]}

@@ -38,6 +38,9 @@ type world struct {
 	lossy                      float64
 	treachery                  float64 // how often a source restarts when it is counted on
 
+	disks  map[string]*disk // of members whose data survives them; nil: nobody's does
+	enough int              // so many must be there before members begin that come back
+
 	starts   uint64
 	versions uint64
 	live     map[string]*actor
@@ -71,7 +74,16 @@ type actor struct {
 	jobs    map[uint64]bool      // under way
 	asleep  time.Time            // when it wants to be stepped
 	leaving bool
+	disk    *disk
+	back    bool         // it has found something on its disk
 	dropped map[int]bool // partitions it has let go of before
+}
+
+// disk is what a member finds when it starts again.
+type disk struct {
+	origin, starts uint64
+	store          map[int]map[int]bool
+	records        map[int][]byte
 }
 
 // announced is a member as of some version of what is known about it.
@@ -174,11 +186,15 @@ func (w *world) start(id string, founder bool) *actor {
 	if w.everywhere != 0 {
 		start = w.everywhere
 	}
-	self := process{id, start}
+	self, kept := process{id, start}, w.disk(id, start)
+	self.start = kept.origin
 	pace := handoffPace{gather: 20 * time.Millisecond, again: 100 * time.Millisecond, rarely: 2 * time.Second, patience: time.Second, retry: 200 * time.Millisecond}
 	a := &actor{
 		process: self, w: w, core: newCore(self, w.quorum, 4, pace), known: make(map[string]announced),
 		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: &view{ring: &ring.Ring{}},
+	}
+	if w.disks != nil {
+		a.resume(kept)
 	}
 	a.core.safe = w.safe
 	config := Configuration{ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}
@@ -198,10 +214,47 @@ func (w *world) start(id string, founder bool) *actor {
 	if founder {
 		a.core.founding, state = true, membership.Active
 	}
-	w.announce(a, membership.Member{ID: id, Weight: 1, State: state, PartitionCount: w.partitions,
-		Configurations: []string{config.name()}, Start: membership.Start{Number: w.starts, Nonce: start}})
+	m := membership.Member{ID: id, Weight: 1, State: state, PartitionCount: w.partitions,
+		Configurations: []string{config.name()}, Start: membership.Start{Number: w.starts, Nonce: start}}
+	if a.back {
+		m.Origin = kept.origin
+	}
+	w.announce(a, m)
 	w.note("%s starts as %d", id, start)
 	return a
+}
+
+// disk is what a member finds that starts.
+func (w *world) disk(id string, start uint64) *disk {
+	d := w.disks[id]
+	if d == nil || !w.journal(d).restored() {
+		d = &disk{origin: start, store: make(map[int]map[int]bool), records: make(map[int][]byte)}
+		if w.disks != nil {
+			w.disks[id] = d
+		}
+	}
+	d.starts++
+	return d
+}
+
+// journal reads what is on a disk.
+func (w *world) journal(d *disk) *journalState {
+	state := &journalState{head: journalHead{Starts: d.starts}, records: make(map[int]report)}
+	for p, b := range d.records {
+		r, err := parseRecord(fmt.Sprint(p), b, w.partitions)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		state.records[p] = r
+	}
+	return state
+}
+
+// resume takes up what is on a disk.
+func (a *actor) resume(d *disk) {
+	state := a.w.journal(d)
+	a.disk, a.store, a.back = d, d.store, state.restored()
+	a.core.restore(state)
 }
 
 // announce changes what a process says of itself. It knows at once, the others
@@ -256,7 +309,7 @@ func (a *actor) refresh() {
 	for _, id := range slices.Sorted(maps.Keys(a.known)) {
 		if k := a.known[id]; k.alive {
 			members = append(members, k.member)
-			starts[id] = k.member.Start.Nonce
+			starts[id] = origin(k.member)
 		}
 	}
 	a.view = a.builder.derive(members, a.view)
@@ -333,6 +386,11 @@ func (a *actor) drive() {
 func (a *actor) progress() {
 	self := a.known[a.id].member
 	switch {
+	case self.State == membership.Joining && a.back:
+		if !a.view.formed() && len(a.view.members) < a.w.enough {
+			return
+		}
+		self.State = membership.Active
 	case self.State == membership.Joining && a.core.joined():
 		self.State = membership.Active
 	case self.State == membership.Draining && !a.leaving && a.core.handedOver():
@@ -387,9 +445,21 @@ func (a *actor) begin(job *handoffJob) {
 		a.core.done(job.part, job.id, err, w.now)
 		a.drive()
 	}
+	if job.release && a.disk != nil {
+		a.disk.records[job.part] = job.record
+	}
 	if w.rand.IntN(30) == 0 {
 		err = errWorld
 		w.after(w.upTo(100*time.Millisecond), finish)
+		return
+	}
+	if job.recording {
+		w.after(w.upTo(30*time.Millisecond), func() {
+			if !a.dead {
+				a.disk.records[job.part] = job.record
+			}
+			finish()
+		})
 		return
 	}
 	if job.release {

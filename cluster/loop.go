@@ -163,6 +163,12 @@ func (c *Cluster) activate(ctx context.Context, v *view) bool {
 		return false
 	}
 	switch {
+	case c.settings.journal.restored():
+		// It is back, and owes what it has missed. Where all were away, it is not
+		// to begin before enough of them are.
+		if !v.formed() && !c.enough(v) {
+			return false
+		}
 	case !v.formed():
 		if !c.mayFound(v, self) {
 			return false
@@ -188,11 +194,16 @@ func (v *view) formed() bool {
 // NodeID begins, and the others receive from it: of two that began at once each
 // would take itself for the one that has everything.
 func (c *Cluster) mayFound(v *view, self membership.Member) bool {
-	if c.present(v) < c.settings.MinMembers && (!c.settings.BootstrapAlone || c.waited() < c.settings.BootstrapTimeout) {
+	if !c.enough(v) {
 		return false
 	}
 	if c.handoff == nil {
 		return true
+	}
+	for _, m := range v.members {
+		if m.State == membership.Joining && m.Origin != 0 {
+			return false // it has data, and begins itself
+		}
 	}
 	for _, m := range v.members {
 		if m.State == membership.Joining && slices.Contains(m.Configurations, v.configuration) {
@@ -200,6 +211,12 @@ func (c *Cluster) mayFound(v *view, self membership.Member) bool {
 		}
 	}
 	return false
+}
+
+// enough reports whether so many members are there that one may begin, or it has
+// waited for long enough.
+func (c *Cluster) enough(v *view) bool {
+	return c.present(v) >= c.settings.MinMembers || c.settings.BootstrapAlone && c.waited() >= c.settings.BootstrapTimeout
 }
 
 // present counts the members that can own.

@@ -157,6 +157,7 @@ type settings struct {
 	Options
 	membership membership.Options
 	configs    map[string]ring.Config // by the name that is gossiped
+	journal    *journalState          // nil without one
 }
 
 func (o Options) parse() (settings, error) {
@@ -231,6 +232,9 @@ func (s *settings) parseHandoff() (errs []error) {
 	h.RetryAfter = cmp.Or(h.RetryAfter, time.Second)
 	h.CallLimit = cmp.Or(h.CallLimit, 10*time.Minute)
 	h.OverdueAfter = cmp.Or(h.OverdueAfter, time.Minute)
+	if h.Journal != nil && s.Handoff == nil {
+		errs = append(errs, &OptionError{Field: "HandoffOptions.Journal", Value: "set", Bound: "left out without Handoff"})
+	}
 	const week = 7 * 24 * time.Hour
 	for _, n := range []struct {
 		field              string

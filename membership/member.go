@@ -36,6 +36,9 @@ type Member struct {
 	Started time.Time
 	// Start tells one start of a NodeID from another.
 	Start Start
+	// Origin is the nonce of the start whose data this one goes on with; zero when
+	// it began with none.
+	Origin uint64
 }
 
 // Start identifies one start of a process under a NodeID. Of two, the newer

@@ -47,6 +47,7 @@ const (
 	tagState byte = 64 + iota
 	tagStarted
 	tagStartNumber
+	tagOrigin
 )
 
 // MetadataSizeError says that what a member wants to tell the others does not
@@ -151,6 +152,9 @@ func libraryFields(m Member) []metaField {
 	}
 	if m.Start.Number != 0 {
 		fields = append(fields, metaField{tagStartNumber, "Start", binary.AppendUvarint(nil, m.Start.Number)})
+	}
+	if m.Origin != 0 {
+		fields = append(fields, metaField{tagOrigin, "Origin", binary.AppendUvarint(nil, m.Origin)})
 	}
 	return fields
 }

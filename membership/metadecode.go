@@ -76,6 +76,8 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 		m.Started = memberTime(int64(n))
 	case tagStartNumber:
 		m.Start.Number, err = number(value, 1<<64-1)
+	case tagOrigin:
+		m.Origin, err = number(value, 1<<64-1)
 	}
 	return err
 }

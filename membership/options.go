@@ -69,6 +69,10 @@ type Options struct {
 	// the most wanted last. Members with none in common are refused.
 	Configurations []string
 
+	// Origin is the nonce of an earlier start of this NodeID, [Start.Nonce], with
+	// whose data this one goes on. Zero: it begins with none.
+	Origin uint64
+
 	// Discovery finds addresses to join through. It is asked again for every
 	// attempt. Nil: this member waits for others to come.
 	Discovery Discovery
@@ -210,7 +214,7 @@ func (s *settings) member() Member {
 		ID: s.NodeID, Region: s.Region, Zone: s.Zone, Weight: s.Weight,
 		HTTPAddr: s.HTTPAddr, Services: s.Services, Metadata: s.Metadata,
 		PartitionCount: s.PartitionCount, Configurations: s.Configurations,
-		State: Joining,
+		State: Joining, Origin: s.Origin,
 	}
 }
 

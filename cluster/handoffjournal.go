@@ -1,0 +1,206 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// Journal keeps what a member knows of the data it holds, for members whose data
+// survives a restart. With one, a process that starts again is not a new, empty
+// owner, but the old one that was away: it owns at once, catches up with what it
+// missed before it serves, and what it holds counts for others as before.
+//
+// It must tell the truth about the data beside it. Keep both on one disk and restore
+// both or none; never run two processes on a copy; to start empty, empty the journal
+// too. What is saved is small: a few hundred bytes a partition that the member holds,
+// under at most PartitionCount + 1 keys of up to 20 letters, digits and dashes.
+//
+// Save is called from several goroutines, never two for one key, and with no lock
+// held. An error is reported and the call is made again; until it succeeds a new
+// partition accepts no writes, and none is released.
+type Journal interface {
+	// Load returns all that is saved. [New] calls it, once.
+	Load() (map[string][]byte, error)
+	// Save keeps a value, in the place of the one there was; an empty one takes the
+	// key away. When it returns nil that is as safe as a write that was acknowledged.
+	// It should return soon after the context ends.
+	Save(ctx context.Context, key string, value []byte) error
+}
+
+// journalHead is what a journal says of the member itself.
+type journalHead struct {
+	Cluster    string `json:"cluster"`
+	Node       string `json:"node"`
+	Partitions int    `json:"partitions"`
+	Origin     uint64 `json:"origin"` // the nonce of the start that the data goes back to
+	Starts     uint64 `json:"starts"` // those since then
+}
+
+const (
+	journalHeadKey   = "member"
+	journalPartition = "partition-"
+
+	// startsApart is how far the numbers of two starts of one origin lie apart, as
+	// a power of two: fences and queries of an earlier one must not fit now.
+	startsApart = 40
+)
+
+func journalKey(p int) string { return journalPartition + strconv.Itoa(p) }
+
+// journalState is a journal that was loaded.
+type journalState struct {
+	head    journalHead
+	records map[int]report // of the partitions that are or were held
+	stale   []string       // keys of what does not count any more
+}
+
+// loadJournal reads a journal. One that holds nothing begins anew.
+func loadJournal(s *settings) (*journalState, error) {
+	j := s.HandoffOptions.Journal
+	if j == nil {
+		return nil, nil
+	}
+	all, err := j.Load()
+	if err != nil {
+		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
+	}
+	mine := journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}
+	state := &journalState{head: mine, records: make(map[int]report)}
+	for key, value := range all {
+		if p, ok := strings.CutPrefix(key, journalPartition); ok {
+			r, err := parseRecord(p, value, s.PartitionCount)
+			if err != nil {
+				return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
+			}
+			state.records[r.partition] = r
+			state.stale = append(state.stale, key)
+		}
+	}
+	if !state.restored() {
+		state.records = nil
+		return state, nil
+	}
+	state.stale = nil
+	if err := json.Unmarshal(all[journalHeadKey], &state.head); err != nil {
+		return nil, fmt.Errorf("cluster: the journal's %q: %w", journalHeadKey, err)
+	}
+	if theirs := state.head; theirs.Cluster != mine.Cluster || theirs.Node != mine.Node || theirs.Partitions != mine.Partitions || theirs.Origin == 0 {
+		return nil, fmt.Errorf("cluster: the journal is of member %q of cluster %q with %d partitions, this is %q of %q with %d: "+
+			"take the right one, or empty it and the data beside it",
+			theirs.Node, theirs.Cluster, theirs.Partitions, mine.Node, mine.Cluster, mine.Partitions)
+	}
+	return state, nil
+}
+
+// restored reports whether there is data to go on with.
+func (s *journalState) restored() bool {
+	if s != nil {
+		for _, r := range s.records {
+			if r.fence > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// begin notes that the member starts.
+func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error {
+	if !s.restored() {
+		s.head.Origin, s.head.Starts = nonce, 0
+	}
+	s.head.Starts++
+	value, err := json.Marshal(s.head)
+	for _, key := range s.stale {
+		if err == nil {
+			err = j.Save(ctx, key, nil)
+		}
+	}
+	if err == nil {
+		err = j.Save(ctx, journalHeadKey, value)
+	}
+	if err != nil {
+		return fmt.Errorf("cluster: saving to the journal: %w", err)
+	}
+	return nil
+}
+
+// origin is the start that a member's data goes back to.
+func origin(m membership.Member) uint64 {
+	if m.Origin != 0 {
+		return m.Origin
+	}
+	return m.Start.Nonce
+}
+
+// record is what a journal keeps of a partition: a message from a process to
+// itself. The first of the past sets is the one that serves, where this process is an
+// owner; the others are those that sources were found to be indebted to. Of what is
+// let go it keeps in which sets this process was.
+func (c *core) record(pt *part, holds bool) []byte {
+	r := report{partition: pt.id, tenures: c.tenures[pt.id], past: [][]process{{c.self}}}
+	if !holds {
+		return handoffMessage{kind: handoffRecord, to: c.self.start, reports: []report{r}}.bytes()
+	}
+	r.fence, r.debts = 1, slices.Clone(pt.debts)
+	if pt.owner {
+		r.flags |= flagOwner
+		r.past[0] = pt.owners[:max(pt.serving, 1)]
+	}
+	if pt.lost {
+		r.asked = 1
+	}
+	if len(pt.suspicions) >= maxHandoffPasts {
+		r.merged = 1 // too many to tell
+	} else {
+		r.past = append(r.past, pt.suspicions...)
+	}
+	return handoffMessage{kind: handoffRecord, to: c.self.start, reports: []report{r}}.bytes()
+}
+
+var errRecord = errors.New("cluster: malformed record")
+
+// parseRecord reads a record. It never panics.
+func parseRecord(p string, b []byte, partitions int) (report, error) {
+	m, err := parseHandoff(b, partitions)
+	if err != nil || m.kind != handoffRecord || len(m.reports) != 1 || strconv.Itoa(m.reports[0].partition) != p || len(m.reports[0].past) == 0 {
+		return report{}, errRecord
+	}
+	return m.reports[0], nil
+}
+
+// restore takes up what an earlier start of this process held. To the others it is
+// the same process, that was away; so it owes those with whom it owned, for what it
+// has missed.
+func (c *core) restore(s *journalState) {
+	c.durable = true
+	c.fences, c.seq = s.head.Starts<<startsApart, s.head.Starts<<startsApart
+	for p, r := range s.records {
+		c.tenures[p] = r.tenures
+		if r.fence == 0 {
+			continue
+		}
+		c.fences++
+		pt := &part{
+			id: p, holds: true, fenced: true, recorded: true, resumed: r.is(flagOwner), fence: c.fences, debts: r.debts, lost: r.asked != 0,
+			suspicions: r.past[1:], seen: make(map[process]report),
+		}
+		if r.merged != 0 {
+			pt.suspicions = slices.Repeat([][]process{{{}}}, maxSuspicions)
+		}
+		if with := r.past[0]; r.is(flagOwner) && !slices.Equal(with, []process{c.self}) {
+			pt.owe(debt{owed: slices.SortedFunc(slices.Values(with), process.compare)})
+		}
+		c.parts[p] = pt
+	}
+}
+
+// unsaved reports whether the journal is to be told of a partition.
+func (c *core) unsaved(pt *part) bool { return c.durable && pt.unrecorded && pt.holds }
