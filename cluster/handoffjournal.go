@@ -103,7 +103,7 @@ func loadJournal(s *settings) (*journalState, error) {
 func (s *journalState) restored() bool {
 	if s != nil {
 		for _, r := range s.records {
-			if r.fence > 0 {
+			if r.is(flagOffers) {
 				return true
 			}
 		}
@@ -141,26 +141,20 @@ func origin(m membership.Member) uint64 {
 }
 
 // record is what a journal keeps of a partition: a message from a process to
-// itself. The first of the past sets is the one that serves, where this process is an
-// owner; the others are those that sources were found to be indebted to. Of what is
-// let go it keeps in which sets this process was.
+// itself. Of what is let go it keeps in which sets the process served.
 func (c *core) record(pt *part, holds bool) []byte {
-	r := report{partition: pt.id, tenures: c.tenures[pt.id], past: [][]process{{c.self}}}
-	if !holds {
-		return handoffMessage{kind: handoffRecord, to: c.self.start, reports: []report{r}}.bytes()
+	r := report{partition: pt.id, tenures: slices.Clone(c.tenures[pt.id])}
+	if holds {
+		r.flags, r.debts = flagOffers, slices.Clone(pt.debts)
+		for _, owners := range pt.suspicions {
+			r.tenures = append(r.tenures, tenure{owners, tenureOwed})
+		}
 	}
-	r.fence, r.debts = 1, slices.Clone(pt.debts)
-	if pt.owner {
-		r.flags |= flagOwner
-		r.past[0] = pt.owners[:max(pt.serving, 1)]
+	if holds && pt.owner {
+		r.tenures = append(r.tenures, tenure{ascending(pt.owners[:max(pt.serving, 1)]), tenureServing})
 	}
-	if pt.lost {
-		r.asked = 1
-	}
-	if len(pt.suspicions) >= maxHandoffPasts {
-		r.merged = 1 // too many to tell
-	} else {
-		r.past = append(r.past, pt.suspicions...)
+	if holds && pt.lost {
+		r.flags |= flagAsks
 	}
 	return handoffMessage{kind: handoffRecord, to: c.self.start, reports: []report{r}}.bytes()
 }
@@ -170,7 +164,7 @@ var errRecord = errors.New("cluster: malformed record")
 // parseRecord reads a record. It never panics.
 func parseRecord(p string, b []byte, partitions int) (report, error) {
 	m, err := parseHandoff(b, partitions)
-	if err != nil || m.kind != handoffRecord || len(m.reports) != 1 || strconv.Itoa(m.reports[0].partition) != p || len(m.reports[0].past) == 0 {
+	if err != nil || m.kind != handoffRecord || len(m.reports) != 1 || strconv.Itoa(m.reports[0].partition) != p {
 		return report{}, errRecord
 	}
 	return m.reports[0], nil
@@ -183,20 +177,29 @@ func (c *core) restore(s *journalState) {
 	c.durable = true
 	c.fences, c.seq = s.head.Starts<<startsApart, s.head.Starts<<startsApart
 	for p, r := range s.records {
-		c.tenures[p] = r.tenures
-		if r.fence == 0 {
+		var serving, owed [][]process
+		for _, t := range r.tenures {
+			switch {
+			case t.flags&tenureServing != 0:
+				serving = append(serving, t.owners)
+			case t.flags&tenureOwed != 0:
+				owed = append(owed, t.owners)
+			default:
+				c.tenures[p] = append(c.tenures[p], t)
+			}
+		}
+		if !r.is(flagOffers) {
 			continue
 		}
 		c.fences++
 		pt := &part{
-			id: p, holds: true, fenced: true, recorded: true, resumed: r.is(flagOwner), fence: c.fences, debts: r.debts, lost: r.asked != 0,
-			suspicions: r.past[1:], seen: make(map[process]report),
+			id: p, holds: true, fenced: true, recorded: true, resumed: len(serving) > 0, fence: c.fences, debts: r.debts,
+			lost: r.is(flagAsks), suspicions: owed, seen: make(map[process]report),
 		}
-		if r.merged != 0 {
-			pt.suspicions = slices.Repeat([][]process{{{}}}, maxSuspicions)
-		}
-		if with := r.past[0]; r.is(flagOwner) && !slices.Equal(with, []process{c.self}) {
-			pt.owe(debt{owed: slices.SortedFunc(slices.Values(with), process.compare)})
+		for _, with := range serving {
+			if !slices.Equal(with, []process{c.self}) {
+				pt.owe(debt{owed: with})
+			}
 		}
 		c.parts[p] = pt
 	}

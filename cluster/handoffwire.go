@@ -31,7 +31,7 @@ const (
 	maxHandoffProcesses = 4096 // named in one message
 	maxHandoffOwed      = 32   // in one debt
 	maxHandoffDebts     = 16   // of one partition
-	maxHandoffPasts     = 16   // sets of owners asked about, of one partition
+	maxHandoffSets      = 64   // of owners, of one partition
 )
 
 // Flags of a report.
@@ -42,8 +42,8 @@ const (
 	flagComplete             // it has every write acknowledged before the receiver owned, see part.complete
 	flagDebts                // debts follow
 	flagSees                 // the receiver is an owner, now or in the target, by the last view of the sender
-	flagPast                 // sets of owners follow that the sender asks about
-	flagTenures              // what the sender was asked follows
+	flagAsks                 // the sender asks for the tenures of the receiver
+	flagTenures              // those follow in which the sender served
 
 	flagsKnown = flagTenures<<1 - 1
 )
@@ -52,12 +52,11 @@ const (
 type report struct {
 	partition int
 	flags     byte
-	fence     uint64      // the number of the sender's last fence
-	merged    uint64      // the receiver's fence as of which the sender has merged from it; 0: not yet
-	asked     uint64      // the sender's fence as of which the receiver should merge from it; 0: it need not
-	debts     []debt      // what the sender lacks
-	past      [][]process // sets of owners that the sender asks about
-	tenures   []tenure    // what it was asked
+	fence     uint64   // the number of the sender's last fence
+	merged    uint64   // the receiver's fence as of which the sender has merged from it; 0: not yet
+	asked     uint64   // the sender's fence as of which the receiver should merge from it; 0: it need not
+	debts     []debt   // what the sender lacks
+	tenures   []tenure // in which the sender served, the oldest first
 }
 
 func (r report) is(flag byte) bool { return r.flags&flag != 0 }
@@ -101,8 +100,8 @@ func (m handoffMessage) bytes() []byte {
 		for _, d := range r.debts {
 			name(d.owed)
 		}
-		for _, owners := range r.past {
-			name(owners)
+		for _, t := range r.tenures {
+			name(t.owners)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(named)))
@@ -119,12 +118,9 @@ func (m handoffMessage) bytes() []byte {
 }
 
 func (r report) append(b []byte, place map[process]uint64) []byte {
-	flags := r.flags &^ (flagDebts | flagPast | flagTenures)
+	flags := r.flags &^ (flagDebts | flagTenures)
 	if len(r.debts) > 0 {
 		flags |= flagDebts
-	}
-	if len(r.past) > 0 {
-		flags |= flagPast
 	}
 	if len(r.tenures) > 0 {
 		flags |= flagTenures
@@ -151,19 +147,12 @@ func (r report) append(b []byte, place map[process]uint64) []byte {
 		b = binary.AppendUvarint(b, uint64(d.paid))
 		names(d.owed)
 	}
-	if flags&flagPast != 0 {
-		b = append(b, byte(len(r.past)))
-	}
-	for _, owners := range r.past {
-		b = append(b, byte(len(owners)))
-		names(owners)
-	}
 	if flags&flagTenures != 0 {
 		b = append(b, byte(len(r.tenures)))
 	}
-	for _, s := range r.tenures {
-		b = binary.LittleEndian.AppendUint64(b, s.owners)
-		b = append(b, s.flags)
+	for _, t := range r.tenures {
+		b = append(b, t.flags, byte(len(t.owners)))
+		names(t.owners)
 	}
 	return b
 }
@@ -259,27 +248,21 @@ func (r *reader) report(named []process, partitions int) report {
 		out.debts = make([]debt, r.few(maxHandoffDebts, 3))
 		for i := range out.debts {
 			head, paid := r.byte(), r.number()
-			owed := r.processes(int(head>>1), named)
-			if paid>>len(owed) != 0 || !slices.IsSortedFunc(owed, process.compare) {
+			owed := r.set(int(head>>1), named)
+			if paid>>len(owed) != 0 {
 				r.fail()
 			}
 			out.debts[i] = debt{owed: owed, paid: uint32(paid), vouched: head&1 != 0}
 		}
 	}
-	if out.is(flagPast) {
-		out.past = make([][]process, r.few(maxHandoffPasts, 2))
-		for i := range out.past {
-			out.past[i] = r.processes(int(r.byte()), named)
-		}
-	}
 	if out.is(flagTenures) {
-		out.tenures = make([]tenure, r.few(maxHandoffPasts, 9))
+		out.tenures = make([]tenure, r.few(maxHandoffSets, 3))
 		for i := range out.tenures {
-			s := tenure{r.fixed(), r.byte()}
-			if s.flags&^tenureKnown != 0 {
+			flags := r.byte()
+			out.tenures[i] = tenure{r.set(int(r.byte()), named), flags}
+			if flags&^tenureKnown != 0 {
 				r.fail()
 			}
-			out.tenures[i] = s
 		}
 	}
 	return out
@@ -295,20 +278,23 @@ func (r *reader) few(most, size int) int {
 	return n
 }
 
-// processes reads a set of so many of those named.
-func (r *reader) processes(n int, named []process) []process {
+// set reads so many of those named, ascending.
+func (r *reader) set(n int, named []process) []process {
 	if n == 0 || n > maxHandoffOwed || n > len(r.b) {
 		r.fail()
 		return nil
 	}
-	all := make([]process, 0, n)
-	for range n {
+	all := make([]process, n)
+	for i := range all {
 		at := r.number()
-		if at >= uint64(len(named)) || slices.Contains(all, named[at]) {
+		if at >= uint64(len(named)) {
 			r.fail()
 			return nil
 		}
-		all = append(all, named[at])
+		if all[i] = named[at]; i > 0 && all[i-1].compare(all[i]) >= 0 {
+			r.fail()
+			return nil
+		}
 	}
 	return all
 }

@@ -233,7 +233,7 @@ func (s *settings) parseHandoff() (errs []error) {
 	h.CallLimit = cmp.Or(h.CallLimit, 10*time.Minute)
 	h.OverdueAfter = cmp.Or(h.OverdueAfter, time.Minute)
 	if h.Journal != nil && s.Handoff == nil {
-		errs = append(errs, &OptionError{Field: "HandoffOptions.Journal", Value: "set", Bound: "left out without Handoff"})
+		errs = append(errs, &OptionError{Field: "Handoff", Value: nil, Bound: "set where HandoffOptions.Journal is"})
 	}
 	const week = 7 * 24 * time.Hour
 	for _, n := range []struct {

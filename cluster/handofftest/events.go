@@ -17,6 +17,10 @@ import (
 // may be lost is then rightly reported. Nor does one drain while the network is cut,
 // which to the other side is a loss.
 func (r *run) event() {
+	if r.o.Durable && r.rand.IntN(3) == 0 {
+		r.outage()
+		return
+	}
 	n, dice := r.one(), r.rand.IntN(12)
 	stays := n.drained == nil && n.Local().State == membership.Active
 	switch {
@@ -26,6 +30,8 @@ func (r *run) event() {
 	case dice < 5 && stays:
 		r.calm(r.scarred)
 		r.drain(n)
+	case dice < 9 && r.o.Durable:
+		r.outage()
 	case dice < 7:
 		r.calm(r.losses+1 >= quorum)
 		if n = r.staying(); n != nil {
@@ -76,8 +82,10 @@ func (r *run) drain(n *process) {
 	}()
 }
 
-// depart waits for those that drain, and stops them.
+// depart waits for those that drain, and stops them. Somebody has to be there to take
+// over.
 func (r *run) depart() {
+	r.restore()
 	for _, n := range r.sorted() {
 		if n.drained == nil {
 			continue
@@ -105,10 +113,10 @@ func (r *run) change(n *process) {
 
 // split cuts some members off from the others.
 func (r *run) split() {
-	cut, addrs, names := make(map[*process]bool), []netip.AddrPort(nil), []string(nil)
+	cut, addrs, names := make(map[string]bool), []netip.AddrPort(nil), []string(nil)
 	for _, n := range r.sorted() {
 		if r.rand.IntN(3) == 0 {
-			cut[n] = true
+			cut[n.id] = true
 			addrs, names = append(addrs, n.addr), append(names, n.id)
 		}
 	}

@@ -51,7 +51,7 @@ var ErrGone = errors.New("handofftest: the process is gone")
 type peers struct {
 	mu  sync.Mutex
 	all map[uint64]*process
-	cut map[*process]bool // those that reach each other, and none of the others
+	cut map[string]bool // those that reach each other, and none of the others
 }
 
 // process is one start of one member.
@@ -63,10 +63,10 @@ type process struct {
 	drained chan error // what Drain came to, nil before it is called
 }
 
-// near is the network as one process sees it.
+// near is the network as one member sees it.
 type near struct {
 	*peers
-	self *process
+	self string
 }
 
 func (p *peers) process(nonce uint64) *process {
@@ -87,14 +87,14 @@ func (p *peers) remove(n *process) {
 	delete(p.all, n.Local().Start.Nonce)
 }
 
-// split cuts processes off from all others, and joins those that were cut off.
-func (p *peers) split(cut map[*process]bool) {
+// split cuts members off from all others, and joins those that were cut off.
+func (p *peers) split(cut map[string]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = cut
 }
 
-func (p *peers) apart(a, b *process) bool {
+func (p *peers) apart(a, b string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cut[a] != p.cut[b]
@@ -102,7 +102,7 @@ func (p *peers) apart(a, b *process) bool {
 
 // Store finds a process.
 func (p near) Store(m cluster.Member) (Store, error) {
-	if n := p.process(m.Start.Nonce); n != nil && !p.apart(p.self, n) {
+	if n := p.process(m.Start.Nonce); n != nil && !p.apart(p.self, n.id) {
 		return n.store, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrGone, m.ID)
@@ -117,7 +117,7 @@ func (p *peers) write(ctx context.Context, by *process, key string, version uint
 	for o := range set.All() {
 		m, known := by.Member(o.ID())
 		n := p.process(m.Start.Nonce)
-		if !known || n == nil || ctx.Err() != nil || p.apart(by, n) {
+		if !known || n == nil || ctx.Err() != nil || p.apart(by.id, n.id) {
 			continue
 		}
 		done, err := n.Accept(place.Partition(), token)

@@ -30,6 +30,10 @@ type Options struct {
 	Events int
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
+	// Durable says that a store survives its process: any number of members crash,
+	// at times all of them, and come back with theirs, and with a
+	// [cluster.Journal]. False: who crashes has lost what it had.
+	Durable bool
 }
 
 // The quorums, of three owners.
@@ -59,7 +63,7 @@ func simulate(t *testing.T, o Options) (wrong error) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), live: make(map[string]*process),
+		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), live: make(map[string]*process), disks: make(map[string]*disk),
 			peers: &peers{all: make(map[uint64]*process)}, versions: make(map[string]uint64)}
 		defer func() {
 			r.end()
@@ -104,6 +108,8 @@ type run struct {
 	rand     *rand.Rand
 	peers    *peers
 	live     map[string]*process
+	disks    map[string]*disk // by NodeID, when they survive
+	away     []string         // members that are to come back
 	names    int
 	addrs    int
 	history  []string
@@ -147,12 +153,20 @@ func (r *run) start(id string) {
 		seeds = append(seeds, n.addr.String())
 	}
 	n := &process{id: id, addr: addr}
-	n.store = r.o.New(near{r.peers, n})
+	handoff := cluster.HandoffOptions{WriteQuorum: quorum}
+	enough := 0
+	if n.store = r.inherit(n, &handoff); n.store == nil {
+		n.store = r.o.New(near{r.peers, id})
+	}
+	if r.o.Durable {
+		enough = r.o.Members/2 + 1
+		r.disks[id].store = n.store
+	}
 	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds, Network: r.net,
 		PartitionCount: r.o.Partitions, ReplicationFactor: replicas, Logger: slog.New(slog.DiscardHandler),
-		Handoff: n.store, HandoffOptions: cluster.HandoffOptions{WriteQuorum: quorum},
+		Handoff: n.store, HandoffOptions: handoff, MinMembers: enough,
 	})
 	if err != nil {
 		r.t.Fatal(err)

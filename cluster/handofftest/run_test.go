@@ -94,6 +94,20 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Stores that survive: with CLUSTERKIT_SIM_FULL=1 as above.
+func TestRunDurable(t *testing.T) {
+	o := Options{Durable: true, New: func(p Peers) Store { return newMemory(p) }}
+	seeds := 4
+	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+		seeds, o.Members, o.Events, o.Partitions = 20, 50, 40, 64
+	}
+	first := number("CLUSTERKIT_SIM_SEED", 1)
+	for seed := range number("CLUSTERKIT_SIM_SEEDS", seeds) {
+		o.Seed = uint64(first + seed)
+		Run(t, o)
+	}
+}
+
 // wrong are stores that do what they should not.
 type forgetful struct{ *memory }
 
