@@ -34,7 +34,7 @@ type core struct {
 	paused   bool // cut off: start nothing
 
 	past    []pastView       // what came before, the newest last
-	nodes   []process        // that own anything in the last view
+	nodes   map[process]bool // that own anything in the last view
 	tenures map[int][]tenure // the sets that this process was one of, by partition, the oldest first
 	parts   map[int]*part    // those that this member owns or holds, or is about to forget
 	fences  uint64           // the last fence given out

@@ -28,6 +28,7 @@ import (
 const (
 	maxPastViews  = 32 // that a process remembers
 	maxTenures    = 24 // that a process remembers of one partition
+	fewTenures    = 8  // that it remembers when it was ready in all of them
 	maxSuspicions = 32 // sets of owners that others were found to be indebted to
 )
 
@@ -72,12 +73,10 @@ func (c *core) remember(v pastView) {
 	}
 	// Parts that began earlier share the slice: it is never written to.
 	c.past = append(slices.Clone(c.past[max(0, len(c.past)+1-maxPastViews):]), v)
-	c.nodes = c.nodes[:0:0]
+	c.nodes = make(map[process]bool)
 	for _, nodes := range [][]ring.Node{v.ring.Nodes(), v.ring.Target().Nodes()} {
 		for _, n := range nodes {
-			if p := (process{n.ID, v.starts[n.ID]}); !slices.Contains(c.nodes, p) {
-				c.nodes = append(c.nodes, p)
-			}
+			c.nodes[process{n.ID, v.starts[n.ID]}] = true
 		}
 	}
 }
@@ -101,7 +100,11 @@ func (c *core) served(pt *part) {
 		all = slices.Delete(all, at, at+1)
 	}
 	all = append(all, now)
-	c.tenures[pt.id] = all[max(0, len(all)-maxTenures):]
+	most := maxTenures
+	if len(all) > fewTenures && !slices.ContainsFunc(all[len(all)-fewTenures:], func(t tenure) bool { return t.flags == 0 }) {
+		most = fewTenures
+	}
+	c.tenures[pt.id] = all[max(0, len(all)-most):]
 }
 
 func (t tenure) same(u tenure) bool { return slices.Equal(t.owners, u.owners) }
@@ -154,23 +157,21 @@ func (c *core) inquire(pt *part, now time.Time) (sound, open bool, job *handoffJ
 // witnesses are the processes alive that may have something of a partition, but
 // for this one.
 func (c *core) witnesses(pt *part) []process {
-	all := slices.Clone(c.nodes)
-	add := func(owners []process) {
-		for _, o := range owners {
-			if c.alive(o) && !slices.Contains(all, o) {
-				all = append(all, o)
-			}
-		}
-	}
+	all := maps.Clone(c.nodes)
 	for _, d := range pt.debts {
-		add(d.owed)
+		for _, o := range d.owed {
+			all[o] = true
+		}
 	}
 	if pt.inquest != nil {
 		for _, owners := range pt.inquest.past {
-			add(owners)
+			for _, o := range owners {
+				all[o] = true
+			}
 		}
 	}
-	return slices.DeleteFunc(all, func(o process) bool { return o == c.self || !c.alive(o) })
+	maps.DeleteFunc(all, func(o process, _ bool) bool { return o == c.self || !c.alive(o) })
+	return slices.SortedFunc(maps.Keys(all), process.compare)
 }
 
 // unharmed reports whether no set of owners, back to firm ground, has lost so many

@@ -115,3 +115,65 @@ func TestAnInquestGoesBackToFirmGround(t *testing.T) {
 		})
 	}
 }
+
+// Where two members are lost at once among cuts, and moves that are not complete,
+// nearly every partition that lost a write is reported by somebody. Not all are:
+// docs/handoff.md says why, and how many.
+func TestLossAmongCutsIsReported(t *testing.T) {
+	lost, silent := 0, 0
+	for seed := range uint64(handoffSeeds(40, 400)) {
+		w := newWorld(t, seed+1)
+		w.start("n000", true)
+		for i := 1; i < 7; i++ {
+			w.run(w.upTo(300 * time.Millisecond))
+			w.start(fmt.Sprintf("n%03d", i), false)
+		}
+		writing := true
+		var write func()
+		write = func() {
+			if writing {
+				w.one().write(w.rand.IntN(w.partitions))
+				w.after(w.upTo(80*time.Millisecond), write)
+			}
+		}
+		write()
+		w.await(time.Minute, "the beginning")
+		w.formed = true
+		for range 6 {
+			w.event(7)
+			w.run(w.upTo([]time.Duration{200 * time.Millisecond, time.Second, 6 * time.Second}[w.rand.IntN(3)]))
+		}
+		require.Empty(t, w.wrong)
+		for range 2 {
+			a := w.one()
+			a.dead = true
+			delete(w.live, a.id)
+			w.bury(a, 300*time.Millisecond)
+			w.run(w.upTo(400 * time.Millisecond))
+		}
+		w.run(w.upTo(6 * time.Second))
+		w.heal()
+		writing = false
+		w.run(2 * time.Minute)
+		gone := make(map[int]bool)
+		for _, x := range w.writes {
+			if !w.exists(x) {
+				gone[x.partition] = true
+			}
+		}
+		for p := range gone {
+			lost++
+			reported := false
+			for _, a := range w.live {
+				pt := a.core.parts[p]
+				reported = reported || pt != nil && pt.lost
+			}
+			if !reported {
+				silent++
+			}
+		}
+	}
+	t.Logf("%d partitions lost a write, %d of them are not reported", lost, silent)
+	require.NotZero(t, lost)
+	require.LessOrEqual(t, silent, max(3, lost/8))
+}

@@ -111,7 +111,7 @@ func (c *core) send(to process, kind byte, seq uint64, partitions []int, asked m
 	for _, p := range partitions {
 		r := c.report(p, to)
 		if asked[p] {
-			r.tenures = c.tenures[p]
+			r.tenures = slices.Clone(c.tenures[p])
 		}
 		if kind == handoffQuery && c.parts[p].inquest != nil {
 			r.flags |= flagAsks

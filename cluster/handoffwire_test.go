@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,6 +46,30 @@ func TestHandoffMessagesThatAreNotOurs(t *testing.T) {
 	}
 	_, err = parseHandoff(append(bytes.Clone(good), 0), 7)
 	require.ErrorIs(t, err, errHandoffMessage, "a tail")
+}
+
+// A record is read back as it was written, and whatever else is on a disk is refused.
+func FuzzParseRecord(f *testing.F) {
+	r := testHandoffMessage().reports[1]
+	f.Add(handoffMessage{kind: handoffRecord, to: 9, reports: []report{r}}.bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const partitions = 16
+		for _, p := range []int{0, 6} {
+			r, err := parseRecord(strconv.Itoa(p), b, partitions)
+			if err != nil {
+				continue
+			}
+			require.Equal(t, p, r.partition)
+			// Nothing that a disk may hold breaks what starts with it.
+			core := newCore(process{"a", 9}, 2, 1, handoffPace{})
+			core.restore(&journalState{head: journalHead{Starts: 1}, records: map[int]report{p: r}})
+			if pt := core.parts[p]; pt != nil {
+				again, err := parseRecord(strconv.Itoa(p), core.record(pt, true), partitions)
+				require.NoError(t, err)
+				require.ElementsMatch(t, r.debts, again.debts)
+			}
+		}
+	})
 }
 
 func FuzzParseHandoff(f *testing.F) {

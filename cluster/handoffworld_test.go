@@ -387,7 +387,7 @@ func (a *actor) progress() {
 	self := a.known[a.id].member
 	switch {
 	case self.State == membership.Joining && a.back:
-		if !a.view.formed() && len(a.view.members) < a.w.enough {
+		if !formed(a.view.members) && len(a.view.members) < a.w.enough {
 			return
 		}
 		self.State = membership.Active

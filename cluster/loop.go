@@ -166,10 +166,10 @@ func (c *Cluster) activate(ctx context.Context, v *view) bool {
 	case c.settings.journal.restored():
 		// It is back, and owes what it has missed. Where all were away, it is not
 		// to begin before enough of them are.
-		if !v.formed() && !c.enough(v) {
+		if !formed(v.members) && !c.enough(v) {
 			return false
 		}
-	case !v.formed():
+	case !formed(v.members):
 		if !c.mayFound(v, self) {
 			return false
 		}
@@ -183,8 +183,8 @@ func (c *Cluster) activate(ctx context.Context, v *view) bool {
 }
 
 // formed reports whether somebody owns.
-func (v *view) formed() bool {
-	return slices.ContainsFunc(v.members, func(m membership.Member) bool {
+func formed(members []membership.Member) bool {
+	return slices.ContainsFunc(members, func(m membership.Member) bool {
 		return m.State == membership.Active || m.State == membership.Draining
 	})
 }
@@ -236,7 +236,7 @@ func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.join
 // waitsForMembers reports whether too few members keep this one from owning.
 func (c *Cluster) waitsForMembers() bool {
 	v := c.view.Load()
-	return c.settled.Load() && c.settings.MinMembers > 1 && c.members.Local().State == membership.Joining && !v.formed()
+	return c.settled.Load() && c.settings.MinMembers > 1 && c.members.Local().State == membership.Joining && !formed(v.members)
 }
 
 // superseded reports whether a newer start of our NodeID speaks for it.

@@ -48,24 +48,27 @@ func (b *builder) derive(members []membership.Member, previous *view) *view {
 }
 
 // owners returns who owns now and who will: those that can run the
-// configuration and are active or draining, and joining or active. When nobody
+// configuration and are active or draining, and joining or active. A member that is
+// back with its data counts as active at once where anybody is: else those that come
+// back together would be taken up one by one, each with a ring of its own. When nobody
 // is left to take over, the draining go on, and without any the leaving: the last
 // to go answer to the end.
 func owners(members []membership.Member, configuration string) (serving, target []ring.Node) {
+	formed := formed(members)
 	var draining, leaving []ring.Node
 	for _, m := range members {
 		if !slices.Contains(m.Configurations, configuration) {
 			continue
 		}
 		node := ring.Node{ID: m.ID, Region: m.Region, Zone: m.Zone, Weight: m.Weight}
-		switch m.State {
-		case membership.Joining:
+		switch state := m.State; {
+		case state == membership.Joining && (m.Origin == 0 || !formed):
 			target = append(target, node)
-		case membership.Active:
+		case state == membership.Joining, state == membership.Active:
 			serving, target = append(serving, node), append(target, node)
-		case membership.Draining:
+		case state == membership.Draining:
 			serving, draining = append(serving, node), append(draining, node)
-		case membership.Leaving:
+		case state == membership.Leaving:
 			leaving = append(leaving, node)
 		}
 	}

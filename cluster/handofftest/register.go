@@ -6,7 +6,8 @@
 // join, drain, crash, start again empty, with another weight and in another zone,
 // and while the network is cut and heals, within what the claim allows. It requires
 // that every read quorum finds every acknowledged write whenever all handoffs are
-// complete.
+// complete. With [Options.Durable] stores outlive their processes, and any number of
+// these may lose their power at once.
 //
 //	func TestMyStore(t *testing.T) {
 //		handofftest.Run(t, handofftest.Options{New: func(p handofftest.Peers) handofftest.Store {
