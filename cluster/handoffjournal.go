@@ -196,6 +196,9 @@ func (c *core) restore(s *journalState) {
 			id: p, holds: true, fenced: true, recorded: true, resumed: len(serving) > 0, fence: c.fences, debts: r.debts,
 			lost: r.is(flagAsks), suspicions: owed, seen: make(map[process]report),
 		}
+		if c.safe.noRecords {
+			pt.debts, serving = nil, nil
+		}
 		for _, with := range serving {
 			if !slices.Equal(with, []process{c.self}) {
 				pt.owe(debt{owed: with})

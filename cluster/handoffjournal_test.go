@@ -60,60 +60,109 @@ func (w *world) outage(least int) {
 func TestJournalKeepsWhatWasAcknowledged(t *testing.T) {
 	writes := 0
 	for seed := range uint64(handoffSeeds(20, 200)) {
-		w := newWorld(t, seed+1)
-		w.follow, _ = strconv.Atoi(os.Getenv("HANDOFF_FOLLOW"))
-		w.disks, w.enough, w.treachery = make(map[string]*disk), 4, 0
-		w.start("n000", true)
-		for i := 1; i < 6; i++ {
-			w.run(w.upTo(300 * time.Millisecond))
-			w.start(fmt.Sprintf("n%03d", i), false)
-		}
-		writing := true
-		var write func()
-		write = func() {
-			if writing && len(w.live) > 0 {
-				w.one().write(w.rand.IntN(w.partitions))
-			}
-			w.after(w.upTo(80*time.Millisecond), write)
-		}
-		write()
-		w.await(time.Minute, "the beginning")
-		for i := range 12 {
-			switch dice := w.rand.IntN(10); {
-			case len(w.live) == 0:
-			case dice < 2:
-				w.start(fmt.Sprintf("m%03d", i), false)
-			case dice < 3:
-				a := w.one()
-				active := 0
-				for _, other := range w.live {
-					if other.known[other.id].member.State == membership.Active {
-						active++
-					}
-				}
-				if self := a.known[a.id].member; self.State == membership.Active && active > w.enough+1 {
-					w.note("%s drains", a.id)
-					self.State = membership.Draining
-					w.announce(a, self)
-				}
-			case dice < 5:
-				a := w.one()
-				self := a.known[a.id].member
-				self.Weight = 1 + 3*w.rand.IntN(2)
-				w.announce(a, self)
-			case dice < 9:
-				w.outage(1)
-			default:
-				w.outage(len(w.live))
-			}
-			w.run(w.upTo([]time.Duration{300 * time.Millisecond, 2 * time.Second, 8 * time.Second}[w.rand.IntN(3)]))
-		}
-		writing = false
-		w.run(6 * time.Second)
-		w.await(2*time.Minute, "the end")
+		w := lightsOut(t, seed+1, safeguards{})
 		w.require(t)
 		require.Zero(t, w.lost(), "seed %d", seed+1)
 		writes += len(w.writes)
 	}
 	t.Logf("%d writes", writes)
+}
+
+// A process that has just begun to own, and is the only one that comes back, does not
+// vouch for what it never had: the journal has what it owes.
+func TestJournalRemembersDebts(t *testing.T) {
+	for safe, want := range map[safeguards]bool{{}: false, {noRecords: true}: true} {
+		w := newWorld(t, 1)
+		w.disks, w.enough, w.safe = make(map[string]*disk), 1, safe
+		for _, id := range []string{"a", "b", "c"} {
+			w.start(id, id == "a")
+			w.run(2 * time.Second)
+		}
+		w.await(time.Minute, "the beginning")
+		late := w.start("d", false)
+		for len(late.disk.records) == 0 {
+			w.run(5 * time.Millisecond)
+			require.Empty(t, w.wrong)
+		}
+		require.False(t, late.core.joined())
+		for _, id := range []string{"a", "b", "c"} {
+			w.live[id].dead = true
+			delete(w.live, id)
+			delete(w.disks, id) // it burns
+		}
+		w.off(late)
+		w.on("d")
+		w.run(time.Minute)
+		ready := 0
+		for p := range w.disks["d"].records {
+			if pt := w.live["d"].core.parts[p]; pt.ready() {
+				ready++
+			} else {
+				require.True(t, pt.lost, "partition %d", p)
+			}
+		}
+		require.Equal(t, want, ready > 0)
+	}
+}
+
+// lightsOut is a world in which members lose their power, some or all, while others
+// come and go.
+func lightsOut(t *testing.T, seed uint64, safe safeguards) *world {
+	w := newWorld(t, seed)
+	w.disks, w.enough, w.treachery, w.safe = make(map[string]*disk), 4, 0, safe
+	w.follow, _ = strconv.Atoi(os.Getenv("HANDOFF_FOLLOW"))
+	w.start("n000", true)
+	for i := 1; i < 6; i++ {
+		w.run(w.upTo(300 * time.Millisecond))
+		w.start(fmt.Sprintf("n%03d", i), false)
+	}
+	writing := true
+	var write func()
+	write = func() {
+		if writing && len(w.live) > 0 {
+			w.one().write(w.rand.IntN(w.partitions))
+		}
+		w.after(w.upTo(80*time.Millisecond), write)
+	}
+	write()
+	w.await(time.Minute, "the beginning")
+	for i := range 12 {
+		switch dice := w.rand.IntN(10); {
+		case len(w.live) == 0:
+		case dice < 2:
+			w.start(fmt.Sprintf("m%03d", i), false)
+		case dice < 3:
+			w.dismiss()
+		case dice < 5:
+			a := w.one()
+			self := a.known[a.id].member
+			self.Weight = 1 + 3*w.rand.IntN(2)
+			w.announce(a, self)
+		case dice < 9:
+			w.outage(1)
+		default:
+			w.outage(len(w.live))
+		}
+		w.run(w.upTo([]time.Duration{300 * time.Millisecond, 2 * time.Second, 8 * time.Second}[w.rand.IntN(3)]))
+	}
+	writing = false
+	w.run(6 * time.Second)
+	w.await(2*time.Minute, "the end")
+	return w
+}
+
+// dismiss lets a member drain, unless too few would be left to begin again.
+func (w *world) dismiss() {
+	active := 0
+	for _, a := range w.live {
+		if a.known[a.id].member.State == membership.Active {
+			active++
+		}
+	}
+	a := w.one()
+	if self := a.known[a.id].member; self.State == membership.Active && active > w.enough+1 {
+		w.note("%s drains", a.id)
+		self.State = membership.Draining
+		w.announce(a, self)
+	}
 }
