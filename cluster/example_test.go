@@ -247,7 +247,7 @@ func ExampleJournal() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
 		panic(err)

@@ -44,8 +44,8 @@ type HandoffOptions struct {
 	// members. The claim of docs/handoff.md needs more than half of the replication
 	// factor. Zero means the smallest such number.
 	WriteQuorum int
-	// Parallel is how many calls of Receive and Release run at a time, 1 to
-	// 1024. Zero means 8.
+	// Parallel is how many calls of Receive and Release, and of a Journal's Save, run
+	// at a time, 1 to 1024. Zero means 8.
 	Parallel int
 	// RetryAfter is the wait before a call that failed is made again, doubled
 	// each time up to 32 times as long; from a millisecond to an hour. Zero means
@@ -187,7 +187,7 @@ type HandoffState struct {
 	// HandoffOptions.OverdueAfter.
 	Overdue int
 	// Received and Released count the calls of Receive and Release that
-	// succeeded, Failed those that did not, and Messages what this member sent
+	// succeeded, Failed those that did not, with those of a Journal's Save, and Messages what this member sent
 	// to others about it, since it was started.
 	Received, Released, Failed, Messages uint64
 }
