@@ -67,7 +67,8 @@ var (
 	// ErrNotOwner says that this member does not own the partition.
 	ErrNotOwner = errors.New("cluster: not an owner of the partition")
 	// ErrFenced says that this member owns the partition but accepts no writes
-	// now, because it is throwing away what it had of it.
+	// now, because it is throwing away what it had of it, or its journal does not
+	// know of it yet.
 	ErrFenced = errors.New("cluster: the partition is fenced")
 	// ErrNotReceived says that this member owns the partition and does not have
 	// all of its data yet.
