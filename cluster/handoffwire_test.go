@@ -75,6 +75,7 @@ func FuzzParseRecord(f *testing.F) {
 func FuzzParseHandoff(f *testing.F) {
 	f.Add(testHandoffMessage().bytes())
 	f.Add(handoffMessage{kind: handoffAnswer, reports: []report{{partition: 3}}}.bytes())
+	f.Add(handoffMessage{kind: handoffQuery, reports: []report{{partition: 13, flags: flagAsks}, {partition: 13, flags: flagAsks}}}.bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const partitions = 16
 		m, err := parseHandoff(b, partitions)
@@ -87,7 +88,7 @@ func FuzzParseHandoff(f *testing.F) {
 
 		// Nothing a stranger sends breaks what receives it.
 		w := newWorld(t, 1)
-		w.lossy = 0
+		w.lossy, w.partitions = 0, partitions
 		w.start("a", true)
 		w.start("b", false)
 		w.run(10e9)
