@@ -103,7 +103,7 @@ func loadJournal(s *settings) (*journalState, error) {
 func (s *journalState) restored() bool {
 	if s != nil {
 		for _, r := range s.records {
-			if r.is(flagOffers) {
+			if r.is(recordHeld) {
 				return true
 			}
 		}
@@ -140,12 +140,18 @@ func origin(m membership.Member) uint64 {
 	return m.Start.Nonce
 }
 
+// What flags say in a record.
+const (
+	recordHeld = flagOffers // the partition is held; otherwise it once was
+	recordLost = flagAsks   // and may have lost a write
+)
+
 // record is what a journal keeps of a partition: a message from a process to
 // itself. Of what is let go it keeps in which sets the process served.
 func (c *core) record(pt *part, holds bool) []byte {
 	r := report{partition: pt.id, tenures: slices.Clone(c.tenures[pt.id])}
 	if holds {
-		r.flags, r.debts = flagOffers, slices.Clone(pt.debts)
+		r.flags, r.debts = recordHeld, slices.Clone(pt.debts)
 		for _, owners := range pt.suspicions {
 			r.tenures = append(r.tenures, tenure{owners, tenureOwed})
 		}
@@ -154,7 +160,7 @@ func (c *core) record(pt *part, holds bool) []byte {
 		r.tenures = append(r.tenures, tenure{ascending(pt.owners[:max(pt.serving, 1)]), tenureServing})
 	}
 	if holds && pt.lost {
-		r.flags |= flagAsks
+		r.flags |= recordLost
 	}
 	return handoffMessage{kind: handoffRecord, to: c.self.start, reports: []report{r}}.bytes()
 }
@@ -163,8 +169,8 @@ var errRecord = errors.New("cluster: malformed record")
 
 // parseRecord reads a record. It never panics.
 func parseRecord(p string, b []byte, partitions int) (report, error) {
-	m, err := parseHandoff(b, partitions)
-	if err != nil || m.kind != handoffRecord || len(m.reports) != 1 || strconv.Itoa(m.reports[0].partition) != p {
+	m, err := parseKind(b, partitions, handoffRecord)
+	if err != nil || len(m.reports) != 1 || strconv.Itoa(m.reports[0].partition) != p {
 		return report{}, errRecord
 	}
 	return m.reports[0], nil
@@ -188,13 +194,13 @@ func (c *core) restore(s *journalState) {
 				c.tenures[p] = append(c.tenures[p], t)
 			}
 		}
-		if !r.is(flagOffers) {
+		if !r.is(recordHeld) {
 			continue
 		}
 		c.fences++
 		pt := &part{
 			id: p, holds: true, fenced: true, recorded: true, resumed: len(serving) > 0, fence: c.fences, debts: r.debts,
-			lost: r.is(flagAsks), suspicions: owed, seen: make(map[process]report),
+			lost: r.is(recordLost), suspicions: owed, seen: make(map[process]report),
 		}
 		if c.safe.noRecords {
 			pt.debts, serving = nil, nil

@@ -18,8 +18,7 @@ type handoffRun struct {
 	c       *Cluster
 	user    Handoff
 	options HandoffOptions
-	journal *journalState // nil without one
-	nonce   uint64        // of this start
+	nonce   uint64 // of this start
 	gates   []gate
 	changed broadcast // something is ready, handed over or let go
 
@@ -63,7 +62,7 @@ func newHandoffRun(c *Cluster, o HandoffOptions) *handoffRun {
 	}
 	self := c.members.Local()
 	h.core = newCore(process{self.ID, origin(self)}, o.WriteQuorum, o.Parallel, pace)
-	h.nonce, h.journal = self.Start.Nonce, c.settings.journal
+	h.nonce = self.Start.Nonce
 	h.life, h.end = context.WithCancel(context.Background())
 	return h
 }
@@ -77,9 +76,6 @@ func (h *handoffRun) listen() {
 				return
 			case msg := <-h.c.members.Messages():
 				m, err := parseHandoff(msg.Payload, len(h.gates))
-				if err == nil && m.kind == handoffRecord {
-					err = errHandoffMessage
-				}
 				if err != nil {
 					h.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
 					continue
@@ -96,15 +92,17 @@ func (h *handoffRun) listen() {
 
 // resume takes up what an earlier start left, and notes that this one begins.
 func (h *handoffRun) resume(ctx context.Context) error {
-	if h.journal == nil {
+	journal := h.c.settings.journal
+	if journal == nil {
 		return nil
 	}
-	if err := h.journal.begin(ctx, h.options.Journal, h.nonce); err != nil {
+	if err := journal.begin(ctx, h.options.Journal, h.nonce); err != nil {
 		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.core.restore(h.journal)
+	h.core.restore(journal)
+	journal.records = nil
 	return nil
 }
 

@@ -157,10 +157,16 @@ func (r report) append(b []byte, place map[process]uint64) []byte {
 	return b
 }
 
-// parseHandoff reads a message for a cluster of so many partitions. It never
-// panics, and allocates in proportion to what it is given.
+// parseHandoff reads what came from another process of a cluster of so many
+// partitions.
 func parseHandoff(b []byte, partitions int) (handoffMessage, error) {
-	if len(b) < 2 || b[0] != handoffVersion || b[1] < handoffQuery || b[1] > handoffRecord {
+	return parseKind(b, partitions, handoffQuery, handoffAnswer)
+}
+
+// parseKind reads a message of one of some kinds. It never panics, and allocates in
+// proportion to what it is given.
+func parseKind(b []byte, partitions int, kinds ...byte) (handoffMessage, error) {
+	if len(b) < 2 || b[0] != handoffVersion || !slices.Contains(kinds, b[1]) {
 		return handoffMessage{}, errHandoffMessage
 	}
 	r := reader{b: b[2:]}

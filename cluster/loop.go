@@ -163,7 +163,7 @@ func (c *Cluster) activate(ctx context.Context, v *view) bool {
 		return false
 	}
 	switch {
-	case c.settings.journal.restored():
+	case self.Origin != 0:
 		// It is back, and owes what it has missed. Where all were away, it is not
 		// to begin before enough of them are.
 		if !formed(v.members) && !c.enough(v) {
