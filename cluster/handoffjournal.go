@@ -206,8 +206,10 @@ func (c *core) restore(s *journalState) {
 			pt.debts, serving = nil, nil
 		}
 		for _, with := range serving {
-			if !slices.Equal(with, []process{c.self}) {
-				pt.owe(debt{owed: with})
+			if anew := (debt{owed: with}); !slices.Equal(with, []process{c.self}) {
+				// What was merged from them was merged before it was away.
+				pt.debts = slices.DeleteFunc(pt.debts, anew.same)
+				pt.owe(anew)
 			}
 		}
 		c.parts[p] = pt

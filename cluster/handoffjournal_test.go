@@ -105,6 +105,19 @@ func TestJournalRemembersDebts(t *testing.T) {
 	}
 }
 
+// Who was merged from before the power went may have accepted more since.
+func TestJournalCountsNoMergeOfBefore(t *testing.T) {
+	a, b, c := process{"a", 1}, process{"b", 1}, process{"c", 1}
+	with, before := []process{a, b, c}, debt{owed: []process{b, c}, paid: 1}
+	core := newCore(a, 3, 2, handoffPace{})
+	core.restore(&journalState{records: map[int]report{5: {
+		partition: 5, flags: recordHeld,
+		debts:   []debt{{owed: with, paid: 2, vouched: true}, before},
+		tenures: []tenure{{with, tenureServing}},
+	}}})
+	require.Equal(t, []debt{before, {owed: with}}, core.parts[5].debts, "to others it is what it was")
+}
+
 // lightsOut is a world in which members lose their power, some or all, while others
 // come and go.
 func lightsOut(t *testing.T, seed uint64, safe safeguards) *world {

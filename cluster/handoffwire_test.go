@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -52,6 +53,8 @@ func TestHandoffMessagesThatAreNotOurs(t *testing.T) {
 func FuzzParseRecord(f *testing.F) {
 	r := testHandoffMessage().reports[1]
 	f.Add(handoffMessage{kind: handoffRecord, to: 9, reports: []report{r}}.bytes())
+	r.tenures[0].flags = tenureServing
+	f.Add(handoffMessage{kind: handoffRecord, to: 9, reports: []report{r}}.bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const partitions = 16
 		for _, p := range []int{0, 6} {
@@ -66,7 +69,10 @@ func FuzzParseRecord(f *testing.F) {
 			if pt := core.parts[p]; pt != nil {
 				again, err := parseRecord(strconv.Itoa(p), core.record(pt, true), partitions)
 				require.NoError(t, err)
-				require.ElementsMatch(t, r.debts, again.debts)
+				nobody := debt{owed: []process{{}}} // where there are more than can be told
+				for _, d := range r.debts {
+					require.True(t, slices.ContainsFunc(again.debts, d.same) || slices.ContainsFunc(again.debts, nobody.same), "%v of %v", d, again.debts)
+				}
 			}
 		}
 	})
