@@ -211,9 +211,6 @@ func (d directory) Load() (map[string][]byte, error) {
 
 func (d directory) Save(_ context.Context, key string, value []byte) error {
 	name := filepath.Join(string(d), key)
-	if len(value) == 0 {
-		return errors.Join(os.RemoveAll(name), d.sync())
-	}
 	f, err := os.Create(name + ".new")
 	if err != nil {
 		return err

@@ -51,15 +51,15 @@ func (w *world) retire(a *actor) {
 }
 
 // checkRelease checks what a process knows that is about to throw data away:
-// each owner by its view that is alive has all of it.
+// each owner by its view that is alive has all of it, or had when it let go first.
 func (w *world) checkRelease(a *actor, p int) {
 	pt := a.core.parts[p]
-	if len(pt.owners) == 0 {
+	if len(pt.owners) == 0 && !pt.leftover {
 		w.fail("%s lets go of partition %d though nobody owns it", a.id, p)
 	}
 	for _, o := range pt.owners {
 		other := w.live[o.id]
-		if other == nil || other.start != o.start && w.everywhere == 0 {
+		if other == nil || other.start != o.start && w.everywhere == 0 || pt.leftover {
 			continue
 		}
 		for id := range a.store[p] {

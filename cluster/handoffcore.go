@@ -243,7 +243,7 @@ func (c *core) alive(p process) bool {
 // reaches the other one as well, or counts as missed there. From a process that
 // does not own any more it may once nothing is under way.
 func (c *core) offers(pt *part, to process) bool {
-	if !pt.holds || !pt.fenced || !pt.recorded || pt.dropping() {
+	if !pt.holds || pt.leftover || !pt.fenced || !pt.recorded || pt.dropping() {
 		return false
 	}
 	if pt.owner {

@@ -28,9 +28,9 @@ import (
 type Journal interface {
 	// Load returns all that is saved. [New] calls it, once.
 	Load() (map[string][]byte, error)
-	// Save keeps a value, in the place of the one there was; an empty one takes the
-	// key away. When it returns nil that is as safe as a write that was acknowledged.
-	// It should return soon after the context ends.
+	// Save keeps a value, in the place of the one there was. When it returns nil that
+	// is as safe as a write that was acknowledged. It should return soon after the
+	// context ends.
 	Save(ctx context.Context, key string, value []byte) error
 }
 
@@ -58,7 +58,6 @@ func journalKey(p int) string { return journalPartition + strconv.Itoa(p) }
 type journalState struct {
 	head    journalHead
 	records map[int]report // of the partitions that are or were held
-	stale   []string       // keys of what does not count any more
 }
 
 // loadJournal reads a journal. One that holds nothing begins anew.
@@ -80,14 +79,14 @@ func loadJournal(s *settings) (*journalState, error) {
 				return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
 			}
 			state.records[r.partition] = r
-			state.stale = append(state.stale, key)
 		}
 	}
 	if !state.restored() {
-		state.records = nil
+		for p := range state.records {
+			state.records[p] = report{partition: p} // let go of in an earlier life
+		}
 		return state, nil
 	}
-	state.stale = nil
 	if err := json.Unmarshal(all[journalHeadKey], &state.head); err != nil {
 		return nil, fmt.Errorf("cluster: the journal's %q: %w", journalHeadKey, err)
 	}
@@ -118,11 +117,6 @@ func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error
 	}
 	s.head.Starts++
 	value, err := json.Marshal(s.head)
-	for _, key := range s.stale {
-		if err == nil {
-			err = j.Save(ctx, key, nil)
-		}
-	}
 	if err == nil {
 		err = j.Save(ctx, journalHeadKey, value)
 	}
@@ -195,6 +189,8 @@ func (c *core) restore(s *journalState) {
 			}
 		}
 		if !r.is(recordHeld) {
+			// The release may have been cut short.
+			c.parts[p] = &part{id: p, holds: true, leftover: true, recorded: true, seen: make(map[process]report)}
 			continue
 		}
 		c.fences++

@@ -118,6 +118,26 @@ func TestJournalCountsNoMergeOfBefore(t *testing.T) {
 	require.Equal(t, []debt{before, {owed: with}}, core.parts[5].debts, "to others it is what it was")
 }
 
+// A release that a power cut interrupts is made again, and until then what is left
+// counts for nobody.
+func TestJournalReleasesWhatIsLeftOver(t *testing.T) {
+	a, b := process{"a", 1}, process{"b", 1}
+	core := newCore(a, 2, 1, handoffPace{})
+	core.starts[b.id] = b.start
+	core.restore(&journalState{records: map[int]report{5: {partition: 5, tenures: []tenure{{[]process{a, b}, tenureReady}}}}})
+	core.wake(5)
+	require.Equal(t, report{partition: 5}, core.report(5, b))
+	core.step(time.Time{})
+	job := core.take()[0].start
+	require.True(t, job.release)
+	require.False(t, core.bare())
+	core.done(5, job.id, nil, time.Time{})
+	core.step(time.Time{})
+	require.Empty(t, core.parts)
+	require.Empty(t, core.take())
+	require.True(t, core.bare())
+}
+
 // lightsOut is a world in which members lose their power, some or all, while others
 // come and go.
 func lightsOut(t *testing.T, seed uint64, safe safeguards) *world {

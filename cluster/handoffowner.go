@@ -58,7 +58,7 @@ func (c *core) begin(pt *part, now time.Time) {
 		pt.complete = false
 		pt.owe(debt{owed: pt.prior})
 	}
-	pt.holds, pt.paid, pt.resumed, pt.unrecorded = true, nil, false, true
+	pt.holds, pt.leftover, pt.paid, pt.resumed, pt.unrecorded = true, false, nil, false, true
 }
 
 // lose ends an ownership. What is held is held until each owner has it; but this

@@ -18,6 +18,7 @@ type part struct {
 	owner      bool      // this process is one of them, and has begun to be
 	awaited    bool      // it is one of them, and begins when the old data is gone
 	holds      bool      // there may be data that somebody needs
+	leftover   bool      // what is held may be the rest of what was let go of before a restart
 	fenced     bool      // no write accepted under earlier tokens is under way
 	recorded   bool      // it would be known after a restart that this process holds it
 	resumed    bool      // it was an owner when it stopped, and is none yet

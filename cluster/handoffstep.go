@@ -129,6 +129,9 @@ func (c *core) advance(pt *part, now time.Time) {
 
 // next is the job that a partition needs now, nil when none or not yet.
 func (c *core) next(pt *part, now time.Time) *handoffJob {
+	if pt.leftover {
+		return &handoffJob{release: true}
+	}
 	if !pt.owner {
 		if pt.fenced && !pt.lost && c.confirmed(pt) {
 			return &handoffJob{release: true}
@@ -219,6 +222,7 @@ func (c *core) done(p int, id uint64, err error, now time.Time) (over bool) {
 		c.released++
 		c.fences++
 		pt.fence, pt.holds, pt.debts, pt.fails, pt.recorded = c.fences, false, nil, 0, !c.durable
+		pt.leftover = false
 		if pt.awaited {
 			pt.awaited = false
 			c.begin(pt, now)

@@ -39,11 +39,7 @@ func (b *book) Save(_ context.Context, key string, value []byte) error {
 			return err
 		}
 	}
-	if len(value) == 0 {
-		delete(b.pages, key)
-	} else {
-		b.pages[key] = slices.Clone(value)
-	}
+	b.pages[key] = slices.Clone(value)
 	return nil
 }
 

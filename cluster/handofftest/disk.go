@@ -29,9 +29,7 @@ func (d *disk) Load() (map[string][]byte, error) {
 func (d *disk) Save(_ context.Context, key string, value []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.pages[key] = slices.Clone(value); len(value) == 0 {
-		delete(d.pages, key)
-	}
+	d.pages[key] = slices.Clone(value)
 	return nil
 }
 
