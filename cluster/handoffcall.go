@@ -27,20 +27,13 @@ func (h *handoffRun) begin(job *handoffJob) {
 
 // call runs the user's code and contains what it does.
 func (h *handoffRun) call(ctx context.Context, job *handoffJob) (err error) {
-	what := "receiving"
-	switch {
-	case job.release:
-		what = "releasing"
-	case job.recording:
-		what = "recording"
-	}
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
 			h.c.settings.Logger.Error("handoff panicked", "partition", job.part, "panic", v, "stack", string(debug.Stack()))
 		}
 		if err != nil {
-			err = fmt.Errorf("cluster: %s partition %d: %w", what, job.part, err)
+			err = fmt.Errorf("cluster: %v: %w", job, err)
 		}
 	}()
 	if job.record != nil {

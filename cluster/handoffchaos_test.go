@@ -103,18 +103,12 @@ func (w *world) one() *actor {
 
 // event does something to the world.
 func (w *world) event(size int) {
-	active, going := 0, 0
+	active := 0
 	for _, a := range w.live {
-		switch a.known[a.id].member.State {
-		case membership.Active:
+		if a.known[a.id].member.State == membership.Active {
 			active++
-		case membership.Draining, membership.Leaving:
-			going++
 		}
 	}
-	// Who leaves on one side of a cut hands over to that side; the other
-	// cannot know, and may rightly take it for lost.
-	whole, staying := w.loose || !w.scarred, w.loose || going == 0
 	for range 100 {
 		a := w.one()
 		self := a.known[a.id].member
@@ -126,7 +120,7 @@ func (w *world) event(size int) {
 					return
 				}
 			}
-		case dice < 35 && active > size-2 && whole && self.State == membership.Active:
+		case dice < 35 && active > size-2 && self.State == membership.Active:
 			w.note("%s drains", a.id)
 			self.State = membership.Draining
 			w.announce(a, self)
@@ -142,7 +136,7 @@ func (w *world) event(size int) {
 			w.note("%s has weight %d", a.id, self.Weight)
 			w.announce(a, self)
 			return
-		case dice < 95 && len(w.cut) == 0 && staying && !w.uncut:
+		case dice < 95 && len(w.cut) == 0 && !w.uncut:
 			w.split()
 			return
 		case dice >= 95 && len(w.cut) > 0:
@@ -152,15 +146,23 @@ func (w *world) event(size int) {
 	}
 }
 
-// split cuts some members off. If it lasts each side gives the other up.
+// split cuts some members off.
 func (w *world) split() {
-	w.scarred = true
+	var ids []string
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		if w.rand.IntN(3) == 0 {
-			w.cut[id] = true
+			ids = append(ids, id)
 		}
 	}
-	ids := slices.Sorted(maps.Keys(w.cut))
+	w.divide(ids...)
+}
+
+// divide cuts members off. If it lasts each side gives the other up.
+func (w *world) divide(ids ...string) {
+	w.scarred = true
+	for _, id := range ids {
+		w.cut[id] = true
+	}
 	w.note("cut off: %v", ids)
 	cut := maps.Clone(w.cut)
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {

@@ -33,19 +33,21 @@ type core struct {
 	leaving  bool
 	paused   bool // cut off: start nothing
 
-	past    []pastView       // what came before, the newest last
-	nodes   map[process]bool // that own anything in the last view
-	tenures map[int][]tenure // the sets that this process was one of, by partition, the oldest first
-	parts   map[int]*part    // those that this member owns or holds, or is about to forget
-	fences  uint64           // the last fence given out
-	jobs    uint64           // the last job begun
-	seq     uint64           // of the last query
-	running int              // jobs
-	queue   []int            // partitions to look at
-	queued  map[int]bool
-	waiting []int     // partitions that could go on if fewer jobs ran
-	due     time.Time // when to look at all of them again; zero: never
-	polled  time.Time // when queries were last sent
+	past     []pastView       // what came before, the newest last
+	nodes    map[process]bool // that own anything in the last view
+	tenures  map[int][]tenure // the sets that this process was one of, by partition, the oldest first
+	departed departures
+	parting  farewell      // of this process
+	parts    map[int]*part // those that this member owns or holds, or is about to forget
+	fences   uint64        // the last fence given out
+	jobs     uint64        // the last job begun
+	seq      uint64        // of the last query
+	running  int           // jobs
+	queue    []int         // partitions to look at
+	queued   map[int]bool
+	waiting  []int     // partitions that could go on if fewer jobs ran
+	due      time.Time // when to look at all of them again; zero: never
+	polled   time.Time // when queries were last sent
 
 	out      []handoffAction
 	touched  []int             // partitions that may stand otherwise than before
@@ -76,6 +78,7 @@ type safeguards struct {
 	noAsks        bool // owners do not ask those who come after them
 	noInquest     bool // who cannot pay takes nothing for lost
 	noRecords     bool // the journal says nothing of debts
+	noFarewells   bool // who has left is gone
 }
 
 // handoffAction is what a core wants done: exactly one of the fields is set.
@@ -163,9 +166,6 @@ func (c *core) view(v handoffView, fence func(p int, token ring.Token) bool, now
 		}
 		if stays {
 			c.ask(pt, had)
-		}
-		if !pt.owner && pt.lost {
-			pt.lost = slices.ContainsFunc(pt.debts, func(d debt) bool { return c.harmed(d.owed) })
 		}
 		if pt.owner {
 			if changed || !stays {

@@ -17,7 +17,8 @@ type HandoffChange struct {
 	// Receiving, Releasing, Sharing, Received and Released are as in [HandoffState].
 	Receiving, Releasing, Sharing int
 	Received, Released            uint64
-	// Partition and Err say, for HandoffFailed, which call failed and how.
+	// Partition and Err say, for HandoffFailed, which call failed and how. Partition
+	// is -1 where the journal could not be told who has left the cluster.
 	Partition int
 	Err       error
 }

@@ -20,7 +20,7 @@ import (
 // It must tell the truth about the data beside it. Keep both on one disk and restore
 // both or none; never run two processes on a copy; to start empty, empty the journal
 // too. What is saved is small: a few hundred bytes a partition that the member holds,
-// under at most PartitionCount + 1 keys of up to 20 letters, digits and dashes.
+// under at most PartitionCount + 2 keys of up to 20 letters, digits and dashes.
 //
 // Save is called from several goroutines, never two for one key, and with no lock
 // held. An error is reported and the call is made again; until it succeeds a new
@@ -45,6 +45,7 @@ type journalHead struct {
 
 const (
 	journalHeadKey   = "member"
+	journalDeparted  = "departed"
 	journalPartition = "partition-"
 
 	// startsApart is how far the numbers of two starts of one origin lie apart, as
@@ -52,12 +53,18 @@ const (
 	startsApart = 40
 )
 
-func journalKey(p int) string { return journalPartition + strconv.Itoa(p) }
+func journalKey(p int) string {
+	if p == noPartition {
+		return journalDeparted
+	}
+	return journalPartition + strconv.Itoa(p)
+}
 
 // journalState is a journal that was loaded.
 type journalState struct {
-	head    journalHead
-	records map[int]report // of the partitions that are or were held
+	head     journalHead
+	records  map[int]report // of the partitions that are or were held
+	departed []process
 }
 
 // loadJournal reads a journal. One that holds nothing begins anew.
@@ -73,12 +80,8 @@ func loadJournal(s *settings) (*journalState, error) {
 	mine := journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}
 	state := &journalState{head: mine, records: make(map[int]report)}
 	for key, value := range all {
-		if p, ok := strings.CutPrefix(key, journalPartition); ok {
-			r, err := parseRecord(p, value, s.PartitionCount)
-			if err != nil {
-				return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
-			}
-			state.records[r.partition] = r
+		if err := state.read(key, value, s.PartitionCount); err != nil {
+			return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
 		}
 	}
 	if !state.restored() {
@@ -96,6 +99,21 @@ func loadJournal(s *settings) (*journalState, error) {
 			theirs.Node, theirs.Cluster, theirs.Partitions, mine.Node, mine.Cluster, mine.Partitions)
 	}
 	return state, nil
+}
+
+// read takes what a journal has under a key.
+func (s *journalState) read(key string, value []byte, partitions int) error {
+	if p, ok := strings.CutPrefix(key, journalPartition); ok {
+		r, err := parseRecord(p, value, partitions)
+		s.records[r.partition] = r
+		return err
+	}
+	if key == journalDeparted {
+		m, err := parseKind(value, partitions, handoffRecord)
+		s.departed = m.departed
+		return err
+	}
+	return nil
 }
 
 // restored reports whether there is data to go on with.
@@ -174,7 +192,7 @@ func parseRecord(p string, b []byte, partitions int) (report, error) {
 // the same process, that was away; so it owes those with whom it owned, for what it
 // has missed.
 func (c *core) restore(s *journalState) {
-	c.durable = true
+	c.durable, c.departed.all = true, s.departed
 	c.fences, c.seq = s.head.Starts<<startsApart, s.head.Starts<<startsApart
 	for p, r := range s.records {
 		var serving, owed [][]process

@@ -18,6 +18,9 @@ func (c *core) needed(owners int) int { return max(owners, c.factor) - c.quorum 
 // who go in the end. When one of the others fails first, an owner that is ready
 // so would count beside the one whose place it took, and a write that this one
 // missed would be missing twice.
+//
+// Those who are ready do not stand for a set of owners that is harmed: on the far
+// side of a cut they may not have owned with them.
 func (c *core) choose(pt *part, now time.Time) *handoffJob {
 	patient := now.Before(pt.since.Add(c.pace.patience))
 	if c.safe.nearest {
@@ -28,7 +31,10 @@ func (c *core) choose(pt *part, now time.Time) *handoffJob {
 		}
 		return nil
 	}
-	job := c.quorumOf(pt)
+	var job *handoffJob
+	if !c.bereaved(pt) {
+		job = c.quorumOf(pt)
+	}
 	if job == nil && !patient {
 		job = c.settleUp(pt, now)
 	}

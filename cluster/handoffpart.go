@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -68,6 +69,20 @@ type handoffJob struct {
 	seq     uint64 // the last query sent before the merge was done
 	proven  map[process]bool
 	refuted map[process]bool
+}
+
+// String names what is asked for.
+func (j *handoffJob) String() string {
+	switch {
+	case j.part == noPartition:
+		return "recording who left"
+	case j.release:
+		return fmt.Sprintf("releasing partition %d", j.part)
+	case j.recording:
+		return fmt.Sprintf("recording partition %d", j.part)
+	default:
+		return fmt.Sprintf("receiving partition %d", j.part)
+	}
 }
 
 type handoffSource struct {

@@ -23,7 +23,7 @@ import (
 // missing, or the set that began the cluster. If in none of these sets, nor in one that
 // it or anybody it merged from is indebted to, so many as W are gone, nothing is lost.
 // The past is as it has seen it itself, and served in it; or else as somebody has that
-// it has merged from.
+// it has merged from. Who has left in order is not gone: see farewells.
 
 const (
 	maxPastViews  = 32 // that a process remembers
@@ -177,7 +177,7 @@ func (c *core) witnesses(pt *part) []process {
 // unharmed reports whether no set of owners, back to firm ground, has lost so many
 // that something acknowledged may be lost with them.
 func (c *core) unharmed(pt *part) bool {
-	if slices.ContainsFunc(pt.debts, func(d debt) bool { return c.harmed(d.owed) }) ||
+	if c.bereaved(pt) ||
 		slices.ContainsFunc(pt.suspicions, c.harmed) || len(pt.suspicions) == maxSuspicions {
 		return false
 	}
@@ -237,12 +237,17 @@ func (c *core) certain(pt *part, past [][]process) bool {
 	return false
 }
 
+// bereaved reports whether this process owes a set of owners that is harmed.
+func (c *core) bereaved(pt *part) bool {
+	return slices.ContainsFunc(pt.debts, func(d debt) bool { return c.harmed(d.owed) })
+}
+
 // harmed reports whether so many of a set of owners are gone that a write which they
 // acknowledged may be lost.
 func (c *core) harmed(owners []process) bool {
 	gone := 0
 	for _, o := range owners {
-		if o != c.self && !c.alive(o) {
+		if o != c.self && !c.alive(o) && !c.departed.has(o) {
 			gone++
 		}
 	}

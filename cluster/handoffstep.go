@@ -20,6 +20,8 @@ func (c *core) step(now time.Time) time.Time {
 		c.due = time.Time{} // pause wakes it up
 	}
 	c.tell(now)
+	c.part(now)
+	c.note(now)
 	return c.due
 }
 
@@ -133,6 +135,8 @@ func (c *core) next(pt *part, now time.Time) *handoffJob {
 		return &handoffJob{release: true}
 	}
 	if !pt.owner {
+		// Those it took for gone may be back, or have left in order.
+		pt.lost = pt.lost && c.bereaved(pt)
 		if pt.fenced && !pt.lost && c.confirmed(pt) {
 			return &handoffJob{release: true}
 		}
@@ -195,6 +199,10 @@ func (s report) source(who process) handoffSource {
 
 // done takes the end of a job. It reports whether that does not matter any more.
 func (c *core) done(p int, id uint64, err error, now time.Time) (over bool) {
+	if p == noPartition {
+		c.noted(err, now)
+		return false
+	}
 	pt := c.parts[p]
 	if pt == nil || pt.job == nil || pt.job.id != id {
 		return true
@@ -277,8 +285,8 @@ func (c *core) handedOver() bool {
 	return c.draining
 }
 
-// bare reports whether nothing is left here, served or not.
-func (c *core) bare() bool { return c.held() == 0 }
+// bare reports whether nothing is left here, served or not, and the others know.
+func (c *core) bare() bool { return c.held() == 0 && len(c.untold()) == 0 }
 
 // held counts the partitions that keep this process from going.
 func (c *core) held() (n int) {

@@ -61,7 +61,7 @@ func (c *core) wants(pt *part) []process {
 	switch {
 	case !pt.owner:
 		for _, o := range pt.owners {
-			if pt.seen[o].merged != pt.fence {
+			if pt.lost || pt.seen[o].merged != pt.fence {
 				add(o)
 			}
 		}
@@ -108,12 +108,15 @@ func (c *core) wants(pt *part) []process {
 func (c *core) send(to process, kind byte, seq uint64, partitions []int, asked map[int]bool) {
 	m := &handoffMessage{kind: kind, seq: seq, to: to.start}
 	size := 0
+	if len(asked) > 0 {
+		m.departed = slices.Clone(c.departed.all)
+	}
 	for _, p := range partitions {
 		r := c.report(p, to)
 		if asked[p] {
 			r.tenures = slices.Clone(c.tenures[p])
 		}
-		if kind == handoffQuery && c.parts[p].inquest != nil {
+		if pt := c.parts[p]; kind == handoffQuery && (pt.inquest != nil || pt.lost) {
 			r.flags |= flagAsks
 		}
 		n := 24
@@ -185,11 +188,14 @@ func (c *core) hear(from process, m handoffMessage, now time.Time) {
 	if !c.alive(from) || m.to != c.self.start {
 		return
 	}
+	c.bid(from, m)
 	about := make([]int, 0, len(m.reports))
 	asked := make(map[int]bool)
 	for _, r := range m.reports {
 		about = append(about, r.partition)
-		asked[r.partition] = r.is(flagAsks)
+		if r.is(flagAsks) {
+			asked[r.partition] = true
+		}
 		pt := c.parts[r.partition]
 		if pt == nil {
 			continue
@@ -206,7 +212,7 @@ func (c *core) hear(from process, m handoffMessage, now time.Time) {
 		}
 		c.wake(r.partition)
 	}
-	if m.kind == handoffQuery && len(about) > 0 {
+	if m.kind == handoffQuery {
 		c.work(now) // so that the answer is about what follows from the question
 		c.send(from, handoffAnswer, m.seq, about, asked)
 	}

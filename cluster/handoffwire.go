@@ -32,6 +32,7 @@ const (
 	maxHandoffOwed      = 32   // in one debt
 	maxHandoffDebts     = 16   // of one partition
 	maxHandoffSets      = 64   // of owners, of one partition
+	maxHandoffDeparted  = 128  // that a process remembers and tells of
 )
 
 // Flags of a report.
@@ -72,16 +73,17 @@ func (d debt) same(o debt) bool { return slices.Equal(d.owed, o.owed) }
 
 // handoffMessage is one message.
 type handoffMessage struct {
-	kind    byte
-	seq     uint64 // of a query; an answer repeats it, 0 when nobody asked
-	to      uint64 // the start it is meant for
-	reports []report
+	kind     byte
+	seq      uint64 // of a query; an answer repeats it, 0 when nobody asked
+	to       uint64 // the start it is meant for
+	reports  []report
+	departed []process // who has left in order, the last to leave last
 }
 
 var errHandoffMessage = errors.New("cluster: malformed handoff message")
 
 // bytes writes the message: the version, the kind, seq and to, the processes
-// named in it, then the reports. Numbers are unsigned varints but for starts.
+// named in it, the reports, then the departed. Numbers are unsigned varints but for starts.
 func (m handoffMessage) bytes() []byte {
 	b := []byte{handoffVersion, m.kind}
 	b = binary.AppendUvarint(b, m.seq)
@@ -104,6 +106,7 @@ func (m handoffMessage) bytes() []byte {
 			name(t.owners)
 		}
 	}
+	name(m.departed)
 	b = binary.AppendUvarint(b, uint64(len(named)))
 	for _, p := range named {
 		b = binary.AppendUvarint(b, uint64(len(p.id)))
@@ -113,6 +116,10 @@ func (m handoffMessage) bytes() []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.reports)))
 	for _, r := range m.reports {
 		b = r.append(b, place)
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.departed)))
+	for _, p := range m.departed {
+		b = binary.AppendUvarint(b, place[p])
 	}
 	return b
 }
@@ -178,6 +185,9 @@ func parseKind(b []byte, partitions int, kinds ...byte) (handoffMessage, error) 
 	m.reports = make([]report, r.count(partitions, 5))
 	for i := range m.reports {
 		m.reports[i] = r.report(named, partitions)
+	}
+	for range r.count(maxHandoffDeparted, 1) {
+		m.departed = append(m.departed, r.name(named))
 	}
 	if r.failed || len(r.b) > 0 {
 		return handoffMessage{}, errHandoffMessage
@@ -284,6 +294,16 @@ func (r *reader) few(most, size int) int {
 	return n
 }
 
+// name reads one of those named.
+func (r *reader) name(named []process) process {
+	at := r.number()
+	if at >= uint64(len(named)) {
+		r.fail()
+		return process{}
+	}
+	return named[at]
+}
+
 // set reads so many of those named, ascending.
 func (r *reader) set(n int, named []process) []process {
 	if n == 0 || n > maxHandoffOwed || n > len(r.b) {
@@ -292,12 +312,7 @@ func (r *reader) set(n int, named []process) []process {
 	}
 	all := make([]process, n)
 	for i := range all {
-		at := r.number()
-		if at >= uint64(len(named)) {
-			r.fail()
-			return nil
-		}
-		if all[i] = named[at]; i > 0 && all[i-1].compare(all[i]) >= 0 {
+		if all[i] = r.name(named); r.failed || i > 0 && all[i-1].compare(all[i]) >= 0 {
 			r.fail()
 			return nil
 		}

@@ -15,7 +15,7 @@ func testHandoffMessage() handoffMessage {
 		{partition: 5, flags: flagOwner | flagReady, fence: 7, merged: 1, asked: 2},
 		{partition: 6, flags: flagOffers | flagDebts | flagAsks | flagTenures, fence: 8, debts: []debt{{owed: []process{a, b}, paid: 2, vouched: true}},
 			tenures: []tenure{{[]process{b}, tenureFirst | tenureReady}, {[]process{a, b}, 0}}},
-	}}
+	}, departed: []process{b}}
 }
 
 // The bytes are the protocol.
@@ -23,7 +23,7 @@ func TestHandoffMessageGolden(t *testing.T) {
 	want := []byte{1, 1, 0xAC, 2, 9, 0, 0, 0, 0, 0, 0, 0,
 		2, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
 		2, 5, 3, 7, 1, 2, 6, 0xD4, 8, 0, 0, 1, 5, 2, 0, 1,
-		2, 3, 1, 1, 0, 2, 0, 1}
+		2, 3, 1, 1, 0, 2, 0, 1, 1, 1}
 	require.Equal(t, want, testHandoffMessage().bytes())
 	got, err := parseHandoff(want, 7)
 	require.NoError(t, err)

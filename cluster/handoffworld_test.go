@@ -82,7 +82,7 @@ type actor struct {
 type disk struct {
 	origin, starts uint64
 	store          map[int]map[int]bool
-	records        map[int][]byte
+	records        map[int][]byte // noPartition: who has left
 }
 
 // announced is a member as of some version of what is known about it.
@@ -240,11 +240,9 @@ func (w *world) disk(id string, start uint64) *disk {
 func (w *world) journal(d *disk) *journalState {
 	state := &journalState{head: journalHead{Starts: d.starts}, records: make(map[int]report)}
 	for p, b := range d.records {
-		r, err := parseRecord(fmt.Sprint(p), b, w.partitions)
-		if err != nil {
+		if err := state.read(journalKey(p), b, w.partitions); err != nil {
 			w.t.Fatal(err)
 		}
-		state.records[p] = r
 	}
 	return state
 }

@@ -2,11 +2,13 @@ package handofftest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 )
 
@@ -14,8 +16,7 @@ import (
 //
 // A member loses its state at most once before all handoffs are complete again: more
 // the claim allows only as long as it does not matter to the same partition, and what
-// may be lost is then rightly reported. Nor does one drain while the network is cut,
-// which to the other side is a loss.
+// may be lost is then rightly reported.
 func (r *run) event() {
 	if r.o.Durable && r.rand.IntN(3) == 0 {
 		r.outage()
@@ -28,7 +29,7 @@ func (r *run) event() {
 		r.start(fmt.Sprintf("m%d", r.names))
 		r.names++
 	case dice < 5 && stays:
-		r.calm(r.scarred)
+		r.calm(false)
 		r.drain(n)
 	case dice < 9 && r.o.Durable:
 		r.outage()
@@ -48,7 +49,6 @@ func (r *run) event() {
 	case r.parted:
 		r.heal()
 	default:
-		r.depart()
 		r.calm(false)
 		r.split()
 	}
@@ -78,7 +78,12 @@ func (r *run) drain(n *process) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		n.drained <- n.Drain(ctx)
+		err := n.Drain(ctx)
+		for errors.Is(err, cluster.ErrNoSuccessor) && ctx.Err() == nil { // alone on its side of a cut
+			time.Sleep(time.Second)
+			err = n.Drain(ctx)
+		}
+		n.drained <- err
 	}()
 }
 
@@ -121,7 +126,7 @@ func (r *run) split() {
 		}
 	}
 	r.note("cut off: %v", names)
-	r.scarred, r.parted = true, true
+	r.parted = true
 	r.peers.split(cut)
 	if err := r.net.Partition(addrs); err != nil {
 		r.t.Fatal(err)

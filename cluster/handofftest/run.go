@@ -116,7 +116,6 @@ type run struct {
 	keys     []string
 	versions map[string]uint64 // the newest acknowledged
 	losses   int               // of state, since all handoffs were complete
-	scarred  bool              // the network was cut since then
 	parted   bool              // it is cut now
 }
 
@@ -230,7 +229,7 @@ func (r *run) settle() {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	r.losses, r.scarred = 0, false
+	r.losses = 0
 	for _, key := range r.keys {
 		r.check(key)
 	}
