@@ -32,7 +32,8 @@ type Handoff interface {
 	// limit has passed, or when the cluster stops.
 	Receive(ctx context.Context, partition int, from []Member, need int) error
 	// Release throws a partition away. Each owner has confirmed that it has
-	// merged what is here. No write is accepted until it has returned.
+	// merged what is here. No write is accepted until it has returned. With a
+	// [Journal] it is called again after a restart, for nothing perhaps.
 	Release(ctx context.Context, partition int) error
 }
 

@@ -17,6 +17,9 @@ import (
 // owner, but the old one that was away: it owns at once, catches up with what it
 // missed before it serves, and what it holds counts for others as before.
 //
+// [Handoff.Release] is called again at a start for what had been released, in case that
+// was cut short.
+//
 // It must tell the truth about the data beside it. Keep both on one disk and restore
 // both or none; never run two processes on a copy; to start empty, empty the journal
 // too. What is saved is small: a few hundred bytes a partition that the member holds,

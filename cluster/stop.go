@@ -20,12 +20,13 @@ import (
 //
 // With [Options.Handoff] it also waits, before it announces that it is leaving,
 // until each owner to come has received what this member serves, and at the end
-// until this member has been told to release all that it had. When the context
-// ends first it returns a [NotHandedOverError], never nil: this member keeps what it
-// has, health says so, and to call Stop then is to give it up. As long as all
-// others that own are draining as well, there is nobody to hand over to: each waits
-// for a member that stays, and serves. One that is alone to begin with does not
-// wait; its error wraps [ErrNoSuccessor].
+// until this member has been told to release all that it had, and the other owners
+// have heard that nothing is left here. When the context ends before all is released
+// it returns a [NotHandedOverError], never nil: this member keeps what it has,
+// health says so, and to call Stop then is to give it up. As long as all others that
+// own are draining as well, there is nobody to hand over to: each waits for a member
+// that stays, and serves. One that is alone to begin with does not wait; its error
+// wraps [ErrNoSuccessor].
 func (c *Cluster) Drain(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
