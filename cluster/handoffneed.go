@@ -224,7 +224,9 @@ func (c *core) settle(pt *part) {
 			continue
 		}
 		pt.merged[s.process] = s.fence
-		pt.suspect(s.debts)
+		for _, d := range s.debts {
+			pt.suspect(d.owed)
+		}
 		if job.ask {
 			c.notes[s.process] = append(c.notes[s.process], pt.id)
 		}

@@ -123,7 +123,11 @@ func (pt *part) owe(d debt) {
 	}
 	// Beyond what can be told, be harder on ourselves: the last debt is now
 	// owed to nobody who could be asked, and paid by those who are ready alone.
-	pt.debts[maxHandoffDebts-1] = debt{owed: []process{{}}}
+	pt.suspect(d.owed)
+	if nobody := (debt{owed: []process{{}}}); !slices.ContainsFunc(pt.debts, nobody.same) {
+		pt.suspect(pt.debts[maxHandoffDebts-1].owed)
+		pt.debts[maxHandoffDebts-1] = nobody
+	}
 }
 
 func (pt *part) dropping() bool { return pt.job != nil && pt.job.release }

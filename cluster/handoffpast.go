@@ -29,7 +29,7 @@ const (
 	maxPastViews  = 32 // that a process remembers
 	maxTenures    = 24 // that a process remembers of one partition
 	fewTenures    = 8  // that it remembers when it was ready in all of them
-	maxSuspicions = 32 // sets of owners that others were found to be indebted to
+	maxSuspicions = 64 // sets of owners that others were found to be indebted to
 )
 
 // pastView is a view as far as it matters to who served.
@@ -254,12 +254,16 @@ func (c *core) harmed(owners []process) bool {
 	return gone >= c.quorum
 }
 
-// suspect notes what a source that was merged from is indebted to.
-func (pt *part) suspect(debts []debt) {
-	for _, d := range debts {
-		if len(pt.suspicions) == maxSuspicions || slices.ContainsFunc(pt.suspicions, func(s []process) bool { return slices.Equal(s, d.owed) }) {
-			continue
-		}
-		pt.suspicions = append(pt.suspicions, d.owed)
+// suspect notes a set of owners that a source which was merged from is indebted to. Of
+// two where one is part of the other the larger will do: it is harmed when the smaller
+// is. Where there are too many it is one too many for good.
+func (pt *part) suspect(owners []process) {
+	contains := func(all, some []process) bool {
+		return !slices.ContainsFunc(some, func(o process) bool { return !slices.Contains(all, o) })
 	}
+	if len(pt.suspicions) == maxSuspicions || slices.ContainsFunc(pt.suspicions, func(s []process) bool { return contains(s, owners) }) {
+		return
+	}
+	pt.suspicions = slices.DeleteFunc(pt.suspicions, func(s []process) bool { return contains(owners, s) })
+	pt.suspicions = append(pt.suspicions, owners)
 }

@@ -116,6 +116,52 @@ func TestAnInquestGoesBackToFirmGround(t *testing.T) {
 	}
 }
 
+// Sets that others are indebted to are remembered, the largest of those that contain
+// each other, and when there are too many nothing is certain any more.
+func TestSuspicions(t *testing.T) {
+	set := func(starts ...uint64) (owners []process) {
+		for _, s := range starts {
+			owners = append(owners, process{"a", s})
+		}
+		return owners
+	}
+	pt := &part{}
+	for _, s := range [][]process{set(1, 2), set(2, 3), set(1, 2), set(1, 2, 3), set(1), set(4, 5)} {
+		pt.suspect(s)
+	}
+	require.Equal(t, [][]process{set(1, 2, 3), set(4, 5)}, pt.suspicions)
+	for i := range uint64(2 * maxSuspicions) {
+		pt.suspect(set(10 + i))
+	}
+	require.Len(t, pt.suspicions, maxSuspicions)
+	pt.suspect(set(1, 2, 3, 4, 5))
+	require.Len(t, pt.suspicions, maxSuspicions)
+	core := newCore(process{"b", 1}, 2, 1, handoffPace{})
+	pt.inquest = &inquest{past: [][]process{{core.self}}}
+	core.tenures[0] = []tenure{{[]process{core.self}, tenureFirst}}
+	require.False(t, core.unharmed(pt))
+	pt.suspicions = nil
+	require.True(t, core.unharmed(pt))
+}
+
+// Debts beyond what can be told are remembered as suspicions, and owed to nobody.
+func TestDebtsAreBounded(t *testing.T) {
+	pt := &part{}
+	for i := range uint64(maxHandoffDebts + 3) {
+		pt.owe(debt{owed: []process{{"a", i + 1}}})
+	}
+	require.Len(t, pt.debts, maxHandoffDebts)
+	require.Equal(t, []process{{}}, pt.debts[maxHandoffDebts-1].owed)
+	var owed [][]process
+	for _, d := range pt.debts[:maxHandoffDebts-1] {
+		owed = append(owed, d.owed)
+	}
+	for i := range uint64(maxHandoffDebts + 3) {
+		require.Contains(t, append(owed, pt.suspicions...), []process{{"a", i + 1}})
+	}
+	require.Len(t, pt.suspicions, 4)
+}
+
 // Where two members are lost at once among cuts, and moves that are not complete,
 // somebody reports possible loss, and nearly every partition that lost a write is
 // among those reported. Not all are: docs/handoff.md says why, and how many.

@@ -31,7 +31,7 @@ const (
 	maxHandoffProcesses = 4096 // named in one message
 	maxHandoffOwed      = 32   // in one debt
 	maxHandoffDebts     = 16   // of one partition
-	maxHandoffSets      = 64   // of owners, of one partition
+	maxHandoffSets      = 128  // of owners, of one partition
 	maxHandoffDeparted  = 128  // that a process remembers and tells of
 )
 
