@@ -26,7 +26,7 @@ type farewell struct {
 // departures are those that have left in order.
 type departures struct {
 	all    []process // the last to leave last
-	saving uint64    // the job that tells the journal
+	saving bool      // the journal is being told
 	retry  time.Time // not before
 	fails  int
 	news   bool // to be told to the journal
@@ -89,7 +89,7 @@ func (c *core) bid(from process, m handoffMessage) {
 // note has the journal told who has left.
 func (c *core) note(now time.Time) {
 	d := &c.departed
-	if !c.durable || !d.news || d.saving != 0 || c.paused {
+	if !c.durable || !d.news || d.saving || c.paused {
 		return
 	}
 	if now.Before(d.retry) {
@@ -97,7 +97,7 @@ func (c *core) note(now time.Time) {
 		return
 	}
 	c.jobs++
-	d.saving, d.news = c.jobs, false
+	d.saving, d.news = true, false
 	record := handoffMessage{kind: handoffRecord, to: c.self.start, departed: d.all}.bytes()
 	c.out = append(c.out, handoffAction{start: &handoffJob{id: c.jobs, part: noPartition, recording: true, record: record}})
 }
@@ -105,10 +105,11 @@ func (c *core) note(now time.Time) {
 // noted takes the end of that.
 func (c *core) noted(err error, now time.Time) {
 	d := &c.departed
-	d.saving, d.fails = 0, d.fails+1
+	d.saving = false
 	if err == nil {
 		d.fails = 0
 		return
 	}
+	d.fails++
 	d.news, d.retry = true, now.Add(c.pace.retry<<min(d.fails-1, 5))
 }
