@@ -16,6 +16,7 @@ const module = "github.com/clusterkit/clusterkit"
 func TestLayers(t *testing.T) {
 	allowed := map[string][]string{
 		"ring":                   {"github.com/cespare/xxhash/v2"},
+		"ring/option":            {},
 		"rebalance":              {module + "/ring", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest": {module + "/ring"},
 		"membership":             {"github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},

@@ -1,0 +1,66 @@
+// Package option has the error that every package of this module returns for an
+// option that is out of bounds, and the one function that puts such errors below the
+// field that holds the options.
+package option
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error says which option is out of bounds, and how. Its fields are for programs; the
+// text of Error is for people.
+type Error struct {
+	// Field is the path of the option from the record that was validated, for
+	// example "HTTP.Guard.Tokens[0]".
+	Field string
+	// Value is the value it has. It is never a secret.
+	Value any
+	// Bound says what it must be, for example "between 1 and 16". It completes the
+	// words "must be".
+	Bound string
+}
+
+// Error names the field, the value and the bound.
+func (e *Error) Error() string {
+	value := e.Value
+	if s, ok := value.(string); ok {
+		value = fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprintf("%s is %v: must be %s", e.Field, value, e.Bound)
+}
+
+// Under returns err with path put before the field of every [Error] that it joins or
+// wraps directly: Under("HTTP", err) turns the field "Addr" into "HTTP.Addr". Errors of
+// other types stay as they are. It returns nil when err is nil, and changes no error
+// that it is given.
+func Under(path string, err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, err := range joined.Unwrap() {
+			all = append(all, Under(path, err))
+		}
+		return errors.Join(all...)
+	}
+	if e, ok := err.(*Error); ok { //nolint:errorlint // one that is wrapped has its field named by the wrapper
+		return &Error{Field: path + "." + e.Field, Value: e.Value, Bound: e.Bound}
+	}
+	return err
+}
+
+// All returns the errors that err joins, each alone; err itself when it joins none, and
+// nothing when it is nil.
+func All(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, err := range joined.Unwrap() {
+		all = append(all, All(err)...)
+	}
+	return all
+}
