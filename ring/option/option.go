@@ -1,12 +1,18 @@
-// Package option has the error that every package of this module returns for an
-// option that is out of bounds, and the one function that puts such errors below the
-// field that holds the options.
+// Package option has what the options of all packages of this module share: the error
+// for an option that is out of bounds, and the value that means "none".
+//
+// In every record of options a zero field means the default, and [None] means that
+// there is no such bound, time or part. Any other negative number is an [Error].
 package option
 
 import (
 	"errors"
 	"fmt"
 )
+
+// None turns off what a numeric option or a duration sets: no limit, no time-out, no
+// slack. Each option says whether it may be none. Zero is the default instead.
+const None = -1
 
 // Error says which option is out of bounds, and how. Its fields are for programs; the
 // text of Error is for people.
