@@ -7,6 +7,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
@@ -15,8 +16,8 @@ import (
 const hotKeys = 1024
 
 // benchViews makes views of 50 members and of 49, over 4096 partitions.
-func benchViews() (more, fewer *view) {
-	b := builder{configurations: map[string]ring.Config{
+func benchViews() (more, fewer *published) {
+	b := view.Builder{Configurations: map[string]ring.Config{
 		"rf3:rendezvous/1": {PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}},
 	}}
 	members := make([]membership.Member, 50)
@@ -26,8 +27,8 @@ func benchViews() (more, fewer *view) {
 			State: membership.Active, Configurations: []string{"rf3:rendezvous/1"},
 		}
 	}
-	more = b.derive(members, &view{ring: &ring.Ring{}})
-	return more, b.derive(members[:49], more)
+	first := b.Derive(members, view.Empty())
+	return &published{View: *first}, &published{View: *b.Derive(members[:49], first)}
 }
 
 // BenchmarkLookup takes lookups as a user makes them, through the view that the

@@ -12,9 +12,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
+
+// testBuilder derives views of what testMembers are.
+func testBuilder() *view.Builder {
+	return &view.Builder{Configurations: map[string]ring.Config{
+		"rf3:balanced/1": {PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
+	}}
+}
+
+// derived is the view of some members, as the cluster publishes it.
+func derived(b *view.Builder, members []membership.Member, previous *published) *published {
+	return &published{View: *b.Derive(members, &previous.View)}
+}
+
+// unpublished is the view before the first.
+func unpublished() *published { return &published{View: *view.Empty()} }
 
 // testMembers are n active members.
 func testMembers(n int, edit func(i int, m *membership.Member)) []membership.Member {
@@ -40,17 +57,17 @@ func TestLookupsDuringConstantChurn(t *testing.T) {
 
 	// Each view has another number of members, and weights to match.
 	const views, keys = 40, 64
-	published := make([]*view, views)
+	published := make([]*published, views)
 	want := make([][]string, views) // the owners of each key
 	byFingerprint := make(map[ring.Fingerprint]int)
 	previous := c.view.Load()
 	for i := range published {
-		v := c.builder.derive(testMembers(4+i%7, func(n int, m *membership.Member) { m.Weight = 1 + (i+n)%5 }), previous)
-		require.NoError(t, v.failure)
+		v := derived(&c.builder, testMembers(4+i%7, func(n int, m *membership.Member) { m.Weight = 1 + (i+n)%5 }), previous)
+		require.NoError(t, v.Failure)
 		published[i], previous = v, v
-		byFingerprint[v.ring.Fingerprint()] = i
+		byFingerprint[v.Ring.Fingerprint()] = i
 		for k := range keys {
-			want[i] = append(want[i], owned(v.ring.Lookup(fmt.Sprint("key ", k))))
+			want[i] = append(want[i], owned(v.Ring.Lookup(fmt.Sprint("key ", k))))
 		}
 	}
 	c.view.Store(published[0])

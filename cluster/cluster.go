@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
 )
 
@@ -31,12 +31,12 @@ type Cluster struct {
 	handler  *transport.Handler
 	guard    *transport.Guard
 	events   subscribers
-	builder  builder
+	builder  view.Builder
 	counts   counts
 	handoff  *handoffRun   // nil without one
 	advance  chan struct{} // asks the loop whether this member can begin to own
 
-	view     atomic.Pointer[view]
+	view     atomic.Pointer[published]
 	health   atomic.Pointer[Health] // as of the last event about it
 	changed  broadcast              // wakes who waits for view or health
 	refresh  chan chan struct{}     // asks the loop to publish at once
@@ -81,14 +81,14 @@ func New(o Options) (*Cluster, error) {
 	c := &Cluster{
 		settings: s,
 		members:  members,
-		builder:  builder{configurations: s.configs, self: s.NodeID},
+		builder:  view.Builder{Configurations: s.configs, Self: s.NodeID},
 		refresh:  make(chan chan struct{}),
 		recheck:  make(chan struct{}, 1),
 		advance:  make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
 	c.life, c.end = context.WithCancel(context.Background())
-	c.view.Store(&view{ring: &ring.Ring{}})
+	c.view.Store(&published{View: *view.Empty()})
 	if s.Handoff != nil {
 		c.handoff = newHandoffRun(c, s.HandoffOptions)
 	}
@@ -166,7 +166,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	if err == nil {
 		c.settings.Logger.Info("cluster member started", "cluster", c.settings.ClusterName, "node", c.settings.NodeID,
-			"gossip", c.members.Local().Addr, "members", len(c.view.Load().members))
+			"gossip", c.members.Local().Addr, "members", len(c.view.Load().Members))
 		return nil
 	}
 	c.release(context.WithoutCancel(ctx), 0)

@@ -116,9 +116,9 @@ func memberEvent(e membership.Event) Event {
 	}
 }
 
-func ringEvent(before, after *view) Event {
+func ringEvent(before, after *published) Event {
 	return Event{Kind: RingChanged, At: time.Now(), Ring: &RingChange{
-		Old: before.ring, New: after.ring, Version: after.version, Fingerprint: after.fingerprint,
+		Old: before.Ring, New: after.Ring, Version: after.version, Fingerprint: after.Fingerprint,
 	}}
 }
 

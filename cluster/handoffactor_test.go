@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -27,22 +28,22 @@ func (a *actor) refresh() {
 	for _, id := range slices.Sorted(maps.Keys(a.known)) {
 		if k := a.known[id]; k.alive {
 			members = append(members, k.member)
-			starts[id] = origin(k.member)
+			starts[id] = view.Origin(k.member)
 		}
 	}
-	a.view = a.builder.derive(members, a.view)
-	if a.view.failure != nil {
-		a.w.t.Fatal(a.view.failure)
+	a.view = a.builder.Derive(members, a.view)
+	if a.view.Failure != nil {
+		a.w.t.Fatal(a.view.Failure)
 	}
 	state := a.known[a.id].member.State
 	a.w.detailView(a)
-	a.core.view(handoffView{ring: a.view.ring, starts: starts, draining: state == membership.Draining, leaving: state == membership.Leaving}, a.fence, a.w.now)
+	a.core.view(handoffView{ring: a.view.Ring, starts: starts, draining: state == membership.Draining, leaving: state == membership.Leaving}, a.fence, a.w.now)
 	a.drive()
 }
 
 func (w *world) detailView(a *actor) {
-	if w.follow > 0 && a.view.ring.Len() > 0 {
-		place := a.view.ring.Placement(w.follow - 1)
+	if w.follow > 0 && a.view.Ring.Len() > 0 {
+		place := a.view.Ring.Placement(w.follow - 1)
 		ids := func(p ring.Placement) (ids []string) {
 			for _, o := range p.All() {
 				ids = append(ids, o.ID())
@@ -105,7 +106,7 @@ func (a *actor) progress() {
 	self := a.known[a.id].member
 	switch {
 	case self.State == membership.Joining && a.back:
-		if !formed(a.view.members) && len(a.view.members) < a.w.enough {
+		if !view.Formed(a.view.Members) && len(a.view.Members) < a.w.enough {
 			return
 		}
 		self.State = membership.Active
@@ -218,7 +219,7 @@ func (a *actor) merge(p int, writes map[int]bool) {
 // order writes to a partition by the view of this process.
 func (a *actor) write(p int) {
 	w := a.w
-	place := a.view.ring.Placement(p)
+	place := a.view.Ring.Placement(p)
 	x := &write{id: w.written, partition: p, acked: make(map[*actor]bool), holders: make(map[*actor]bool)}
 	w.written++
 	for _, o := range place.All() {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 )
 
 // begin runs a job in the background. The lock is held.
@@ -49,7 +51,7 @@ func (h *handoffRun) call(ctx context.Context, job *handoffJob) (err error) {
 	v := h.c.view.Load()
 	from := make([]Member, 0, len(job.sources))
 	for _, s := range job.sources {
-		if m, ok := v.member(s.id); ok && origin(m) == s.start {
+		if m, ok := v.Member(s.id); ok && view.Origin(m) == s.start {
 			from = append(from, m)
 		}
 	}

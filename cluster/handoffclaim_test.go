@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 )
 
@@ -152,15 +153,15 @@ func (w *world) whole() bool {
 		if first == nil {
 			first = a
 		}
-		if a.view.fingerprint != first.view.fingerprint || len(a.view.members) != len(w.live) {
+		if a.view.Fingerprint != first.view.Fingerprint || len(a.view.Members) != len(w.live) {
 			return false
 		}
-		for _, m := range a.view.members {
-			if w.live[m.ID] == nil || w.live[m.ID].start != origin(m) || m.State != membership.Active {
+		for _, m := range a.view.Members {
+			if w.live[m.ID] == nil || w.live[m.ID].start != view.Origin(m) || m.State != membership.Active {
 				return false
 			}
 		}
-		if !a.core.joined() || !a.core.emptied() || a.core.busy() || a.view.ring.Replicas() < w.factor {
+		if !a.core.joined() || !a.core.emptied() || a.core.busy() || a.view.Ring.Replicas() < w.factor {
 			return false
 		}
 	}
@@ -178,7 +179,7 @@ func (w *world) settle() bool {
 		clear(x.holders)
 		lacking := 0
 		first := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
-		for _, o := range first.view.ring.Placement(x.partition).All() {
+		for _, o := range first.view.Ring.Placement(x.partition).All() {
 			if a := w.live[o.ID()]; a.store[x.partition][x.id] {
 				x.holders[a] = true
 			} else {
@@ -207,18 +208,18 @@ func (w *world) readable() {
 		if first == nil {
 			first = a
 		}
-		if a.view.fingerprint != first.view.fingerprint || len(a.view.members) != len(w.live) {
+		if a.view.Fingerprint != first.view.Fingerprint || len(a.view.Members) != len(w.live) {
 			return
 		}
-		for _, m := range a.view.members {
-			if w.live[m.ID] == nil || w.live[m.ID].start != origin(m) {
+		for _, m := range a.view.Members {
+			if w.live[m.ID] == nil || w.live[m.ID].start != view.Origin(m) {
 				return
 			}
 		}
 	}
 	for _, x := range w.writes {
 		lacking := 0
-		for _, o := range first.view.ring.Placement(x.partition).All() {
+		for _, o := range first.view.Ring.Placement(x.partition).All() {
 			a := w.live[o.ID()]
 			if pt := a.core.parts[x.partition]; pt != nil && pt.ready() && !a.store[x.partition][x.id] {
 				lacking++
@@ -247,7 +248,7 @@ func (w *world) describe() string {
 	var text strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		a := w.live[id]
-		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, emptied %v:", id, a.known[id].member.State, a.view.fingerprint, len(a.view.members), a.core.joined(), a.core.emptied())
+		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, emptied %v:", id, a.known[id].member.State, a.view.Fingerprint, len(a.view.Members), a.core.joined(), a.core.emptied())
 		for _, p := range a.core.sorted() {
 			pt := a.core.parts[p]
 			if !a.core.unfinished(pt) && pt.job == nil {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/clusterkit/clusterkit/membership"
 )
 
 // Journal keeps what a member knows of the data it holds, for members whose data
@@ -145,14 +143,6 @@ func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error
 		return fmt.Errorf("cluster: saving to the journal: %w", err)
 	}
 	return nil
-}
-
-// origin is the start that a member's data goes back to.
-func origin(m membership.Member) uint64 {
-	if m.Origin != 0 {
-		return m.Origin
-	}
-	return m.Start.Nonce
 }
 
 // What flags say in a record.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -61,7 +62,7 @@ func newHandoffRun(c *Cluster, o HandoffOptions) *handoffRun {
 		stands: make(map[int]byte), cancels: make(map[uint64]context.CancelFunc), sending: make(map[process]int),
 	}
 	self := c.members.Local()
-	h.core = newCore(process{self.ID, origin(self)}, o.WriteQuorum, o.Parallel, pace)
+	h.core = newCore(process{self.ID, view.Origin(self)}, o.WriteQuorum, o.Parallel, pace)
 	h.nonce = self.Start.Nonce
 	h.life, h.end = context.WithCancel(context.Background())
 	return h
@@ -80,11 +81,11 @@ func (h *handoffRun) listen() {
 					h.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
 					continue
 				}
-				from, known := h.c.view.Load().member(msg.From)
+				from, known := h.c.view.Load().Member(msg.From)
 				if !known || from.Start.Nonce != msg.Start {
 					continue // it will ask again
 				}
-				h.drive(func(now time.Time) { h.core.hear(process{from.ID, origin(from)}, m, now) })
+				h.drive(func(now time.Time) { h.core.hear(process{from.ID, view.Origin(from)}, m, now) })
 			}
 		}
 	})
@@ -119,11 +120,11 @@ func (h *handoffRun) close() {
 }
 
 // view tells the core of a view.
-func (h *handoffRun) view(v *view, state membership.State) {
-	starts := make(map[string]uint64, len(v.members))
+func (h *handoffRun) view(v *published, state membership.State) {
+	starts := make(map[string]uint64, len(v.Members))
 	ours := false
-	for _, m := range v.members {
-		starts[m.ID] = origin(m)
+	for _, m := range v.Members {
+		starts[m.ID] = view.Origin(m)
 		ours = ours || m.ID == h.core.self.id && m.Start.Nonce == h.nonce
 	}
 	h.drive(func(now time.Time) {
@@ -131,7 +132,7 @@ func (h *handoffRun) view(v *view, state membership.State) {
 			h.core.paused = true // another process speaks for us
 			return
 		}
-		h.core.view(handoffView{ring: v.ring, starts: starts, draining: state == membership.Draining, leaving: state == membership.Leaving}, func(p int, token ring.Token) bool {
+		h.core.view(handoffView{ring: v.Ring, starts: starts, draining: state == membership.Draining, leaving: state == membership.Leaving}, func(p int, token ring.Token) bool {
 			return h.gates[p].fence(token, func() { h.settled(p) })
 		}, now)
 	})

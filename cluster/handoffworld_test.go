@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
@@ -66,8 +67,8 @@ type actor struct {
 	core    *core
 	dead    bool
 	known   map[string]announced // what it believes, by NodeID
-	view    *view
-	builder builder
+	view    *view.View
+	builder view.Builder
 	gates   map[int]*worldGate
 	store   map[int]map[int]bool // writes, by partition
 	jobs    map[uint64]bool      // under way
@@ -190,16 +191,14 @@ func (w *world) start(id string, founder bool) *actor {
 	pace := handoffPace{gather: 20 * time.Millisecond, again: 100 * time.Millisecond, rarely: 2 * time.Second, patience: time.Second, retry: 200 * time.Millisecond}
 	a := &actor{
 		process: self, w: w, core: newCore(self, w.quorum, 4, pace), known: make(map[string]announced),
-		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: &view{ring: &ring.Ring{}},
+		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
 	}
 	a.core.safe = w.safe
 	if w.disks != nil {
 		a.resume(kept)
 	}
-	config := Configuration{ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}
-	a.builder = builder{configurations: map[string]ring.Config{
-		config.name(): {PartitionCount: w.partitions, ReplicationFactor: w.factor, Strategy: config.Strategy},
-	}}
+	config := ring.Config{PartitionCount: w.partitions, ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}
+	a.builder = view.Builder{Configurations: map[string]ring.Config{view.Name(config): config}}
 	if old := w.live[id]; old != nil {
 		w.fail("%s runs twice", id)
 	}
@@ -214,7 +213,7 @@ func (w *world) start(id string, founder bool) *actor {
 		a.core.founding, state = true, membership.Active
 	}
 	m := membership.Member{ID: id, Weight: 1, State: state, PartitionCount: w.partitions,
-		Configurations: []string{config.name()}, Start: membership.Start{Number: w.starts, Nonce: start}}
+		Configurations: []string{view.Name(config)}, Start: membership.Start{Number: w.starts, Nonce: start}}
 	if a.back {
 		m.Origin = kept.origin
 	}

@@ -121,12 +121,12 @@ func (c *Cluster) Health() Health {
 	h := Health{
 		Node:          self.ID,
 		State:         self.State,
-		Members:       len(v.members),
-		Spread:        v.spread,
+		Members:       len(v.Members),
+		Spread:        v.Spread,
 		Agreed:        agreement.Complete,
 		Differing:     agreement.Differing,
-		Fingerprint:   v.fingerprint,
-		Configuration: v.configuration,
+		Fingerprint:   v.Fingerprint,
+		Configuration: v.Configuration,
 		LastSync:      c.members.LastSync(),
 	}
 	c.readiness(&h, v, self)
@@ -147,7 +147,7 @@ func critical(code string) bool {
 }
 
 // readiness finds what makes this member unready.
-func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
+func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	unready := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Unready: true, Critical: critical(code)})
 	}
@@ -164,12 +164,12 @@ func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
 		unready(ProblemSuperseded, "another process of NodeID %q, started later, speaks for it from %v: this one owns nothing; stop one of the two",
 			self.ID, rivals[0].Addr)
 	}
-	if _, capable := c.settings.configs[v.configuration]; !capable && v.configuration != "" {
+	if _, capable := c.settings.configs[v.Configuration]; !capable && v.Configuration != "" {
 		unready(ProblemConfiguration, "the cluster runs %q, this member can run %q: start it with that configuration accepted",
-			v.configuration, self.Configurations)
+			v.Configuration, self.Configurations)
 	}
 	if c.members.Isolated() {
-		unready(ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.members)-1)
+		unready(ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.Members)-1)
 	}
 	if c.waitsForMembers() && c.present(v) < c.settings.MinMembers {
 		unready(ProblemMinMembers, "%d of %d members are here that it takes to begin: start the others, or set BootstrapAlone",
@@ -182,18 +182,18 @@ func (c *Cluster) readiness(h *Health, v *view, self membership.Member) {
 			unready(ProblemJoining, "this member does not own anything yet")
 		}
 	}
-	if v.ring.Len() == 0 && len(h.Problems) == 0 {
+	if v.Ring.Len() == 0 && len(h.Problems) == 0 {
 		unready(ProblemNoRing, "no member owns anything yet")
 	}
 }
 
 // quality finds what is wrong though this member is ready.
-func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement membership.Agreement) {
+func (c *Cluster) quality(h *Health, v *published, self membership.Member, agreement membership.Agreement) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}
-	if v.failure != nil {
-		degraded(ProblemStrategy, "lookups answer from the last ring: %v", v.failure)
+	if v.Failure != nil {
+		degraded(ProblemStrategy, "lookups answer from the last ring: %v", v.Failure)
 	}
 	for _, rival := range c.members.Rivals() {
 		if rival.Start.Compare(self.Start) < 0 && time.Since(agreement.Since) > duplicateGrace {
@@ -203,11 +203,11 @@ func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement 
 	}
 	if len(agreement.Differing) > 0 && time.Since(agreement.Since) > disagreementGrace {
 		degraded(ProblemDisagreement, "%d of %d members do not confirm this view: %s",
-			len(agreement.Differing), len(v.members), differing(agreement.Differing))
+			len(agreement.Differing), len(v.Members), differing(agreement.Differing))
 	}
 	if n := h.Spread.UnderReplicated; n > 0 {
 		degraded(ProblemUnderReplicated, "%d partitions have %d of %d replicas: there are too few members",
-			n, v.ring.Replicas(), v.ring.Config().ReplicationFactor)
+			n, v.Ring.Replicas(), v.Ring.Config().ReplicationFactor)
 	}
 	if n := h.Spread.ZoneViolations; n > 0 {
 		degraded(ProblemZones, "%d partitions span fewer zones than they could: the strategy does not spread them", n)
@@ -215,7 +215,7 @@ func (c *Cluster) quality(h *Health, v *view, self membership.Member, agreement 
 }
 
 // moving finds what is wrong with handoff, and with the number of members.
-func (c *Cluster) moving(h *Health, v *view) {
+func (c *Cluster) moving(h *Health, v *published) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}

@@ -79,10 +79,10 @@ func (h httpView) View() transport.View {
 		ClusterName:   h.c.settings.ClusterName,
 		NodeID:        h.c.settings.NodeID,
 		Version:       v.version,
-		Ring:          v.ring,
-		Members:       v.members,
-		Fingerprint:   v.fingerprint,
-		Configuration: v.configuration,
+		Ring:          v.Ring,
+		Members:       v.Members,
+		Fingerprint:   v.Fingerprint,
+		Configuration: v.Configuration,
 	}
 }
 

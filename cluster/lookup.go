@@ -15,22 +15,22 @@ type Member = membership.Member
 // Lookup returns who owns a key, by this member's view. It takes nanoseconds,
 // allocates nothing and never blocks. Before the first ring the placement has no
 // owners.
-func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().ring.Lookup(key) }
+func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().Ring.Lookup(key) }
 
 // LookupBytes is [Cluster.Lookup] for a key held as bytes.
-func (c *Cluster) LookupBytes(key []byte) ring.Placement { return c.view.Load().ring.LookupBytes(key) }
+func (c *Cluster) LookupBytes(key []byte) ring.Placement { return c.view.Load().Ring.LookupBytes(key) }
 
 // Ring returns the ring that lookups answer from. It is immutable: keep it for
 // as long as several answers should agree with each other, not longer. Before
 // the first ring it is empty.
-func (c *Cluster) Ring() *ring.Ring { return c.view.Load().ring }
+func (c *Cluster) Ring() *ring.Ring { return c.view.Load().Ring }
 
 // Group sorts a batch of keys by their primaries, with one ring for all of
 // them. The batch's buffers are used again by the next call.
-func (c *Cluster) Group(keys []string, b *ring.Batch) { c.view.Load().ring.Group(keys, b) }
+func (c *Cluster) Group(keys []string, b *ring.Batch) { c.view.Load().Ring.Group(keys, b) }
 
 // GroupBytes is [Cluster.Group] for keys held as bytes.
-func (c *Cluster) GroupBytes(keys [][]byte, b *ring.Batch) { c.view.Load().ring.GroupBytes(keys, b) }
+func (c *Cluster) GroupBytes(keys [][]byte, b *ring.Batch) { c.view.Load().Ring.GroupBytes(keys, b) }
 
 // NodesForKey returns the owners of a key, the primary first, with their
 // addresses. It waits until this member is ready, as [Cluster.WaitReady] does,
@@ -40,10 +40,10 @@ func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error)
 		return nil, err
 	}
 	v := c.view.Load()
-	placement := v.ring.Lookup(key)
+	placement := v.Ring.Lookup(key)
 	nodes := make([]Member, 0, placement.Len())
 	for _, node := range placement.All() {
-		if m, ok := v.member(node.ID()); ok {
+		if m, ok := v.Member(node.ID()); ok {
 			nodes = append(nodes, m)
 		}
 	}
@@ -52,11 +52,11 @@ func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error)
 
 // Members returns the members believed alive, this one included, ascending by
 // ID, as of the present view. The slice is shared and must not be modified.
-func (c *Cluster) Members() []Member { return c.view.Load().members }
+func (c *Cluster) Members() []Member { return c.view.Load().Members }
 
 // Member returns one member by its ID, and whether it is believed alive. It
 // allocates nothing.
-func (c *Cluster) Member(id string) (Member, bool) { return c.view.Load().member(id) }
+func (c *Cluster) Member(id string) (Member, bool) { return c.view.Load().Member(id) }
 
 // Local returns what this member announces of itself.
 func (c *Cluster) Local() Member { return c.members.Local() }
@@ -64,7 +64,7 @@ func (c *Cluster) Local() Member { return c.members.Local() }
 // Fingerprint identifies this member's view: the ring, the configuration in
 // use, and the members with their states. Members whose fingerprints are equal
 // agree on all of it. It is zero before the first view.
-func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().fingerprint }
+func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().Fingerprint }
 
 // Plan returns what would move if the change were made to the ring that this
 // member sees now, or to that ring's target while members join or drain: members
@@ -72,7 +72,7 @@ func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().fingerpr
 // returns [ErrNoRing] before the first ring, and the errors of
 // [rebalance.WhatIf]. It takes as long as the strategy does.
 func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
-	r := c.view.Load().ring
+	r := c.view.Load().Ring
 	if r.Len() == 0 {
 		return rebalance.Plan{}, fmt.Errorf("cluster: planning: %w", ErrNoRing)
 	}

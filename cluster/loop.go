@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 )
 
@@ -22,6 +23,13 @@ func paceOf(p membership.Profile) pace {
 	default:
 		return pace{100 * time.Millisecond, 500 * time.Millisecond}
 	}
+}
+
+// published is the view that lookups answer from. It is immutable.
+type published struct {
+	view.View
+	version uint64 // counts the views of this process
+	basis   uint64 // the version of the member list that View was derived from
 }
 
 // healthInterval is how often health is looked at when nothing happens: some of
@@ -83,7 +91,7 @@ func (c *Cluster) run(ctx context.Context) {
 			if c.handoff != nil {
 				c.handoff.pause(c.members.Isolated())
 			}
-			if c.view.Load().failure != nil {
+			if c.view.Load().Failure != nil {
 				publish() // the strategy may have recovered
 			} else if c.waitsForMembers() {
 				publish() // it may have waited long enough
@@ -115,32 +123,31 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		// Subscribers hear of the members before they hear of the ring that
 		// follows from them. What came since is forwarded too.
 		c.forward()
-		begun, asked := time.Now(), c.builder.asked
-		next := c.builder.derive(members, previous)
-		if c.builder.asked > asked {
-			c.counts.rebuilt(time.Since(begun), next.failure != nil)
+		begun, asked := time.Now(), c.builder.Asked()
+		next := &published{View: *c.builder.Derive(members, &previous.View), version: previous.version + 1, basis: basis}
+		if c.builder.Asked() > asked {
+			c.counts.rebuilt(time.Since(begun), next.Failure != nil)
 		}
-		next.version, next.basis = previous.version+1, basis
-		if next.failure != nil && (previous.failure == nil || previous.failure.Error() != next.failure.Error()) {
-			c.settings.Logger.Error("keeping the previous ring", "error", next.failure)
+		if next.Failure != nil && (previous.Failure == nil || previous.Failure.Error() != next.Failure.Error()) {
+			c.settings.Logger.Error("keeping the previous ring", "error", next.Failure)
 		}
-		if next.fingerprint == previous.fingerprint && next.configuration == previous.configuration {
+		if next.Fingerprint == previous.Fingerprint && next.Configuration == previous.Configuration {
 			next.version = previous.version
 		}
-		runs := next.configuration
+		runs := next.Configuration
 		if _, capable := c.settings.configs[runs]; !capable {
 			runs = "" // the others should hear that this is why our view differs
 		}
 		c.view.Store(next)
 		c.members.Publish(membership.View{
-			Fingerprint:   uint64(next.fingerprint),
+			Fingerprint:   uint64(next.Fingerprint),
 			Configuration: runs,
 			Members:       members,
-			Participants:  next.participants(),
+			Participants:  next.Participants(),
 		})
-		if next.ring.Fingerprint() != previous.ring.Fingerprint() {
+		if next.Ring.Fingerprint() != previous.Ring.Fingerprint() {
 			c.events.add(ringEvent(previous, next))
-			c.counts.changed(previous.ring, next.ring)
+			c.counts.changed(previous.Ring, next.Ring)
 		}
 		if c.handoff != nil && c.settled.Load() {
 			c.handoff.view(next, c.members.Local().State)
@@ -156,9 +163,9 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 // activate announces that this member owns, once it knows the cluster, can run
 // what that runs, and has received what it is to own. It reports whether it did so
 // now.
-func (c *Cluster) activate(ctx context.Context, v *view) bool {
+func (c *Cluster) activate(ctx context.Context, v *published) bool {
 	self := c.members.Local()
-	_, capable := c.settings.configs[v.configuration]
+	_, capable := c.settings.configs[v.Configuration]
 	if self.State != membership.Joining || !c.settled.Load() || !capable || c.superseded(self) {
 		return false
 	}
@@ -166,10 +173,10 @@ func (c *Cluster) activate(ctx context.Context, v *view) bool {
 	case self.Origin != 0:
 		// It is back, and owes what it has missed. Where all were away, it is not
 		// to begin before enough of them are.
-		if !formed(v.members) && !c.enough(v) {
+		if !view.Formed(v.Members) && !c.enough(v) {
 			return false
 		}
-	case !formed(v.members):
+	case !view.Formed(v.Members):
 		if !c.mayFound(v, self) {
 			return false
 		}
@@ -182,31 +189,24 @@ func (c *Cluster) activate(ctx context.Context, v *view) bool {
 	return c.members.SetState(ctx, membership.Active) == nil
 }
 
-// formed reports whether somebody owns.
-func formed(members []membership.Member) bool {
-	return slices.ContainsFunc(members, func(m membership.Member) bool {
-		return m.State == membership.Active || m.State == membership.Draining
-	})
-}
-
 // mayFound reports whether this member may be the first to own: when enough are
 // there, or it has waited for long enough. With a handoff the one with the lowest
 // NodeID begins, and the others receive from it: of two that began at once each
 // would take itself for the one that has everything.
-func (c *Cluster) mayFound(v *view, self membership.Member) bool {
+func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	if !c.enough(v) {
 		return false
 	}
 	if c.handoff == nil {
 		return true
 	}
-	for _, m := range v.members {
+	for _, m := range v.Members {
 		if m.State == membership.Joining && m.Origin != 0 {
 			return false // it has data, and begins itself
 		}
 	}
-	for _, m := range v.members {
-		if m.State == membership.Joining && slices.Contains(m.Configurations, v.configuration) {
+	for _, m := range v.Members {
+		if m.State == membership.Joining && slices.Contains(m.Configurations, v.Configuration) {
 			return m.ID == self.ID
 		}
 	}
@@ -215,14 +215,14 @@ func (c *Cluster) mayFound(v *view, self membership.Member) bool {
 
 // enough reports whether so many members are there that one may begin, or it has
 // waited for long enough.
-func (c *Cluster) enough(v *view) bool {
+func (c *Cluster) enough(v *published) bool {
 	return c.present(v) >= c.settings.MinMembers || c.settings.BootstrapAlone && c.waited() >= c.settings.BootstrapTimeout
 }
 
 // present counts the members that can own.
-func (c *Cluster) present(v *view) int {
+func (c *Cluster) present(v *published) int {
 	n := 0
-	for _, m := range v.members {
+	for _, m := range v.Members {
 		if m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining {
 			n++
 		}
@@ -236,7 +236,7 @@ func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.join
 // waitsForMembers reports whether too few members keep this one from owning.
 func (c *Cluster) waitsForMembers() bool {
 	v := c.view.Load()
-	return c.settled.Load() && c.settings.MinMembers > 1 && c.members.Local().State == membership.Joining && !formed(v.members)
+	return c.settled.Load() && c.settings.MinMembers > 1 && c.members.Local().State == membership.Joining && !view.Formed(v.Members)
 }
 
 // superseded reports whether a newer start of our NodeID speaks for it.

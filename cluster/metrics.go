@@ -20,17 +20,17 @@ func (c *Cluster) Metrics() Metrics {
 	v, h := c.view.Load(), c.Health()
 	m := Metrics{
 		ClusterName: c.settings.ClusterName, NodeID: h.Node, Region: c.settings.Region, Zone: c.settings.Zone,
-		Configuration: v.configuration,
+		Configuration: v.Configuration,
 		Ready:         h.Ready, Healthy: h.Healthy, Isolated: c.members.Isolated(),
 		Problems: make(map[string]bool, len(problemCodes)),
 		State:    h.State,
-		Members:  transport.CountMembers(v.members),
+		Members:  transport.CountMembers(v.Members),
 
-		Partitions: v.ring.PartitionCount(), ReplicationFactor: v.ring.Config().ReplicationFactor,
-		Primaries: v.holding.primaries, Replicas: v.holding.replicas, Incoming: v.holding.incoming, Outgoing: v.holding.outgoing,
-		Spread: v.spread,
+		Partitions: v.Ring.PartitionCount(), ReplicationFactor: v.Ring.Config().ReplicationFactor,
+		Primaries: v.Holding.Primaries, Replicas: v.Holding.Replicas, Incoming: v.Holding.Incoming, Outgoing: v.Holding.Outgoing,
+		Spread: v.Spread,
 
-		ViewVersion: v.version, Fingerprint: v.fingerprint,
+		ViewVersion: v.version, Fingerprint: v.Fingerprint,
 		Agreed: h.Agreed, Differing: len(h.Differing),
 
 		RingChanges: c.counts.ringChanges.Load(), Moves: c.counts.moves.Load(),
@@ -93,32 +93,4 @@ func (c *counts) changed(before, after *ring.Ring) {
 	if plan, err := rebalance.Diff(before, after); err == nil {
 		c.moves.Add(uint64(len(plan.Moves)))
 	}
-}
-
-// holding is what one member owns in a ring, in partitions.
-type holding struct{ primaries, replicas, incoming, outgoing int }
-
-// holdingOf counts what a member owns. It reads every row.
-func holdingOf(r *ring.Ring, id string) (o holding) {
-	moving := r.Target() != r
-	for _, p := range r.All() {
-		primary, _ := p.Primary()
-		owns := p.Owns(id)
-		switch {
-		case owns && primary.ID() == id:
-			o.primaries++
-		case owns:
-			o.replicas++
-		}
-		if !moving {
-			continue
-		}
-		switch will := p.Target().Owns(id); {
-		case will && !owns:
-			o.incoming++
-		case owns && !will:
-			o.outgoing++
-		}
-	}
-	return o
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
@@ -287,7 +288,7 @@ func (s *settings) parseConfigurations() (names []string, errs []error) {
 			errs = append(errs, prefixed(err, c.Strategy, prefix, i == len(s.Accept))...)
 			continue
 		}
-		name := c.name()
+		name := view.Name(config)
 		if first, twice := place[name]; twice {
 			errs = append(errs, &OptionError{Field: fmt.Sprintf("Accept[%d]", first), Value: name, Bound: "another configuration than the rest"})
 			continue

@@ -1,13 +1,11 @@
 package cluster
 
 import (
-	"fmt"
 	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -15,8 +13,8 @@ import (
 // as little as they do in peace.
 func TestLookupsDoNotAllocateWhileViewsArePublished(t *testing.T) {
 	b := testBuilder()
-	one := b.derive(testMembers(6, nil), emptyView())
-	other := b.derive(testMembers(7, nil), one)
+	one := derived(b, testMembers(6, nil), unpublished())
+	other := derived(b, testMembers(7, nil), one)
 	c := &Cluster{}
 	c.view.Store(one)
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -68,36 +66,4 @@ func number(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// A target that has been reached is not computed again, nor is a ring whose
-// members are back to what they were before a member began to join.
-func TestTablesAreUsedAgain(t *testing.T) {
-	b := testBuilder()
-	alone := b.derive(testMembers(4, nil), emptyView())
-	joining := b.derive(testMembers(5, inState(membership.Joining, 4)), alone)
-	require.NotSame(t, joining.ring, joining.ring.Target())
-	active := b.derive(testMembers(5, nil), joining)
-	require.Same(t, joining.ring.Target(), active.ring)
-	again := b.derive(testMembers(4, nil), joining)
-	require.Equal(t, alone.fingerprint, again.fingerprint)
-	require.Same(t, again.ring, again.ring.Target())
-}
-
-// Tables are made from each other; whatever way led to the members, the view is
-// the one of a member that has just started.
-func TestDerivedTablesAreThoseOfAFreshMember(t *testing.T) {
-	b, v := testBuilder(), emptyView()
-	states := []membership.State{membership.Active, membership.Joining, membership.Active, membership.Draining, membership.Leaving}
-	for step := range 60 {
-		members := testMembers(12+step*7%5, inState(states[step%len(states)], step*5%12))
-		if step%9 == 4 {
-			members[3].Zone = fmt.Sprint("z", step%4)
-		}
-		v = b.derive(members, v)
-		require.NoError(t, v.failure)
-		fresh := testBuilder().derive(members, emptyView())
-		require.Equal(t, fresh.fingerprint, v.fingerprint, step)
-		require.Equal(t, fresh.spread, v.spread, step)
-	}
 }

@@ -107,7 +107,7 @@ func (h *handoffRun) drained(ctx context.Context, state membership.State, alone 
 
 // succeeded reports whether there is another member that owns, or will.
 func (c *Cluster) succeeded() bool {
-	return slices.ContainsFunc(c.view.Load().members, func(m membership.Member) bool {
+	return slices.ContainsFunc(c.view.Load().Members, func(m membership.Member) bool {
 		return m.ID != c.settings.NodeID && (m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining)
 	})
 }

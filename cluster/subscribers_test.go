@@ -17,9 +17,9 @@ func memberUpdate(id string, from, to int) Event {
 
 func TestFoldingKeepsTheNewestOfEachThing(t *testing.T) {
 	b := testBuilder()
-	views := []*view{emptyView()}
+	views := []*published{unpublished()}
 	for n := 1; n <= 4; n++ {
-		views = append(views, b.derive(testMembers(n, nil), views[n-1]))
+		views = append(views, derived(b, testMembers(n, nil), views[n-1]))
 	}
 	events := []Event{
 		memberUpdate("a", 1, 2), ringEvent(views[0], views[1]), memberUpdate("b", 1, 2),
@@ -33,8 +33,8 @@ func TestFoldingKeepsTheNewestOfEachThing(t *testing.T) {
 	require.Equal(t, memberUpdate("b", 1, 2), folded[0], "what stands alone stays as it is")
 	require.Equal(t, &HealthChange{Before: Health{Members: 1}, After: Health{Members: 3}}, folded[1].Health)
 	require.Equal(t, 1, folded[1].Folded)
-	require.Same(t, views[0].ring, folded[2].Ring.Old)
-	require.Same(t, views[3].ring, folded[2].Ring.New)
+	require.Same(t, views[0].Ring, folded[2].Ring.Old)
+	require.Same(t, views[3].Ring, folded[2].Ring.New)
 	require.Equal(t, 2, folded[2].Folded)
 	require.Equal(t, memberUpdate("a", 1, 4).Member, folded[3].Member)
 	require.Equal(t, 2, folded[3].Folded)
@@ -45,7 +45,7 @@ func TestFoldingKeepsTheNewestOfEachThing(t *testing.T) {
 	require.Equal(t, 3, again[2].Folded)
 	require.Equal(t, memberUpdate("a", 1, 5).Member, again[2].Member)
 	require.Equal(t, 3, again[3].Folded)
-	require.Same(t, views[0].ring, again[3].Ring.Old)
+	require.Same(t, views[0].Ring, again[3].Ring.Old)
 }
 
 func TestAQueueIsBoundedByWhatThereIsToTell(t *testing.T) {

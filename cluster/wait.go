@@ -127,7 +127,7 @@ func (c *Cluster) agreement() (a membership.Agreement, current bool) {
 	a = c.members.Agreement()
 	v := c.view.Load()
 	_, version := c.members.Members()
-	return a, v.basis == version && uint64(v.fingerprint) == a.Fingerprint
+	return a, v.basis == version && uint64(v.Fingerprint) == a.Fingerprint
 }
 
 // notConverged says who differs at the end of the wait, which may have been long.

@@ -23,8 +23,11 @@ func TestLayers(t *testing.T) {
 		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
 		"transport": {module + "/ring", module + "/rebalance", module + "/membership", "golang.org/x/time/rate",
 			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
-		"cluster":             {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport", "github.com/cespare/xxhash/v2"},
-		"cluster/handofftest": {module + "/cluster", module + "/membership", module + "/membership/memnet"},
+		"cluster": {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport",
+			module + "/cluster/internal/view", module + "/cluster/internal/handoff"},
+		"cluster/internal/view":    {module + "/ring", module + "/membership", "github.com/cespare/xxhash/v2"},
+		"cluster/internal/handoff": {module + "/ring"},
+		"cluster/handofftest":      {module + "/cluster", module + "/membership", module + "/membership/memnet"},
 	}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 		fields := strings.Fields(line)

@@ -1,0 +1,87 @@
+package view
+
+import (
+	"slices"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Builder derives views, each from the one before it, and asks a strategy for no table
+// that it has just had. It is not safe for concurrent use.
+type Builder struct {
+	// Configurations are the configurations that this process has, by [Name].
+	Configurations map[string]ring.Config
+	// Self is the ID of the member whose [View.Holding] is counted.
+	Self string
+
+	// made is the configuration of the last ring. To ask a strategy for its name again
+	// could panic.
+	made  string
+	asked int
+}
+
+// Asked returns how many tables strategies have been asked for so far.
+func (b *Builder) Asked() int { return b.asked }
+
+// Derive returns the view of a list of members, ascending by ID, which it keeps. The
+// previous view saves work and changes nothing of the result, but for one case: when the
+// strategy fails, the new view has the previous ring and the failure. Under a configuration
+// that is not among Configurations the ring is empty. It takes as long as the strategy does.
+func (b *Builder) Derive(members []membership.Member, previous *View) *View {
+	v := &View{Members: members, Configuration: chooseConfiguration(members), Ring: previous.Ring}
+	serving, target := owners(members, v.Configuration)
+	if _, ok := b.Configurations[v.Configuration]; ok || len(serving)+len(target) == 0 {
+		v.Ring, v.Failure = b.build(v.Configuration, serving, target, previous.Ring)
+	} else {
+		v.Ring = &ring.Ring{}
+	}
+	if v.Failure != nil {
+		v.Ring = previous.Ring
+	}
+	v.Spread, v.Holding = previous.Spread, previous.Holding
+	if v.Ring != previous.Ring {
+		v.Spread, v.Holding = v.Ring.Spread(), holdingOf(v.Ring, b.Self)
+	}
+	v.Fingerprint = fingerprint(v)
+	return v
+}
+
+func (b *Builder) build(configuration string, serving, target []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
+	if len(serving) == 0 && len(target) == 0 {
+		return &ring.Ring{}, nil
+	}
+	now, err := b.table(configuration, serving, previous)
+	if err != nil {
+		return nil, err
+	}
+	next := now
+	if !slices.Equal(serving, target) {
+		if next, err = b.table(configuration, target, previous.Target()); err != nil {
+			return nil, err
+		}
+	}
+	paired, err := now.Toward(next)
+	if err != nil {
+		return nil, err
+	}
+	b.made = configuration
+	if paired.Fingerprint() == previous.Fingerprint() {
+		return previous, nil
+	}
+	return paired, nil
+}
+
+// table builds a ring, unless it is the previous one or the target of the previous one. A
+// strategy may derive its table from the previous one; the result is the same as without.
+func (b *Builder) table(configuration string, nodes []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
+	if b.made == configuration {
+		for _, r := range []*ring.Ring{previous, previous.Target()} {
+			if r.Len() > 0 && slices.Equal(r.Nodes(), nodes) {
+				return r, nil
+			}
+		}
+	}
+	b.asked++
+	return ring.Rebuild(previous, b.Configurations[configuration], nodes)
+}

@@ -1,0 +1,63 @@
+package view
+
+import (
+	"slices"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Formed reports whether any of the members owns: whether one is active or draining. If
+// not, the cluster is at its beginning, or its members are all on their way out.
+func Formed(members []membership.Member) bool {
+	return slices.ContainsFunc(members, func(m membership.Member) bool {
+		return m.State == membership.Active || m.State == membership.Draining
+	})
+}
+
+// Origin returns the nonce of the start that a member's data goes back to: its own start,
+// or the earlier one whose data it has kept.
+func Origin(m membership.Member) uint64 {
+	if m.Origin != 0 {
+		return m.Origin
+	}
+	return m.Start.Nonce
+}
+
+// owners returns the owners of now and those after the change, of the members that have
+// the configuration:
+//
+//   - serving are the active and the draining members,
+//   - target are the active and the joining members.
+//
+// A joining member that is back with its data counts as active as soon as any member owns.
+// Otherwise members that come back together would become owners one by one, each with a
+// ring of its own. When target is empty, the draining members go on, and without them the
+// leaving ones: the last members to go answer to the end.
+func owners(members []membership.Member, configuration string) (serving, target []ring.Node) {
+	formed := Formed(members)
+	var draining, leaving []ring.Node
+	for _, m := range members {
+		if !slices.Contains(m.Configurations, configuration) {
+			continue
+		}
+		node := ring.Node{ID: m.ID, Region: m.Region, Zone: m.Zone, Weight: m.Weight}
+		switch state := m.State; {
+		case state == membership.Joining && (m.Origin == 0 || !formed):
+			target = append(target, node)
+		case state == membership.Joining, state == membership.Active:
+			serving, target = append(serving, node), append(target, node)
+		case state == membership.Draining:
+			serving, draining = append(serving, node), append(draining, node)
+		case state == membership.Leaving:
+			leaving = append(leaving, node)
+		}
+	}
+	if len(target) == 0 {
+		target = draining
+	}
+	if len(target) == 0 {
+		return leaving, leaving
+	}
+	return serving, target
+}

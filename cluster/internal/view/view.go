@@ -1,0 +1,91 @@
+package view
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// View is one picture of the cluster: its members, and what follows from them. It is
+// immutable, so it is safe for concurrent use. Make one with [Builder.Derive]; [Empty]
+// returns the one to begin with.
+type View struct {
+	// Members are the members believed alive, ascending by ID.
+	Members []membership.Member
+	// Configuration names the configuration in use, as [Name] does. It is empty when no
+	// member can own anything.
+	Configuration string
+	// Ring is the serving ring, with its target. It is never nil. It is empty when no
+	// member owns anything, and when this process does not have the configuration.
+	Ring *ring.Ring
+	// Fingerprint is equal on members whose views are equal.
+	Fingerprint ring.Fingerprint
+	// Spread says how well Ring meets what replication asks for.
+	Spread ring.Spread
+	// Holding is what the member of [Builder.Self] owns in Ring.
+	Holding Holding
+	// Failure is why Ring is older than Members: the strategy failed. Nil: it is not
+	// older.
+	Failure error
+}
+
+// Holding is what one member owns in a ring, in partitions.
+type Holding struct {
+	// Primaries and Replicas count the partitions of the serving ring that the member
+	// owns: as the first owner, and as another one.
+	Primaries, Replicas int
+	// Incoming counts the partitions that the member owns in the target alone, Outgoing
+	// those that it owns in the serving ring alone.
+	Incoming, Outgoing int
+}
+
+// Empty returns the view before the first: no members, and an empty ring.
+func Empty() *View { return &View{Ring: &ring.Ring{}} }
+
+// Member returns the member of an ID, and whether there is one. It allocates nothing.
+func (v *View) Member(id string) (membership.Member, bool) {
+	i, ok := slices.BinarySearchFunc(v.Members, id, func(m membership.Member, id string) int { return strings.Compare(m.ID, id) })
+	if !ok {
+		return membership.Member{}, false
+	}
+	return v.Members[i], true
+}
+
+// Participants returns the members that can derive this view, ascending by ID: the
+// members that have its configuration. Only they can agree on the view; the health of
+// each other member says that it cannot. The result may be Members itself, and must not
+// be modified.
+func (v *View) Participants() []membership.Member {
+	lacks := func(m membership.Member) bool { return !slices.Contains(m.Configurations, v.Configuration) }
+	if v.Configuration == "" || !slices.ContainsFunc(v.Members, lacks) {
+		return v.Members
+	}
+	return slices.DeleteFunc(slices.Clone(v.Members), lacks)
+}
+
+// holdingOf counts what a member owns. It reads every partition.
+func holdingOf(r *ring.Ring, id string) (h Holding) {
+	moving := r.Target() != r
+	for _, p := range r.All() {
+		primary, _ := p.Primary()
+		owns := p.Owns(id)
+		switch {
+		case owns && primary.ID() == id:
+			h.Primaries++
+		case owns:
+			h.Replicas++
+		}
+		if !moving {
+			continue
+		}
+		switch will := p.Target().Owns(id); {
+		case will && !owns:
+			h.Incoming++
+		case owns && !will:
+			h.Outgoing++
+		}
+	}
+	return h
+}
