@@ -1,0 +1,279 @@
+package handoff
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// What the world checks is the claim of docs/handoff.md: an acknowledged write
+// survives while fewer than W of the processes that acknowledged it lose their
+// state before the handoffs of its partition complete.
+
+// crash ends a Process and all that it had.
+func (w *world) crash(a *actor) {
+	w.note("%s crashes", a.ID)
+	w.losses++
+	a.dead = true
+	delete(w.live, a.ID)
+	w.bury(a, 300*time.Millisecond)
+	w.checkSurvival(a, "the crash of "+a.ID)
+}
+
+// restart ends a Process and begins another of the same name before anybody has
+// noticed.
+func (w *world) restart(a *actor) {
+	w.note("%s restarts", a.ID)
+	w.losses++
+	a.dead = true
+	delete(w.live, a.ID)
+	w.start(a.ID, false)
+	w.checkSurvival(a, "the restart of "+a.ID)
+}
+
+// retire ends a process that has handed everything over. Those that have its
+// data stand in for it from here on.
+func (w *world) retire(a *actor) {
+	w.note("%s is gone", a.ID)
+	for p, writes := range a.store {
+		if len(writes) > 0 && len(w.live) > 1 {
+			w.fail("%s leaves with data of partition %d", a.ID, p)
+		}
+	}
+	a.dead = true
+	delete(w.live, a.ID)
+	w.bury(a, 0)
+	w.checkSurvival(a, "the leave of "+a.ID)
+}
+
+// checkRelease checks what a Process knows that is about to throw data away:
+// each owner by its view that is alive has all of it, or had when it let go first.
+func (w *world) checkRelease(a *actor, p int) {
+	pt := a.machine.parts[p]
+	if len(pt.owners.all) == 0 && pt.has != leftover {
+		w.fail("%s lets go of partition %d though nobody owns it", a.ID, p)
+	}
+	for _, o := range pt.owners.all {
+		other := w.live[o.ID]
+		if other == nil || other.Start != o.Start && w.everywhere == 0 || pt.has == leftover {
+			continue
+		}
+		for id := range a.store[p] {
+			// One that had it, and handed it over to others in turn, may own
+			// again without it.
+			if !other.store[p][id] && (!other.dropped[p] || !w.elsewhere(a, p, id)) {
+				w.fail("%s lets go of partition %d, and %s lacks write %d of it", a.ID, p, o.ID, id)
+			}
+		}
+	}
+	for _, x := range w.writes {
+		if x.partition == p && x.holders[a] {
+			delete(x.holders, a)
+			for _, other := range w.live {
+				if other != a && other.store[p][x.id] {
+					x.holders[other] = true
+				}
+			}
+		}
+	}
+}
+
+// checkSurvival requires that every acknowledged write is somewhere.
+func (w *world) checkSurvival(gone *actor, after string) {
+	for _, x := range w.writes {
+		if len(gone.store[x.partition]) > 0 && gone.store[x.partition][x.id] && !w.exists(x) {
+			w.fail("write %d of partition %d is lost with %s", x.id, x.partition, after)
+		}
+	}
+}
+
+// checkAll requires that every acknowledged write is somewhere.
+func (w *world) checkAll() {
+	for _, x := range w.writes {
+		if !w.exists(x) {
+			w.fail("write %d of partition %d is lost", x.id, x.partition)
+		}
+	}
+}
+
+func (w *world) elsewhere(but *actor, p, id int) bool {
+	for _, a := range w.live {
+		if a != but && a.store[p][id] {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) exists(x *write) bool {
+	for _, a := range w.live {
+		if a.store[x.partition][x.id] {
+			return true
+		}
+	}
+	return false
+}
+
+// spares reports whether the claim allows a Process to lose its state now: no
+// acknowledged write loses its W-th holder. That all become ready again, too, may
+// be asked only if no partition loses so many of those that somebody takes for its
+// owners, whether or not they acknowledged anything: who is left cannot know. Since
+// views differ while news travels, that is counted over all partitions together.
+func (w *world) spares(victim *actor) bool {
+	if !w.loose && w.losses+1 >= w.quorum {
+		return false
+	}
+	for _, x := range w.writes {
+		lost := 0
+		for a := range x.holders {
+			if a.dead || a == victim {
+				lost++
+			}
+		}
+		if x.holders[victim] && lost >= w.quorum {
+			return false
+		}
+	}
+	return true
+}
+
+// whole reports whether all are of one mind and nothing is under way.
+func (w *world) whole() bool {
+	if len(w.cut) > 0 || len(w.live) == 0 {
+		return false
+	}
+	var first *actor
+	for _, id := range slices.Sorted(maps.Keys(w.live)) {
+		a := w.live[id]
+		if first == nil {
+			first = a
+		}
+		if a.view.Fingerprint != first.view.Fingerprint || len(a.view.Members) != len(w.live) {
+			return false
+		}
+		for _, m := range a.view.Members {
+			if w.live[m.ID] == nil || w.live[m.ID].Start != view.Origin(m) || m.State != membership.Active {
+				return false
+			}
+		}
+		if !a.machine.Joined() || a.busy() || a.view.Ring.Replicas() < w.factor {
+			return false
+		}
+	}
+	return true
+}
+
+// settle notes, whenever the handoffs are complete, that the owners hold what
+// they hold: the claim begins anew.
+func (w *world) settle() bool {
+	if !w.whole() {
+		return false
+	}
+	w.losses, w.scarred = 0, false
+	for _, x := range w.writes {
+		clear(x.holders)
+		lacking := 0
+		first := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
+		for _, o := range first.view.Ring.Placement(x.partition).All() {
+			if a := w.live[o.ID()]; a.store[x.partition][x.id] {
+				x.holders[a] = true
+			} else {
+				lacking++
+			}
+		}
+		if lacking > w.factor-w.quorum {
+			w.fail("write %d of partition %d is missing from %d owners that are ready", x.id, x.partition, lacking)
+		}
+	}
+	return true
+}
+
+// readable checks, while handoffs go on but all mean the same owners and no
+// partition has left traces, that no quorum of owners that are ready misses an
+// acknowledged write. The claim does not promise that much: when several moves of a
+// partition overlap, owners that come from the serving list and owners that come from
+// the target may each miss a write that the other list has, until its handoffs are
+// complete. So it is checked where the same ordeal goes well with all Safeguards.
+func (w *world) readable() {
+	if !w.reading || w.scarred {
+		return
+	}
+	var first *actor
+	for _, a := range w.live {
+		if first == nil {
+			first = a
+		}
+		if a.view.Fingerprint != first.view.Fingerprint || len(a.view.Members) != len(w.live) {
+			return
+		}
+		for _, m := range a.view.Members {
+			if w.live[m.ID] == nil || w.live[m.ID].Start != view.Origin(m) {
+				return
+			}
+		}
+	}
+	for _, x := range w.writes {
+		lacking := 0
+		for _, o := range first.view.Ring.Placement(x.partition).All() {
+			a := w.live[o.ID()]
+			if pt := a.machine.parts[x.partition]; pt != nil && pt.ready() && !a.store[x.partition][x.id] {
+				lacking++
+			}
+		}
+		if lacking > w.factor-w.quorum {
+			w.fail("write %d of partition %d is missing from %d of those that are ready for it", x.id, x.partition, lacking)
+		}
+	}
+}
+
+// lost counts the partitions that somebody reports as possibly lost.
+func (w *world) lost() (n int) {
+	for _, a := range w.live {
+		for _, pt := range a.machine.parts {
+			if pt.lost {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// describe says what keeps the world from being whole.
+func (w *world) describe() string {
+	var text strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(w.live)) {
+		a := w.live[id]
+		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, holds %d:", id, a.known[id].member.State, a.view.Fingerprint, len(a.view.Members), a.machine.Joined(), a.machine.Held())
+		for _, p := range a.machine.sorted() {
+			pt := a.machine.parts[p]
+			if !pt.unfinished(&a.machine.around) && pt.job == nil {
+				continue
+			}
+			fmt.Fprintf(&text, "\n  p%d ownership %v has %v ready %v lost %v drained %v owners %v sets %+v job %+v",
+				p, pt.ownership, pt.has, pt.ready(), pt.lost, pt.drained, pt.owners.all, pt.sets, pt.job)
+			for _, o := range pt.check {
+				fmt.Fprintf(&text, "\n    %v testifies %+v", o.process, o.said.sets)
+			}
+			for _, o := range pt.others {
+				fmt.Fprintf(&text, "\n    %v: %05b fence %d merged %d asked %d", o.process, o.said.flags, o.said.fence, o.said.merged, o.asked)
+			}
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}
+
+// busy reports whether anything is on its way to or from a process.
+func (a *actor) busy() bool {
+	for _, pt := range a.machine.parts {
+		if pt.job != nil || pt.unfinished(&a.machine.around) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,144 @@
+package handoff
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+)
+
+// Clone returns a machine with the same state that shares nothing with m that either of
+// them changes.
+func (m *Machine) Clone() *Machine {
+	c := *m
+	c.around.fences = &c.count.fences
+	c.departure.told = maps.Clone(m.departure.told)
+	c.work.queue, c.work.waiting, c.work.queued = slices.Clone(m.work.queue), slices.Clone(m.work.waiting), maps.Clone(m.work.queued)
+	c.mail.asking, c.mail.notes = slices.Clone(m.mail.asking), maps.Clone(m.mail.notes)
+	for p, partitions := range c.mail.notes {
+		c.mail.notes[p] = slices.Clone(partitions)
+	}
+	c.parts = maps.Clone(m.parts)
+	for p, pt := range c.parts {
+		c.parts[p] = pt.clone()
+	}
+	return &c
+}
+
+// clone copies what is changed in place. Sets, reports and jobs without proof are not.
+func (pt *partition) clone() *partition {
+	c := *pt
+	c.sets, c.others, c.check = slices.Clone(pt.sets), slices.Clone(pt.others), slices.Clone(pt.check)
+	for _, j := range []**job{&c.job, &c.proof} {
+		if *j != nil {
+			next := **j
+			next.sources = slices.Clone(next.sources)
+			*j = &next
+		}
+	}
+	return &c
+}
+
+// AppendState appends bytes that are equal for machines of equal state, which answer the
+// same events alike. A process is written as the number that the caller gives it; fences
+// and queries are written as they are.
+func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
+	w := writer{b, number}
+	s, d := &m.around, &m.departure
+	w.bits(s.founding, s.draining, s.leaving, m.mail.armed, d.unsaved, d.saving, d.retrying, d.armed)
+	w.numbers(uint64(m.paused), uint64(s.factor), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
+	w.set(slices.SortedFunc(maps.Keys(s.alive), Process.Compare))
+	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
+	w.set(d.known)
+	w.set(s.owners)
+	for _, p := range m.sorted() {
+		w.partition(m.parts[p])
+	}
+	for _, list := range [][]int{m.mail.asking, m.work.waiting} {
+		w.numbers(uint64(len(list)))
+		for _, p := range list {
+			w.numbers(uint64(p))
+		}
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(m.mail.notes), Process.Compare) {
+		w.set(set{p})
+		w.numbers(uint64(len(m.mail.notes[p])))
+	}
+	return w.b
+}
+
+// writer appends the parts of a state.
+type writer struct {
+	b      []byte
+	number func(Process) byte
+}
+
+func (w *writer) numbers(all ...uint64) {
+	for _, n := range all {
+		w.b = binary.AppendUvarint(w.b, n)
+	}
+}
+
+func (w *writer) bits(all ...bool) {
+	var b byte
+	for i, is := range all {
+		if is {
+			b |= 1 << i
+		}
+	}
+	w.b = append(w.b, b)
+}
+
+func (w *writer) set(s set) {
+	w.b = append(w.b, byte(len(s)))
+	for _, p := range s {
+		w.b = append(w.b, w.number(p))
+	}
+}
+
+func (w *writer) ledger(l ledger) {
+	w.b = append(w.b, byte(len(l)))
+	for _, o := range l {
+		w.set(o.members)
+		w.numbers(uint64(o.merged), uint64(o.marks))
+	}
+}
+
+func (w *writer) report(r report) {
+	w.b = append(w.b, r.flags)
+	w.numbers(r.fence, r.merged, r.asked)
+	w.ledger(r.sets)
+}
+
+func (w *writer) others(all others) {
+	w.b = append(w.b, byte(len(all)))
+	for _, o := range all {
+		w.set(set{o.process})
+		w.numbers(o.merged, o.asked)
+		w.bits(o.heard)
+		w.report(o.said)
+	}
+}
+
+func (w *writer) partition(pt *partition) {
+	w.numbers(uint64(pt.id), uint64(pt.owners.token), pt.fence.begun, pt.fence.last)
+	w.b = append(w.b, byte(pt.ownership), byte(pt.has), byte(pt.journal), byte(pt.asking), byte(pt.timers))
+	w.bits(pt.drained, pt.lost, pt.check != nil, pt.job != nil, pt.proof != nil)
+	for _, s := range []set{pt.owners.serving, pt.owners.target, pt.covered} {
+		w.set(s)
+	}
+	w.ledger(pt.sets)
+	w.others(pt.others)
+	w.others(pt.check)
+	for _, j := range []*job{pt.job, pt.proof} {
+		if j == nil {
+			continue
+		}
+		w.b = append(w.b, byte(j.Kind), byte(j.purpose), byte(len(j.sources)))
+		w.numbers(j.ID, j.begun, j.query)
+		for _, h := range j.sources {
+			w.set(set{h.process})
+			w.b = append(w.b, byte(h.proof))
+			w.report(h.said)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package handoff
+
+import "slices"
+
+// A process that drains leaves nothing behind: each owner has confirmed that it has what
+// the process released. On the far side of a cut no process hears of that. There the
+// departed process is indistinguishable from one that crashed, and counts toward possible
+// loss.
+//
+// So a process that has nothing left announces before it leaves, to every owner, that it
+// departs, until each has confirmed. They remember it, in their journals too, and tell
+// every process that asks in which sets they served. The departed process owns nothing
+// any more, so that this stays true.
+
+// departure is what a process knows of departures, its own included.
+type departure struct {
+	known    []Process // that departed, the last one last
+	unsaved  bool      // the journal does not know all of them
+	saving   bool
+	retrying bool // the journal failed, and the timer is armed
+
+	announced uint64           // the first query that announced this process's own; 0: none
+	told      map[Process]bool // the processes that confirmed it
+	armed     bool             // the timer of the next announcement
+}
+
+// rememberDeparted takes up processes that departed.
+func (m *Machine) rememberDeparted(processes []Process) {
+	d := &m.departure
+	for _, p := range processes {
+		if slices.Contains(d.known, p) || m.around.config.Without.is(WithoutDepartures) {
+			continue
+		}
+		d.known = append(slices.Clone(d.known[max(0, len(d.known)+1-maxDeparted):]), p)
+		d.unsaved = true
+	}
+	m.around.departed = make(map[Process]bool, len(d.known))
+	for _, p := range d.known {
+		m.around.departed[p] = true
+	}
+}
+
+// hearDeparted takes what a message says of departures.
+func (m *Machine) hearDeparted(from Process, message *Message) {
+	if len(message.departed) > 0 {
+		m.rememberDeparted(message.departed)
+	}
+	d := &m.departure
+	if d.announced > 0 && message.kind == answer && message.query >= d.announced && len(message.reports) == 0 {
+		d.told[from] = true
+	}
+}
+
+// announce tells the owners that do not know it yet that this process departs, when it
+// has nothing left.
+func (m *Machine) announce(due bool) {
+	d := &m.departure
+	if due {
+		d.armed = false
+	}
+	if !m.around.leaving || m.paused != 0 || d.armed || m.Held() > 0 {
+		return
+	}
+	left := m.untold()
+	if len(left) == 0 {
+		return
+	}
+	d.armed = true
+	m.out.arm(WholeProcess, Announce, d.announced == 0)
+	m.count.queries++
+	if d.announced == 0 {
+		d.announced, d.told = m.count.queries, make(map[Process]bool)
+	}
+	for _, to := range left {
+		m.send(to, &Message{kind: query, query: m.count.queries, to: to.Start, departed: []Process{m.around.self}})
+	}
+}
+
+// untold are the owners alive that have not confirmed the departure.
+func (m *Machine) untold() set {
+	return slices.DeleteFunc(slices.Clone(m.around.owners), func(p Process) bool {
+		return p == m.around.self || !m.around.alive[p] || m.departure.told[p]
+	})
+}
+
+// recordDepartures has the journal told which processes departed.
+func (m *Machine) recordDepartures() {
+	d := &m.departure
+	if !m.around.config.Durable || !d.unsaved || d.saving || d.retrying || m.paused != 0 {
+		return
+	}
+	m.count.jobs++
+	d.saving, d.unsaved = true, false
+	record := (&Message{kind: stored, to: m.around.self.Start, departed: d.known}).Bytes()
+	m.out.Start = append(m.out.Start, Job{ID: m.count.jobs, Partition: WholeProcess, Kind: Save, Record: record})
+}
+
+// departuresRecorded takes the end of that.
+func (m *Machine) departuresRecorded(failed bool) {
+	d := &m.departure
+	d.saving = false
+	if failed {
+		d.unsaved, d.retrying = true, true
+		m.out.arm(WholeProcess, Retry, false)
+	}
+}

@@ -1,0 +1,106 @@
+package handoff
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// A process that departed on one side of a cut is not lost to the other side, though
+// another one crashes besides.
+func TestADepartedProcessIsNotGone(t *testing.T) {
+	for without, want := range map[Safeguards]bool{0: false, WithoutDepartures: true} {
+		w := newWorld(t, 1)
+		w.without = without
+		for i := range 8 {
+			w.start(fmt.Sprintf("n%d", i), i == 0)
+			w.run(time.Second)
+		}
+		w.await(time.Minute, "the beginning")
+		for p := range w.partitions {
+			w.one().write(p)
+		}
+		w.run(time.Second)
+		require.NotEmpty(t, w.writes)
+		w.divide("n6")
+		w.run(10 * time.Second)
+		for _, id := range []string{"n3", "n4", "n5"} {
+			a := w.live[id]
+			self := a.known[id].member
+			self.State = membership.Draining
+			w.announce(a, self)
+			w.run(10 * time.Second)
+			require.NotContains(t, w.live, id, "it has left")
+		}
+		w.crash(w.live["n7"])
+		w.run(10 * time.Second)
+		w.heal()
+		w.run(time.Minute)
+		w.checkAll()
+		w.require(t)
+		require.Equal(t, want, w.lost() > 0, "%d are reported as lost, with %+v", w.lost(), without)
+	}
+}
+
+func newMachine(self Process, durable bool, alive ...Process) *Machine {
+	m := New(Config{Self: self, WriteQuorum: 2, Parallel: 1, Durable: durable})
+	starts := map[string]uint64{self.ID: self.Start}
+	for _, p := range alive {
+		starts[p.ID] = p.Start
+	}
+	m.Step(View{Starts: starts})
+	return m
+}
+
+func TestDeparturesAreBounded(t *testing.T) {
+	a, b := Process{"a", 1}, Process{"b", 1}
+	m := newMachine(a, false, b)
+	sent := 0
+	for i := range uint64(maxDeparted + 5) {
+		for range 2 {
+			sent += len(m.Step(Received{b, &Message{kind: query, query: i, to: a.Start, departed: []Process{{"c", i}}}}).Send)
+		}
+	}
+	require.Equal(t, 2*(maxDeparted+5), sent, "each is answered")
+	require.Len(t, m.departure.known, maxDeparted)
+	require.Equal(t, Process{"c", 5}, m.departure.known[0], "the first are forgotten")
+	want := &Message{kind: answer, departed: m.departure.known, reports: []report{}}
+	got, err := ParseMessage(want.Bytes(), 2)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	for flag, want := range map[byte][]Process{0: nil, flagAsks: m.departure.known} {
+		effects := m.Step(Received{b, &Message{kind: query, query: 1, to: a.Start, reports: []report{{partition: 0, flags: flag}}}})
+		require.Equal(t, want, effects.Send[0].Message.departed, "only a process that asks is told")
+	}
+}
+
+// The journal is told which processes departed, until it knows, and says so after a
+// restart.
+func TestDeparturesAreRecorded(t *testing.T) {
+	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
+	m := newMachine(a, true, b)
+	first := m.Step(Received{b, &Message{kind: query, query: 1, to: a.Start, departed: []Process{c}}}).Start
+	require.Len(t, first, 1)
+	require.EqualError(t, fmt.Errorf("%v", first[0]), "recording departed members")
+	require.Empty(t, m.Step(Due{}).Start, "one at a time")
+	failed := m.Step(Ended{Partition: WholeProcess, ID: first[0].ID, Failed: true})
+	require.Empty(t, failed.Start, "not at once")
+	require.Equal(t, []Arm{{Timer: Timer{WholeProcess, Retry}}}, failed.Arm)
+	second := m.Step(Due{[]Timer{{WholeProcess, Retry}}}).Start
+	require.Len(t, second, 1)
+	m.Step(Ended{Partition: WholeProcess, ID: second[0].ID})
+	require.Empty(t, m.Step(Due{}).Start)
+
+	departed, err := ParseDeparted(second[0].Record)
+	require.NoError(t, err)
+	require.Equal(t, []Process{c}, departed)
+	_, err = ParseDeparted(second[0].Record[1:])
+	require.Error(t, err)
+	next := newMachine(a, true)
+	require.Empty(t, next.Step(Restored{Departed: departed}).Start, "the journal knows")
+	require.True(t, next.around.departed[c])
+}

@@ -1,0 +1,222 @@
+package handoff
+
+import (
+	"iter"
+	"slices"
+)
+
+// Bounds of what a process remembers of one partition and of what one message names.
+const (
+	maxMembers  = 32  // of one owner set
+	maxPending  = 16  // owner sets that are pending
+	maxServed   = 24  // owner sets in which this process served
+	fewServed   = 8   // the same, when it was ready in each of the last ones
+	maxReported = 64  // owner sets that others lack writes of
+	maxSets     = 128 // owner sets in one report
+)
+
+// mark says what is known of an owner set. A set has any number of marks.
+type mark uint16
+
+const (
+	markPending   mark = 1 << iota // this owner may lack writes that the set accepted
+	markConfirmed                  // a member of the pending set that was merged from has every acknowledged write
+	markServed                     // this process served in the set
+	markReady                      // it was ready in it, or later: nothing acknowledged until then was missing
+	markFirst                      // there was no set before it: the process founded the cluster in it
+	markReported                   // a process that was merged from lacked writes of the set
+	markServing                    // in a record, the set that serves while the process is an owner
+
+	// The rest is not written into messages and records.
+
+	markBefore  // the set served before this process became an owner, as this process saw it
+	markPrior   // it is the last of these, and becomes pending with the ownership
+	markSettled // it was pending, and is no longer, while others still are
+
+	marksOfPast  = markServed | markReady | markFirst
+	marksWritten = markServing<<1 - 1
+)
+
+// ownerSet is a set of owners that served together, with what is known of it.
+type ownerSet struct {
+	members set
+	merged  uint32 // of a pending set, the members that were merged from, by place
+	marks   mark
+}
+
+func (o ownerSet) is(m mark) bool { return o.marks&m != 0 }
+
+// missing iterates over the members that were not merged from.
+func (o ownerSet) missing() iter.Seq[Process] {
+	return func(yield func(Process) bool) {
+		for i, p := range o.members {
+			if o.merged>>i&1 == 0 && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// strike notes that a process was merged from, if it is a member.
+func (o *ownerSet) strike(p Process) (member bool) {
+	at := slices.Index(o.members, p)
+	if at >= 0 {
+		o.merged |= 1 << at
+	}
+	return at >= 0
+}
+
+// ledger is what a process knows of the owner sets of one partition: each set once, the
+// one that was last seen to serve last.
+type ledger []ownerSet
+
+// with iterates over the sets with any of some marks, the oldest first.
+func (l ledger) with(m mark) iter.Seq[ownerSet] {
+	return func(yield func(ownerSet) bool) {
+		for _, o := range l {
+			if o.is(m) && !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// newest is with, the newest first.
+func (l ledger) newest(m mark) iter.Seq[ownerSet] {
+	return func(yield func(ownerSet) bool) {
+		for _, o := range slices.Backward(l) {
+			if o.is(m) && !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+func (l ledger) count(m mark) (n int) {
+	for range l.with(m) {
+		n++
+	}
+	return n
+}
+
+func (l ledger) find(members set) int {
+	return slices.IndexFunc(l, func(o ownerSet) bool { return o.members.is(members) })
+}
+
+// marks returns the marks of a set, none when the ledger does not have it.
+func (l ledger) marks(members set) mark {
+	if at := l.find(members); at >= 0 {
+		return l[at].marks
+	}
+	return 0
+}
+
+// only returns the sets with any of some marks, with these marks alone.
+func (l ledger) only(m mark) (some ledger) {
+	for o := range l.with(m) {
+		if o.marks &= m; !o.is(markPending) {
+			o.merged = 0
+		}
+		some = append(some, o)
+	}
+	return some
+}
+
+// add gives a set a mark.
+func (l *ledger) add(members set, m mark) *ownerSet {
+	at := l.find(members)
+	if at < 0 {
+		at = len(*l)
+		*l = append(*l, ownerSet{members: members})
+	}
+	(*l)[at].marks |= m
+	return &(*l)[at]
+}
+
+// addNewest gives a set a mark and makes it the newest.
+func (l *ledger) addNewest(members set, m mark) {
+	o := ownerSet{members: members}
+	if at := l.find(members); at >= 0 {
+		o = (*l)[at]
+		*l = slices.Delete(*l, at, at+1)
+	}
+	o.marks |= m
+	*l = append(*l, o)
+}
+
+// drop takes marks from all sets, and forgets those that have none left.
+func (l *ledger) drop(m mark) { l.dropWhere(m, func(ownerSet) bool { return true }) }
+
+// dropWhere takes marks from those sets with any of them that meet a condition.
+func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
+	*l = slices.DeleteFunc(*l, func(o ownerSet) bool { return o.is(m) && which(o) && o.marks&^(m|markConfirmed) == 0 })
+	for i := range *l {
+		if o := &(*l)[i]; o.is(m) && which(*o) {
+			if o.marks &^= m; !o.is(markPending) {
+				o.merged, o.marks = 0, o.marks&^markConfirmed
+			}
+		}
+	}
+}
+
+// await makes a set pending. One that is pending already takes over what the other was
+// merged from; one that was settled since this process became an owner stays settled.
+func (l *ledger) await(o ownerSet) {
+	had := l.marks(o.members)
+	switch {
+	case had&markSettled != 0:
+	case had&markPending != 0 || l.count(markPending) < maxPending:
+		l.add(o.members, markPending|o.marks&markConfirmed).merged |= o.merged
+	default:
+		// Beyond the bound the owner becomes harder to satisfy: the last pending set
+		// gives way to nobody, from which nothing can be merged.
+		l.report(o.members)
+		if nobody := (set{{}}); l.marks(nobody)&markPending == 0 {
+			var last set
+			for o := range l.with(markPending) {
+				last = o.members
+			}
+			l.report(last)
+			l.dropWhere(markPending, func(o ownerSet) bool { return o.members.is(last) })
+			l.add(nobody, markPending)
+		}
+	}
+}
+
+// report notes a set that a process which was merged from lacks writes of. Of two where
+// one contains the other the larger one is enough: it has lost too many when the smaller
+// one has. At the bound nothing is added, and the loss check finds no evidence any more.
+func (l *ledger) report(members set) {
+	n := 0
+	for o := range l.with(markReported) {
+		if n++; o.members.contains(members) {
+			return
+		}
+	}
+	if n < maxReported {
+		l.dropWhere(markReported, func(o ownerSet) bool { return members.contains(o.members) })
+		l.add(members, markReported)
+	}
+}
+
+// serve notes a set that this process serves in now.
+func (l *ledger) serve(members set, m mark) {
+	l.addNewest(members, markServed|m)
+	n, ready := 0, true
+	for o := range l.newest(markServed) {
+		if n++; n <= fewServed {
+			ready = ready && o.is(markReady|markFirst)
+		}
+	}
+	most := maxServed
+	if n > fewServed && ready {
+		most = fewServed
+	}
+	for n > most {
+		for o := range l.with(markServed) {
+			l.dropWhere(marksOfPast, func(old ownerSet) bool { return old.members.is(o.members) })
+			break
+		}
+		n--
+	}
+}

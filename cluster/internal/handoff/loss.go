@@ -1,0 +1,130 @@
+package handoff
+
+import "slices"
+
+// A pending set is a set that served before, as this process saw it. While news travels
+// that view can be wrong. Around a cut, and while many members start at once, each member
+// sees its own series of rings. Some owners in it never knew that they were owners, or
+// released long ago. They cannot be merged from, and the set would stay pending for ever
+// though nothing is lost.
+//
+// So an owner that cannot settle a set asks every process. Once it has merged from all
+// that have anything, it has what there is. It then looks for evidence about the past. An
+// acknowledged write is lost only together with W processes that owned at the time. The
+// owner walks through the owner sets, the newest first, until it reaches a set in which a
+// quorum reports that it was ready, in it or later, or the set that founded the cluster:
+// nothing acknowledged up to that set can have been missing. When no set on the way is
+// depleted, and no set that is pending here or at a process that was merged from,
+// nothing is lost.
+
+// verdict is what the loss check has found.
+type verdict uint8
+
+const (
+	undecided verdict = iota // somebody's word, or a merge, is missing
+	unharmed                 // nothing acknowledged can be lost
+	harmed                   // there is no such evidence
+)
+
+// verdict asks every process what it has and had of a partition. While it is undecided it
+// returns the next merge, nil when a word is awaited.
+func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
+	if pt.check == nil {
+		pt.check = others{}
+		out.mail.ask(pt, anew)
+		return undecided, nil
+	}
+	open := false
+	var next *job
+	for _, p := range pt.witnesses(s) {
+		o := pt.check.of(p)
+		if o.heard && (o.said.fence == 0 || pt.others.of(p).merged >= o.said.fence) {
+			continue // it has nothing, or all it had is here
+		}
+		if open = true; next == nil && o.said.is(flagOffers) {
+			next = merge(searching, 1, source{process: p, said: o.said})
+		}
+	}
+	switch {
+	case open:
+		return undecided, next
+	case pt.unharmed(s):
+		return unharmed, nil
+	default:
+		return harmed, nil
+	}
+}
+
+// witnesses are the processes alive, without this one, that may have something of the
+// partition.
+func (pt *partition) witnesses(s *surroundings) set {
+	all := slices.Clone(s.owners)
+	for _, o := range pt.sets {
+		if o.is(markPending) || pt.check != nil && o.is(markBefore|markServed) {
+			all = append(all, o.members...)
+		}
+	}
+	return slices.DeleteFunc(newSet(all...), func(p Process) bool { return p == s.self || !s.alive[p] })
+}
+
+// unharmed reports whether there is evidence that nothing acknowledged is lost.
+func (pt *partition) unharmed(s *surroundings) bool {
+	if pt.deprived(s) || pt.sets.count(markReported) >= maxReported {
+		return false
+	}
+	for o := range pt.sets.with(markReported) {
+		if s.depleted(o.members) {
+			return false
+		}
+	}
+	// The past as this process saw it, and served in it.
+	if past := slices.Concat(past(pt.sets, markBefore), past(pt.sets, markServed)); pt.conclusive(s, past) {
+		return true
+	}
+	// A process that has seen nothing, as after all were away, goes by what was pending,
+	// here or where it merged from, and by what the processes that it merged from have
+	// seen.
+	for o := range pt.sets.with(markPending | markSettled | markReported) {
+		if pt.conclusive(s, []set{o.members}) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(pt.check, func(o other) bool {
+		return o.said.fence > 0 && pt.conclusive(s, past(o.said.sets, markServed))
+	})
+}
+
+// past returns the sets with a mark, the newest first.
+func past(l ledger, m mark) (sets []set) {
+	for o := range l.newest(m) {
+		sets = append(sets, o.members)
+	}
+	return sets
+}
+
+// conclusive reports whether a past, the newest set first, leads to a set that is known
+// to have been ready, with no depleted set on the way.
+func (pt *partition) conclusive(s *surroundings, past []set) bool {
+	for _, members := range past {
+		if s.depleted(members) {
+			return false
+		}
+		ready := 0
+		for _, p := range members {
+			known := pt.sets
+			if p != s.self {
+				known = pt.check.of(p).said.sets
+			}
+			switch m := known.marks(members); {
+			case m&markFirst != 0:
+				return true
+			case m&markReady != 0:
+				ready++
+			}
+		}
+		if ready >= s.needed(members) {
+			return true
+		}
+	}
+	return false
+}

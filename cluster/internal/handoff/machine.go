@@ -1,0 +1,313 @@
+package handoff
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// Machine is the state of handoff in one process. Make one with [New]. It must not be
+// used concurrently.
+type Machine struct {
+	around surroundings
+	parts  map[int]*partition
+
+	ring      *ring.Ring // the last one with owners; nil before it
+	past      []pastView // what came before, the newest last
+	departure departure
+	paused    PauseCause
+
+	work  work
+	mail  mail
+	count counters
+	out   effects
+}
+
+// work is what partitions are to do.
+type work struct {
+	queue   []int // partitions to look at
+	queued  map[int]bool
+	running int   // jobs
+	waiting []int // partitions that have a job to begin when another ends
+}
+
+// counters number what a machine gives out, and count what it did.
+type counters struct {
+	fences  uint64 // the last fence
+	jobs    uint64 // the last job
+	queries uint64 // the last query
+
+	received, released, sent uint64
+}
+
+// New returns a machine that knows no view.
+func New(c Config) *Machine {
+	m := &Machine{parts: make(map[int]*partition), work: work{queued: make(map[int]bool)}}
+	m.around = surroundings{self: c.Self, config: c, fences: &m.count.fences}
+	return m
+}
+
+// Step takes an event and returns what is to be done. It neither blocks nor panics. What
+// the effects hold belongs to the caller.
+func (m *Machine) Step(e Event) Effects {
+	m.out = effects{mail: &m.mail}
+	switch e := e.(type) {
+	case View:
+		m.view(e)
+	case Founding:
+		m.around.founding = true
+	case Received:
+		m.receive(e.From, e.Message)
+	case Drained:
+		for _, p := range e.Partitions {
+			m.drained(p)
+		}
+	case Ended:
+		m.ended(e)
+	case Due:
+		for _, t := range e.Timers {
+			m.due(t)
+		}
+	case Paused:
+		m.pause(e)
+	case LossAccepted:
+		m.acceptLoss(e.Partition)
+	case Restored:
+		m.restore(e)
+	}
+	m.advanceAll()
+	m.announce(false)
+	m.recordDepartures()
+	if m.paused == 0 && m.mail.wants() {
+		m.mail.armed = true
+		m.out.arm(WholeProcess, Batch, true)
+	}
+	return m.out.Effects
+}
+
+// wake has a partition looked at in this step.
+func (m *Machine) wake(p int) {
+	if !m.work.queued[p] {
+		m.work.queued[p] = true
+		m.work.queue = append(m.work.queue, p)
+	}
+}
+
+// sorted returns the partitions known, ascending.
+func (m *Machine) sorted() []int { return slices.Sorted(maps.Keys(m.parts)) }
+
+func (m *Machine) drained(p int) {
+	if pt := m.parts[p]; pt != nil && !pt.drained {
+		pt.drained = true
+		m.mail.ask(pt, anew)
+		m.wake(p)
+	}
+}
+
+// due takes a timer that was armed. One that does not matter any more changes nothing.
+func (m *Machine) due(t Timer) {
+	pt := m.parts[t.Partition]
+	switch {
+	case t.Kind == Batch:
+		m.mail.armed = false
+		m.flush()
+	case t.Kind == Announce:
+		m.announce(true)
+	case t.Partition == WholeProcess:
+		m.departure.retrying = false
+	case pt == nil:
+	case t.Kind == Ask:
+		if pt.asking == waiting {
+			m.mail.ask(pt, again)
+			m.wake(pt.id)
+		}
+	case t.Kind == Patience && pt.timers&timerPatience != 0:
+		pt.timers &^= timerPatience
+		m.wake(t.Partition)
+	case t.Kind == Retry && pt.timers&timerRetry != 0:
+		pt.timers &^= timerRetry
+		m.wake(t.Partition)
+	}
+}
+
+// pause stops the process from beginning anything, or lets it go on.
+func (m *Machine) pause(e Paused) {
+	was := m.paused
+	if e.On {
+		m.paused |= e.Cause
+	} else {
+		m.paused &^= e.Cause
+	}
+	if (was == 0) == (m.paused == 0) {
+		return
+	}
+	for _, p := range m.sorted() {
+		m.mail.ask(m.parts[p], anew)
+		m.wake(p)
+	}
+}
+
+// acceptLoss has an owner go on without what may be lost.
+func (m *Machine) acceptLoss(p int) {
+	if pt := m.parts[p]; pt != nil && pt.lost {
+		pt.sets.drop(markPending)
+		pt.lost = false
+		pt.changed()
+		m.wake(p)
+	}
+}
+
+// advanceAll looks at the partitions that something has happened to, and at those that
+// wait for a job to end while fewer than the bound run.
+func (m *Machine) advanceAll() {
+	look := func(p int) {
+		m.out.touch(p)
+		if pt := m.parts[p]; pt != nil {
+			m.advance(pt)
+		}
+	}
+	for w := &m.work; ; {
+		switch {
+		case len(w.queue) > 0:
+			queue := w.queue
+			w.queue = nil
+			for _, p := range queue {
+				delete(w.queued, p)
+				look(p)
+			}
+		case len(w.waiting) > 0 && w.running < m.around.config.Parallel && m.paused == 0:
+			p := w.waiting[0]
+			w.waiting = w.waiting[1:]
+			look(p)
+		default:
+			return
+		}
+	}
+}
+
+// advance takes a partition as far as it gets.
+func (m *Machine) advance(pt *partition) {
+	if pt.job != nil {
+		return
+	}
+	if pt.ownership < awaiting && pt.has == empty {
+		if pt.sets.count(markServed) == 0 {
+			delete(m.parts, pt.id)
+		}
+		return
+	}
+	if pt.proof != nil {
+		pt.settle(&m.around, &m.out)
+	}
+	var next *job
+	if pt.journal >= saved {
+		next = pt.next(&m.around, &m.out)
+	}
+	if next == nil && pt.unrecorded(&m.around) {
+		next = &job{Job: Job{Kind: Save}}
+	}
+	switch {
+	case next == nil || m.paused != 0 || pt.timers&timerRetry != 0:
+	case m.work.running >= m.around.config.Parallel:
+		if !slices.Contains(m.work.waiting, pt.id) {
+			m.work.waiting = append(m.work.waiting, pt.id)
+		}
+	default:
+		m.start(pt, next)
+		return
+	}
+	if pt.asking == quiet && pt.unfinished(&m.around) {
+		m.mail.ask(pt, anew)
+	}
+}
+
+// start begins a job of a partition.
+func (m *Machine) start(pt *partition, next *job) {
+	switch {
+	case next.Kind == Save:
+		next.Record = m.record(pt, true)
+		pt.journal++ // from unsaved to saving
+		if pt.journal > saving {
+			pt.journal = saved // from stale
+		}
+	case next.Kind == Release && m.around.config.Durable:
+		next.Record = m.record(pt, false)
+	}
+	m.count.jobs++
+	m.work.running++
+	next.ID, next.Partition, next.begun = m.count.jobs, pt.id, pt.fence.begun
+	for _, source := range next.sources {
+		next.Sources = append(next.Sources, source.process)
+	}
+	pt.job = next
+	m.out.Start = append(m.out.Start, next.Job)
+}
+
+// ended takes the end of a job.
+func (m *Machine) ended(e Ended) {
+	if e.Partition == WholeProcess {
+		m.departuresRecorded(e.Failed)
+		return
+	}
+	pt := m.parts[e.Partition]
+	if pt == nil || pt.job == nil || pt.job.ID != e.ID {
+		m.out.Stale = true
+		return
+	}
+	done := pt.job
+	pt.job = nil
+	m.work.running--
+	m.mail.ask(pt, anew)
+	m.wake(pt.id)
+	switch {
+	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.fence.begun):
+		// What came belongs to an ownership that is over. It is handed over with the rest,
+		// and was not confirmed.
+		m.out.Stale = true
+	case e.Failed:
+		m.failed(pt, done)
+	case done.Kind == Save:
+		if pt.journal == saving {
+			pt.journal = saved
+		} else if pt.journal == unsaved {
+			pt.journal = stale
+		}
+	case done.Kind == Release:
+		m.count.released++
+		pt.becomeEmpty(&m.around)
+		if pt.ownership == awaiting {
+			pt.becomeOwner(&m.around, &m.out)
+			pt.serve(&m.around)
+		}
+	default:
+		m.count.received++
+		done.query = m.count.queries
+		for i := range done.sources {
+			if m.around.config.Without.is(WithoutProof) {
+				done.sources[i].proof = proven
+			}
+		}
+		pt.proof = done
+	}
+}
+
+// failed takes a job that failed.
+func (m *Machine) failed(pt *partition, done *job) {
+	pt.timers |= timerRetry
+	m.out.arm(pt.id, Retry, false)
+	if m.around.config.Durable {
+		switch done.Kind {
+		case Release:
+			pt.journal = unsaved // nobody knows what the journal has
+		case Save:
+			pt.changed()
+		}
+	}
+	if done.Kind == Release && pt.ownership == awaiting {
+		// Part of the data may be gone. An owner that merges from the others does not
+		// mind.
+		pt.becomeOwner(&m.around, &m.out)
+		pt.serve(&m.around)
+	}
+}

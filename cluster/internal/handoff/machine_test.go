@@ -1,0 +1,119 @@
+package handoff
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// A ring without owners, which is what a member sees that cannot run the
+// configuration, moves nothing: what is held stays held.
+func TestAnEmptyRingMovesNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.start("a", true)
+	w.start("b", false)
+	w.run(20 * time.Second)
+	require.Empty(t, w.wrong)
+	owned, fence := len(a.machine.parts), a.machine.count.fences
+	require.Equal(t, w.partitions, owned)
+	for _, empty := range []*ring.Ring{nil, {}} {
+		require.Zero(t, a.machine.Step(View{Ring: empty, Starts: map[string]uint64{}}))
+	}
+	require.Len(t, a.machine.parts, owned)
+	require.Equal(t, fence, a.machine.count.fences)
+	for _, pt := range a.machine.parts {
+		require.True(t, pt.ready())
+	}
+}
+
+// A paused machine begins nothing, for as long as any cause lasts, and goes on where it was.
+func TestAPausedMachineBeginsNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	w.start("a", true)
+	w.run(20 * time.Second)
+	b := w.start("b", false)
+	b.step(Paused{Isolated, true})
+	w.run(20 * time.Second)
+	b.step(Paused{Superseded, true})
+	w.run(20 * time.Second)
+	b.step(Paused{Isolated, false})
+	w.run(20 * time.Second)
+	require.False(t, b.machine.Joined())
+	require.Zero(t, b.machine.count.jobs)
+	b.step(Paused{Superseded, false})
+	w.run(20 * time.Second)
+	require.True(t, b.machine.Joined())
+	require.Empty(t, w.wrong)
+}
+
+// A machine depends on its events alone: a clone answers the same, comes to the same state,
+// and shares nothing with the original.
+func TestMachinesAreDeterministic(t *testing.T) {
+	for seed := range uint64(handoffSeeds(5, 40)) {
+		undergo(t, seed+1, ordeal{members: 5, events: 12, edit: func(w *world) { w.cloning = true }}).require(t)
+	}
+}
+
+// When W of those who acknowledged lose their state at once, the owners that are
+// left say so and do not become ready. Without the loss check they would.
+func TestTheConditionBrokenIsReported(t *testing.T) {
+	silent := 0
+	for seed := range uint64(20) {
+		lost, reported := breakTheCondition(t, seed+1, 0)
+		for p := range lost {
+			require.True(t, reported[p], "seed %d: partition %d", seed+1, p)
+		}
+		lost, reported = breakTheCondition(t, seed+1, WithoutLossCheck)
+		for p := range lost {
+			if !reported[p] {
+				silent++
+			}
+		}
+	}
+	require.Positive(t, silent)
+}
+
+// breakTheCondition ends two of five members at once. It returns the partitions of
+// which an acknowledged write is gone, and those that an owner reports as lost.
+func breakTheCondition(t *testing.T, seed uint64, without Safeguards) (lost, reported map[int]bool) {
+	w := newWorld(t, seed)
+	w.without = without
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		w.start(id, id == "a")
+		w.run(2 * time.Second)
+	}
+	w.await(time.Minute, "the beginning")
+	for range 40 {
+		w.one().write(w.rand.IntN(w.partitions))
+		w.run(100 * time.Millisecond)
+	}
+	w.run(5 * time.Second)
+	require.Empty(t, w.wrong)
+	lost, reported = make(map[int]bool), make(map[int]bool)
+	gone := []*actor{w.live["d"], w.live["e"]}
+	for _, a := range gone {
+		delete(w.live, a.ID)
+		a.dead = true
+		w.bury(a, 0)
+	}
+	for _, x := range w.writes {
+		if !w.exists(x) {
+			lost[x.partition] = true
+		}
+	}
+	w.run(time.Minute)
+	for p := range w.partitions {
+		for _, a := range w.live {
+			pt := a.machine.parts[p]
+			require.NotNil(t, pt, "three members own everything")
+			if pt.lost {
+				require.False(t, pt.ready())
+				reported[p] = true
+			}
+		}
+	}
+	return lost, reported
+}

@@ -1,0 +1,221 @@
+package handoff
+
+import (
+	"maps"
+	"slices"
+)
+
+// mail is what is to be sent with the next batch of messages.
+type mail struct {
+	asking []int             // partitions that ask
+	notes  map[Process][]int // partitions that a process is told about, unasked
+	armed  bool              // the timer of the batch
+}
+
+// ask has a partition ask with the next batch.
+func (m *mail) ask(pt *partition, how asking) {
+	if pt.asking < again {
+		m.asking = append(m.asking, pt.id)
+	}
+	pt.asking = max(pt.asking, how)
+}
+
+// note has another process told, unasked, how this process stands with a partition.
+func (m *mail) note(to Process, partition int) {
+	if m.notes == nil {
+		m.notes = make(map[Process][]int)
+	}
+	m.notes[to] = append(m.notes[to], partition)
+}
+
+// wants reports whether the timer of the batch has to be armed.
+func (m *mail) wants() bool { return !m.armed && len(m.asking)+len(m.notes) > 0 }
+
+// flush sends everything for one process together.
+func (m *Machine) flush() {
+	if m.paused != 0 {
+		return
+	}
+	queries := make(map[Process][]int)
+	slices.Sort(m.mail.asking)
+	for _, p := range m.mail.asking {
+		pt := m.parts[p]
+		if pt == nil {
+			continue
+		}
+		how := pt.asking
+		pt.asking = quiet
+		if pt.job != nil || !pt.unfinished(&m.around) {
+			continue
+		}
+		pt.asking = waiting
+		m.out.arm(p, Ask, how == anew)
+		for _, to := range pt.wants(&m.around) {
+			queries[to] = append(queries[to], p)
+		}
+	}
+	notes := m.mail.notes
+	m.mail.asking, m.mail.notes = nil, nil
+	for _, to := range slices.SortedFunc(maps.Keys(queries), Process.Compare) {
+		m.count.queries++
+		m.tell(to, query, m.count.queries, queries[to], nil)
+	}
+	for _, to := range slices.SortedFunc(maps.Keys(notes), Process.Compare) {
+		if m.around.alive[to] && to != m.around.self {
+			slices.Sort(notes[to])
+			m.tell(to, answer, 0, slices.Compact(notes[to]), nil)
+		}
+	}
+}
+
+// wants are the processes whose word is missing.
+func (pt *partition) wants(s *surroundings) set {
+	var ask set
+	switch {
+	case pt.ownership != owning:
+		for _, o := range pt.owners.all {
+			if pt.lost || pt.others.of(o).said.merged != pt.fence.last {
+				ask = append(ask, o)
+			}
+		}
+	case pt.proof != nil:
+		for _, h := range pt.proof.sources {
+			if h.proof != proven {
+				ask = append(ask, h.process)
+			}
+		}
+	case pt.pending() > 0:
+		for o := range pt.sets.with(markPending) {
+			ask = slices.AppendSeq(ask, o.missing())
+		}
+		ask = append(ask, pt.owners.serving...)
+		if pt.check != nil {
+			ask = append(ask, pt.witnesses(s)...)
+		}
+	}
+	if pt.ownership == owning {
+		for _, o := range pt.others {
+			if o.asked > 0 {
+				ask = append(ask, o.process)
+			}
+		}
+	}
+	if pt.handing(s) {
+		for _, o := range pt.owners.target {
+			if !pt.others.of(o).said.is(flagReady) {
+				ask = append(ask, o)
+			}
+		}
+	}
+	return slices.DeleteFunc(newSet(ask...), func(p Process) bool { return p == s.self || !s.alive[p] })
+}
+
+// tell says how this process stands with partitions, in as many messages as it takes. Of
+// those that the receiver asked for, the past is told too.
+func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, asked map[int]bool) {
+	message, size := &Message{kind: kind, query: number, to: to.Start}, 0
+	if len(asked) > 0 {
+		message.departed = m.departure.known
+	}
+	for _, p := range partitions {
+		r := m.report(p, to, asked[p])
+		if pt := m.parts[p]; kind == query && (pt.check != nil || pt.lost) {
+			r.flags |= flagAsks
+		}
+		n := r.size()
+		if size+n > maxMessageBytes && len(message.reports) > 0 {
+			m.send(to, message)
+			message, size = &Message{kind: kind, query: number, to: to.Start}, 0
+		}
+		message.reports = append(message.reports, r)
+		size += n
+	}
+	m.send(to, message)
+}
+
+func (m *Machine) send(to Process, message *Message) {
+	m.count.sent++
+	m.out.Send = append(m.out.Send, Send{to, message})
+}
+
+// report says how this process stands with a partition, as another may know it.
+func (m *Machine) report(p int, to Process, withPast bool) report {
+	r := report{partition: p}
+	if m.ring != nil && m.around.alive[to] {
+		if place := m.ring.Placement(p); place.Owns(to.ID) || place.Target().Owns(to.ID) {
+			r.flags |= flagSees
+		}
+	}
+	pt := m.parts[p]
+	if pt == nil {
+		return r
+	}
+	var tells mark
+	if withPast {
+		tells = marksOfPast
+	}
+	if pt.ownership >= awaiting || pt.has > leftover {
+		r.fence = pt.fence.last
+	}
+	if pt.ownership == owning {
+		r.flags |= flagOwner
+		if pt.journal >= saved {
+			r.merged = pt.others.of(to).merged
+		}
+	}
+	if pt.ready() {
+		r.flags |= flagReady
+	}
+	if pt.offers(to) {
+		r.flags |= flagOffers
+		if r.asked = pt.others.of(to).asked; pt.ownership != owning {
+			r.asked = pt.fence.last
+		}
+		if pt.has == complete || pt.covered.has(to) {
+			r.flags |= flagComplete
+		}
+		tells |= markPending | markConfirmed
+	}
+	r.sets = pt.sets.only(tells)
+	return r
+}
+
+// receive takes a message. One from a process that is not believed alive, or that was
+// meant for another start of this one, is ignored.
+func (m *Machine) receive(from Process, message *Message) {
+	if !m.around.alive[from] || message.to != m.around.self.Start {
+		return
+	}
+	m.hearDeparted(from, message)
+	about := make([]int, 0, len(message.reports))
+	asked := make(map[int]bool)
+	for _, r := range message.reports {
+		about = append(about, r.partition)
+		if r.is(flagAsks) {
+			asked[r.partition] = true
+		}
+		if pt := m.parts[r.partition]; pt != nil && (pt.ownership >= awaiting || pt.has > empty) {
+			pt.hear(from, message, r)
+			m.wake(pt.id)
+		}
+	}
+	if message.kind == query {
+		m.advanceAll() // so that the answer is about what follows from the question
+		m.tell(from, answer, message.query, about, asked)
+	}
+}
+
+// hear takes what a process says of a partition.
+func (pt *partition) hear(from Process, message *Message, said report) {
+	o := pt.others.at(from)
+	o.said, o.heard = said, true
+	if said.merged >= o.asked {
+		o.asked = 0
+	}
+	if pt.check != nil && message.kind == answer && message.query > 0 && said.is(flagSees) {
+		*pt.check.at(from) = other{process: from, heard: true, said: said}
+	}
+	if pt.proof != nil && message.kind == answer && message.query > pt.proof.query {
+		pt.proof.answered(from, said)
+	}
+}

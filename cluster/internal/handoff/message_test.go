@@ -1,0 +1,113 @@
+package handoff
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func testMessage() *Message {
+	a, b := Process{"a", 1}, Process{"b", 2}
+	return &Message{kind: query, query: 300, to: 9, reports: []report{
+		{partition: 5, flags: flagOwner | flagReady, fence: 7, merged: 1, asked: 2},
+		{partition: 6, flags: flagOffers | flagAsks, fence: 8, sets: ledger{
+			{set{a, b}, 2, markPending | markConfirmed},
+			{set{b}, 0, markServed | markFirst | markReady},
+			{set{a}, 0, markServed},
+		}},
+	}, departed: []Process{b}}
+}
+
+// The bytes are the protocol.
+func TestMessageGolden(t *testing.T) {
+	want := []byte{2, 1, 0xAC, 2, 9, 0, 0, 0, 0, 0, 0, 0,
+		2, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
+		2, 5, 3, 7, 1, 2, 0, 6, 0x24, 8, 0, 0, 3,
+		3, 2, 2, 0, 1, 0x1C, 1, 0, 1, 4, 1, 0, 0,
+		1, 1}
+	require.Equal(t, want, testMessage().Bytes())
+	got, err := ParseMessage(want, 7)
+	require.NoError(t, err)
+	require.Equal(t, testMessage(), got)
+}
+
+func TestMalformedMessagesAreRefused(t *testing.T) {
+	good := testMessage().Bytes()
+	for i := range good {
+		_, err := ParseMessage(good[:i], 7)
+		require.ErrorIs(t, err, errMessage, "cut to %d bytes", i)
+	}
+	_, err := ParseMessage(good, 6)
+	require.ErrorIs(t, err, errMessage, "of another partition count")
+	for at := range good {
+		for _, value := range []byte{0, 1, 2, 3, 0x7F, 0x80, 0xFF} {
+			b := bytes.Clone(good)
+			if b[at] == value {
+				continue
+			}
+			b[at] = value
+			if m, err := ParseMessage(b, 7); err == nil {
+				require.NotEqual(t, testMessage(), m, "byte %d", at)
+			}
+		}
+	}
+	_, err = ParseMessage(append(bytes.Clone(good), 0), 7)
+	require.ErrorIs(t, err, errMessage, "a tail")
+}
+
+// A record is read back as it was written, and whatever else is on a disk is refused.
+func FuzzParseRecord(f *testing.F) {
+	r := testMessage().reports[1]
+	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
+	r.sets = append(r.sets, ownerSet{set{{"b", 2}, {"c", 3}}, 0, markServing | markReported})
+	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const partitions = 16
+		for _, p := range []int{0, 6} {
+			r, err := ParseRecord(b, p, partitions)
+			if err != nil {
+				continue
+			}
+			require.Equal(t, p, r.Partition())
+			// Nothing that a disk may hold breaks what starts with it.
+			m := New(Config{Self: Process{"a", 9}, WriteQuorum: 2, Parallel: 1})
+			m.Step(Restored{Starts: 1, Records: []Record{r}})
+			again, err := ParseRecord(m.record(m.parts[p], true), p, partitions)
+			require.NoError(t, err)
+			for o := range r.report.sets.with(markPending) {
+				nobody := set{{}} // where there are more than can be told
+				kept := again.report.sets.marks(o.members) | again.report.sets.marks(nobody)
+				require.NotZero(t, kept&markPending, "%v of %v", o, again.report.sets)
+			}
+		}
+	})
+}
+
+func FuzzParseMessage(f *testing.F) {
+	f.Add(testMessage().Bytes())
+	f.Add((&Message{kind: answer, reports: []report{{partition: 3}}}).Bytes())
+	f.Add((&Message{kind: query, reports: []report{{partition: 13, flags: flagAsks}, {partition: 13, flags: flagAsks}}}).Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const partitions = 16
+		m, err := ParseMessage(b, partitions)
+		if err != nil {
+			return
+		}
+		again, err := ParseMessage(m.Bytes(), partitions)
+		require.NoError(t, err)
+		require.Equal(t, m, again, "what is read is what was written")
+
+		// Nothing a stranger sends breaks what receives it.
+		w := newWorld(t, 1)
+		w.lossy, w.partitions = 0, partitions
+		w.start("a", true)
+		w.start("b", false)
+		w.run(10e9)
+		receiver := w.live["a"]
+		m.to = receiver.Start
+		receiver.step(Received{w.live["b"].Process, m})
+		w.run(10e9)
+		require.Empty(t, w.wrong)
+	})
+}

@@ -1,0 +1,362 @@
+package handoff
+
+import (
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// ownership says whether this process is an owner of a partition.
+type ownership uint8
+
+const (
+	// outside: it is no owner. What it has it has as a former owner.
+	outside ownership = iota
+	// returned: it was an owner when an earlier start stopped, and is none yet.
+	returned
+	// awaiting: it is an owner to the others, and begins to be one when the data that it
+	// is deleting is gone.
+	awaiting
+	// owning: it is an owner.
+	owning
+)
+
+// coverage says what this process has of a partition.
+type coverage uint8
+
+const (
+	// empty: nothing.
+	empty coverage = iota
+	// leftover: what an interrupted release may have left. It counts for nothing.
+	leftover
+	// partial: data, and writes may have been accepted without this process since it
+	// became an owner.
+	partial
+	// steady: data, and every write since this process became an owner came here too.
+	steady
+	// complete: every acknowledged write.
+	complete
+)
+
+// recorded says what the journal knows of a partition.
+type recorded uint8
+
+const (
+	// unsaved: it does not know that this process has the partition.
+	unsaved recorded = iota
+	// saving: it does not know it, and is being told.
+	saving
+	// saved: it knows everything.
+	saved
+	// stale: it knows that this process has the partition, and something else is new.
+	stale
+)
+
+// asking says when a partition asks other processes how they stand with it.
+type asking uint8
+
+const (
+	quiet   asking = iota // not before something happens
+	waiting               // when the timer is due
+	again                 // with the next batch of messages, as before
+	anew                  // with the next batch of messages, because something is new
+)
+
+// owners are the owners of a partition in one view.
+type owners struct {
+	serving, target, all set
+	token                ring.Token
+}
+
+// are reports whether the owners are the same processes in the same ring positions.
+func (o owners) are(p owners) bool {
+	return o.token == p.token && o.serving.is(p.serving) && o.target.is(p.target)
+}
+
+// fences are the numbers of two fences. They are compared for order and equality only.
+type fences struct {
+	begun uint64 // the one at which the present ownership began
+	last  uint64
+}
+
+// partition is how this process stands with one partition.
+type partition struct {
+	id        int
+	owners    owners
+	ownership ownership
+	has       coverage
+	journal   recorded
+	asking    asking
+	timers    timers // those that are armed
+	drained   bool   // no write accepted under an earlier token is under way
+	lost      bool   // an acknowledged write may be gone
+	fence     fences
+	sets      ledger
+	others    others
+	covered   set    // the owners that came while this process was complete
+	check     others // during a loss check, what every process said; nil: there is none
+	job       *job
+	proof     *job // a merge that is done; its sources are asked once more
+}
+
+// surroundings are what a partition's decisions depend on besides itself.
+type surroundings struct {
+	self     Process
+	config   Config
+	factor   int // the configured number of owners
+	alive    map[Process]bool
+	departed map[Process]bool // processes that left after handing everything over
+	owners   set              // every process that owns anything in the last view
+	founding bool             // this process founds the cluster: there is nothing to receive
+	draining bool
+	leaving  bool
+	fences   *uint64 // the last fence given out
+}
+
+func (s *surroundings) fence() uint64 {
+	*s.fences++
+	return *s.fences
+}
+
+// needed returns from how many members of an owner set this process must have merged so
+// that no write the set acknowledged can be missing: any so many share a member with any
+// write quorum. It counts against the configured number of owners. The set may have
+// fewer, and the others may have existed and taken part in a write.
+func (s *surroundings) needed(o set) int { return max(len(o), s.factor) - s.config.WriteQuorum + 1 }
+
+// depleted reports whether so many members of an owner set are gone without having
+// handed over that a write which they acknowledged may be lost.
+func (s *surroundings) depleted(members set) bool {
+	gone := 0
+	for _, p := range members {
+		if p != s.self && !s.alive[p] && !s.departed[p] {
+			gone++
+		}
+	}
+	return gone >= s.config.WriteQuorum
+}
+
+// changed notes that the journal does not know the latest.
+func (pt *partition) changed() {
+	switch pt.journal {
+	case saved:
+		pt.journal = stale
+	case saving:
+		pt.journal = unsaved
+	}
+}
+
+// becomeOwner makes this process an owner. It may lack what the owners before it had.
+func (pt *partition) becomeOwner(s *surroundings, out *effects) {
+	wasReady := pt.has > leftover && pt.pending() == 0
+	next := s.fence()
+	pt.others = nil
+	if pt.has > empty && !s.config.Without.is(WithoutRequests) {
+		for _, o := range pt.owners.all {
+			if o != s.self {
+				pt.others.at(o).asked = next
+			}
+		}
+	}
+	pt.fence = fences{next, next}
+	pt.sets.drop(markReported | markSettled)
+	pt.has, pt.lost, pt.check, pt.proof = steady, false, nil, nil
+	pt.timers = timerPatience
+	out.arm(pt.id, Patience, true)
+	prior := pt.sets.count(markPrior) > 0
+	switch {
+	case !prior && s.founding:
+		if pt.pending() == 0 {
+			pt.has = complete
+		}
+	case !prior && pt.ownership != returned:
+		pt.sets.await(ownerSet{members: set{{}}})
+	case s.config.Without.is(WithoutPending) && wasReady:
+	case prior:
+		for o := range pt.sets.with(markPrior) {
+			pt.sets.await(ownerSet{members: o.members})
+			break
+		}
+	}
+	pt.sets.drop(markPrior)
+	pt.ownership = owning
+	pt.changed()
+}
+
+// becomeFormer ends an ownership. The process keeps what it has until every owner has
+// it, and is not ready any more, whatever becomes of the ring.
+func (pt *partition) becomeFormer(s *surroundings) (cancel uint64) {
+	pt.fence.last = s.fence()
+	pt.ownership, pt.has, pt.covered = outside, partial, nil
+	pt.timers = 0
+	pt.others = nil
+	pt.proof, pt.check = nil, nil
+	pt.sets.drop(markReported)
+	pt.changed()
+	if pt.job != nil && pt.job.Kind != Release {
+		return pt.job.ID
+	}
+	return 0
+}
+
+// becomeEmpty ends what a release began: nothing is left here.
+func (pt *partition) becomeEmpty(s *surroundings) {
+	pt.fence.last = s.fence()
+	pt.has, pt.timers = empty, 0
+	if pt.ownership == returned {
+		pt.ownership = outside
+	}
+	pt.sets.drop(markPending)
+	pt.journal = saved
+	if s.config.Durable {
+		pt.journal = unsaved
+	}
+}
+
+// becomeReady makes an owner ready.
+func (pt *partition) becomeReady(out *effects) {
+	pt.sets.drop(markPending | markSettled)
+	pt.lost = false
+	if pt.has == steady {
+		pt.has = complete
+	}
+	for i := range pt.sets {
+		if pt.sets[i].is(markServed) {
+			pt.sets[i].marks |= markReady
+		}
+	}
+	for _, o := range pt.others {
+		if o.heard {
+			out.mail.note(o.process, pt.id)
+		}
+	}
+	pt.changed()
+}
+
+// cover notes which of the owners came while every acknowledged write was here. What is
+// written from then on reaches them, too, so that for them this process goes on having
+// everything that was acknowledged before.
+func (pt *partition) cover(had owners) {
+	if !pt.owners.all.is(had.all) {
+		pt.covered = slices.DeleteFunc(slices.Clone(pt.owners.all), func(o Process) bool {
+			return !pt.covered.has(o) && (pt.has != complete || had.all.has(o))
+		})
+	}
+}
+
+// indispensable reports whether no write can be acknowledged without this process.
+func (pt *partition) indispensable(s *surroundings) bool {
+	w := s.config.WriteQuorum
+	return pt.owners.serving.has(s.self) && len(pt.owners.serving) <= w ||
+		pt.owners.target.has(s.self) && len(pt.owners.target) <= w
+}
+
+// serve notes that this process serves in the present set of owners, if it does.
+func (pt *partition) serve(s *surroundings) {
+	if !pt.owners.serving.has(s.self) {
+		return
+	}
+	m := markServed
+	if pt.ready() {
+		m |= markReady
+	}
+	if s.founding {
+		m |= markFirst
+	}
+	pt.sets.serve(pt.owners.serving, m)
+}
+
+func (pt *partition) pending() int { return pt.sets.count(markPending) }
+
+func (pt *partition) releasing() bool { return pt.job != nil && pt.job.Kind == Release }
+
+// accepts reports whether writes may be accepted: not while data is deleted, nor before
+// the journal knows of the partition.
+func (pt *partition) accepts() bool {
+	return pt.ownership == owning && pt.journal >= saved && !pt.releasing()
+}
+
+// ready reports whether this owner has what an owner must have.
+func (pt *partition) ready() bool { return pt.accepts() && pt.pending() == 0 }
+
+// offers reports whether another process may merge what is here. From an owner it may
+// once it is an owner itself by this process's token and no write accepted under an
+// earlier token is under way: a later write reaches the other process as well, or counts
+// as missed there. From a former owner it may once nothing is under way.
+func (pt *partition) offers(to Process) bool {
+	if pt.has <= leftover || !pt.drained || pt.journal < saved || pt.releasing() {
+		return false
+	}
+	if pt.ownership == owning {
+		return pt.owners.all.has(to)
+	}
+	return pt.job == nil
+}
+
+// unrecorded reports whether the journal is to be told of the partition.
+func (pt *partition) unrecorded(s *surroundings) bool {
+	return s.config.Durable && (pt.journal == unsaved || pt.journal == stale) && pt.has > empty
+}
+
+// handing reports whether this process serves a partition that it is about to give to
+// others.
+func (pt *partition) handing(s *surroundings) bool {
+	return s.draining && pt.ownership == owning && !pt.owners.target.has(s.self)
+}
+
+// unfinished reports whether a partition is on its way to or from here.
+func (pt *partition) unfinished(s *surroundings) bool {
+	if pt.unrecorded(s) {
+		return true
+	}
+	if pt.ownership != owning {
+		return pt.has > empty
+	}
+	return pt.pending() > 0 || pt.proof != nil || pt.others.anyAsked() || pt.handing(s)
+}
+
+// other is what a partition knows of another process.
+type other struct {
+	process Process
+	merged  uint64 // the fence of its data as of which this owner has merged it; 0: none
+	asked   uint64 // the fence of ours as of which it should merge what is here; 0: none
+	heard   bool   // said is its last word under the present token
+	said    report
+}
+
+// others are ascending by process.
+type others []other
+
+func (o others) find(p Process) (int, bool) {
+	return slices.BinarySearchFunc(o, p, func(o other, p Process) int { return o.process.Compare(p) })
+}
+
+// at returns what is known of a process, to be changed.
+func (o *others) at(p Process) *other {
+	i, known := o.find(p)
+	if !known {
+		*o = slices.Insert(*o, i, other{process: p})
+	}
+	return &(*o)[i]
+}
+
+// of returns what is known of a process.
+func (o others) of(p Process) other {
+	if i, known := o.find(p); known {
+		return o[i]
+	}
+	return other{process: p}
+}
+
+// forget drops the last words of those processes that meet a condition.
+func (o others) forget(which func(Process) bool) {
+	for i := range o {
+		if o[i].heard && which(o[i].process) {
+			o[i].heard, o[i].said = false, report{}
+		}
+	}
+}
+
+func (o others) anyAsked() bool {
+	return slices.ContainsFunc(o, func(o other) bool { return o.asked > 0 })
+}

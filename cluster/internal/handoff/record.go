@@ -1,0 +1,103 @@
+package handoff
+
+import "slices"
+
+// A record is what a journal keeps of a partition: a message from a process to itself.
+// What is held has its pending, reported, served and serving sets. Of what was released
+// the served sets are kept.
+
+// startsApart is how far the numbers of two starts of one origin lie apart, as a power of
+// two: fences and queries of an earlier start must not fit the present one.
+const startsApart = 40
+
+// Flags of a record.
+const (
+	recordHeld = flagOffers // the partition is held; otherwise it once was
+	recordLost = flagAsks   // a write of it may be lost
+)
+
+// Record is a record that was read.
+type Record struct{ report report }
+
+// Held reports whether the process had the partition.
+func (r Record) Held() bool { return r.report.is(recordHeld) }
+
+// Partition returns the partition that the record is of.
+func (r Record) Partition() int { return r.report.partition }
+
+// Released returns a record of the same partition that says that nothing of it is held.
+func (r Record) Released() Record { return Record{report{partition: r.report.partition}} }
+
+// ParseRecord reads a record of a partition. It never panics.
+func ParseRecord(b []byte, partition, partitions int) (Record, error) {
+	m, err := parse(b, partitions, stored)
+	if err != nil || len(m.reports) != 1 || m.reports[0].partition != partition {
+		return Record{}, errMessage
+	}
+	return Record{m.reports[0]}, nil
+}
+
+// ParseDeparted reads a record of the processes that departed. It never panics.
+func ParseDeparted(b []byte) ([]Process, error) {
+	m, err := parse(b, 1, stored)
+	if err != nil {
+		return nil, err
+	}
+	return m.departed, nil
+}
+
+// record returns what the journal is to keep of a partition, that is held or released.
+func (m *Machine) record(pt *partition, held bool) []byte {
+	r := report{partition: pt.id}
+	tells := marksOfPast
+	sets := pt.sets
+	if held {
+		r.flags |= recordHeld
+		tells |= markPending | markConfirmed | markReported
+		if pt.lost {
+			r.flags |= recordLost
+		}
+		if pt.ownership == owning {
+			with := pt.owners.serving
+			if len(with) == 0 {
+				with = pt.owners.all
+			}
+			sets = slices.Clone(sets)
+			sets.add(with, markServing)
+			tells |= markServing
+		}
+	}
+	r.sets = sets.only(tells)
+	return (&Message{kind: stored, to: m.around.self.Start, reports: []report{r}}).Bytes()
+}
+
+// restore takes up what an earlier start of this process held. To the others it is the
+// same process that was away. So it may lack what the owners that it served with have
+// accepted meanwhile.
+func (m *Machine) restore(e Restored) {
+	m.around.config.Durable = true
+	m.rememberDeparted(e.Departed)
+	m.departure.unsaved = false
+	m.count.fences, m.count.queries = e.Starts<<startsApart, e.Starts<<startsApart
+	for _, r := range e.Records {
+		pt := &partition{id: r.Partition(), journal: saved, has: leftover, sets: r.report.sets.only(marksWritten &^ markServing)}
+		m.parts[pt.id] = pt
+		m.wake(pt.id)
+		if !r.Held() {
+			continue // the release may have been cut short
+		}
+		pt.has, pt.drained, pt.lost = partial, true, r.report.is(recordLost)
+		pt.fence.last = m.around.fence()
+		if m.around.config.Without.is(WithoutRecords) {
+			pt.sets.drop(markPending)
+		}
+		for o := range r.report.sets.with(markServing) {
+			pt.ownership = returned
+			if !o.members.is(set{m.around.self}) && !m.around.config.Without.is(WithoutRecords) {
+				// What was merged from these members was merged before it was away.
+				pt.sets.dropWhere(markPending, func(was ownerSet) bool { return was.members.is(o.members) })
+				pt.sets.await(ownerSet{members: o.members})
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package handoff
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// off takes the power from a process: it is gone, what is on its disk is not.
+func (w *world) off(a *actor) {
+	w.note("%s loses its power", a.ID)
+	a.dead = true
+	delete(w.live, a.ID)
+	w.bury(a, 300*time.Millisecond)
+}
+
+// on starts a member again, on its disk.
+func (w *world) on(id string) {
+	old := w.disks[id]
+	a := w.start(id, false)
+	if a.disk != old {
+		return // it had nothing
+	}
+	for _, x := range w.writes {
+		for holder := range x.holders {
+			if holder.ID == id && holder.dead {
+				delete(x.holders, holder)
+				x.holders[a] = true
+			}
+		}
+	}
+}
+
+// outage takes the power from some members, at least so many, and gives it back to
+// each in its time.
+func (w *world) outage(least int) {
+	ids := slices.Sorted(maps.Keys(w.live))
+	w.rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	ids = ids[:least+w.rand.IntN(len(ids)-least+1)]
+	for _, id := range ids {
+		w.after(w.upTo(100*time.Millisecond), func() {
+			if a := w.live[id]; a != nil && a.known[id].member.State == membership.Active {
+				w.off(a)
+				w.after(w.upTo([]time.Duration{200 * time.Millisecond, 5 * time.Second}[w.rand.IntN(2)]), func() { w.on(id) })
+			}
+		})
+	}
+}
+
+// Where data survives restarts, so does what was acknowledged, however many lose
+// their power, and nobody takes anything for lost when they are back.
+func TestJournalKeepsWhatWasAcknowledged(t *testing.T) {
+	writes := 0
+	for seed := range uint64(handoffSeeds(20, 200)) {
+		w := lightsOut(t, seed+1, 0)
+		w.require(t)
+		require.Zero(t, w.lost(), "seed %d", seed+1)
+		writes += len(w.writes)
+	}
+	t.Logf("%d writes", writes)
+}
+
+// A Process that has just begun to own, and is the only one that comes back, does not
+// vouch for what it never had: the journal has what it owes.
+func TestJournalRemembersDebts(t *testing.T) {
+	for without, want := range map[Safeguards]bool{0: false, WithoutRecords: true} {
+		w := newWorld(t, 1)
+		w.disks, w.enough, w.without = make(map[string]*disk), 1, without
+		for _, id := range []string{"a", "b", "c"} {
+			w.start(id, id == "a")
+			w.run(2 * time.Second)
+		}
+		w.await(time.Minute, "the beginning")
+		late := w.start("d", false)
+		for len(late.disk.records) == 0 {
+			w.run(5 * time.Millisecond)
+			require.Empty(t, w.wrong)
+		}
+		require.False(t, late.machine.Joined())
+		for _, id := range []string{"a", "b", "c"} {
+			w.live[id].dead = true
+			delete(w.live, id)
+			delete(w.disks, id) // it burns
+		}
+		w.off(late)
+		w.on("d")
+		w.run(time.Minute)
+		ready := 0
+		for p := range w.disks["d"].records {
+			if pt := w.live["d"].machine.parts[p]; pt.ready() {
+				ready++
+			} else {
+				require.True(t, pt.lost, "partition %d", p)
+			}
+		}
+		require.Equal(t, want, ready > 0)
+	}
+}
+
+// What was merged before the power went does not count for what was accepted since.
+func TestARestartForgetsWhatWasMerged(t *testing.T) {
+	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
+	with, before := set{a, b, c}, ownerSet{set{b, c}, 1, markPending}
+	m := New(Config{Self: a, WriteQuorum: 3, Parallel: 2})
+	m.Step(Restored{Records: []Record{{report{partition: 5, flags: recordHeld, sets: ledger{
+		{with, 2, markPending | markConfirmed | markServing}, before,
+	}}}}})
+	require.ElementsMatch(t, ledger{before, {with, 0, markPending}}, m.parts[5].sets, "to others it is what it was")
+}
+
+// A release that a power cut interrupts is made again, and until then what is left
+// counts for nothing.
+func TestALeftoverIsReleased(t *testing.T) {
+	a, b := Process{"a", 1}, Process{"b", 1}
+	m := newMachine(a, true, b)
+	effects := m.Step(Restored{Records: []Record{{report{partition: 5, sets: ledger{{set{a, b}, 0, markServed | markReady}}}}}})
+	require.Equal(t, report{partition: 5}, m.report(5, b, false))
+	require.Len(t, effects.Start, 1)
+	job := effects.Start[0]
+	require.Equal(t, Release, job.Kind)
+	require.False(t, m.Bare())
+	require.Empty(t, m.Step(Ended{Partition: 5, ID: job.ID}).Start)
+	require.True(t, m.Bare())
+	require.Equal(t, ledger{{set{a, b}, 0, markServed | markReady}}, m.parts[5].sets, "it is remembered that it served")
+}
+
+// lightsOut is a world in which members lose their power, some or all, while others
+// come and go.
+func lightsOut(t *testing.T, seed uint64, without Safeguards) *world {
+	w := newWorld(t, seed)
+	w.disks, w.enough, w.treachery, w.without = make(map[string]*disk), 4, 0, without
+	w.follow, _ = strconv.Atoi(os.Getenv("HANDOFF_FOLLOW"))
+	w.start("n000", true)
+	for i := 1; i < 6; i++ {
+		w.run(w.upTo(300 * time.Millisecond))
+		w.start(fmt.Sprintf("n%03d", i), false)
+	}
+	writing := true
+	var write func()
+	write = func() {
+		if writing && len(w.live) > 0 {
+			w.one().write(w.rand.IntN(w.partitions))
+		}
+		w.after(w.upTo(80*time.Millisecond), write)
+	}
+	write()
+	w.await(time.Minute, "the beginning")
+	for i := range 12 {
+		switch dice := w.rand.IntN(10); {
+		case len(w.live) == 0:
+		case dice < 2:
+			w.start(fmt.Sprintf("m%03d", i), false)
+		case dice < 3:
+			w.dismiss()
+		case dice < 5:
+			a := w.one()
+			self := a.known[a.ID].member
+			self.Weight = 1 + 3*w.rand.IntN(2)
+			w.announce(a, self)
+		case dice < 9:
+			w.outage(1)
+		default:
+			w.outage(len(w.live))
+		}
+		w.run(w.upTo([]time.Duration{300 * time.Millisecond, 2 * time.Second, 8 * time.Second}[w.rand.IntN(3)]))
+	}
+	writing = false
+	w.run(6 * time.Second)
+	w.await(2*time.Minute, "the end")
+	return w
+}
+
+// dismiss lets a member drain, unless too few would be left to begin again.
+func (w *world) dismiss() {
+	active := 0
+	for _, a := range w.live {
+		if a.known[a.ID].member.State == membership.Active {
+			active++
+		}
+	}
+	a := w.one()
+	if self := a.known[a.ID].member; self.State == membership.Active && active > w.enough+1 {
+		w.note("%s drains", a.ID)
+		self.State = membership.Draining
+		w.announce(a, self)
+	}
+}

@@ -1,0 +1,221 @@
+package handoff
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// maxPastViews is how many views a process remembers for partitions that it comes to own.
+const maxPastViews = 32
+
+// pastView is a view as far as it matters to which processes served.
+type pastView struct {
+	ring   *ring.Ring
+	starts map[string]uint64
+}
+
+// members returns the processes that own by a placement. Where they are the same as
+// before it allocates nothing.
+func (v pastView) members(place ring.Placement, had set) set {
+	same := place.Len() == len(had)
+	for _, o := range place.All() {
+		same = same && had.has(Process{o.ID(), v.starts[o.ID()]})
+	}
+	if same {
+		return had
+	}
+	members := make(set, 0, place.Len())
+	for _, o := range place.All() {
+		members = append(members, Process{o.ID(), v.starts[o.ID()]})
+	}
+	return newSet(members...)
+}
+
+// owners returns the owners of a partition.
+func (v pastView) owners(place ring.Placement, had owners) owners {
+	next := owners{token: place.Token(), serving: v.members(place, had.serving)}
+	if next.target = next.serving; place.Target() != place {
+		next.target = v.members(place.Target(), had.target)
+	}
+	if next.all = had.all; !next.serving.is(had.serving) || !next.target.is(had.target) {
+		next.all = next.serving.union(next.target)
+	}
+	return next
+}
+
+// view takes up a view.
+func (m *Machine) view(v View) {
+	before := m.lastView()
+	m.meet(v)
+	if v.Ring == nil || v.Ring.Len() == 0 || v.Ring.PartitionCount() == 0 {
+		// Nobody owns, or this process cannot tell which member does: no reason to
+		// release anything.
+		return
+	}
+	now := pastView{v.Ring, v.Starts}
+	if before.ring == nil {
+		before = now
+	}
+	m.ring, m.around.factor = v.Ring, v.Ring.Config().ReplicationFactor
+	for p := range v.Ring.PartitionCount() {
+		place := v.Ring.Placement(p)
+		own := place.Owns(m.around.self.ID) || place.Target().Owns(m.around.self.ID)
+		pt := m.parts[p]
+		switch {
+		case pt == nil && !own:
+			continue
+		case pt == nil:
+			pt = &partition{id: p, journal: saved}
+			if m.around.config.Durable {
+				pt.journal = unsaved
+			}
+			m.parts[p] = pt
+		case !own && pt.ownership == outside && pt.has == empty:
+			continue // only its ledger is left
+		}
+		m.place(pt, place, own, before, now)
+	}
+	m.remember(now)
+	m.around.founding = false
+}
+
+// meet takes up which processes are alive.
+func (m *Machine) meet(v View) {
+	m.around.draining, m.around.leaving = v.Draining, v.Leaving
+	m.around.alive = make(map[Process]bool, len(v.Starts))
+	for id, start := range v.Starts {
+		m.around.alive[Process{id, start}] = true
+	}
+}
+
+// place takes up what a view says of one partition.
+func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, now pastView) {
+	s := &m.around
+	had, stays := pt.owners, own && pt.ownership == owning
+	pt.owners = now.owners(place, had)
+	pt.cover(had)
+	// The token names members. A member that joins and starts again changes no token.
+	changed := !pt.owners.are(had)
+	switch {
+	case own && pt.ownership != owning:
+		if pt.ownership != awaiting {
+			m.lookBack(pt, before)
+		}
+		if pt.releasing() {
+			pt.ownership = awaiting
+		} else {
+			pt.becomeOwner(s, &m.out)
+		}
+		m.fence(pt)
+	case !own && pt.ownership == owning:
+		if job := pt.becomeFormer(s); job != 0 {
+			m.out.Cancel = append(m.out.Cancel, job)
+		}
+		m.fence(pt)
+	case changed && pt.ownership == owning:
+		pt.fence.last = s.fence()
+		m.fence(pt)
+	}
+	if !own && pt.ownership == awaiting {
+		pt.ownership = outside
+	}
+	if changed {
+		pt.others.forget(func(Process) bool { return true })
+		pt.check = nil
+		pt.changed()
+	}
+	if stays {
+		pt.request(s, had)
+	}
+	if pt.ownership == owning {
+		if changed || !stays {
+			pt.serve(s)
+		}
+		if !pt.indispensable(s) {
+			pt.has = partial
+		}
+	}
+	m.forgetGone(pt)
+	if changed || pt.unfinished(s) {
+		m.mail.ask(pt, anew)
+		m.wake(pt.id)
+	}
+}
+
+// fence has the gate of a partition closed to all tokens but the present one.
+func (m *Machine) fence(pt *partition) {
+	pt.drained = m.around.config.Without.is(WithoutFence)
+	m.out.Fences = append(m.out.Fences, Fence{pt.id, pt.owners.token})
+	m.wake(pt.id)
+}
+
+// lookBack notes which sets served before this process becomes an owner, as it saw them.
+// The last one is what it may lack writes of.
+func (m *Machine) lookBack(pt *partition, before pastView) {
+	pt.sets.drop(markBefore | markPrior)
+	var had set
+	for _, v := range m.past {
+		had = v.members(v.ring.Placement(pt.id), had)
+		pt.sets.addNewest(had, markBefore)
+	}
+	if m.around.founding {
+		return
+	}
+	served := before.members(before.ring.Placement(pt.id), nil)
+	prior := slices.DeleteFunc(served, func(p Process) bool { return p.ID == m.around.self.ID })
+	if len(prior) > 0 {
+		pt.sets.add(prior, markPrior)
+	}
+}
+
+// request notes which of the owners came after data had come here that they may not
+// have: this owner took writes that were not sent to them. A new owner merges from some
+// of the others anyway, though perhaps not from this one; and an owner that owned all
+// along on the far side of a partition knows of no reason to.
+func (pt *partition) request(s *surroundings, had owners) {
+	for i := range pt.others {
+		if o := &pt.others[i]; !pt.owners.all.has(o.process) {
+			o.asked = 0
+		}
+	}
+	for _, o := range pt.owners.all {
+		if o != s.self && !had.all.has(o) && !s.config.Without.is(WithoutRequests) {
+			pt.others.at(o).asked = pt.fence.last
+		}
+	}
+}
+
+// forgetGone forgets what was heard from processes that are gone, and cancels a merge
+// that one of them asked for.
+func (m *Machine) forgetGone(pt *partition) {
+	gone := func(p Process) bool { return !m.around.alive[p] }
+	pt.others.forget(gone)
+	if pt.job != nil && pt.job.purpose == requested && gone(pt.job.sources[0].process) {
+		m.out.Cancel = append(m.out.Cancel, pt.job.ID)
+	}
+	if pt.proof != nil && slices.ContainsFunc(pt.proof.sources, func(s source) bool { return gone(s.process) }) {
+		pt.settle(&m.around, &m.out)
+	}
+}
+
+func (m *Machine) lastView() pastView {
+	if len(m.past) == 0 {
+		return pastView{}
+	}
+	return m.past[len(m.past)-1]
+}
+
+// remember keeps a view for partitions that this process comes to own later.
+func (m *Machine) remember(v pastView) {
+	if last := m.lastView(); last.ring == v.ring && maps.Equal(last.starts, v.starts) {
+		return
+	}
+	m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPastViews):]), v)
+	m.around.owners = nil
+	for _, n := range slices.Concat(v.ring.Nodes(), v.ring.Target().Nodes()) {
+		m.around.owners = append(m.around.owners, Process{n.ID, v.starts[n.ID]})
+	}
+	m.around.owners = newSet(m.around.owners...)
+}
