@@ -33,7 +33,7 @@ type Cluster struct {
 	events   subscribers
 	builder  view.Builder
 	counts   counts
-	handoff  *handoffRun   // nil without one
+	handoff  *driver       // nil without one
 	advance  chan struct{} // asks the loop whether this member can begin to own
 
 	view     atomic.Pointer[published]
@@ -90,7 +90,7 @@ func New(o Options) (*Cluster, error) {
 	c.life, c.end = context.WithCancel(context.Background())
 	c.view.Store(&published{View: *view.Empty()})
 	if s.Handoff != nil {
-		c.handoff = newHandoffRun(c, s.HandoffOptions)
+		c.handoff = newDriver(c, s.HandoffOptions)
 	}
 	c.settings.GossipKeys, c.settings.membership.Keys = nil, nil // members has them; nobody prints them here
 	if err = c.newHandler(); err != nil {

@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,5 +110,39 @@ func TestARestartOnASlowClockWinsOverItsCorpse(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		b.agree(append(all, slow)...)
 		require.Empty(t, problems(slow))
+	})
+}
+
+// The older of two live processes of one NodeID begins no handoff for as long as the newer
+// one lives, and goes on when it has left.
+func TestASupersededProcessMovesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		var all []*cluster.Cluster
+		for i := 1; i <= 2; i++ {
+			c, _ := b.startStore(sh, i)
+			all = append(all, c)
+		}
+		b.still(all...)
+		full := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+		full.fault = func(context.Context, int) error { return errors.New("the disk is full") }
+		older := b.make(3, func(o *cluster.Options) { o.Handoff = full })
+		require.NoError(t, older.Start(t.Context()))
+		calls := func() int {
+			full.mu.Lock()
+			defer full.mu.Unlock()
+			return full.received
+		}
+		b.await("it tries", func() bool { return calls() > 64 })
+
+		newer, _ := b.startStore(sh, 3, at(30))
+		b.await("it is superseded", func() bool { return slices.Contains(problems(older), cluster.ProblemSuperseded) })
+		b.still(append(all, newer)...)
+		before := calls()
+		time.Sleep(time.Minute)
+		require.Equal(t, before, calls())
+
+		require.NoError(t, newer.Stop(within(t, patience)))
+		b.await("it tries again", func() bool { return calls() > before })
 	})
 }

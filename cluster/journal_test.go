@@ -243,8 +243,8 @@ func TestJournalThatIsWrong(t *testing.T) {
 		want  string
 	}{
 		"unreadable": {err: errors.New("no such disk"), want: "cluster: loading the journal: no such disk"},
-		"a record":   {pages: with("partition-7", "?"), want: `cluster: the journal's "partition-7": cluster: malformed record`},
-		"of another": {pages: with("partition-7", string(good["partition-8"])), want: `cluster: the journal's "partition-7": cluster: malformed record`},
+		"a record":   {pages: with("partition-7", "?"), want: `cluster: the journal's "partition-7": malformed record`},
+		"of another": {pages: with("partition-7", string(good["partition-8"])), want: `cluster: the journal's "partition-7": malformed record`},
 		"no head":    {pages: with("member", ""), want: `cluster: the journal's "member": unexpected end of JSON input`},
 		"of another member": {pages: good, edit: func(o *cluster.Options) { o.NodeID = "other" },
 			want: `cluster: the journal is of member "n1" of cluster "orders" with 64 partitions, this is "other" of "orders" with 64: ` +

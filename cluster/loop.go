@@ -89,7 +89,7 @@ func (c *Cluster) run(ctx context.Context) {
 			publish()
 		case <-health.C:
 			if c.handoff != nil {
-				c.handoff.pause(c.members.Isolated())
+				c.handoff.isolate(c.members.Isolated())
 			}
 			if c.view.Load().Failure != nil {
 				publish() // the strategy may have recovered
@@ -150,7 +150,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 			c.counts.changed(previous.Ring, next.Ring)
 		}
 		if c.handoff != nil && c.settled.Load() {
-			c.handoff.view(next, c.members.Local().State)
+			c.handoff.view(&next.View, c.members.Local().State)
 		}
 		c.changed.signal()
 		if !c.activate(ctx, next) {
@@ -181,9 +181,9 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 			return false
 		}
 		if c.handoff != nil {
-			c.handoff.founding()
+			c.handoff.found()
 		}
-	case c.handoff != nil && !c.handoff.is((*core).joined):
+	case c.handoff != nil && !c.handoff.joined():
 		return false
 	}
 	return c.members.SetState(ctx, membership.Active) == nil

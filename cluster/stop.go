@@ -78,33 +78,6 @@ func (e *NotHandedOverError) Error() string {
 // Unwrap returns why waiting ended.
 func (e *NotHandedOverError) Unwrap() error { return e.Err }
 
-// drained waits until nothing keeps this member from going on from a state. One
-// that is alone does not wait for somebody to come.
-func (h *handoffRun) drained(ctx context.Context, state membership.State, alone bool) error {
-	over := (*core).bare
-	if state == membership.Draining {
-		over = (*core).handedOver
-	}
-	done := false
-	err := h.await(ctx, func(c *core) bool {
-		done = over(c)
-		return done || alone && (c.draining || c.leaving)
-	})
-	if err == nil && !done {
-		err = ErrNoSuccessor
-	}
-	if err != nil {
-		h.mu.Lock()
-		held := h.core.held()
-		h.mu.Unlock()
-		if held == 0 && state == membership.Leaving {
-			return nil // all is released, and not all could be told
-		}
-		return &NotHandedOverError{Held: held, Handoff: h.state(time.Now()), Err: err}
-	}
-	return nil
-}
-
 // succeeded reports whether there is another member that owns, or will.
 func (c *Cluster) succeeded() bool {
 	return slices.ContainsFunc(c.view.Load().Members, func(m membership.Member) bool {

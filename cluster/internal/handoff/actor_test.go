@@ -166,7 +166,7 @@ func (a *actor) send(to Process, b []byte) {
 	}
 	m, err := ParseMessage(b, w.partitions)
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("seed %d: %v: %x", w.seed, err, b)
 	}
 	w.after(w.upTo(w.latency), func() {
 		other := w.live[to.ID]

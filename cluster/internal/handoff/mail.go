@@ -38,7 +38,7 @@ func (m *Machine) flush() {
 	}
 	queries := make(map[Process][]int)
 	slices.Sort(m.mail.asking)
-	for _, p := range m.mail.asking {
+	for _, p := range slices.Compact(m.mail.asking) { // twice, when it was gone in between
 		pt := m.parts[p]
 		if pt == nil {
 			continue

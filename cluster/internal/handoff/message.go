@@ -129,7 +129,7 @@ func (r report) append(b []byte, place map[Process]uint64) []byte {
 	return b
 }
 
-var errMessage = errors.New("malformed handoff message")
+var errMessage = errors.New("malformed message")
 
 // ParseMessage reads what came from another process of a cluster of so many partitions.
 // It never panics, and allocates in proportion to what it is given.

@@ -1,6 +1,9 @@
 package handoff
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // A record is what a journal keeps of a partition: a message from a process to itself.
 // What is held has its pending, reported, served and serving sets. Of what was released
@@ -15,6 +18,8 @@ const (
 	recordHeld = flagOffers // the partition is held; otherwise it once was
 	recordLost = flagAsks   // a write of it may be lost
 )
+
+var errRecord = errors.New("malformed record")
 
 // Record is a record that was read.
 type Record struct{ report report }
@@ -32,7 +37,7 @@ func (r Record) Released() Record { return Record{report{partition: r.report.par
 func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 	m, err := parse(b, partitions, stored)
 	if err != nil || len(m.reports) != 1 || m.reports[0].partition != partition {
-		return Record{}, errMessage
+		return Record{}, errRecord
 	}
 	return Record{m.reports[0]}, nil
 }
@@ -41,7 +46,7 @@ func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 func ParseDeparted(b []byte) ([]Process, error) {
 	m, err := parse(b, 1, stored)
 	if err != nil {
-		return nil, err
+		return nil, errRecord
 	}
 	return m.departed, nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 )
 
 // Journal keeps what a member knows of the data it holds, for members whose data
@@ -48,14 +50,10 @@ const (
 	journalHeadKey   = "member"
 	journalDeparted  = "departed"
 	journalPartition = "partition-"
-
-	// startsApart is how far the numbers of two starts of one origin lie apart, as
-	// a power of two: fences and queries of an earlier one must not fit now.
-	startsApart = 40
 )
 
 func journalKey(p int) string {
-	if p == noPartition {
+	if p == handoff.WholeProcess {
 		return journalDeparted
 	}
 	return journalPartition + strconv.Itoa(p)
@@ -64,8 +62,8 @@ func journalKey(p int) string {
 // journalState is a journal that was loaded.
 type journalState struct {
 	head     journalHead
-	records  map[int]report // of the partitions that are or were held
-	departed []process
+	records  []handoff.Record // of the partitions that are or were held, ascending
+	departed []handoff.Process
 }
 
 // loadJournal reads a journal. One that holds nothing begins anew.
@@ -79,15 +77,16 @@ func loadJournal(s *settings) (*journalState, error) {
 		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
 	}
 	mine := journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}
-	state := &journalState{head: mine, records: make(map[int]report)}
+	state := &journalState{head: mine}
 	for key, value := range all {
 		if err := state.read(key, value, s.PartitionCount); err != nil {
 			return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
 		}
 	}
+	slices.SortFunc(state.records, func(a, b handoff.Record) int { return a.Partition() - b.Partition() })
 	if !state.restored() {
-		for p := range state.records {
-			state.records[p] = report{partition: p} // let go of in an earlier life
+		for i, r := range state.records {
+			state.records[i] = r.Released() // of an earlier life
 		}
 		return state, nil
 	}
@@ -102,31 +101,29 @@ func loadJournal(s *settings) (*journalState, error) {
 	return state, nil
 }
 
-// read takes what a journal has under a key.
-func (s *journalState) read(key string, value []byte, partitions int) error {
-	if p, ok := strings.CutPrefix(key, journalPartition); ok {
-		r, err := parseRecord(p, value, partitions)
-		s.records[r.partition] = r
+// read takes what a journal has under a key. Other keys than ours are ignored.
+func (s *journalState) read(key string, value []byte, partitions int) (err error) {
+	if key == journalDeparted {
+		s.departed, err = handoff.ParseDeparted(value)
 		return err
 	}
-	if key == journalDeparted {
-		m, err := parseKind(value, partitions, handoffRecord)
-		s.departed = m.departed
-		return err
+	if number, ok := strings.CutPrefix(key, journalPartition); ok {
+		p, err := strconv.Atoi(number)
+		if err != nil || journalKey(p) != key {
+			return errors.New("not a partition")
+		}
+		r, err := handoff.ParseRecord(value, p, partitions)
+		if err != nil {
+			return err
+		}
+		s.records = append(s.records, r)
 	}
 	return nil
 }
 
 // restored reports whether there is data to go on with.
 func (s *journalState) restored() bool {
-	if s != nil {
-		for _, r := range s.records {
-			if r.is(recordHeld) {
-				return true
-			}
-		}
-	}
-	return false
+	return s != nil && slices.ContainsFunc(s.records, handoff.Record.Held)
 }
 
 // begin notes that the member starts.
@@ -144,84 +141,3 @@ func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error
 	}
 	return nil
 }
-
-// What flags say in a record.
-const (
-	recordHeld = flagOffers // the partition is held; otherwise it once was
-	recordLost = flagAsks   // and may have lost a write
-)
-
-// record is what a journal keeps of a partition: a message from a process to
-// itself. Of what is let go it keeps in which sets the process served.
-func (c *core) record(pt *part, holds bool) []byte {
-	r := report{partition: pt.id, tenures: slices.Clone(c.tenures[pt.id])}
-	if holds {
-		r.flags, r.debts = recordHeld, slices.Clone(pt.debts)
-		for _, owners := range pt.suspicions {
-			r.tenures = append(r.tenures, tenure{owners, tenureOwed})
-		}
-	}
-	if holds && pt.owner {
-		r.tenures = append(r.tenures, tenure{ascending(pt.owners[:max(pt.serving, 1)]), tenureServing})
-	}
-	if holds && pt.lost {
-		r.flags |= recordLost
-	}
-	return handoffMessage{kind: handoffRecord, to: c.self.start, reports: []report{r}}.bytes()
-}
-
-var errRecord = errors.New("cluster: malformed record")
-
-// parseRecord reads a record. It never panics.
-func parseRecord(p string, b []byte, partitions int) (report, error) {
-	m, err := parseKind(b, partitions, handoffRecord)
-	if err != nil || len(m.reports) != 1 || strconv.Itoa(m.reports[0].partition) != p {
-		return report{}, errRecord
-	}
-	return m.reports[0], nil
-}
-
-// restore takes up what an earlier start of this process held. To the others it is
-// the same process, that was away; so it owes those with whom it owned, for what it
-// has missed.
-func (c *core) restore(s *journalState) {
-	c.durable, c.departed.all = true, s.departed
-	c.fences, c.seq = s.head.Starts<<startsApart, s.head.Starts<<startsApart
-	for p, r := range s.records {
-		var serving, owed [][]process
-		for _, t := range r.tenures {
-			switch {
-			case t.flags&tenureServing != 0:
-				serving = append(serving, t.owners)
-			case t.flags&tenureOwed != 0:
-				owed = append(owed, t.owners)
-			default:
-				c.tenures[p] = append(c.tenures[p], t)
-			}
-		}
-		if !r.is(recordHeld) {
-			// The release may have been cut short.
-			c.parts[p] = &part{id: p, holds: true, leftover: true, recorded: true, seen: make(map[process]report)}
-			continue
-		}
-		c.fences++
-		pt := &part{
-			id: p, holds: true, fenced: true, recorded: true, resumed: len(serving) > 0, fence: c.fences, debts: r.debts,
-			lost: r.is(recordLost), suspicions: owed, seen: make(map[process]report),
-		}
-		if c.safe.noRecords {
-			pt.debts, serving = nil, nil
-		}
-		for _, with := range serving {
-			if anew := (debt{owed: with}); !slices.Equal(with, []process{c.self}) {
-				// What was merged from them was merged before it was away.
-				pt.debts = slices.DeleteFunc(pt.debts, anew.same)
-				pt.owe(anew)
-			}
-		}
-		c.parts[p] = pt
-	}
-}
-
-// unsaved reports whether the journal is to be told of a partition.
-func (c *core) unsaved(pt *part) bool { return c.durable && pt.unrecorded && pt.holds }

@@ -1,0 +1,322 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// driver gives the state machine of handoff its clock, its messages and the user's code,
+// and carries out its effects. Its lock is never held while any of these is waited for.
+type driver struct {
+	c       *Cluster
+	user    Handoff
+	options HandoffOptions
+	self    handoff.Process
+	nonce   uint64 // of this start
+	gates   []gate
+	changed broadcast // something may be ready, handed over or released
+
+	life  context.Context // of messages and jobs
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	machine *handoff.Machine
+	clock   clock
+	cancels map[uint64]context.CancelFunc
+	sending map[handoff.Process]int
+	closed  bool
+	report  handoffReport
+}
+
+// clock wakes the driver when a timer of the machine is due.
+type clock struct {
+	alarms *handoff.Alarms
+	timer  *time.Timer
+	at     time.Time // when it wakes; zero: never
+}
+
+// maxSends is how many messages to one process may be on their way. The machine asks
+// again for what exceeds it.
+const maxSends = 3
+
+func newDriver(c *Cluster, o HandoffOptions) *driver {
+	local := c.members.Local()
+	self := handoff.Process{ID: local.ID, Start: view.Origin(local)}
+	d := &driver{
+		c: c, user: c.settings.Handoff, options: o, self: self, nonce: local.Start.Nonce,
+		gates: make([]gate, c.settings.PartitionCount), cancels: make(map[uint64]context.CancelFunc), sending: make(map[handoff.Process]int),
+		machine: handoff.New(handoff.Config{Self: self, WriteQuorum: o.WriteQuorum, Parallel: o.Parallel, Durable: o.Journal != nil}),
+		// Asking needs to be quick where news is, and cheap where a member does not answer.
+		clock: clock{alarms: handoff.NewAlarms(handoff.Pace{
+			Gather: 20 * time.Millisecond, Again: 250 * time.Millisecond, Rarely: 5 * time.Second, Patience: 2 * time.Second, Retry: o.RetryAfter,
+		})},
+		report: handoffReport{moving: make(map[int]moving)},
+	}
+	d.life, d.end = context.WithCancel(context.Background())
+	return d
+}
+
+// listen takes messages until the cluster stops.
+func (d *driver) listen() {
+	d.tasks.Go(func() {
+		for {
+			select {
+			case <-d.life.Done():
+				return
+			case msg := <-d.c.members.Messages():
+				m, err := handoff.ParseMessage(msg.Payload, len(d.gates))
+				if err != nil {
+					d.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
+					continue
+				}
+				from, known := d.c.view.Load().Member(msg.From)
+				if known && from.Start.Nonce == msg.Start { // otherwise it asks again
+					d.drive(handoff.Received{From: handoff.Process{ID: from.ID, Start: view.Origin(from)}, Message: m})
+				}
+			}
+		}
+	})
+}
+
+// resume takes up what an earlier start left, and records that this one begins.
+func (d *driver) resume(ctx context.Context) error {
+	journal := d.c.settings.journal
+	if journal == nil {
+		return nil
+	}
+	if err := journal.begin(ctx, d.options.Journal, d.nonce); err != nil {
+		return err
+	}
+	d.drive(handoff.Restored{Starts: journal.head.Starts, Records: journal.records, Departed: journal.departed})
+	journal.records = nil
+	return nil
+}
+
+// close ends everything. It waits for the user's code.
+func (d *driver) close() {
+	d.mu.Lock()
+	d.closed = true
+	if d.clock.timer != nil {
+		d.clock.timer.Stop()
+	}
+	d.mu.Unlock()
+	d.end()
+	d.tasks.Wait()
+}
+
+// view takes up a view. While another process speaks for this NodeID, nothing begins here.
+func (d *driver) view(v *view.View, state membership.State) {
+	starts := make(map[string]uint64, len(v.Members))
+	ours := false
+	for _, m := range v.Members {
+		starts[m.ID] = view.Origin(m)
+		ours = ours || m.ID == d.self.ID && m.Start.Nonce == d.nonce
+	}
+	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
+	if ours {
+		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
+	}
+}
+
+// isolate pauses handoff while most other members do not answer.
+func (d *driver) isolate(isolated bool) {
+	d.drive(handoff.Paused{Cause: handoff.Isolated, On: isolated})
+}
+
+// found makes this member the one that founds the cluster.
+func (d *driver) found() { d.drive(handoff.Founding{}) }
+
+// drive gives the machine an event and carries out the effects.
+func (d *driver) drive(e handoff.Event) (stale bool) {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return true
+	}
+	now := time.Now()
+	stale = d.step(e, now)
+	d.tell(now)
+	d.mu.Unlock()
+	d.changed.signal()
+	return stale
+}
+
+// step carries out the effects of one event. The lock is held.
+func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
+	effects := d.machine.Step(e)
+	var drained []int
+	for _, f := range effects.Fences {
+		if d.gates[f.Partition].fence(f.Token, func() { d.settled(f.Partition) }) {
+			drained = append(drained, f.Partition)
+		}
+	}
+	for _, p := range effects.Changed {
+		d.show(p, now)
+	}
+	for _, s := range effects.Send {
+		d.send(s.To, s.Message)
+	}
+	for _, id := range effects.Cancel {
+		if cancel := d.cancels[id]; cancel != nil {
+			cancel()
+		}
+	}
+	for _, job := range effects.Start {
+		d.begin(job)
+	}
+	for _, arm := range effects.Arm {
+		d.clock.alarms.Arm(arm, now)
+	}
+	if len(drained) > 0 {
+		d.step(handoff.Drained{Partitions: drained}, now)
+	}
+	d.wind(now)
+	return effects.Stale
+}
+
+// wind has the clock wake the driver when the next timer is due. The lock is held.
+func (d *driver) wind(now time.Time) {
+	next := d.clock.alarms.Next()
+	if next.IsZero() || !d.clock.at.IsZero() && !next.Before(d.clock.at) {
+		return
+	}
+	if d.clock.timer != nil {
+		d.clock.timer.Stop()
+	}
+	d.clock.at = next
+	d.clock.timer = time.AfterFunc(max(next.Sub(now), time.Millisecond), d.tick)
+}
+
+func (d *driver) tick() {
+	d.mu.Lock()
+	d.clock.at = time.Time{}
+	due := d.clock.alarms.Due(time.Now())
+	d.mu.Unlock()
+	d.drive(handoff.Due{Timers: due})
+}
+
+// settled is called when the last write that earlier owners' tokens let in is done.
+func (d *driver) settled(p int) {
+	if d.gates[p].settled() {
+		d.drive(handoff.Drained{Partitions: []int{p}})
+	}
+}
+
+// send sends a message in the background. The lock is held.
+func (d *driver) send(to handoff.Process, m *handoff.Message) {
+	if d.sending[to] >= maxSends {
+		return
+	}
+	d.sending[to]++
+	d.tasks.Go(func() {
+		if err := d.c.members.Send(d.life, to.ID, m.Bytes()); err != nil {
+			d.c.settings.Logger.Debug("sending about handoff", "to", to.ID, "error", err)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.sending[to]--; d.sending[to] == 0 {
+			delete(d.sending, to)
+		}
+	})
+}
+
+func (d *driver) accept(p int, token ring.Token) (func(), error) {
+	if p < 0 || p >= len(d.gates) {
+		return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
+	}
+	done, err := d.gates[p].enter(p, token)
+	if differ := (*TokenError)(nil); errors.As(err, &differ) {
+		// The gate of a partition that was never ours knows no token.
+		if placement, same := d.c.own(p, token); same == nil && !Writers(placement).include(d.self.ID) {
+			return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
+		}
+	}
+	return done, err
+}
+
+func (d *driver) ready(p int) bool { return p >= 0 && p < len(d.gates) && d.gates[p].isReady() }
+
+func (d *driver) acceptLoss(p int) bool {
+	was := d.is(func(m *handoff.Machine) bool { return m.Standing(p).Lost })
+	d.drive(handoff.LossAccepted{Partition: p})
+	return was
+}
+
+// is asks the machine.
+func (d *driver) is(what func(*handoff.Machine) bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return what(d.machine)
+}
+
+// joined reports whether this member is ready for all that it is to own.
+func (d *driver) joined() bool { return d.is((*handoff.Machine).Joined) }
+
+// await waits until the machine answers yes, and returns why it did not.
+func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) error {
+	for {
+		changed := d.changed.wait()
+		if d.is(what) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-d.c.stopped:
+			return ErrStopped
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// drained waits until nothing keeps this member from going on from a state. One that is
+// alone does not wait for a member to come.
+func (d *driver) drained(ctx context.Context, state membership.State, alone bool) error {
+	over := (*handoff.Machine).Bare
+	if state == membership.Draining {
+		over = (*handoff.Machine).HandedOver
+	}
+	done, held := false, 0
+	err := d.await(ctx, func(m *handoff.Machine) bool {
+		done, held = over(m), m.Held()
+		return done || alone && m.Departing()
+	})
+	switch {
+	case done || err != nil && held == 0 && state == membership.Leaving:
+		return nil // in the second case all is released, and not every owner could be told
+	case err == nil:
+		err = ErrNoSuccessor
+	}
+	return &NotHandedOverError{Held: held, Handoff: d.state(time.Now()), Err: err}
+}
+
+// state is what the user is told.
+func (d *driver) state(now time.Time) HandoffState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	counts, totals := d.report.counts, d.machine.Totals()
+	s := HandoffState{
+		Receiving: counts[handoff.Receiving], Releasing: counts[handoff.Releasing], Sharing: counts[handoff.Sharing], Kept: d.machine.Stranded(),
+		Received: totals.Received, Released: totals.Released, Failed: d.report.failed, Messages: totals.Messages,
+	}
+	for p, m := range d.report.moving {
+		if m.lost {
+			s.Lost = append(s.Lost, p)
+		}
+		if m.phase != handoff.Sharing && now.Sub(m.since) > d.options.OverdueAfter {
+			s.Overdue++
+		}
+	}
+	slices.Sort(s.Lost)
+	return s
+}

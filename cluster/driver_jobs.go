@@ -1,0 +1,70 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
+)
+
+// begin runs a job in the background. The lock is held.
+func (d *driver) begin(job handoff.Job) {
+	ctx, cancel := context.WithTimeout(d.life, d.options.CallLimit)
+	d.cancels[job.ID] = cancel
+	d.tasks.Go(func() {
+		defer cancel()
+		err := d.call(ctx, job)
+		d.mu.Lock()
+		delete(d.cancels, job.ID)
+		if err == nil {
+			d.clock.alarms.Succeeded(job.Partition)
+		}
+		d.mu.Unlock()
+		if stale := d.drive(handoff.Ended{Partition: job.Partition, ID: job.ID, Failed: err != nil}); err != nil && !stale {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.report.failed++
+			d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err)
+			d.c.events.add(d.event(HandoffFailed, time.Now(), job.Partition, err))
+		}
+	})
+}
+
+// call runs the user's code and contains what it does.
+func (d *driver) call(ctx context.Context, job handoff.Job) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			d.c.settings.Logger.Error("handoff panicked", "partition", job.Partition, "panic", v, "stack", string(debug.Stack()))
+		}
+		if err != nil {
+			err = fmt.Errorf("cluster: %v: %w", job, err)
+		}
+	}()
+	if job.Record != nil {
+		// Before a release, too: what is deleted must not seem to be here.
+		if err := d.options.Journal.Save(ctx, journalKey(job.Partition), job.Record); err != nil {
+			return err
+		}
+	}
+	switch job.Kind {
+	case handoff.Save:
+		return nil
+	case handoff.Release:
+		return d.user.Release(ctx, job.Partition)
+	}
+	v := d.c.view.Load()
+	from := make([]Member, 0, len(job.Sources))
+	for _, s := range job.Sources {
+		if m, ok := v.Member(s.ID); ok && view.Origin(m) == s.Start {
+			from = append(from, m)
+		}
+	}
+	if len(from) < job.Need {
+		return fmt.Errorf("%d of %d sources are there", len(from), job.Need)
+	}
+	return d.user.Receive(ctx, job.Partition, from, job.Need)
+}

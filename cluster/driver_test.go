@@ -1,0 +1,39 @@
+package cluster
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// A process that has released everything has drained, also where not every owner could be
+// told that it departs.
+func TestDrainWhenNotAllCanBeTold(t *testing.T) {
+	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, WriteQuorum: 2, Parallel: 1})
+	d := &driver{c: &Cluster{stopped: make(chan struct{})}, machine: m}
+	leaving := func(self string, others ...string) {
+		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Weight: 1}})
+		require.NoError(t, err)
+		starts := map[string]uint64{"a": 1}
+		for _, id := range append(others, self) {
+			starts[id] = 1
+		}
+		m.Step(handoff.View{Ring: r, Starts: starts, Leaving: true})
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	leaving("b")
+	require.False(t, m.Bare(), "b has not been told")
+	require.NoError(t, d.drained(ended, membership.Leaving, false))
+
+	leaving("a", "b")
+	var left *NotHandedOverError
+	require.ErrorAs(t, d.drained(ended, membership.Leaving, false), &left)
+	require.Equal(t, 2, left.Held)
+}
