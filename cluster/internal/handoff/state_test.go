@@ -6,6 +6,9 @@ import (
 	"slices"
 )
 
+// What an exploration of all states needs of a machine, and the random worlds check: a copy,
+// and canonical bytes.
+
 // Clone returns a machine with the same state that shares nothing with m that either of
 // them changes.
 func (m *Machine) Clone() *Machine {
