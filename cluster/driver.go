@@ -260,7 +260,7 @@ func (d *driver) is(what func(*handoff.Machine) bool) bool {
 }
 
 // joined reports whether this member is ready for all that it is to own.
-func (d *driver) joined() bool { return d.is((*handoff.Machine).Joined) }
+func (d *driver) joined() bool { return d.is(func(m *handoff.Machine) bool { return m.Summary().Joined }) }
 
 // await waits until the machine answers yes, and returns why it did not.
 func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) error {
@@ -282,13 +282,12 @@ func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) er
 // drained waits until nothing keeps this member from going on from a state. One that is
 // alone does not wait for a member to come.
 func (d *driver) drained(ctx context.Context, state membership.State, alone bool) error {
-	over := (*handoff.Machine).Bare
-	if state == membership.Draining {
-		over = (*handoff.Machine).HandedOver
-	}
 	done, held := false, 0
 	err := d.await(ctx, func(m *handoff.Machine) bool {
-		done, held = over(m), m.Held()
+		sum := m.Summary()
+		if done, held = sum.Bare, sum.Held; state == membership.Draining {
+			done = sum.HandedOver
+		}
 		return done || alone && m.Departing()
 	})
 	switch {
@@ -306,8 +305,11 @@ func (d *driver) state(now time.Time) HandoffState {
 	defer d.mu.Unlock()
 	counts, totals := d.report.counts, d.machine.Totals()
 	s := HandoffState{
-		Receiving: counts[handoff.Receiving], Releasing: counts[handoff.Releasing], Sharing: counts[handoff.Sharing], Kept: d.machine.Stranded(),
+		Receiving: counts[handoff.Receiving], Releasing: counts[handoff.Releasing], Sharing: counts[handoff.Sharing],
 		Received: totals.Received, Released: totals.Released, Failed: d.report.failed, Messages: totals.Messages,
+	}
+	if d.machine.Departing() {
+		s.Kept = d.machine.Summary().Stranded
 	}
 	for p, m := range d.report.moving {
 		if m.lost {

@@ -32,7 +32,7 @@ type moving struct {
 // it. The lock is held.
 func (d *driver) show(p int, now time.Time) {
 	r, st := &d.report, d.machine.Standing(p)
-	d.gates[p].set(st.Token, st.Owner, st.Accepts, st.Ready)
+	d.gates[p].set(st.Token, st.Owner, st.Accepts, st.Ready())
 	was, known := r.moving[p]
 	if !known && st.Phase == handoff.Still {
 		return

@@ -29,7 +29,7 @@ func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	leaving("b")
-	require.False(t, m.Bare(), "b has not been told")
+	require.False(t, m.Summary().Bare, "b has not been told")
 	require.NoError(t, d.drained(ended, membership.Leaving, false))
 
 	leaving("a", "b")

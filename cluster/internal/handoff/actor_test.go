@@ -143,12 +143,12 @@ func (a *actor) progress() {
 			return
 		}
 		self.State = membership.Active
-	case self.State == membership.Joining && a.machine.Joined():
+	case self.State == membership.Joining && a.machine.Summary().Joined:
 		self.State = membership.Active
-	case self.State == membership.Draining && !a.leaving && a.machine.HandedOver():
+	case self.State == membership.Draining && !a.leaving && a.machine.Summary().HandedOver:
 		self.State = membership.Leaving
 		a.leaving = true
-	case self.State == membership.Leaving && a.machine.Bare():
+	case self.State == membership.Leaving && a.machine.Summary().Bare:
 		a.w.retire(a)
 		return
 	default:

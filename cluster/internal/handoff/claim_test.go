@@ -161,7 +161,7 @@ func (w *world) whole() bool {
 				return false
 			}
 		}
-		if !a.machine.Joined() || a.busy() || a.view.Ring.Replicas() < w.factor {
+		if !a.machine.Summary().Joined || a.busy() || a.view.Ring.Replicas() < w.factor {
 			return false
 		}
 	}
@@ -248,7 +248,7 @@ func (w *world) describe() string {
 	var text strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		a := w.live[id]
-		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, holds %d:", id, a.known[id].member.State, a.view.Fingerprint, len(a.view.Members), a.machine.Joined(), a.machine.Held())
+		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, holds %d:", id, a.known[id].member.State, a.view.Fingerprint, len(a.view.Members), a.machine.Summary().Joined, a.machine.Summary().Held)
 		for _, p := range a.machine.sorted() {
 			pt := a.machine.parts[p]
 			if !pt.unfinished(&a.machine.around) && pt.job == nil {

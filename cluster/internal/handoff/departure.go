@@ -2,15 +2,10 @@ package handoff
 
 import "slices"
 
-// A process that drains leaves nothing behind: each owner has confirmed that it has what
-// the process released. On the far side of a cut no process hears of that. There the
-// departed process is indistinguishable from one that crashed, and counts toward possible
-// loss.
-//
-// So a process that has nothing left announces before it leaves, to every owner, that it
-// departs, until each has confirmed. They remember it, in their journals too, and tell
-// every process that asks in which sets they served. The departed process owns nothing
-// any more, so that this stays true.
+// On the far side of a cut a process that left after handing everything over would be
+// indistinguishable from one that crashed, and would count toward possible loss. So a process
+// announces to every owner that it departs, before it leaves. They remember it, in their
+// journals too, and tell every process that runs a loss check.
 
 // departure is what a process knows of departures, its own included.
 type departure struct {
@@ -58,7 +53,7 @@ func (m *Machine) announce(due bool) {
 	if due {
 		d.armed = false
 	}
-	if !m.around.leaving || m.paused != 0 || d.armed || m.Held() > 0 {
+	if !m.around.leaving || m.paused != 0 || d.armed || m.Summary().Held > 0 {
 		return
 	}
 	left := m.untold()

@@ -9,39 +9,27 @@ import (
 // Config is what a machine is made with.
 type Config struct {
 	Self        Process
-	WriteQuorum int  // acknowledgements that a write needs, 1 or more
-	Parallel    int  // jobs at a time, 1 or more
-	Durable     bool // there is a journal
-	Without     Safeguards
+	WriteQuorum int        // acknowledgements that a write needs, 1 or more
+	Parallel    int        // jobs at a time, 1 or more
+	Durable     bool       // there is a journal
+	Without     Safeguards // for tests
 }
 
 // Safeguards are rules of the model that a test switches off, to see that they are needed.
 type Safeguards uint16
 
-// The safeguards.
 const (
-	// WithoutFence: a fence does not wait for writes under way.
-	WithoutFence Safeguards = 1 << iota
-	// WithoutProof: a merge counts without its source being asked again.
-	WithoutProof
-	// WithoutPending: an owner that is back is as ready as it was.
-	WithoutPending
-	// WithoutQuorum: one source is enough.
-	WithoutQuorum
-	// WithoutUnanimity: a former owner releases when one owner has merged.
-	WithoutUnanimity
-	// WithoutFreshness: a confirmation counts whatever fence it is about.
-	WithoutFreshness
-	// WithoutMerges: an owner that is ready does not merge what it is asked to merge.
-	WithoutMerges
-	// WithoutRequests: an owner does not ask later owners to merge from it.
-	WithoutRequests
-	// WithoutLossCheck: an owner that lacks sources takes nothing for lost.
-	WithoutLossCheck
-	// WithoutRecords: the journal does not keep what is pending.
-	WithoutRecords
-	// WithoutDepartures: a process that left is gone like one that crashed.
-	WithoutDepartures
+	WithoutFence      Safeguards = 1 << iota // a fence does not wait for writes under way
+	WithoutProof                             // a merge counts without its source being asked again
+	WithoutPending                           // an owner that is back is as ready as it was
+	WithoutQuorum                            // one source is enough
+	WithoutUnanimity                         // a former owner releases when one owner has merged
+	WithoutFreshness                         // a confirmation counts whatever fence it is about
+	WithoutMerges                            // an owner that is ready does not merge when asked to
+	WithoutRequests                          // an owner does not ask later owners to merge from it
+	WithoutLossCheck                         // an owner that lacks sources takes nothing for lost
+	WithoutRecords                           // the journal does not keep what is pending
+	WithoutDepartures                        // a process that departed is gone like one that crashed
 )
 
 func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }
@@ -50,24 +38,22 @@ func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }
 type Event interface{ event() }
 
 type (
-	// View is what the process sees of the cluster. A ring without owners changes nothing
-	// but which processes are alive and the process's own state.
+	// View is what the process sees of the cluster. A ring without owners changes only which
+	// processes are alive, and the state of this one.
 	View struct {
 		Ring     *ring.Ring        // the serving ring, with its target
-		Starts   map[string]uint64 // the starts of the members alive, by NodeID; not modified
+		Starts   map[string]uint64 // the starts of the members alive, by NodeID; kept, not modified
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // or leaving
 	}
-	// Founding says that this process founds the cluster: the next view has no owners
-	// before it, and there is nothing to receive.
+	// Founding says that this process founds the cluster: there is nothing to receive.
 	Founding struct{}
 	// Received is a message from a process.
 	Received struct {
 		From    Process
 		Message *Message
 	}
-	// Drained says that no write accepted before the last fence of these partitions is
-	// under way.
+	// Drained says that no write accepted before the last fence of the partitions is under way.
 	Drained struct{ Partitions []int }
 	// Ended is the end of a job.
 	Ended struct {
@@ -77,16 +63,15 @@ type (
 	}
 	// Due says that timers are due.
 	Due struct{ Timers []Timer }
-	// Paused says whether the process must not begin anything for a cause. The process
-	// goes on when no cause is left.
+	// Paused says whether the process must not begin anything for a cause. It goes on when no
+	// cause is left.
 	Paused struct {
 		Cause PauseCause
 		On    bool
 	}
 	// LossAccepted says that a person accepts the possible loss of a partition.
 	LossAccepted struct{ Partition int }
-	// Restored is what an earlier start of this process left in its journal. It comes
-	// before any view.
+	// Restored is what an earlier start left in the journal. It comes before any view.
 	Restored struct {
 		Starts   uint64 // how many starts the data has seen, this one included
 		Records  []Record
@@ -107,33 +92,22 @@ func (Restored) event()     {}
 // PauseCause says why a process must not begin anything.
 type PauseCause uint8
 
-// The causes. They are combined by the machine.
 const (
-	// Isolated: most other members do not answer.
-	Isolated PauseCause = 1 << iota
-	// Superseded: a newer process of the same NodeID speaks for it.
-	Superseded
+	Isolated   PauseCause = 1 << iota // most other members do not answer
+	Superseded                        // a newer process of the same NodeID speaks for it
 )
 
 // Effects are what the driver carries out, in the order of the fields.
 type Effects struct {
-	// Fences are gates to close, at once: from now on a gate admits no write under another
-	// token than the one given. The driver reports with Drained when no write that was
-	// admitted before is under way.
-	Fences []Fence
-	// Changed are partitions whose [Standing] may be another.
-	Changed []int
-	// Send are messages. A message may be lost.
-	Send []Send
-	// Cancel are the numbers of jobs whose context should end. Their end is reported all
-	// the same.
-	Cancel []uint64
-	// Start are jobs to run. The driver reports the end of each with Ended.
-	Start []Job
-	// Arm are timers. One that is armed already is set anew.
-	Arm []Arm
-	// Stale says, after Ended, that the job did not matter any more.
-	Stale bool
+	// Fences are gates to close: from now on a gate admits no write under another token. The
+	// driver reports with Drained when no write that was admitted before is under way.
+	Fences  []Fence
+	Changed []int    // partitions whose Standing may be another
+	Send    []Send   // a message may be lost
+	Cancel  []uint64 // jobs whose context should end; their end is reported all the same
+	Start   []Job    // the driver reports the end of each with Ended
+	Arm     []Arm    // a timer that is armed already is set anew
+	Stale   bool     // after Ended: the job did not matter any more
 }
 
 // Fence is a gate to close.
@@ -142,26 +116,22 @@ type Fence struct {
 	Token     ring.Token
 }
 
-// Send is a message to a process, to be sent as Message.Bytes.
+// Send is a message to a process.
 type Send struct {
 	To      Process
 	Message *Message
 }
 
-// WholeProcess is where a partition is named and the job or timer belongs to the process.
+// WholeProcess stands for a partition where a job or a timer belongs to the process.
 const WholeProcess = -1
 
 // Kind says what a job does.
 type Kind uint8
 
-// The kinds of jobs.
 const (
-	// Save saves the record.
-	Save Kind = iota + 1
-	// Release saves the record, then deletes the partition.
-	Release
-	// Merge merges from at least Need of the sources.
-	Merge
+	Save    Kind = iota + 1 // save the record
+	Release                 // save the record, then delete the partition
+	Merge                   // merge from at least Need of the sources
 )
 
 // Job is work for the user's code.
@@ -176,43 +146,22 @@ type Job struct {
 
 // String says what the job does.
 func (j Job) String() string {
-	switch {
-	case j.Partition == WholeProcess:
+	if j.Partition == WholeProcess {
 		return "recording departed members"
-	case j.Kind == Release:
-		return fmt.Sprintf("releasing partition %d", j.Partition)
-	case j.Kind == Save:
-		return fmt.Sprintf("recording partition %d", j.Partition)
-	default:
-		return fmt.Sprintf("receiving partition %d", j.Partition)
 	}
+	return fmt.Sprintf("%s partition %d", [...]string{Save: "recording", Release: "releasing", Merge: "receiving"}[j.Kind], j.Partition)
 }
 
-// timers is a set of timer kinds.
-type timers uint8
-
-const (
-	timerPatience timers = 1 << iota
-	timerRetry
-)
-
-// TimerKind says what a timer is for.
+// TimerKind says what a timer is for. The driver chooses how long each takes; a timer that
+// is armed again, and not anew, should take longer than the last time.
 type TimerKind uint8
 
-// The timers. The driver chooses how long each takes; a timer that is armed again, and
-// not anew, should take longer than the last time.
 const (
-	// Batch: the next messages may be sent. It belongs to the process.
-	Batch TimerKind = iota + 1
-	// Announce: the departure should be announced again. It belongs to the process.
-	Announce
-	// Ask: the partition should ask again.
-	Ask
-	// Patience: the partition has waited long enough for the best sources.
-	Patience
-	// Retry: a job that failed may be begun again; of the process, the record of departed
-	// processes.
-	Retry
+	Batch    TimerKind = iota + 1 // the process may send the next messages
+	Announce                      // the process should announce its departure again
+	Ask                           // the partition should ask again
+	Patience                      // the partition has waited long enough for the best sources
+	Retry                         // a job that failed may be begun again
 )
 
 // Timer is a timer of a partition or, with WholeProcess, of the process.

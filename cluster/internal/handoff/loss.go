@@ -2,20 +2,12 @@ package handoff
 
 import "slices"
 
-// A pending set is a set that served before, as this process saw it. While news travels
-// that view can be wrong. Around a cut, and while many members start at once, each member
-// sees its own series of rings. Some owners in it never knew that they were owners, or
-// released long ago. They cannot be merged from, and the set would stay pending for ever
-// though nothing is lost.
-//
-// So an owner that cannot settle a set asks every process. Once it has merged from all
-// that have anything, it has what there is. It then looks for evidence about the past. An
-// acknowledged write is lost only together with W processes that owned at the time. The
-// owner walks through the owner sets, the newest first, until it reaches a set in which a
-// quorum reports that it was ready, in it or later, or the set that founded the cluster:
-// nothing acknowledged up to that set can have been missing. When no set on the way is
-// depleted, and no set that is pending here or at a process that was merged from,
-// nothing is lost.
+// An owner that cannot settle a pending set asks every process, and merges from all that have
+// anything. Then it looks for evidence that nothing is lost, because an acknowledged write is
+// lost only together with W processes that owned at the time. It walks through the owner sets,
+// the newest first, until it reaches one in which a quorum reports that it was ready, or the
+// set that founded the cluster. Nothing is lost when no set on the way is depleted, and no set
+// that is pending, here or at a process that was merged from.
 
 // verdict is what the loss check has found.
 type verdict uint8

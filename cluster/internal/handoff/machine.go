@@ -37,8 +37,7 @@ type counters struct {
 	fences  uint64 // the last fence
 	jobs    uint64 // the last job
 	queries uint64 // the last query
-
-	received, released, sent uint64
+	totals  Totals
 }
 
 // New returns a machine that knows no view.
@@ -274,14 +273,14 @@ func (m *Machine) ended(e Ended) {
 			pt.journal = stale
 		}
 	case done.Kind == Release:
-		m.count.released++
+		m.count.totals.Released++
 		pt.becomeEmpty(&m.around)
 		if pt.ownership == awaiting {
 			pt.becomeOwner(&m.around, &m.out)
 			pt.serve(&m.around)
 		}
 	default:
-		m.count.received++
+		m.count.totals.Received++
 		done.query = m.count.queries
 		for i := range done.sources {
 			if m.around.config.Without.is(WithoutProof) {

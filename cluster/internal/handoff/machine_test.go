@@ -41,11 +41,11 @@ func TestAPausedMachineBeginsNothing(t *testing.T) {
 	w.run(20 * time.Second)
 	b.step(Paused{Isolated, false})
 	w.run(20 * time.Second)
-	require.False(t, b.machine.Joined())
+	require.False(t, b.machine.Summary().Joined)
 	require.Zero(t, b.machine.count.jobs)
 	b.step(Paused{Superseded, false})
 	w.run(20 * time.Second)
-	require.True(t, b.machine.Joined())
+	require.True(t, b.machine.Summary().Joined)
 	require.Empty(t, w.wrong)
 }
 

@@ -134,7 +134,7 @@ func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, a
 }
 
 func (m *Machine) send(to Process, message *Message) {
-	m.count.sent++
+	m.count.totals.Messages++
 	m.out.Send = append(m.out.Send, Send{to, message})
 }
 

@@ -10,46 +10,31 @@ import (
 type ownership uint8
 
 const (
-	// outside: it is no owner. What it has it has as a former owner.
-	outside ownership = iota
-	// returned: it was an owner when an earlier start stopped, and is none yet.
-	returned
-	// awaiting: it is an owner to the others, and begins to be one when the data that it
-	// is deleting is gone.
-	awaiting
-	// owning: it is an owner.
-	owning
+	outside  ownership = iota // it is no owner; what it has it has as a former owner
+	returned                  // it was an owner when an earlier start stopped, and is none yet
+	awaiting                  // it begins to be an owner when the data that it is deleting is gone
+	owning                    // it is an owner
 )
 
 // coverage says what this process has of a partition.
 type coverage uint8
 
 const (
-	// empty: nothing.
-	empty coverage = iota
-	// leftover: what an interrupted release may have left. It counts for nothing.
-	leftover
-	// partial: data, and writes may have been accepted without this process since it
-	// became an owner.
-	partial
-	// steady: data, and every write since this process became an owner came here too.
-	steady
-	// complete: every acknowledged write.
-	complete
+	empty    coverage = iota // nothing
+	leftover                 // what an interrupted release may have left; it counts for nothing
+	partial                  // data; since it became an owner writes may have been accepted without it
+	steady                   // data, and every write since it became an owner
+	complete                 // every acknowledged write
 )
 
 // recorded says what the journal knows of a partition.
 type recorded uint8
 
 const (
-	// unsaved: it does not know that this process has the partition.
-	unsaved recorded = iota
-	// saving: it does not know it, and is being told.
-	saving
-	// saved: it knows everything.
-	saved
-	// stale: it knows that this process has the partition, and something else is new.
-	stale
+	unsaved recorded = iota // it does not know that this process has the partition
+	saving                  // it does not know it, and is being told
+	saved                   // it knows everything
+	stale                   // it knows that this process has the partition, and something else is new
 )
 
 // asking says when a partition asks other processes how they stand with it.
@@ -60,6 +45,14 @@ const (
 	waiting               // when the timer is due
 	again                 // with the next batch of messages, as before
 	anew                  // with the next batch of messages, because something is new
+)
+
+// timers is a set of timers of a partition.
+type timers uint8
+
+const (
+	timerPatience timers = 1 << iota
+	timerRetry
 )
 
 // owners are the owners of a partition in one view.
@@ -87,7 +80,7 @@ type partition struct {
 	has       coverage
 	journal   recorded
 	asking    asking
-	timers    timers // those that are armed
+	timers    timers // those of Patience and Retry that are armed
 	drained   bool   // no write accepted under an earlier token is under way
 	lost      bool   // an acknowledged write may be gone
 	fence     fences
@@ -136,6 +129,14 @@ func (s *surroundings) depleted(members set) bool {
 	return gone >= s.config.WriteQuorum
 }
 
+// unheard is what the journal knows of a partition that it was told nothing of.
+func (s *surroundings) unheard() recorded {
+	if s.config.Durable {
+		return unsaved
+	}
+	return saved // there is nothing to save
+}
+
 // changed notes that the journal does not know the latest.
 func (pt *partition) changed() {
 	switch pt.journal {
@@ -163,22 +164,18 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.has, pt.lost, pt.check, pt.proof = steady, false, nil, nil
 	pt.timers = timerPatience
 	out.arm(pt.id, Patience, true)
-	prior := pt.sets.count(markPrior) > 0
+	prior := past(pt.sets, markPrior)
+	pt.sets.drop(markPrior)
 	switch {
-	case !prior && s.founding:
+	case len(prior) == 0 && s.founding:
 		if pt.pending() == 0 {
 			pt.has = complete
 		}
-	case !prior && pt.ownership != returned:
+	case len(prior) == 0 && pt.ownership != returned:
 		pt.sets.await(ownerSet{members: set{{}}})
-	case s.config.Without.is(WithoutPending) && wasReady:
-	case prior:
-		for o := range pt.sets.with(markPrior) {
-			pt.sets.await(ownerSet{members: o.members})
-			break
-		}
+	case len(prior) > 0 && !(s.config.Without.is(WithoutPending) && wasReady):
+		pt.sets.await(ownerSet{members: prior[0]})
 	}
-	pt.sets.drop(markPrior)
 	pt.ownership = owning
 	pt.changed()
 }
@@ -188,8 +185,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 func (pt *partition) becomeFormer(s *surroundings) (cancel uint64) {
 	pt.fence.last = s.fence()
 	pt.ownership, pt.has, pt.covered = outside, partial, nil
-	pt.timers = 0
-	pt.others = nil
+	pt.timers, pt.others = 0, nil
 	pt.proof, pt.check = nil, nil
 	pt.sets.drop(markReported)
 	pt.changed()
@@ -207,10 +203,7 @@ func (pt *partition) becomeEmpty(s *surroundings) {
 		pt.ownership = outside
 	}
 	pt.sets.drop(markPending)
-	pt.journal = saved
-	if s.config.Durable {
-		pt.journal = unsaved
-	}
+	pt.journal = s.unheard()
 }
 
 // becomeReady makes an owner ready.
@@ -233,9 +226,8 @@ func (pt *partition) becomeReady(out *effects) {
 	pt.changed()
 }
 
-// cover notes which of the owners came while every acknowledged write was here. What is
-// written from then on reaches them, too, so that for them this process goes on having
-// everything that was acknowledged before.
+// cover notes which of the owners came while every acknowledged write was here. Later writes
+// reach them too, so that for them this process goes on having everything acknowledged before.
 func (pt *partition) cover(had owners) {
 	if !pt.owners.all.is(had.all) {
 		pt.covered = slices.DeleteFunc(slices.Clone(pt.owners.all), func(o Process) bool {

@@ -84,7 +84,7 @@ func TestJournalRemembersDebts(t *testing.T) {
 			w.run(5 * time.Millisecond)
 			require.Empty(t, w.wrong)
 		}
-		require.False(t, late.machine.Joined())
+		require.False(t, late.machine.Summary().Joined)
 		for _, id := range []string{"a", "b", "c"} {
 			w.live[id].dead = true
 			delete(w.live, id)
@@ -126,9 +126,9 @@ func TestALeftoverIsReleased(t *testing.T) {
 	require.Len(t, effects.Start, 1)
 	job := effects.Start[0]
 	require.Equal(t, Release, job.Kind)
-	require.False(t, m.Bare())
+	require.False(t, m.Summary().Bare)
 	require.Empty(t, m.Step(Ended{Partition: 5, ID: job.ID}).Start)
-	require.True(t, m.Bare())
+	require.True(t, m.Summary().Bare)
 	require.Equal(t, ledger{{set{a, b}, 0, markServed | markReady}}, m.parts[5].sets, "it is remembered that it served")
 }
 

@@ -6,19 +6,12 @@ import "slices"
 type purpose uint8
 
 const (
-	// requested: the source asked for it. It is a former owner, or it was an owner before
-	// this process was.
-	requested purpose = iota + 1
-	// quorum: from so many ready owners that nothing acknowledged can be missing.
-	quorum
-	// settling: from members of the pending sets. Each source counts alone.
-	settling
-	// settlingAll: the same, but it counts only when all sources are proven.
-	settlingAll
-	// salvage: from what is left, though it does not make the owner ready.
-	salvage
-	// searching: from a process that the loss check found to have something.
-	searching
+	requested   purpose = iota + 1 // the source, a former owner or an earlier one, asked for it
+	quorum                         // from so many ready owners that nothing acknowledged can be missing
+	settling                       // from members of the pending sets, each of which counts alone
+	settlingAll                    // the same, but it counts only when all sources are proven
+	salvage                        // from what is left, though it does not make the owner ready
+	searching                      // from a process that the loss check found to have something
 )
 
 // proof says what a source answered after a merge.
@@ -107,14 +100,8 @@ func (pt *partition) asked(s *surroundings, out *effects) *job {
 
 // choose picks from which processes an owner that lacks data merges, nil when it has to
 // wait. It prefers enough serving owners that are ready, and after a while it takes the
-// members of the pending sets.
-//
-// Merging from the departing owners alone would do only as long as exactly these depart
-// in the end. When another one fails first, an owner that became ready so counts beside
-// the one that it replaced, and a write that this one missed is missing twice.
-//
-// Ready owners do not stand for a depleted set: on the far side of a cut they may not
-// have owned together with it.
+// members of the pending sets. Ready owners do not stand for a depleted set: on the far side
+// of a cut they may not have owned together with it.
 func (pt *partition) choose(s *surroundings, out *effects) *job {
 	if s.config.Without.is(WithoutQuorum) {
 		for _, o := range pt.owners.all {
@@ -182,9 +169,8 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 		}
 	}
 	if small {
-		// A set is too small to tell by its number that nothing is missing. One of its
-		// members has to confirm that it has everything, and no serving owner may know
-		// more.
+		// A set is too small to tell by its number that nothing is missing: one of its members
+		// has to confirm that it has everything, and no serving owner may know more.
 		for _, o := range pt.owners.serving {
 			if o == s.self || slices.ContainsFunc(sources, func(h source) bool { return h.process == o }) {
 				continue
@@ -241,9 +227,7 @@ func (pt *partition) suffice(s *surroundings, sources []source) bool {
 }
 
 // merged counts the members of a set that were merged from. This process may be a member
-// itself when the set came with the data of another: what is here counts. Had it been
-// released since, its owners of that time would have it, and would ask the present ones
-// to merge it.
+// itself, when the set came with the data of another: what is here counts.
 func (s *surroundings) merged(o ownerSet) (n int) {
 	for i, p := range o.members {
 		if o.merged>>i&1 == 1 || p == s.self {

@@ -67,10 +67,7 @@ func (m *Machine) view(v View) {
 		case pt == nil && !own:
 			continue
 		case pt == nil:
-			pt = &partition{id: p, journal: saved}
-			if m.around.config.Durable {
-				pt.journal = unsaved
-			}
+			pt = &partition{id: p, journal: m.around.unheard()}
 			m.parts[p] = pt
 		case !own && pt.ownership == outside && pt.has == empty:
 			continue // only its ledger is left
