@@ -29,11 +29,6 @@ type alarm struct {
 	delay time.Duration
 }
 
-type queuedAlarm struct {
-	at    time.Time
-	timer Timer
-}
-
 // NewAlarms returns alarms without timers.
 func NewAlarms(p Pace) *Alarms { return &Alarms{pace: p, armed: make(map[Timer]alarm)} }
 
@@ -58,7 +53,7 @@ func (a *Alarms) Arm(x Arm, now time.Time) {
 		t.at = now.Add(t.delay)
 	}
 	a.armed[x.Timer] = t
-	heap.Push(&a.queue, queuedAlarm{t.at, x.Timer})
+	heap.Push(&a.queue, dueTimer{t.at, x.Timer})
 }
 
 // Succeeded has the next retry of a partition wait for the shortest time.
@@ -82,7 +77,7 @@ func (a *Alarms) Due(now time.Time) (due []Timer) {
 		if next.IsZero() || next.After(now) {
 			return due
 		}
-		timer := heap.Pop(&a.queue).(queuedAlarm).timer
+		timer := heap.Pop(&a.queue).(dueTimer).timer
 		a.armed[timer] = alarm{delay: a.armed[timer].delay}
 		if timer.Kind == Batch {
 			a.batched = now
@@ -91,12 +86,18 @@ func (a *Alarms) Due(now time.Time) (due []Timer) {
 	}
 }
 
-type alarmQueue []queuedAlarm
+// alarmQueue is a heap of timers, the first due first.
+type alarmQueue []dueTimer
+
+type dueTimer struct {
+	at    time.Time
+	timer Timer
+}
 
 func (q alarmQueue) Len() int           { return len(q) }
 func (q alarmQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
 func (q alarmQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *alarmQueue) Push(x any)        { *q = append(*q, x.(queuedAlarm)) }
+func (q *alarmQueue) Push(x any)        { *q = append(*q, x.(dueTimer)) }
 func (q *alarmQueue) Pop() any {
 	last := (*q)[len(*q)-1]
 	*q = (*q)[:len(*q)-1]

@@ -102,7 +102,7 @@ type Effects struct {
 	// Fences are gates to close: from now on a gate admits no write under another token. The
 	// driver reports with Drained when no write that was admitted before is under way.
 	Fences  []Fence
-	Changed []int    // partitions whose Standing may be another
+	Changed []int    // partitions whose Standing may be another; some may stand twice
 	Send    []Send   // a message may be lost
 	Cancel  []uint64 // jobs whose context should end; their end is reported all the same
 	Start   []Job    // the driver reports the end of each with Ended
@@ -179,19 +179,7 @@ type Arm struct {
 // effects gathers what a step wants done.
 type effects struct {
 	Effects
-	mail    *mail
-	touched map[int]bool // in Changed
-}
-
-// touch notes that the standing of a partition may have changed.
-func (e *effects) touch(partition int) {
-	if !e.touched[partition] {
-		if e.touched == nil {
-			e.touched = make(map[int]bool)
-		}
-		e.touched[partition] = true
-		e.Changed = append(e.Changed, partition)
-	}
+	mail *mail
 }
 
 func (e *effects) arm(partition int, kind TimerKind, anew bool) {

@@ -161,7 +161,7 @@ func (m *Machine) acceptLoss(p int) {
 // wait for a job to end while fewer than the bound run.
 func (m *Machine) advanceAll() {
 	look := func(p int) {
-		m.out.touch(p)
+		m.out.Changed = append(m.out.Changed, p)
 		if pt := m.parts[p]; pt != nil {
 			m.advance(pt)
 		}

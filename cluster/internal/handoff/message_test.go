@@ -21,10 +21,10 @@ func testMessage() *Message {
 
 // The bytes are the protocol.
 func TestMessageGolden(t *testing.T) {
-	want := []byte{2, 1, 0xAC, 2, 9, 0, 0, 0, 0, 0, 0, 0,
-		2, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
+	want := []byte{2, 1, 0xAC, 2, 9,
 		2, 5, 3, 7, 1, 2, 0, 6, 0x24, 8, 0, 0, 3,
-		3, 2, 2, 0, 1, 0x1C, 1, 0, 1, 4, 1, 0, 0,
+		3, 2, 2, 0, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
+		0x1C, 0, 1, 1, 4, 0, 1, 0,
 		1, 1}
 	require.Equal(t, want, testMessage().Bytes())
 	got, err := ParseMessage(want, 7)

@@ -35,8 +35,8 @@ func (r Record) Released() Record { return Record{report{partition: r.report.par
 
 // ParseRecord reads a record of a partition. It never panics.
 func ParseRecord(b []byte, partition, partitions int) (Record, error) {
-	m, err := parse(b, partitions, stored)
-	if err != nil || len(m.reports) != 1 || m.reports[0].partition != partition {
+	m, err := parse(b, partitions)
+	if err != nil || m.kind != stored || len(m.reports) != 1 || m.reports[0].partition != partition {
 		return Record{}, errRecord
 	}
 	return Record{m.reports[0]}, nil
@@ -44,8 +44,8 @@ func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 
 // ParseDeparted reads a record of the processes that departed. It never panics.
 func ParseDeparted(b []byte) ([]Process, error) {
-	m, err := parse(b, 1, stored)
-	if err != nil {
+	m, err := parse(b, 1)
+	if err != nil || m.kind != stored {
 		return nil, errRecord
 	}
 	return m.departed, nil

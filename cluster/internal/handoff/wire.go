@@ -1,0 +1,149 @@
+package handoff
+
+import "encoding/binary"
+
+// wire writes values to the end of b, or reads them from its front. Each method is the one
+// description of a part of the format for both. After a failure it reads zeros.
+type wire struct {
+	b          []byte
+	writing    bool
+	failed     bool
+	partitions int       // when reading: the partition count
+	named      []Process // the processes named so far
+	places     map[Process]uint64
+}
+
+func (w *wire) require(holds bool) {
+	if !holds {
+		w.b, w.failed = nil, true
+	}
+}
+
+// number is an unsigned varint.
+func (w *wire) number(n *uint64) {
+	if w.writing {
+		w.b = binary.AppendUvarint(w.b, *n)
+		return
+	}
+	value, size := binary.Uvarint(w.b)
+	if w.require(size > 0); !w.failed {
+		*n, w.b = value, w.b[size:]
+	}
+}
+
+// count is a number of things that take at least some bytes each.
+func (w *wire) count(n, most, size int) int {
+	value := uint64(n)
+	if w.number(&value); w.writing {
+		return n
+	}
+	if w.require(value <= uint64(min(most, len(w.b)/size))); w.failed {
+		return 0
+	}
+	return int(value)
+}
+
+func (w *wire) byte(value *byte) {
+	if w.writing {
+		w.b = append(w.b, *value)
+	} else if w.require(len(w.b) > 0); !w.failed {
+		*value, w.b = w.b[0], w.b[1:]
+	}
+}
+
+// process is the place of a process among those named so far. One that was not named yet has
+// the next place, and is followed by its ID and by its start in eight bytes.
+func (w *wire) process(p *Process) {
+	at, known := w.places[*p]
+	if w.writing && !known {
+		at = uint64(len(w.named))
+	}
+	if w.number(&at); w.failed {
+		return
+	}
+	if w.require(at <= uint64(len(w.named))); !w.failed && at < uint64(len(w.named)) {
+		*p = w.named[at]
+		return
+	}
+	n := w.count(len(p.ID), maxIDBytes, 1)
+	if w.writing {
+		w.b = binary.LittleEndian.AppendUint64(append(w.b, p.ID...), p.Start)
+	} else if w.require(len(w.b) >= n+8); !w.failed {
+		*p = Process{string(w.b[:n]), binary.LittleEndian.Uint64(w.b[n:])}
+		w.b = w.b[n+8:]
+	}
+	if w.places == nil {
+		w.places = make(map[Process]uint64)
+	}
+	w.places[*p] = at
+	w.named = append(w.named, *p)
+}
+
+func (w *wire) processes(all *[]Process, most int) {
+	n := w.count(len(*all), most, 1)
+	if !w.writing && n > 0 {
+		*all = make([]Process, n)
+	}
+	for i := range n {
+		w.process(&(*all)[i])
+	}
+}
+
+// message is the version, the kind, the query, the start it is meant for, the reports and
+// the departed processes.
+func (w *wire) message(m *Message) {
+	v := byte(version)
+	w.byte(&v)
+	w.require(v == version)
+	w.byte(&m.kind)
+	w.require(query <= m.kind && m.kind <= stored)
+	w.number(&m.query)
+	w.number(&m.to)
+	n := w.count(len(m.reports), w.partitions, 6)
+	if !w.writing {
+		m.reports = make([]report, n)
+	}
+	for i := range n {
+		w.report(&m.reports[i])
+	}
+	w.processes(&m.departed, maxDeparted)
+}
+
+// report is the partition, the flags, three numbers and the owner sets.
+func (w *wire) report(r *report) {
+	p := uint64(r.partition)
+	w.number(&p)
+	if !w.writing {
+		w.require(p < uint64(w.partitions))
+		r.partition = int(p)
+	}
+	w.byte(&r.flags)
+	w.require(r.flags&^flagsKnown == 0)
+	w.number(&r.fence)
+	w.number(&r.merged)
+	w.number(&r.asked)
+	n := w.count(len(r.sets), maxSets, 4)
+	if !w.writing && n > 0 {
+		r.sets = make(ledger, n)
+	}
+	for i := range n {
+		w.ownerSet(&r.sets[i])
+	}
+}
+
+// ownerSet is the marks, the members merged from, and the members, ascending.
+func (w *wire) ownerSet(o *ownerSet) {
+	marks, merged, members := byte(o.marks), uint64(o.merged), []Process(o.members)
+	w.byte(&marks)
+	w.number(&merged)
+	w.processes(&members, maxMembers)
+	if w.writing {
+		return
+	}
+	o.marks, o.merged, o.members = mark(marks), uint32(merged), members
+	w.require(len(members) > 0 && merged>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
+		(o.is(markPending) || merged == 0 && !o.is(markConfirmed)))
+	for i := 1; i < len(members); i++ {
+		w.require(members[i-1].Compare(members[i]) < 0)
+	}
+}
