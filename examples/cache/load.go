@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 	updates   = 0.05                 // writes for each read, beside those after a miss
 	readers   = 6                    // at the same time, as many in each zone
 	pace      = 2 * time.Millisecond // between two reads of one reader
-	tolerance = 2 * time.Second      // for one answer
+	tolerance = 30 * time.Second     // for one answer, on a machine that is busy
 )
 
 // untilDone is the number of reads of a load that goes on until its context ends.
@@ -72,7 +72,7 @@ func share(part, all int) float64 { return 100 * float64(part) / float64(max(all
 
 // run reads from the members, so many times in all or until the context ends,
 // with a query added to every read.
-func (l *load) run(ctx context.Context, members []*stage.Process, reads int, query string) (total tally) {
+func (l *load) run(ctx context.Context, members []*demo.Process, reads int, query string) (total tally) {
 	l.runs++
 	var (
 		wait sync.WaitGroup
@@ -80,7 +80,7 @@ func (l *load) run(ctx context.Context, members []*stage.Process, reads int, que
 	)
 	for i := range readers {
 		zone := zones[i%len(zones)]
-		var near []*stage.Process // each reader knows the members of its zone
+		var near []*demo.Process // each reader knows the members of its zone
 		for _, m := range members {
 			if m.Zone == zone {
 				near = append(near, m)
@@ -98,7 +98,7 @@ func (l *load) run(ctx context.Context, members []*stage.Process, reads int, que
 	return total
 }
 
-func (l *load) reader(ctx context.Context, zone string, near []*stage.Process, random *rand.Rand, reads int, query string) (t tally) {
+func (l *load) reader(ctx context.Context, zone string, near []*demo.Process, random *rand.Rand, reads int, query string) (t tally) {
 	popularity := rand.NewZipf(random, skew, 1, keys-1)
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -117,7 +117,7 @@ func (l *load) reader(ctx context.Context, zone string, near []*stage.Process, r
 	return t
 }
 
-func (l *load) read(t *tally, key, zone, query string, near []*stage.Process, random *rand.Rand) (hit bool) {
+func (l *load) read(t *tally, key, zone, query string, near []*demo.Process, random *rand.Rand) (hit bool) {
 	status, header, content, err := l.do(http.MethodGet, key+query, nil, near, random)
 	t.reads++
 	switch {
@@ -145,7 +145,7 @@ func (l *load) read(t *tally, key, zone, query string, near []*stage.Process, ra
 	return true
 }
 
-func (l *load) write(t *tally, key string, near []*stage.Process, random *rand.Rand) {
+func (l *load) write(t *tally, key string, near []*demo.Process, random *rand.Rand) {
 	content := fmt.Appendf(nil, "%s as of %v", key, time.Now())
 	status, header, answer, err := l.do(http.MethodPut, key, content, near, random)
 	t.writes++
@@ -170,7 +170,7 @@ func (t *tally) fail(err error) {
 
 // do asks one of the members of the zone, and the next one when it is not there,
 // as a load balancer does.
-func (l *load) do(method, key string, body []byte, near []*stage.Process, random *rand.Rand) (int, http.Header, []byte, error) {
+func (l *load) do(method, key string, body []byte, near []*demo.Process, random *rand.Rand) (int, http.Header, []byte, error) {
 	err := errors.New("no member in this zone")
 	first := random.IntN(max(len(near), 1))
 	for i := range near {

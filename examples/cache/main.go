@@ -16,11 +16,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// atMost is how long the whole show may take on a slow machine.
-const atMost = 90 * time.Second
+// atMost is how long the whole scenario may take, on a machine that is busy.
+const atMost = 8 * time.Minute
 
 const usage = `Starts a cache of six members on 127.0.0.1, puts load on it, kills one and brings
 it back, and shows what becomes of the hit rate.
@@ -31,8 +31,8 @@ Usage: cache [-reads n] [-v]
 func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if len(os.Args) > 1 && os.Args[1] == "member" {
-		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, stage.Logger(os.Getenv(verboseEnv) != ""))
-		stage.Exit(err, "cache member: ")
+		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, demo.Logger(os.Getenv(verboseEnv) != ""))
+		demo.Exit(err, "cache member: ")
 	}
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -48,19 +48,19 @@ func main() {
 	if *verbose {
 		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
 	}
-	stage.Exit(run(ctx, os.Stdout, *reads), "cache: ")
+	demo.Exit(run(ctx, os.Stdout, *reads), "cache: ")
 }
 
 const verboseEnv = "CACHE_VERBOSE"
 
-// run tells the story, act by act.
+// run runs the scenario, step by step.
 func run(ctx context.Context, out io.Writer, reads int) error {
-	s := &show{Screen: stage.Screen{Out: out}, reads: reads, load: newLoad()}
+	s := &scenario{Screen: demo.Screen{Out: out}, reads: reads, load: newLoad()}
 	defer func() {
 		for _, p := range s.members {
-			p.Kill() // who has stopped already does not mind
+			p.Kill() // does nothing to a member that has stopped
 		}
 	}()
 	s.Printf("A cache of six members in three zones, each a process, on 127.0.0.1.\n")
-	return s.Play(ctx, atMost, s.start, s.zones, s.kill, s.restart, s.stop)
+	return s.Run(ctx, atMost, s.start, s.zones, s.kill, s.restart, s.stop)
 }

@@ -13,14 +13,14 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
 )
 
 const (
 	cacheBytes = 64 << 20
 	maxAge     = 10 * time.Minute
-	patience   = 500 * time.Millisecond // for another member to answer
+	patience   = 2 * time.Second // for another member to answer
 )
 
 // runMember is the life of one member: it serves HTTP, joins the cluster, works
@@ -35,7 +35,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		return err
 	}
 	if *attached {
-		ctx = stage.Attached(ctx, in)
+		ctx = demo.Attached(ctx, in)
 	}
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // any free port
@@ -68,14 +68,14 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 
 	// First the others learn that we leave, then the door closes.
 	defer func() {
-		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
 		failed = errors.Join(failed, c.Stop(leaving), server.Shutdown(leaving))
 	}()
 	if err := c.Start(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", *id, err)
 	}
-	if err := stage.Serving(out, listener.Addr().String(), c.Local().Addr.String()); err != nil {
+	if err := demo.Serving(out, listener.Addr().String(), c.Local().Addr.String()); err != nil {
 		return err
 	}
 	<-ctx.Done()

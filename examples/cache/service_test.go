@@ -15,22 +15,22 @@ import (
 )
 
 func TestReadsStayInTheirZone(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(6)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(6)
 		for i := range 50 {
 			key, content := fmt.Sprintf("user:%d", i), fmt.Sprint("value ", i)
 			all[i%6].write(t, key, content, "3/3")
 			primary, _ := all[0].Cluster.Lookup(key).Primary()
-			for _, d := range all {
-				o.forwarded()
-				by := o.desks[d.read(t, key, content, "hit")+":80"]
-				require.Equal(t, d.Local().Zone, by.Local().Zone)
-				if by == d {
-					require.Zero(t, o.forwarded())
+			for _, m := range all {
+				tc.forwarded()
+				by := tc.members[m.read(t, key, content, "hit")+":80"]
+				require.Equal(t, m.Local().Zone, by.Local().Zone)
+				if by == m {
+					require.Zero(t, tc.forwarded())
 				} else {
-					require.Equal(t, 1, o.forwarded(), "once")
+					require.Equal(t, 1, tc.forwarded(), "once")
 				}
-				require.Equal(t, primary.ID(), d.read(t, key+"?from=primary", content, "hit"))
+				require.Equal(t, primary.ID(), m.read(t, key+"?from=primary", content, "hit"))
 			}
 		}
 	})
@@ -38,14 +38,14 @@ func TestReadsStayInTheirZone(t *testing.T) {
 
 // Who is no owner says so, with its token, and asks nobody.
 func TestForwardedRequestsAreNotForwarded(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(6)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(6)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return !p.Owns("n1") })
 		for _, method := range []string{http.MethodGet, http.MethodPut} {
 			answer := all[0].do(method, "/cache/"+key, "v", tokenHeader, "0123456789abcdef", writtenHeader, "1")
 			require.Equal(t, http.StatusMisdirectedRequest, answer.Code)
 			require.Equal(t, all[0].Cluster.Lookup(key).Token().String(), answer.Header().Get(tokenHeader))
-			require.Zero(t, o.forwarded())
+			require.Zero(t, tc.forwarded())
 		}
 		require.Zero(t, all[0].store.Len())
 	})
@@ -63,38 +63,38 @@ func (b behind) Lookup(string) ring.Placement { return b.owners.Lookup(b.key) }
 // A member whose view is behind asks who owns no longer, is refused, and asks
 // the next one.
 func TestTheNextOwnerIsAskedWhenViewsDiffer(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(6) // n1 and n4 in zone a, n2 and n5 in b, n3 and n6 in c
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(6) // n1 and n4 in zone a, n2 and n5 in b, n3 and n6 in c
 		n1 := all[0]
 		ownedBy := func(ids ...string) string {
 			return keyWhere(t, n1, func(p ring.Placement) bool { return p.Owns(ids[0]) && p.Owns(ids[1]) && p.Owns(ids[2]) })
 		}
 		ours := ownedBy("n1", "n5", "n6") // n1 does not believe so
 		all[4].write(t, ours, "v", "3/3")
-		o.forwarded()
+		tc.forwarded()
 
 		n1.owners = behind{n1.Cluster, ownedBy("n4", "n5", "n6")}
 		require.Contains(t, []string{"n5", "n6"}, n1.read(t, ours, "v", "hit"))
-		require.Equal(t, 2, o.forwarded(), "n4 refused it")
+		require.Equal(t, 2, tc.forwarded(), "n4 refused it")
 		answer := n1.do(http.MethodPut, "/cache/"+ours, "w")
 		require.Equal(t, "2/3", answer.Header().Get(storedHeader))
-		o.forwarded()
+		tc.forwarded()
 
 		n1.owners = behind{n1.Cluster, ownedBy("n4", "n2", "n3")}
 		require.Equal(t, http.StatusServiceUnavailable, n1.do(http.MethodGet, "/cache/"+ours, "").Code)
-		require.Equal(t, 3, o.forwarded(), "each refused it, and none passed it on")
+		require.Equal(t, 3, tc.forwarded(), "each refused it, and none passed it on")
 		require.Equal(t, http.StatusServiceUnavailable, n1.do(http.MethodPut, "/cache/"+ours, "w").Code)
 	})
 }
 
 // Owners fill what they have taken over, and who comes back empty does.
 func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(6)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(6)
 		for i := range 50 {
 			all[0].write(t, fmt.Sprint(i), "v", "3/3")
 		}
-		o.crash(4, all[0], all[1], all[2], all[4], all[5])
+		tc.crash(4, all[0], all[1], all[2], all[4], all[5])
 		n1 := all[0] // of the zone that n4 was in
 		fills := 0
 		for i := range 50 {
@@ -108,8 +108,8 @@ func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
 		}
 		require.Greater(t, fills, 10, "n1 has taken over what n4 had held")
 
-		again := o.open(4)
-		o.agree(all[0], all[1], all[2], again, all[4], all[5])
+		again := tc.start(4)
+		tc.agree(all[0], all[1], all[2], again, all[4], all[5])
 		require.Zero(t, again.store.Len())
 		for i := range 50 {
 			again.read(t, fmt.Sprint(i), "v", map[bool]string{true: "fill", false: "hit"}[again.Cluster.Lookup(fmt.Sprint(i)).Owns("n4")])
@@ -121,14 +121,14 @@ func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
 // What a member does not own any more it drops: it would be old when it is
 // owned again.
 func TestOwnersDropWhatTheyLose(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		for i := range 50 {
 			all[0].write(t, fmt.Sprint(i), "v", "3/3")
 		}
 		require.Equal(t, 50, all[0].store.Len(), "with three members everybody owns everything")
-		all = append(all, o.open(4))
-		o.agree(all...)
+		all = append(all, tc.start(4))
+		tc.agree(all...)
 		synctest.Wait()
 		held := 0
 		for i := range 50 {
@@ -143,11 +143,11 @@ func TestOwnersDropWhatTheyLose(t *testing.T) {
 
 // Before a crash is noticed reads go to the next owner, and writes to the others.
 func TestACrashThatIsNotNoticedYet(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(6)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(6)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return p.Owns("n4") })
 		all[0].write(t, key, "v", "3/3")
-		o.vanish(4)
+		tc.vanish(4)
 		require.NotEqual(t, "n4", all[0].read(t, key, "v", "hit"))
 		all[0].write(t, key, "w", "2/3")
 		all[0].read(t, key, "w", "hit")
@@ -158,8 +158,8 @@ func TestACrashThatIsNotNoticedYet(t *testing.T) {
 // A member that hangs costs its patience, and no more: not even to who asks for
 // what it alone might have.
 func TestAMemberThatHangs(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(6)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(6)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return p.Owns("n4") })
 		all[0].write(t, key, "v", "3/3")
 		all[3].hung = true
@@ -180,8 +180,8 @@ func TestAMemberThatHangs(t *testing.T) {
 
 // The newest of what the others hold is what fills a gap.
 func TestFillTakesTheNewest(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		now := time.Now()
 		for i, key := range []string{"k", "l"} {
 			all[1+i].store.Put(key, value("old", now.Add(-time.Second)))
@@ -195,20 +195,20 @@ func TestFillTakesTheNewest(t *testing.T) {
 }
 
 func TestKeysOfAllSorts(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		all := o.openMany(4)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(4)
 		for i, key := range []string{"a%2Fb", "a%20b", "%2E%2E", "%C3%BC%3F", "a%2Fb%2F..%2Fc", "%25"} {
 			all[i%4].write(t, key, key, "3/3")
-			for _, d := range all {
-				d.read(t, key, key, "hit")
+			for _, m := range all {
+				m.read(t, key, key, "hit")
 			}
 		}
 	})
 }
 
 func TestWhatIsRefused(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		n1 := o.openMany(1)[0]
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		n1 := tc.startMany(1)[0]
 		n1.write(t, "k", strings.Repeat("x", 1<<19), "1/1")
 		require.Equal(t, http.StatusRequestEntityTooLarge, n1.do(http.MethodPut, "/cache/k", strings.Repeat("x", maxValue+1)).Code)
 		require.Equal(t, http.StatusMethodNotAllowed, n1.do(http.MethodDelete, "/cache/k", "").Code)
@@ -227,12 +227,12 @@ func TestWhatIsRefused(t *testing.T) {
 
 // Before the first ring there is nobody to ask.
 func TestWithoutARing(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		d := &desk{Cluster: o.Make(1, nil)}
-		d.Service = NewService(d.Cluster, NewStore(1000, time.Hour), &http.Client{Transport: o}, patience)
-		d.Routes(&d.mux)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		m := &testMember{Cluster: tc.Make(1, nil)}
+		m.Service = NewService(m.Cluster, NewStore(1000, time.Hour), &http.Client{Transport: tc}, patience)
+		m.Routes(&m.mux)
 		for _, method := range []string{http.MethodGet, http.MethodPut} {
-			require.Equal(t, http.StatusServiceUnavailable, d.do(method, "/cache/k", "v").Code)
+			require.Equal(t, http.StatusServiceUnavailable, m.do(method, "/cache/k", "v").Code)
 		}
 	})
 }

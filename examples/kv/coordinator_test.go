@@ -15,8 +15,8 @@ import (
 )
 
 func TestAnyMemberReadsAndWrites(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(5)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(5)
 		last := make(map[string]Version)
 		for i := range 60 {
 			key := "user:" + strconv.Itoa(i%20)
@@ -40,8 +40,8 @@ func TestAnyMemberReadsAndWrites(t *testing.T) {
 }
 
 func TestWhatIsNotStored(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		d := r.openMany(1)[0]
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		d := tc.startMany(1)[0]
 		for _, c := range []struct {
 			key, body string
 			status    int
@@ -59,8 +59,8 @@ func TestWhatIsNotStored(t *testing.T) {
 // One of three owners is enough for nothing, two are for everything; but who is
 // alone is told why.
 func TestQuorums(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		all[0].write(t, "k", "before")
 		all[2].refusing(hang)
 		began := time.Now()
@@ -88,8 +88,8 @@ func TestQuorums(t *testing.T) {
 // A member whose clock is behind does not write what is lost the moment it is
 // acknowledged.
 func TestClocksThatDiffer(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(5)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(5)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return !p.Owns("n1") && !p.Owns("n2") })
 		v := all[1].clock.Next()
 		v.Time += int64(maxSkew / 2)
@@ -112,8 +112,8 @@ func TestClocksThatDiffer(t *testing.T) {
 }
 
 func TestReadsRepair(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		all[0].write(t, "k", "old")
 		synctest.Wait() // it is with all three
 		all[2].refusing(hang)
@@ -138,8 +138,8 @@ func TestReadsRepair(t *testing.T) {
 
 // A replica refuses who means other owners, and says so.
 func TestReplicasRefuse(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(5)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(5)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return !p.Owns("n1") })
 		p := all[0].Lookup(key)
 		e := Entry{Version: all[0].clock.Next(), Content: []byte("v")}
@@ -169,15 +169,15 @@ func TestReplicasRefuse(t *testing.T) {
 		}
 
 		// An owner that does not have all of the data yet counts for nothing.
-		joining := r.open(6)
-		r.Await("it is to own, and does not yet", func() bool {
+		joining := tc.start(6)
+		tc.Await("it is to own, and does not yet", func() bool {
 			return all[0].Lookup(key).Target().Len() > 0 && joining.Local().State.String() == "joining" && joining.Ring().Target().Len() == 6
 		})
 		q := keyWhere(t, joining, func(p ring.Placement) bool { return !p.Owns("n6") && p.Target().Owns("n6") })
 		place := joining.Lookup(q)
 		_, err = joining.replica.Read(place.Partition(), place.Token(), q)
 		require.ErrorIs(t, err, cluster.ErrNotOwner)
-		r.still(append(all, joining)...)
+		tc.still(append(all, joining)...)
 	})
 }
 
@@ -197,11 +197,11 @@ func (o otherwise) Lookup(key string) ring.Placement {
 // A coordinator that means other owners than they do tries again when it has
 // heard.
 func TestCoordinatorsTryAgain(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		before := all[0].Lookup("k")
-		all = append(all, r.open(4), r.open(5))
-		r.still(all...)
+		all = append(all, tc.start(4), tc.start(5))
+		tc.still(all...)
 		require.NotEqual(t, before.Token(), all[0].Lookup("k").Token())
 		began := time.Now()
 		late := NewCoordinator(otherwise{all[0].Cluster, func() ring.Placement {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
 const (
@@ -37,8 +37,8 @@ type load struct {
 	// once are keys that are written once and not read before the end. What is
 	// lost of the others the next write or read repair may cover up.
 	once    []*ledger
-	members []*stage.Process
-	shunned map[*stage.Process]time.Time
+	members []*demo.Process
+	shunned map[*demo.Process]time.Time
 	tally
 }
 
@@ -53,7 +53,7 @@ type tally struct {
 func newLoad() *load {
 	l := &load{
 		client:  &http.Client{Timeout: tolerance, Transport: &http.Transport{MaxIdleConnsPerHost: writers + readers}},
-		shunned: make(map[*stage.Process]time.Time), tally: tally{errors: make(map[string]int)},
+		shunned: make(map[*demo.Process]time.Time), tally: tally{errors: make(map[string]int)},
 	}
 	for i := range writers * keysEach {
 		l.hot = append(l.hot, newLedger("key-%d", i))
@@ -153,7 +153,7 @@ type requestFailure struct {
 func (e *requestFailure) Error() string { return e.kind + ": " + e.err.Error() }
 
 // count counts what succeeded, or why it did not.
-func (l *load) count(success func(*tally), m *stage.Process, err error) {
+func (l *load) count(success func(*tally), m *demo.Process, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failure, ok := errors.AsType[*requestFailure](err)
@@ -173,10 +173,10 @@ func (l *load) count(success func(*tally), m *stage.Process, err error) {
 }
 
 // pick chooses a member as a load balancer does: not one that has not answered.
-func (l *load) pick(random *rand.Rand) *stage.Process {
+func (l *load) pick(random *rand.Rand) *demo.Process {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var good []*stage.Process
+	var good []*demo.Process
 	for _, m := range l.members {
 		if time.Now().After(l.shunned[m]) {
 			good = append(good, m)
@@ -189,10 +189,10 @@ func (l *load) pick(random *rand.Rand) *stage.Process {
 }
 
 // over sets the members to be asked.
-func (l *load) over(members []*stage.Process) {
+func (l *load) over(members []*demo.Process) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.members = append([]*stage.Process(nil), members...)
+	l.members = append([]*demo.Process(nil), members...)
 }
 
 // soFar returns what came of it until now.
@@ -206,7 +206,7 @@ const noQuorumKind = "no quorum"
 
 // do asks a member and returns the version of the answer and the value, empty
 // when there is none.
-func (l *load) do(method string, m *stage.Process, key, content string) (v Version, value string, err error) {
+func (l *load) do(method string, m *demo.Process, key, content string) (v Version, value string, err error) {
 	request, err := http.NewRequest(method, "http://"+m.HTTP+"/kv/"+key, strings.NewReader(content))
 	if err != nil {
 		return Version{}, "", err

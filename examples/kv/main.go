@@ -1,6 +1,6 @@
-// Command kv is a replicated key-value store in memory, over HTTP, and the bed
-// on which it is tested: real processes under load that are restarted, drained,
-// added, killed and stopped, while no acknowledged write may be lost.
+// Command kv is a replicated key-value store in memory, over HTTP, and the scenario
+// that tests it: real processes under load that are restarted, drained, added,
+// killed and stopped, while no acknowledged write may be lost.
 //
 // kv member is one member, for several terminals or machines.
 package main
@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
 const usage = `Starts a replicated store of five members on 127.0.0.1, as processes, puts load on
@@ -28,13 +28,13 @@ Usage: kv [-short | -full] [-v]
 
 func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, restore) // who is asked again ends at once
+	context.AfterFunc(ctx, restore) // a second signal ends the program at once
 	if len(os.Args) > 1 && os.Args[1] == "member" {
 		s, err := memberFlags(os.Args[2:])
 		if err == nil {
-			err = runMember(ctx, s, os.Stdin, os.Stdout, stage.Logger(s.verbose || os.Getenv(verboseEnv) != ""))
+			err = runMember(ctx, s, os.Stdin, os.Stdout, demo.Logger(s.verbose || os.Getenv(verboseEnv) != ""))
 		}
-		stage.Exit(err, "kv member: ")
+		demo.Exit(err, "kv member: ")
 	}
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -51,34 +51,46 @@ func main() {
 	if *verbose {
 		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
 	}
-	story, limit := usual, 3*time.Minute
+	f := usual
 	switch {
 	case *short:
-		story, limit = brief, 2*time.Minute
+		f = brief
 	case *full:
-		story, limit = whole, 10*time.Minute
+		f = whole
 	}
-	stage.Exit(run(ctx, os.Stdout, story, limit), "kv: ")
+	demo.Exit(run(ctx, os.Stdout, f), "kv: ")
 }
 
 const verboseEnv = "KV_VERBOSE"
 
-// The stories that can be told. The first acts are the same in all.
+// form is how much of the scenario was asked for. The first and the last step are
+// the same in all forms.
+type form struct {
+	between []step
+	limit   time.Duration // for all steps together, on a machine that is busy
+	gap     time.Duration // how long a key may be unreadable
+}
+
+// The short form is for tests, which run on machines that are busy: a crash is
+// noticed later there, and a key is unreadable for longer.
 var (
-	brief = []act{(*bed).roll, scale(3, 5, 3), kill(1)}
-	usual = []act{(*bed).roll, scale(3, 7, 4), (*bed).metadata, kill(2), pause(10 * time.Second)}
-	whole = []act{(*bed).roll, scale(3, 7, 4, 5), (*bed).metadata, kill(5), pause(20 * time.Second), pause(2 * time.Second), (*bed).roll}
+	brief = form{[]step{(*scenario).roll, scale(3, 5, 3), kill(1)}, 8 * time.Minute, 2 * time.Minute}
+	usual = form{[]step{(*scenario).roll, scale(3, 7, 4), (*scenario).metadata, kill(2), pause(10 * time.Second)}, 10 * time.Minute, gapBound}
+	whole = form{[]step{
+		(*scenario).roll, scale(3, 7, 4, 5), (*scenario).metadata, kill(5),
+		pause(20 * time.Second), pause(2 * time.Second), (*scenario).roll,
+	}, 20 * time.Minute, gapBound}
 )
 
-// run tells a story, act by act.
-func run(ctx context.Context, out io.Writer, story []act, limit time.Duration) error {
-	b := newBed(stage.Screen{Out: out})
-	defer b.end()
-	b.Printf("A replicated store, each member a process, on 127.0.0.1.\n")
-	story = slices.Concat([]act{(*bed).start}, story, []act{(*bed).check})
-	acts := make([]func(context.Context) error, 0, len(story))
-	for _, act := range story {
-		acts = append(acts, func(ctx context.Context) error { return act(b, ctx) })
+// run runs the scenario, step by step.
+func run(ctx context.Context, out io.Writer, f form) error {
+	sc := newScenario(demo.Screen{Out: out}, f.gap)
+	defer sc.end()
+	sc.Printf("A replicated store, each member a process, on 127.0.0.1.\n")
+	all := slices.Concat([]step{(*scenario).start}, f.between, []step{(*scenario).check})
+	steps := make([]func(context.Context) error, 0, len(all))
+	for _, step := range all {
+		steps = append(steps, func(ctx context.Context) error { return step(sc, ctx) })
 	}
-	return b.Play(ctx, limit, acts...)
+	return sc.Run(ctx, f.limit, steps...)
 }

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
 )
 
@@ -30,8 +30,8 @@ const (
 
 	replyWithin  = time.Second             // another member, for one request
 	answerWithin = 1500 * time.Millisecond // this member, to a user
-	drainWithin  = time.Minute
-	stopWithin   = 5 * time.Second
+	drainWithin  = 3 * time.Minute
+	stopWithin   = 20 * time.Second
 )
 
 // majority is the quorum of reads and of writes: any two share a replica.
@@ -133,12 +133,12 @@ func runMember(ctx context.Context, s memberSettings, in io.Reader, out io.Write
 	if err := m.Start(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", s.id, err)
 	}
-	if err := stage.Serving(out, listener.Addr().String(), m.Local().Addr.String()); err != nil {
+	if err := demo.Serving(out, listener.Addr().String(), m.Local().Addr.String()); err != nil {
 		return err
 	}
 	abandoned := context.WithoutCancel(ctx)
 	if s.attached {
-		abandoned = stage.Attached(abandoned, in)
+		abandoned = demo.Attached(abandoned, in)
 	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)

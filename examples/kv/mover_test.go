@@ -14,7 +14,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/cluster/handofftest"
-	"github.com/clusterkit/clusterkit/examples/internal/testbed"
+	"github.com/clusterkit/clusterkit/examples/internal/testcluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -22,8 +22,8 @@ import (
 // What a member drains is with the others before it lets go, and who joins has
 // its share before it serves.
 func TestDataFollowsItsOwners(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(4)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(4)
 		const n = 200
 		for i := range n {
 			all[i%4].write(t, "k"+strconv.Itoa(i), "v"+strconv.Itoa(i))
@@ -36,8 +36,8 @@ func TestDataFollowsItsOwners(t *testing.T) {
 		all[3].requireRead(t, "k7", "v7") // and works for users to the end
 		require.NoError(t, all[3].Stop(ctx))
 
-		all = append(all[:3], r.open(5), r.open(6))
-		r.still(all...)
+		all = append(all[:3], tc.start(5), tc.start(6))
+		tc.still(all...)
 		for i := range n {
 			key := "k" + strconv.Itoa(i)
 			for _, d := range all {
@@ -55,18 +55,18 @@ func TestDataFollowsItsOwners(t *testing.T) {
 
 // A member that crashes is replaced, and comes back empty.
 func TestACrash(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(4)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(4)
 		for i := range 100 {
 			all[i%4].write(t, "k"+strconv.Itoa(i), "v"+strconv.Itoa(i))
 		}
-		r.crash(2)
+		tc.crash(2)
 		for i := range 100 { // nobody has noticed
 			all[0].requireRead(t, "k"+strconv.Itoa(i), "v"+strconv.Itoa(i))
 			all[2].write(t, "k"+strconv.Itoa(i), "w"+strconv.Itoa(i))
 		}
-		all = []*desk{all[0], r.open(2), all[2], all[3]}
-		r.still(all...)
+		all = []*testMember{all[0], tc.start(2), all[2], all[3]}
+		tc.still(all...)
 		for i := range 100 {
 			all[1].requireRead(t, "k"+strconv.Itoa(i), "w"+strconv.Itoa(i))
 		}
@@ -77,8 +77,8 @@ func TestACrash(t *testing.T) {
 // A partition comes in pages, from all sources that answer. Another start of a
 // source is none.
 func TestReceive(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		const p, n = 3, 20
 		for i := range n {
 			e := Entry{Version: Version{Time: int64(i + 1)}, Content: []byte(strings.Repeat("x", pageBytes/4))}
@@ -177,23 +177,23 @@ func TestHandoffKeepsItsClaim(t *testing.T) {
 
 // Readers and writers go on while members come and go.
 func TestNoGapWhileMembersComeAndGo(t *testing.T) {
-	inRow(t, func(t *testing.T, r *row) {
-		all := r.openMany(3)
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(3)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return p.Len() == 3 })
 		n := 0
-		use := func(d *desk) {
+		use := func(d *testMember) {
 			n++
 			d.write(t, key, strconv.Itoa(n))
 			all[0].requireRead(t, key, strconv.Itoa(n))
 		}
 		for i := range 3 {
-			joined := r.open(4 + i)
-			r.Await("it owns", func() bool { use(joined); return joined.Local().State == membership.Active })
+			joined := tc.start(4 + i)
+			tc.Await("it owns", func() bool { use(joined); return joined.Local().State == membership.Active })
 		}
 		done := make(chan error)
-		leaver := r.desk[testbed.HTTPAddr(4)]
+		leaver := tc.members[testcluster.HTTPAddr(4)]
 		go func() { done <- leaver.Drain(t.Context()) }()
-		r.Await("it is drained", func() bool {
+		tc.Await("it is drained", func() bool {
 			use(leaver)
 			select {
 			case err := <-done:

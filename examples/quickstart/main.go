@@ -17,11 +17,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// patience is how long the whole show may take on a slow machine.
-const patience = time.Minute
+// patience is how long the whole scenario may take, on a machine that is busy.
+const patience = 5 * time.Minute
 
 const usage = `Starts a cluster of six members on 127.0.0.1, breaks it, and shows what moves.
 Usage: quickstart [-serve] [-v]
@@ -41,19 +41,19 @@ func main() {
 	}
 
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	stage.Exit(run(ctx, os.Stdout, stage.Logger(*verbose), *serve), "quickstart: ")
+	demo.Exit(run(ctx, os.Stdout, demo.Logger(*verbose), *serve), "quickstart: ")
 }
 
-// run tells the story, act by act.
+// run runs the scenario, step by step.
 func run(ctx context.Context, out io.Writer, logger *slog.Logger, serve bool) error {
-	s := &show{
-		screen: screen{stage.Screen{Out: out}},
+	s := &scenario{
+		Screen: demo.Screen{Out: out},
 		logger: logger,
 		keys:   []string{"user:42", "user:43", "cart:6", "order:7", "invoice:88"},
 	}
 	defer func() { stop(s.members) }()
 	s.Printf("clusterkit: six members, three zones, one process, real gossip on 127.0.0.1\n")
-	err := s.Play(ctx, patience,
+	err := s.Run(ctx, patience,
 		s.start,
 		func(ctx context.Context) error {
 			return s.crash(ctx, "n2 crashes: it stops answering, without a word.", "n2")

@@ -6,16 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// screen knows how to show keys, rings and plans.
-type screen struct{ stage.Screen }
-
-// addresses shows who is there.
-func (s *screen) addresses(members []*member) {
+// addresses shows the members and where they listen.
+func (s *scenario) addresses(members []*member) {
 	s.Printf("   %-6s  %-4s  %-15s  %s\n", "member", "zone", "gossip", "HTTP")
 	for _, m := range members {
 		s.Printf("   %-6s  %-4s  %-15s  %s\n", m.id, m.zone, m.Local().Addr, m.HTTPAddr())
@@ -24,7 +20,7 @@ func (s *screen) addresses(members []*member) {
 }
 
 // owners shows where keys live.
-func (s *screen) owners(keys []string, r *ring.Ring) {
+func (s *scenario) owners(keys []string, r *ring.Ring) {
 	s.Printf("\n   %-10s  %9s  %s\n", "key", "partition", "owners (zone), the primary first")
 	for _, key := range keys {
 		p := r.Lookup(key)
@@ -33,7 +29,7 @@ func (s *screen) owners(keys []string, r *ring.Ring) {
 }
 
 // changes shows where keys lived before and live now.
-func (s *screen) changes(keys []string, before, after *ring.Ring) {
+func (s *scenario) changes(keys []string, before, after *ring.Ring) {
 	s.Printf("\n   %-10s  %-17s  %s\n", "key", "before", "now")
 	for _, key := range keys {
 		was, is := before.Lookup(key), after.Lookup(key)
@@ -42,7 +38,7 @@ func (s *screen) changes(keys []string, before, after *ring.Ring) {
 }
 
 // moved sums up a plan, against what was bound to move.
-func (s *screen) moved(plan rebalance.Plan, needed int, victims []string) {
+func (s *scenario) moved(plan rebalance.Plan, needed int, victims []string) {
 	s.Printf("\n")
 	s.Fact("moved", "%d of %d replica slots, from the first ring to the last", len(plan.Moves), plan.Slots)
 	s.Fact("minimum", "%d, the slots that %s held", needed, strings.Join(victims, " and "))
@@ -58,7 +54,7 @@ func (s *screen) moved(plan rebalance.Plan, needed int, victims []string) {
 
 // answers shows the fingerprints of members and what they say of keys, side by
 // side.
-func (s *screen) answers(keys []string, members []*member) {
+func (s *scenario) answers(keys []string, members []*member) {
 	s.Printf("   %-6s  %-16s", "member", "fingerprint")
 	for _, key := range keys {
 		s.Printf("  %-8s", key)

@@ -1,7 +1,7 @@
 package main
 
 // invite says what the members that are up can be asked.
-func (s *show) invite() {
+func (s *scenario) invite() {
 	m := s.members[0]
 	at := "http://" + m.HTTPAddr()
 	s.Printf(`

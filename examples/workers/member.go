@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -38,7 +38,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		return err
 	}
 	if *attached {
-		ctx = stage.Attached(ctx, in)
+		ctx = demo.Attached(ctx, in)
 	}
 
 	logger = logger.With("member", *id)
@@ -72,7 +72,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 
 	// First the others take over what we own, then we go.
 	defer func() {
-		leaving, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		leaving, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if failed == nil {
 			failed = c.Drain(leaving)
@@ -83,7 +83,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 	if err := c.Start(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", *id, err)
 	}
-	if err := stage.Serving(out, c.HTTPAddr(), c.Local().Addr.String()); err != nil {
+	if err := demo.Serving(out, c.HTTPAddr(), c.Local().Addr.String()); err != nil {
 		return err
 	}
 	<-ctx.Done()

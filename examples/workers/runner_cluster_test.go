@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
-	"github.com/clusterkit/clusterkit/examples/internal/testbed"
+	"github.com/clusterkit/clusterkit/examples/internal/testcluster"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -56,17 +56,17 @@ func (r *roster) job(id string) Job {
 	}
 }
 
-// hand is a member with its runner.
-type hand struct {
+// testMember is a member with its runner.
+type testMember struct {
 	*cluster.Cluster
 	done chan struct{} // closed when Run has returned
 }
 
-func startHand(b *testbed.Bed, r *roster, i int, agreement time.Duration) *hand {
+func startMember(b *testcluster.Cluster, r *roster, i int, agreement time.Duration) *testMember {
 	b.T.Helper()
 	c := b.Make(i, func(o *cluster.Options) { o.ReplicationFactor = 1 })
-	h := &hand{Cluster: c, done: make(chan struct{})}
-	runner := &Runner{View: c, Job: r.job(testbed.ID(i)), Agreement: agreement}
+	h := &testMember{Cluster: c, done: make(chan struct{})}
+	runner := &Runner{View: c, Job: r.job(testcluster.ID(i)), Agreement: agreement}
 	events := c.Events(context.Background())
 	go func() {
 		defer close(h.done)
@@ -78,7 +78,7 @@ func startHand(b *testbed.Bed, r *roster, i int, agreement time.Duration) *hand 
 
 // exactlyOne waits until the members agree and then asks for one worker a
 // partition, on its primary.
-func exactlyOne(b *testbed.Bed, r *roster, all ...*hand) {
+func exactlyOne(b *testcluster.Cluster, r *roster, all ...*testMember) {
 	b.T.Helper()
 	var clusters []*cluster.Cluster
 	for _, h := range all {
@@ -96,12 +96,12 @@ func exactlyOne(b *testbed.Bed, r *roster, all ...*hand) {
 func TestOneWorkerForEveryPartition(t *testing.T) {
 	for _, agreement := range []time.Duration{0, 2 * time.Second} {
 		t.Run(fmt.Sprint("agreement ", agreement), func(t *testing.T) {
-			testbed.Run(t, func(t *testing.T, b *testbed.Bed) {
+			testcluster.Run(t, func(t *testing.T, b *testcluster.Cluster) {
 				r := newRoster()
-				n1, n2, n3 := startHand(b, r, 1, agreement), startHand(b, r, 2, agreement), startHand(b, r, 3, agreement)
+				n1, n2, n3 := startMember(b, r, 1, agreement), startMember(b, r, 2, agreement), startMember(b, r, 3, agreement)
 				exactlyOne(b, r, n1, n2, n3)
 
-				n4 := startHand(b, r, 4, agreement)
+				n4 := startMember(b, r, 4, agreement)
 				exactlyOne(b, r, n1, n2, n3, n4)
 
 				require.NoError(t, n2.Drain(t.Context()))
@@ -113,7 +113,7 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 				<-n2.done
 				exactlyOne(b, r, n1, n3, n4)
 
-				b.Net.Crash(testbed.Addr(3))
+				b.Net.Crash(testcluster.Addr(3))
 				_ = n3.Stop(canceled()) // nobody hears of it
 				<-n3.done
 				exactlyOne(b, r, n1, n4)
@@ -126,14 +126,14 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 // the others from the dead. Who finds itself cut off from most of them stops, and
 // afterwards there is one worker again.
 func TestOneWorkerAgainAfterASplit(t *testing.T) {
-	testbed.Run(t, func(t *testing.T, b *testbed.Bed) {
+	testcluster.Run(t, func(t *testing.T, b *testcluster.Cluster) {
 		r := newRoster()
-		var all []*hand
+		var all []*testMember
 		for i := range 5 {
-			all = append(all, startHand(b, r, i+1, 0))
+			all = append(all, startMember(b, r, i+1, 0))
 		}
 		exactlyOne(b, r, all...)
-		b.Net.Isolate(testbed.Addr(5))
+		b.Net.Isolate(testcluster.Addr(5))
 		b.Await("n5 notices that it is cut off", func() bool { return !all[4].Health().Ready })
 		synctest.Wait()
 		for partition := range 64 {

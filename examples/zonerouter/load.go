@@ -9,11 +9,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
 // load sends requests to members, each caller one after the other.
 type load struct {
-	to      []*process
+	to      []*demo.Process
 	query   string
 	readers int // callers at each member that read
 	writers int // and that write
@@ -56,7 +58,7 @@ func (l load) run(ctx context.Context) measured {
 }
 
 // call sends one request and notes what came of it.
-func (l load) call(client *http.Client, p *process, write bool, m *measured) {
+func (l load) call(client *http.Client, p *demo.Process, write bool, m *measured) {
 	method := http.MethodGet
 	if write {
 		method = http.MethodPost
@@ -67,7 +69,7 @@ func (l load) call(client *http.Client, p *process, write bool, m *measured) {
 		failed = &m.failedWrites
 	}
 	// Not the load's context: the last requests are to be answered too.
-	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+p.service+"/kv/"+key+l.query, nil)
+	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+p.Service+"/kv/"+key+l.query, nil)
 	if err != nil {
 		*failed = append(*failed, err)
 		return
@@ -87,13 +89,13 @@ func (l load) call(client *http.Client, p *process, write bool, m *measured) {
 	case write && response.StatusCode == http.StatusBadGateway:
 		m.cutOff++
 	case response.StatusCode != http.StatusOK:
-		*failed = append(*failed, fmt.Errorf("%s %s at %s: %s: %s", method, key, p.id, response.Status, body))
+		*failed = append(*failed, fmt.Errorf("%s %s at %s: %s: %s", method, key, p.ID, response.Status, body))
 	case write:
 		m.writes = append(m.writes, took)
 	default:
 		m.reads = append(m.reads, took)
 		m.served[response.Header.Get(servedBy)]++
-		if response.Header.Get(servedIn) != p.zone {
+		if response.Header.Get(servedIn) != p.Zone {
 			m.crossed++
 		}
 	}

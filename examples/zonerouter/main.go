@@ -14,15 +14,16 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// patience is how long the whole show may take on a slow machine.
-const patience = 90 * time.Second
+// patience is how long the whole scenario may take, on a machine that is busy.
+const patience = 5 * time.Minute
 
 const usage = `Starts six members in three zones on 127.0.0.1, as processes, sends them requests,
 and kills a zone.
 Usage: zonerouter [-short] [-link 2ms] [-v]
+       zonerouter member -h    one member alone
 `
 
 // settings are what the flags say.
@@ -30,10 +31,22 @@ type settings struct {
 	link    time.Duration // what a hop from zone to zone takes
 	turn    time.Duration // how long each load lasts
 	verbose bool
-	member  memberSettings
+}
+
+// memberArgs are the arguments by which a member is told of them.
+func (s settings) memberArgs() []string {
+	args := []string{"-link", s.link.String()}
+	if s.verbose {
+		args = append(args, "-v")
+	}
+	return args
 }
 
 func main() {
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) > 1 && os.Args[1] == "member" {
+		demo.Exit(runMember(ctx, os.Args[2:], os.Stdin, os.Stdout), "zonerouter member: ")
+	}
 	var s settings
 	var short bool
 	flag.Usage = func() {
@@ -43,9 +56,6 @@ func main() {
 	flag.BoolVar(&short, "short", false, "shorter loads, for tests")
 	flag.DurationVar(&s.link, "link", 2*time.Millisecond, "what a request to another zone is made to wait; loopback has no distances")
 	flag.BoolVar(&s.verbose, "v", false, "show what the library logs, on standard error")
-	flag.StringVar(&s.member.id, "member", "", "be this member (used by the command itself, as are the next two)")
-	flag.StringVar(&s.member.zone, "zone", "", "its zone")
-	flag.StringVar(&s.member.join, "join", "", "where it finds the others")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "zonerouter: unexpected argument %q, see -h\n", flag.Arg(0))
@@ -55,18 +65,13 @@ func main() {
 	if short {
 		s.turn = time.Second
 	}
-
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if s.member.id != "" {
-		stage.Exit(runMember(ctx, s, os.Stdin, os.Stdout), "zonerouter: ")
-	}
-	stage.Exit(run(ctx, s, os.Stdout), "zonerouter: ")
+	demo.Exit(run(ctx, s, os.Stdout), "zonerouter: ")
 }
 
-// run tells the story, act by act.
+// run runs the scenario, step by step.
 func run(ctx context.Context, s settings, out io.Writer) error {
-	sh := &show{Screen: stage.Screen{Out: out}, settings: s}
-	defer sh.end()
-	sh.Printf("clusterkit: six members, three zones, a process and a router each, on 127.0.0.1\n")
-	return sh.Play(ctx, patience, sh.start, sh.compare, sh.loseZone, sh.carryOn)
+	sc := &scenario{Screen: demo.Screen{Out: out}, settings: s}
+	defer sc.end()
+	sc.Printf("clusterkit: six members, three zones, a process and a router each, on 127.0.0.1\n")
+	return sc.Run(ctx, patience, sc.start, sc.compare, sc.loseZone, sc.carryOn)
 }

@@ -3,22 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"flag"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
 )
-
-// memberSettings say which member a process is.
-type memberSettings struct{ id, zone, join string }
 
 // Headers by which this program tells itself who has answered.
 const (
@@ -26,12 +22,20 @@ const (
 	servedIn = "Served-In"
 )
 
-// runMember is one member: the cluster, a service, and a router in front of it. It
-// prints its addresses, and ends when its standard input does.
-func runMember(ctx context.Context, s settings, in io.Reader, out io.Writer) error {
-	logger := slog.New(slog.DiscardHandler)
-	if s.verbose {
-		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", s.member.id)
+// runMember is one member: the cluster, a service, and a router in front of it.
+func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	flags := flag.NewFlagSet("zonerouter member", flag.ContinueOnError)
+	id := flags.String("id", "", "this member's name")
+	zone := flags.String("zone", "", "the zone it is in")
+	join := flags.String("join", "", "address of gossip to join through")
+	link := flags.Duration("link", 0, "what a request to another zone is made to wait")
+	verbose := flags.Bool("v", false, "show what the library logs, on standard error")
+	attached := flags.Bool("attached", false, "end when standard input does")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *attached {
+		ctx = demo.Attached(ctx, in)
 	}
 	// The service listens first, so that its address can be announced.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,23 +44,23 @@ func runMember(ctx context.Context, s settings, in io.Reader, out io.Writer) err
 	}
 	o := cluster.Options{
 		ClusterName: "zonerouter",
-		NodeID:      s.member.id,
-		Zone:        s.member.zone,
+		NodeID:      *id,
+		Zone:        *zone,
 		GossipAddr:  "127.0.0.1:0", // any free port
 		HTTPAddr:    "127.0.0.1:0",
 		Services:    map[string]string{"kv": listener.Addr().String()},
 		Gossip:      membership.Local,
-		Logger:      logger,
+		Logger:      demo.Logger(*verbose).With("member", *id),
 	}
-	if s.member.join != "" {
-		o.Seeds = []string{s.member.join}
+	if *join != "" {
+		o.Seeds = []string{*join}
 	}
 	c, err := cluster.New(o)
 	if err != nil {
 		return err
 	}
 
-	router, err := c.Router(service(s.member), transport.RouterOptions{
+	router, err := c.Router(service(*id, *zone), transport.RouterOptions{
 		Service: "kv",
 		Key: func(r *http.Request) (string, bool) {
 			return strings.CutPrefix(r.URL.Path, "/kv/")
@@ -71,9 +75,9 @@ func runMember(ctx context.Context, s settings, in io.Reader, out io.Writer) err
 				return transport.Nearest
 			}
 		},
-		Patience: 20 * time.Second, // longer than it takes to notice a crash
+		Patience: 2 * time.Minute, // longer than it takes to notice a crash, also on a machine that is busy
 		Wrap: func(next http.RoundTripper) http.RoundTripper {
-			return &distance{c: c, zone: s.member.zone, link: s.link, next: next}
+			return &distance{c: c, zone: *zone, link: *link, next: next}
 		},
 	})
 	if err != nil {
@@ -86,14 +90,10 @@ func runMember(ctx context.Context, s settings, in io.Reader, out io.Writer) err
 	if err := c.Start(ctx); err != nil {
 		return errors.Join(err, server.Close())
 	}
-	_, _ = fmt.Fprintf(out, "%s %s %s\n", c.Local().Addr, c.HTTPAddr(), listener.Addr())
-	parent := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(io.Discard, in)
-		close(parent)
-	}()
+	if err := demo.Serving(out, c.HTTPAddr(), c.Local().Addr.String(), listener.Addr().String()); err != nil {
+		return err
+	}
 	select {
-	case <-parent:
 	case <-ctx.Done():
 	case err := <-served:
 		return err
@@ -107,10 +107,10 @@ func runMember(ctx context.Context, s settings, in io.Reader, out io.Writer) err
 }
 
 // service is the handler that owners run. Yours would look the key up.
-func service(m memberSettings) http.Handler {
+func service(id, zone string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(servedBy, m.id)
-		w.Header().Set(servedIn, m.zone)
+		w.Header().Set(servedBy, id)
+		w.Header().Set(servedIn, zone)
 		_, _ = io.WriteString(w, "value of "+r.URL.Path+"\n")
 	})
 }

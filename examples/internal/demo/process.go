@@ -1,4 +1,4 @@
-package stage
+package demo
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 type Process struct {
 	ID, Zone     string
 	HTTP, Gossip string // where it listens
+	Service      string // where its service listens, if it said so
 
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -28,7 +29,7 @@ type Process struct {
 const serving = "serving "
 
 // Spawn starts this program again with the arguments "member -id ID -zone ZONE
-// -attached" and those given, and waits until the member says where it serves. Further
+// -attached" and the given ones, and waits until the member says where it serves. Further
 // lines that it prints are handed to said, one at a time, in order; what it
 // prints on standard error goes to this program's. When the context ends first,
 // the process is killed.
@@ -55,7 +56,8 @@ func Spawn(ctx context.Context, id, zone string, said func(line string), args ..
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
 			if rest, ok := strings.CutPrefix(lines.Text(), serving); ok && p.HTTP == "" {
-				p.HTTP, p.Gossip, _ = strings.Cut(rest, " ")
+				p.HTTP, rest, _ = strings.Cut(rest, " ")
+				p.Gossip, p.Service, _ = strings.Cut(rest, " ")
 				close(ready)
 			} else if said != nil {
 				said(lines.Text())
@@ -71,7 +73,7 @@ func Spawn(ctx context.Context, id, zone string, said func(line string), args ..
 		return nil, fmt.Errorf("starting %s: it ended: %w", id, p.err)
 	case <-ctx.Done():
 		p.Kill()
-		return nil, fmt.Errorf("starting %s: %w", id, context.Cause(ctx))
+		return nil, fmt.Errorf("starting %s: it has not said that it serves: %w", id, context.Cause(ctx))
 	}
 }
 
@@ -112,9 +114,13 @@ func (p *Process) Wait(ctx context.Context) error {
 	return nil
 }
 
-// StopAll stops members at the same time, within a few seconds.
+// stopWithin is how long members may take to stop, on a machine that is busy.
+const stopWithin = time.Minute
+
+// StopAll stops members at the same time. Members that have not stopped within a
+// minute are killed, and the error names them.
 func StopAll(members []*Process) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), stopWithin, fmt.Errorf("still running after %v", stopWithin))
 	defer cancel()
 	failed := make(chan error, len(members))
 	for _, p := range members {
@@ -127,9 +133,10 @@ func StopAll(members []*Process) error {
 	return errors.Join(errs...)
 }
 
-// Serving says on w where a member serves, for Spawn to read.
-func Serving(w io.Writer, http, gossip string) error {
-	_, err := fmt.Fprintf(w, "%s%s %s\n", serving, http, gossip)
+// Serving says on w where a member serves, for Spawn to read: its own HTTP, its
+// gossip and, if there is one, its service.
+func Serving(w io.Writer, http, gossip string, service ...string) error {
+	_, err := fmt.Fprintln(w, serving+strings.Join(append([]string{http, gossip}, service...), " "))
 	return err
 }
 

@@ -1,9 +1,8 @@
-package stage
+package demo
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,15 +11,22 @@ import (
 	"github.com/clusterkit/clusterkit/transport"
 )
 
-// Get asks a member a question and decodes its answer.
+// answerWithin is how long a member may take to answer Get: far longer than it
+// takes on a machine that is busy, so that an error of it tells of a member that
+// hangs.
+const answerWithin = 20 * time.Second
+
+// Get asks a member a question and decodes its answer. Its errors name the member.
 func Get(ctx context.Context, p *Process, path string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HTTP+path, nil)
 	if err != nil {
 		return err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s does not answer: %w", p.ID, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -54,20 +60,26 @@ func Agreed(ctx context.Context, members ...*Process) (common ring.Fingerprint, 
 }
 
 // Await waits until a condition holds, which is when it returns nil. When the
-// context ends first, it returns why the condition did not hold and why the
-// context ended.
-func Await(ctx context.Context, condition func() error) error {
+// context ends first, the error says what was waited for, why the context ended,
+// and what the condition had returned before.
+func Await(ctx context.Context, what string, condition func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var reason error
 	for {
 		err := condition()
 		if err == nil {
 			return nil
 		}
+		// A question that the end of the context cut short says nothing of the
+		// member that was asked.
+		if reason == nil || ctx.Err() == nil {
+			reason = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(err, context.Cause(ctx))
+			return fmt.Errorf("waiting until %s: %w: %w", what, context.Cause(ctx), reason)
 		}
 	}
 }

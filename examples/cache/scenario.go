@@ -8,21 +8,21 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// show is where the acts play: the members that are up, the load, the screen.
-type show struct {
-	stage.Screen
+// scenario is what the steps share: the members that are up, the load, the screen.
+type scenario struct {
+	demo.Screen
 	load    *load
 	reads   int // in a line of a table
-	members []*stage.Process
+	members []*demo.Process
 	before  tally // with all members up
 }
 
 // start brings up the six members and fills the cache.
-func (s *show) start(ctx context.Context) error {
-	s.Title("Six members start, and the cache fills.")
+func (s *scenario) start(ctx context.Context) error {
+	s.Step("Six members start, and the cache fills.")
 	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}, {"n6", "c"}} {
 		if err := s.spawn(ctx, len(s.members), at.id, at.zone); err != nil {
 			return err
@@ -47,8 +47,8 @@ func (s *show) start(ctx context.Context) error {
 }
 
 // zones compares reading from the nearest owner with reading from the primary.
-func (s *show) zones(ctx context.Context) error {
-	s.Title("Reads are answered by the nearest owner: every zone has one.")
+func (s *scenario) zones(ctx context.Context) error {
+	s.Step("Reads are answered by the nearest owner: every zone has one.")
 	s.head()
 	primary := s.load.run(ctx, s.members, s.reads, "?from=primary")
 	if err := s.line("off: primary", primary); err != nil {
@@ -65,10 +65,10 @@ func (s *show) zones(ctx context.Context) error {
 }
 
 // kill ends n2 and watches the load go on.
-func (s *show) kill(ctx context.Context) error {
-	s.Title("n2 is killed (kill -9). The load goes on.")
+func (s *scenario) kill(ctx context.Context) error {
+	s.Step("n2 is killed (kill -9). The load goes on.")
 	victim := s.members[1]
-	survivors := append([]*stage.Process{s.members[0]}, s.members[2:]...)
+	survivors := append([]*demo.Process{s.members[0]}, s.members[2:]...)
 	loading, noticed := context.WithCancel(ctx)
 	defer noticed()
 	unnoticed := make(chan tally, 1)
@@ -85,8 +85,8 @@ func (s *show) kill(ctx context.Context) error {
 }
 
 // restart brings n2 back, with nothing in its memory.
-func (s *show) restart(ctx context.Context) error {
-	s.Title("n2 is back: the same NodeID, an empty memory.")
+func (s *scenario) restart(ctx context.Context) error {
+	s.Step("n2 is back: the same NodeID, an empty memory.")
 	loading, back := context.WithCancel(ctx)
 	defer back()
 	joining := make(chan tally, 1)
@@ -106,7 +106,7 @@ func (s *show) restart(ctx context.Context) error {
 
 // aftermath shows the load while a change was under way and what follows, and
 // holds it against what was before.
-func (s *show) aftermath(ctx context.Context, name string, during tally, next string) error {
+func (s *scenario) aftermath(ctx context.Context, name string, during tally, next string) error {
 	s.Printf("\n")
 	s.head()
 	if err := s.line("before", s.before); err != nil {
@@ -135,17 +135,17 @@ func (s *show) aftermath(ctx context.Context, name string, during tally, next st
 }
 
 // stop ends all members in good order.
-func (s *show) stop(context.Context) error { return stage.StopAll(s.members) }
+func (s *scenario) stop(context.Context) error { return demo.StopAll(s.members) }
 
 // spawn starts a member, in place of the one that stood there.
-func (s *show) spawn(ctx context.Context, at int, id, zone string) error {
+func (s *scenario) spawn(ctx context.Context, at int, id, zone string) error {
 	join := make([]string, 0, len(s.members))
 	for _, p := range s.members {
 		if p.ID != id {
 			join = append(join, p.Gossip)
 		}
 	}
-	p, err := stage.Spawn(ctx, id, zone, nil, "-join", strings.Join(join, ","))
+	p, err := demo.Spawn(ctx, id, zone, nil, "-join", strings.Join(join, ","))
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,9 @@ func (s *show) spawn(ctx context.Context, at int, id, zone string) error {
 }
 
 // agree waits until members have seen each other agree.
-func (s *show) agree(ctx context.Context, members []*stage.Process) error {
-	return stage.Await(ctx, func() error {
-		fingerprint, err := stage.Agreed(ctx, members...)
+func (s *scenario) agree(ctx context.Context, members []*demo.Process) error {
+	return demo.Await(ctx, fmt.Sprintf("%d members agree", len(members)), func() error {
+		fingerprint, err := demo.Agreed(ctx, members...)
 		if err == nil {
 			s.News(time.Now(), "all %d members agree: fingerprint %v", len(members), fingerprint)
 		}
@@ -168,12 +168,12 @@ func (s *show) agree(ctx context.Context, members []*stage.Process) error {
 	})
 }
 
-func (s *show) head() {
+func (s *scenario) head() {
 	s.Printf("   %-12s  %6s  %8s  %12s  %8s  %13s  %6s\n", "", "reads", "hit rate", "of it filled", "own zone", "writes to all", "failed")
 }
 
 // line is a line of a table. No read or write may fail.
-func (s *show) line(name string, t tally) error {
+func (s *scenario) line(name string, t tally) error {
 	s.Printf("   %-12s  %6d  %6.1f %%  %10.1f %%  %6.1f %%  %11.1f %%  %6d\n", name, t.reads,
 		t.hitRate(), share(t.fills, t.hits+t.fills), share(t.near, t.reads), share(t.everywhere, t.writes), t.failed)
 	if t.err != nil {

@@ -1,6 +1,6 @@
 // Package testbed runs clusters over a network in memory, for the tests of the
 // examples. Use it inside testing/synctest, where waiting takes no time.
-package testbed
+package testcluster
 
 import (
 	"context"
@@ -22,8 +22,8 @@ const (
 	afterlife = 40 * time.Second // of probes that were under way when a member stopped
 )
 
-// Bed is a network and the members that ran on it.
-type Bed struct {
+// Cluster is a network and the members that ran on it.
+type Cluster struct {
 	T   *testing.T
 	Net *memnet.Network
 	all []*cluster.Cluster
@@ -31,18 +31,18 @@ type Bed struct {
 
 // Run runs a test in virtual time. What the test started is stopped, and the
 // test fails when a goroutine is left.
-func Run(t *testing.T, test func(t *testing.T, b *Bed)) {
+func Run(t *testing.T, test func(t *testing.T, b *Cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		network, err := memnet.New(memnet.Options{Seed: 1, Latency: time.Millisecond})
 		require.NoError(t, err)
-		b := &Bed{T: t, Net: network}
+		b := &Cluster{T: t, Net: network}
 		defer b.end()
 		test(t, b)
 	})
 }
 
-func (b *Bed) end() {
+func (b *Cluster) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, c := range b.all {
@@ -64,7 +64,7 @@ func Addr(i int) netip.AddrPort {
 }
 
 // Make makes member i, which stands in zone a, b or c, without starting it.
-func (b *Bed) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
+func (b *Cluster) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
 	b.T.Helper()
 	o := cluster.Options{
 		ClusterName: "test", NodeID: ID(i), Zone: string("abc"[(i-1)%3]),
@@ -81,7 +81,7 @@ func (b *Bed) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
 }
 
 // Agree waits until the members are one cluster of one view.
-func (b *Bed) Agree(all ...*cluster.Cluster) {
+func (b *Cluster) Agree(all ...*cluster.Cluster) {
 	b.T.Helper()
 	b.Await("one view of as many members as there are", func() bool {
 		for _, c := range all {
@@ -95,7 +95,7 @@ func (b *Bed) Agree(all ...*cluster.Cluster) {
 }
 
 // Await waits for a condition in virtual time.
-func (b *Bed) Await(what string, condition func() bool) {
+func (b *Cluster) Await(what string, condition func() bool) {
 	b.T.Helper()
 	deadline := time.Now().Add(patience)
 	for !condition() {

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// show is where the acts play: the members that are up, and the screen.
-type show struct {
-	screen
+// scenario is what the steps share: the members that are up, and the screen.
+type scenario struct {
+	demo.Screen
 	logger  *slog.Logger
 	keys    []string
 	members []*member // in ascending order of ID
@@ -25,8 +26,8 @@ type show struct {
 }
 
 // start brings up the six members. Each but the first knows one address.
-func (s *show) start(ctx context.Context) error {
-	s.Title("Six members start in three zones. All they are told is where n1 is.")
+func (s *scenario) start(ctx context.Context) error {
+	s.Step("Six members start in three zones. All they are told is where n1 is.")
 	var seeds []string
 	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}, {"n6", "c"}} {
 		m, err := start(ctx, at.id, at.zone, s.logger, seeds...)
@@ -49,8 +50,8 @@ func (s *show) start(ctx context.Context) error {
 
 // crash kills members and follows what the first survivor learns of it, until
 // all survivors agree on who takes over.
-func (s *show) crash(ctx context.Context, title string, victims ...string) error {
-	s.Title(title)
+func (s *scenario) crash(ctx context.Context, title string, victims ...string) error {
+	s.Step(title)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := s.members[0].Events(ctx) // from here on: nothing can be missed
@@ -87,8 +88,8 @@ func (s *show) crash(ctx context.Context, title string, victims ...string) error
 }
 
 // restart brings a member back under its old NodeID, at other ports.
-func (s *show) restart(ctx context.Context, id, zone string) error {
-	s.Title(id + " restarts: the same NodeID, other ports, nothing on disk.")
+func (s *scenario) restart(ctx context.Context, id, zone string) error {
+	s.Step(id + " restarts: the same NodeID, other ports, nothing on disk.")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := s.members[0].Events(ctx)
@@ -114,7 +115,7 @@ func (s *show) restart(ctx context.Context, id, zone string) error {
 
 // follow prints what the first member learns until its ring is that of the
 // members which are up. It returns the rings at both ends.
-func (s *show) follow(ctx context.Context, events iter.Seq[cluster.Event]) (before, after *ring.Ring, err error) {
+func (s *scenario) follow(ctx context.Context, events iter.Seq[cluster.Event]) (before, after *ring.Ring, err error) {
 	watcher := s.members[0]
 	for e := range events {
 		switch e.Kind {
@@ -142,13 +143,13 @@ func (s *show) follow(ctx context.Context, events iter.Seq[cluster.Event]) (befo
 }
 
 // complete reports whether a ring is that of the members which are up.
-func (s *show) complete(r *ring.Ring) bool {
+func (s *scenario) complete(r *ring.Ring) bool {
 	return slices.EqualFunc(r.Nodes(), s.members, func(n ring.Node, m *member) bool { return n.ID == m.id })
 }
 
 // agree waits until every member has seen that all the others hold its view,
 // checks it from outside, and returns the fingerprint they have in common.
-func (s *show) agree(ctx context.Context) (ring.Fingerprint, error) {
+func (s *scenario) agree(ctx context.Context) (ring.Fingerprint, error) {
 	for _, m := range s.members {
 		if err := m.WaitConverged(ctx); err != nil {
 			return 0, fmt.Errorf("%s: %w", m.id, err)
@@ -165,8 +166,8 @@ func (s *show) agree(ctx context.Context) (ring.Fingerprint, error) {
 }
 
 // compare asks every survivor by itself.
-func (s *show) compare(context.Context) error {
-	s.Title("The survivors, asked one by one. No leader told them: each computed it.")
+func (s *scenario) compare(context.Context) error {
+	s.Step("The survivors, asked one by one. No leader told them: each computed it.")
 	s.answers(s.keys, s.members)
 	for _, key := range s.keys {
 		first := s.members[0].Lookup(key)

@@ -4,41 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"github.com/clusterkit/clusterkit/examples/internal/stage"
+	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// show is where the acts play: the members that are up, and the screen.
-type show struct {
-	stage.Screen
+// scenario is what the steps share: the members that are up, and the screen.
+type scenario struct {
+	demo.Screen
 	settings
-	members []*process
+	members []*demo.Process
 }
 
-// end stops whoever is still up, all at the same time.
-func (s *show) end() {
-	var all sync.WaitGroup
-	for _, p := range s.members {
-		all.Go(p.stop)
-	}
-	all.Wait()
-}
+// end stops the members that are still up. How they end does not matter any more.
+func (s *scenario) end() { _ = demo.StopAll(s.members) }
 
 // start brings up two members in each of three zones.
-func (s *show) start(ctx context.Context) error {
-	s.Title("Six processes start. A request for any key may go to any of them.")
+func (s *scenario) start(ctx context.Context) error {
+	s.Step("Six processes start. A request for any key may go to any of them.")
 	s.Printf("   %-6s  %-4s  %s\n", "member", "zone", "service, behind its router")
 	join := ""
 	for i, zone := range []string{"a", "a", "b", "b", "c", "c"} {
-		p, err := spawn(ctx, s.settings, fmt.Sprintf("n%d", i+1), zone, join)
+		p, err := demo.Spawn(ctx, fmt.Sprintf("n%d", i+1), zone, nil, append(s.memberArgs(), "-join", join)...)
 		if err != nil {
 			return err
 		}
 		s.members = append(s.members, p)
-		join = s.members[0].gossip
-		s.Printf("   %-6s  %-4s  http://%s/kv/{key}\n", p.id, p.zone, p.service)
+		join = s.members[0].Gossip
+		s.Printf("   %-6s  %-4s  http://%s/kv/{key}\n", p.ID, p.Zone, p.Service)
 	}
 	if err := agree(ctx, s.members); err != nil {
 		return err
@@ -48,8 +41,8 @@ func (s *show) start(ctx context.Context) error {
 }
 
 // compare reads with and without a preference for the own zone.
-func (s *show) compare(ctx context.Context) error {
-	s.Title(fmt.Sprintf("Reads, for %v each. A request to another zone is made to wait %v.", s.turn, s.link))
+func (s *scenario) compare(ctx context.Context) error {
+	s.Step(fmt.Sprintf("Reads, for %v each. A request to another zone is made to wait %v.", s.turn, s.link))
 	s.header()
 	on := s.reads(ctx, "on", "")
 	off := s.reads(ctx, "off", "?zones=ignore")
@@ -68,12 +61,12 @@ func (s *show) compare(ctx context.Context) error {
 }
 
 // header names the columns of reads.
-func (s *show) header() {
+func (s *scenario) header() {
 	s.Printf("   %-15s  %6s  %10s  %7s  %7s\n", "zone preference", "reads", "cross-zone", "p50", "p99")
 }
 
 // reads sends nothing but reads for a while and prints what they came to.
-func (s *show) reads(ctx context.Context, name, query string) measured {
+func (s *scenario) reads(ctx context.Context, name, query string) measured {
 	ctx, cancel := context.WithTimeout(ctx, s.turn)
 	defer cancel()
 	m := load{to: s.members, query: query, readers: 2}.run(ctx)
@@ -85,8 +78,8 @@ func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Micros
 
 // loseZone kills both members of a zone while the others are read from and
 // written to.
-func (s *show) loseZone(ctx context.Context) error {
-	s.Title("Zone c is killed under load: both its processes, with SIGKILL.")
+func (s *scenario) loseZone(ctx context.Context) error {
+	s.Step("Zone c is killed under load: both its processes, with SIGKILL.")
 	survivors, victims := s.members[:4], s.members[4:]
 	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -100,7 +93,7 @@ func (s *show) loseZone(ctx context.Context) error {
 
 	began := time.Now()
 	for _, p := range victims {
-		p.kill()
+		p.Kill()
 	}
 	s.members = survivors
 	s.Printf("   +0.0s  n5 and n6 are gone; nobody was told\n")
@@ -128,9 +121,17 @@ func (s *show) loseZone(ctx context.Context) error {
 	return nil
 }
 
+// agree waits until the members know each other, nobody else, and that all do.
+func agree(ctx context.Context, all []*demo.Process) error {
+	return demo.Await(ctx, fmt.Sprintf("%d members agree", len(all)), func() error {
+		_, err := demo.Agreed(ctx, all...)
+		return err
+	})
+}
+
 // carryOn reads from the members that are left.
-func (s *show) carryOn(ctx context.Context) error {
-	s.Title("Two zones are left, and still nothing has to cross.")
+func (s *scenario) carryOn(ctx context.Context) error {
+	s.Step("Two zones are left, and still nothing has to cross.")
 	s.header()
 	m := s.reads(ctx, "on", "")
 	if err := m.failure(); err != nil {

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/examples/internal/testcluster"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testPartitions = 64 // as testbed has it
+
+// testCluster is a store over a network in memory, HTTP included.
+type testCluster struct {
+	*testcluster.Cluster
+
+	mu      sync.Mutex
+	members map[string]*testMember // by HTTP address
+}
+
+// testMember is a member.
+type testMember struct {
+	*cluster.Cluster
+	store       *Store
+	clock       *Clock
+	replica     *Replica
+	coordinator *Coordinator
+	mux         http.ServeMux
+
+	mu     sync.Mutex
+	refuse func(*http.Request) error // requests of other members; nil: none
+}
+
+// RoundTrip brings a request of one member to another one.
+func (tc *testCluster) RoundTrip(request *http.Request) (*http.Response, error) {
+	tc.mu.Lock()
+	m := tc.members[request.URL.Host]
+	tc.mu.Unlock()
+	if m == nil {
+		return nil, errors.New("connection refused")
+	}
+	m.mu.Lock()
+	refuse := m.refuse
+	m.mu.Unlock()
+	if refuse != nil {
+		if err := refuse(request); err != nil {
+			return nil, err
+		}
+	}
+	w := httptest.NewRecorder()
+	m.mux.ServeHTTP(w, request)
+	return w.Result(), nil
+}
+
+// refusing sets which requests of other members fail.
+func (m *testMember) refusing(refuse func(*http.Request) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refuse = refuse
+}
+
+// hang lets a request wait until it is given up.
+func hang(request *http.Request) error {
+	<-request.Context().Done()
+	return request.Context().Err()
+}
+
+func (tc *testCluster) start(i int) *testMember {
+	tc.T.Helper()
+	m := &testMember{store: NewStore(testPartitions)}
+	peers := NewPeers(&http.Client{Transport: tc}, replyWithin)
+	m.Cluster = tc.Make(i, func(o *cluster.Options) {
+		o.Handoff = NewMover(m.store, peers)
+		o.HandoffOptions = cluster.HandoffOptions{WriteQuorum: majority.Write}
+		o.Gossip = membership.Local
+	})
+	m.clock = NewClock(m.Local().Start.Nonce)
+	m.replica = NewReplica(m.Cluster, m.store, m.clock)
+	m.coordinator = NewCoordinator(m.Cluster, m.replica, peers, majority, answerWithin)
+	m.coordinator.Routes(&m.mux)
+	m.replica.Routes(&m.mux)
+	tc.mu.Lock()
+	tc.members[testcluster.HTTPAddr(i)] = m
+	tc.mu.Unlock()
+	go m.coordinator.Follow(m.Events(context.Background()))
+	require.NoError(tc.T, m.Start(tc.T.Context()))
+	return m
+}
+
+// startMany opens the members 1 to n and waits until they own what is theirs.
+func (tc *testCluster) startMany(n int) (all []*testMember) {
+	tc.T.Helper()
+	for i := range n {
+		all = append(all, tc.start(i+1))
+	}
+	tc.still(all...)
+	return all
+}
+
+// still waits until members agree and nothing moves.
+func (tc *testCluster) still(all ...*testMember) {
+	tc.T.Helper()
+	tc.Await("nothing moves", func() bool {
+		for _, m := range all {
+			h := m.Handoff()
+			if len(m.Members()) != len(all) || m.Fingerprint() != all[0].Fingerprint() || m.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	synctest.Wait()
+}
+
+// crash makes a member vanish, with all that it had.
+func (tc *testCluster) crash(i int) {
+	tc.mu.Lock()
+	m := tc.members[testcluster.HTTPAddr(i)]
+	delete(tc.members, testcluster.HTTPAddr(i))
+	tc.mu.Unlock()
+	tc.Net.Crash(testcluster.Addr(i))
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = m.Stop(now) // it goes on without us
+}
+
+func (m *testMember) do(method, key, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	m.mux.ServeHTTP(w, httptest.NewRequest(method, "/kv/"+key, strings.NewReader(body)))
+	return w
+}
+
+func (m *testMember) write(t *testing.T, key, content string) (v Version) {
+	t.Helper()
+	w := m.do(http.MethodPut, key, content)
+	require.Equal(t, http.StatusNoContent, w.Code, w.Body)
+	require.NoError(t, v.UnmarshalText([]byte(w.Header().Get(versionHeader))))
+	return v
+}
+
+func (m *testMember) requireRead(t *testing.T, key, content string) {
+	t.Helper()
+	w := m.do(http.MethodGet, key, "")
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Equal(t, content, w.Body.String())
+}
+
+// holds returns what a member has of a key, whatever it owns.
+func (m *testMember) holds(key string) Entry { return m.store.Get(m.Lookup(key).Partition(), key) }
+
+// keyWhere returns a key whose placement meets a condition.
+func keyWhere(t *testing.T, m *testMember, condition func(p ring.Placement) bool) string {
+	t.Helper()
+	for a := 'a'; a <= 'z'; a++ {
+		for b := 'a'; b <= 'z'; b++ {
+			if key := string(a) + string(b); condition(m.Lookup(key)) {
+				return key
+			}
+		}
+	}
+	require.FailNow(t, "no such key")
+	return ""
+}
+
+func inCluster(t *testing.T, test func(t *testing.T, tc *testCluster)) {
+	t.Helper()
+	testcluster.Run(t, func(t *testing.T, b *testcluster.Cluster) {
+		tc := &testCluster{Cluster: b, members: make(map[string]*testMember)}
+		test(t, tc)
+		time.Sleep(2 * replyWithin) // virtual: what goes on in the background ends by then
+		for _, m := range tc.members {
+			m.coordinator.Close()
+		}
+	})
+}
