@@ -24,10 +24,10 @@ type grouper struct {
 	primary func(keys) string
 }
 
-// groupers are those of a stage. The other libraries have no call for a batch,
+// groupers are those of a scenario. The other libraries have no call for a batch,
 // so what stands for them is what their users write: a map from owner to keys.
-func (st *stage) groupers() ([]grouper, error) {
-	r, err := ring.Build(ringConfig(st.partitions), ringNodes(st.members))
+func (sc *scenario) groupers() ([]grouper, error) {
+	r, err := ring.Build(ringConfig(sc.partitions), ringNodes(sc.members))
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (st *stage) groupers() ([]grouper, error) {
 		owner, _ := r.Lookup(k.text[0]).Primary()
 		return owner.ID()
 	}
-	c := newConsistent(st.members, st.partitions)
+	c := newConsistent(sc.members, sc.partitions)
 	theirs := func(k keys) string { return c.LocateKey(k.raw[0]).String() }
 	return []grouper{
 		{name: hashAlone.name, make: func() func(keys) (int, error) {
@@ -145,8 +145,8 @@ func (g grouper) check(k keys) error {
 }
 
 // batches are the cases that group keys. An operation is one key.
-func (st *stage) batches(f *failures) ([]measure.Case, error) {
-	groupers, err := st.groupers()
+func (sc *scenario) batches(f *failures) ([]measure.Case, error) {
+	groupers, err := sc.groupers()
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +154,8 @@ func (st *stage) batches(f *failures) ([]measure.Case, error) {
 	for _, k := range []struct {
 		name string
 		keys keys
-	}{{"hot keys", st.hot.part(0, batchKeys)}, {"of a million keys", st.cold}} {
-		group := fmt.Sprintf("batch of %d %s by primary, %d members", batchKeys, k.name, st.size.members)
+	}{{"hot keys", sc.hot.part(0, batchKeys)}, {"of a million keys", sc.cold}} {
+		group := fmt.Sprintf("batch of %d %s by primary, %d members", batchKeys, k.name, sc.size.members)
 		for _, g := range groupers {
 			if err := g.check(k.keys.part(0, batchKeys)); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", group, g.name, err)

@@ -11,8 +11,8 @@ import (
 // is found out.
 func TestGroupers(t *testing.T) {
 	k := randomKeys(batchKeys)
-	st := &stage{size: few, hot: k, cold: k, members: memberIDs(20)}
-	groupers, err := st.groupers()
+	sc := &scenario{size: few, hot: k, cold: k, members: memberIDs(20)}
+	groupers, err := sc.groupers()
 	require.NoError(t, err)
 	require.Len(t, groupers, 6)
 	for _, g := range groupers {
@@ -32,9 +32,9 @@ func TestGroupers(t *testing.T) {
 // A batch holds the keys that its step says.
 func TestBatchesStep(t *testing.T) {
 	k := randomKeys(2 * batchKeys)
-	st := &stage{size: few, hot: k, cold: k, members: memberIDs(few.members)}
+	sc := &scenario{size: few, hot: k, cold: k, members: memberIDs(few.members)}
 	var f failures
-	cases, err := st.batches(&f)
+	cases, err := sc.batches(&f)
 	require.NoError(t, err)
 	for _, c := range cases {
 		require.Equal(t, batchKeys, c.Step)
@@ -49,9 +49,9 @@ func TestBatchesStep(t *testing.T) {
 // members.
 func TestRebuildsUndo(t *testing.T) {
 	k := randomKeys(hotKeys)
-	st := &stage{size: few, hot: k, cold: k, members: memberIDs(few.members)}
+	sc := &scenario{size: few, hot: k, cold: k, members: memberIDs(few.members)}
 	clock, failed := newStopwatch(), new(failures)
-	cases, err := st.rebuilds(clock, failed)
+	cases, err := sc.rebuilds(clock, failed)
 	require.NoError(t, err)
 	require.Len(t, cases, 4)
 	for _, c := range cases {

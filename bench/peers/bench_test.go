@@ -17,13 +17,13 @@ func BenchmarkPeers(b *testing.B) {
 	hot := cold.part(0, hotKeys).clone()
 	for _, s := range sizes {
 		for _, a := range adapters() {
-			st := set(s, []adapter{a}, hot, cold, b.Output())
-			benchmark(b, st.cases)
-			st.end()
+			sc := newScenario(s, []adapter{a}, hot, cold, b.Output())
+			benchmark(b, sc.cases)
+			sc.end()
 		}
-		st := &stage{size: s, hot: hot, cold: cold, members: memberIDs(s.members)}
+		sc := &scenario{size: s, hot: hot, cold: cold, members: memberIDs(s.members)}
 		benchmark(b, func(f *failures) []measure.Case {
-			batches, err := st.batches(f)
+			batches, err := sc.batches(f)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -35,10 +35,10 @@ func BenchmarkPeers(b *testing.B) {
 // BenchmarkRebuild has the joins and leaves. A member that joined is gone again
 // off the clock.
 func BenchmarkRebuild(b *testing.B) {
-	st := &stage{size: sizes[len(sizes)-1]}
-	st.members = memberIDs(st.size.members)
+	sc := &scenario{size: sizes[len(sizes)-1]}
+	sc.members = memberIDs(sc.size.members)
 	clock, failed := newStopwatch(), new(failures)
-	cases, err := st.rebuilds(clock, failed)
+	cases, err := sc.rebuilds(clock, failed)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -36,17 +36,17 @@ func TestAdaptersPassTheGate(t *testing.T) {
 	}
 	for _, s := range []size{few, sizes[0]} {
 		var told strings.Builder
-		st := set(s, list, cold.part(0, hotKeys), cold, &told)
-		defer st.end()
+		sc := newScenario(s, list, cold.part(0, hotKeys), cold, &told)
+		defer sc.end()
 		require.Empty(t, told.String())
 		var names []string
-		for _, a := range st.actors {
+		for _, a := range sc.entrants {
 			require.NotNil(t, a.primary, a.name)
 			if a.three != nil {
 				names = append(names, a.name)
 			}
 		}
-		require.Len(t, st.actors, len(list))
+		require.Len(t, sc.entrants, len(list))
 		require.Equal(t, three, names)
 	}
 }
@@ -57,25 +57,25 @@ func TestClusterkitAdaptersAgree(t *testing.T) {
 	for _, s := range []size{few, sizes[0]} {
 		synctest.Test(t, func(t *testing.T) {
 			k := randomKeys(hotKeys)
-			st := set(s, []adapter{clusterkitRing, clusterkitBytes, clusterkitCluster, clusterkitPointer}, k, k, t.Output())
+			sc := newScenario(s, []adapter{clusterkitRing, clusterkitBytes, clusterkitCluster, clusterkitPointer}, k, k, t.Output())
 			defer time.Sleep(afterlife)
-			defer st.end()
-			sameAnswers(t, st, k)
+			defer sc.end()
+			sameAnswers(t, sc, k)
 		})
 	}
 	_, err := clusterkitCluster.construct(memberIDs(mostMembers+1), 64)
 	require.ErrorIs(t, err, errUnfit)
 }
 
-// sameAnswers sees to it that four actors agree about keys.
-func sameAnswers(t *testing.T, st *stage, k keys) {
+// sameAnswers sees to it that four entrants agree about keys.
+func sameAnswers(t *testing.T, sc *scenario, k keys) {
 	t.Helper()
-	require.Len(t, st.actors, 4)
+	require.Len(t, sc.entrants, 4)
 	for i := range k.len() {
 		one := k.part(i, i+1)
-		want, err := st.actors[0].three.owners(one)
+		want, err := sc.entrants[0].three.owners(one)
 		require.NoError(t, err)
-		for _, a := range st.actors {
+		for _, a := range sc.entrants {
 			owners, err := a.three.owners(one)
 			require.NoError(t, err)
 			require.Equal(t, want, owners, a.name)
@@ -151,11 +151,11 @@ func TestStageLeavesOutWhatFails(t *testing.T) {
 	}}
 	burst := adapter{name: "burst", build: func([]string, int) (*subject, error) { panic("not enough room") }}
 	var told strings.Builder
-	st := set(few, []adapter{hashAlone, two, burst, clusterkitPointer}, k, k, &told)
-	defer st.end()
+	sc := newScenario(few, []adapter{hashAlone, two, burst, clusterkitPointer}, k, k, &told)
+	defer sc.end()
 	require.Contains(t, told.String(), "two, 7 members, three owners: not timed: key")
 	require.Contains(t, told.String(), "burst, 7 members: not timed: panic: not enough room")
-	for _, c := range st.cases(new(failures)) {
+	for _, c := range sc.cases(new(failures)) {
 		require.NotEqual(t, "burst", c.Name)
 		if c.Name == "two" {
 			require.True(t, strings.HasPrefix(c.Group, "primary,"), c.Group)

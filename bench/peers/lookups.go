@@ -19,17 +19,17 @@ const (
 // hotName is what groups of hot keys have in their names.
 const hotName = "1024 hot keys"
 
-// cases are the look-ups of a stage, by question, keys and goroutines.
-func (st *stage) cases(f *failures) []measure.Case {
+// cases are the look-ups of a scenario, by question, keys and goroutines.
+func (sc *scenario) cases(f *failures) []measure.Case {
 	var all []measure.Case
 	for _, q := range questions {
 		for _, k := range []struct {
 			name string
 			keys keys
-		}{{hotName, st.hot}, {"a million keys", st.cold}} {
+		}{{hotName, sc.hot}, {"a million keys", sc.cold}} {
 			for goroutines := 1; goroutines <= 2; goroutines++ {
-				group := fmt.Sprintf("%s, %s, %d members, %s", q.name, k.name, st.size.members, plural(goroutines, "goroutine"))
-				for _, a := range st.actors {
+				group := fmt.Sprintf("%s, %s, %d members, %s", q.name, k.name, sc.size.members, plural(goroutines, "goroutine"))
+				for _, a := range sc.entrants {
 					w := *q.of(a.subject)
 					if w == nil {
 						continue

@@ -47,21 +47,21 @@ func (s *stopwatch) untimed(do func()) {
 	s.held += s.clock() - from
 }
 
-// rebuilds are the cases in which a member joins the stage's and is gone again,
+// rebuilds are the cases in which a member joins those of the scenario and is gone again,
 // or leaves them and is back: the one is timed, what undoes it is not.
-func (st *stage) rebuilds(s *stopwatch, f *failures) ([]measure.Case, error) {
-	nodes := ringNodes(st.members)
-	before, err := ring.Build(ringConfig(st.partitions), nodes)
+func (sc *scenario) rebuilds(s *stopwatch, f *failures) ([]measure.Case, error) {
+	nodes := ringNodes(sc.members)
+	before, err := ring.Build(ringConfig(sc.partitions), nodes)
 	if err != nil {
 		return nil, err
 	}
-	joiner := ring.Node{ID: fmt.Sprintf("member-%d", st.size.members)}
+	joiner := ring.Node{ID: fmt.Sprintf("member-%d", sc.size.members)}
 	at := len(nodes) / 2
 	leaver := nodes[at]
 	joined := append(slices.Clone(nodes), joiner)
 	left := slices.Delete(slices.Clone(nodes), at, at+1)
-	c := newConsistent(st.members, st.partitions)
-	size := fmt.Sprintf("%d members, %d partitions", st.size.members, st.partitions)
+	c := newConsistent(sc.members, sc.partitions)
+	size := fmt.Sprintf("%d members, %d partitions", sc.size.members, sc.partitions)
 
 	ours := func(group string, nodes []ring.Node) measure.Case {
 		return measure.Case{Group: group, Name: rebuildName, Role: measure.Reference, Make: func() (func(int), error) {

@@ -14,11 +14,11 @@ import (
 
 // report is everything that came of a run.
 type report struct {
-	machine measure.Machine
-	options options
-	members int // of the stage that the cast played on
-	cast    []player
-	results []measure.Result
+	machine  measure.Machine
+	options  options
+	members  int // of the scenario that the profiles are of
+	profiles []profile
+	results  []measure.Result
 }
 
 // heading says what was run, and where.
@@ -39,7 +39,7 @@ func (r report) print(out io.Writer) error {
 	if _, err := fmt.Fprintln(out, r.heading()); err != nil {
 		return err
 	}
-	if err := writeCast(out, r.cast, r.members); err != nil {
+	if err := writeProfiles(out, r.profiles, r.members); err != nil {
 		return err
 	}
 	if err := measure.WriteTable(out, shown(r.results)); err != nil {
@@ -62,7 +62,7 @@ func (r report) mark(out io.Writer) error {
 	if _, err := fmt.Fprintln(out); err != nil {
 		return err
 	}
-	if err := markCast(out, r.cast, r.members); err != nil {
+	if err := markProfiles(out, r.profiles, r.members); err != nil {
 		return err
 	}
 	if err := measure.WriteMarkdown(out, shown(r.results), 3); err != nil {

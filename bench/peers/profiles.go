@@ -43,18 +43,18 @@ func version(module string) string {
 	return "unknown"
 }
 
-// player is an adapter as the report introduces it.
-type player struct {
+// profile is an adapter as the report introduces it.
+type profile struct {
 	name, version, pays string
 	fullest             float64
 }
 
-// cast are the adapters of a stage, with how evenly they spread keys on it.
-func (st *stage) cast() []player {
-	sample := st.cold.part(0, spreadKeys)
-	all := make([]player, 0, len(st.actors))
-	for _, a := range st.actors {
-		p := player{name: a.name, pays: a.pays, fullest: a.primary.fullest(st.size.members, sample)}
+// profiles are the adapters of a scenario, with how evenly they spread keys.
+func (sc *scenario) profiles() []profile {
+	sample := sc.cold.part(0, spreadKeys)
+	all := make([]profile, 0, len(sc.entrants))
+	for _, a := range sc.entrants {
+		p := profile{name: a.name, pays: a.pays, fullest: a.primary.fullest(sc.size.members, sample)}
 		if a.module != "" {
 			p.version = a.module + " " + version(a.module)
 		}
@@ -63,15 +63,15 @@ func (st *stage) cast() []player {
 	return all
 }
 
-func (p player) share() string {
+func (p profile) share() string {
 	if p.fullest == 0 {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f", p.fullest)
 }
 
-// writeCast prints who is measured, for a terminal.
-func writeCast(out io.Writer, all []player, members int) error {
+// writeProfiles prints which adapters are measured, for a terminal.
+func writeProfiles(out io.Writer, all []profile, members int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nWHO IS ASKED, AND HOW EVENLY %d MEMBERS OWN (the fullest's primary keys over the mean)\n", members)
 	for _, p := range all {
@@ -81,8 +81,8 @@ func writeCast(out io.Writer, all []player, members int) error {
 	return err
 }
 
-// markCast prints the same for a page.
-func markCast(out io.Writer, all []player, members int) error {
+// markProfiles prints the same for a page.
+func markProfiles(out io.Writer, all []profile, members int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "|  | a look-up costs | fullest of %d members over the mean | version |\n|---|---|---:|---|\n", members)
 	for _, p := range all {

@@ -12,19 +12,19 @@ import (
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
-// measure builds a stage for each size in turn and times what is on it.
+// measure builds a scenario for each size in turn and times the adapters in it.
 func (o options) measure(ctx context.Context, sizes []size, list []adapter, progress io.Writer) (report, error) {
 	r := report{machine: measure.ThisMachine(), options: o}
 	cold := randomKeys(coldKeys)
 	hot := cold.part(0, hotKeys).clone() // beside each other, and nowhere near the others
 	for i, size := range sizes {
 		_, _ = fmt.Fprintf(progress, "%d members: building, and holding against the gate\n", size.members)
-		st := set(size, list, hot, cold, progress)
+		sc := newScenario(size, list, hot, cold, progress)
 		if i == 0 {
-			r.members, r.cast = size.members, st.cast()
+			r.members, r.profiles = size.members, sc.profiles()
 		}
-		results, err := o.play(ctx, st, i == len(sizes)-1, progress)
-		st.end()
+		results, err := o.time(ctx, sc, i == len(sizes)-1, progress)
+		sc.end()
 		if err != nil {
 			return report{}, err
 		}
@@ -36,17 +36,17 @@ func (o options) measure(ctx context.Context, sizes []size, list []adapter, prog
 	return r, nil
 }
 
-// play times what is on a stage. Members join and leave on the last only.
-func (o options) play(ctx context.Context, st *stage, last bool, progress io.Writer) ([]measure.Result, error) {
+// time times the adapters of a scenario. Members join and leave in the last only.
+func (o options) time(ctx context.Context, sc *scenario, last bool, progress io.Writer) ([]measure.Result, error) {
 	clock, failed := newStopwatch(), new(failures)
-	cases := st.cases(failed)
-	batches, err := st.batches(failed)
+	cases := sc.cases(failed)
+	batches, err := sc.batches(failed)
 	if err != nil {
 		return nil, err
 	}
 	cases = append(cases, batches...)
 	if last {
-		rebuilds, err := st.rebuilds(clock, failed)
+		rebuilds, err := sc.rebuilds(clock, failed)
 		if err != nil {
 			return nil, err
 		}

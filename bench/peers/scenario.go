@@ -14,26 +14,26 @@ type size struct{ members, partitions int }
 // go before the next is built.
 var sizes = []size{{50, 4096}, {1000, 65_536}}
 
-// stage is a size with everything that can be asked about it.
-type stage struct {
+// scenario is a size with everything that can be asked about it.
+type scenario struct {
 	size
 	hot, cold keys
 	members   []string
-	actors    []actor
+	entrants  []entrant
 }
 
-// actor is an adapter that has passed the gate.
-type actor struct {
+// entrant is an adapter that has passed the gate.
+type entrant struct {
 	adapter
 	*subject
 }
 
-// set builds the stage of a size and holds everything on it against the gate.
-// What does not pass is told, and not there.
-func set(s size, list []adapter, hot, cold keys, tell io.Writer) *stage {
-	st := &stage{size: s, hot: hot, cold: cold, members: memberIDs(s.members)}
+// newScenario builds the scenario of a size and holds every adapter in it against the gate.
+// An adapter that does not pass is reported and left out.
+func newScenario(s size, list []adapter, hot, cold keys, tell io.Writer) *scenario {
+	sc := &scenario{size: s, hot: hot, cold: cold, members: memberIDs(s.members)}
 	for _, a := range list {
-		subject, err := a.construct(slices.Clone(st.members), s.partitions)
+		subject, err := a.construct(slices.Clone(sc.members), s.partitions)
 		switch {
 		case errors.Is(err, errUnfit):
 			_, _ = fmt.Fprintf(tell, "%s, %d members: %v\n", a.name, s.members, err)
@@ -47,24 +47,24 @@ func set(s size, list []adapter, hot, cold keys, tell io.Writer) *stage {
 			if *w == nil {
 				continue
 			}
-			if err := (*w).check(st.members, hot.part(0, gateKeys), q.owners); err != nil {
+			if err := (*w).check(sc.members, hot.part(0, gateKeys), q.owners); err != nil {
 				_, _ = fmt.Fprintf(tell, "%s, %d members, %s: not timed: %v\n", a.name, s.members, q.name, err)
 				*w = nil
 			}
 		}
-		st.actors = append(st.actors, actor{a, subject})
+		sc.entrants = append(sc.entrants, entrant{a, subject})
 	}
-	return st
+	return sc
 }
 
-// end lets go of what the stage holds.
-func (st *stage) end() {
-	for _, a := range st.actors {
+// end releases what the scenario holds.
+func (sc *scenario) end() {
+	for _, a := range sc.entrants {
 		if a.close != nil {
 			a.close()
 		}
 	}
-	st.actors = nil
+	sc.entrants = nil
 }
 
 // construct is build, with a panic for an error.
