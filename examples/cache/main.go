@@ -20,7 +20,7 @@ import (
 )
 
 // atMost is how long the whole scenario may take, on a machine that is busy.
-const atMost = 8 * time.Minute
+const atMost = 6 * time.Minute
 
 const usage = `Starts a cache of six members on 127.0.0.1, puts load on it, kills one and brings
 it back, and shows what becomes of the hit rate.

@@ -74,7 +74,7 @@ type form struct {
 // The short form is for tests, which run on machines that are busy: a crash is
 // noticed later there, and a key is unreadable for longer.
 var (
-	brief = form{[]step{(*scenario).roll, scale(3, 5, 3), kill(1)}, 8 * time.Minute, 2 * time.Minute}
+	brief = form{[]step{(*scenario).roll, scale(3, 5, 3), kill(1)}, 7 * time.Minute, 2 * time.Minute}
 	usual = form{[]step{(*scenario).roll, scale(3, 7, 4), (*scenario).metadata, kill(2), pause(10 * time.Second)}, 10 * time.Minute, gapBound}
 	whole = form{[]step{
 		(*scenario).roll, scale(3, 7, 4, 5), (*scenario).metadata, kill(5),

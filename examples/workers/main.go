@@ -19,7 +19,7 @@ import (
 )
 
 // atMost is how long the whole scenario may take, on a machine that is busy.
-const atMost = 8 * time.Minute
+const atMost = 6 * time.Minute
 
 const usage = `Runs a worker for each of 64 partitions on the members of a cluster on 127.0.0.1,
 has members join, leave and crash, and measures how long there are two workers

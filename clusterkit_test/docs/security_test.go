@@ -1,0 +1,86 @@
+//go:build linux
+
+package docs_test
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+
+// TestSecurityCommands types what docs/security.md tells its readers to type, in
+// a directory of its own, and lets a member use the files that come of it.
+func TestSecurityCommands(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"bash", "openssl", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the commands need %s: %v", tool, err)
+		}
+	}
+	blocks := consoleBlock.FindAllStringSubmatch(documents.Read(t)["docs/security.md"], -1)
+	require.Len(t, blocks, 4, "certificates, authority, tokens, gossip keys")
+	script := func(block int) string {
+		var lines []string
+		for line := range strings.Lines(blocks[block][1]) {
+			if command, ok := strings.CutPrefix(line, "$ "); ok || strings.HasPrefix(line, "    ") {
+				lines = append(lines, command)
+			}
+		}
+		return strings.Join(lines, "")
+	}
+	dir := t.TempDir()
+	shell := func(script string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "bash", "-euc", script)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s\n%s", script, out)
+		return string(out)
+	}
+
+	shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=first")
+	shell("echo read 0123456789abcdef0123456789abcdef > tokens")
+	pair := strings.ReplaceAll(script(0), "10.0.0.1", "127.0.0.1")
+	making, showing, found := strings.Cut(pair, "openssl s_client")
+	require.True(t, found)
+	shell(making)
+
+	file := func(name string) string { return filepath.Join(dir, name) }
+	c, err := cluster.New(cluster.Options{
+		ClusterName: "security", NodeID: "orders-1", GossipAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Gossip: membership.Local,
+		HTTP:  transport.ServerOptions{TLS: transport.TLSOptions{CertFile: file("tls.pem"), KeyFile: file("tls.key")}},
+		Guard: transport.GuardOptions{TokenFile: file("tokens")},
+	})
+	require.NoError(t, err)
+	require.NoError(t, c.Start(t.Context()))
+	defer func() { require.NoError(t, c.Stop(context.Background())) }()
+
+	at := func(script string) string {
+		script = strings.ReplaceAll(script, "127.0.0.1:8443", c.HTTPAddr())
+		return strings.ReplaceAll(script, "10.0.0.1:8443", c.HTTPAddr())
+	}
+	require.Contains(t, shell(at("openssl s_client"+showing)), "notAfter=")
+
+	// The member looks at its files once a second: curl asks until it lets it in.
+	tokens := strings.Replace(at(script(2)), "curl -s ", "curl -sf --retry 20 --retry-delay 1 --retry-all-errors ", 1)
+	require.Contains(t, shell("old=0123456789abcdef0123456789abcdef\n"+tokens), `"clusterName":"security"`)
+	require.NotContains(t, shell("cat tokens"), "0123456789abcdef")
+
+	shell(script(1))
+	require.Len(t, strings.TrimSpace(shell(script(3))), 44, "32 bytes in base64")
+}

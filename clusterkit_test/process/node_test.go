@@ -1,0 +1,195 @@
+//go:build linux
+
+package process_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// Limits are for a machine that is busy: what takes longer has failed. On one that
+// has nothing else to do members agree in a second and notice a crash in eight.
+const (
+	joinLimit     = 2 * time.Minute // for members that are up to agree
+	noticeLimit   = 3 * time.Minute // for a crash to be noticed
+	exitLimit     = 2 * time.Minute // for a process to end
+	scenarioLimit = 8 * time.Minute // for a scenario of examples: each has a shorter one of its own, and says what it waited for
+)
+
+// node is a process of examples/node.
+type node struct {
+	*process
+	id           string
+	gossip, http string // where it listens
+}
+
+// startNode runs a member on an address of its own, at free ports, and waits
+// until it serves.
+func startNode(t *testing.T, binary string, number int, args ...string) *node {
+	t.Helper()
+	ip := fmt.Sprintf("127.0.0.%d", number)
+	id := fmt.Sprintf("n%d", number)
+	zone := string(rune('a' + number - 1))
+	n := &node{id: id, process: run(t, id, binary, append([]string{
+		"-cluster", "test", "-id", id, "-region", "eu", "-zone", zone, "-profile", "local",
+		"-gossip", ip + ":0", "-http", ip + ":0",
+	}, args...)...)}
+	eventually(t, id+" serves", joinLimit, func() error {
+		for _, line := range n.stderr.lines() {
+			if strings.Contains(line, "msg=serving") {
+				n.http, n.gossip = field(line, "http"), field(line, "gossip")
+				return nil
+			}
+		}
+		return errors.New("it has not said so")
+	})
+	return n
+}
+
+// field returns the value of a field of a log line; it must have no spaces.
+func field(line, name string) string {
+	_, rest, _ := strings.Cut(line, " "+name+"=")
+	value, _, _ := strings.Cut(rest, " ")
+	return value
+}
+
+// startNodes runs three members in three zones and waits until they agree.
+func startNodes(t *testing.T, binary string) []*node {
+	t.Helper()
+	n1 := startNode(t, binary, 1)
+	nodes := []*node{n1, startNode(t, binary, 2, "-join", n1.gossip), startNode(t, binary, 3, "-join", n1.gossip)}
+	awaitAgreed(t, joinLimit, nodes...)
+	return nodes
+}
+
+// client asks each question on a connection of its own, so that a member that
+// is gone is noticed.
+var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// get asks a member a question and returns the body of the answer.
+func (n *node) get(path string) ([]byte, error) {
+	response, err := client.Get("http://" + n.http + path)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s%s: %s: %s", n.id, path, response.Status, body)
+	}
+	return body, err
+}
+
+// health asks a member how it is. It must be ready.
+func (n *node) health() (answer transport.HealthAnswer, err error) {
+	body, err := n.get("/v1/health")
+	if err != nil {
+		return answer, err
+	}
+	return answer, json.Unmarshal(body, &answer)
+}
+
+// lookup asks a member who owns a key.
+func (n *node) lookup(key string) (body []byte, answer transport.LookupAnswer, err error) {
+	body, err = n.get("/v1/lookup?key=" + url.QueryEscape(key))
+	if err != nil {
+		return nil, answer, err
+	}
+	return body, answer, json.Unmarshal(body, &answer)
+}
+
+// agreed returns the fingerprint that members have in common, once they know
+// each other and nobody else.
+func agreed(nodes ...*node) (common ring.Fingerprint, err error) {
+	for i, n := range nodes {
+		health, err := n.health()
+		switch {
+		case err != nil:
+			return 0, err
+		case health.Members != len(nodes):
+			return 0, fmt.Errorf("%s sees %d members", n.id, health.Members)
+		case !health.Agreed:
+			return 0, fmt.Errorf("%s knows of no agreement: %+v differ", n.id, health.Differing)
+		case i > 0 && health.Fingerprint != common:
+			return 0, fmt.Errorf("%s has fingerprint %v, another one %v", n.id, health.Fingerprint, common)
+		}
+		common = health.Fingerprint
+	}
+	return common, nil
+}
+
+func awaitAgreed(t *testing.T, limit time.Duration, nodes ...*node) (common ring.Fingerprint) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d members agree", len(nodes)), limit, func() (err error) {
+		common, err = agreed(nodes...)
+		return err
+	})
+	return common
+}
+
+// requireSameOwners asks all members about some keys and compares the answers,
+// byte for byte. It returns the owners of each key, by their IDs.
+func requireSameOwners(t *testing.T, nodes ...*node) [][]string {
+	t.Helper()
+	var owners [][]string
+	for _, key := range []string{"user:42", "user:43", "order:1001", "a b&c=d/ü"} {
+		first, answer, err := nodes[0].lookup(key)
+		require.NoError(t, err)
+		for _, n := range nodes[1:] {
+			body, _, err := n.lookup(key)
+			require.NoError(t, err)
+			require.Equal(t, string(first), string(body), "%s and %s about %q", nodes[0].id, n.id, key)
+		}
+		var ids []string
+		for _, owner := range answer.Owners {
+			ids = append(ids, owner.ID)
+		}
+		require.Equal(t, answer.Primary, ids[0])
+		owners = append(owners, ids)
+	}
+	return owners
+}
+
+// requireFree waits until what a member listened on can be listened on again.
+func requireFree(t *testing.T, nodes ...*node) {
+	t.Helper()
+	for _, n := range nodes {
+		for _, addr := range []string{n.gossip, n.http} {
+			eventually(t, addr+" is free", exitLimit, func() error {
+				tcp, err := net.Listen("tcp", addr)
+				if err != nil {
+					return err
+				}
+				return tcp.Close()
+			})
+		}
+		eventually(t, n.gossip+" is free", exitLimit, func() error {
+			udp, err := net.ListenPacket("udp", n.gossip)
+			if err != nil {
+				return err
+			}
+			return udp.Close()
+		})
+	}
+}
+
+// said reports whether a member has logged an event about another.
+func (n *node) said(event, about string) bool {
+	return slices.ContainsFunc(n.stderr.lines(), func(line string) bool {
+		return strings.Contains(line, "msg="+event+" ") && field(line, "member") == about
+	})
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package process_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestProcesses runs the programs in examples as a user does: as processes of
+// their own, which talk over real sockets and can be killed.
+func TestProcesses(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts processes and waits for crashes to be noticed")
+	}
+	for _, test := range []struct {
+		name, example string
+		run           func(*testing.T, string)
+	}{ // the longest first: they begin in this order
+		{"kv", "kv", testKV},
+		{"quickstart serves until asked", "quickstart", testQuickstartServes},
+		{"quickstart", "quickstart", testQuickstart},
+		{"cache", "cache", testCache},
+		{"zonerouter", "zonerouter", testZoneRouter},
+		{"workers", "workers", testWorkers},
+		{"another factor is rolled out, one by one", "node", testRoll},
+		{"prometheus scrapes a cluster", "node", testPrometheus},
+		{"a member that is stopped for a while is back", "node", testPause},
+		{"a killed member is replaced, and comes back", "node", testKill},
+		{"kv by hand", "kv", testKVByHand},
+		{"zonerouter leaves no member behind", "zonerouter", testZoneRouterEnds},
+		{"members agree, byte for byte", "node", testAgreement},
+		{"a member that is asked to go says goodbye", "node", testLeave},
+		{"a member of another cluster is refused", "node", testRefused},
+		{"a mistake in the flags says which", "node", testMistakes},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, example(t, test.example))
+		})
+	}
+}
+
+// together is how many tests run at the same time, at the least: they wait for
+// processes most of the time.
+const together = 6
+
+// TestMain runs the tests, more at a time than there are processors, and removes
+// what they have built.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < together && flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", strconv.Itoa(together)) // a number is valid
+	}
+	status := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built) // a directory of this process
+	}
+	os.Exit(status)
+}
+
+// built is the directory of the programs, when they have been built.
+var built string
+
+// build builds the programs of examples, once for all tests.
+var build = sync.OnceValue(func() error {
+	var err error
+	if built, err = os.MkdirTemp("", "clusterkit"); err != nil {
+		return err
+	}
+	args := []string{"build", "-o", built + string(os.PathSeparator)}
+	for _, name := range []string{"node", "quickstart", "cache", "workers", "zonerouter", "kv"} {
+		args = append(args, "../../examples/"+name)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go %v: %w:\n%s", args, err, out)
+	}
+	return nil
+})
+
+// example returns the program of an example.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	require.NoError(t, build())
+	return filepath.Join(built, name)
+}

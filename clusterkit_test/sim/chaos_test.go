@@ -1,0 +1,215 @@
+package sim_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+// TestSimChaos lets members come and go, crash, and lose sight of each other,
+// at random. Whenever it holds off, they must come to agree.
+func TestSimChaos(t *testing.T) {
+	t.Parallel()
+	members, events := scaled(100, 100, 30), scaled(200, 200, 60)
+	network := memnet.Options{Latency: time.Millisecond, Jitter: 4 * time.Millisecond, PacketLoss: 0.01, StreamLoss: 0.005}
+	simulate(t, network, func(s *sim) {
+		s.form(members)
+		c := &chaos{sim: s, random: rand.New(rand.NewPCG(s.seed, 1)), size: members, numbers: members}
+		s.watch = c.watchCrashes
+		for c.events < events {
+			for range min(1+c.random.IntN(10), events-c.events) {
+				c.event()
+				s.sleep(time.Duration(c.random.Int64N(int64(2 * time.Second))))
+			}
+			c.settle()
+		}
+		if s.cut != nil {
+			c.heal()
+			c.settle()
+		}
+		t.Logf("seed %d: %d events in %v of virtual time: %v", s.seed, c.events, time.Since(s.began).Round(time.Second), c.counts)
+		t.Logf("quiet without a partition: %s", quantiles(c.quietWhole))
+		t.Logf("quiet within the sides of a partition: %s", quantiles(c.quietCut))
+		t.Logf("quiet after a partition healed: %s", quantiles(c.quietHealed))
+		t.Logf("crashes noticed, network whole: %s", quantiles(c.noticed))
+		t.Logf("crashes noticed by a majority, network cut: %s", quantiles(c.noticedCut))
+		requireNoticed(s, c.noticed)
+	})
+}
+
+// chaos draws events. What it draws depends on the seed and on earlier events,
+// and not on how fast anything happens.
+type chaos struct {
+	*sim
+	random  *rand.Rand
+	size    int // members that it keeps about
+	numbers int // NodeIDs that have been used
+	events  int
+	counts  map[string]int
+
+	crashes []*crashWatch
+	stale   []netip.AddrPort // of the last crash
+	healed  bool             // since the last quiet point
+
+	quietWhole, quietCut, quietHealed []time.Duration
+	noticed, noticedCut               []time.Duration
+}
+
+func (c *chaos) event() {
+	c.events++
+	if c.counts == nil {
+		c.counts = make(map[string]int)
+	}
+	few, many := len(c.members) < c.size*9/10, len(c.members) > c.size*11/10
+	for {
+		switch dice := c.random.IntN(100); {
+		case dice < 25 && !many:
+			c.join()
+		case dice < 40 && !few:
+			c.leaveOne()
+		case dice < 60 && !few:
+			c.crashOne()
+		case dice < 80:
+			c.restart()
+		case dice < 90 && c.cut == nil:
+			c.split()
+		case dice >= 90 && c.cut != nil:
+			c.heal()
+		default:
+			continue
+		}
+		return
+	}
+}
+
+func (c *chaos) did(kind, format string, args ...any) {
+	c.counts[kind]++
+	c.note("event %d: %s: %s", c.events, kind, fmt.Sprintf(format, args...))
+}
+
+// one returns one of the members that run.
+func (c *chaos) one() *simMember {
+	all := c.sorted()
+	return all[c.random.IntN(len(all))]
+}
+
+// join starts a member that is new, or one that is gone.
+func (c *chaos) join() {
+	n := c.numbers
+	if back := c.random.IntN(c.numbers); c.random.IntN(2) == 0 && c.members[c.number(back)] == nil {
+		n = back
+	} else {
+		c.numbers++
+	}
+	m := c.newcomer(c.number(n))
+	c.did("join", "%s at %v%s", m, m.addr, c.sideOf(m))
+	c.launch(m)
+	c.name()
+}
+
+// newcomer makes a member on either side of the partition, if there is one. One
+// in twenty is an observer.
+func (c *chaos) newcomer(id string) *simMember {
+	observer := c.random.IntN(20) == 0
+	m := c.make(id, func(o *cluster.Options) { o.Observer = observer })
+	if c.cut != nil && c.random.IntN(len(c.members)) < len(c.cut) {
+		c.cutOff(m.addr)
+	}
+	return m
+}
+
+func (c *chaos) sideOf(m *simMember) string {
+	if c.cut[m.addr] {
+		return ", cut off"
+	}
+	return ""
+}
+
+func (c *chaos) leaveOne() {
+	m := c.one()
+	c.did("leave", "%s at %v%s", m, m.addr, c.sideOf(m))
+	c.leave(m)
+	c.name()
+}
+
+func (c *chaos) crashOne() {
+	m := c.one()
+	c.did("crash", "%s at %v%s", m, m.addr, c.sideOf(m))
+	c.expectNoticed(m)
+	c.crash(m)
+	c.stale = []netip.AddrPort{m.addr}
+	c.name()
+}
+
+// restart crashes a member and starts it again at once, at another address.
+func (c *chaos) restart() {
+	old := c.one()
+	c.crash(old)
+	m := c.newcomer(old.id)
+	c.did("restart", "%s from %v to %v%s", m, old.addr, m.addr, c.sideOf(m))
+	c.launch(m)
+	c.name()
+}
+
+// split cuts off up to half of the members. A handful of a hundred takes many
+// minutes to find out that the others are gone, which only a full run waits for.
+func (c *chaos) split() {
+	all := c.sorted()
+	c.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	least := 1
+	if !full() {
+		least = max(1, len(all)/5)
+	}
+	side := all[:least+c.random.IntN(len(all)/2-least)]
+	c.partition(side)
+	c.did("partition", "%d of %d cut off: %v", len(side), len(all), side)
+	c.name()
+}
+
+func (c *chaos) heal() {
+	c.did("heal", "%d and the rest", len(c.cut))
+	c.sim.heal()
+	c.healed = true
+	c.name()
+}
+
+// name gives the seeds' name the addresses of three members of each side, as a
+// service of names does that hears of failures from elsewhere, and one that is
+// out of date.
+func (c *chaos) name() {
+	var addrs []netip.AddrPort
+	for _, component := range c.components() {
+		addrs = append(addrs, addrsOf(component[:min(len(component), 3)])...)
+	}
+	addrs = append(addrs, c.stale...)
+	c.dns.set(simSeedName, addrs)
+}
+
+// settle waits for a quiet point.
+func (c *chaos) settle() {
+	c.t.Helper()
+	took := c.quiet(20 * time.Minute)
+	for range 2 {
+		c.sleep(500 * time.Millisecond)
+		for _, component := range c.components() {
+			if !settled(component) {
+				c.fail("it was quiet, and is no longer:\n%s", differences(component))
+			}
+		}
+	}
+	c.note("quiet after %v: %d members in %d components", took, len(c.members), len(c.components()))
+	switch {
+	case c.cut != nil:
+		c.quietCut = append(c.quietCut, took)
+	case c.healed:
+		c.quietHealed = append(c.quietHealed, took)
+	default:
+		c.quietWhole = append(c.quietWhole, took)
+	}
+	c.healed = false
+}

@@ -1,0 +1,66 @@
+package sim_test
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The simulations run whole clusters in virtual time, over a network in memory.
+// The environment changes them:
+//
+//	CLUSTERKIT_SIM_SEED=n       the seed of all of them, instead of 1; "random" draws one
+//	CLUSTERKIT_SIM_FULL=1       the large versions: more members, more changes
+//	CLUSTERKIT_SIM_TRACE=1      what happens, as it happens, to standard error
+//	CLUSTERKIT_SIM_LOG=level    what the members log, to standard error: debug, info, warn or error
+const (
+	envSeed  = "CLUSTERKIT_SIM_SEED"
+	envFull  = "CLUSTERKIT_SIM_FULL"
+	envLog   = "CLUSTERKIT_SIM_LOG"
+	envTrace = "CLUSTERKIT_SIM_TRACE"
+)
+
+// full reports whether the large versions were asked for.
+func full() bool { return os.Getenv(envFull) != "" }
+
+// scaled returns how much of something a run has: everything, less by default,
+// and least under the race detector.
+func scaled(everything, byDefault, race int) int {
+	switch {
+	case full():
+		return everything
+	case raceEnabled:
+		return race
+	default:
+		return byDefault
+	}
+}
+
+func simSeed(t *testing.T) uint64 {
+	t.Helper()
+	switch text := os.Getenv(envSeed); text {
+	case "":
+		return 1
+	case "random":
+		return uint64(rand.Uint32())
+	default:
+		seed, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, envSeed)
+		return seed
+	}
+}
+
+func simLogger(t *testing.T) *slog.Logger {
+	t.Helper()
+	text := os.Getenv(envLog)
+	if text == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	var level slog.Level
+	require.NoError(t, level.UnmarshalText([]byte(text)), envLog)
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}

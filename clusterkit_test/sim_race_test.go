@@ -1,7 +1,0 @@
-//go:build race
-
-package clusterkit_test
-
-// raceEnabled scales simulations down: the race detector makes them seven to
-// ten times slower.
-const raceEnabled = true
