@@ -16,7 +16,7 @@ const churnLimit = 3 * time.Second
 // one dial in twenty are lost, and measures the straggler.
 func TestSimChurn(t *testing.T) {
 	t.Parallel()
-	members, changes := scaled(50, 50, 20), scaled(500, 100, 30)
+	members, changes := scaled(50, 30, 20), scaled(500, 60, 30)
 	network := memnet.Options{Latency: time.Millisecond, Jitter: 2 * time.Millisecond, PacketLoss: 0.05, StreamLoss: 0.05}
 	simulate(t, network, func(s *sim) {
 		s.form(members)

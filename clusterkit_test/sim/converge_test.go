@@ -13,7 +13,7 @@ import (
 // until every member knows that every other one has taken it in.
 func TestSimWaitConverged(t *testing.T) {
 	t.Parallel()
-	sizes := []int{scaled(100, 100, 30)}
+	sizes := []int{scaled(100, 50, 30)}
 	if full() {
 		sizes = append(sizes, 500)
 	}

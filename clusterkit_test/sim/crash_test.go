@@ -15,7 +15,7 @@ import (
 // the last of the others is told so, and has it out of its ring.
 func TestSimCrashIsNoticed(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{10, scaled(100, 100, 30)} {
+	for _, n := range []int{10, scaled(100, 50, 30)} {
 		simulate(t, memnet.Options{Latency: time.Millisecond, PacketLoss: 0.01, StreamLoss: 0.005}, func(s *sim) {
 			all := s.form(n)
 			heard := follow(s, all)

@@ -153,7 +153,7 @@ func requireProblem(s *sim, m *simMember, code string, unready bool) {
 // member differs for ever, and compares them with those of a healthy one.
 func TestSimLastingDifferenceMakesNoStorm(t *testing.T) {
 	t.Parallel()
-	members, span := scaled(50, 30, 10), 5*time.Minute
+	members, span := scaled(50, 20, 10), 5*time.Minute
 	healthy := streamsOf(t, members, span)
 	forged := streamsOf(t, members, span, forge)
 	hidden := streamsOf(t, members, span, only("one"), only("two"))

@@ -14,7 +14,7 @@ import (
 // The environment changes them:
 //
 //	CLUSTERKIT_SIM_SEED=n       the seed of all of them, instead of 1; "random" draws one
-//	CLUSTERKIT_SIM_FULL=1       the large versions: more members, more changes
+//	CLUSTERKIT_SIM_FULL=1       the large form, which the gate runs: more members, more changes
 //	CLUSTERKIT_SIM_TRACE=1      what happens, as it happens, to standard error
 //	CLUSTERKIT_SIM_LOG=level    what the members log, to standard error: debug, info, warn or error
 const (
@@ -24,17 +24,21 @@ const (
 	envTrace = "CLUSTERKIT_SIM_TRACE"
 )
 
-// full reports whether the large versions were asked for.
+// full reports whether the large form was asked for.
 func full() bool { return os.Getenv(envFull) != "" }
 
-// scaled returns how much of something a run has: everything, less by default,
-// and least under the race detector.
-func scaled(everything, byDefault, race int) int {
+// least reports whether the smallest form runs: with -short, and under the race
+// detector.
+func least() bool { return !full() && (raceEnabled || testing.Short()) }
+
+// scaled returns how much of something a run has: large in the form that the gate
+// runs, less by default, and least with -short and under the race detector.
+func scaled(large, byDefault, small int) int {
 	switch {
 	case full():
-		return everything
-	case raceEnabled:
-		return race
+		return large
+	case least():
+		return small
 	default:
 		return byDefault
 	}
