@@ -1,9 +1,15 @@
 # What a developer types. The gate is .ci/run, which does all of it and more.
 
-.PHONY: test race lint fmt bench performance fuzz ci
+.PHONY: test short simulate race lint fmt bench performance fuzz ci
 
 test: ## the README's test command
 	go test ./...
+
+short: ## less than half a minute: no processes, few members
+	go test -short ./...
+
+simulate: ## the large form of the simulations, as the gate runs it
+	CLUSTERKIT_SIM_FULL=1 go test ./clusterkit_test/sim
 
 race: ## -cpu 1: see .ci/run
 	go test -race -cpu 1 ./...

@@ -98,6 +98,9 @@ func TestPlacementPages(t *testing.T) {
 	})
 
 	t.Run("the file, measured again", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("builds hundreds of rings")
+		}
 		few := layouts[11:12] // of three unlike zones
 		results, err := placementOptions{seeds: fullSeeds, strategies: strategies}.measure(few, io.Discard)
 		require.NoError(t, err)
@@ -112,6 +115,9 @@ func TestPlacementPages(t *testing.T) {
 	})
 
 	t.Run("by members and partitions", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("builds hundreds of rings")
+		}
 		rows, line := tableOf(t, document(t, "docs/placement.md"), "| members | 256 partitions |")
 		for i, row := range rows {
 			members, err := strconv.Atoi(row[0])

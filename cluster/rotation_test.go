@@ -244,6 +244,9 @@ func (r *rotated) gossip(step string) {
 // order that docs/security.md gives, without one failed request and without one
 // member taken for gone.
 func TestRotationUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for files to be read again")
+	}
 	noLeak(t)
 	older, newer := newAuthority(t, "older"), newAuthority(t, "newer")
 	r := rotatedCluster(t, older)

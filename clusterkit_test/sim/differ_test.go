@@ -153,6 +153,9 @@ func requireProblem(s *sim, m *simMember, code string, unready bool) {
 // member differs for ever, and compares them with those of a healthy one.
 func TestSimLastingDifferenceMakesNoStorm(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("forms three clusters")
+	}
 	members, span := scaled(50, 20, 10), 5*time.Minute
 	healthy := streamsOf(t, members, span)
 	forged := streamsOf(t, members, span, forge)

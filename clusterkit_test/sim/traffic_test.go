@@ -17,6 +17,9 @@ import (
 // costs that has nothing to tell. Rows of many members are for the large form.
 func TestDocumentedTraffic(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("measures four clusters")
+	}
 	const span = 3 * time.Minute // a multiple of the time between two exchanges of all members: 0.5, 1.5, 1 and 3 minutes
 	for _, s := range documents.HeldBy(t, t.Name()) {
 		for i, line := range s.Lines[2:] {
