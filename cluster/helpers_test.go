@@ -2,34 +2,31 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// afterlife is how long the goroutines of memberlist may outlive it: probes that
-// were under way.
-const afterlife = 40 * time.Second
-
 // patience is how long a condition is waited for, in virtual time.
-const patience = time.Minute
+const patience = bubble.Patience
 
 // bed is a network in memory and the clusters that ran on it, in virtual time.
 type bed struct {
+	*bubble.Bubble
 	t   *testing.T
 	net *memnet.Network
-	all []*cluster.Cluster
 }
 
 // edit changes the options of one member.
@@ -39,24 +36,9 @@ type edit func(*cluster.Options)
 // the bubble fails it when a goroutine is left.
 func inBubble(t *testing.T, test func(t *testing.T, b *bed)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		const seed = 1
-		network, err := memnet.New(memnet.Options{Seed: seed, Latency: time.Millisecond})
-		require.NoError(t, err)
-		t.Log("network seed", seed)
-		b := &bed{t: t, net: network}
-		defer b.end()
-		test(t, b)
+	bubble.Run(t, memnet.Options{Seed: 1, Latency: time.Millisecond}, func(t *testing.T, b *bubble.Bubble) {
+		test(t, &bed{Bubble: b, t: t, net: b.Net})
 	})
-}
-
-func (b *bed) end() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	for _, c := range b.all {
-		_ = c.Stop(ctx)
-	}
-	time.Sleep(afterlife)
 }
 
 // gossipAddr is the address of member i.
@@ -82,7 +64,7 @@ func (b *bed) make(i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
 	c, err := cluster.New(options(i, append([]edit{func(o *cluster.Options) { o.Network = b.net }}, edits...)...))
 	require.NoError(b.t, err)
-	b.all = append(b.all, c)
+	b.Add(c)
 	return c
 }
 
@@ -109,14 +91,7 @@ func (b *bed) startMany(n int, edits ...edit) []*cluster.Cluster {
 func (b *bed) agree(all ...*cluster.Cluster) {
 	b.t.Helper()
 	// News that has not arrived is not waited for by WaitConverged.
-	b.await("all have one view of as many members as there are", func() bool {
-		for _, c := range all {
-			if len(c.Members()) != len(all) || c.Fingerprint() != all[0].Fingerprint() {
-				return false
-			}
-		}
-		return true
-	})
+	b.Agree(all...)
 	for _, c := range all {
 		require.NoError(b.t, c.WaitConverged(within(b.t, patience)))
 	}
@@ -135,17 +110,12 @@ func (b *bed) await(what string, condition func() bool) {
 // time.
 func awaitWithin(t *testing.T, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			require.FailNow(t, "waited in vain", "for %v: %s", limit, what)
+	bubble.Eventually(t, limit, what, func() error {
+		if !condition() {
+			return errors.New("it does not hold")
 		}
-	}
+		return nil
+	})
 }
 
 // within is a context that ends after a while.
@@ -157,11 +127,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 // ended is a context that has ended.
-func ended() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}
+func ended() context.Context { return bubble.Ended() }
 
 // problems are the codes of a member's problems.
 func problems(c *cluster.Cluster) []string {

@@ -87,7 +87,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		})
 		c, err := cluster.New(o)
 		require.NoError(t, err)
-		b.all = append(b.all, c)
+		b.Add(c)
 		o.Metadata["a"], o.Services["s"], o.Seeds[0] = "2", "2", gossipAddr(99)
 		o.Accept[0] = cluster.Configuration{ReplicationFactor: 5, Strategy: rebalance.RoundRobin{}}
 		clear(key)

@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
 	"github.com/clusterkit/clusterkit/transport"
 )
 
@@ -54,20 +54,20 @@ func (r *rotated) secrets(who string, n int) transport.TLSOptions {
 }
 
 // reissue gives every member, or everybody who asks one, a new certificate.
-func (r *rotated) reissue(a *authority, who string) {
+func (r *rotated) reissue(a *pki.Authority, who string) {
 	r.t.Helper()
 	for n := range 5 {
 		o := r.secrets(who, n)
-		a.issue(r.t, memberIP(n+1), o.CertFile, o.KeyFile)
+		a.Issue(memberIP(n+1), o.CertFile, o.KeyFile, pki.ForIP(memberIP(n+1)))
 	}
 }
 
-func rotatedCluster(t *testing.T, a *authority) *rotated {
+func rotatedCluster(t *testing.T, a *pki.Authority) *rotated {
 	t.Helper()
 	r := &rotated{t: t, dir: t.TempDir()}
-	replace(t, r.path("ca.pem"), a.text)
-	replace(t, r.path("tokens"), []byte("read "+oldToken+"\n"))
-	replace(t, r.path("token"), []byte(oldToken))
+	pki.Replace(t, r.path("ca.pem"), a.Text)
+	pki.Replace(t, r.path("tokens"), []byte("read "+oldToken+"\n"))
+	pki.Replace(t, r.path("token"), []byte(oldToken))
 	r.reissue(a, "member")
 	r.reissue(a, "client")
 	for n := range 5 {
@@ -182,17 +182,15 @@ func (r *rotated) clientsReload(change func()) {
 
 // show waits until all members show a certificate of an authority to one who
 // trusts that alone.
-func (r *rotated) show(a *authority) {
+func (r *rotated) show(a *pki.Authority) {
 	r.t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
 	for n, c := range r.all {
 		r.await("a member to show its new certificate", func() bool {
 			o := r.secrets("client", n)
 			pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
 			require.NoError(r.t, err)
 			dialer := &net.Dialer{Timeout: 10 * time.Second}
-			conn, err := tls.DialWithDialer(dialer, "tcp", c.HTTPAddr(), &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}})
+			conn, err := tls.DialWithDialer(dialer, "tcp", c.HTTPAddr(), &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{pair}})
 			if err != nil {
 				return false
 			}
@@ -248,7 +246,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		t.Skip("waits for files to be read again")
 	}
 	noLeak(t)
-	older, newer := newAuthority(t, "older"), newAuthority(t, "newer")
+	older, newer := pki.New(t, "older"), pki.New(t, "newer")
 	r := rotatedCluster(t, older)
 	var stories []<-chan []cluster.Event
 	for _, c := range r.all {
@@ -259,17 +257,17 @@ func TestRotationUnderLoad(t *testing.T) {
 	r.progress()
 
 	// Certificates: both authorities, then new certificates, then one authority.
-	r.clientsReload(func() { replace(t, r.path("ca.pem"), older.text, newer.text) })
+	r.clientsReload(func() { pki.Replace(t, r.path("ca.pem"), older.Text, newer.Text) })
 	r.reissue(newer, "member")
 	r.show(newer)
 	r.clientsReload(func() { r.reissue(newer, "client") })
-	r.clientsReload(func() { replace(t, r.path("ca.pem"), newer.text) })
+	r.clientsReload(func() { pki.Replace(t, r.path("ca.pem"), newer.Text) })
 
 	// Tokens: both at the servers, then the new one at the clients, then one.
-	replace(t, r.path("tokens"), []byte("read "+oldToken+"\nread "+newToken+"\n"))
+	pki.Replace(t, r.path("tokens"), []byte("read "+oldToken+"\nread "+newToken+"\n"))
 	r.accept(newToken, true)
-	r.clientsReload(func() { replace(t, r.path("token"), []byte(newToken)) })
-	replace(t, r.path("tokens"), []byte("read "+newToken+"\n"))
+	r.clientsReload(func() { pki.Replace(t, r.path("token"), []byte(newToken)) })
+	pki.Replace(t, r.path("tokens"), []byte("read "+newToken+"\n"))
 	r.accept(oldToken, false)
 
 	// Gossip keys: install everywhere, use everywhere, remove everywhere.

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
 )
 
 func read(t *testing.T, path string) []byte {
@@ -17,6 +19,5 @@ func read(t *testing.T, path string) []byte {
 // replace writes a file in one step.
 func replace(t *testing.T, path string, content []byte) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(path+".new", content, 0o600))
-	require.NoError(t, os.Rename(path+".new", path))
+	pki.Replace(t, path, content)
 }

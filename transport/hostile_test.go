@@ -37,7 +37,7 @@ func fortress(t *testing.T, o transport.ServerOptions) (srv *transport.Server, c
 // talk opens a TLS connection of HTTP/1.1 and says something.
 func talk(t *testing.T, srv *transport.Server, ca *authority, text string) *tls.Conn {
 	t.Helper()
-	conn := tls.Client(dial(t, srv), &tls.Config{RootCAs: ca.pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+	conn := tls.Client(dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 	_, err := io.WriteString(conn, text)
 	require.NoError(t, err)
 	return conn
@@ -85,7 +85,7 @@ func TestRawRequests(t *testing.T) {
 		{"HTTP/2 by surprise", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 401, urn + "invalid-token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			conn := tls.Client(dial(t, srv), &tls.Config{RootCAs: ca.pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+			conn := tls.Client(dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 			require.NoError(t, conn.Handshake())
 			go func() { _, _ = io.WriteString(conn, test.text) }() // the server may stop reading first
 			r, err := http.ReadResponse(bufio.NewReader(conn), nil)

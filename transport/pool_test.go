@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
 	"github.com/clusterkit/clusterkit/transport"
 )
 
@@ -157,7 +158,7 @@ func TestServersRefuseClients(t *testing.T) {
 		alert  string
 	}{
 		{"no certificate", transport.TLSOptions{}, "tls: certificate required"},
-		{"an expired one", ours.issue("late", expired), "tls: expired certificate"},
+		{"an expired one", ours.issue("late", pki.Expired), "tls: expired certificate"},
 		{"one of another authority", theirs.issue("stranger"), "tls: unknown certificate authority"},
 		{"one for servers alone", ours.issue("server-only", func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -187,7 +188,7 @@ func TestServersRefuseClients(t *testing.T) {
 func TestClientsRefuseServers(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	good, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("server")})
-	late, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("late", expired)})
+	late, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{TLS: ours.issue("late", pki.Expired)})
 	plain, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
 	for _, test := range []struct {
 		name   string

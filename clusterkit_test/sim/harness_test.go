@@ -13,12 +13,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
@@ -84,29 +84,19 @@ func simulate(t *testing.T, options memnet.Options, run func(*sim), configs ...f
 		}
 	})
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a fifth of the time, for memory that there is
-	synctest.Test(t, func(t *testing.T) {
-		options.Seed = seed
-		network, err := memnet.New(options)
-		require.NoError(t, err)
+	options.Seed = seed
+	bubble.Run(t, options, func(t *testing.T, b *bubble.Bubble) {
 		s := &sim{
-			t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), net: network, dns: newDNS(), log: logger,
+			t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), net: b.Net, dns: newDNS(), log: logger,
 			began: time.Now(), members: make(map[string]*simMember), configs: configs,
 		}
-		defer s.end()
+		defer func() {
+			for _, m := range s.members {
+				b.Add(m.Cluster)
+			}
+		}()
 		run(s)
 	})
-}
-
-// end stops all members at once and gives their goroutines the time they need.
-func (s *sim) end() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	s.net.Heal()
-	for _, m := range s.members {
-		_ = m.Stop(ended) // it goes on without us
-	}
-	time.Sleep(40 * time.Second)
-	s.working.Wait()
 }
 
 // note adds a line to the history, which comes with every failure.
@@ -217,9 +207,7 @@ func (s *sim) leave(m *simMember) <-chan struct{} {
 func (s *sim) crash(m *simMember) {
 	delete(s.members, m.id)
 	s.net.Crash(m.addr)
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = m.Stop(ended)
+	_ = m.Stop(bubble.Ended())
 }
 
 // partition cuts some members off from the rest.

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/examples/internal/testcluster"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -109,9 +110,7 @@ func (tc *testCluster) vanish(i int) {
 	m := tc.members[testcluster.HTTPAddr(i)]
 	m.down = true
 	tc.Net.Crash(testcluster.Addr(i))
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = m.Stop(now)
+	_ = m.Stop(bubble.Ended())
 }
 
 func (m *testMember) do(method, path string, body string, header ...string) *httptest.ResponseRecorder {

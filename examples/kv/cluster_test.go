@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/examples/internal/testcluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -133,9 +134,7 @@ func (tc *testCluster) crash(i int) {
 	delete(tc.members, testcluster.HTTPAddr(i))
 	tc.mu.Unlock()
 	tc.Net.Crash(testcluster.Addr(i))
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = m.Stop(now) // it goes on without us
+	_ = m.Stop(bubble.Ended()) // it goes on without us
 }
 
 func (m *testMember) do(method, key, body string) *httptest.ResponseRecorder {

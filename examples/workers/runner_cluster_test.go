@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/examples/internal/testcluster"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -114,7 +115,7 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 				exactlyOne(b, r, n1, n3, n4)
 
 				b.Net.Crash(testcluster.Addr(3))
-				_ = n3.Stop(canceled()) // nobody hears of it
+				_ = n3.Stop(bubble.Ended()) // nobody hears of it
 				<-n3.done
 				exactlyOne(b, r, n1, n4)
 			})
@@ -143,10 +144,4 @@ func TestOneWorkerAgainAfterASplit(t *testing.T) {
 		b.Net.Heal()
 		exactlyOne(b, r, all...)
 	})
-}
-
-func canceled() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
 }

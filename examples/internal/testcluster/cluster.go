@@ -3,52 +3,29 @@
 package testcluster
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"strconv"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-const (
-	patience  = time.Minute      // for a condition, in virtual time
-	afterlife = 40 * time.Second // of probes that were under way when a member stopped
-)
-
 // Cluster is a network and the members that ran on it.
-type Cluster struct {
-	T   *testing.T
-	Net *memnet.Network
-	all []*cluster.Cluster
-}
+type Cluster struct{ *bubble.Bubble }
 
 // Run runs a test in virtual time. What the test started is stopped, and the
 // test fails when a goroutine is left.
-func Run(t *testing.T, test func(t *testing.T, b *Cluster)) {
+func Run(t *testing.T, test func(t *testing.T, c *Cluster)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		network, err := memnet.New(memnet.Options{Seed: 1, Latency: time.Millisecond})
-		require.NoError(t, err)
-		b := &Cluster{T: t, Net: network}
-		defer b.end()
-		test(t, b)
+	bubble.Run(t, memnet.Options{Seed: 1, Latency: time.Millisecond}, func(t *testing.T, b *bubble.Bubble) {
+		test(t, &Cluster{b})
 	})
-}
-
-func (b *Cluster) end() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	for _, c := range b.all {
-		_ = c.Stop(ctx)
-	}
-	time.Sleep(afterlife)
 }
 
 // ID returns the NodeID of member i, 1 and up; HTTPAddr what it announces; Addr
@@ -76,30 +53,6 @@ func (b *Cluster) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
 	}
 	c, err := cluster.New(o)
 	require.NoError(b.T, err)
-	b.all = append(b.all, c)
+	b.Add(c)
 	return c
-}
-
-// Agree waits until the members are one cluster of one view.
-func (b *Cluster) Agree(all ...*cluster.Cluster) {
-	b.T.Helper()
-	b.Await("one view of as many members as there are", func() bool {
-		for _, c := range all {
-			if len(c.Members()) != len(all) || c.Fingerprint() != all[0].Fingerprint() {
-				return false
-			}
-		}
-		return true
-	})
-	synctest.Wait()
-}
-
-// Await waits for a condition in virtual time.
-func (b *Cluster) Await(what string, condition func() bool) {
-	b.T.Helper()
-	deadline := time.Now().Add(patience)
-	for !condition() {
-		require.True(b.T, time.Now().Before(deadline), "waited in vain for %v: %s", patience, what)
-		time.Sleep(10 * time.Millisecond) // virtual
-	}
 }
