@@ -21,11 +21,8 @@ import (
 // write is lost and no key unreadable for long it checks by itself: it then ends
 // with another status.
 func testKV(t *testing.T, binary string) {
-	p := run(t, "kv", binary, "-short")
-	require.Equal(t, 0, p.exit(scenarioLimit))
-	require.Empty(t, p.stderr.String())
-	out := p.stdout.String()
-	for _, line := range []string{
+	out := runScenario(t, "kv", binary, "-short")
+	requireLines(t, out,
 		`n5 is back and has received its share`,
 		`From 5 members to 3 to 5 to 3, each drained or received`,
 		`n1 is killed`,
@@ -36,11 +33,8 @@ func testKV(t *testing.T, binary string) {
 		`checked +\d{3,} keys, 120 of them through 3 members each:`,
 		`no acknowledged write is lost`,
 		`All of it held, in [0-9.]+ seconds`,
-	} {
-		require.Regexp(t, line, out)
-	}
+	)
 	documents.RequireShown(t, out, documents.Figures...)
-	requireFitsATerminal(t, out)
 }
 
 // testKVByHand does what the README of examples/kv tells readers to type.

@@ -34,10 +34,7 @@ func main() {
 		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, demo.Logger(os.Getenv(verboseEnv) != ""))
 		demo.Exit(err, "cache member: ")
 	}
-	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
-		flag.PrintDefaults()
-	}
+	demo.Usage(usage)
 	reads := flag.Int("reads", 3000, "how many reads each line of the tables is measured over, 100 or more")
 	verbose := flag.Bool("v", false, "show what the library logs, on standard error")
 	flag.Parse()

@@ -36,10 +36,7 @@ func main() {
 		}
 		demo.Exit(err, "kv member: ")
 	}
-	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
-		flag.PrintDefaults()
-	}
+	demo.Usage(usage)
 	short := flag.Bool("short", false, "less of everything, for tests")
 	full := flag.Bool("full", false, "all of it: every member killed, one stopped for 20 seconds")
 	verbose := flag.Bool("v", false, "show what the library logs, on standard error")

@@ -28,10 +28,7 @@ Usage: quickstart [-serve] [-v]
 `
 
 func main() {
-	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
-		flag.PrintDefaults()
-	}
+	demo.Usage(usage)
 	serve := flag.Bool("serve", false, "keep the survivors up until Ctrl-C, and print what to ask them")
 	verbose := flag.Bool("v", false, "show what the library logs, on standard error")
 	flag.Parse()

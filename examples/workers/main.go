@@ -36,10 +36,7 @@ func main() {
 		err := runMember(ctx, os.Args[2:], os.Stdin, os.Stdout, demo.Logger(os.Getenv(verboseEnv) != ""))
 		demo.Exit(err, "workers member: ")
 	}
-	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
-		flag.PrintDefaults()
-	}
+	demo.Usage(usage)
 	agreement := flag.Duration("agreement", 0, "how long workers wait at most for all members to agree before they begin")
 	verbose := flag.Bool("v", false, "show what the library logs, on standard error")
 	flag.Parse()

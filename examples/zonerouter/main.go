@@ -49,10 +49,7 @@ func main() {
 	}
 	var s settings
 	var short bool
-	flag.Usage = func() {
-		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
-		flag.PrintDefaults()
-	}
+	demo.Usage(usage)
 	flag.BoolVar(&short, "short", false, "shorter loads, for tests")
 	flag.DurationVar(&s.link, "link", 2*time.Millisecond, "what a request to another zone is made to wait; loopback has no distances")
 	flag.BoolVar(&s.verbose, "v", false, "show what the library logs, on standard error")

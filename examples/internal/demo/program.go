@@ -8,6 +8,14 @@ import (
 	"os"
 )
 
+// Usage has -h print a text and the flags.
+func Usage(text string) {
+	flag.Usage = func() {
+		_, _ = fmt.Fprint(flag.CommandLine.Output(), text)
+		flag.PrintDefaults()
+	}
+}
+
 // Exit ends the program: with 0 when there is no error, or help was asked for,
 // otherwise with 1 and the error, behind a prefix, on standard error.
 func Exit(err error, prefix string) {

@@ -1,0 +1,33 @@
+//go:build linux
+
+package process_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+// runScenario runs a scenario of examples to its end. It must succeed, say nothing
+// on standard error, and fit a terminal. What it printed is returned.
+func runScenario(t *testing.T, name, binary string, args ...string) string {
+	t.Helper()
+	p := run(t, name, binary, args...)
+	require.Equal(t, 0, p.exit(scenarioLimit))
+	require.Empty(t, p.stderr.String())
+	out := p.stdout.String()
+	for line := range strings.Lines(out) {
+		require.LessOrEqual(t, utf8.RuneCountInString(line), 81, "fits a terminal: %s", line)
+	}
+	return out
+}
+
+// requireLines requires something that each of the patterns matches.
+func requireLines(t *testing.T, out string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		require.Regexp(t, pattern, out)
+	}
+}
