@@ -1,5 +1,5 @@
-// Package testbed runs clusters over a network in memory, for the tests of the
-// examples. Use it inside testing/synctest, where waiting takes no time.
+// Package testcluster makes members over a network in memory, for the tests of the
+// examples. They run in virtual time.
 package testcluster
 
 import (
