@@ -311,7 +311,7 @@ func (o lookupOptions) write(machine measure.Machine, results []measure.Result) 
 }
 
 // drawn reports whether a result is in the picture: the calls, the keys as
-// strings, the batches and the caches tell the story.
+// strings, the batches and the caches say enough.
 func drawn(r measure.Result) bool {
 	switch kind, rest, _ := strings.Cut(r.Case.Group, " "); kind {
 	case "Calls", "Batches:", "Caches:":

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const testPartitions = 64 // as testbed has it
+const testPartitions = 64 // as testcluster has it
 
 // testCluster is a store over a network in memory, HTTP included.
 type testCluster struct {

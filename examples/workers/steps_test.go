@@ -52,6 +52,7 @@ func TestTwoWorkersDoNoHarm(t *testing.T) {
 		require.Equal(t, 10, d.positions())
 		both.Go(func() { job.Run(second, 7, 0) })
 		time.Sleep(20 * time.Second)
+		synctest.Wait() // a step ends at this very instant
 		saved, refused := d.counts()
 		require.Positive(t, refused, "who has been replaced is refused")
 		require.Equal(t, saved, d.positions(), "every save is a step forward of one")
@@ -59,8 +60,10 @@ func TestTwoWorkersDoNoHarm(t *testing.T) {
 
 		stopFirst()
 		time.Sleep(2 * time.Second) // for the second to claim, if it had lost
+		synctest.Wait()
 		before, _ := d.counts()
 		time.Sleep(10 * stepTime)
+		synctest.Wait()
 		after, again := d.counts()
 		require.InDelta(t, 10, after-before, 1)
 		stopSecond()
