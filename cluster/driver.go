@@ -260,7 +260,9 @@ func (d *driver) is(what func(*handoff.Machine) bool) bool {
 }
 
 // joined reports whether this member is ready for all that it is to own.
-func (d *driver) joined() bool { return d.is(func(m *handoff.Machine) bool { return m.Summary().Joined }) }
+func (d *driver) joined() bool {
+	return d.is(func(m *handoff.Machine) bool { return m.Summary().Joined })
+}
 
 // await waits until the machine answers yes, and returns why it did not.
 func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) error {
