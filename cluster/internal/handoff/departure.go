@@ -10,9 +10,8 @@ import "slices"
 // departure is what a process knows of departures, its own included.
 type departure struct {
 	known    []Process // that departed, the last one last
-	unsaved  bool      // the journal does not know all of them
-	saving   bool
-	retrying bool // the journal failed, and the timer is armed
+	journal  recorded  // what the journal knows of them
+	retrying bool      // it failed, and the timer is armed
 
 	announced uint64           // the first query that announced this process's own; 0: none
 	told      map[Process]bool // the processes that confirmed it
@@ -27,7 +26,7 @@ func (m *Machine) rememberDeparted(processes []Process) {
 			continue
 		}
 		d.known = append(slices.Clone(d.known[max(0, len(d.known)+1-maxDeparted):]), p)
-		d.unsaved = true
+		d.journal.change()
 	}
 	m.around.departed = make(map[Process]bool, len(d.known))
 	for _, p := range d.known {
@@ -81,11 +80,11 @@ func (m *Machine) untold() set {
 // recordDepartures has the journal told which processes departed.
 func (m *Machine) recordDepartures() {
 	d := &m.departure
-	if !m.around.config.Durable || !d.unsaved || d.saving || d.retrying || m.paused != 0 {
+	if !m.around.config.Durable || d.journal != stale || d.retrying || m.paused != 0 {
 		return
 	}
 	m.count.jobs++
-	d.saving, d.unsaved = true, false
+	d.journal = saving
 	record := (&Message{kind: stored, to: m.around.self.Start, departed: d.known}).Bytes()
 	m.out.Start = append(m.out.Start, Job{ID: m.count.jobs, Partition: WholeProcess, Kind: Save, Record: record})
 }
@@ -93,9 +92,8 @@ func (m *Machine) recordDepartures() {
 // departuresRecorded takes the end of that.
 func (m *Machine) departuresRecorded(failed bool) {
 	d := &m.departure
-	d.saving = false
-	if failed {
-		d.unsaved, d.retrying = true, true
+	if d.journal.end(); failed {
+		d.journal, d.retrying = stale, true
 		m.out.arm(WholeProcess, Retry, false)
 	}
 }

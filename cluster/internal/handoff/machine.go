@@ -42,7 +42,7 @@ type counters struct {
 
 // New returns a machine that knows no view.
 func New(c Config) *Machine {
-	m := &Machine{parts: make(map[int]*partition), work: work{queued: make(map[int]bool)}}
+	m := &Machine{parts: make(map[int]*partition), work: work{queued: make(map[int]bool)}, departure: departure{journal: saved}}
 	m.around = surroundings{self: c.Self, config: c, fences: &m.count.fences}
 	return m
 }
@@ -152,7 +152,7 @@ func (m *Machine) acceptLoss(p int) {
 	if pt := m.parts[p]; pt != nil && pt.lost {
 		pt.sets.drop(markPending)
 		pt.lost = false
-		pt.changed()
+		pt.journal.change()
 		m.wake(p)
 	}
 }
@@ -227,9 +227,7 @@ func (m *Machine) start(pt *partition, next *job) {
 	case next.Kind == Save:
 		next.Record = m.record(pt, true)
 		pt.journal++ // from unsaved to saving
-		if pt.journal > saving {
-			pt.journal = saved // from stale
-		}
+		pt.journal = min(pt.journal, saved)
 	case next.Kind == Release && m.around.config.Durable:
 		next.Record = m.record(pt, false)
 	}
@@ -267,11 +265,7 @@ func (m *Machine) ended(e Ended) {
 	case e.Failed:
 		m.failed(pt, done)
 	case done.Kind == Save:
-		if pt.journal == saving {
-			pt.journal = saved
-		} else if pt.journal == unsaved {
-			pt.journal = stale
-		}
+		pt.journal.end()
 	case done.Kind == Release:
 		m.count.totals.Released++
 		pt.becomeEmpty(&m.around)
@@ -300,7 +294,7 @@ func (m *Machine) failed(pt *partition, done *job) {
 		case Release:
 			pt.journal = unsaved // nobody knows what the journal has
 		case Save:
-			pt.changed()
+			pt.journal.change()
 		}
 	}
 	if done.Kind == Release && pt.ownership == awaiting {

@@ -74,22 +74,28 @@ type fences struct {
 
 // partition is how this process stands with one partition.
 type partition struct {
-	id        int
-	owners    owners
+	id     int
+	owners owners
+	state
+	asking  asking
+	timers  timers // those of Patience and Retry that are armed
+	drained bool   // no write accepted under an earlier token is under way
+	lost    bool   // an acknowledged write may be gone
+	fence   fences
+	sets    ledger
+	others  others
+	covered set    // the owners that came while this process was complete
+	check   others // during a loss check, what every process said; nil: there is none
+	job     *job
+	proof   *job // a merge that is done; its sources are asked once more
+}
+
+// state is what docs/handoff.md draws: whether this process owns the partition, what it has
+// of it, and what its journal knows.
+type state struct {
 	ownership ownership
 	has       coverage
 	journal   recorded
-	asking    asking
-	timers    timers // those of Patience and Retry that are armed
-	drained   bool   // no write accepted under an earlier token is under way
-	lost      bool   // an acknowledged write may be gone
-	fence     fences
-	sets      ledger
-	others    others
-	covered   set    // the owners that came while this process was complete
-	check     others // during a loss check, what every process said; nil: there is none
-	job       *job
-	proof     *job // a merge that is done; its sources are asked once more
 }
 
 // surroundings are what a partition's decisions depend on besides itself.
@@ -137,13 +143,23 @@ func (s *surroundings) unheard() recorded {
 	return saved // there is nothing to save
 }
 
-// changed notes that the journal does not know the latest.
-func (pt *partition) changed() {
-	switch pt.journal {
+// change notes that the journal does not know the latest.
+func (r *recorded) change() {
+	switch *r {
 	case saved:
-		pt.journal = stale
+		*r = stale
 	case saving:
-		pt.journal = unsaved
+		*r = unsaved
+	}
+}
+
+// end takes the end of a save.
+func (r *recorded) end() {
+	switch *r {
+	case saving:
+		*r = saved
+	case unsaved: // something changed meanwhile
+		*r = stale
 	}
 }
 
@@ -177,7 +193,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 		pt.sets.await(ownerSet{members: prior[0]})
 	}
 	pt.ownership = owning
-	pt.changed()
+	pt.journal.change()
 }
 
 // becomeFormer ends an ownership. The process keeps what it has until every owner has
@@ -188,7 +204,7 @@ func (pt *partition) becomeFormer(s *surroundings) (cancel uint64) {
 	pt.timers, pt.others = 0, nil
 	pt.proof, pt.check = nil, nil
 	pt.sets.drop(markReported)
-	pt.changed()
+	pt.journal.change()
 	if pt.job != nil && pt.job.Kind != Release {
 		return pt.job.ID
 	}
@@ -223,7 +239,7 @@ func (pt *partition) becomeReady(out *effects) {
 			out.mail.note(o.process, pt.id)
 		}
 	}
-	pt.changed()
+	pt.journal.change()
 }
 
 // cover notes which of the owners came while every acknowledged write was here. Later writes

@@ -82,10 +82,10 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 func (m *Machine) restore(e Restored) {
 	m.around.config.Durable = true
 	m.rememberDeparted(e.Departed)
-	m.departure.unsaved = false
+	m.departure.journal = saved
 	m.count.fences, m.count.queries = e.Starts<<startsApart, e.Starts<<startsApart
 	for _, r := range e.Records {
-		pt := &partition{id: r.Partition(), journal: saved, has: leftover, sets: r.report.sets.only(marksWritten &^ markServing)}
+		pt := &partition{id: r.Partition(), state: state{journal: saved, has: leftover}, sets: r.report.sets.only(marksWritten &^ markServing)}
 		m.parts[pt.id] = pt
 		m.wake(pt.id)
 		if !r.Held() {

@@ -287,7 +287,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 		return
 	}
 	pt.proof = nil
-	pt.changed()
+	pt.journal.change()
 	if gone == 0 && (s.config.Without.is(WithoutQuorum) || done.purpose == quorum && pt.allServe(done.sources)) {
 		pt.becomeReady(out)
 		return

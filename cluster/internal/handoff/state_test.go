@@ -47,8 +47,8 @@ func (pt *partition) clone() *partition {
 func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	w := writer{b, number}
 	s, d := &m.around, &m.departure
-	w.bits(s.founding, s.draining, s.leaving, m.mail.armed, d.unsaved, d.saving, d.retrying, d.armed)
-	w.numbers(uint64(m.paused), uint64(s.factor), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
+	w.bits(s.founding, s.draining, s.leaving, m.mail.armed, d.retrying, d.armed)
+	w.numbers(uint64(m.paused), uint64(d.journal), uint64(s.factor), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
 	w.set(slices.SortedFunc(maps.Keys(s.alive), Process.Compare))
 	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
 	w.set(d.known)

@@ -67,7 +67,7 @@ func (m *Machine) view(v View) {
 		case pt == nil && !own:
 			continue
 		case pt == nil:
-			pt = &partition{id: p, journal: m.around.unheard()}
+			pt = &partition{id: p, state: state{journal: m.around.unheard()}}
 			m.parts[p] = pt
 		case !own && pt.ownership == outside && pt.has == empty:
 			continue // only its ledger is left
@@ -121,7 +121,7 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 	if changed {
 		pt.others.forget(func(Process) bool { return true })
 		pt.check = nil
-		pt.changed()
+		pt.journal.change()
 	}
 	if stays {
 		pt.request(s, had)
