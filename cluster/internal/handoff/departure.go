@@ -35,13 +35,13 @@ func (m *Machine) rememberDeparted(processes []Process) {
 }
 
 // hearDeparted takes what a message says of departures.
-func (m *Machine) hearDeparted(from Process, message *Message) {
-	if len(message.departed) > 0 {
-		m.rememberDeparted(message.departed)
+func (m *Machine) hearDeparted(e Received) {
+	if len(e.Message.departed) > 0 {
+		m.rememberDeparted(e.Message.departed)
 	}
 	d := &m.departure
-	if d.announced > 0 && message.kind == answer && message.query >= d.announced && len(message.reports) == 0 {
-		d.told[from] = true
+	if d.announced > 0 && e.Message.kind == answer && e.Message.query >= d.announced && len(e.Message.reports) == 0 {
+		d.told[e.From] = true
 	}
 }
 

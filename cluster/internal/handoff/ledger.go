@@ -92,6 +92,14 @@ func (l ledger) newest(m mark) iter.Seq[ownerSet] {
 	}
 }
 
+// past returns the members of the sets with a mark, the newest first.
+func (l ledger) past(m mark) (sets []set) {
+	for o := range l.newest(m) {
+		sets = append(sets, o.members)
+	}
+	return sets
+}
+
 func (l ledger) count(m mark) (n int) {
 	for range l.with(m) {
 		n++

@@ -70,7 +70,7 @@ func (pt *partition) unharmed(s *surroundings) bool {
 		}
 	}
 	// The past as this process saw it, and served in it.
-	if past := slices.Concat(past(pt.sets, markBefore), past(pt.sets, markServed)); pt.conclusive(s, past) {
+	if past := slices.Concat(pt.sets.past(markBefore), pt.sets.past(markServed)); pt.conclusive(s, past) {
 		return true
 	}
 	// A process that has seen nothing, as after all were away, goes by what was pending,
@@ -82,16 +82,8 @@ func (pt *partition) unharmed(s *surroundings) bool {
 		}
 	}
 	return slices.ContainsFunc(pt.check, func(o other) bool {
-		return o.said.fence > 0 && pt.conclusive(s, past(o.said.sets, markServed))
+		return o.said.fence > 0 && pt.conclusive(s, o.said.sets.past(markServed))
 	})
-}
-
-// past returns the sets with a mark, the newest first.
-func past(l ledger, m mark) (sets []set) {
-	for o := range l.newest(m) {
-		sets = append(sets, o.members)
-	}
-	return sets
 }
 
 // conclusive reports whether a past, the newest set first, leads to a set that is known

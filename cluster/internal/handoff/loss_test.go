@@ -131,7 +131,7 @@ func TestReportedSetsAreBounded(t *testing.T) {
 	for _, s := range []set{of(1, 2), of(2, 3), of(1, 2), of(1, 2, 3), of(1), of(4, 5)} {
 		pt.sets.report(s)
 	}
-	require.Equal(t, []set{of(4, 5), of(1, 2, 3)}, past(pt.sets, markReported))
+	require.Equal(t, []set{of(4, 5), of(1, 2, 3)}, pt.sets.past(markReported))
 	for i := range uint64(2 * maxReported) {
 		pt.sets.report(of(10 + i))
 	}
@@ -174,7 +174,7 @@ func TestServedSetsAreBounded(t *testing.T) {
 	}
 	require.Equal(t, fewServed, l.count(markServed))
 	l.serve(set{{"b", 1}}, 0)
-	require.Equal(t, set{{"b", 1}}, past(l, markServed)[0], "it is the newest")
+	require.Equal(t, set{{"b", 1}}, l.past(markServed)[0], "it is the newest")
 	require.NotZero(t, l.marks(set{{"b", 1}})&markReady, "and stays ready")
 }
 

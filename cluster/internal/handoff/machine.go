@@ -24,14 +24,6 @@ type Machine struct {
 	out   effects
 }
 
-// work is what partitions are to do.
-type work struct {
-	queue   []int // partitions to look at
-	queued  map[int]bool
-	running int   // jobs
-	waiting []int // partitions that have a job to begin when another ends
-}
-
 // counters number what a machine gives out, and count what it did.
 type counters struct {
 	fences  uint64 // the last fence
@@ -57,7 +49,12 @@ func (m *Machine) Step(e Event) Effects {
 	case Founding:
 		m.around.founding = true
 	case Received:
-		m.receive(e.From, e.Message)
+		if m.ours(e) {
+			m.hearDeparted(e)
+			m.receive(e)
+			m.advanceAll() // so that the reply is about what follows from the question
+			m.reply(e)
+		}
 	case Drained:
 		for _, p := range e.Partitions {
 			m.drained(p)
@@ -85,14 +82,6 @@ func (m *Machine) Step(e Event) Effects {
 	return m.out.Effects
 }
 
-// wake has a partition looked at in this step.
-func (m *Machine) wake(p int) {
-	if !m.work.queued[p] {
-		m.work.queued[p] = true
-		m.work.queue = append(m.work.queue, p)
-	}
-}
-
 // sorted returns the partitions known, ascending.
 func (m *Machine) sorted() []int { return slices.Sorted(maps.Keys(m.parts)) }
 
@@ -100,7 +89,7 @@ func (m *Machine) drained(p int) {
 	if pt := m.parts[p]; pt != nil && !pt.drained {
 		pt.drained = true
 		m.mail.ask(pt, anew)
-		m.wake(p)
+		m.work.wake(p)
 	}
 }
 
@@ -119,14 +108,14 @@ func (m *Machine) due(t Timer) {
 	case t.Kind == Ask:
 		if pt.asking == waiting {
 			m.mail.ask(pt, again)
-			m.wake(pt.id)
+			m.work.wake(pt.id)
 		}
 	case t.Kind == Patience && pt.timers&timerPatience != 0:
 		pt.timers &^= timerPatience
-		m.wake(t.Partition)
+		m.work.wake(t.Partition)
 	case t.Kind == Retry && pt.timers&timerRetry != 0:
 		pt.timers &^= timerRetry
-		m.wake(t.Partition)
+		m.work.wake(t.Partition)
 	}
 }
 
@@ -143,7 +132,7 @@ func (m *Machine) pause(e Paused) {
 	}
 	for _, p := range m.sorted() {
 		m.mail.ask(m.parts[p], anew)
-		m.wake(p)
+		m.work.wake(p)
 	}
 }
 
@@ -153,7 +142,7 @@ func (m *Machine) acceptLoss(p int) {
 		pt.sets.drop(markPending)
 		pt.lost = false
 		pt.journal.change()
-		m.wake(p)
+		m.work.wake(p)
 	}
 }
 
@@ -256,7 +245,7 @@ func (m *Machine) ended(e Ended) {
 	pt.job = nil
 	m.work.running--
 	m.mail.ask(pt, anew)
-	m.wake(pt.id)
+	m.work.wake(pt.id)
 	switch {
 	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.fence.begun):
 		// What came belongs to an ownership that is over. It is handed over with the rest,

@@ -180,7 +180,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.has, pt.lost, pt.check, pt.proof = steady, false, nil, nil
 	pt.timers = timerPatience
 	out.arm(pt.id, Patience, true)
-	prior := past(pt.sets, markPrior)
+	prior := pt.sets.past(markPrior)
 	pt.sets.drop(markPrior)
 	switch {
 	case len(prior) == 0 && s.founding:

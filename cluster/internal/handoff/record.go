@@ -87,7 +87,7 @@ func (m *Machine) restore(e Restored) {
 	for _, r := range e.Records {
 		pt := &partition{id: r.Partition(), state: state{journal: saved, has: leftover}, sets: r.report.sets.only(marksWritten &^ markServing)}
 		m.parts[pt.id] = pt
-		m.wake(pt.id)
+		m.work.wake(pt.id)
 		if !r.Held() {
 			continue // the release may have been cut short
 		}

@@ -137,7 +137,7 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 	m.forgetGone(pt)
 	if changed || pt.unfinished(s) {
 		m.mail.ask(pt, anew)
-		m.wake(pt.id)
+		m.work.wake(pt.id)
 	}
 }
 
@@ -145,7 +145,7 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 func (m *Machine) fence(pt *partition) {
 	pt.drained = m.around.config.Without.is(WithoutFence)
 	m.out.Fences = append(m.out.Fences, Fence{pt.id, pt.owners.token})
-	m.wake(pt.id)
+	m.work.wake(pt.id)
 }
 
 // lookBack notes which sets served before this process becomes an owner, as it saw them.

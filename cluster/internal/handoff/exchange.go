@@ -5,32 +5,6 @@ import (
 	"slices"
 )
 
-// mail is what is to be sent with the next batch of messages.
-type mail struct {
-	asking []int             // partitions that ask
-	notes  map[Process][]int // partitions that a process is told about, unasked
-	armed  bool              // the timer of the batch
-}
-
-// ask has a partition ask with the next batch.
-func (m *mail) ask(pt *partition, how asking) {
-	if pt.asking < again {
-		m.asking = append(m.asking, pt.id)
-	}
-	pt.asking = max(pt.asking, how)
-}
-
-// note has another process told, unasked, how this process stands with a partition.
-func (m *mail) note(to Process, partition int) {
-	if m.notes == nil {
-		m.notes = make(map[Process][]int)
-	}
-	m.notes[to] = append(m.notes[to], partition)
-}
-
-// wants reports whether the timer of the batch has to be armed.
-func (m *mail) wants() bool { return !m.armed && len(m.asking)+len(m.notes) > 0 }
-
 // flush sends everything for one process together.
 func (m *Machine) flush() {
 	if m.paused != 0 {
@@ -180,28 +154,34 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 	return r
 }
 
-// receive takes a message. One from a process that is not believed alive, or that was
-// meant for another start of this one, is ignored.
-func (m *Machine) receive(from Process, message *Message) {
-	if !m.around.alive[from] || message.to != m.around.self.Start {
-		return
+// ours reports whether a message is from a process that is believed alive, and meant for
+// this start of this process.
+func (m *Machine) ours(e Received) bool {
+	return m.around.alive[e.From] && e.Message.to == m.around.self.Start
+}
+
+// receive takes what a message says of partitions.
+func (m *Machine) receive(e Received) {
+	for _, r := range e.Message.reports {
+		if pt := m.parts[r.partition]; pt != nil && (pt.ownership >= awaiting || pt.has > empty) {
+			pt.hear(e.From, e.Message, r)
+			m.work.wake(pt.id)
+		}
 	}
-	m.hearDeparted(from, message)
-	about := make([]int, 0, len(message.reports))
+}
+
+// reply answers a query.
+func (m *Machine) reply(e Received) {
+	about := make([]int, 0, len(e.Message.reports))
 	asked := make(map[int]bool)
-	for _, r := range message.reports {
+	for _, r := range e.Message.reports {
 		about = append(about, r.partition)
 		if r.is(flagAsks) {
 			asked[r.partition] = true
 		}
-		if pt := m.parts[r.partition]; pt != nil && (pt.ownership >= awaiting || pt.has > empty) {
-			pt.hear(from, message, r)
-			m.wake(pt.id)
-		}
 	}
-	if message.kind == query {
-		m.advanceAll() // so that the answer is about what follows from the question
-		m.tell(from, answer, message.query, about, asked)
+	if e.Message.kind == query {
+		m.tell(e.From, answer, e.Message.query, about, asked)
 	}
 }
 
