@@ -6,14 +6,15 @@ package ring
 type Spread struct {
 	// UnderReplicated is the number of partitions with fewer owners than the
 	// replication factor: all of them when there are fewer nodes, else none.
-	UnderReplicated int
+	UnderReplicated int `json:"underReplicated"`
 	// Zones is the number of zones that have nodes, and Regions of regions.
-	Zones, Regions int
+	Zones   int `json:"zones"`
+	Regions int `json:"regions"`
 	// ZoneViolations is the number of partitions whose owners stand in fewer
 	// zones than they could: the number of owners, or of zones if smaller.
-	ZoneViolations int
+	ZoneViolations int `json:"zoneViolations"`
 	// RegionViolations is the same for regions.
-	RegionViolations int
+	RegionViolations int `json:"regionViolations"`
 }
 
 // Spread measures the ring's own table. It reads every row, about a
