@@ -15,7 +15,6 @@ import (
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
 )
 
 // clusterCases are the calls of package cluster, in a cluster that gossips.
@@ -182,7 +181,7 @@ func httpCases(f *fixture) []measure.Case {
 			}, nil
 		}
 	}
-	body, err := json.Marshal(transport.BatchRequest{Keys: keys.all()[:httpBatch]})
+	body, err := json.Marshal(map[string][]string{"keys": keys.all()[:httpBatch]})
 	if err != nil {
 		return []measure.Case{{Group: group, Name: "batch", Make: failing(err)}}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 func TestMinMembers(t *testing.T) {
@@ -19,11 +20,11 @@ func TestMinMembers(t *testing.T) {
 		for _, c := range []*cluster.Cluster{first, second} {
 			require.Equal(t, membership.Joining, c.Local().State)
 			require.Equal(t, 0, c.Lookup("k").Len())
-			require.Equal(t, []string{cluster.ProblemMinMembers}, problems(c))
+			require.Equal(t, []string{api.ProblemMinMembers}, problems(c))
 			require.False(t, c.Health().Ready)
 		}
 		require.Equal(t, "2 of 3 members are here that it takes to begin: start the others, or set BootstrapAlone",
-			problem(t, first, cluster.ProblemMinMembers).Message)
+			problem(t, first, api.ProblemMinMembers).Message)
 		third := b.start(3, three)
 		b.agree(first, second, third)
 		require.NoError(t, first.WaitReady(within(t, patience)))
@@ -54,14 +55,14 @@ func TestExpectedMembers(t *testing.T) {
 		require.True(t, all[0].Health().Healthy)
 		require.NoError(t, all[4].Stop(t.Context()))
 		b.await("one is missed", func() bool { return len(all[0].Members()) == 4 })
-		require.Equal(t, []string{cluster.ProblemExpectedMembers}, problems(all[0]))
-		require.Equal(t, "4 of 5 expected members are here", problem(t, all[0], cluster.ProblemExpectedMembers).Message)
-		require.False(t, problem(t, all[0], cluster.ProblemExpectedMembers).Critical)
+		require.Equal(t, []string{api.ProblemExpectedMembers}, problems(all[0]))
+		require.Equal(t, "4 of 5 expected members are here", problem(t, all[0], api.ProblemExpectedMembers).Message)
+		require.False(t, problem(t, all[0], api.ProblemExpectedMembers).Critical)
 		require.True(t, all[0].Health().Ready)
 		require.NoError(t, all[3].Stop(t.Context()))
 		require.NoError(t, all[2].Stop(t.Context()))
 		b.await("three are missed", func() bool { return len(all[0].Members()) == 2 })
-		require.True(t, problem(t, all[0], cluster.ProblemMinority).Critical)
+		require.True(t, problem(t, all[0], api.ProblemMinority).Critical)
 		require.True(t, all[0].Health().Ready, "it is said, and nothing else")
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 func TestDrain(t *testing.T) {
@@ -26,7 +27,7 @@ func TestDrain(t *testing.T) {
 			require.Len(t, c.Members(), 4, "it is still here")
 		}
 		require.Equal(t, 3, drained.Lookup("k").Len(), "it answers lookups")
-		require.Equal(t, []string{cluster.ProblemLeaving}, problems(drained))
+		require.Equal(t, []string{api.ProblemLeaving}, problems(drained))
 		require.False(t, drained.Health().Ready)
 		require.True(t, rest[0].Health().Healthy)
 

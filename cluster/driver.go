@@ -311,7 +311,7 @@ func (d *driver) state(now time.Time) HandoffState {
 		Received: totals.Received, Released: totals.Released, Failed: d.report.failed, Messages: totals.Messages,
 	}
 	if d.machine.Departing() {
-		s.Kept = d.machine.Summary().Stranded
+		s.Stranded = d.machine.Summary().Stranded
 	}
 	for p, m := range d.report.moving {
 		if m.lost {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // at makes a member of the same NodeID at another address.
@@ -26,7 +27,7 @@ func wins(t *testing.T, b *bed, winner, loser *cluster.Cluster, others ...*clust
 		})
 		require.NoError(t, c.WaitConverged(within(t, patience)))
 	}
-	p := problem(t, loser, cluster.ProblemSuperseded)
+	p := problem(t, loser, api.ProblemSuperseded)
 	require.Equal(t, `another process of NodeID "n3", started later, speaks for it from `+address.String()+
 		": this one owns nothing; stop one of the two", p.Message)
 	require.True(t, p.Unready)
@@ -42,9 +43,9 @@ func wins(t *testing.T, b *bed, winner, loser *cluster.Cluster, others ...*clust
 		require.Equal(t, address, m.Addr)
 	}
 	time.Sleep(30 * time.Second)
-	require.Contains(t, problem(t, winner, cluster.ProblemDuplicate).Message, "runs at "+loser.Local().Addr.String()+": it owns nothing")
+	require.Contains(t, problem(t, winner, api.ProblemDuplicate).Message, "runs at "+loser.Local().Addr.String()+": it owns nothing")
 	require.True(t, winner.Health().Ready)
-	require.Contains(t, problems(loser), cluster.ProblemSuperseded, "it does not fight back")
+	require.Contains(t, problems(loser), api.ProblemSuperseded, "it does not fight back")
 }
 
 func TestTwoProcessesOfOneNodeID(t *testing.T) {
@@ -106,7 +107,7 @@ func TestARestartOnASlowClockWinsOverItsCorpse(t *testing.T) {
 		b.agree(append(all, slow)...)
 		require.Less(t, time.Since(begun), 3*time.Second, "without waiting for the corpse to be noticed")
 		require.True(t, slow.Health().Ready)
-		require.NotContains(t, problems(slow), cluster.ProblemDuplicate, "a corpse is no duplicate")
+		require.NotContains(t, problems(slow), api.ProblemDuplicate, "a corpse is no duplicate")
 		time.Sleep(30 * time.Second)
 		b.agree(append(all, slow)...)
 		require.Empty(t, problems(slow))
@@ -136,7 +137,7 @@ func TestASupersededProcessMovesNothing(t *testing.T) {
 		b.await("it tries", func() bool { return calls() > 64 })
 
 		newer, _ := b.startStore(sh, 3, at(30))
-		b.await("it is superseded", func() bool { return slices.Contains(problems(older), cluster.ProblemSuperseded) })
+		b.await("it is superseded", func() bool { return slices.Contains(problems(older), api.ProblemSuperseded) })
 		b.still(append(all, newer)...)
 		before := calls()
 		time.Sleep(time.Minute)

@@ -11,6 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // follow collects events until its context ends or the cluster stops.
@@ -89,7 +90,7 @@ func TestEventsTellTheStory(t *testing.T) {
 				break
 			}
 		}
-		require.Equal(t, cluster.ProblemLeaving, health[len(health)-1].Health.After.Problems[0].Code)
+		require.Equal(t, api.ProblemLeaving, health[len(health)-1].Health.After.Problems[0].Code)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // startExample starts a member of a cluster in memory, in place of one on
@@ -388,7 +389,7 @@ func ExampleOptions_security() {
 	}
 	fmt.Println(o.Validate())
 
-	o.HTTP.TLS = transport.TLSOptions{
+	o.HTTP.TLS = client.TLSOptions{
 		CertFile:     "/etc/orders/tls.pem",
 		KeyFile:      "/etc/orders/tls.key",
 		ClientCAFile: "/etc/orders/ca.pem",

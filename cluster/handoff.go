@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // Handoff is the user's part in moving data when partitions change owners. The
@@ -167,32 +168,7 @@ func (c *Cluster) AcceptLoss(partition int) bool {
 
 // HandoffState is how far this member is with moving partitions. It is zero
 // without [Options.Handoff].
-type HandoffState struct {
-	// Receiving counts the partitions that this member owns and does not have
-	// all of yet, Releasing those it still holds for others.
-	Receiving, Releasing int
-	// Sharing counts those that it has, and that owners which came later, or were
-	// cut off, are yet to merge from it. The handoffs of the cluster are complete
-	// when all three are zero on all members.
-	Sharing int
-	// Kept counts the partitions that this member, draining or leaving, goes on
-	// owning because no other member is there to take them over. What is in them is
-	// nowhere else, as far as this member can know: Stop gives it up.
-	Kept int
-	// Lost are those, ascending, of which so many owners lost their state that an
-	// acknowledged write may be gone, by what this member found out while it was to
-	// receive them. It does not become ready for them by itself, nor let go of what it
-	// has of them when it does not own them any more, unless those owners come back;
-	// see [Cluster.AcceptLoss].
-	Lost []int
-	// Overdue counts the partitions that have been on their way for longer than
-	// HandoffOptions.OverdueAfter.
-	Overdue int
-	// Received and Released count the calls of Receive and Release that
-	// succeeded, Failed those that did not, with those of a Journal's Save, and Messages what this member sent
-	// to others about it, since it was started.
-	Received, Released, Failed, Messages uint64
-}
+type HandoffState = api.HandoffState
 
 // Handoff returns how far this member is with moving partitions.
 func (c *Cluster) Handoff() HandoffState {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // The last member of a cluster is told so at once, keeps what it has, serves it, and
@@ -31,20 +32,20 @@ func TestDrainWithoutASuccessor(t *testing.T) {
 			require.EqualError(t, err, "cluster: not handed over: cluster: no other member is there to hand over to: "+
 				"64 partitions are held here that others may not have, 0 calls failed so far")
 			require.Equal(t, 64, left.Held)
-			require.Equal(t, 64, left.Handoff.Kept)
+			require.Equal(t, 64, left.Handoff.Stranded)
 		}
 		require.Less(t, time.Since(begun), 5*time.Second)
 		require.Equal(t, membership.Draining, last.Local().State)
-		require.True(t, problem(t, last, cluster.ProblemNotHandedOver).Critical)
+		require.True(t, problem(t, last, api.ProblemNotHandedOver).Critical)
 		require.Equal(t, "64 partitions have nobody to go to, and what is in them is here alone: start another member, or give it up with Stop",
-			problem(t, last, cluster.ProblemNotHandedOver).Message)
+			problem(t, last, api.ProblemNotHandedOver).Message)
 		p := last.Ring().Placement(3)
 		require.NoError(t, last.Serve(3, p.Token()), "it goes on")
 		require.Empty(t, s.released)
 
 		next, heir := b.startStore(sh, 2)
 		require.NoError(t, last.Drain(within(t, patience)))
-		require.NotContains(t, problems(last), cluster.ProblemNotHandedOver)
+		require.NotContains(t, problems(last), api.ProblemNotHandedOver)
 		require.Empty(t, s.data)
 		require.Equal(t, 1, heir.copy(3)["k"])
 		require.NoError(t, last.Stop(t.Context()))
@@ -82,9 +83,9 @@ func TestDrainOfAll(t *testing.T) {
 			require.ErrorAs(t, err, &left)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Positive(t, left.Held)
-			require.Equal(t, left.Held, left.Handoff.Kept)
+			require.Equal(t, left.Held, left.Handoff.Stranded)
 			require.Equal(t, membership.Draining, all[i].Local().State)
-			require.Contains(t, problems(all[i]), cluster.ProblemNotHandedOver)
+			require.Contains(t, problems(all[i]), api.ProblemNotHandedOver)
 		}
 		for i := range 30 {
 			copies := 0
@@ -122,7 +123,7 @@ func TestLeftAloneWhileLeaving(t *testing.T) {
 		require.Equal(t, membership.Leaving, goes.Local().State)
 		b.net.Crash(addrPort(1))
 		b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
-		b.await("it says so", func() bool { return slices.Contains(problems(goes), cluster.ProblemNotHandedOver) })
+		b.await("it says so", func() bool { return slices.Contains(problems(goes), api.ProblemNotHandedOver) })
 		err := <-drained
 		var left *cluster.NotHandedOverError
 		require.ErrorAs(t, err, &left)

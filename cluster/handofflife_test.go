@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // still waits until the members are active and nothing moves.
@@ -92,8 +93,8 @@ func TestHandoffOverdue(t *testing.T) {
 			o.HandoffOptions = cluster.HandoffOptions{CallLimit: 5 * time.Second, OverdueAfter: 10 * time.Second}
 		})
 		require.NoError(t, c.Start(t.Context()))
-		b.await("it is overdue", func() bool { return slices.Contains(problems(c), cluster.ProblemHandoffOverdue) })
-		require.Equal(t, "this member owns nothing yet: it has 64 partitions to receive", problem(t, c, cluster.ProblemJoining).Message)
+		b.await("it is overdue", func() bool { return slices.Contains(problems(c), api.ProblemHandoffOverdue) })
+		require.Equal(t, "this member owns nothing yet: it has 64 partitions to receive", problem(t, c, api.ProblemJoining).Message)
 		require.Equal(t, 64, c.Handoff().Overdue)
 		require.NoError(t, c.Stop(t.Context()), "it does not wait for what would never end")
 	})
@@ -144,8 +145,8 @@ func TestPossibleLossIsSaid(t *testing.T) {
 		b.net.Crash(addrPort(5))
 		rest := all[:3]
 		b.await("they are gone", func() bool { return len(rest[0].Members()) == 3 })
-		b.await("loss is said", func() bool { return slices.Contains(problems(rest[0]), cluster.ProblemPossibleLoss) })
-		require.True(t, problem(t, rest[0], cluster.ProblemPossibleLoss).Critical)
+		b.await("loss is said", func() bool { return slices.Contains(problems(rest[0]), api.ProblemPossibleLoss) })
+		require.True(t, problem(t, rest[0], api.ProblemPossibleLoss).Critical)
 		time.Sleep(5 * time.Minute)
 		for _, c := range rest {
 			for _, p := range c.Handoff().Lost {

@@ -9,24 +9,25 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 func TestHealthOfALoneMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		c := b.start(1)
 		h := c.Health()
-		require.Equal(t, "n1", h.Node)
-		require.Equal(t, membership.Active, h.State)
+		require.Equal(t, "n1", h.NodeID)
+		require.Equal(t, "active", h.State)
 		require.True(t, h.Ready)
 		require.False(t, h.Healthy)
 		require.True(t, h.Agreed)
 		require.Empty(t, h.Differing)
 		require.Equal(t, 1, h.Members)
-		require.Equal(t, 64, h.Spread.UnderReplicated)
+		require.Equal(t, 64, h.UnderReplicated)
 		require.Equal(t, "rf3:balanced/1", h.Configuration)
 		require.Equal(t, c.Fingerprint(), h.Fingerprint)
 		require.Zero(t, h.LastSync)
-		require.Equal(t, []cluster.Problem{{Code: cluster.ProblemUnderReplicated,
+		require.Equal(t, []api.Problem{{Code: api.ProblemUnderReplicated,
 			Message: "64 partitions have 1 of 3 replicas: there are too few members"}}, h.Problems)
 		require.NoError(t, c.WaitReady(t.Context()))
 		require.NoError(t, c.WaitConverged(t.Context()))
@@ -41,8 +42,8 @@ func TestHealthOfACluster(t *testing.T) {
 			require.True(t, h.Healthy, "%+v", h)
 			require.True(t, h.Agreed)
 			require.Equal(t, 3, h.Members)
-			require.Zero(t, h.Spread.UnderReplicated)
-			require.Equal(t, 3, h.Spread.Zones)
+			require.Zero(t, h.UnderReplicated)
+			require.Equal(t, 3, c.Ring().Spread().Zones)
 			require.WithinDuration(t, time.Now(), h.LastSync, time.Minute)
 		}
 	})
@@ -56,7 +57,7 @@ func TestAMemberThatIsCutOff(t *testing.T) {
 		require.NoError(t, all[0].WaitReady(t.Context()))
 		b.await("the isolated one notices", func() bool { return !all[4].Health().Ready || len(all[4].Members()) == 1 })
 		if len(all[4].Members()) > 1 {
-			require.Contains(t, problem(t, all[4], cluster.ProblemIsolated).Message, "do not answer: this one seems cut off")
+			require.Contains(t, problem(t, all[4], api.ProblemIsolated).Message, "do not answer: this one seems cut off")
 			err := all[4].WaitReady(within(t, 10*time.Millisecond))
 			require.ErrorContains(t, err, "cluster: not ready: context deadline exceeded: most of 4 members do not answer")
 		}
@@ -80,7 +81,7 @@ func TestHealthOfBadlySpreadZones(t *testing.T) {
 		})
 		b.agree(append(all, other)...)
 		require.Equal(t, "64 partitions span fewer zones than they could: the strategy does not spread them",
-			problem(t, all[0], cluster.ProblemZones).Message)
+			problem(t, all[0], api.ProblemZones).Message)
 		require.True(t, all[0].Health().Ready)
 	})
 }
@@ -114,7 +115,7 @@ func TestWaitReadyBeforeStart(t *testing.T) {
 		var unready *cluster.NotReadyError
 		require.ErrorAs(t, <-ready, &unready)
 		require.ErrorIs(t, unready, membership.ErrClusterName)
-		require.Equal(t, cluster.ProblemNotStarted, unready.Problems[0].Code)
+		require.Equal(t, api.ProblemNotStarted, unready.Problems[0].Code)
 
 		stopped := b.make(3)
 		go func() { ready <- stopped.WaitReady(t.Context()) }()

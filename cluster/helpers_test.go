@@ -15,6 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/membership/memnet"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -139,7 +140,7 @@ func problems(c *cluster.Cluster) []string {
 }
 
 // problem is a member's problem of a code.
-func problem(t *testing.T, c *cluster.Cluster, code string) cluster.Problem {
+func problem(t *testing.T, c *cluster.Cluster, code string) api.Problem {
 	t.Helper()
 	for _, p := range c.Health().Problems {
 		if p.Code == code {
@@ -147,5 +148,5 @@ func problem(t *testing.T, c *cluster.Cluster, code string) cluster.Problem {
 		}
 	}
 	require.FailNow(t, "no such problem", "%s has no problem %q: %+v", c.Local().ID, code, c.Health().Problems)
-	return cluster.Problem{}
+	return api.Problem{}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // Handler returns the HTTP interface, to be mounted in a server of yours: see
@@ -73,9 +75,9 @@ func (c *Cluster) announceHTTP(ctx context.Context) error {
 // httpView shows the cluster to the HTTP handler.
 type httpView struct{ c *Cluster }
 
-func (h httpView) View() transport.View {
+func (h httpView) View() route.View {
 	v := h.c.view.Load()
-	return transport.View{
+	return route.View{
 		ClusterName:   h.c.settings.ClusterName,
 		NodeID:        h.c.settings.NodeID,
 		Version:       v.version,
@@ -88,24 +90,4 @@ func (h httpView) View() transport.View {
 
 func (h httpView) Metrics() transport.Metrics { return h.c.Metrics() }
 
-func (h httpView) Health() transport.Health {
-	health := h.c.Health()
-	shown := transport.Health{
-		Ready:           health.Ready,
-		Healthy:         health.Healthy,
-		State:           health.State,
-		Members:         health.Members,
-		UnderReplicated: health.Spread.UnderReplicated,
-		ZoneViolations:  health.Spread.ZoneViolations,
-		Agreed:          health.Agreed,
-		Fingerprint:     health.Fingerprint,
-		LastSync:        health.LastSync,
-	}
-	for _, p := range health.Problems {
-		shown.Problems = append(shown.Problems, transport.Problem(p))
-	}
-	for _, d := range health.Differing {
-		shown.Differing = append(shown.Differing, transport.Differing(d))
-	}
-	return shown
-}
+func (h httpView) Health() api.Health { return h.c.Health() }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // book is a journal on a disk that survives its process.
@@ -109,7 +110,7 @@ func (h *house) complete(keys int) {
 	}
 	for _, c := range h.all() {
 		require.Empty(h.t, c.Handoff().Lost)
-		require.NotContains(h.t, problems(c), cluster.ProblemPossibleLoss)
+		require.NotContains(h.t, problems(c), api.ProblemPossibleLoss)
 	}
 }
 

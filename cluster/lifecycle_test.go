@@ -12,6 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // free requires that nothing listens at the address of member i.
@@ -63,7 +64,7 @@ func TestEveryMethodBeforeStart(t *testing.T) {
 		require.False(t, ok)
 		require.Empty(t, c.Members())
 		require.Zero(t, c.Fingerprint())
-		require.Equal(t, []string{cluster.ProblemNotStarted}, problems(c))
+		require.Equal(t, []string{api.ProblemNotStarted}, problems(c))
 		require.ErrorIs(t, c.WaitConverged(t.Context()), cluster.ErrNotStarted)
 		require.ErrorIs(t, c.Drain(t.Context()), cluster.ErrNotStarted)
 		_, err := c.Plan(rebalance.Change{})
@@ -88,7 +89,7 @@ func TestEveryMethodAfterStop(t *testing.T) {
 		require.ErrorIs(t, all[0].WaitReady(t.Context()), cluster.ErrStopped)
 		require.ErrorIs(t, all[0].Drain(t.Context()), cluster.ErrStopped)
 		require.NoError(t, all[0].Start(t.Context()), "the first start came to nil")
-		require.Equal(t, []string{cluster.ProblemLeaving}, problems(all[0])[:1])
+		require.Equal(t, []string{api.ProblemLeaving}, problems(all[0])[:1])
 		b.free(1)
 	})
 }
@@ -186,7 +187,7 @@ func TestStartWithAContextThatEnds(t *testing.T) {
 				require.ErrorIs(t, c.WaitReady(t.Context()), context.DeadlineExceeded)
 				require.ErrorIs(t, c.Drain(t.Context()), context.DeadlineExceeded)
 				require.ErrorIs(t, c.WaitConverged(t.Context()), context.DeadlineExceeded)
-				require.Contains(t, problem(t, c, cluster.ProblemNotStarted).Message, "starting failed: ")
+				require.Contains(t, problem(t, c, api.ProblemNotStarted).Message, "starting failed: ")
 				require.NoError(t, c.Stop(t.Context()))
 				require.ErrorIs(t, c.WaitReady(t.Context()), cluster.ErrStopped)
 			})

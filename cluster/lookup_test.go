@@ -12,6 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 func TestAllMembersAnswerAlike(t *testing.T) {
@@ -98,7 +99,7 @@ func TestMembersAreSortedAndFound(t *testing.T) {
 func TestAnObserverRoutesAndOwnsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		observer := b.start(9, func(o *cluster.Options) { o.Observer = true })
-		require.Equal(t, []string{cluster.ProblemNoRing}, problems(observer))
+		require.Equal(t, []string{api.ProblemNoRing}, problems(observer))
 		require.ErrorContains(t, observer.WaitReady(within(t, time.Second)),
 			"cluster: not ready: context deadline exceeded: no member owns anything yet")
 		owners := []*cluster.Cluster{b.start(1, seededBy(9)), b.start(2), b.start(3)}

@@ -7,6 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // Metrics are the figures of this member for programs to watch: see the fields.
@@ -19,12 +20,12 @@ type Metrics = transport.Metrics
 func (c *Cluster) Metrics() Metrics {
 	v, h := c.view.Load(), c.Health()
 	m := Metrics{
-		ClusterName: c.settings.ClusterName, NodeID: h.Node, Region: c.settings.Region, Zone: c.settings.Zone,
+		ClusterName: c.settings.ClusterName, NodeID: h.NodeID, Region: c.settings.Region, Zone: c.settings.Zone,
 		Configuration: v.Configuration,
 		Ready:         h.Ready, Healthy: h.Healthy, Isolated: c.members.Isolated(),
 		Problems: make(map[string]bool, len(problemCodes)),
-		State:    h.State,
-		Members:  transport.CountMembers(v.Members),
+		State:    c.members.Local().State,
+		Members:  v.Members,
 
 		Partitions: v.Ring.PartitionCount(), ReplicationFactor: v.Ring.Config().ReplicationFactor,
 		Primaries: v.Holding.Primaries, Replicas: v.Holding.Replicas, Incoming: v.Holding.Incoming, Outgoing: v.Holding.Outgoing,
@@ -42,12 +43,7 @@ func (c *Cluster) Metrics() Metrics {
 	if v.version > 0 {
 		m.ViewSince = c.members.Agreement().Since
 	}
-	moving := c.Handoff()
-	m.Handoff = transport.HandoffMetrics{
-		Receiving: moving.Receiving, Releasing: moving.Releasing, Sharing: moving.Sharing,
-		Lost: len(moving.Lost), Kept: moving.Kept, Overdue: moving.Overdue,
-		Received: moving.Received, Released: moving.Released, Failed: moving.Failed, Messages: moving.Messages,
-	}
+	m.Handoff = c.Handoff()
 	for _, code := range problemCodes {
 		m.Problems[code] = false
 	}
@@ -61,9 +57,9 @@ func (c *Cluster) Metrics() Metrics {
 // problemCodes are all that a problem can have, so that metrics say of each that
 // it is not there.
 var problemCodes = [...]string{
-	ProblemNotStarted, ProblemLeaving, ProblemSuperseded, ProblemConfiguration, ProblemIsolated, ProblemJoining,
-	ProblemMinMembers, ProblemNoRing, ProblemStrategy, ProblemDuplicate, ProblemDisagreement, ProblemUnderReplicated, ProblemZones,
-	ProblemExpectedMembers, ProblemMinority, ProblemPossibleLoss, ProblemNotHandedOver, ProblemHandoffOverdue,
+	api.ProblemNotStarted, api.ProblemLeaving, api.ProblemSuperseded, api.ProblemConfiguration, api.ProblemIsolated, api.ProblemJoining,
+	api.ProblemMinMembers, api.ProblemNoRing, api.ProblemStrategy, api.ProblemDuplicate, api.ProblemDisagreement, api.ProblemUnderReplicated, api.ProblemZones,
+	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue,
 }
 
 // counts are what the loop counts, and anybody reads.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,9 +16,10 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-var _ transport.MetricsSource = (*cluster.Cluster)(nil)
+var _ = func(c *cluster.Cluster) { transport.NewCollector(c) }
 
 func TestMetricsBeforeTheStart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
@@ -28,8 +28,8 @@ func TestMetricsBeforeTheStart(t *testing.T) {
 		require.Equal(t, "n1", m.NodeID)
 		require.Equal(t, membership.Joining, m.State)
 		require.False(t, m.Ready)
-		require.True(t, m.Problems[cluster.ProblemNotStarted])
-		require.Contains(t, m.Problems, cluster.ProblemZones, "what is not there is said")
+		require.True(t, m.Problems[api.ProblemNotStarted])
+		require.Contains(t, m.Problems, api.ProblemZones, "what is not there is said")
 		require.Zero(t, m.Rebuilds)
 		require.Zero(t, m.ViewSince)
 		require.Zero(t, m.Gossip)
@@ -49,11 +49,8 @@ func TestMetricsOfACluster(t *testing.T) {
 			require.Equal(t, []int{64, 3}, []int{m.Partitions, m.ReplicationFactor})
 			require.Equal(t, ring.Spread{Zones: 3, Regions: 1}, m.Spread)
 			require.Equal(t, c.Fingerprint(), m.Fingerprint)
-			require.ElementsMatch(t, []transport.MemberCount{
-				{Region: "eu", Zone: "z0", State: membership.Active, Count: 1},
-				{Region: "eu", Zone: "z1", State: membership.Active, Count: 1},
-				{Region: "eu", Zone: "z2", State: membership.Active, Count: 1},
-			}, m.Members)
+			require.Len(t, m.Members, 3)
+			require.Equal(t, c.Members(), m.Members)
 			require.WithinDuration(t, time.Now(), m.ViewSince, time.Minute)
 			require.WithinDuration(t, time.Now(), m.LastSync, time.Minute)
 			require.Equal(t, c.Health().LastSync, m.LastSync)
@@ -167,12 +164,12 @@ func TestMetricsOfRebuilds(t *testing.T) {
 		b.start(2, slowly)
 		b.await("it keeps the ring", func() bool { return c.Metrics().RebuildFailures > 0 })
 		m = c.Metrics()
-		require.True(t, m.Problems[cluster.ProblemStrategy])
+		require.True(t, m.Problems[api.ProblemStrategy])
 		require.Equal(t, 64, m.Primaries)
 		require.Zero(t, m.Moves)
 		fails = false
 		b.await("it recovers", func() bool {
-			return c.Metrics().Healthy == c.Health().Healthy && !c.Metrics().Problems[cluster.ProblemStrategy]
+			return c.Metrics().Healthy == c.Health().Healthy && !c.Metrics().Problems[api.ProblemStrategy]
 		})
 		require.NotZero(t, c.Metrics().Moves)
 	})
@@ -208,24 +205,16 @@ func TestMetricsOfADrain(t *testing.T) {
 	})
 }
 
-// What Cluster.Handoff tells of, metrics tell of too.
-func TestMetricsHaveAllOfHandoff(t *testing.T) {
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[cluster.HandoffState]()) {
-		_, there := reflect.TypeFor[transport.HandoffMetrics]().FieldByName(field.Name)
-		require.True(t, there, field.Name)
-	}
-}
-
 // Who is left alone while it drains keeps what it has, and says how much that is.
 func TestMetricsOfWhatIsKept(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		last, _ := b.startStore(newShelf(), 1)
 		b.still(last)
-		require.Zero(t, last.Metrics().Handoff.Kept)
+		require.Zero(t, last.Metrics().Handoff.Stranded)
 		require.ErrorIs(t, last.Drain(t.Context()), cluster.ErrNoSuccessor)
 		m := last.Metrics()
-		require.Equal(t, transport.HandoffMetrics{Kept: 64}, m.Handoff)
-		require.True(t, m.Problems[cluster.ProblemNotHandedOver])
+		require.Equal(t, api.HandoffState{Stranded: 64}, m.Handoff)
+		require.True(t, m.Problems[api.ProblemNotHandedOver])
 	})
 }
 
@@ -254,7 +243,7 @@ func TestMetricsOfSharing(t *testing.T) {
 		b.net.Heal()
 		b.await("the first waits for the second to merge", func() bool { return first.Metrics().Handoff.Sharing == 64 })
 		require.Equal(t, 64, first.Handoff().Sharing)
-		require.Zero(t, first.Metrics().Handoff.Kept)
+		require.Zero(t, first.Metrics().Handoff.Stranded)
 		close(mended)
 		b.await("nothing is left to share", func() bool { return first.Metrics().Handoff.Sharing+second.Metrics().Handoff.Sharing == 0 })
 		b.agree(first, second)
@@ -264,7 +253,7 @@ func TestMetricsOfSharing(t *testing.T) {
 func TestMetricsOverHTTP(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		c := b.start(1, func(o *cluster.Options) {
-			o.Guard.Tokens = []transport.Token{{Secret: transport.NewSecret("0123456789abcdef-read")}}
+			o.Guard.Tokens = []transport.Credential{{Token: func() string { return "0123456789abcdef-read" }}}
 		})
 		ask := func(target, token string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(http.MethodGet, target, nil)

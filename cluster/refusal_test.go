@@ -14,6 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 var (
@@ -80,7 +81,7 @@ func untouched(t *testing.T, all []*cluster.Cluster, fingerprint fmt.Stringer) {
 		require.Len(t, c.Members(), 2)
 		h := c.Health()
 		require.True(t, h.Ready)
-		require.Equal(t, []string{cluster.ProblemUnderReplicated}, problems(c), "two members of three replicas, as before")
+		require.Equal(t, []string{api.ProblemUnderReplicated}, problems(c), "two members of three replicas, as before")
 	}
 }
 
@@ -95,7 +96,7 @@ func TestRefusalsInMemory(t *testing.T) {
 				r.check(t, joiner.Start(t.Context()))
 				require.Less(t, time.Since(begun), time.Second, "an answer is an answer, no need to wait")
 				b.free(3)
-				require.Contains(t, problem(t, joiner, cluster.ProblemNotStarted).Message, r.says[0])
+				require.Contains(t, problem(t, joiner, api.ProblemNotStarted).Message, r.says[0])
 				require.ErrorIs(t, joiner.WaitReady(t.Context()), r.reason)
 				time.Sleep(10 * time.Second)
 				untouched(t, all, fingerprint)

@@ -12,6 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // crowd looks keys up on members that have become ready, all the time.
@@ -87,8 +88,8 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 					in := all[0].Health().Configuration
 					for _, c := range all {
 						h := c.Health()
-						require.Equal(t, in, h.Configuration, "%s: %s", step, h.Node)
-						require.True(t, h.Healthy, "%s: %s: %+v", step, h.Node, h.Problems)
+						require.Equal(t, in, h.Configuration, "%s: %s", step, h.NodeID)
+						require.True(t, h.Healthy, "%s: %s: %+v", step, h.NodeID, h.Problems)
 						require.Equal(t, members, c.Ring().Len())
 					}
 					require.Nil(t, users.empty.Load(), "%s: empty placement on %v", step, users.empty.Load())
@@ -135,9 +136,9 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 
 		joiner := b.start(3, with(older))
 		require.Equal(t, membership.Joining, joiner.Local().State)
-		require.Equal(t, []string{cluster.ProblemConfiguration}, problems(joiner)[:1])
+		require.Equal(t, []string{api.ProblemConfiguration}, problems(joiner)[:1])
 		require.Equal(t, `the cluster runs "rf2:balanced/1", this member can run ["rf1:balanced/1"]: start it with that configuration accepted`,
-			problem(t, joiner, cluster.ProblemConfiguration).Message)
+			problem(t, joiner, api.ProblemConfiguration).Message)
 		require.False(t, joiner.Health().Ready)
 		require.Equal(t, "rf2:balanced/1", joiner.Health().Configuration)
 		require.Zero(t, joiner.Lookup("k").Len())
@@ -153,7 +154,7 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		for _, c := range all {
 			require.NoError(t, c.WaitConverged(within(t, time.Second)), c.Local().ID)
-			require.NotContains(t, problems(c), cluster.ProblemDisagreement)
+			require.NotContains(t, problems(c), api.ProblemDisagreement)
 		}
 		require.Error(t, joiner.WaitConverged(within(t, time.Second)))
 

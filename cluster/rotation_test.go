@@ -17,7 +17,8 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // rotated is a cluster on sockets with every secret there is, and a load on it
@@ -32,8 +33,8 @@ type rotated struct {
 // worker asks one member, over and over, with a certificate and a token of its
 // own. Nothing is tried again: what fails, counts.
 type worker struct {
-	client   *transport.Client
-	pool     *transport.Pool
+	client   *client.Client
+	pool     *client.Pool
 	answered atomic.Int64
 	reloads  atomic.Int64
 	err      error
@@ -46,8 +47,8 @@ func (r *rotated) path(format string, args ...any) string {
 func memberIP(n int) string { return fmt.Sprintf("127.0.110.%d", n) }
 
 // secrets are the files of a member, or of the one who asks it.
-func (r *rotated) secrets(who string, n int) transport.TLSOptions {
-	return transport.TLSOptions{
+func (r *rotated) secrets(who string, n int) client.TLSOptions {
+	return client.TLSOptions{
 		CertFile: r.path("%s%d.pem", who, n), KeyFile: r.path("%s%d.key", who, n),
 		ClientCAFile: r.path("ca.pem"), RootCAFile: r.path("ca.pem"),
 	}
@@ -95,10 +96,10 @@ func (r *rotated) load() (stop func()) {
 		w := &worker{}
 		logger := slog.New(counting{slog.DiscardHandler, &w.reloads})
 		var err error
-		w.pool, err = transport.NewPool(transport.PoolOptions{TLS: r.secrets("client", n), Logger: logger})
+		w.pool, err = client.NewPool(client.PoolOptions{TLS: r.secrets("client", n), TokenFile: r.path("token"), Logger: logger})
 		require.NoError(r.t, err)
-		w.client, err = transport.NewClient(transport.ClientOptions{
-			URLs: []string{"https://" + c.HTTPAddr()}, TokenFile: r.path("token"), Pool: w.pool, Retries: -1, Logger: logger,
+		w.client, err = client.New(client.Options{
+			URLs: []string{"https://" + c.HTTPAddr()}, Pool: w.pool, Retries: option.None, Logger: logger,
 		})
 		require.NoError(r.t, err)
 		r.workers = append(r.workers, w)
@@ -118,9 +119,9 @@ func (r *rotated) load() (stop func()) {
 
 func (w *worker) run(ctx context.Context) {
 	for i := 0; ; i++ {
-		_, err := w.client.Lookup(ctx, fmt.Sprintf("user:%d", i), transport.Near{})
+		_, err := w.client.Lookup(ctx, fmt.Sprintf("user:%d", i), client.Near{})
 		if err == nil && i%5 == 0 {
-			_, err = w.client.LookupBatch(ctx, []string{"a", "b"}, transport.Near{})
+			_, err = w.client.LookupBatch(ctx, []string{"a", "b"}, client.Near{})
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -204,16 +205,16 @@ func (r *rotated) show(a *pki.Authority) {
 func (r *rotated) accept(text string, want bool) {
 	r.t.Helper()
 	for n, c := range r.all {
-		client, err := transport.NewClient(transport.ClientOptions{
-			URLs: []string{"https://" + c.HTTPAddr()}, Token: transport.NewSecret(text),
-			PoolOptions: transport.PoolOptions{TLS: r.secrets("client", n)}, Logger: slog.New(slog.DiscardHandler),
+		asker, err := client.New(client.Options{
+			URLs: []string{"https://" + c.HTTPAddr()}, Logger: slog.New(slog.DiscardHandler),
+			PoolOptions: client.PoolOptions{TLS: r.secrets("client", n), Token: func() string { return text }},
 		})
 		require.NoError(r.t, err)
 		r.await("a member to read its tokens", func() bool {
-			_, err := client.Ring(r.t.Context())
+			_, err := asker.Ring(r.t.Context())
 			return (err == nil) == want
 		})
-		require.NoError(r.t, client.Close())
+		require.NoError(r.t, asker.Close())
 	}
 	r.progress()
 }

@@ -3,22 +3,22 @@ package cluster
 import (
 	"net/http"
 
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // Router returns a handler that runs h for the requests whose keys this member
 // should answer for, and forwards the others to the member that should: see
-// [transport.Router]. Serve it on the address that Options.Services, or Update,
-// announces under RouterOptions.Service. It may be made and served before Start;
+// [route.Router]. Serve it on the address that Options.Services, or Update,
+// announces under the router's Options.Service. It may be made and served before Start;
 // until there is a ring, requests that have a key are answered with 503.
 //
 // Without a Logger of its own the router uses the cluster's. Close the router
-// after the server in front of it. The error is that of [transport.NewRouter].
-func (c *Cluster) Router(h http.Handler, o transport.RouterOptions) (*transport.Router, error) {
+// after the server in front of it. The error is that of [route.New].
+func (c *Cluster) Router(h http.Handler, o route.Options) (*route.Router, error) {
 	if o.Logger == nil {
 		o.Logger = c.settings.Logger
 	}
-	return transport.NewRouter(httpView{c}, h, o)
+	return route.New(httpView{c}, h, o)
 }
 
 // Changed returns a channel that is closed when the view has changed, or

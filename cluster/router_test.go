@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // wires carry requests between the routers of members without a network: by
@@ -54,12 +55,12 @@ func withService(o *cluster.Options) {
 }
 
 // route puts a router in front of a member, which answers with its ID.
-func (w *wires) route(t *testing.T, c *cluster.Cluster, patience time.Duration) *transport.Router {
+func (w *wires) route(t *testing.T, c *cluster.Cluster, patience time.Duration) *route.Router {
 	t.Helper()
 	id := c.Local().ID
 	router, err := c.Router(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, id)
-	}), transport.RouterOptions{
+	}), route.Options{
 		Service: "kv", Transport: w, Patience: patience,
 		Key: func(r *http.Request) (string, bool) { return strings.CutPrefix(r.URL.Path, "/k/") },
 	})
@@ -81,7 +82,7 @@ func TestRoutersOutlastTheCrashOfAMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		all := b.startMany(4, withService)
 		w := &wires{at: make(map[string]http.Handler)}
-		var routers []*transport.Router
+		var routers []*route.Router
 		for _, c := range all {
 			routers = append(routers, w.route(t, c, time.Minute))
 		}
@@ -166,12 +167,12 @@ func TestARouterBeforeStart(t *testing.T) {
 		require.Equal(t, "n1", answer.Body.String())
 		status, body, _ := request(router, http.MethodGet, "a")
 		require.Equal(t, 503, status)
-		require.Contains(t, body, transport.ProblemNoRing)
+		require.Contains(t, body, api.RefusalNoRing)
 		require.NoError(t, c.Start(t.Context()))
 		_, body, _ = request(router, http.MethodGet, "a")
 		require.Equal(t, "n1", body)
 
-		_, err := c.Router(nil, transport.RouterOptions{})
+		_, err := c.Router(nil, route.Options{})
 		require.Error(t, err)
 	})
 }

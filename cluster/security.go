@@ -3,18 +3,21 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 
+	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // checkHTTP reports what is wrong with the options of HTTP's server and guard,
 // and what does not go together.
 func (o Options) checkHTTP() []error {
-	errs := append(ofTransport(o.HTTP.Validate()), ofTransport(o.Guard.Validate())...)
+	errs := append(ofTransport("HTTP", o.HTTP.Validate()), ofTransport("Guard", o.Guard.Validate())...)
 	if o.HTTPAddr == "" {
-		if o.HTTP.TLS != (transport.TLSOptions{}) {
+		if o.HTTP.TLS != (client.TLSOptions{}) {
 			errs = append(errs, &OptionError{Field: "HTTP.TLS", Value: o.HTTP.TLS,
 				Bound: "empty without HTTPAddr: the server that Handler is mounted in has to encrypt"})
 		}
@@ -35,15 +38,12 @@ func isLoopback(host string) bool {
 }
 
 // ofTransport gives transport's complaints the names our options have.
-func ofTransport(err error) (errs []error) {
-	for _, err := range unjoin(err) {
-		if o, ok := errors.AsType[*transport.OptionError](err); ok {
-			field := strings.Replace(strings.Replace(o.Field, "ServerOptions.", "HTTP.", 1), "GuardOptions.", "Guard.", 1)
-			err = &OptionError{Field: field, Value: o.Value, Bound: o.Bound}
+func ofTransport(field string, err error) (errs []error) {
+	for _, err := range option.All(option.Under(field, err)) {
+		if o, ok := errors.AsType[*option.Error](err); ok {
+			err = &OptionError{Field: o.Field, Value: o.Value, Bound: o.Bound}
 		}
-		if err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	return errs
 }
@@ -56,14 +56,14 @@ func (c *Cluster) newHandler() error {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	if c.settings.HTTPAddr != "" && c.settings.HTTP.TLS.CertFile != "" {
-		if _, err := c.settings.HTTP.TLS.ServerConfig(c.settings.Logger); err != nil {
+		if _, err := transport.ServerTLS(c.settings.HTTP.TLS, c.settings.Logger); err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
 	c.settings.Guard.Tokens = nil // the guard has what it needs of them
 	c.guard = guard
 	c.handler, err = transport.NewHandler(httpView{c}, transport.HandlerOptions{
-		Logger: c.settings.Logger, Middleware: []transport.Middleware{guard.Wrap},
+		Logger: c.settings.Logger, Middleware: []func(http.Handler) http.Handler{guard.Wrap},
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // No error, log or print may show these.
@@ -21,8 +22,8 @@ const (
 	newToken = "newer-0123456789abcdef"
 )
 
-func token(text string) []transport.Token {
-	return []transport.Token{{Secret: transport.NewSecret(text)}}
+func token(text string) []transport.Credential {
+	return []transport.Credential{{Token: func() string { return text }}}
 }
 
 func TestOptionsOfHTTP(t *testing.T) {
@@ -39,7 +40,7 @@ func TestOptionsOfHTTP(t *testing.T) {
 	fine := []edit{
 		at("127.0.0.1:8080"), at("127.9.9.9:0"), at("[::1]:8080"), at("localhost:8080"), at(""),
 		at(":8080", func(o *cluster.Options) { o.Guard.TokensInClear = true }),
-		at(":8080", func(o *cluster.Options) { o.HTTP.TLS = transport.TLSOptions{CertFile: "c", KeyFile: "k"} }),
+		at(":8080", func(o *cluster.Options) { o.HTTP.TLS = client.TLSOptions{CertFile: "c", KeyFile: "k"} }),
 		at(":8080", func(o *cluster.Options) { o.Guard.Tokens = nil }),
 	}
 	for i, change := range fine {
@@ -69,18 +70,18 @@ func TestOptionsOfHTTP(t *testing.T) {
 			want: `HTTP.TLS.AllowTLS12 is true: must be false without CertFile and KeyFile: the server needs a certificate of its own`,
 		},
 		{
-			set:  func(o *cluster.Options) { o.HTTP.TLS = transport.TLSOptions{CertFile: "c", KeyFile: "k"} },
+			set:  func(o *cluster.Options) { o.HTTP.TLS = client.TLSOptions{CertFile: "c", KeyFile: "k"} },
 			want: `HTTP.TLS is {c k    false}: must be empty without HTTPAddr: the server that Handler is mounted in has to encrypt`,
 		},
 		{
 			set: func(o *cluster.Options) {
 				o.HTTP.MaxConnections, o.HTTP.ReadTimeout, o.Guard.TrustedProxies = -1, -1, []string{"10.0.0.1"}
-				o.Guard.Tokens = append(token(oldToken), transport.Token{Secret: transport.NewSecret("hunter2")})
+				o.Guard.Tokens = append(token(oldToken), token("hunter2")[0])
 				o.Guard.PerClient.PerSecond = -1
 			},
 			want: `HTTP.ReadTimeout is -1ns: must be between 1ms and 24h0m0s, or zero for the default
 HTTP.MaxConnections is -1: must be between 1 and 1048576, or zero for the default
-Guard.Tokens[1].Secret is "a text of 7 bytes": must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone
+Guard.Tokens[1].Token is "a text of 7 bytes": must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone
 Guard.PerClient.PerSecond is -1: must be between 0.01 and 1000000, or the whole limit zero for none
 Guard.TrustedProxies[0] is "10.0.0.1": must be an address with the length of its prefix, 1 or more, such as 10.1.0.0/16 or 10.1.2.3/32`,
 		},
@@ -91,7 +92,7 @@ Guard.TrustedProxies[0] is "10.0.0.1": must be an address with the length of its
 func TestNewReadsTheFiles(t *testing.T) {
 	for want, change := range map[string]edit{
 		"cluster: transport: TLS of the server: open /nowhere.pem: no such file or directory": func(o *cluster.Options) {
-			o.HTTPAddr, o.HTTP.TLS = ":1", transport.TLSOptions{CertFile: "/nowhere.pem", KeyFile: "/nowhere.key"}
+			o.HTTPAddr, o.HTTP.TLS = ":1", client.TLSOptions{CertFile: "/nowhere.pem", KeyFile: "/nowhere.key"}
 		},
 		"cluster: transport: tokens: open /nowhere.tokens: no such file or directory": func(o *cluster.Options) {
 			o.Guard.TokenFile = "/nowhere.tokens"
@@ -125,7 +126,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	encoded, err := json.Marshal(map[string]any{"keys": o.GossipKeys, "guard": o.Guard.Tokens})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"keys":"[redacted]","guard":[{"Secret":"[redacted]","Scope":0}]}`, string(encoded))
+	require.JSONEq(t, `{"keys":"[redacted]","guard":[{"Read":false,"Write":false}]}`, string(encoded))
 
 	for _, header := range []string{"Bearer " + oldToken, "Bearer wrong-" + oldToken, oldToken} {
 		r := httptest.NewRequest(http.MethodGet, "/v1/members", nil)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // onLoopback makes member n of a cluster on real sockets that serves HTTP.
@@ -98,7 +99,7 @@ func TestHTTPEndToEnd(t *testing.T) {
 	status, _ := get(t, client, all[2].HTTPAddr(), "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	_, body := get(t, client, all[2].HTTPAddr(), "/v1/health")
-	require.Contains(t, body, cluster.ProblemLeaving)
+	require.Contains(t, body, api.ProblemLeaving)
 	status, _ = get(t, client, all[2].HTTPAddr(), "/livez")
 	require.Equal(t, http.StatusOK, status)
 

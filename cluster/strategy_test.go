@@ -11,6 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // moody is a strategy that works like Rendezvous until it is told not to.
@@ -86,7 +87,7 @@ func TestAStrategyThatFails(t *testing.T) {
 					for key, token := range keys {
 						require.Equal(t, token, c.Lookup(key).Token())
 					}
-					p := problem(t, c, cluster.ProblemStrategy)
+					p := problem(t, c, api.ProblemStrategy)
 					require.Contains(t, p.Message, "lookups answer from the last ring: ring: strategy ")
 					require.Contains(t, p.Message, says)
 					require.False(t, p.Unready)
@@ -110,7 +111,7 @@ func TestAStrategyThatFails(t *testing.T) {
 				require.NoError(t, all[0].Stop(within(t, patience)))
 				var health []bool
 				for e := range events {
-					if e.Health != nil && len(e.Health.After.Problems) > 0 && e.Health.After.Problems[0].Code == cluster.ProblemStrategy {
+					if e.Health != nil && len(e.Health.After.Problems) > 0 && e.Health.After.Problems[0].Code == api.ProblemStrategy {
 						health = append(health, true)
 					}
 					if e.Ring != nil {
@@ -131,7 +132,7 @@ func TestAStrategyThatNeverWorks(t *testing.T) {
 		strategy.be("panicking")
 		c := b.start(1, func(o *cluster.Options) { o.Strategy = strategy })
 		require.Zero(t, c.Lookup("k").Len())
-		require.Equal(t, []string{cluster.ProblemNoRing, cluster.ProblemStrategy}, problems(c))
+		require.Equal(t, []string{api.ProblemNoRing, api.ProblemStrategy}, problems(c))
 		require.ErrorContains(t, c.WaitReady(ended()), "no member owns anything yet")
 		strategy.be("well")
 		require.NoError(t, c.Update(t.Context(), func(a *cluster.Attributes) { a.HTTPAddr = "h:1" }), "any news makes it look again")

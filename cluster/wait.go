@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // NotReadyError says that waiting for readiness ended before it came.
 type NotReadyError struct {
 	// Problems are those that made the member unready at the end.
-	Problems []Problem
+	Problems []api.Problem
 	// Err is why waiting ended: the context's error, [ErrStopped], or what
 	// Start came to.
 	Err error
@@ -53,7 +54,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 		if err := c.check(); err != nil && !errors.Is(err, ErrNotStarted) {
 			return give(err)
 		}
-		if h.State == membership.Leaving {
+		if h.State == membership.Leaving.String() {
 			return give(ErrStopped) // Drain is past the point of return
 		}
 		select {
@@ -69,7 +70,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 type NotConvergedError struct {
 	// Differing are the members that have not confirmed this member's view,
 	// with the reason where they gave one.
-	Differing []membership.Differing
+	Differing []api.Differing
 	// Err is why waiting ended: the context's error or [ErrStopped].
 	Err error
 }
@@ -79,7 +80,7 @@ func (e *NotConvergedError) Error() string {
 	if len(e.Differing) == 0 {
 		return fmt.Sprintf("cluster: not converged: %v: the view is still changing", e.Err)
 	}
-	return fmt.Sprintf("cluster: not converged: %v: %s", e.Err, differing(e.Differing))
+	return fmt.Sprintf("cluster: not converged: %v: %s", e.Err, describe(e.Differing))
 }
 
 // Unwrap returns why waiting ended.
@@ -134,7 +135,7 @@ func (c *Cluster) agreement() (a membership.Agreement, current bool) {
 func (c *Cluster) notConverged(err error) error {
 	e := &NotConvergedError{Err: err}
 	if agreement, current := c.agreement(); current {
-		e.Differing = agreement.Differing
+		e.Differing = differing(agreement.Differing)
 	}
 	return e
 }

@@ -4,6 +4,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
@@ -15,19 +19,19 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var request BatchRequest
-	if err := h.readObject(w, r, map[string]any{"keys": &request.Keys}); err != nil {
+	var keys []string
+	if err := h.readObject(w, r, map[string]any{"keys": &keys}); err != nil {
 		return err
 	}
-	if err := checkKeys(request.Keys, h.options.MaxKeys); err != nil {
+	if err := checkKeys(keys, h.options.MaxKeys); err != nil {
 		return err
 	}
 	view, err := h.serving(w)
 	if err != nil {
 		return err
 	}
-	h.counts.batchLookups.Add(uint64(len(request.Keys)))
-	return writeJSON(w, r, http.StatusOK, jsonContentType, answerBatch(view, prefer, request.Keys))
+	h.counts.batchLookups.Add(uint64(len(keys)))
+	return wire.WriteJSON(w, r, http.StatusOK, answerBatch(view, prefer, keys))
 }
 
 func checkKeys(keys []string, bound int) error {
@@ -35,12 +39,12 @@ func checkKeys(keys []string, bound int) error {
 		return fieldProblem("keys", "field %q is missing", "keys")
 	}
 	if len(keys) > bound {
-		p := problem(ProblemTooManyKeys, http.StatusRequestEntityTooLarge, "the batch has %d keys: at most %d", len(keys), bound)
+		p := wire.New(wire.TooManyKeys, http.StatusRequestEntityTooLarge, "the batch has %d keys: at most %d", len(keys), bound)
 		p.Bound = int64(bound)
 		return p
 	}
 	for i, key := range keys {
-		if p := checkKey(key); p != nil {
+		if p := wire.CheckKey(key); p != nil {
 			p.Index = &i
 			return p
 		}
@@ -48,27 +52,28 @@ func checkKeys(keys []string, bound int) error {
 	return nil
 }
 
-func answerBatch(view View, prefer preference, keys []string) BatchAnswer {
+func answerBatch(view route.View, prefer preference, keys []string) api.Batch {
 	b := answerer{view: view, prefer: prefer}
 	room := len(keys) * view.Ring.Replicas()
 	if b.moving() {
 		room += len(keys) * view.Ring.Target().Replicas()
 	}
-	b.free = make([]Owner, 0, room)
+	b.free = make([]api.Owner, 0, room)
 
-	answer := BatchAnswer{Fingerprint: view.Fingerprint, Results: make([]LookupAnswer, len(keys)), Groups: []Group{}}
+	answer := api.Batch{Fingerprint: view.Fingerprint, Results: make([]api.Placement, len(keys)), Groups: []api.Group{}}
 	groupOf := make(map[string]int)
 	for i, key := range keys {
-		result := LookupAnswer{Key: key, PlacementAnswer: b.placement(view.Ring.Lookup(key))}
+		result := b.placement(view.Ring.Lookup(key))
+		result.Key = key
 		answer.Results[i] = result
 		g, known := groupOf[result.Primary]
 		if !known {
 			g = len(answer.Groups)
 			groupOf[result.Primary] = g
-			answer.Groups = append(answer.Groups, Group{Primary: result.Primary, HTTPAddr: httpAddr(view.Members, result.Primary)})
+			answer.Groups = append(answer.Groups, api.Group{Primary: result.Primary, HTTPAddr: httpAddr(view.Members, result.Primary)})
 		}
 		answer.Groups[g].Indexes = append(answer.Groups[g].Indexes, i)
 	}
-	slices.SortFunc(answer.Groups, func(a, b Group) int { return strings.Compare(a.Primary, b.Primary) })
+	slices.SortFunc(answer.Groups, func(a, b api.Group) int { return strings.Compare(a.Primary, b.Primary) })
 	return answer
 }

@@ -13,26 +13,19 @@ import (
 
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// discard is a writer that costs nothing, so that the handler is what is
-// measured.
-type discard struct{ header http.Header }
-
-func (d *discard) Header() http.Header         { return d.header }
-func (d *discard) WriteHeader(int)             {}
-func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
-
 func benchHandler(b *testing.B) http.Handler {
-	c := newFake(b)
-	c.view.Ring = build(b, rebalance.Rendezvous{}, 4096, nodes...)
-	return newHandler(c)
+	c := testkit.NewCluster(b)
+	c.Shown.Ring = testkit.Build(b, rebalance.Rendezvous{}, 4096, testkit.Nodes...)
+	return testkit.NewHandler(c)
 }
 
 func BenchmarkLookup(b *testing.B) {
 	h := benchHandler(b)
 	r := httptest.NewRequest(http.MethodGet, "/v1/lookup?key=user:42", nil)
-	w := &discard{http.Header{}}
+	w := testkit.Discard()
 	b.ReportAllocs()
 	for b.Loop() {
 		h.ServeHTTP(w, r)
@@ -43,7 +36,7 @@ func BenchmarkBatch(b *testing.B) {
 	for _, count := range []int{10, 1000, 10_000} {
 		b.Run(fmt.Sprintf("keys=%d", count), func(b *testing.B) {
 			h := benchHandler(b)
-			var request transport.BatchRequest
+			var request struct{ Keys []string }
 			for i := range count {
 				request.Keys = append(request.Keys, fmt.Sprintf("user:%d", i))
 			}
@@ -51,7 +44,7 @@ func BenchmarkBatch(b *testing.B) {
 			require.NoError(b, err)
 			r := httptest.NewRequest(http.MethodPost, "/v1/lookup", nil)
 			r.Header.Set("Content-Type", "application/json")
-			w := &discard{http.Header{}}
+			w := testkit.Discard()
 			b.ReportAllocs()
 			for b.Loop() {
 				r.Body = io.NopCloser(bytes.NewReader(body))
@@ -64,15 +57,15 @@ func BenchmarkBatch(b *testing.B) {
 
 // BenchmarkGuardedLookup is BenchmarkLookup behind a token and both limits.
 func BenchmarkGuardedLookup(b *testing.B) {
-	c := newFake(b)
-	c.view.Ring = build(b, rebalance.Rendezvous{}, 4096, nodes...)
-	g := newGuard(b, transport.GuardOptions{
-		Tokens: tokens(), PerClient: transport.RateLimit{PerSecond: 1e6, Burst: 1e6}, Overall: transport.RateLimit{PerSecond: 1e6, Burst: 1e6},
+	c := testkit.NewCluster(b)
+	c.Shown.Ring = testkit.Build(b, rebalance.Rendezvous{}, 4096, testkit.Nodes...)
+	g := testkit.NewGuard(b, transport.GuardOptions{
+		Tokens: testkit.Tokens(), PerClient: transport.RateLimit{PerSecond: 1e6, Burst: 1e6}, Overall: transport.RateLimit{PerSecond: 1e6, Burst: 1e6},
 	})
-	h := makeHandler(c, transport.HandlerOptions{Middleware: []transport.Middleware{g.Wrap}})
+	h := testkit.MakeHandler(c, transport.HandlerOptions{Middleware: []func(http.Handler) http.Handler{g.Wrap}})
 	r := httptest.NewRequest(http.MethodGet, "/v1/lookup?key=user:42", nil)
-	r.Header.Set("Authorization", "Bearer "+readToken)
-	w := &discard{http.Header{}}
+	r.Header.Set("Authorization", "Bearer "+testkit.ReadToken)
+	w := testkit.Discard()
 	b.ReportAllocs()
 	for b.Loop() {
 		h.ServeHTTP(w, r)

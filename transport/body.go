@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // readObject reads a body that is one JSON object with the named fields, each
@@ -28,12 +31,12 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[
 		return bodyProblem(err)
 	}
 	if !utf8.Valid(body) || halfSurrogate(body) {
-		return problem(ProblemBody, http.StatusBadRequest, "the body holds text that is not Unicode")
+		return wire.New(wire.Body, http.StatusBadRequest, "the body holds text that is not Unicode")
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
-		return problem(ProblemBody, http.StatusBadRequest, "the body must be a JSON object")
+		return wire.New(wire.Body, http.StatusBadRequest, "the body must be a JSON object")
 	}
 	var seen []string
 	for dec.More() {
@@ -44,7 +47,7 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[
 		name, _ := token.(string)
 		into, known := fields[name]
 		if !known {
-			return problem(ProblemBody, http.StatusBadRequest, "the body has an unknown field %s", brief(name))
+			return wire.New(wire.Body, http.StatusBadRequest, "the body has an unknown field %s", wire.Brief(name))
 		}
 		if slices.Contains(seen, name) {
 			return fieldProblem(name, "field %q is given twice", name)
@@ -60,13 +63,13 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[
 // readBody returns a body that says it is JSON and is not too long.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if charset := parameters["charset"]; err != nil || kind != jsonContentType || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		w.Header().Set("Accept", jsonContentType)
-		return nil, problem(ProblemBlank, http.StatusUnsupportedMediaType, "the content type is %s: must be %s in UTF-8", brief(r.Header.Get("Content-Type")), jsonContentType)
+	if charset := parameters["charset"]; err != nil || kind != wire.JSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		w.Header().Set("Accept", wire.JSON)
+		return nil, wire.New(wire.Blank, http.StatusUnsupportedMediaType, "the content type is %s: must be %s in UTF-8", wire.Brief(r.Header.Get("Content-Type")), wire.JSON)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		w.Header().Set("Accept-Encoding", "identity")
-		return nil, problem(ProblemBlank, http.StatusUnsupportedMediaType, "the content encoding is %s: must be none", brief(encoding))
+		return nil, wire.New(wire.Blank, http.StatusUnsupportedMediaType, "the content encoding is %s: must be none", wire.Brief(encoding))
 	}
 	bound := h.options.MaxBodyBytes
 	if r.ContentLength > bound {
@@ -80,15 +83,15 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 		return nil, tooLarge(w, bound)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
-		return nil, problem(ProblemBlank, http.StatusRequestTimeout, "the body did not arrive in time")
+		return nil, wire.New(wire.Blank, http.StatusRequestTimeout, "the body did not arrive in time")
 	default:
-		return nil, problem(ProblemBody, http.StatusBadRequest, "the body could not be read to its end")
+		return nil, wire.New(wire.Body, http.StatusBadRequest, "the body could not be read to its end")
 	}
 }
 
-func tooLarge(w http.ResponseWriter, bound int64) *ProblemDetails {
+func tooLarge(w http.ResponseWriter, bound int64) *api.Refusal {
 	w.Header().Set("Connection", "close") // rather than read the rest
-	p := problem(ProblemBodyTooLarge, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", bound)
+	p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", bound)
 	p.Bound = bound
 	return p
 }
@@ -129,11 +132,11 @@ func escaped(text []byte) int {
 	return int(unit)
 }
 
-func bodyProblem(err error) *ProblemDetails {
+func bodyProblem(err error) *api.Refusal {
 	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return problem(ProblemBody, http.StatusBadRequest, "the body has a value of the wrong kind: want %s, got %s", jsonKind(mistyped), cut(mistyped.Value))
+		return wire.New(wire.Body, http.StatusBadRequest, "the body has a value of the wrong kind: want %s, got %s", jsonKind(mistyped), wire.Cut(mistyped.Value))
 	}
-	return problem(ProblemBody, http.StatusBadRequest, "the body is not the JSON expected: %s", cut(strings.TrimPrefix(err.Error(), "json: ")))
+	return wire.New(wire.Body, http.StatusBadRequest, "the body is not the JSON expected: %s", wire.Cut(strings.TrimPrefix(err.Error(), "json: ")))
 }
 
 // jsonKind names what was expected in the words of JSON.
@@ -150,8 +153,8 @@ func jsonKind(e *json.UnmarshalTypeError) string {
 	}
 }
 
-func fieldProblem(name, format string, args ...any) *ProblemDetails {
-	p := problem(ProblemBody, http.StatusBadRequest, format, args...)
+func fieldProblem(name, format string, args ...any) *api.Refusal {
+	p := wire.New(wire.Body, http.StatusBadRequest, format, args...)
 	p.Parameter = name
 	return p
 }

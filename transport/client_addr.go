@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // clientKey is whom a request is counted for: the address it comes from, or for
@@ -76,11 +78,11 @@ func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
 }
 
 // parseProxies reads the prefixes of trusted proxies.
-func parseProxies(field string, texts []string) (prefixes []netip.Prefix, errs []error) {
+func parseProxies(texts []string) (prefixes []netip.Prefix, errs []error) {
 	for i, text := range texts {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil || prefix.Bits() == 0 || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
-			errs = append(errs, &OptionError{Field: fmt.Sprintf("%s[%d]", field, i), Value: text,
+			errs = append(errs, &option.Error{Field: fmt.Sprintf("TrustedProxies[%d]", i), Value: text,
 				Bound: "an address with the length of its prefix, 1 or more, such as 10.1.0.0/16 or 10.1.2.3/32"})
 			continue
 		}

@@ -9,9 +9,10 @@ import (
 // limitListener accepts a connection only when fewer than cap(slots) are open.
 // At the limit callers wait in the kernel's queue, which costs this process
 // nothing. Of one client it keeps no more than a share, so that others find a
-// slot: what comes above that is closed at once.
+// slot: further connections of that client are closed at once. A connection without
+// an IP address belongs to no client.
 type limitListener struct {
-	*net.TCPListener
+	net.Listener
 	slots  chan struct{}
 	closed chan struct{}
 	close  func() error
@@ -21,9 +22,9 @@ type limitListener struct {
 	byClient map[netip.Prefix]int
 }
 
-func newLimitListener(l *net.TCPListener, limit, share int) *limitListener {
+func newLimitListener(l net.Listener, limit, share int) *limitListener {
 	limited := &limitListener{
-		TCPListener: l, slots: make(chan struct{}, limit), closed: make(chan struct{}),
+		Listener: l, slots: make(chan struct{}, limit), closed: make(chan struct{}),
 		share: share, byClient: make(map[netip.Prefix]int),
 	}
 	limited.close = sync.OnceValue(func() error {
@@ -40,21 +41,30 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		case <-l.closed:
 			return nil, net.ErrClosed
 		}
-		conn, err := l.AcceptTCP()
+		conn, err := l.Listener.Accept()
 		if err != nil {
 			<-l.slots
 			return nil, err
 		}
-		client := prefixOf(conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
-		if !l.enter(client) {
+		var from netip.Prefix
+		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+			from = prefixOf(addr.AddrPort().Addr())
+		}
+		if from.IsValid() && !l.enter(from) {
 			_ = conn.Close()
 			<-l.slots
 			continue
 		}
-		return &limitConn{TCPConn: conn, release: sync.OnceFunc(func() {
-			l.leave(client)
+		release := sync.OnceFunc(func() {
+			if from.IsValid() {
+				l.leave(from)
+			}
 			<-l.slots
-		})}, nil
+		})
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			return &limitTCPConn{tcp, release}, nil
+		}
+		return &limitConn{conn, release}, nil
 	}
 }
 
@@ -80,14 +90,33 @@ func (l *limitListener) leave(client netip.Prefix) {
 // Close stops accepting. It is idempotent and leaves open connections alone.
 func (l *limitListener) Close() error { return l.close() }
 
-// limitConn gives its slot back when it closes. Being a TCPConn otherwise, it
+// limitTCPConn gives its slot back when it closes. Being a TCPConn otherwise, it
 // still has the half-close that keeps an answer from being lost to a reset.
-type limitConn struct {
+type limitTCPConn struct {
 	*net.TCPConn
+	release func()
+}
+
+func (c *limitTCPConn) Close() error {
+	defer c.release()
+	return c.TCPConn.Close()
+}
+
+// limitConn is the same for connections of other kinds.
+type limitConn struct {
+	net.Conn
 	release func()
 }
 
 func (c *limitConn) Close() error {
 	defer c.release()
-	return c.TCPConn.Close()
+	return c.Conn.Close()
+}
+
+// CloseWrite closes the half that this process writes, where the connection can.
+func (c *limitConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // contain answers 500 when anything below panics. What panicked and where goes
@@ -25,7 +28,7 @@ func (h *Handler) contain(next http.Handler) http.Handler {
 				// A cut-off answer must not look like a whole one.
 				panic(http.ErrAbortHandler)
 			}
-			WriteProblem(tracked, r, internalProblem())
+			wire.Refuse(tracked, r, wire.Internal())
 		}()
 		next.ServeHTTP(tracked, r)
 	})
@@ -33,16 +36,12 @@ func (h *Handler) contain(next http.Handler) http.Handler {
 
 // refuse writes an endpoint's error.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	p, ok := errors.AsType[*ProblemDetails](err)
+	p, ok := errors.AsType[*api.Refusal](err)
 	if !ok {
 		h.logger.ErrorContext(r.Context(), "cannot serve a request", "method", r.Method, "path", r.URL.Path, "err", err)
-		p = internalProblem()
+		p = wire.Internal()
 	}
-	WriteProblem(w, r, p)
-}
-
-func internalProblem() *ProblemDetails {
-	return problem(ProblemBlank, http.StatusInternalServerError, "the member could not answer; its log says why")
+	wire.Refuse(w, r, p)
 }
 
 // response knows whether an answer has begun, with which status, and whose it is.

@@ -12,29 +12,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 func TestAPanicBecomesABare500(t *testing.T) {
-	c := newFake(t)
-	c.boom = "secret of the cluster"
+	c := testkit.NewCluster(t)
+	c.Boom = "secret of the cluster"
 	var log bytes.Buffer
-	h := makeHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	h := testkit.MakeHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for _, target := range []string{"/v1/health", "/v1/members", "/v1/ring", "/v1/lookup?key=k", "/v1/partitions/1"} {
 		log.Reset()
-		requireProblem(t, transport.ProblemDetails{
+		requireProblem(t, api.Refusal{
 			Type: "about:blank", Title: "Internal Server Error", Status: 500,
 			Detail: "the member could not answer; its log says why",
 		}, call(h, "GET", target, ""), target)
 		require.Contains(t, log.String(), "secret of the cluster")
 		require.Contains(t, log.String(), "contain_test.go", "the stack is logged")
 	}
-	c.boom = nil
+	c.Boom = nil
 	require.Equal(t, 200, call(h, "GET", "/v1/lookup?key=k", "").Code, "no lock was left held")
 }
 
 // TestAPanicDuringAPlanFreesItsSlot: the next plan must not wait for ever.
 func TestAPanicDuringAPlanFreesItsSlot(t *testing.T) {
-	h := newHandler(newFake(t))
+	h := testkit.NewHandler(testkit.NewCluster(t))
 	for range 3 {
 		r := httptest.NewRequest(http.MethodPost, "/v1/plan", bytes.NewBufferString(`{}`))
 		r.Header.Set("Content-Type", "application/json")
@@ -58,8 +60,8 @@ func TestAPanicAfterTheAnswerBeganCutsItOff(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), Middleware: []transport.Middleware{late}})
-	srv, client := serve(t, h, transport.ServerOptions{})
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), Middleware: []func(http.Handler) http.Handler{late}})
+	srv, client := testkit.Serve(t, h, transport.ServerOptions{})
 	r, err := client.Get("http://" + srv.Addr().String() + "/late")
 	require.NoError(t, err)
 	body, err := io.ReadAll(r.Body)
@@ -71,15 +73,15 @@ func TestAPanicAfterTheAnswerBeganCutsItOff(t *testing.T) {
 
 func TestAnAbortIsPassedOn(t *testing.T) {
 	for _, abort := range []any{http.ErrAbortHandler, errors.Join(http.ErrAbortHandler)} {
-		c := newFake(t)
-		c.boom = abort
-		require.PanicsWithValue(t, http.ErrAbortHandler, func() { call(newHandler(c), "GET", "/v1/ring", "") })
+		c := testkit.NewCluster(t)
+		c.Boom = abort
+		require.PanicsWithValue(t, http.ErrAbortHandler, func() { call(testkit.NewHandler(c), "GET", "/v1/ring", "") })
 	}
 }
 
 func TestMiddlewareComposes(t *testing.T) {
 	var order []string
-	mark := func(name string) transport.Middleware {
+	mark := func(name string) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				order = append(order, name)
@@ -91,30 +93,25 @@ func TestMiddlewareComposes(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") == "" {
 				w.Header().Set("WWW-Authenticate", "Bearer")
-				transport.WriteProblem(w, r, &transport.ProblemDetails{Status: 401})
+				transport.Refuse(w, r, &api.Refusal{Status: 401})
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	}
-	h := makeHandler(newFake(t), transport.HandlerOptions{
-		Logger: quiet(), Middleware: []transport.Middleware{mark("first"), guard, mark("second")},
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{
+		Logger: testkit.Quiet(), Middleware: []func(http.Handler) http.Handler{mark("first"), guard, mark("second")},
 	})
 	w := call(h, "GET", "/v1//ring", "")
-	requireProblem(t, transport.ProblemDetails{Type: "about:blank", Title: "Unauthorized", Status: 401}, w, "unclean paths pass it too")
+	requireProblem(t, api.Refusal{Type: "about:blank", Title: "Unauthorized", Status: 401}, w, "unclean paths pass it too")
 	require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
 	require.Equal(t, 200, call(h, "GET", "/v1/ring", "", "Authorization: Bearer x").Code)
 	require.Equal(t, []string{"first", "first", "second"}, order)
 }
 
-func TestWriteProblemFillsInWhatIsEmpty(t *testing.T) {
+func TestRefuseFillsInWhatIsEmpty(t *testing.T) {
 	w := httptest.NewRecorder()
-	transport.WriteProblem(w, httptest.NewRequest(http.MethodGet, "/", nil), &transport.ProblemDetails{})
+	transport.Refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), &api.Refusal{})
 	require.Equal(t, 500, w.Code)
 	require.JSONEq(t, `{"type":"about:blank","title":"Internal Server Error","status":500}`, w.Body.String())
-}
-
-func TestProblemDetailsIsAnError(t *testing.T) {
-	require.EqualError(t, &transport.ProblemDetails{Title: "Invalid key", Status: 400, Detail: "the key is empty"}, "transport: status 400: invalid key: the key is empty")
-	require.EqualError(t, &transport.ProblemDetails{Title: "Unauthorized", Status: 401}, "transport: status 401: unauthorized")
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // exampleCluster is a cluster of one, for examples.
@@ -26,14 +28,15 @@ func exampleCluster() transport.Cluster {
 
 // A client asks a member, with a token, and gets what it refuses as a problem
 // document.
-func ExampleClient() {
+func Example_client() {
+	token := func() string { return "an-example-of-a-token" } // from a file or the environment
 	guard, err := transport.NewGuard(transport.GuardOptions{
-		Tokens: []transport.Token{{Secret: transport.NewSecret("an-example-of-a-token"), Scope: transport.ScopeRead}},
+		Tokens: []transport.Credential{{Token: token}},
 	})
 	if err != nil {
 		panic(err)
 	}
-	h, err := transport.NewHandler(exampleCluster(), transport.HandlerOptions{Middleware: []transport.Middleware{guard.Wrap}})
+	h, err := transport.NewHandler(exampleCluster(), transport.HandlerOptions{Middleware: []func(http.Handler) http.Handler{guard.Wrap}})
 	if err != nil {
 		panic(err)
 	}
@@ -41,24 +44,24 @@ func ExampleClient() {
 	defer member.Close()
 
 	ctx := context.Background()
-	c, err := transport.NewClient(transport.ClientOptions{
-		URLs:  []string{member.URL}, // more than one: the next when one fails
-		Token: transport.NewSecret("an-example-of-a-token"),
+	c, err := client.New(client.Options{
+		URLs:        []string{member.URL}, // more than one: the next when one fails
+		PoolOptions: client.PoolOptions{Token: token},
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer func() { _ = c.Close() }()
-	answer, err := c.Lookup(ctx, "user:42", transport.Near{Region: "eu", Zone: "eu-1a"})
+	answer, err := c.Lookup(ctx, "user:42", client.Near{Region: "eu", Zone: "eu-1a"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(answer.Key, "is owned by", answer.Primary)
 
-	_, err = c.Partition(ctx, 64, transport.Near{})
-	if p, ok := errors.AsType[*transport.ProblemDetails](err); ok && p.Type == transport.ProblemUnknownPartition {
+	_, err = c.Partition(ctx, 64, client.Near{})
+	if p, ok := errors.AsType[*api.Refusal](err); ok && p.Status == http.StatusNotFound {
 		fmt.Println("there are only", p.Bound, "partitions")
 	}
 
@@ -67,12 +70,12 @@ func ExampleClient() {
 	// there are only 64 partitions
 }
 
-// A guard stands before any handler. Secrets do not print.
+// A guard stands before any handler.
 func ExampleGuard() {
 	o := transport.GuardOptions{
-		Tokens: []transport.Token{
-			{Secret: transport.NewSecret("the-token-of-last-month"), Scope: transport.ScopeRead},
-			{Secret: transport.NewSecret("the-token-of-this-month"), Scope: transport.ScopeRead | transport.ScopeWrite},
+		Tokens: []transport.Credential{
+			{Token: func() string { return "the-token-of-last-month" }, Read: true},
+			{Token: func() string { return "the-token-of-this-month" }, Read: true, Write: true},
 		},
 		PerClient:      transport.RateLimit{PerSecond: 50, Burst: 100},
 		Overall:        transport.RateLimit{PerSecond: 1000},
@@ -94,24 +97,22 @@ func ExampleGuard() {
 		admin.ServeHTTP(w, r)
 		fmt.Println(w.Code)
 	}
-	fmt.Printf("%+v\n", o.Tokens)
 
 	// Output:
 	// 401
 	// 403
 	// 200
-	// [{Secret:[redacted] Scope:read} {Secret:[redacted] Scope:read,write}]
 }
 
 // What does not go together is refused before anything is opened.
 func ExampleServerOptions_Validate() {
 	err := transport.ServerOptions{
-		TLS:            transport.TLSOptions{KeyFile: "/etc/orders/tls.key", ClientCAFile: "/etc/orders/ca.pem"},
+		TLS:            client.TLSOptions{KeyFile: "/etc/orders/tls.key", ClientCAFile: "/etc/orders/ca.pem"},
 		MaxConnections: -1,
 	}.Validate()
 	fmt.Println(err)
 
 	// Output:
-	// transport: ServerOptions.TLS.CertFile is "": must be set when KeyFile is: a key needs its certificate
-	// transport: ServerOptions.MaxConnections is -1: must be between 1 and 1048576, or zero for the default
+	// TLS.CertFile is "": must be set when KeyFile is: a key needs its certificate
+	// MaxConnections is -1: must be between 1 and 1048576, or zero for the default
 }

@@ -10,21 +10,23 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // alone is a cluster of one member that is always well.
 type alone struct{ ring *ring.Ring }
 
-func (a alone) View() transport.View {
-	return transport.View{
+func (a alone) View() route.View {
+	return route.View{
 		ClusterName: "orders", NodeID: "orders-1", Version: 1,
 		Ring: a.ring, Fingerprint: a.ring.Fingerprint(),
 		Members: []membership.Member{{ID: "orders-1", HTTPAddr: "10.0.0.1:8080", State: membership.Active}},
 	}
 }
 
-func (a alone) Health() transport.Health {
-	return transport.Health{Ready: true, Healthy: true, State: membership.Active, Members: 1}
+func (a alone) Health() api.Health {
+	return api.Health{Ready: true, Healthy: true, State: "active", Members: 1}
 }
 
 // The handler goes wherever a handler goes, here below a prefix of an
@@ -54,7 +56,7 @@ func ExampleNewHandler() {
 		return
 	}
 	defer func() { _ = response.Body.Close() }()
-	var answer transport.LookupAnswer
+	var answer api.Placement
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		fmt.Println(err)
 		return

@@ -14,6 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/credential"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 // FuzzQueries sends any query to every route, whose answers are held against the
@@ -39,7 +43,7 @@ func FuzzQueries(f *testing.F) {
 			r.Header.Set("Content-Type", "application/json")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
-			require.NoError(t, api().checkAnswer(method, u.Path, w.Code, w.Header(), w.Body.Bytes()))
+			require.NoError(t, openAPI().checkAnswer(method, u.Path, w.Code, w.Header(), w.Body.Bytes()))
 			require.Contains(t, []int{200, 400}, w.Code, "%s?%s", route, query)
 		}
 	})
@@ -49,15 +53,15 @@ func FuzzQueries(f *testing.F) {
 // probes gets through, whatever else a request carries.
 func FuzzGuard(f *testing.F) {
 	for _, seed := range [][5]string{
-		{"GET", "/v1/ring", "Bearer " + readToken, "192.0.2.1:1", "203.0.113.1, 10.0.0.1"},
-		{"POST", "/v1/plan", "bearer\t" + writeToken, "[::1%eth0]:1", "for=1.2.3.4"},
+		{"GET", "/v1/ring", "Bearer " + testkit.ReadToken, "192.0.2.1:1", "203.0.113.1, 10.0.0.1"},
+		{"POST", "/v1/plan", "bearer\t" + testkit.WriteToken, "[::1%eth0]:1", "for=1.2.3.4"},
 		{"GET", "/livez", "", "10.0.0.1:9", ",,,"}, {"GET", "//livez", "Bearer  ", "@", "::ffff:10.0.0.1"},
 		{"DELETE", "/readyz", "Basic x", "", "[2001:db8::1]:443"}, {"livez", "/livez\x00", "Bearer a b", "1.2.3.4", "\xff"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4])
 	}
-	g := newGuard(f, transport.GuardOptions{
-		Tokens: tokens(), TrustedProxies: []string{"10.0.0.0/8", "::1/128"}, MaxClients: 8,
+	g := testkit.NewGuard(f, transport.GuardOptions{
+		Tokens: testkit.Tokens(), TrustedProxies: []string{"10.0.0.0/8", "::1/128"}, MaxClients: 8,
 		PerClient: transport.RateLimit{PerSecond: 1e6}, Overall: transport.RateLimit{PerSecond: 1e6},
 	})
 	through := false
@@ -70,7 +74,7 @@ func FuzzGuard(f *testing.F) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		known := false
-		for _, token := range []string{readToken, writeToken, bothToken} {
+		for _, token := range []string{testkit.ReadToken, testkit.WriteToken, testkit.BothToken} {
 			known = known || len(authorization) >= 7 && strings.EqualFold(authorization[:7], "Bearer ") && strings.Trim(authorization[7:], " ") == token
 		}
 		probe := (path == "/livez" || path == "/readyz") && (method == http.MethodGet || method == http.MethodHead)
@@ -79,7 +83,7 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		require.False(t, probe)
-		var p transport.ProblemDetails
+		var p api.Refusal
 		require.Contains(t, []int{401, 403, 429}, w.Code)
 		if method != http.MethodHead {
 			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
@@ -91,19 +95,19 @@ func FuzzGuard(f *testing.F) {
 
 // FuzzTokenFile: any file is either used or refused, and nothing in it is shown.
 func FuzzTokenFile(f *testing.F) {
-	for _, seed := range []string{"read " + readToken, "# x\n\nread,write\t" + writeToken + "\r\n", "write", "read a b", "read " + readToken + "\nread " + readToken, "\x00"} {
+	for _, seed := range []string{"read " + testkit.ReadToken, "# x\n\nread,write\t" + testkit.WriteToken + "\r\n", "write", "read a b", "read " + testkit.ReadToken + "\nread " + testkit.ReadToken, "\x00"} {
 		f.Add([]byte(seed))
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, content []byte) {
 		file := filepath.Join(dir, "tokens")
 		require.NoError(t, os.WriteFile(file, content, 0o600))
-		_, err := transport.NewGuard(transport.GuardOptions{TokenFile: file, Logger: quiet()})
+		_, err := transport.NewGuard(transport.GuardOptions{TokenFile: file, Logger: testkit.Quiet()})
 		if err == nil {
 			return
 		}
 		for word := range strings.FieldsSeq(string(content)) {
-			if len(word) >= transport.MinTokenBytes && !strings.Contains(file, word) {
+			if len(word) >= credential.MinBytes && !strings.Contains(file, word) {
 				require.NotContains(t, err.Error(), word)
 			}
 		}
@@ -136,7 +140,7 @@ func FuzzClientAnswers(f *testing.F) {
 	var now answer
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { now.ServeHTTP(w, r) }))
 	f.Cleanup(srv.Close)
-	c, err := transport.NewClient(transport.ClientOptions{URLs: []string{srv.URL}, Retries: -1, Logger: quiet()})
+	c, err := client.New(client.Options{URLs: []string{srv.URL}, Retries: -1, Logger: testkit.Quiet()})
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = c.Close() })
 	f.Fuzz(func(t *testing.T, status int, kind, header string, body []byte) {
@@ -146,9 +150,9 @@ func FuzzClientAnswers(f *testing.F) {
 		now = answer{status, kind, header, body}
 		_, ready := c.Ready(t.Context())
 		_, members := c.Members(t.Context())
-		_, batch := c.LookupBatch(t.Context(), []string{"a"}, transport.Near{})
+		_, batch := c.LookupBatch(t.Context(), []string{"a"}, client.Near{})
 		for _, err := range []error{ready, members, batch} {
-			if p, ok := errors.AsType[*transport.ProblemDetails](err); ok {
+			if p, ok := errors.AsType[*api.Refusal](err); ok {
 				require.Equal(t, status, p.Status)
 				require.NotEmpty(t, p.Title)
 			}

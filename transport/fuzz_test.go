@@ -12,13 +12,15 @@ import (
 
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 // fuzzHandler serves a real strategy; without a ring it may answer 503.
 func fuzzHandler(tb testing.TB) *transport.Handler {
-	c := newFake(tb)
-	c.view.Ring = build(tb, rebalance.Rendezvous{}, 64, nodes...)
-	return newHandler(c)
+	c := testkit.NewCluster(tb)
+	c.Shown.Ring = testkit.Build(tb, rebalance.Rendezvous{}, 64, testkit.Nodes...)
+	return testkit.NewHandler(c)
 }
 
 // fuzzCall sends a request whose URL no parser has looked at, and holds the
@@ -29,14 +31,14 @@ func fuzzCall(t *testing.T, h http.Handler, method string, u url.URL, body []byt
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	require.NoError(t, api().checkAnswer(method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
+	require.NoError(t, openAPI().checkAnswer(method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
 	require.Less(t, w.Code, 500)
 	require.NotContains(t, []int{301, 302, 307, 308}, w.Code)
 	requireCommonHeaders(t, w.Header())
 	switch w.Header().Get("Content-Type") {
 	case "text/plain; charset=utf-8":
 	case "application/problem+json":
-		var p transport.ProblemDetails
+		var p api.Refusal
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
 		require.Equal(t, w.Code, p.Status)
 		require.GreaterOrEqual(t, w.Code, 400)
@@ -61,7 +63,7 @@ func FuzzLookupQuery(f *testing.F) {
 		if w.Code != 200 {
 			return
 		}
-		var answer transport.LookupAnswer
+		var answer api.Placement
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 		values, err := url.ParseQuery(query)
 		require.NoError(t, err)
@@ -80,9 +82,9 @@ func FuzzBatchBody(f *testing.F) {
 		if w.Code != 200 {
 			return
 		}
-		var request transport.BatchRequest
+		var request struct{ Keys []string }
 		require.NoError(t, json.Unmarshal(body, &request))
-		var answer transport.BatchAnswer
+		var answer api.Batch
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 		require.Len(t, answer.Results, len(request.Keys))
 		grouped := 0
@@ -113,7 +115,7 @@ func FuzzPlanBody(f *testing.F) {
 		if w.Code != 200 {
 			return
 		}
-		var answer transport.PlanAnswer
+		var answer api.Plan
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 		require.Len(t, answer.Moves, answer.MoveCount)
 		require.NotNil(t, answer.Moves)
@@ -130,7 +132,7 @@ func FuzzPartitionPath(f *testing.F) {
 		w := fuzzCall(t, h, "GET", url.URL{Path: "/v1/partitions/" + id}, nil)
 		require.Contains(t, []int{200, 400, 404}, w.Code)
 		if w.Code == 200 {
-			var answer transport.PlacementAnswer
+			var answer api.Placement
 			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 			require.Less(t, answer.Partition, 64)
 		}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,16 +12,22 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/bound"
+	"github.com/clusterkit/clusterkit/transport/internal/credential"
+	"github.com/clusterkit/clusterkit/transport/internal/reload"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// GuardOptions say who may ask, and how often. The zero value lets everybody in
+// GuardOptions say which requests are let through, and how often. The zero value lets everybody in
 // but pages of other origins that a browser shows.
 type GuardOptions struct {
-	// Tokens are bearer tokens, at most [MaxTokens]: several, so that a new
-	// one is known everywhere before the old one goes. With any here or in
-	// TokenFile, all requests but GET and HEAD for /livez and /readyz must
-	// carry one.
-	Tokens []Token
+	// Tokens are bearer tokens, at most 100: several, so that a new one is known
+	// everywhere before the old one goes. With any here or in TokenFile, all
+	// requests but GET and HEAD for /livez and /readyz must carry one.
+	Tokens []Credential
 	// TokenFile holds more of them: a line for each, "read", "write" or
 	// "read,write", a blank, and the token; # begins a comment line. It is
 	// read again when it changes, at most once a second, and must never be
@@ -37,8 +44,8 @@ type GuardOptions struct {
 	// of /livez and /readyz are not limited.
 	PerClient, Overall RateLimit
 	// MaxClients is how many clients are remembered for PerClient, 1 to
-	// 1,048,576, about 300 bytes each. When there are more, who has been
-	// silent for longest is forgotten. Zero means 16,384.
+	// 1,048,576, about 300 bytes each. When there are more, the client that has
+	// been silent for longest is forgotten. Zero means 16,384.
 	MaxClients int
 	// TrustedProxies are the prefixes of proxies whose X-Forwarded-For is
 	// believed, such as 10.1.0.0/16. Empty: nobody's is.
@@ -56,7 +63,7 @@ type GuardOptions struct {
 // asksForTokens says whether requests must carry a token.
 func (o GuardOptions) asksForTokens() bool { return len(o.Tokens) > 0 || o.TokenFile != "" }
 
-// Validate returns an [OptionError] for every option that is out of bounds,
+// Validate returns an [option.Error] for every option that is out of bounds,
 // joined; never with a token in it. It opens nothing.
 func (o GuardOptions) Validate() error {
 	_, err := o.parse()
@@ -73,24 +80,23 @@ type guardSettings struct {
 func (o GuardOptions) parse() (s guardSettings, err error) {
 	var errs []error
 	bad := func(field string, value any, bound string) {
-		errs = append(errs, &OptionError{Field: "GuardOptions." + field, Value: value, Bound: bound})
+		errs = append(errs, &option.Error{Field: "" + field, Value: value, Bound: bound})
 	}
 	for i, t := range o.Tokens {
-		field, token := fmt.Sprintf("Tokens[%d]", i), t.Secret.Reveal()
-		if t.Scope > ScopeRead|ScopeWrite {
-			bad(field+".Scope", t.Scope, "read, write or both")
+		field, token := fmt.Sprintf("Tokens[%d].Token", i), ""
+		if t.Token != nil {
+			token = t.Token()
 		}
-		if !validToken(token) {
-			bad(field+".Secret", fmt.Sprintf("a text of %d bytes", len(token)), tokenBound)
-		} else if err := s.tokens.add(token, orDefault(t.Scope, ScopeRead)); err != nil {
-			bad(field+".Secret", t.Secret.String(), "another token than the rest, of which there are at most "+strconv.Itoa(MaxTokens))
+		if !credential.Valid(token) {
+			bad(field, fmt.Sprintf("a text of %d bytes", len(token)), credential.Bound)
+		} else if err := s.tokens.add(token, t.scope()); err != nil {
+			bad(field, "a token", "another token than the rest, of which there are at most "+strconv.Itoa(maxTokens))
 		}
 	}
-	errs = append(errs, o.PerClient.validate("GuardOptions.PerClient")...)
-	errs = append(errs, o.Overall.validate("GuardOptions.Overall")...)
-	errs = append(errs, within("GuardOptions.MaxClients", orDefault(o.MaxClients, 1), 1, 1<<20))
+	errs = append(errs, option.Under("PerClient", o.PerClient.validate()), option.Under("Overall", o.Overall.validate()),
+		bound.Within("MaxClients", cmp.Or(o.MaxClients, 1), 1, 1<<20))
 	var proxyErrs []error
-	s.proxies, proxyErrs = parseProxies("GuardOptions.TrustedProxies", o.TrustedProxies)
+	s.proxies, proxyErrs = parseProxies(o.TrustedProxies)
 	errs = append(errs, proxyErrs...)
 	s.origins = http.NewCrossOriginProtection()
 	for i, origin := range o.TrustedOrigins {
@@ -101,8 +107,8 @@ func (o GuardOptions) parse() (s guardSettings, err error) {
 	return s, errors.Join(errs...)
 }
 
-// Guard turns away who may not ask, or asks too often. Make one with [NewGuard]
-// and put its Wrap among [HandlerOptions.Middleware], or around a handler of
+// Guard refuses requests that are not allowed, or come too often. Make one with
+// [NewGuard] and put its Wrap among [HandlerOptions.Middleware], or around a handler of
 // yours. It is safe for concurrent use, starts no goroutine and needs no closing.
 //
 // It looks, in this order, at the origin (403), the client's rate (429), the age
@@ -111,9 +117,9 @@ func (o GuardOptions) parse() (s guardSettings, err error) {
 type Guard struct {
 	settings guardSettings
 	asks     bool
-	file     *watched[tokenSet] // nil without TokenFile
-	clients  *clientTable       // nil without a limit
-	overall  *rate.Limiter      // nil without a limit
+	file     *reload.Value[tokenSet] // nil without TokenFile
+	clients  *clientTable            // nil without a limit
+	overall  *rate.Limiter           // nil without a limit
 	counts   struct{ crossOrigin, limited, unauthorized, forbidden atomic.Uint64 }
 }
 
@@ -123,11 +129,11 @@ type Guard struct {
 func NewGuard(o GuardOptions) (*Guard, error) {
 	s, err := o.parse()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: options of the guard: %w", err)
 	}
 	g := &Guard{settings: s, asks: o.asksForTokens()}
 	if o.TokenFile != "" {
-		g.file, err = watch([]string{o.TokenFile}, orDefault(o.Logger, slog.Default()), func(contents [][]byte) (tokenSet, error) {
+		g.file, err = reload.Watch([]string{o.TokenFile}, cmp.Or(o.Logger, slog.Default()), func(contents [][]byte) (tokenSet, error) {
 			return parseTokens(o.TokenFile, contents[0])
 		})
 		if err != nil {
@@ -135,7 +141,7 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 		}
 	}
 	if o.PerClient.on() {
-		g.clients = newClientTable(o.PerClient, orDefault(o.MaxClients, 16_384))
+		g.clients = newClientTable(o.PerClient, cmp.Or(o.MaxClients, 16_384))
 	}
 	if o.Overall.on() {
 		g.overall = o.Overall.limiter()
@@ -143,12 +149,12 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	return g, nil
 }
 
-// Wrap puts the guard before a handler. It is a [Middleware]. Which scope a
+// Wrap puts the guard before a handler. It is a middleware. Which scope a
 // request needs is told by its method and by the paths of [Handler].
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := g.check(w, r); p != nil {
-			WriteProblem(w, r, p)
+			wire.Refuse(w, r, p)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -171,13 +177,13 @@ func (g *Guard) Counts() GuardCounts {
 	}
 }
 
-func (g *Guard) check(w http.ResponseWriter, r *http.Request) *ProblemDetails {
+func (g *Guard) check(w http.ResponseWriter, r *http.Request) *api.Refusal {
 	if isProbe(r) {
 		return nil
 	}
 	if g.settings.origins.Check(r) != nil {
 		g.counts.crossOrigin.Add(1)
-		return problem(ProblemCrossOrigin, http.StatusForbidden, "a page of another origin sent the request, and its origin is not trusted")
+		return wire.New(wire.CrossOrigin, http.StatusForbidden, "a page of another origin sent the request, and its origin is not trusted")
 	}
 	now := time.Now()
 	if g.clients != nil {
@@ -196,18 +202,18 @@ func (g *Guard) check(w http.ResponseWriter, r *http.Request) *ProblemDetails {
 	return nil
 }
 
-func (g *Guard) slowDown(w http.ResponseWriter, wait int, why string) *ProblemDetails {
+func (g *Guard) slowDown(w http.ResponseWriter, wait int, why string) *api.Refusal {
 	g.counts.limited.Add(1)
 	w.Header().Set("Retry-After", strconv.Itoa(wait))
-	return problem(ProblemTooManyRequests, http.StatusTooManyRequests, "%s: try again in %d s", why, wait)
+	return wire.New(wire.TooManyRequests, http.StatusTooManyRequests, "%s: try again in %d s", why, wait)
 }
 
-func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time) *ProblemDetails {
+func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time) *api.Refusal {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && now.After(r.TLS.PeerCertificates[0].NotAfter) {
 		// It was good when the connection was made.
 		g.counts.forbidden.Add(1)
 		w.Header().Set("Connection", "close")
-		return problem(ProblemCertificate, http.StatusForbidden, "the client's certificate has expired since the connection was made: connect anew with a valid one")
+		return wire.New(wire.Certificate, http.StatusForbidden, "the client's certificate has expired since the connection was made: connect anew with a valid one")
 	}
 	if !g.asks {
 		return nil
@@ -217,21 +223,21 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time)
 	if missing != "" {
 		g.counts.unauthorized.Add(1)
 		w.Header().Set("WWW-Authenticate", challenge)
-		return problem(ProblemToken, http.StatusUnauthorized, "%s", missing)
+		return wire.New(wire.Token, http.StatusUnauthorized, "%s", missing)
 	}
 	scope, need := g.settings.tokens.scope(token), needed(r)
 	if g.file != nil {
-		scope |= g.file.get().scope(token)
+		scope |= g.file.Get().scope(token)
 	}
 	switch {
 	case scope == 0:
 		g.counts.unauthorized.Add(1)
 		w.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
-		return problem(ProblemToken, http.StatusUnauthorized, "the token is not valid here")
+		return wire.New(wire.Token, http.StatusUnauthorized, "the token is not valid here")
 	case scope&need == 0:
 		g.counts.forbidden.Add(1)
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s, error="insufficient_scope", scope="%s"`, challenge, need))
-		return problem(ProblemScope, http.StatusForbidden, "the token's scope is %s: %s is needed", scope, need)
+		return wire.New(wire.Scope, http.StatusForbidden, "the token's scope is %s: %s is needed", scope, need)
 	default:
 		return nil
 	}

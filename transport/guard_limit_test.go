@@ -12,8 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
+// from is a GET that comes from an address.
 func from(h http.Handler, remote string, forwarded ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/v1/lookup?key=k", nil)
 	r.RemoteAddr = remote
@@ -27,11 +30,11 @@ func from(h http.Handler, remote string, forwarded ...string) *httptest.Response
 
 func TestRateLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, g := guarded(t, transport.GuardOptions{
+		h, g := testkit.Guarded(t, transport.GuardOptions{
 			PerClient: transport.RateLimit{PerSecond: 0.5, Burst: 2}, Overall: transport.RateLimit{PerSecond: 2, Burst: 4},
 		})
-		limited := func(why string, wait int) transport.ProblemDetails {
-			return transport.ProblemDetails{Type: "urn:clusterkit:problem:too-many-requests", Title: "Too many requests", Status: 429,
+		limited := func(why string, wait int) api.Refusal {
+			return api.Refusal{Type: "urn:clusterkit:problem:too-many-requests", Title: "Too many requests", Status: 429,
 				Detail: fmt.Sprintf("%s: try again in %d s", why, wait)}
 		}
 		for range 2 {
@@ -56,10 +59,12 @@ func TestRateLimits(t *testing.T) {
 	})
 }
 
+// TestStrangersDoNotUseUpTheOverallLimit: a client without a token costs the clients
+// that have one nothing, but is limited on its own.
 func TestStrangersDoNotUseUpTheOverallLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, g := guarded(t, transport.GuardOptions{
-			Tokens: tokens(), PerClient: transport.RateLimit{PerSecond: 1, Burst: 5}, Overall: transport.RateLimit{PerSecond: 1, Burst: 2},
+		h, g := testkit.Guarded(t, transport.GuardOptions{
+			Tokens: testkit.Tokens(), PerClient: transport.RateLimit{PerSecond: 1, Burst: 5}, Overall: transport.RateLimit{PerSecond: 1, Burst: 2},
 		})
 		for i := range 100 {
 			require.Equal(t, 401, from(h, fmt.Sprintf("192.0.2.%d:1", i)).Code)
@@ -68,22 +73,24 @@ func TestStrangersDoNotUseUpTheOverallLimit(t *testing.T) {
 			require.Equal(t, []int{401, 429}[min(i/5, 1)], from(h, "198.51.100.1:1").Code, "guessing tokens is limited")
 		}
 		for range 2 {
-			require.Equal(t, 200, call(h, "GET", "/v1/ring", "", "Authorization: Bearer "+readToken).Code)
+			require.Equal(t, 200, call(h, "GET", "/v1/ring", "", "Authorization: Bearer "+testkit.ReadToken).Code)
 		}
-		require.Equal(t, 429, call(h, "GET", "/v1/ring", "", "Authorization: Bearer "+readToken).Code)
+		require.Equal(t, 429, call(h, "GET", "/v1/ring", "", "Authorization: Bearer "+testkit.ReadToken).Code)
 		require.Equal(t, transport.GuardCounts{Unauthorized: 105, Limited: 6}, g.Counts())
 	})
 }
 
+// TestForwardingHeaders: without a trusted proxy they change nothing; with one only what
+// the proxy wrote counts.
 func TestForwardingHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := transport.GuardOptions{PerClient: transport.RateLimit{PerSecond: 0.01, Burst: 1}}
-		open, _ := guarded(t, limit)
+		open, _ := testkit.Guarded(t, limit)
 		require.Equal(t, 200, from(open, "192.0.2.1:1", "203.0.113.1").Code)
 		require.Equal(t, 429, from(open, "192.0.2.1:1", "203.0.113.2").Code, "a forged header makes no other client")
 
 		limit.TrustedProxies = []string{"10.0.0.0/8"}
-		h, _ := guarded(t, limit)
+		h, _ := testkit.Guarded(t, limit)
 		for _, step := range []struct {
 			remote string
 			header []string

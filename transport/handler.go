@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // Handler serves the routes that the package comment lists. Make one with
@@ -30,7 +33,7 @@ type Handler struct {
 	planning chan struct{}
 }
 
-// endpoint serves one route. A returned [*ProblemDetails] becomes the answer;
+// endpoint serves one route. A returned [*api.Refusal] becomes the answer;
 // any other error is logged and becomes a bare 500. It must not have written
 // anything then, other than headers.
 type endpoint func(w http.ResponseWriter, r *http.Request) error
@@ -43,7 +46,7 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 		return nil, errors.New("transport: NewHandler: the cluster is nil: must be set")
 	}
 	if err := o.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: options of the handler: %w", err)
 	}
 	o = o.withDefaults()
 	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1), counts: newHandlerCounts()}
@@ -62,14 +65,14 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 // net/http expects and keeps quiet about.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
 
-// route is an endpoint and where it is found.
-type route struct {
+// entry is an endpoint and where it is found.
+type entry struct {
 	method, path string
 	endpoint     endpoint
 }
 
-func (h *Handler) table() []route {
-	return []route{
+func (h *Handler) table() []entry {
+	return []entry{
 		{http.MethodGet, "/livez", livez},
 		{http.MethodGet, "/readyz", h.readyz},
 		{http.MethodGet, "/metrics", h.expose},
@@ -115,13 +118,13 @@ func (h *Handler) serve(e endpoint, counts *routeCounts) http.Handler {
 }
 
 func notFound(_ http.ResponseWriter, r *http.Request) error {
-	return problem(ProblemBlank, http.StatusNotFound, "there is nothing at %s", brief(r.URL.Path))
+	return wire.New(wire.Blank, http.StatusNotFound, "there is nothing at %s", wire.Brief(r.URL.Path))
 }
 
 func methodNotAllowed(allow string) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", allow)
-		return problem(ProblemBlank, http.StatusMethodNotAllowed, "method %s is not allowed here: use one of %s", brief(r.Method), allow)
+		return wire.New(wire.Blank, http.StatusMethodNotAllowed, "method %s is not allowed here: use one of %s", wire.Brief(r.Method), allow)
 	}
 }
 
@@ -132,7 +135,7 @@ func onlyCleanPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := r.URL.EscapedPath()
 		if !isClean(p) {
-			WriteProblem(w, r, problem(ProblemBlank, http.StatusNotFound, "there is nothing at %s", brief(p)))
+			wire.Refuse(w, r, wire.New(wire.Blank, http.StatusNotFound, "there is nothing at %s", wire.Brief(p)))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -12,24 +12,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 // TestDocuments pins every document, field names and all. The files are
 // indented; the answers are not.
 func TestDocuments(t *testing.T) {
-	settled, moving, unready := newFake(t), newFake(t).moving(t), newFake(t)
-	unready.health.Ready, unready.health.Healthy, unready.health.Agreed = false, false, false
-	unready.health.LastSync = time.Time{}
-	unready.health.Problems = []transport.Problem{
+	settled, moving, unready := testkit.NewCluster(t), testkit.NewCluster(t).Moving(t), testkit.NewCluster(t)
+	unready.Condition.Ready, unready.Condition.Healthy, unready.Condition.Agreed = false, false, false
+	unready.Condition.LastSync = time.Time{}
+	unready.Condition.Problems = []api.Problem{
 		{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true, Critical: true},
 		{Code: "disagreement", Message: "n3 differs"},
 	}
-	unready.health.Differing = []transport.Differing{{ID: "n3", Reason: "has not answered"}}
+	unready.Condition.Differing = []api.Differing{{ID: "n3", Reason: "has not answered"}}
 
 	for _, test := range []struct {
 		file, method, target, body string
-		cluster                    *fakeCluster
+		cluster                    *testkit.Cluster
 		status                     int
 	}{
 		{"health.json", "GET", "/v1/health", "", settled, 200},
@@ -52,7 +53,7 @@ func TestDocuments(t *testing.T) {
 		{"plan_nothing.json", "POST", "/v1/plan", `{}`, settled, 200},
 	} {
 		t.Run(test.file, func(t *testing.T) {
-			w := call(newHandler(test.cluster), test.method, test.target, test.body)
+			w := call(testkit.NewHandler(test.cluster), test.method, test.target, test.body)
 			require.Equal(t, test.status, w.Code)
 			require.Equal(t, "application/json", w.Header().Get("Content-Type"))
 			requireCommonHeaders(t, w.Header())
@@ -70,16 +71,16 @@ func requireCommonHeaders(t *testing.T, h http.Header) {
 }
 
 func TestProbes(t *testing.T) {
-	ready, degraded, unready := newFake(t), newFake(t), newFake(t)
-	degraded.health.Problems = []transport.Problem{{Code: "minority", Message: "2 of 5", Critical: true}, {Code: "zones", Message: "8 partitions lack a zone"}}
-	unready.health.Ready = false
-	unready.health.Problems = []transport.Problem{
+	ready, degraded, unready := testkit.NewCluster(t), testkit.NewCluster(t), testkit.NewCluster(t)
+	degraded.Condition.Problems = []api.Problem{{Code: "minority", Message: "2 of 5", Critical: true}, {Code: "zones", Message: "8 partitions lack a zone"}}
+	unready.Condition.Ready = false
+	unready.Condition.Problems = []api.Problem{
 		{Code: "settling", Message: "waiting for\nthe ring", Unready: true},
 		{Code: "zones", Message: "8 partitions lack a zone"},
 	}
 	for _, test := range []struct {
 		target  string
-		cluster *fakeCluster
+		cluster *testkit.Cluster
 		status  int
 		text    string
 	}{
@@ -93,7 +94,7 @@ func TestProbes(t *testing.T) {
 		{"/readyz?verbose=false", unready, 503, "not ready\n"},
 		{"/readyz?verbose", unready, 503, "not ready\nunready: settling: waiting for the ring\ndegraded: zones: 8 partitions lack a zone\n"},
 	} {
-		w := call(newHandler(test.cluster), "GET", test.target, "")
+		w := call(testkit.NewHandler(test.cluster), "GET", test.target, "")
 		require.Equal(t, test.status, w.Code, test.target)
 		require.Equal(t, test.text, w.Body.String(), test.target)
 		require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
@@ -104,10 +105,10 @@ func TestProbes(t *testing.T) {
 // TestAgreeingMembersAnswerAlike compares two members that built their rings on
 // their own and differ in everything that is theirs alone.
 func TestAgreeingMembersAnswerAlike(t *testing.T) {
-	one, other := newFake(t).moving(t), newFake(t).moving(t)
-	other.view.NodeID, other.view.Version = "n3", 99
-	other.health = transport.Health{Problems: []transport.Problem{{Code: "settling", Unready: true}}}
-	a, b := newHandler(one), newHandler(other)
+	one, other := testkit.NewCluster(t).Moving(t), testkit.NewCluster(t).Moving(t)
+	other.Shown.NodeID, other.Shown.Version = "n3", 99
+	other.Condition = api.Health{Problems: []api.Problem{{Code: "settling", Unready: true}}}
+	a, b := testkit.NewHandler(one), testkit.NewHandler(other)
 	for _, test := range []struct{ method, target, body string }{
 		{"GET", "/v1/lookup?key=user:42", ""},
 		{"GET", "/v1/lookup?key=user:42&zone=us-1a&region=us", ""},
@@ -124,7 +125,7 @@ func TestAgreeingMembersAnswerAlike(t *testing.T) {
 }
 
 func TestHeadAnswersWithoutABody(t *testing.T) {
-	h := newHandler(newFake(t))
+	h := testkit.NewHandler(testkit.NewCluster(t))
 	for _, target := range []string{
 		"/livez", "/readyz?verbose", "/v1/health", "/v1/members", "/v1/ring",
 		"/v1/partitions/1", "/v1/partitions/99", "/v1/lookup?key=k", "/v1/lookup", "/nothing",
@@ -138,33 +139,33 @@ func TestHeadAnswersWithoutABody(t *testing.T) {
 
 // TestRingSummaryFollowsTheRing guards the cache of the summary.
 func TestRingSummaryFollowsTheRing(t *testing.T) {
-	c := newFake(t)
-	h := newHandler(c)
+	c := testkit.NewCluster(t)
+	h := testkit.NewHandler(c)
 	first := call(h, "GET", "/v1/ring", "").Body.String()
 	require.Equal(t, first, call(h, "GET", "/v1/ring", "").Body.String())
-	c.moving(t)
-	var answer transport.RingAnswer
+	c.Moving(t)
+	var answer api.Ring
 	require.NoError(t, json.Unmarshal(call(h, "GET", "/v1/ring", "").Body.Bytes(), &answer))
 	require.True(t, answer.Moving)
 	require.Len(t, answer.Target.Nodes, 4)
-	c.view.Ring = build(t, stairs{}, 8, nodes[0])
-	answer = transport.RingAnswer{}
+	c.Shown.Ring = testkit.Build(t, testkit.Stairs{}, 8, testkit.Nodes[0])
+	answer = api.Ring{}
 	require.NoError(t, json.Unmarshal(call(h, "GET", "/v1/ring", "").Body.Bytes(), &answer))
 	require.False(t, answer.Moving)
 	require.Equal(t, 8, answer.Spread.UnderReplicated)
-	require.Equal(t, []transport.NodeInfo{{ID: "n1", Region: "eu", Zone: "eu-1a", Weight: 1, Owned: 8, Primary: 8}}, answer.Nodes)
+	require.Equal(t, []api.Node{{ID: "n1", Region: "eu", Zone: "eu-1a", Weight: 1, Owned: 8, Primary: 8}}, answer.Nodes)
 }
 
 // TestNothingAMemberSaysBreaksTheList feeds what JSON cannot hold.
 func TestNothingAMemberSaysBreaksTheList(t *testing.T) {
-	c := newFake(t)
-	c.view.Members = []membership.Member{{
+	c := testkit.NewCluster(t)
+	c.Shown.Members = []membership.Member{{
 		ID: "n1\xff", Weight: 1, State: membership.State(200), Started: time.Unix(math.MaxInt64/2, 0),
 		Metadata: map[string]string{"\xfe": "\x00"},
 	}}
-	w := call(newHandler(c), "GET", "/v1/members", "")
+	w := call(testkit.NewHandler(c), "GET", "/v1/members", "")
 	require.Equal(t, 200, w.Code)
-	var answer transport.MembersAnswer
+	var answer api.Members
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 	require.Equal(t, "state(200)", answer.Members[0].State)
 	require.Zero(t, answer.Members[0].Started)
@@ -174,19 +175,19 @@ func TestNothingAMemberSaysBreaksTheList(t *testing.T) {
 // TestOwnersThatAreNoMembers: a ring may name a node before the list of members
 // does.
 func TestOwnersThatAreNoMembers(t *testing.T) {
-	c := newFake(t)
-	c.view.Members = nil
-	w := call(newHandler(c), "GET", "/v1/lookup?key=user:42", "")
+	c := testkit.NewCluster(t)
+	c.Shown.Members = nil
+	w := call(testkit.NewHandler(c), "GET", "/v1/lookup?key=user:42", "")
 	require.Equal(t, 200, w.Code)
 	require.NotContains(t, w.Body.String(), "httpAddr")
-	require.Equal(t, `[]`, strings.TrimSuffix(strings.SplitAfter(call(newHandler(c), "GET", "/v1/members", "").Body.String(), `"members":`)[1], "}\n"))
+	require.Equal(t, `[]`, strings.TrimSuffix(strings.SplitAfter(call(testkit.NewHandler(c), "GET", "/v1/members", "").Body.String(), `"members":`)[1], "}\n"))
 }
 
 func TestAnswersReadBack(t *testing.T) {
-	c := newFake(t)
-	var answer transport.LookupAnswer
-	require.NoError(t, json.Unmarshal(call(newHandler(c), "GET", "/v1/lookup?key=user:42", "").Body.Bytes(), &answer))
-	p := c.view.Ring.Lookup("user:42")
+	c := testkit.NewCluster(t)
+	var answer api.Placement
+	require.NoError(t, json.Unmarshal(call(testkit.NewHandler(c), "GET", "/v1/lookup?key=user:42", "").Body.Bytes(), &answer))
+	p := c.Shown.Ring.Lookup("user:42")
 	require.Equal(t, p.Token(), answer.Token)
 	require.Equal(t, p.Partition(), answer.Partition)
 	require.Len(t, answer.Owners, p.Len())

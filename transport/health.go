@@ -4,11 +4,16 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
+
+const plainText = "text/plain; charset=utf-8"
 
 // livez says only that the process can answer.
 func livez(w http.ResponseWriter, r *http.Request) error {
-	writeText(w, r, http.StatusOK, "ok\n")
+	wire.Write(w, r, http.StatusOK, plainText, []byte("ok\n"))
 	return nil
 }
 
@@ -44,40 +49,27 @@ func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 		}
 		text = lines.String()
 	}
-	writeText(w, r, status, text)
+	wire.Write(w, r, status, plainText, []byte(text))
 	return nil
 }
 
-// health gives the same document whether ready or not, so that whoever asks why
+// health gives the same document whether ready or not, so that a caller that asks why
 // need not parse two.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 	view, health := h.cluster.View(), h.cluster.Health()
-	answer := HealthAnswer{
-		Ready:           health.Ready,
-		Healthy:         health.Healthy,
-		ClusterName:     view.ClusterName,
-		NodeID:          view.NodeID,
-		State:           health.State.String(),
-		Problems:        make([]HealthProblem, 0, len(health.Problems)),
-		Members:         health.Members,
-		UnderReplicated: health.UnderReplicated,
-		ZoneViolations:  health.ZoneViolations,
-		Agreed:          health.Agreed,
-		Differing:       make([]DifferingMember, 0, len(health.Differing)),
-		Fingerprint:     health.Fingerprint,
-		LastSync:        presentable(health.LastSync),
+	health.ClusterName, health.NodeID = view.ClusterName, view.NodeID
+	health.LastSync = presentable(health.LastSync)
+	if health.Problems == nil { // null in JSON
+		health.Problems = []api.Problem{}
 	}
-	for _, p := range health.Problems {
-		answer.Problems = append(answer.Problems, HealthProblem(p))
-	}
-	for _, d := range health.Differing {
-		answer.Differing = append(answer.Differing, DifferingMember(d))
+	if health.Differing == nil {
+		health.Differing = []api.Differing{}
 	}
 	status := http.StatusOK
 	if !health.Ready {
 		status = http.StatusServiceUnavailable
 	}
-	return writeJSON(w, r, status, jsonContentType, answer)
+	return wire.WriteJSON(w, r, status, health)
 }
 
 // presentable returns a time in UTC, or zero when JSON cannot hold it: what a

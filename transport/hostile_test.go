@@ -12,32 +12,36 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 // fortress is a server as it should face a network, and a neighbour who must
 // notice nothing of what others do to it.
-func fortress(t *testing.T, o transport.ServerOptions) (srv *transport.Server, ca *authority, neighbour func()) {
+func fortress(t *testing.T, o transport.ServerOptions) (srv *transport.Server, ca *testkit.Authority, neighbour func()) {
 	t.Helper()
-	ca = newAuthority(t, "authority")
-	o.TLS = ca.issue("member")
-	h, _ := guarded(t, transport.GuardOptions{Tokens: tokens()})
-	srv, _ = serve(t, h, o)
-	c := newClient(t, transport.ClientOptions{
-		URLs: []string{"https://" + srv.Addr().String()}, Token: transport.NewSecret(readToken), Retries: -1,
-		PoolOptions: transport.PoolOptions{TLS: transport.TLSOptions{RootCAFile: ca.file}},
+	ca = testkit.NewAuthority(t, "authority")
+	o.TLS = ca.Issue("member")
+	h, _ := testkit.Guarded(t, transport.GuardOptions{Tokens: testkit.Tokens()})
+	srv, _ = testkit.Serve(t, h, o)
+	c := testkit.NewClient(t, client.Options{
+		URLs: []string{"https://" + srv.Addr().String()}, Retries: option.None,
+		PoolOptions: client.PoolOptions{Token: testkit.Token(testkit.ReadToken), TLS: client.TLSOptions{RootCAFile: ca.File}},
 	})
 	return srv, ca, func() {
 		t.Helper()
-		_, err := c.Lookup(t.Context(), "user:42", transport.Near{})
+		_, err := c.Lookup(t.Context(), "user:42", client.Near{})
 		require.NoError(t, err)
 	}
 }
 
 // talk opens a TLS connection of HTTP/1.1 and says something.
-func talk(t *testing.T, srv *transport.Server, ca *authority, text string) *tls.Conn {
+func talk(t *testing.T, srv *transport.Server, ca *testkit.Authority, text string) *tls.Conn {
 	t.Helper()
-	conn := tls.Client(dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+	conn := tls.Client(testkit.Dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 	_, err := io.WriteString(conn, text)
 	require.NoError(t, err)
 	return conn
@@ -48,7 +52,7 @@ func talk(t *testing.T, srv *transport.Server, ca *authority, text string) *tls.
 func TestRawRequests(t *testing.T) {
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{})
 	const (
-		auth = "Host: x\r\nAuthorization: Bearer " + readToken + "\r\n"
+		auth = "Host: x\r\nAuthorization: Bearer " + testkit.ReadToken + "\r\n"
 		kind = "Content-Type: application/json\r\n"
 		post = "POST /v1/lookup HTTP/1.1\r\n" + auth + kind
 		urn  = "urn:clusterkit:problem:"
@@ -85,7 +89,7 @@ func TestRawRequests(t *testing.T) {
 		{"HTTP/2 by surprise", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 401, urn + "invalid-token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			conn := tls.Client(dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+			conn := tls.Client(testkit.Dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 			require.NoError(t, conn.Handshake())
 			go func() { _, _ = io.WriteString(conn, test.text) }() // the server may stop reading first
 			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -95,7 +99,7 @@ func TestRawRequests(t *testing.T) {
 			require.NoError(t, r.Body.Close())
 			require.Equal(t, test.status, r.StatusCode, "%s", body)
 			if test.problem != "" {
-				var p transport.ProblemDetails
+				var p api.Refusal
 				require.NoError(t, json.Unmarshal(body, &p), "%s", body)
 				require.Equal(t, test.problem, p.Type)
 				require.Equal(t, test.status, p.Status)
@@ -113,20 +117,20 @@ func TestTheHeaderIsBoundedOverHTTP2(t *testing.T) {
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{MaxHeaderBytes: 1 << 10})
 	url := "https://" + srv.Addr().String() + "/livez"
 	for _, warm := range []bool{false, true} {
-		p := newPool(t, transport.PoolOptions{TLS: transport.TLSOptions{RootCAFile: ca.file}})
+		p := testkit.NewPool(t, client.PoolOptions{TLS: client.TLSOptions{RootCAFile: ca.File}})
 		if warm {
-			answer, _, err := ask(t, p, url)
+			answer, _, err := testkit.Ask(t, p, url)
 			require.NoError(t, err)
-			require.Equal(t, "h2", answer.tls.NegotiatedProtocol)
+			require.Equal(t, "h2", answer.TLS.NegotiatedProtocol)
 		}
-		answer, _, err := ask(t, p, url+"?"+strings.Repeat("x", 20<<10))
+		answer, _, err := testkit.Ask(t, p, url+"?"+strings.Repeat("x", 20<<10))
 		switch {
 		case warm:
 			require.ErrorContains(t, err, "larger than peer's advertised limit")
 		case err == nil:
-			require.Equal(t, 431, answer.status)
+			require.Equal(t, 431, answer.Status)
 		}
-		_, body, err := ask(t, p, url)
+		_, body, err := testkit.Ask(t, p, url)
 		require.NoError(t, err)
 		require.Equal(t, "ok\n", body)
 		neighbour()
@@ -137,13 +141,13 @@ func TestTheHeaderIsBoundedOverHTTP2(t *testing.T) {
 // other, is not taken for a request.
 func TestNothingIsSmuggled(t *testing.T) {
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{})
-	const smuggled = "GET /v1/members HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + readToken + "\r\n\r\n"
+	const smuggled = "GET /v1/members HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + testkit.ReadToken + "\r\n\r\n"
 	for _, lengths := range []string{
 		"Content-Length: 0\r\nContent-Length: 200\r\n",
 		"Content-Length: 200\r\nTransfer-Encoding: xchunked\r\n",
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n",
 	} {
-		conn := talk(t, srv, ca, "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+readToken+"\r\n"+lengths+"\r\n"+smuggled)
+		conn := talk(t, srv, ca, "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+testkit.ReadToken+"\r\n"+lengths+"\r\n"+smuggled)
 		answers, err := io.ReadAll(conn)
 		require.NoError(t, err, "closed by the server")
 		require.Equal(t, 1, strings.Count(string(answers), "HTTP/1.1 "), "%s", answers)
@@ -157,19 +161,19 @@ func TestNothingIsSmuggled(t *testing.T) {
 func TestSlowClients(t *testing.T) {
 	const patience = 200 * time.Millisecond
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{ReadHeaderTimeout: patience, ReadTimeout: patience})
-	silent, halfHello := dial(t, srv), dial(t, srv)
+	silent, halfHello := testkit.Dial(t, srv), testkit.Dial(t, srv)
 	_, err := halfHello.Write([]byte{0x16, 3, 1, 2, 0, 1})
 	require.NoError(t, err)
 	header := talk(t, srv, ca, "GET /v1/ring HTT")
-	body := talk(t, srv, ca, "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+readToken+"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	body := talk(t, srv, ca, "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+testkit.ReadToken+"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 	neighbour()
 
-	p := newPool(t, transport.PoolOptions{TLS: transport.TLSOptions{RootCAFile: ca.file}})
+	p := testkit.NewPool(t, client.PoolOptions{TLS: client.TLSOptions{RootCAFile: ca.File}})
 	reader, writer := io.Pipe()
 	defer func() { _ = writer.Close() }()
 	r, err := http.NewRequest(http.MethodPost, "https://"+srv.Addr().String()+"/v1/lookup", reader)
 	require.NoError(t, err)
-	r.Header = http.Header{"Authorization": {"Bearer " + readToken}, "Content-Type": {"application/json"}}
+	r.Header = http.Header{"Authorization": {"Bearer " + testkit.ReadToken}, "Content-Type": {"application/json"}}
 	go func() { _, _ = io.WriteString(writer, "{") }()
 	w, err := p.RoundTrip(r)
 	require.NoError(t, err)

@@ -6,18 +6,20 @@ import (
 	"strings"
 
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 	view := h.cluster.View()
-	answer := MembersAnswer{
+	answer := api.Members{
 		ClusterName: view.ClusterName,
 		NodeID:      view.NodeID,
 		Fingerprint: view.Fingerprint,
-		Members:     make([]MemberInfo, 0, len(view.Members)),
+		Members:     make([]api.Member, 0, len(view.Members)),
 	}
 	for _, m := range view.Members {
-		answer.Members = append(answer.Members, MemberInfo{
+		answer.Members = append(answer.Members, api.Member{
 			ID:             m.ID,
 			State:          m.State.String(),
 			Region:         m.Region,
@@ -32,7 +34,7 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 			Started:        presentable(m.Started),
 		})
 	}
-	return writeJSON(w, r, http.StatusOK, jsonContentType, answer)
+	return wire.WriteJSON(w, r, http.StatusOK, answer)
 }
 
 // notNil makes an absent map an empty object rather than null.

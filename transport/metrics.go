@@ -5,15 +5,8 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
-
-// MetricsSource is what a [NewCollector] reads. A cluster.Cluster is one.
-type MetricsSource interface {
-	// Metrics returns the values of now. It is called for every scrape,
-	// concurrently; it must be cheap and must not block. ClusterName must be
-	// the same each time.
-	Metrics() Metrics
-}
 
 // Metrics are the figures of one member, for programs to watch: how it is, what
 // it owns, and counts since the process started, which never go down. It is a
@@ -35,9 +28,9 @@ type Metrics struct {
 	// State is what the member announces.
 	State membership.State
 
-	// Members counts the members believed alive, this one included, by place
-	// and state. Those not listed count zero.
-	Members []MemberCount
+	// Members are the members believed alive, this one included. They must not be
+	// modified.
+	Members []membership.Member
 
 	// Partitions is the number of partitions, ReplicationFactor how many owners
 	// each should have; zero before the first ring.
@@ -81,49 +74,9 @@ type Metrics struct {
 
 	// Handoff is how far this member is with moving partitions; zero when the
 	// cluster moves no data.
-	Handoff HandoffMetrics
+	Handoff api.HandoffState
 
 	// HTTP is what the handler has counted, Guard what was turned away.
 	HTTP  HandlerStats
 	Guard GuardCounts
-}
-
-// HandoffMetrics is how far a member is with moving partitions.
-type HandoffMetrics struct {
-	// Receiving counts the partitions that the member owns and does not have
-	// all of yet, Releasing those it still holds for others, Sharing those that
-	// it has and that other owners are yet to merge from it. The handoffs of the
-	// cluster are complete when all three are zero on all members.
-	Receiving, Releasing, Sharing int
-	// Lost counts those it is receiving that may have lost a write, Kept those
-	// it goes on owning, though it drains or leaves, because nobody is there to
-	// take them over, Overdue those that have been on their way for long.
-	Lost, Kept, Overdue int
-	// Received and Released count the calls of the user's code that succeeded,
-	// Failed those that did not, Messages what was sent to others about it.
-	Received, Released, Failed, Messages uint64
-}
-
-// MemberCount is a number of members in one place and one state.
-type MemberCount struct {
-	Region, Zone string
-	State        membership.State
-	Count        int
-}
-
-// CountMembers counts members by place and state.
-func CountMembers(members []membership.Member) []MemberCount {
-	var counts []MemberCount
-	index := make(map[MemberCount]int)
-	for _, m := range members {
-		key := MemberCount{Region: m.Region, Zone: m.Zone, State: m.State}
-		i, known := index[key]
-		if !known {
-			i = len(counts)
-			index[key] = i
-			counts = append(counts, key)
-		}
-		counts[i].Count++
-	}
-	return counts
 }

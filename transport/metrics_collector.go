@@ -8,19 +8,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// NewCollector returns a collector of everything that a source knows, with the
-// label cluster on every series, to be registered wherever you please:
+// NewCollector returns a collector of everything that a source knows, such as a
+// cluster.Cluster, with the label cluster on every series, to be registered wherever you
+// please:
 //
 //	registry.MustRegister(transport.NewCollector(c))
 //
-// [Handler] serves the same at /metrics without further ado. A collector reads
-// the source once a scrape. Members of one cluster in one process need registries
+// Metrics returns the values of now. It is called once for every scrape, concurrently;
+// it must be cheap and must not block. ClusterName must be the same each time.
+// [Handler] serves the same at /metrics. Members of one cluster in one process need registries
 // of their own, or prometheus.WrapRegistererWith and a label that tells them
 // apart: on every other machine the scraper's instance does.
 //
 // The number of series is bounded, whatever members announce: see
 // docs/metrics.md.
-func NewCollector(source MetricsSource) prometheus.Collector {
+func NewCollector(source interface{ Metrics() Metrics }) prometheus.Collector {
 	return newCollector(source, allFamilies())
 }
 
@@ -87,6 +89,8 @@ func printable(labels []string) []string {
 	return labels
 }
 
+type metricsSource interface{ Metrics() Metrics }
+
 // collector collects the families of values of T.
 type collector[T any] struct {
 	read     func() T
@@ -94,7 +98,7 @@ type collector[T any] struct {
 	descs    []*prometheus.Desc
 }
 
-func newCollector(source MetricsSource, families []family[Metrics]) *collector[Metrics] {
+func newCollector(source metricsSource, families []family[Metrics]) *collector[Metrics] {
 	return collectorOf(source.Metrics, families, prometheus.Labels{"cluster": source.Metrics().ClusterName})
 }
 

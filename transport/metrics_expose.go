@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // handlerSource are the figures of a cluster, if it has any, with what the
@@ -16,7 +18,7 @@ type handlerSource struct{ h *Handler }
 
 func (s handlerSource) Metrics() Metrics {
 	var m Metrics
-	if source, ok := s.h.cluster.(MetricsSource); ok {
+	if source, ok := s.h.cluster.(metricsSource); ok {
 		m = source.Metrics()
 	} else {
 		view := s.h.cluster.View()
@@ -45,7 +47,7 @@ func (h *Handler) openMetrics() error {
 		return nil
 	}
 	families := httpFamilies
-	if _, ok := h.cluster.(MetricsSource); ok {
+	if _, ok := h.cluster.(metricsSource); ok {
 		families = allFamilies()
 	}
 	if err := h.metrics.registry.Register(newCollector(handlerSource{h}, families)); err != nil {
@@ -55,8 +57,8 @@ func (h *Handler) openMetrics() error {
 	return nil
 }
 
-// RegisterMetrics adds what a collector collects to what /metrics answers: that
-// of a [Router], the Go runtime's, or your own. It returns an error when the names
+// RegisterMetrics adds what a collector collects to what /metrics answers: a
+// [NewRouterCollector], the Go runtime's, or your own. It returns an error when the names
 // clash with those that are there. The collector is called for every scrape,
 // concurrently; when it fails, the log says so and the others are served.
 func (h *Handler) RegisterMetrics(c prometheus.Collector) error {
@@ -89,6 +91,6 @@ func (h *Handler) expose(w http.ResponseWriter, r *http.Request) error {
 			return fmt.Errorf("transport: encoding metrics: %w", err)
 		}
 	}
-	write(w, r, http.StatusOK, string(format), body.Bytes())
+	wire.Write(w, r, http.StatusOK, string(format), body.Bytes())
 	return nil
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -10,7 +11,21 @@ import (
 type HandlerStats struct {
 	// Routes are in a fixed order. The last is that of requests which reached
 	// no route: an unknown path, or middleware that answered by itself.
-	Routes []RouteStats
+	Routes []struct {
+		// Method and Route are what it was registered under, such as GET, which
+		// stands for HEAD too, and /v1/partitions/{id}. Other methods of a known
+		// path count under "other", and Route is "none" for requests that reached
+		// none.
+		Method, Route string
+		// Answers counts by the first digit of the status, 1 to 5; Answers[0] are
+		// answers cut off before their end.
+		Answers [6]uint64
+		// Durations counts by how long the answer took, in seconds: at most 0.0005,
+		// 0.002, 0.01, 0.05, 0.25, 1, and more than that. Duration is all of it
+		// together.
+		Durations [7]uint64
+		Duration  time.Duration
+	}
 	// InFlight is how many requests are being answered.
 	InFlight int
 	// Lookups counts keys looked up one by one, BatchLookups keys of batches.
@@ -18,30 +33,11 @@ type HandlerStats struct {
 	Lookups, BatchLookups uint64
 }
 
-// RouteStats count the requests of one route.
-type RouteStats struct {
-	// Method and Route are what it was registered under, such as GET, which
-	// stands for HEAD too, and /v1/partitions/{id}. Other methods of a known
-	// path count under "other", and Route is "none" for requests that reached
-	// none.
-	Method, Route string
-	// Answers counts by the first digit of the status, 1 to 5; Answers[0] are
-	// those cut off before their end.
-	Answers [6]uint64
-	// Durations counts by how long the answer took: at most
-	// [DurationBounds][i], and more than the bound before it; the last are
-	// above all bounds. Duration is all of it together.
-	Durations [len(durationBounds) + 1]uint64
-	Duration  time.Duration
-}
-
-// durationBounds go from what a lookup takes to what nobody should wait for.
+// durationBounds go from what a lookup takes to what no caller should wait for. They
+// stand in HandlerStats too.
 var durationBounds = [...]time.Duration{
 	500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond, time.Second,
 }
-
-// DurationBounds are the upper bounds of [RouteStats.Durations], ascending.
-func DurationBounds() []time.Duration { return append([]time.Duration(nil), durationBounds[:]...) }
 
 const (
 	otherMethod = "other"
@@ -102,9 +98,9 @@ func (c *routeCounts) answered(status int, whole bool, took time.Duration) {
 func (h *Handler) Stats() HandlerStats {
 	c := h.counts
 	s := HandlerStats{
-		Routes:   make([]RouteStats, len(c.routes)),
 		InFlight: int(c.inFlight.Load()), Lookups: c.lookups.Load(), BatchLookups: c.batchLookups.Load(),
 	}
+	s.Routes = slices.Grow(s.Routes, len(c.routes))[:len(c.routes)]
 	for i, from := range c.routes {
 		to := &s.Routes[i]
 		to.Method, to.Route = from.method, from.route

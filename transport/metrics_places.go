@@ -11,12 +11,11 @@ import (
 // memberStates are all there are, in the order of a member's life.
 var memberStates = [...]membership.State{membership.Joining, membership.Active, membership.Draining, membership.Leaving, membership.Observer}
 
-// maxPlaces is how many pairs of region and zone are told apart. Members name
-// them as they please: who puts a host name there must not fill the memory of the
-// monitoring.
+// maxPlaces is how many pairs of region and zone are told apart. Members name them
+// as they please: host names in their place must not fill the memory of the monitoring.
 const maxPlaces = 64
 
-// otherPlace stands for the region and zone of those beyond maxPlaces.
+// otherPlace stands for the region and zone of members beyond maxPlaces.
 const otherPlace = "other"
 
 // place is a region and zone, with the members of each of memberStates.
@@ -25,12 +24,13 @@ type place struct {
 	counts       [len(memberStates)]int
 }
 
-// places sums members up by place, ascending. Beyond maxPlaces, those last in
+// places counts members by place, ascending. Beyond maxPlaces, the places last in
 // order are one, so that members with equal views show the same.
-func places(members []MemberCount) []place {
+func places(members []membership.Member) []place {
 	var all []place
 	index := make(map[[2]string]int)
-	for _, m := range members {
+	for i := range members {
+		m := &members[i]
 		// What differs in bytes may look the same.
 		key := [2]string(printable([]string{m.Region, m.Zone}))
 		i, known := index[key]
@@ -40,7 +40,7 @@ func places(members []MemberCount) []place {
 			all = append(all, place{region: key[0], zone: key[1]})
 		}
 		if state := slices.Index(memberStates[:], m.State); state >= 0 {
-			all[i].counts[state] += m.Count
+			all[i].counts[state]++
 		}
 	}
 	slices.SortFunc(all, func(a, b place) int {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // figures is a source that gives what it holds.
@@ -29,22 +31,32 @@ func newFigures() *figures {
 	f := &figures{
 		ClusterName: "orders", NodeID: "n1", Region: "eu", Zone: "eu-1a", Configuration: "rf3:balanced/1",
 		Ready: true, Problems: map[string]bool{"isolated": false, "zones": true}, State: membership.Active,
-		Members: []transport.MemberCount{
-			{Region: "eu", Zone: "eu-1a", State: membership.Active, Count: 2},
-			{Region: "eu", Zone: "eu-1b", State: membership.Draining, Count: 1},
+		Members: []membership.Member{
+			{ID: "n1", Region: "eu", Zone: "eu-1a", State: membership.Active},
+			{ID: "n2", Region: "eu", Zone: "eu-1a", State: membership.Active},
+			{ID: "n3", Region: "eu", Zone: "eu-1b", State: membership.Draining},
 		},
 		Partitions: 64, ReplicationFactor: 3, Primaries: 20, Replicas: 41,
 		ViewVersion: 7, ViewSince: time.Unix(1_700_000_000, 0), Fingerprint: 0x97963692abf3e9c6,
 		RingChanges: 5, Moves: 300, Rebuilds: 6, RebuildTime: 3 * time.Millisecond, LastRebuildTime: 400 * time.Microsecond,
 		LastSync: time.Unix(1_700_000_100, 500_000_000),
-		HTTP: transport.HandlerStats{Lookups: 3, Routes: []transport.RouteStats{
-			{Method: "GET", Route: "/v1/lookup", Answers: [6]uint64{0, 0, 3, 0, 1, 1}, Durations: [7]uint64{1, 2, 0, 0, 0, 0, 2}, Duration: 2 * time.Second},
-			{Method: "other", Route: "none", Answers: [6]uint64{0, 0, 0, 0, 2, 0}, Durations: [7]uint64{2}, Duration: time.Millisecond},
-		}},
-		Guard: transport.GuardCounts{Limited: 4, Unauthorized: 5},
+		HTTP:     handlerStats(2),
+		Guard:    transport.GuardCounts{Limited: 4, Unauthorized: 5},
 	}
+	f.HTTP.Lookups = 3
+	lookup, other := &f.HTTP.Routes[0], &f.HTTP.Routes[1]
+	lookup.Method, lookup.Route = "GET", "/v1/lookup"
+	lookup.Answers, lookup.Durations, lookup.Duration = [6]uint64{0, 0, 3, 0, 1, 1}, [7]uint64{1, 2, 0, 0, 0, 0, 2}, 2*time.Second
+	other.Method, other.Route = "other", "none"
+	other.Answers, other.Durations, other.Duration = [6]uint64{0, 0, 0, 0, 2, 0}, [7]uint64{2}, time.Millisecond
 	f.Gossip.Joined, f.Gossip.Failed, f.Gossip.Lost = 3, 1, 1
 	return f
+}
+
+// handlerStats has room for the counts of some routes.
+func handlerStats(routes int) (s transport.HandlerStats) {
+	s.Routes = slices.Grow(s.Routes, routes)[:routes]
+	return s
 }
 
 // gather collects from collectors as a scrape does.
@@ -73,14 +85,20 @@ func text(t testing.TB, families []*dto.MetricFamily) string {
 // everything are the families of all there is to collect.
 func everything(t testing.TB) []*dto.MetricFamily {
 	t.Helper()
-	return gather(t, transport.NewCollector(newFigures()), newRouterOf(t).Collector())
+	return gather(t, transport.NewCollector(newFigures()), transport.NewRouterCollector(newRouterOf(t)))
 }
 
+// fixed is a member's view of a cluster that does not change.
+type fixed struct{ view route.View }
+
+func (f fixed) View() route.View         { return f.view }
+func (f fixed) Changed() <-chan struct{} { return nil }
+
 // newRouterOf is a router that has answered one request without a key.
-func newRouterOf(t testing.TB) *transport.Router {
+func newRouterOf(t testing.TB) *route.Router {
 	t.Helper()
-	rt, err := transport.NewRouter(newSeen("n1"), http.NotFoundHandler(), transport.RouterOptions{
-		Service: "kv", Key: byPath, Logger: quiet(),
+	rt, err := route.New(fixed{view: route.View{ClusterName: "orders", NodeID: "n1"}}, http.NotFoundHandler(), route.Options{
+		Service: "kv", Key: func(*http.Request) (string, bool) { return "", false }, Logger: testkit.Quiet(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, rt.Close()) })
@@ -109,7 +127,7 @@ func TestEveryFamilyHasSeries(t *testing.T) {
 	for _, family := range everything(t) {
 		names = append(names, family.GetName())
 	}
-	for _, c := range []prometheus.Collector{transport.NewCollector(newFigures()), newRouterOf(t).Collector()} {
+	for _, c := range []prometheus.Collector{transport.NewCollector(newFigures()), transport.NewRouterCollector(newRouterOf(t))} {
 		for _, name := range described(c) {
 			require.Contains(t, names, name)
 		}
@@ -134,12 +152,12 @@ func described(c prometheus.Collector) (names []string) {
 func TestNoFigureIsLeftOut(t *testing.T) {
 	base := func() *transport.Metrics {
 		return &transport.Metrics{
-			Problems: map[string]bool{"zones": false}, Members: make([]transport.MemberCount, 1),
-			HTTP: transport.HandlerStats{Routes: make([]transport.RouteStats, 1)},
+			Problems: map[string]bool{"zones": false}, Members: make([]membership.Member, 1),
+			HTTP: handlerStats(1),
 		}
 	}
 	show := func(m *transport.Metrics) string {
-		m.Members[0].Count++ // without members no place is shown
+		// Without members no place is shown.
 		if m.Members[0].State == 0 {
 			m.Members[0].State = membership.Active
 		}
@@ -171,6 +189,13 @@ func each(of reflect.Type, path string, visit func(path string, reach func(refle
 	switch {
 	case of == reflect.TypeFor[time.Time]():
 		visit(path, func(v reflect.Value) reflect.Value { return v })
+	case of == reflect.TypeFor[membership.Member](): // counted by place and state, and no more
+		for _, name := range []string{"Region", "Zone", "State"} {
+			field, _ := of.FieldByName(name)
+			inner(path+"."+name, field.Type, func(v reflect.Value) reflect.Value { return v.FieldByName(name) })
+		}
+	case of == reflect.TypeFor[[]int](): // counted
+		visit(path, func(v reflect.Value) reflect.Value { return v })
 	case of.Kind() == reflect.Struct:
 		for i := range of.NumField() {
 			inner(path+"."+of.Field(i).Name, of.Field(i).Type, func(v reflect.Value) reflect.Value { return v.Field(i) })
@@ -191,6 +216,8 @@ func set(t *testing.T, path string, v reflect.Value) {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Unix(1, 0)))
+	case v.Type() == reflect.TypeFor[[]int]():
+		v.Set(reflect.ValueOf([]int{7}))
 	case v.Type() == reflect.TypeFor[membership.State]():
 		v.SetUint(uint64(membership.Observer))
 	case v.CanInt():
@@ -213,21 +240,20 @@ func TestSeriesAreBounded(t *testing.T) {
 	f.Members = nil
 	var want int
 	for i := range 10_000 {
-		f.Members = append(f.Members, transport.MemberCount{
-			Region: fmt.Sprintf("region-%d", i%7), Zone: fmt.Sprintf("host-%05d", i), State: membership.State(i%5 + 1), Count: 3,
-		})
+		m := membership.Member{Region: fmt.Sprintf("region-%d", i%7), Zone: fmt.Sprintf("host-%05d", i), State: membership.State(i%5 + 1)}
+		f.Members = append(f.Members, m, m, m)
 		want += 3
 	}
 	f.Members = append(f.Members,
-		transport.MemberCount{Region: "other", Zone: "other", State: membership.Active, Count: 1},
-		transport.MemberCount{Zone: "\xff\xfe", State: membership.Active, Count: 1},
-		transport.MemberCount{Zone: "\xfe\xff", State: membership.Active, Count: 1}, // looks the same
-		transport.MemberCount{Zone: "a zone \"quoted\"\nin two lines", State: membership.Active, Count: 1},
-		transport.MemberCount{Zone: "of no state", Count: 1},
+		membership.Member{Region: "other", Zone: "other", State: membership.Active},
+		membership.Member{Zone: "\xff\xfe", State: membership.Active},
+		membership.Member{Zone: "\xfe\xff", State: membership.Active}, // looks the same
+		membership.Member{Zone: "a zone \"quoted\"\nin two lines", State: membership.Active},
+		membership.Member{Zone: "of no state"},
 	)
 	want += 4
 	f.NodeID, f.Zone, f.ClusterName = "\xff", "\xff", "\xff"
-	h := newHandler(newFake(t))
+	h := testkit.NewHandler(testkit.NewCluster(t))
 	for _, method := range []string{"GET", "HEAD", "POST", "BREW", "DELETE"} {
 		for _, path := range []string{"/", "/metrics", "/v1/lookup?key=k", "/v1/partitions/1", "/v1/partitions/x", "/v1/health", "/v1/../x"} {
 			for i := range 20 {
@@ -239,7 +265,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	for i := range f.HTTP.Routes { // every answer that could be
 		f.HTTP.Routes[i].Answers = [6]uint64{1, 1, 1, 1, 1, 1}
 	}
-	families := gather(t, transport.NewCollector(f), newRouterOf(t).Collector())
+	families := gather(t, transport.NewCollector(f), transport.NewRouterCollector(newRouterOf(t)))
 	got := 0
 	for _, family := range families {
 		if family.GetName() == "clusterkit_members" {
@@ -265,9 +291,10 @@ func BenchmarkCollect(b *testing.B) {
 	f := newFigures()
 	f.Members = nil
 	for i := range 12 {
-		f.Members = append(f.Members, transport.MemberCount{Region: "eu", Zone: fmt.Sprint("z", i), State: membership.Active, Count: 83})
+		m := membership.Member{Region: "eu", Zone: fmt.Sprint("z", i), State: membership.Active}
+		f.Members = append(f.Members, slices.Repeat([]membership.Member{m}, 83)...)
 	}
-	f.HTTP = newHandler(newFake(b)).Stats()
+	f.HTTP = testkit.NewHandler(testkit.NewCluster(b)).Stats()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(transport.NewCollector(f))
 	b.ReportAllocs()

@@ -3,6 +3,8 @@ package transport
 import (
 	_ "embed"
 	"net/http"
+
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // openAPI describes the interface, in OpenAPI 3.1. It is written by hand; a test
@@ -13,6 +15,6 @@ var openAPI []byte
 
 // describe answers with the description of all routes.
 func describe(w http.ResponseWriter, r *http.Request) error {
-	write(w, r, http.StatusOK, jsonContentType, openAPI)
+	wire.Write(w, r, http.StatusOK, wire.JSON, openAPI)
 	return nil
 }

@@ -21,7 +21,7 @@ type object = map[string]any
 type apiDocument struct{ root object }
 
 // api is the document, read once.
-var api = sync.OnceValue(func() apiDocument {
+var openAPI = sync.OnceValue(func() apiDocument {
 	text, err := os.ReadFile("openapi.json")
 	if err != nil {
 		panic(err)

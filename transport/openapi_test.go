@@ -17,18 +17,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 func TestTheDocumentIsServed(t *testing.T) {
-	w := call(newHandler(newFake(t)), "GET", "/v1/openapi.json", "")
+	w := call(testkit.NewHandler(testkit.NewCluster(t)), "GET", "/v1/openapi.json", "")
 	require.Equal(t, 200, w.Code)
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	text, err := os.ReadFile("openapi.json")
 	require.NoError(t, err)
 	require.Equal(t, string(text), w.Body.String())
-	require.Equal(t, "3.1.0", api().root["openapi"])
-	c := clientOf(t, newHandler(newFake(t)), transport.ClientOptions{})
+	require.Equal(t, "3.1.0", openAPI().root["openapi"])
+	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
+	c := testkit.NewClient(t, client.Options{URLs: []string{"http://" + srv.Addr().String()}})
 	got, err := c.OpenAPI(t.Context())
 	require.NoError(t, err)
 	require.JSONEq(t, string(text), string(got))
@@ -39,7 +44,7 @@ func TestTheDocumentIsServed(t *testing.T) {
 func TestTheDocumentHoldsTogether(t *testing.T) {
 	text, err := os.ReadFile("openapi.json")
 	require.NoError(t, err)
-	for kind, components := range api().root["components"].(object) {
+	for kind, components := range openAPI().root["components"].(object) {
 		for name := range components.(object) {
 			if kind != "securitySchemes" {
 				require.Contains(t, string(text), fmt.Sprintf(`"$ref": "#/components/%s/%s"`, kind, name), "nobody uses it")
@@ -51,7 +56,7 @@ func TestTheDocumentHoldsTogether(t *testing.T) {
 		switch v := v.(type) {
 		case object:
 			if _, ok := v["$ref"]; ok {
-				require.NotPanics(t, func() { api().resolve(v) })
+				require.NotPanics(t, func() { openAPI().resolve(v) })
 			}
 			for _, inner := range v {
 				walk(inner)
@@ -62,7 +67,7 @@ func TestTheDocumentHoldsTogether(t *testing.T) {
 			}
 		}
 	}
-	walk(api().root)
+	walk(openAPI().root)
 	names := make(map[any]bool)
 	for _, op := range operations() {
 		id := op.doc["operationId"]
@@ -87,7 +92,7 @@ type operation struct {
 func (o operation) String() string { return o.method + " " + o.path }
 
 func operations() (all []operation) {
-	for path, item := range api().root["paths"].(object) {
+	for path, item := range openAPI().root["paths"].(object) {
 		for method, doc := range item.(object) {
 			all = append(all, operation{strings.ToUpper(method), path, doc.(object)})
 		}
@@ -100,7 +105,7 @@ func operations() (all []operation) {
 func (o operation) parameters(in string) map[string]object {
 	found := make(map[string]object)
 	for _, p := range asList(o.doc["parameters"]) {
-		if p := api().resolve(p); p["in"] == in {
+		if p := openAPI().resolve(p); p["in"] == in {
 			found[p["name"].(string)] = p
 		}
 	}
@@ -125,13 +130,13 @@ func (o operation) target() string {
 
 // body is that of the example; empty when there is none.
 func (o operation) body(t *testing.T) string {
-	request := api().resolve(o.doc["requestBody"])
+	request := openAPI().resolve(o.doc["requestBody"])
 	if request == nil {
 		return ""
 	}
-	schema, example, err := api().content(request, "application/json")
+	schema, example, err := openAPI().content(request, "application/json")
 	require.NoError(t, err)
-	require.NoError(t, api().check(schema, example, o.String()))
+	require.NoError(t, openAPI().check(schema, example, o.String()))
 	text, err := json.Marshal(example)
 	require.NoError(t, err)
 	return string(text)
@@ -142,13 +147,13 @@ func TestTheDocumentHasTheRoutes(t *testing.T) {
 	for _, op := range operations() {
 		documented = append(documented, op.String())
 	}
-	require.ElementsMatch(t, newHandler(newFake(t)).Routes(), documented)
+	require.ElementsMatch(t, testkit.NewHandler(testkit.NewCluster(t)).Routes(), documented)
 }
 
 // TestTheDocumentHasTheParameters: what a route knows may be given once, and what
 // it does not know is ignored.
 func TestTheDocumentHasTheParameters(t *testing.T) {
-	h := newHandler(newFake(t))
+	h := testkit.NewHandler(testkit.NewCluster(t))
 	all := make(map[string]bool)
 	for _, op := range operations() {
 		for name := range op.parameters("query") {
@@ -192,38 +197,38 @@ type situation struct {
 // situations lead to each status that is documented; those of one operation are
 // under its name.
 func situations() map[string]situation {
-	with := func(change func(c *fakeCluster)) func(t *testing.T) http.Handler {
+	with := func(change func(c *testkit.Cluster)) func(t *testing.T) http.Handler {
 		return func(t *testing.T) http.Handler {
-			c := newFake(t)
+			c := testkit.NewCluster(t)
 			change(c)
-			return newHandler(c)
+			return testkit.NewHandler(c)
 		}
 	}
 	behind := func(o transport.GuardOptions) func(t *testing.T) http.Handler {
 		return func(t *testing.T) http.Handler {
-			h, _ := guarded(t, o)
+			h, _ := testkit.Guarded(t, o)
 			return h
 		}
 	}
-	unready := with(func(c *fakeCluster) {
-		c.health.Ready, c.health.Healthy, c.health.Agreed = false, false, false
-		c.health.LastSync = c.health.LastSync.AddDate(-3000, 0, 0) // no time that JSON can hold
-		c.health.Problems = []transport.Problem{
+	unready := with(func(c *testkit.Cluster) {
+		c.Condition.Ready, c.Condition.Healthy, c.Condition.Agreed = false, false, false
+		c.Condition.LastSync = c.Condition.LastSync.AddDate(-3000, 0, 0) // no time that JSON can hold
+		c.Condition.Problems = []api.Problem{
 			{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true, Critical: true},
 			{Code: "disagreement", Message: "n3 differs"},
 		}
-		c.health.Differing = []transport.Differing{{ID: "n3", Reason: "has not answered"}}
+		c.Condition.Differing = []api.Differing{{ID: "n3", Reason: "has not answered"}}
 	})
 	return map[string]situation{
-		"200": {}, "401": {handler: behind(transport.GuardOptions{Tokens: tokens()})},
-		"403": {handler: behind(transport.GuardOptions{Tokens: tokens()}), headers: []string{"Authorization: Bearer " + writeToken}},
+		"200": {}, "401": {handler: behind(transport.GuardOptions{Tokens: testkit.Tokens()})},
+		"403": {handler: behind(transport.GuardOptions{Tokens: testkit.Tokens()}), headers: []string{"Authorization: Bearer " + testkit.WriteToken}},
 		"429": {handler: func(t *testing.T) http.Handler {
-			h, _ := guarded(t, transport.GuardOptions{PerClient: transport.RateLimit{PerSecond: 1, Burst: 1}})
+			h, _ := testkit.Guarded(t, transport.GuardOptions{PerClient: transport.RateLimit{PerSecond: 1, Burst: 1}})
 			require.Equal(t, 200, call(h, "GET", "/v1/ring", "").Code)
 			return h
 		}},
-		"500":                         {handler: with(func(c *fakeCluster) { c.boom = "boom" })},
-		"503":                         {handler: with(func(c *fakeCluster) { c.view.Ring = nil })},
+		"500":                         {handler: with(func(c *testkit.Cluster) { c.Boom = "boom" })},
+		"503":                         {handler: with(func(c *testkit.Cluster) { c.Shown.Ring = nil })},
 		"415":                         {headers: []string{"Content-Type: text/plain"}},
 		"408":                         {body: "slow"},
 		"GET /readyz 400":             {target: "/readyz?verbose=perhaps"},
@@ -243,7 +248,7 @@ func situations() map[string]situation {
 // small takes few keys and changes.
 func small(t *testing.T) http.Handler {
 	t.Helper()
-	return makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxKeys: 2, MaxChanges: 2})
+	return testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxKeys: 2, MaxChanges: 2})
 }
 
 // TestTheDocumentHasTheAnswers brings about every status of every operation, and
@@ -271,7 +276,7 @@ func TestTheDocumentHasTheAnswers(t *testing.T) {
 
 func (o operation) requireAnswer(t *testing.T, status string, s situation) {
 	t.Helper()
-	h := http.Handler(newHandler(newFake(t)))
+	h := http.Handler(testkit.NewHandler(testkit.NewCluster(t)))
 	if s.handler != nil {
 		h = s.handler(t)
 	}
@@ -287,13 +292,13 @@ func (o operation) requireAnswer(t *testing.T, status string, s situation) {
 		r.Header.Set("Content-Type", "application/json")
 		w = httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		require.NoError(t, api().checkAnswer(o.method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
+		require.NoError(t, openAPI().checkAnswer(o.method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
 	} else {
 		w = call(h, o.method, s.target, s.body, s.headers...)
 	}
 	require.Equal(t, status, fmt.Sprint(w.Code), "%s: %s", o, w.Body)
-	response := api().resolve(o.doc["responses"].(object)[status])
-	_, example, err := api().content(response, w.Header().Get("Content-Type"))
+	response := openAPI().resolve(o.doc["responses"].(object)[status])
+	_, example, err := openAPI().content(response, w.Header().Get("Content-Type"))
 	require.NoError(t, err)
 	switch example := example.(type) {
 	case nil:
@@ -311,17 +316,20 @@ func (o operation) requireAnswer(t *testing.T, status string, s situation) {
 // about.
 func TestTheDocumentHasTheFields(t *testing.T) {
 	types := map[string]any{
-		"Owner": transport.Owner{}, "PlacementAnswer": transport.PlacementAnswer{}, "LookupAnswer": transport.LookupAnswer{},
-		"BatchRequest": transport.BatchRequest{}, "BatchAnswer": transport.BatchAnswer{}, "Group": transport.Group{},
-		"PlanRequest": transport.PlanRequest{}, "PlanNode": transport.PlanNode{}, "PlanAnswer": transport.PlanAnswer{},
+		"Owner": api.Owner{}, "LookupAnswer": api.Placement{}, "PlacementAnswer": api.Placement{},
+		"BatchRequest": struct {
+			Keys []string `json:"keys"`
+		}{},
+		"BatchAnswer": api.Batch{}, "Group": api.Group{},
+		"PlanRequest": rebalance.Change{}, "PlanNode": ring.Node{}, "PlanAnswer": api.Plan{},
 		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "MemberChange": rebalance.MemberChange{}, "Move": rebalance.Move{},
-		"HealthAnswer": transport.HealthAnswer{}, "HealthProblem": transport.HealthProblem{}, "DifferingMember": transport.DifferingMember{},
-		"MembersAnswer": transport.MembersAnswer{}, "MemberInfo": transport.MemberInfo{},
-		"RingAnswer": transport.RingAnswer{}, "TableInfo": transport.TableInfo{}, "SpreadInfo": transport.SpreadInfo{}, "NodeInfo": transport.NodeInfo{},
-		"Problem": transport.ProblemDetails{},
+		"HealthAnswer": api.Health{}, "HealthProblem": api.Problem{}, "DifferingMember": api.Differing{},
+		"MembersAnswer": api.Members{}, "MemberInfo": api.Member{},
+		"RingAnswer": api.Ring{}, "TableInfo": api.Table{}, "SpreadInfo": ring.Spread{}, "NodeInfo": api.Node{},
+		"Problem": api.Refusal{},
 	}
 	var plain []string
-	for name, schema := range api().root["components"].(object)["schemas"].(object) {
+	for name, schema := range openAPI().root["components"].(object)["schemas"].(object) {
 		s := schema.(object)
 		if s["type"] != "object" {
 			plain = append(plain, name)
@@ -329,6 +337,13 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		}
 		require.Contains(t, types, name)
 		always, sometimes := jsonFields(reflect.TypeOf(types[name]))
+		switch name { // the key is there when there is one, in answers to lookups
+		case "LookupAnswer":
+			always = append(always, "key")
+			fallthrough
+		case "PlacementAnswer":
+			sometimes = slices.DeleteFunc(sometimes, func(name string) bool { return name == "key" })
+		}
 		require.ElementsMatch(t, append(always, sometimes...), slices.Collect(maps.Keys(s["properties"].(object))), name)
 		if s["additionalProperties"] != false { // a request may leave out more than its type does
 			require.ElementsMatch(t, always, list(s["required"]), name)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // plan says what a change would move. A ring that is on its way to another is
@@ -36,64 +38,55 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 		defer func() { <-h.planning }()
 	case <-r.Context().Done():
 		w.Header().Set("Retry-After", "1")
-		return problem(ProblemBlank, http.StatusServiceUnavailable, "the request ended while it waited for another plan")
+		return wire.New(wire.Blank, http.StatusServiceUnavailable, "the request ended while it waited for another plan")
 	}
 	to, plan, err := rebalance.WhatIf(view.Ring.Target(), change)
 	if err != nil {
 		return h.changeProblem(r, err)
 	}
-	answer := PlanAnswer{
+	answer := api.Plan{
 		Fingerprint:    view.Fingerprint,
 		PartitionCount: plan.Partitions,
 		Slots:          plan.Slots,
 		MoveCount:      len(plan.Moves),
 		PrimaryChanges: plan.PrimaryChanges,
 		Members:        plan.Members,
-		Spread:         SpreadInfo(to.Spread()),
+		Spread:         to.Spread(),
 	}
 	if list {
 		listed := min(len(plan.Moves), h.options.MaxMoves)
 		answer.Moves, answer.Truncated = plan.Moves[:listed], listed < len(plan.Moves)
 	}
-	return writeJSON(w, r, http.StatusOK, jsonContentType, answer)
+	return wire.WriteJSON(w, r, http.StatusOK, answer)
 }
 
 func (h *Handler) readChange(w http.ResponseWriter, r *http.Request) (rebalance.Change, error) {
-	var request PlanRequest
+	var change rebalance.Change
 	err := h.readObject(w, r, map[string]any{
-		"add":      &request.Add,
-		"remove":   &request.Remove,
-		"drain":    &request.Drain,
-		"rezone":   &request.Rezone,
-		"reweight": &request.Reweight,
+		"add":      &change.Add,
+		"remove":   &change.Remove,
+		"drain":    &change.Drain,
+		"rezone":   &change.Rezone,
+		"reweight": &change.Reweight,
 	})
 	if err != nil {
 		return rebalance.Change{}, err
 	}
-	entries := len(request.Add) + len(request.Remove) + len(request.Drain) + len(request.Rezone) + len(request.Reweight)
+	entries := len(change.Add) + len(change.Remove) + len(change.Drain) + len(change.Rezone) + len(change.Reweight)
 	if bound := h.options.MaxChanges; entries > bound {
-		p := problem(ProblemTooManyChanges, http.StatusRequestEntityTooLarge, "the change has %d entries: at most %d", entries, bound)
+		p := wire.New(wire.TooManyChanges, http.StatusRequestEntityTooLarge, "the change has %d entries: at most %d", entries, bound)
 		p.Bound = int64(bound)
 		return rebalance.Change{}, p
-	}
-	change := rebalance.Change{
-		Remove:   request.Remove,
-		Drain:    request.Drain,
-		Rezone:   request.Rezone,
-		Reweight: request.Reweight,
-	}
-	for _, n := range request.Add {
-		change.Add = append(change.Add, ring.Node(n))
 	}
 	return change, nil
 }
 
 // changeProblem says why a change cannot be made. What a strategy of the user's
 // own returned or panicked with is for its log, not for callers.
-func (h *Handler) changeProblem(r *http.Request, err error) *ProblemDetails {
+func (h *Handler) changeProblem(r *http.Request, err error) *api.Refusal {
 	if failed, ok := errors.AsType[*ring.StrategyError](err); ok {
 		h.logger.WarnContext(r.Context(), "strategy failed on a change that was asked about", "err", err)
-		return problem(ProblemChange, http.StatusUnprocessableEntity, "strategy %q cannot place the nodes that the change leads to; the member's log says why", failed.Strategy)
+		return wire.New(wire.Change, http.StatusUnprocessableEntity, "strategy %q cannot place the nodes that the change leads to; the member's log says why", failed.Strategy)
 	}
-	return problem(ProblemChange, http.StatusUnprocessableEntity, "%s", cut(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	return wire.New(wire.Change, http.StatusUnprocessableEntity, "%s", wire.Cut(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 func TestPlanListsNoMoreMovesThanAllowed(t *testing.T) {
-	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxMoves: 2})
-	var answer transport.PlanAnswer
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxMoves: 2})
+	var answer api.Plan
 	require.NoError(t, json.Unmarshal(call(h, "POST", "/v1/plan", `{"remove":["n2"]}`).Body.Bytes(), &answer))
 	require.Len(t, answer.Moves, 2)
 	require.True(t, answer.Truncated)
@@ -29,7 +31,7 @@ func TestPlanListsNoMoreMovesThanAllowed(t *testing.T) {
 // TestImpossibleChanges: what is wrong with them is for package rebalance to
 // say; the answer says it on one line of limited length.
 func TestImpossibleChanges(t *testing.T) {
-	c := newFake(t)
+	c := testkit.NewCluster(t)
 	long := strings.Repeat("n", 300)
 	for body, change := range map[string]rebalance.Change{
 		`{"add":[{"id":"n9","weight":-1}]}`:                        {Add: []ring.Node{{ID: "n9", Weight: -1}}},
@@ -40,39 +42,39 @@ func TestImpossibleChanges(t *testing.T) {
 		`{"reweight":[{"id":"n1","weight":-1}]}`:                   {Reweight: []rebalance.Reweight{{ID: "n1", Weight: -1}}},
 		`{"rezone":[{"id":"` + long + `","region":"","zone":""}]}`: {Rezone: []rebalance.Rezone{{ID: long}}},
 	} {
-		_, _, err := rebalance.WhatIf(c.view.Ring, change)
+		_, _, err := rebalance.WhatIf(c.Shown.Ring, change)
 		require.Error(t, err, body)
 		detail := strings.ReplaceAll(err.Error(), "\n", "; ")
 		if len(detail) > 256 {
 			detail = detail[:256] + "..."
 		}
-		requireProblem(t, transport.ProblemDetails{
+		requireProblem(t, api.Refusal{
 			Type: "urn:clusterkit:problem:invalid-change", Title: "Invalid change", Status: 422, Detail: detail,
-		}, call(newHandler(c), "POST", "/v1/plan", body), body)
+		}, call(testkit.NewHandler(c), "POST", "/v1/plan", body), body)
 	}
 }
 
 // held is a strategy that waits before it places more than three nodes.
 type held struct {
-	stairs
-	*gate
+	testkit.Stairs
+	*testkit.Gate
 }
 
 func (h held) Assign(t ring.Topology, table ring.Table) error {
 	if len(t.Nodes) > 3 {
-		h.entered <- struct{}{}
-		<-h.leave
+		h.Entered <- struct{}{}
+		<-h.Leave
 	}
-	return h.stairs.Assign(t, table)
+	return h.Stairs.Assign(t, table)
 }
 
 func TestPlansWaitForEachOtherAndNothingElseDoes(t *testing.T) {
-	c, g := newFake(t), newGate()
-	c.view.Ring = build(t, held{gate: g}, 8, nodes[:3]...)
-	h := newHandler(c)
+	c, g := testkit.NewCluster(t), testkit.NewGate()
+	c.Shown.Ring = testkit.Build(t, held{Gate: g}, 8, testkit.Nodes[:3]...)
+	h := testkit.NewHandler(c)
 	first := make(chan int)
 	go func() { first <- call(h, "POST", "/v1/plan", `{"add":[{"id":"n9"}]}`).Code }()
-	<-g.entered
+	<-g.Entered
 
 	require.Equal(t, 200, call(h, "GET", "/v1/lookup?key=k", "").Code)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -82,32 +84,32 @@ func TestPlansWaitForEachOtherAndNothingElseDoes(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
-	requireProblem(t, transport.ProblemDetails{
+	requireProblem(t, api.Refusal{
 		Type: "about:blank", Title: "Service Unavailable", Status: 503,
 		Detail: "the request ended while it waited for another plan",
 	}, w, "")
 
-	close(g.leave)
+	close(g.Leave)
 	require.Equal(t, 200, <-first)
 	require.Equal(t, 200, call(h, "POST", "/v1/plan", `{}`).Code)
 }
 
 // picky is a strategy that cannot place more than three nodes.
-type picky struct{ stairs }
+type picky struct{ testkit.Stairs }
 
 func (p picky) Assign(t ring.Topology, table ring.Table) error {
 	if len(t.Nodes) > 3 {
 		panic("secret of the strategy")
 	}
-	return p.stairs.Assign(t, table)
+	return p.Stairs.Assign(t, table)
 }
 
 func TestAStrategyThatFailsOnAPlan(t *testing.T) {
-	c := newFake(t)
-	c.view.Ring = build(t, picky{}, 8, nodes[:3]...)
+	c := testkit.NewCluster(t)
+	c.Shown.Ring = testkit.Build(t, picky{}, 8, testkit.Nodes[:3]...)
 	var log bytes.Buffer
-	h := makeHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	requireProblem(t, transport.ProblemDetails{
+	h := testkit.MakeHandler(c, transport.HandlerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	requireProblem(t, api.Refusal{
 		Type: "urn:clusterkit:problem:invalid-change", Title: "Invalid change", Status: 422,
 		Detail: `strategy "stairs/1" cannot place the nodes that the change leads to; the member's log says why`,
 	}, call(h, "POST", "/v1/plan", `{"add":[{"id":"n9"}]}`), "")

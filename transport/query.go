@@ -4,13 +4,16 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // parseQuery reads the query, refusing what url.URL.Query would skip over.
 func parseQuery(r *http.Request) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, problem(ProblemParameter, http.StatusBadRequest, "the query is malformed: %s", cut(err.Error()))
+		return nil, wire.New(wire.Parameter, http.StatusBadRequest, "the query is malformed: %s", wire.Cut(err.Error()))
 	}
 	return values, nil
 }
@@ -39,7 +42,7 @@ func flag(values url.Values, name string, otherwise bool) (bool, error) {
 	}
 	b, err := strconv.ParseBool(value)
 	if err != nil {
-		return false, parameterProblem(name, "parameter %q is %s: must be true or false", name, brief(value))
+		return false, parameterProblem(name, "parameter %q is %s: must be true or false", name, wire.Brief(value))
 	}
 	return b, nil
 }
@@ -64,8 +67,8 @@ func preferenceOf(values url.Values) (preference, error) {
 	return preference{given: regionGiven || zoneGiven, region: region, zone: zone}, nil
 }
 
-func parameterProblem(name, format string, args ...any) *ProblemDetails {
-	p := problem(ProblemParameter, http.StatusBadRequest, format, args...)
+func parameterProblem(name, format string, args ...any) *api.Refusal {
+	p := wire.New(wire.Parameter, http.StatusBadRequest, format, args...)
 	p.Parameter = name
 	return p
 }

@@ -1,13 +1,17 @@
 package transport
 
 import (
+	"cmp"
 	"container/list"
+	"errors"
 	"math"
 	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // RateLimit is how many requests are let through: Burst at once, and from then on
@@ -22,22 +26,22 @@ type RateLimit struct {
 
 func (l RateLimit) on() bool { return l != RateLimit{} }
 
-func (l RateLimit) validate(field string) []error {
+func (l RateLimit) validate() error {
 	if !l.on() {
 		return nil
 	}
 	var errs []error
 	if !(l.PerSecond >= 0.01 && l.PerSecond <= 1e6) { // NaN is neither
-		errs = append(errs, &OptionError{Field: field + ".PerSecond", Value: l.PerSecond, Bound: "between 0.01 and 1000000, or the whole limit zero for none"})
+		errs = append(errs, &option.Error{Field: "PerSecond", Value: l.PerSecond, Bound: "between 0.01 and 1000000, or the whole limit zero for none"})
 	}
 	if l.Burst < 0 || l.Burst > 1e6 {
-		errs = append(errs, &OptionError{Field: field + ".Burst", Value: l.Burst, Bound: "between 1 and 1000000, or zero for PerSecond"})
+		errs = append(errs, &option.Error{Field: "Burst", Value: l.Burst, Bound: "between 1 and 1000000, or zero for PerSecond"})
 	}
-	return errs
+	return errors.Join(errs...)
 }
 
 func (l RateLimit) limiter() *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(l.PerSecond), orDefault(l.Burst, max(1, int(math.Ceil(l.PerSecond)))))
+	return rate.NewLimiter(rate.Limit(l.PerSecond), cmp.Or(l.Burst, max(1, int(math.Ceil(l.PerSecond)))))
 }
 
 // take lets a request through, or says in how many seconds, 1 or more, to try
@@ -50,19 +54,19 @@ func take(l *rate.Limiter, now time.Time) (wait int) {
 }
 
 // clientTable has a limiter for each client that has asked lately. It is bounded:
-// the client that has been silent for longest makes room. Who comes back after
-// that has its burst anew, which is why many addresses in one hand are for the
-// overall limit to stop.
+// the client that has been silent for longest makes room. A client that comes back
+// after that has its burst anew, so that only the overall limit stops an attacker with
+// many addresses.
 type clientTable struct {
 	limit RateLimit
 	bound int
 
 	mu    sync.Mutex
 	byKey map[netip.Prefix]*list.Element
-	order list.List // of *client, who asked last first
+	order list.List // of *limitedClient, the last to ask first
 }
 
-type client struct {
+type limitedClient struct {
 	key     netip.Prefix
 	limiter *rate.Limiter
 }
@@ -80,13 +84,13 @@ func (t *clientTable) of(key netip.Prefix) *rate.Limiter {
 	defer t.mu.Unlock()
 	if e, known := t.byKey[key]; known {
 		t.order.MoveToFront(e)
-		return e.Value.(*client).limiter
+		return e.Value.(*limitedClient).limiter
 	}
 	if t.order.Len() >= t.bound {
 		oldest := t.order.Back()
-		delete(t.byKey, t.order.Remove(oldest).(*client).key)
+		delete(t.byKey, t.order.Remove(oldest).(*limitedClient).key)
 	}
-	c := &client{key: key, limiter: t.limit.limiter()}
+	c := &limitedClient{key: key, limiter: t.limit.limiter()}
 	t.byKey[key] = t.order.PushFront(c)
 	return c.limiter
 }

@@ -15,30 +15,32 @@ import (
 
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 // TestRefusals holds every refusal to its exact document.
 func TestRefusals(t *testing.T) {
 	const urn = "urn:clusterkit:problem:"
-	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxBodyBytes: 1024, MaxKeys: 2, MaxChanges: 2})
-	long := strings.Repeat("k", transport.MaxKeyBytes+1)
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxBodyBytes: 1024, MaxKeys: 2, MaxChanges: 2})
+	long := strings.Repeat("k", api.MaxKeyBytes+1)
 	at := func(i int) *int { return &i }
-	parameter := func(name, detail string) transport.ProblemDetails {
-		return transport.ProblemDetails{Type: urn + "invalid-parameter", Title: "Invalid parameter", Status: 400, Parameter: name, Detail: detail}
+	parameter := func(name, detail string) api.Refusal {
+		return api.Refusal{Type: urn + "invalid-parameter", Title: "Invalid parameter", Status: 400, Parameter: name, Detail: detail}
 	}
-	body := func(detail string) transport.ProblemDetails {
-		return transport.ProblemDetails{Type: urn + "invalid-body", Title: "Invalid body", Status: 400, Detail: detail}
+	body := func(detail string) api.Refusal {
+		return api.Refusal{Type: urn + "invalid-body", Title: "Invalid body", Status: 400, Detail: detail}
 	}
-	key := func(detail string, bound int64, index *int) transport.ProblemDetails {
-		return transport.ProblemDetails{Type: urn + "invalid-key", Title: "Invalid key", Status: 400, Detail: detail, Bound: bound, Index: index}
+	key := func(detail string, bound int64, index *int) api.Refusal {
+		return api.Refusal{Type: urn + "invalid-key", Title: "Invalid key", Status: 400, Detail: detail, Bound: bound, Index: index}
 	}
-	named := func(p transport.ProblemDetails, name string) transport.ProblemDetails { p.Parameter = name; return p }
-	plain := func(status int, detail string) transport.ProblemDetails {
-		return transport.ProblemDetails{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+	named := func(p api.Refusal, name string) api.Refusal { p.Parameter = name; return p }
+	plain := func(status int, detail string) api.Refusal {
+		return api.Refusal{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
 	}
 	for _, test := range []struct {
 		method, target, body string
-		want                 transport.ProblemDetails
+		want                 api.Refusal
 	}{
 		{"GET", "/", "", plain(404, `there is nothing at "/"`)},
 		{"GET", "/v1", "", plain(404, `there is nothing at "/v1"`)},
@@ -69,7 +71,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/lookup?key=%ff", "", named(key("the key is not UTF-8: encode it, for example as base64", 0, nil), "key")},
 		{"GET", "/readyz?verbose=perhaps", "", parameter("verbose", `parameter "verbose" is "perhaps": must be true or false`)},
 		{"GET", "/readyz?%zz", "", parameter("", `the query is malformed: invalid URL escape "%zz"`)},
-		{"POST", "/v1/lookup", `{"keys":["a","b","c"]}`, transport.ProblemDetails{Type: urn + "too-many-keys", Title: "Too many keys", Status: 413, Detail: "the batch has 3 keys: at most 2", Bound: 2}},
+		{"POST", "/v1/lookup", `{"keys":["a","b","c"]}`, api.Refusal{Type: urn + "too-many-keys", Title: "Too many keys", Status: 413, Detail: "the batch has 3 keys: at most 2", Bound: 2}},
 		{"POST", "/v1/lookup", `{"keys":["a",""]}`, key("the key is empty", 0, at(1))},
 		{"POST", "/v1/lookup", `{"keys":[null]}`, key("the key is empty", 0, at(0))},
 		{"POST", "/v1/lookup", `{}`, named(body(`field "keys" is missing`), "keys")},
@@ -88,7 +90,7 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/lookup", `{"keys":["\ud800"]}`, body(`the body holds text that is not Unicode`)},
 		{"POST", "/v1/lookup", `{"keys":["\ud800\ud800"]}`, body(`the body holds text that is not Unicode`)},
 		{"POST", "/v1/lookup", `{"keys":["\\\udc00"]}`, body(`the body holds text that is not Unicode`)},
-		{"POST", "/v1/lookup", `{"keys":["` + long + `"]}`, transport.ProblemDetails{Type: urn + "body-too-large", Title: "Body too large", Status: 413, Detail: "the body is longer than 1024 bytes", Bound: 1024}},
+		{"POST", "/v1/lookup", `{"keys":["` + long + `"]}`, api.Refusal{Type: urn + "body-too-large", Title: "Body too large", Status: 413, Detail: "the body is longer than 1024 bytes", Bound: 1024}},
 		{"POST", "/v1/lookup?zone=a&zone=b", `{"keys":["a"]}`, parameter("zone", `parameter "zone" is given 2 times: give it once`)},
 		{"POST", "/v1/lookup?%zz", `{"keys":["a"]}`, parameter("", `the query is malformed: invalid URL escape "%zz"`)},
 		{"GET", "/v1/partitions/1?%zz", "", parameter("", `the query is malformed: invalid URL escape "%zz"`)},
@@ -99,13 +101,13 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/plan", `{"add":[{"id":"n9","weight":1.5}]}`, body(`the body has a value of the wrong kind: want a whole number, got number 1.5`)},
 		{"POST", "/v1/plan", `{"add":{}}`, body(`the body has a value of the wrong kind: want a list, got object`)},
 		{"POST", "/v1/plan", `{"add":[7]}`, body(`the body has a value of the wrong kind: want an object, got number`)},
-		{"POST", "/v1/plan", `{"remove":["a","b"],"drain":["c"]}`, transport.ProblemDetails{Type: urn + "too-many-changes", Title: "Too many changes", Status: 413, Detail: "the change has 3 entries: at most 2", Bound: 2}},
+		{"POST", "/v1/plan", `{"remove":["a","b"],"drain":["c"]}`, api.Refusal{Type: urn + "too-many-changes", Title: "Too many changes", Status: 413, Detail: "the change has 3 entries: at most 2", Bound: 2}},
 	} {
 		w := call(h, test.method, test.target, test.body)
 		requireProblem(t, test.want, w, test.method+" "+cutName(test.target)+" "+cutName(test.body))
 	}
 	for id, shown := range map[string]string{"8": "8", "-1": "-1", "9223372036854775808": "9223372036854775808"} {
-		requireProblem(t, transport.ProblemDetails{
+		requireProblem(t, api.Refusal{
 			Type: urn + "unknown-partition", Title: "Unknown partition", Status: 404, Bound: 8,
 			Detail: fmt.Sprintf("there is no partition %q: partitions go from 0 to 7", shown),
 		}, call(h, "GET", "/v1/partitions/"+id, ""), id)
@@ -114,7 +116,7 @@ func TestRefusals(t *testing.T) {
 
 func cutName(s string) string { return s[:min(len(s), 60)] }
 
-func requireProblem(t *testing.T, want transport.ProblemDetails, w *httptest.ResponseRecorder, name string) {
+func requireProblem(t *testing.T, want api.Refusal, w *httptest.ResponseRecorder, name string) {
 	t.Helper()
 	require.Equal(t, want.Status, w.Code, name)
 	require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"), name)
@@ -125,7 +127,7 @@ func requireProblem(t *testing.T, want transport.ProblemDetails, w *httptest.Res
 }
 
 func TestMethodsThatAreNotAllowed(t *testing.T) {
-	h := newHandler(newFake(t))
+	h := testkit.NewHandler(testkit.NewCluster(t))
 	for path, allow := range map[string]string{
 		"/livez": "GET, HEAD", "/readyz": "GET, HEAD", "/v1/health": "GET, HEAD", "/v1/members": "GET, HEAD", "/v1/ring": "GET, HEAD",
 		"/v1/partitions/1": "GET, HEAD", "/v1/lookup": "GET, HEAD, POST", "/v1/plan": "POST",
@@ -140,7 +142,7 @@ func TestMethodsThatAreNotAllowed(t *testing.T) {
 				require.Equal(t, 405, w.Code)
 				continue
 			}
-			requireProblem(t, transport.ProblemDetails{
+			requireProblem(t, api.Refusal{
 				Type: "about:blank", Title: "Method Not Allowed", Status: 405,
 				Detail: fmt.Sprintf("method %q is not allowed here: use one of %s", method, allow),
 			}, w, method+" "+path)
@@ -149,7 +151,7 @@ func TestMethodsThatAreNotAllowed(t *testing.T) {
 }
 
 func TestContentTypes(t *testing.T) {
-	h := newHandler(newFake(t))
+	h := testkit.NewHandler(testkit.NewCluster(t))
 	for header, status := range map[string]int{
 		"Content-Type: application/json":                       200,
 		"Content-Type: application/json; charset=UTF-8":        200,
@@ -176,10 +178,10 @@ func TestContentTypes(t *testing.T) {
 // TestBeforeTheFirstRing also has an empty ring, as when everybody only
 // observes.
 func TestBeforeTheFirstRing(t *testing.T) {
-	for _, r := range []*ring.Ring{nil, {}, build(t, stairs{}, 8)} {
-		c := newFake(t)
-		c.view.Ring = r
-		h := newHandler(c)
+	for _, r := range []*ring.Ring{nil, {}, testkit.Build(t, testkit.Stairs{}, 8)} {
+		c := testkit.NewCluster(t)
+		c.Shown.Ring = r
+		h := testkit.NewHandler(c)
 		for _, test := range [][3]string{
 			{"GET", "/v1/ring"},
 			{"GET", "/v1/partitions/1"},
@@ -189,7 +191,7 @@ func TestBeforeTheFirstRing(t *testing.T) {
 		} {
 			w := call(h, test[0], test[1], test[2])
 			require.Equal(t, "1", w.Header().Get("Retry-After"))
-			requireProblem(t, transport.ProblemDetails{
+			requireProblem(t, api.Refusal{
 				Type: "urn:clusterkit:problem:no-ring", Title: "No ring yet", Status: 503,
 				Detail: "no member is known to own anything yet: try again, or ask another member",
 			}, w, test[1])
@@ -201,16 +203,16 @@ func TestBeforeTheFirstRing(t *testing.T) {
 }
 
 func TestAnUnreadyMemberAnswersLookups(t *testing.T) {
-	c := newFake(t)
-	c.health.Ready = false
-	require.Equal(t, 200, call(newHandler(c), "GET", "/v1/lookup?key=k", "").Code)
-	require.Equal(t, 503, call(newHandler(c), "GET", "/v1/health", "").Code)
+	c := testkit.NewCluster(t)
+	c.Condition.Ready = false
+	require.Equal(t, 200, call(testkit.NewHandler(c), "GET", "/v1/lookup?key=k", "").Code)
+	require.Equal(t, 503, call(testkit.NewHandler(c), "GET", "/v1/health", "").Code)
 }
 
 // TestBodiesThatAreTooLong: one says so beforehand, and is not read; the other
 // turns out to be.
 func TestBodiesThatAreTooLong(t *testing.T) {
-	h := makeHandler(newFake(t), transport.HandlerOptions{Logger: quiet(), MaxBodyBytes: 1024})
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxBodyBytes: 1024})
 	for length, body := range map[int64]io.Reader{
 		1025: iotest.ErrReader(errors.New("read")),
 		-1:   strings.NewReader(strings.Repeat(" ", 1025)),
@@ -221,7 +223,7 @@ func TestBodiesThatAreTooLong(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		require.Equal(t, "close", w.Header().Get("Connection"))
-		requireProblem(t, transport.ProblemDetails{
+		requireProblem(t, api.Refusal{
 			Type: "urn:clusterkit:problem:body-too-large", Title: "Body too large", Status: 413, Bound: 1024,
 			Detail: "the body is longer than 1024 bytes",
 		}, w, "")
@@ -232,7 +234,7 @@ func TestABodyThatBreaksOff(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/v1/lookup", iotest.ErrReader(errors.New("secret of the network")))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	newHandler(newFake(t)).ServeHTTP(w, r)
+	testkit.NewHandler(testkit.NewCluster(t)).ServeHTTP(w, r)
 	require.Equal(t, 400, w.Code)
 	require.NotContains(t, w.Body.String(), "secret")
 }

@@ -6,6 +6,8 @@ import (
 	"weak"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 func (h *Handler) ring(w http.ResponseWriter, r *http.Request) error {
@@ -14,7 +16,7 @@ func (h *Handler) ring(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	summary := h.summaries.of(view.Ring)
-	return writeJSON(w, r, http.StatusOK, jsonContentType, RingAnswer{
+	return wire.WriteJSON(w, r, http.StatusOK, api.Ring{
 		ClusterName:    view.ClusterName,
 		NodeID:         view.NodeID,
 		Version:        view.Version,
@@ -22,7 +24,7 @@ func (h *Handler) ring(w http.ResponseWriter, r *http.Request) error {
 		Configuration:  view.Configuration,
 		PartitionCount: view.Ring.PartitionCount(),
 		Moving:         summary.target != nil,
-		TableInfo:      summary.table,
+		Table:          summary.table,
 		Target:         summary.target,
 	})
 }
@@ -37,8 +39,8 @@ type summaries struct {
 }
 
 type summary struct {
-	table  TableInfo
-	target *TableInfo
+	table  api.Table
+	target *api.Table
 }
 
 func (s *summaries) of(r *ring.Ring) summary {
@@ -57,19 +59,19 @@ func (s *summaries) of(r *ring.Ring) summary {
 	return s.last
 }
 
-func summarize(r *ring.Ring) TableInfo {
+func summarize(r *ring.Ring) api.Table {
 	config, nodes := r.Config(), r.Nodes()
-	info := TableInfo{
+	info := api.Table{
 		ReplicationFactor: config.ReplicationFactor,
 		Replicas:          r.Replicas(),
 		Strategy:          config.Strategy.Name(),
-		Spread:            SpreadInfo(r.Spread()),
-		Nodes:             make([]NodeInfo, len(nodes)),
+		Spread:            r.Spread(),
+		Nodes:             make([]api.Node, len(nodes)),
 	}
 	index := make(map[string]int, len(nodes))
 	for i, n := range nodes {
 		index[n.ID] = i
-		info.Nodes[i] = NodeInfo{ID: n.ID, Region: n.Region, Zone: n.Zone, Weight: n.Weight}
+		info.Nodes[i] = api.Node{ID: n.ID, Region: n.Region, Zone: n.Zone, Weight: n.Weight}
 	}
 	for _, p := range r.All() {
 		for rank, n := range p.All() {

@@ -10,8 +10,8 @@ import (
 )
 
 // Server serves a handler over HTTP/1.1, and over HTTP/2 to clients that come with
-// TLS and ask for it. Make one with [Listen]. All methods are
-// safe for concurrent use and in any order.
+// TLS and ask for it. Make one with [Listen] or [Serve]. All methods are safe for concurrent use and in
+// any order.
 type Server struct {
 	http     *http.Server
 	listener *limitListener
@@ -22,37 +22,59 @@ type Server struct {
 // maxStreams is how many requests an HTTP/2 connection carries at a time.
 const maxStreams = 250
 
-// Listen binds a TCP address, host:port, and begins to serve the handler in a
-// goroutine of its own. Port 0 takes any free port and an empty host all
-// interfaces; [Server.Addr] says what was bound. The returned server must be shut
-// down.
-//
-// It returns what [ServerOptions.Validate] reports, an error for a nil handler or
-// for files of ServerOptions.TLS that cannot be used, and the system's error when
-// the address cannot be bound. It blocks only to
-// resolve a host name.
+// Listen binds a TCP address, host:port, and serves the handler on it: see [Serve].
+// Port 0 takes any free port and an empty host all interfaces; [Server.Addr] says what
+// was bound. It returns the errors of Serve, and the system's error when the address
+// cannot be bound. It blocks only to resolve a host name.
 func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
-	if err := o.Validate(); err != nil {
+	secure, err := o.prepare("Listen", h)
+	if err != nil {
 		return nil, err
-	}
-	if h == nil {
-		return nil, errors.New("transport: Listen: the handler is nil: must be set")
-	}
-	o = o.withDefaults()
-	var secure *tls.Config
-	if o.TLS.on() {
-		var err error
-		if secure, err = o.TLS.ServerConfig(o.Logger); err != nil {
-			return nil, err
-		}
 	}
 	var config net.ListenConfig // keep-alive probes are on unless switched off
 	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("transport: listening on %q: %w", addr, err)
 	}
+	return serve(l, h, o.withDefaults(), secure), nil
+}
+
+// Serve begins to serve the handler on a listener, in a goroutine of its own. With TLS
+// in the options the server encrypts; the listener must not. The returned server must
+// be shut down, which closes the listener. Where Serve returns an error, the listener is
+// still the caller's to close.
+//
+// It returns what [ServerOptions.Validate] reports, and an error for a nil listener or
+// handler or for files of ServerOptions.TLS that cannot be used. It does not block.
+func Serve(l net.Listener, h http.Handler, o ServerOptions) (*Server, error) {
+	if l == nil {
+		return nil, errors.New("transport: Serve: the listener is nil: must be set")
+	}
+	secure, err := o.prepare("Serve", h)
+	if err != nil {
+		return nil, err
+	}
+	return serve(l, h, o.withDefaults(), secure), nil
+}
+
+// prepare checks what a server is made of, and reads the files of TLS; without TLS the
+// configuration is nil.
+func (o ServerOptions) prepare(doing string, h http.Handler) (secure *tls.Config, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("transport: options of the server: %w", err)
+	}
+	if h == nil {
+		return nil, fmt.Errorf("transport: %s: the handler is nil: must be set", doing)
+	}
+	if !encrypts(o.TLS) {
+		return nil, nil
+	}
+	return ServerTLS(o.TLS, o.Logger)
+}
+
+func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config) *Server {
 	s := &Server{
-		listener: newLimitListener(l.(*net.TCPListener), o.MaxConnections, o.MaxConnectionsPerClient), // what "tcp" gives
+		listener: newLimitListener(l, o.MaxConnections, o.MaxConnectionsPerClient),
 		done:     make(chan struct{}),
 		http: &http.Server{
 			Handler:           h,
@@ -73,26 +95,22 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 			DisableGeneralOptionsHandler: true,
 		},
 	}
-	serve := s.http.Serve
+	serving := s.http.Serve
 	if secure != nil {
-		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+		serving = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
 	go func() {
 		defer close(s.done)
-		if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serving(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.err = fmt.Errorf("transport: serving on %s: %w", s.Addr(), err)
 			o.Logger.Error("HTTP server ended", "addr", s.Addr().String(), "err", err)
 		}
 	}()
-	return s, nil
+	return s
 }
 
 // Addr returns the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
-// Connections returns how many connections are open, idle ones included. One more
-// may be counted while the server waits for the next.
-func (s *Server) Connections() int { return len(s.listener.slots) }
 
 // Done returns a channel that is closed when the server no longer accepts
 // connections: after the first [Server.Shutdown], or because serving failed.

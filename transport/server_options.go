@@ -1,9 +1,14 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/bound"
 )
 
 // ServerOptions bound what callers can cost a [Server]. The zero value is ready
@@ -15,7 +20,7 @@ type ServerOptions struct {
 	// [slog.Default].
 	Logger *slog.Logger
 	// TLS encrypts connections. Its zero value serves in clear.
-	TLS TLSOptions
+	TLS client.TLSOptions
 	// ReadHeaderTimeout is how long a request's header may take to arrive,
 	// and a TLS handshake. Zero means 5 s. The bounds of all timeouts are 1 ms to 24 h.
 	ReadHeaderTimeout time.Duration
@@ -44,30 +49,31 @@ type ServerOptions struct {
 	MaxConnectionsPerClient int
 }
 
-// Validate returns an [OptionError] for every option that is out of bounds or
+// Validate returns an [option.Error] for every option that is out of bounds or
 // does not go with another, joined. It opens nothing.
 func (o ServerOptions) Validate() error {
 	o = o.withDefaults()
 	const short, long = time.Millisecond, 24 * time.Hour
-	return errors.Join(append(o.TLS.validateServer("ServerOptions.TLS."),
-		within("ServerOptions.ReadHeaderTimeout", o.ReadHeaderTimeout, short, long),
-		within("ServerOptions.ReadTimeout", o.ReadTimeout, short, long),
-		within("ServerOptions.WriteTimeout", o.WriteTimeout, short, long),
-		within("ServerOptions.IdleTimeout", o.IdleTimeout, short, long),
-		within("ServerOptions.MaxHeaderBytes", o.MaxHeaderBytes, 1<<10, 1<<20),
-		within("ServerOptions.MaxConnections", o.MaxConnections, 1, 1<<20),
-		within("ServerOptions.MaxConnectionsPerClient", o.MaxConnectionsPerClient, 1, 1<<20),
-	)...)
+	return errors.Join(
+		option.Under("TLS", validateTLS(o.TLS)),
+		bound.Within("ReadHeaderTimeout", o.ReadHeaderTimeout, short, long),
+		bound.Within("ReadTimeout", o.ReadTimeout, short, long),
+		bound.Within("WriteTimeout", o.WriteTimeout, short, long),
+		bound.Within("IdleTimeout", o.IdleTimeout, short, long),
+		bound.Within("MaxHeaderBytes", o.MaxHeaderBytes, 1<<10, 1<<20),
+		bound.Within("MaxConnections", o.MaxConnections, 1, 1<<20),
+		bound.Within("MaxConnectionsPerClient", o.MaxConnectionsPerClient, 1, 1<<20),
+	)
 }
 
 func (o ServerOptions) withDefaults() ServerOptions {
-	o.Logger = orDefault(o.Logger, slog.Default())
-	o.ReadHeaderTimeout = orDefault(o.ReadHeaderTimeout, 5*time.Second)
-	o.ReadTimeout = orDefault(o.ReadTimeout, 30*time.Second)
-	o.WriteTimeout = orDefault(o.WriteTimeout, time.Minute)
-	o.IdleTimeout = orDefault(o.IdleTimeout, 2*time.Minute)
-	o.MaxHeaderBytes = orDefault(o.MaxHeaderBytes, 16<<10)
-	o.MaxConnections = orDefault(o.MaxConnections, 4096)
-	o.MaxConnectionsPerClient = orDefault(o.MaxConnectionsPerClient, max(1, o.MaxConnections/4))
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	o.ReadHeaderTimeout = cmp.Or(o.ReadHeaderTimeout, 5*time.Second)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, time.Minute)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
+	o.MaxHeaderBytes = cmp.Or(o.MaxHeaderBytes, 16<<10)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 4096)
+	o.MaxConnectionsPerClient = cmp.Or(o.MaxConnectionsPerClient, max(1, o.MaxConnections/4))
 	return o
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,26 +19,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
-
-// soon is how long something may take that should not take long.
-const soon = 10 * time.Second
-
-// serve runs a server for one test, with a client of its own.
-func serve(t *testing.T, h http.Handler, o transport.ServerOptions) (*transport.Server, *http.Client) {
-	t.Helper()
-	o.Logger = quiet()
-	srv, err := transport.Listen("127.0.0.1:0", h, o)
-	require.NoError(t, err)
-	pool := &http.Transport{}
-	t.Cleanup(func() {
-		pool.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), soon)
-		defer cancel()
-		require.NoError(t, srv.Shutdown(ctx))
-	})
-	return srv, &http.Client{Transport: pool, Timeout: soon}
-}
 
 func get(t *testing.T, client *http.Client, srv *transport.Server, path string) string {
 	t.Helper()
@@ -49,44 +33,46 @@ func get(t *testing.T, client *http.Client, srv *transport.Server, path string) 
 	return string(body)
 }
 
-// dial opens a connection that fails every test waiting too long on it.
-func dial(t *testing.T, srv *transport.Server) net.Conn {
-	t.Helper()
-	conn, err := net.DialTimeout("tcp", srv.Addr().String(), soon)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
-	return conn
-}
-
-// gate is a handler whose requests announce themselves and then wait.
-type gate struct{ entered, leave chan struct{} }
-
-func newGate() *gate { return &gate{make(chan struct{}, 10), make(chan struct{})} }
-
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.entered <- struct{}{}
-	select {
-	case <-g.leave:
-		_, _ = io.WriteString(w, "done")
-	case <-r.Context().Done():
-	}
-}
-
 func TestListenReportsWhatCannotWork(t *testing.T) {
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
-	_, err := transport.Listen(srv.Addr().String(), newHandler(newFake(t)), transport.ServerOptions{})
+	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
+	_, err := transport.Listen(srv.Addr().String(), testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	require.ErrorContains(t, err, fmt.Sprintf("transport: listening on %q", srv.Addr()))
-	_, err = transport.Listen("127.0.0.1:http-but-not-quite", newHandler(newFake(t)), transport.ServerOptions{})
+	_, err = transport.Listen("127.0.0.1:http-but-not-quite", testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	require.Error(t, err)
 	_, err = transport.Listen("127.0.0.1:0", nil, transport.ServerOptions{})
 	require.EqualError(t, err, "transport: Listen: the handler is nil: must be set")
 }
 
+// TestServeOnAListener of the caller's, whatever it is.
+func TestServeOnAListener(t *testing.T) {
+	h := testkit.NewHandler(testkit.NewCluster(t))
+	_, err := transport.Serve(nil, h, transport.ServerOptions{})
+	require.EqualError(t, err, "transport: Serve: the listener is nil: must be set")
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	require.NoError(t, err)
+	_, err = transport.Serve(l, nil, transport.ServerOptions{})
+	require.EqualError(t, err, "transport: Serve: the handler is nil: must be set")
+	srv, err := transport.Serve(l, h, transport.ServerOptions{Logger: testkit.Quiet(), MaxConnections: 2, MaxConnectionsPerClient: 1})
+	require.NoError(t, err)
+	pool := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", l.Addr().String())
+	}}
+	for range 2 {
+		r, err := (&http.Client{Transport: pool}).Get("http://member/livez")
+		require.NoError(t, err)
+		require.NoError(t, r.Body.Close())
+		require.Equal(t, 200, r.StatusCode)
+	}
+	pool.CloseIdleConnections()
+	require.NoError(t, srv.Shutdown(t.Context()))
+	_, err = l.Accept()
+	require.ErrorIs(t, err, net.ErrClosed, "it is the server's to close")
+}
+
 func TestShutdownDrains(t *testing.T) {
-	g := newGate()
-	srv, client := serve(t, g, transport.ServerOptions{})
+	g := testkit.NewGate()
+	srv, client := testkit.Serve(t, g, transport.ServerOptions{})
 	type result struct {
 		body string
 		err  error
@@ -101,30 +87,30 @@ func TestShutdownDrains(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		answered <- result{string(body), errors.Join(err, r.Body.Close())}
 	}()
-	<-g.entered
+	<-g.Entered
 	stopped := make(chan error, 1)
 	go func() { stopped <- srv.Shutdown(t.Context()) }()
 	<-srv.Done()
-	_, err := net.DialTimeout("tcp", srv.Addr().String(), soon)
+	_, err := net.DialTimeout("tcp", srv.Addr().String(), testkit.Soon)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	select {
 	case err := <-stopped:
 		require.Fail(t, "Shutdown returned while a request was in flight", err)
 	default:
 	}
-	close(g.leave)
+	close(g.Leave)
 	require.Equal(t, result{body: "done"}, <-answered)
 	require.NoError(t, <-stopped)
 	require.NoError(t, srv.Err())
 }
 
 func TestShutdownClosesWhatDoesNotDrain(t *testing.T) {
-	g := newGate()
-	srv, _ := serve(t, g, transport.ServerOptions{MaxConnections: 1}) // Accept waits for a slot
-	conn := dial(t, srv)
+	g := testkit.NewGate()
+	srv, _ := testkit.Serve(t, g, transport.ServerOptions{MaxConnections: 1}) // Accept waits for a slot
+	conn := testkit.Dial(t, srv)
 	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
-	<-g.entered
+	<-g.Entered
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, srv.Shutdown(ctx), context.Canceled)
@@ -136,7 +122,7 @@ func TestShutdownClosesWhatDoesNotDrain(t *testing.T) {
 }
 
 func TestShutdownFromManyGoroutines(t *testing.T) {
-	srv, client := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
+	srv, client := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	require.NoError(t, srv.Err())
 	require.Equal(t, "ok\n", get(t, client, srv, "/livez"))
 	var wg sync.WaitGroup
@@ -153,7 +139,7 @@ func TestShutdownFromManyGoroutines(t *testing.T) {
 
 func TestShutdownRightAfterListen(t *testing.T) {
 	for range 50 {
-		srv, err := transport.Listen("127.0.0.1:0", newHandler(newFake(t)), transport.ServerOptions{Logger: quiet()})
+		srv, err := transport.Listen("127.0.0.1:0", testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{Logger: testkit.Quiet()})
 		require.NoError(t, err)
 		require.NoError(t, srv.Shutdown(t.Context()))
 		select {
@@ -161,7 +147,7 @@ func TestShutdownRightAfterListen(t *testing.T) {
 		default:
 			require.Fail(t, "Shutdown returned before the serving goroutine ended")
 		}
-		_, err = net.DialTimeout("tcp", srv.Addr().String(), soon)
+		_, err = net.DialTimeout("tcp", srv.Addr().String(), testkit.Soon)
 		require.Error(t, err)
 	}
 }
@@ -169,8 +155,8 @@ func TestShutdownRightAfterListen(t *testing.T) {
 // TestASlowClientBlocksNobody has one that never ends its header and one that
 // never ends its body.
 func TestASlowClientBlocksNobody(t *testing.T) {
-	srv, client := serve(t, newHandler(newFake(t)), transport.ServerOptions{ReadHeaderTimeout: 200 * time.Millisecond, ReadTimeout: 200 * time.Millisecond})
-	header, body := dial(t, srv), dial(t, srv)
+	srv, client := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{ReadHeaderTimeout: 200 * time.Millisecond, ReadTimeout: 200 * time.Millisecond})
+	header, body := testkit.Dial(t, srv), testkit.Dial(t, srv)
 	_, err := io.WriteString(header, "GET /livez HTTP/1.1\r\nHos")
 	require.NoError(t, err)
 	_, err = io.WriteString(body, "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
@@ -186,7 +172,7 @@ func TestASlowClientBlocksNobody(t *testing.T) {
 }
 
 func TestTheHeaderIsBounded(t *testing.T) {
-	srv, client := serve(t, newHandler(newFake(t)), transport.ServerOptions{MaxHeaderBytes: 1 << 10})
+	srv, client := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{MaxHeaderBytes: 1 << 10})
 	for _, path := range []string{"/livez?" + strings.Repeat("x", 8<<10), "/" + strings.Repeat("x", 8<<10)} {
 		r, err := client.Get("http://" + srv.Addr().String() + path)
 		require.NoError(t, err)
@@ -197,17 +183,17 @@ func TestTheHeaderIsBounded(t *testing.T) {
 
 // TestTheLongestKeyFitsTheHeader: every byte escaped, with default options.
 func TestTheLongestKeyFitsTheHeader(t *testing.T) {
-	srv, client := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
-	require.Contains(t, get(t, client, srv, "/v1/lookup?key="+strings.Repeat("%41", transport.MaxKeyBytes)), `"partition"`)
+	srv, client := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
+	require.Contains(t, get(t, client, srv, "/v1/lookup?key="+strings.Repeat("%41", api.MaxKeyBytes)), `"partition"`)
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{MaxConnections: 1, MaxConnectionsPerClient: 2})
+	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{MaxConnections: 1, MaxConnectionsPerClient: 2})
 	ask := func(conn net.Conn) {
 		_, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.NoError(t, err)
 	}
-	first, second := dial(t, srv), dial(t, srv)
+	first, second := testkit.Dial(t, srv), testkit.Dial(t, srv)
 	ask(first)
 	r, err := http.ReadResponse(bufio.NewReader(first), nil)
 	require.NoError(t, err)
@@ -217,7 +203,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	_, err = second.Read(make([]byte, 1))
 	require.ErrorContains(t, err, "timeout", "the second waits while the first is open, idle or not")
 	require.NoError(t, first.Close())
-	require.NoError(t, second.SetReadDeadline(time.Now().Add(soon)))
+	require.NoError(t, second.SetReadDeadline(time.Now().Add(testkit.Soon)))
 	r, err = http.ReadResponse(bufio.NewReader(second), nil)
 	require.NoError(t, err)
 	require.NoError(t, r.Body.Close())
@@ -228,13 +214,13 @@ func TestConnectionsAreBounded(t *testing.T) {
 // TestAClientHasNoMoreThanItsShare of the connections, and its places are free
 // again when it goes.
 func TestAClientHasNoMoreThanItsShare(t *testing.T) {
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{MaxConnections: 8, MaxConnectionsPerClient: 2})
+	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{MaxConnections: 8, MaxConnectionsPerClient: 2})
 	from := func(ip string) net.Conn {
-		dialer := net.Dialer{Timeout: soon, LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		dialer := net.Dialer{Timeout: testkit.Soon, LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 		conn, err := dialer.Dial("tcp", srv.Addr().String())
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
-		require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
+		require.NoError(t, conn.SetDeadline(time.Now().Add(testkit.Soon)))
 		return conn
 	}
 	served := func(conn net.Conn) bool {
@@ -257,13 +243,13 @@ func TestAClientHasNoMoreThanItsShare(t *testing.T) {
 	}
 	require.True(t, served(from("127.0.0.3")), "another client is served")
 	require.NoError(t, greedy[0].Close())
-	require.Eventually(t, func() bool { return served(from("127.0.0.2")) }, soon, time.Millisecond)
-	require.LessOrEqual(t, srv.Connections(), 5)
+	require.Eventually(t, func() bool { return served(from("127.0.0.2")) }, testkit.Soon, time.Millisecond)
+	require.LessOrEqual(t, transport.Connections(srv), 5)
 }
 
 // TestOddRequestLines come as a client library would not send them.
 func TestOddRequestLines(t *testing.T) {
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
+	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	for line, status := range map[string]int{
 		"OPTIONS * HTTP/1.1":                               404,
 		"GET * HTTP/1.1":                                   404,
@@ -276,7 +262,7 @@ func TestOddRequestLines(t *testing.T) {
 		"GET /livez\x00 HTTP/1.1":                          400,
 		"GET /" + strings.Repeat("a/", 5000) + " HTTP/1.1": 404,
 	} {
-		conn := dial(t, srv)
+		conn := testkit.Dial(t, srv)
 		_, err := io.WriteString(conn, line+"\r\nHost: x\r\nConnection: close\r\n\r\n")
 		require.NoError(t, err)
 		r, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -1,95 +1,43 @@
 package transport
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/transport/internal/credential"
 )
 
-// Scope is what a token allows. Scopes are combined with |.
-type Scope uint8
+// maxTokens is how many tokens a guard takes at a time.
+const maxTokens = 100
 
-const (
-	// ScopeRead allows what changes nothing: every route of [Handler] today,
-	// POST /v1/lookup and POST /v1/plan included.
-	ScopeRead Scope = 1 << iota
-	// ScopeWrite allows what changes state: every method other than GET, HEAD
-	// and OPTIONS but for the two above. It does not contain ScopeRead.
-	ScopeWrite
-)
-
-// String names the scopes, separated by commas, as a token file does.
-func (s Scope) String() string {
-	var names []string
-	for _, known := range []struct {
-		scope Scope
-		name  string
-	}{{ScopeRead, "read"}, {ScopeWrite, "write"}} {
-		if s&known.scope != 0 {
-			names = append(names, known.name)
-		}
-		s &^= known.scope
-	}
-	if s != 0 || len(names) == 0 {
-		names = append(names, fmt.Sprintf("scope(%d)", uint8(s)))
-	}
-	return strings.Join(names, ",")
+// Credential is a bearer token (RFC 6750) that a [Guard] takes, and what it allows. With
+// neither Read nor Write it is Read.
+type Credential struct {
+	// Token returns the token: 16 to 512 bytes of letters, digits and - . _ ~ + /,
+	// with = at the end alone. It should be 32 random bytes, encoded. [NewGuard]
+	// calls it, and keeps a hash. It is a function because printers print of a
+	// function only where it is: the token stands in no log.
+	Token func() string `json:"-"`
+	// Read allows what changes nothing: every route of [Handler] today, POST
+	// /v1/lookup and POST /v1/plan included.
+	Read bool
+	// Write allows what changes state: every method other than GET, HEAD and OPTIONS
+	// but for POST to the two routes above. It does not contain Read.
+	Write bool
 }
 
-func parseScope(text string) (Scope, error) {
-	var scope Scope
-	for name := range strings.SplitSeq(text, ",") {
-		switch name {
-		case "read":
-			scope |= ScopeRead
-		case "write":
-			scope |= ScopeWrite
-		default:
-			// The text may be a token in the wrong place.
-			return 0, errors.New("its scope must be read, write or read,write")
-		}
+func (c Credential) scope() (scope credential.Scope) {
+	if c.Read || !c.Write {
+		scope = credential.Read
 	}
-	return scope, nil
-}
-
-// Bounds of tokens.
-const (
-	// MinTokenBytes is the shortest token, in bytes. It keeps words and
-	// dates out; a token should be 32 random bytes, encoded.
-	MinTokenBytes = 16
-	// MaxTokenBytes is the longest token, in bytes.
-	MaxTokenBytes = 512
-	// MaxTokens is how many tokens there may be at a time.
-	MaxTokens = 100
-)
-
-const tokenBound = "16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone"
-
-// Token is a bearer token (RFC 6750) and what it allows.
-type Token struct {
-	// Secret is the token: [MinTokenBytes] to [MaxTokenBytes] bytes of
-	// letters, digits and - . _ ~ + /, with = at the end alone.
-	Secret Secret
-	// Scope is what it allows. Zero means [ScopeRead].
-	Scope Scope
-}
-
-// validToken reports whether a header can carry a text as a bearer token.
-func validToken(text string) bool {
-	if len(text) < MinTokenBytes || len(text) > MaxTokenBytes {
-		return false
+	if c.Write {
+		scope |= credential.Write
 	}
-	for _, c := range []byte(strings.TrimRight(text, "=")) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && !strings.ContainsRune("-._~+/", rune(c)) {
-			return false
-		}
-	}
-	return true
+	return scope
 }
 
 // tokenSet are the tokens that a guard knows, by their hash alone.
@@ -97,16 +45,16 @@ type tokenSet []hashedToken
 
 type hashedToken struct {
 	hash  [sha256.Size]byte
-	scope Scope
+	scope credential.Scope
 }
 
 // add adds a token that is valid, unless it is there already.
-func (s *tokenSet) add(token string, scope Scope) error {
+func (s *tokenSet) add(token string, scope credential.Scope) error {
 	if s.scope(token) != 0 {
 		return errors.New("is there twice")
 	}
-	if len(*s) == MaxTokens {
-		return fmt.Errorf("is one too many: at most %d", MaxTokens)
+	if len(*s) == maxTokens {
+		return fmt.Errorf("is one too many: at most %d", maxTokens)
 	}
 	*s = append(*s, hashedToken{sha256.Sum256([]byte(token)), scope})
 	return nil
@@ -115,12 +63,12 @@ func (s *tokenSet) add(token string, scope Scope) error {
 // scope is what a token allows: nothing when it is not known. How long it takes
 // depends on how many tokens there are and on how long this one is, not on what
 // is in them.
-func (s tokenSet) scope(token string) Scope {
+func (s tokenSet) scope(token string) credential.Scope {
 	hash := sha256.Sum256([]byte(token))
-	var scope Scope
+	var scope credential.Scope
 	for i := range s {
 		equal := subtle.ConstantTimeCompare(hash[:], s[i].hash[:])
-		scope |= Scope(equal) * s[i].scope
+		scope |= credential.Scope(equal) * s[i].scope
 	}
 	return scope
 }
@@ -130,24 +78,18 @@ func (s tokenSet) scope(token string) Scope {
 // in the file.
 func parseTokens(path string, content []byte) (tokenSet, error) {
 	var set tokenSet
-	number := 0
-	for line := range bytes.Lines(content) {
-		number++
-		fields := strings.Fields(string(line))
-		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
-			continue
+	for number, words := range credential.Lines(content) {
+		if len(words) != 2 {
+			return nil, fmt.Errorf("file %q, line %d: has %d words: must be a scope and a token", path, number, len(words))
 		}
-		if len(fields) != 2 {
-			return nil, fmt.Errorf("file %q, line %d: has %d words: must be a scope and a token", path, number, len(fields))
-		}
-		scope, err := parseScope(fields[0])
-		if err == nil && !validToken(fields[1]) {
-			err = fmt.Errorf("its token must be %s", tokenBound)
+		scope, err := credential.ParseScope(words[0])
+		if err == nil && !credential.Valid(words[1]) {
+			err = fmt.Errorf("its token must be %s", credential.Bound)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("file %q, line %d: %w", path, number, err)
 		}
-		if err := set.add(fields[1], scope); err != nil {
+		if err := set.add(words[1], scope); err != nil {
 			return nil, fmt.Errorf("file %q, line %d: the token %w", path, number, err)
 		}
 	}
@@ -176,20 +118,20 @@ func bearer(r *http.Request) (token, missing string) {
 
 // needed is the scope that a request must have. Anything not known to change
 // nothing is taken to change something.
-func needed(r *http.Request) Scope {
+func needed(r *http.Request) credential.Scope {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return ScopeRead
+		return credential.Read
 	case http.MethodPost:
 		if r.URL.Path == "/v1/lookup" || r.URL.Path == "/v1/plan" {
-			return ScopeRead
+			return credential.Read
 		}
 	}
-	return ScopeWrite
+	return credential.Write
 }
 
-// isProbe says whether a request is one of those that whoever runs the process
-// sends, which knows no token and must never be turned away.
+// isProbe says whether a request is a probe of a process manager, which knows no token
+// and must never be turned away.
 func isProbe(r *http.Request) bool {
 	return (r.URL.Path == "/livez" || r.URL.Path == "/readyz") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }

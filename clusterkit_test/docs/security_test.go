@@ -17,6 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
@@ -63,7 +64,7 @@ func TestSecurityCommands(t *testing.T) {
 	file := func(name string) string { return filepath.Join(dir, name) }
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "security", NodeID: "orders-1", GossipAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Gossip: membership.Local,
-		HTTP:  transport.ServerOptions{TLS: transport.TLSOptions{CertFile: file("tls.pem"), KeyFile: file("tls.key")}},
+		HTTP:  transport.ServerOptions{TLS: client.TLSOptions{CertFile: file("tls.pem"), KeyFile: file("tls.key")}},
 		Guard: transport.GuardOptions{TokenFile: file("tokens")},
 	})
 	require.NoError(t, err)

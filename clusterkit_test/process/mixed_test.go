@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // TestMixedVersions runs members of the previous release beside members of this
@@ -57,7 +57,7 @@ func awaitConfiguration(t *testing.T, want string, nodes ...*node) {
 	t.Helper()
 	for _, n := range nodes {
 		eventually(t, n.id+" runs "+want, joinLimit, func() error {
-			var answer transport.RingAnswer
+			var answer api.Ring
 			body, err := n.get("/v1/ring")
 			if err == nil {
 				err = json.Unmarshal(body, &answer)

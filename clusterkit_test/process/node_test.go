@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // Limits are for a machine that is busy: what takes longer has failed. On one that
@@ -95,7 +95,7 @@ func (n *node) get(path string) ([]byte, error) {
 }
 
 // health asks a member how it is. It must be ready.
-func (n *node) health() (answer transport.HealthAnswer, err error) {
+func (n *node) health() (answer api.Health, err error) {
 	body, err := n.get("/v1/health")
 	if err != nil {
 		return answer, err
@@ -104,7 +104,7 @@ func (n *node) health() (answer transport.HealthAnswer, err error) {
 }
 
 // lookup asks a member who owns a key.
-func (n *node) lookup(key string) (body []byte, answer transport.LookupAnswer, err error) {
+func (n *node) lookup(key string) (body []byte, answer api.Placement, err error) {
 	body, err = n.get("/v1/lookup?key=" + url.QueryEscape(key))
 	if err != nil {
 		return nil, answer, err

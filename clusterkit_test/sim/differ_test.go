@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
-	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // What a member that differs is said to do.
@@ -84,8 +84,8 @@ func TestSimNamesAMemberThatComputesAnotherResult(t *testing.T) {
 			require.Equal(t, map[string]string{odd.id: computesAnother}, s.reasons(m, time.Second), "by %s, seed %d", m, s.seed)
 			h := m.Health()
 			require.False(t, h.Agreed)
-			require.Equal(t, []membership.Differing{{ID: odd.id, Reason: computesAnother}}, h.Differing)
-			requireProblem(s, m, cluster.ProblemDisagreement, false)
+			require.Equal(t, []api.Differing{{ID: odd.id, Reason: computesAnother}}, h.Differing)
+			requireProblem(s, m, api.ProblemDisagreement, false)
 		}
 		want := make(map[string]string)
 		for _, m := range all {

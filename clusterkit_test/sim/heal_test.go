@@ -7,6 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // oblivion is how long a partition lasts after which neither side has anything
@@ -95,7 +96,7 @@ func TestSimIsolation(t *testing.T) {
 			s.until("the few to notice", 20*time.Minute, func() bool {
 				for _, m := range all[n-few:] {
 					h := m.Health()
-					if _, known := isolated[m.id]; !known && hasProblem(h, cluster.ProblemIsolated) {
+					if _, known := isolated[m.id]; !known && hasProblem(h, api.ProblemIsolated) {
 						isolated[m.id] = time.Since(cut)
 						if h.Ready {
 							s.fail("%s is isolated and ready", m)
@@ -108,7 +109,7 @@ func TestSimIsolation(t *testing.T) {
 				return len(alone) == few
 			}, func() string { return time.Since(cut).String() })
 			for _, m := range all[:n-few] {
-				if hasProblem(m.Health(), cluster.ProblemIsolated) {
+				if hasProblem(m.Health(), api.ProblemIsolated) {
 					s.fail("%s is one of many and says it is isolated", m)
 				}
 			}
@@ -146,7 +147,7 @@ func TestSimIsolationEnds(t *testing.T) {
 		few := all[29]
 		s.partition(all[29:])
 		unready := s.until("the member to be unready", time.Minute, func() bool { return !few.Health().Ready }, func() string { return "" })
-		requireProblem(s, few, cluster.ProblemIsolated, true)
+		requireProblem(s, few, api.ProblemIsolated, true)
 		s.heal()
 		ready := s.until("the member to be ready", time.Minute, func() bool { return few.Health().Ready }, func() string { return "" })
 		t.Logf("unready %v after the cut, ready %v after its end", unready, ready)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // terminate is what a member takes for being asked to go, in good order.
@@ -165,7 +165,7 @@ func (sc *scenario) metadata(ctx context.Context) error {
 	}
 	err := demo.Await(ctx, "all members know the metadata of all", func() error {
 		for _, p := range sc.members {
-			var all transport.MembersAnswer
+			var all api.Members
 			if err := demo.Get(ctx, p, "/v1/members", &all); err != nil {
 				return err
 			}

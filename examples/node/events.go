@@ -56,7 +56,7 @@ func logHealth(logger *slog.Logger, kind cluster.EventKind, change *cluster.Heal
 	if len(problems) > 0 {
 		attrs = append(attrs, "problems", strings.Join(problems, "; "))
 	}
-	expected := after.Healthy || after.State == membership.Joining || after.State == membership.Leaving
+	expected := after.Healthy || after.State == membership.Joining.String() || after.State == membership.Leaving.String()
 	if expected {
 		logger.Info(kind.String(), attrs...)
 		return

@@ -15,12 +15,13 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // member is one process's worth of a service: a member, its router and its server.
 type member struct {
 	cluster *cluster.Cluster
-	router  *transport.Router
+	router  *route.Router
 	server  *transport.Server
 }
 
@@ -53,7 +54,7 @@ func start(ctx context.Context, id string, provider *sdktrace.TracerProvider, se
 		defer span.End()
 		_, _ = fmt.Fprintf(w, "%s says hello", id)
 	})
-	m.router, err = m.cluster.Router(service, transport.RouterOptions{
+	m.router, err = m.cluster.Router(service, route.Options{
 		Service: "hello",
 		Key:     func(r *http.Request) (string, bool) { return r.URL.Path, true },
 		Wrap:    wrap(provider, "forward"), // the RoundTripper hook

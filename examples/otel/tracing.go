@@ -30,7 +30,7 @@ func traced(next http.Handler, provider trace.TracerProvider, name string) http.
 	return otelhttp.NewHandler(next, name, settings(provider, name)...)
 }
 
-// wrap is the RoundTripper hook, for transport.RouterOptions.Wrap: a span for every
+// wrap is the RoundTripper hook, for route.Options.Wrap: a span for every
 // attempt to forward a request, which tells the receiver the trace.
 func wrap(provider trace.TracerProvider, name string) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {

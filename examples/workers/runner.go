@@ -73,7 +73,7 @@ func (r *Runner) reconcile(ctx context.Context) {
 	now, health := r.View.Ring(), r.View.Health()
 	mine := func(partition int) bool {
 		primary, ok := now.Placement(partition).Primary()
-		return ok && health.Ready && primary.ID() == health.Node
+		return ok && health.Ready && primary.ID() == health.NodeID
 	}
 	for partition, w := range r.workers { // first of all, what others begin now
 		if !w.stopped && !mine(partition) {

@@ -38,7 +38,7 @@ func (v *fakeView) Ring() *ring.Ring {
 func (v *fakeView) Health() cluster.Health {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return cluster.Health{Node: "n1", Ready: v.ready}
+	return cluster.Health{NodeID: "n1", Ready: v.ready}
 }
 
 func (v *fakeView) WaitConverged(ctx context.Context) error {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // How long it takes at most until every partition has exactly one worker again, on
@@ -174,7 +174,7 @@ func (s *scenario) settled(ctx context.Context) error {
 		return err
 	}
 	for partition := range partitions {
-		var answer transport.PlacementAnswer
+		var answer api.Placement
 		if err := demo.Get(ctx, s.members[0], "/v1/partitions/"+strconv.Itoa(partition), &answer); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // Headers by which this program tells itself who has answered.
@@ -60,19 +60,19 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		return err
 	}
 
-	router, err := c.Router(service(*id, *zone), transport.RouterOptions{
+	router, err := c.Router(service(*id, *zone), route.Options{
 		Service: "kv",
 		Key: func(r *http.Request) (string, bool) {
 			return strings.CutPrefix(r.URL.Path, "/kv/")
 		},
-		Policy: func(r *http.Request) transport.Policy {
+		Policy: func(r *http.Request) route.Policy {
 			switch {
 			case r.Method != http.MethodGet:
-				return transport.PrimaryOnly // every write of a key in one place
+				return route.PrimaryOnly // every write of a key in one place
 			case r.URL.Query().Get("zones") == "ignore":
-				return transport.PrimaryFirst // only to compare
+				return route.PrimaryFirst // only to compare
 			default:
-				return transport.Nearest
+				return route.Nearest
 			}
 		},
 		Patience: 2 * time.Minute, // longer than it takes to notice a crash, also on a machine that is busy

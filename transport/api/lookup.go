@@ -1,4 +1,4 @@
-package transport
+package api
 
 import "github.com/clusterkit/clusterkit/ring"
 
@@ -14,47 +14,37 @@ type Owner struct {
 	HTTPAddr string `json:"httpAddr,omitempty"`
 }
 
-// PlacementAnswer says who owns a partition. It answers
-// GET /v1/partitions/{id}.
-type PlacementAnswer struct {
+// Placement says which members own a partition. It answers GET /v1/partitions/{id},
+// and GET /v1/lookup, where it has the key too.
+type Placement struct {
+	// Key is the key that was asked for; empty where a partition was.
+	Key string `json:"key,omitempty"`
 	// Partition is the partition, from 0.
 	Partition int `json:"partition"`
-	// Token identifies the owners and their order, in the ring and in its
-	// target: answers of one token mean the same owners.
+	// Token identifies the owners and their order, in the ring and in its target.
+	// Answers with equal tokens mean the same owners.
 	Token ring.Token `json:"token"`
-	// Primary is the ID of the first owner of the preference list, in
-	// whatever order Owners are.
+	// Primary is the ID of the first owner of the preference list, in whatever
+	// order Owners are.
 	Primary string `json:"primary"`
 	// Owners are the owners, in the order of the preference list or, when a
 	// region or zone was asked for, the nearest first.
 	Owners []Owner `json:"owners"`
-	// Target are the owners in the ring that this one is about to give way
-	// to, always in the order of the preference list. Nil when the ring is
-	// not moving; equal to Owners when it is but this partition stays.
+	// Target are the owners in the ring that this one is about to give way to,
+	// always in the order of the preference list. Nil when the ring is not moving;
+	// equal to Owners when it is but this partition stays.
 	Target []Owner `json:"target,omitempty"`
 }
 
-// LookupAnswer says who owns a key. It answers GET /v1/lookup.
-type LookupAnswer struct {
-	// Key is the key that was asked for.
-	Key string `json:"key"`
-	PlacementAnswer
-}
-
-// BatchRequest is the body of POST /v1/lookup.
-type BatchRequest struct {
-	// Keys are the keys to look up, each of 1 to [MaxKeyBytes] bytes, as many
-	// as [HandlerOptions.MaxKeys] allows. Repeated keys are answered each
-	// time; no keys give an empty answer.
-	Keys []string `json:"keys"`
-}
-
-// BatchAnswer answers POST /v1/lookup. All of it is true of one ring.
-type BatchAnswer struct {
+// Batch answers POST /v1/lookup. All of it is true of one ring. The request is an
+// object whose field "keys" is a list of keys, each of 1 to [MaxKeyBytes] bytes, at
+// most as many as the server's MaxKeys allows. A repeated key is answered each time;
+// no keys give an empty answer.
+type Batch struct {
 	// Fingerprint identifies the view that answered.
 	Fingerprint ring.Fingerprint `json:"fingerprint"`
 	// Results are the answers, one a key, in the order of the keys.
-	Results []LookupAnswer `json:"results"`
+	Results []Placement `json:"results"`
 	// Groups are the keys by primary, in ascending order of its ID: what to
 	// send where.
 	Groups []Group `json:"groups"`

@@ -1,7 +1,8 @@
-package transport
+package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -15,6 +16,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // query is one question, whatever the number of attempts it takes.
@@ -45,18 +49,18 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 	for attempt := 0; ; attempt++ {
 		i := (first + attempt) % len(c.bases)
 		answer, err := c.attempt(ctx, c.bases[i], q)
-		var problem *ProblemDetails
+		var refusal *api.Refusal
 		wait, again := time.Duration(0), false
 		switch {
 		case err != nil:
 			wait, again = c.backoff(attempt), worthAnother(err)
-		case answer.status < 300 || q.unready && answer.status == http.StatusServiceUnavailable && answer.contentType != problemContentType:
+		case answer.status < 300 || q.unready && answer.status == http.StatusServiceUnavailable && answer.contentType != wire.ProblemJSON:
 			c.first.Store(uint32(i))
 			return answer, nil
 		default:
-			problem = answer.problem()
-			err = problem
-			if problem.Status == http.StatusTooManyRequests || problem.Status == http.StatusServiceUnavailable {
+			refusal = answer.refusal()
+			err = refusal
+			if refusal.Status == http.StatusTooManyRequests || refusal.Status == http.StatusServiceUnavailable {
 				wait, again = c.retryAfter(answer.retryAfter, attempt)
 			}
 		}
@@ -69,10 +73,10 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 		if again && attempt < c.options.Retries && sleep(ctx, wait) {
 			continue
 		}
-		if problem == nil && context.Cause(ctx) != nil {
+		if refusal == nil && context.Cause(ctx) != nil {
 			err = context.Cause(ctx)
 		}
-		return reply{}, fmt.Errorf("transport: %s %s of %s: %w", q.method, q.path, c.bases[i].Host, err)
+		return reply{}, fmt.Errorf("client: %s %s of %s: %w", q.method, q.path, c.bases[i].Host, err)
 	}
 }
 
@@ -92,13 +96,10 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 	if err != nil {
 		return reply{}, err
 	}
-	r.Header.Set("Accept", jsonContentType+", "+problemContentType)
+	r.Header.Set("Accept", wire.JSON+", "+wire.ProblemJSON)
 	r.Header.Set("User-Agent", "clusterkit")
 	if q.body != nil {
-		r.Header.Set("Content-Type", jsonContentType)
-	}
-	if token := c.token(); token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", wire.JSON)
 	}
 	// Not http.Client: it would follow redirects, and its errors hold the
 	// query.
@@ -135,7 +136,7 @@ func worthAnother(err error) bool {
 		long        *answerTooLong
 	)
 	return !errors.As(err, &certificate) && !errors.As(err, &alert) && !errors.As(err, &notTLS) && !errors.As(err, &long) &&
-		!errors.Is(err, ErrPoolClosed) && !strings.Contains(err.Error(), "remote error: tls: ")
+		!errors.Is(err, ErrClosed) && !errors.Is(err, errInClear) && !errors.Is(err, errToken) && !strings.Contains(err.Error(), "remote error: tls: ")
 }
 
 // backoff is how long to wait before attempt+1.
@@ -180,18 +181,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 const unknownStatus = "Unknown status"
 
-// problem reads a refusal. One that is no problem document is made into one.
-func (a reply) problem() *ProblemDetails {
-	var p ProblemDetails
-	if a.contentType == problemContentType && json.Unmarshal(a.body, &p) == nil {
+// refusal reads a refusal. One that is no problem document is made into one.
+func (a reply) refusal() *api.Refusal {
+	var p api.Refusal
+	if a.contentType == wire.ProblemJSON && json.Unmarshal(a.body, &p) == nil {
 		p.Status = a.status // whatever the document says
-		p.Type = orDefault(p.Type, ProblemBlank)
-		p.Title = orDefault(orDefault(p.Title, titleOf(p.Type, p.Status)), unknownStatus)
+		p.Type = cmp.Or(p.Type, wire.Blank)
+		p.Title = cmp.Or(p.Title, wire.Title(p.Type, p.Status), unknownStatus)
 		return &p
 	}
-	p = ProblemDetails{Type: ProblemBlank, Title: orDefault(http.StatusText(a.status), unknownStatus), Status: a.status}
+	p = api.Refusal{Type: wire.Blank, Title: cmp.Or(http.StatusText(a.status), unknownStatus), Status: a.status}
 	if strings.HasPrefix(a.contentType, "text/plain") {
-		p.Detail = cut(strings.ToValidUTF8(strings.TrimSpace(string(a.body[:min(len(a.body), 2*most)])), "?"))
+		p.Detail = wire.Cut(strings.ToValidUTF8(strings.TrimSpace(string(a.body[:min(len(a.body), 2*wire.Most)])), "?"))
 	}
 	return &p
 }
@@ -203,11 +204,11 @@ func askJSON[T any](ctx context.Context, c *Client, q query) (T, error) {
 	if err != nil {
 		return document, err
 	}
-	if answer.contentType != jsonContentType {
-		return document, fmt.Errorf("transport: %s %s: the answer is %s, not %s: is it a member that answers?", q.method, q.path, brief(answer.contentType), jsonContentType)
+	if answer.contentType != wire.JSON {
+		return document, fmt.Errorf("client: %s %s: the answer is %s, not %s: is it a member that answers?", q.method, q.path, wire.Brief(answer.contentType), wire.JSON)
 	}
 	if err := json.Unmarshal(answer.body, &document); err != nil {
-		return document, fmt.Errorf("transport: %s %s: the answer is not what it should be: %w", q.method, q.path, err)
+		return document, fmt.Errorf("client: %s %s: the answer is not what it should be: %w", q.method, q.path, err)
 	}
 	return document, nil
 }

@@ -1,4 +1,4 @@
-package transport_test
+package client_test
 
 import (
 	"context"
@@ -11,9 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
+// TestClientTriesAgain counts the attempts that each failure is worth.
 func TestClientTriesAgain(t *testing.T) {
 	hangUp := func(w http.ResponseWriter) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -50,33 +55,35 @@ func TestClientTriesAgain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var asked atomic.Int64
-			h := newHandler(newFake(t))
+			h := testkit.NewHandler(testkit.NewCluster(t))
 			c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if asked.Add(1) <= test.failures {
 					test.fail(w)
 					return
 				}
 				h.ServeHTTP(w, r)
-			}), transport.ClientOptions{})
+			}), client.Options{})
 			// POST: net/http would not try it again by itself.
-			_, err := c.LookupBatch(t.Context(), []string{"k"}, transport.Near{})
+			_, err := c.LookupBatch(t.Context(), []string{"k"}, client.Near{})
 			require.Equal(t, test.works, err == nil, "%v", err)
 			require.Equal(t, test.attempts, asked.Load())
 		})
 	}
 }
 
+// TestClientDoesNotWaitInVain: the server asks for a wait that would outlast the
+// context, so that the refusal is returned rather than the context's end.
 func TestClientDoesNotWaitInVain(t *testing.T) {
 	var asked atomic.Int64
 	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		w.Header().Set("Retry-After", "20")
 		w.WriteHeader(http.StatusTooManyRequests)
-	}), transport.ClientOptions{})
+	}), client.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	_, err := c.Ring(ctx)
-	var p *transport.ProblemDetails
+	var p *api.Refusal
 	require.ErrorAs(t, err, &p)
 	require.Equal(t, 429, p.Status)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
@@ -84,18 +91,18 @@ func TestClientDoesNotWaitInVain(t *testing.T) {
 }
 
 func TestClientHonoursItsContext(t *testing.T) {
-	g := newGate()
-	c := clientOf(t, g, transport.ClientOptions{})
+	g := testkit.NewGate()
+	c := clientOf(t, g, client.Options{})
 	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() { <-g.entered; cancel(io.ErrNoProgress) }()
+	go func() { <-g.Entered; cancel(io.ErrNoProgress) }()
 	_, err := c.Ring(ctx)
 	require.ErrorIs(t, err, io.ErrNoProgress)
 
-	slow := clientOf(t, g, transport.ClientOptions{Timeout: 20 * time.Millisecond, Retries: 1})
+	slow := clientOf(t, g, client.Options{Timeout: 20 * time.Millisecond, Retries: 1})
 	_, err = slow.Ring(t.Context())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "no answer within 20ms")
-	require.Len(t, g.entered, 2, "each attempt has its own")
+	require.Len(t, g.Entered, 2, "each attempt has its own")
 	_, err = slow.Ring(ended())
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -106,6 +113,7 @@ func ended() context.Context {
 	return ctx
 }
 
+// TestClientGoesToTheNextMember when one is gone, and stays there.
 func TestClientGoesToTheNextMember(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -114,12 +122,12 @@ func TestClientGoesToTheNextMember(t *testing.T) {
 	count := func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); h.ServeHTTP(w, r) })
 	}
-	one, _ := serve(t, count(newHandler(newFake(t))), transport.ServerOptions{})
-	c := newClient(t, transport.ClientOptions{Retries: 1, URLs: []string{"http://" + gone.Addr().String(), "http://" + one.Addr().String()}})
+	one, _ := testkit.Serve(t, count(testkit.NewHandler(testkit.NewCluster(t))), transport.ServerOptions{})
+	c := testkit.NewClient(t, client.Options{Retries: 1, URLs: []string{"http://" + gone.Addr().String(), "http://" + one.Addr().String()}})
 	for range 5 {
 		require.NoError(t, c.Live(t.Context()))
 	}
 	require.EqualValues(t, 5, asked.Load())
-	alone := newClient(t, transport.ClientOptions{Retries: -1, URLs: []string{"http://" + gone.Addr().String()}})
-	require.ErrorContains(t, alone.Live(t.Context()), "transport: GET /livez of "+gone.Addr().String()+": dial tcp")
+	alone := testkit.NewClient(t, client.Options{Retries: option.None, URLs: []string{"http://" + gone.Addr().String()}})
+	require.ErrorContains(t, alone.Live(t.Context()), "client: GET /livez of "+gone.Addr().String()+": dial tcp")
 }

@@ -1,4 +1,4 @@
-package transport
+package client
 
 import (
 	"bytes"
@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // ErrRingMoved says that the parts of a batch were answered from different rings
@@ -21,18 +24,18 @@ var ErrRingMoved = errors.New("the ring changed while the batch was looked up in
 // parts come from one ring.
 const wholeBatch = 4
 
-// LookupBatch asks who owns each of the keys, of 1 to [MaxKeyBytes] bytes of UTF-8
+// LookupBatch asks who owns each of the keys, of 1 to [api.MaxKeyBytes] bytes of UTF-8
 // each. More of them than the server takes at once are asked for in parts, one
 // after the other; the answer is true of one ring all the same, or the error is
 // [ErrRingMoved]. No keys give an empty answer. The index in a problem about a key
 // counts from the start of keys.
-func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (BatchAnswer, error) {
+func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (api.Batch, error) {
 	// JSON would carry U+FFFD instead, and the answer be about another key.
 	for i, key := range keys {
 		if !utf8.ValidString(key) {
-			p := checkKey(key)
+			p := wire.CheckKey(key)
 			p.Index = &i
-			return BatchAnswer{}, fmt.Errorf("transport: POST /v1/lookup: %w", p)
+			return api.Batch{}, fmt.Errorf("client: POST /v1/lookup: %w", p)
 		}
 	}
 	for range wholeBatch {
@@ -41,20 +44,20 @@ func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (Bat
 			return whole, err
 		}
 	}
-	return BatchAnswer{}, fmt.Errorf("transport: POST /v1/lookup: %w", ErrRingMoved)
+	return api.Batch{}, fmt.Errorf("client: POST /v1/lookup: %w", ErrRingMoved)
 }
 
 // batch asks for all parts, and says whether they disagree.
-func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole BatchAnswer, torn bool, err error) {
+func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole api.Batch, torn bool, err error) {
 	for from := 0; from < len(keys) || from == 0; {
 		body, n, err := c.encodePart(keys[from:])
 		if err != nil {
 			return whole, false, err
 		}
-		part, err := askJSON[BatchAnswer](ctx, c, query{
+		part, err := askJSON[api.Batch](ctx, c, query{
 			method: http.MethodPost, path: "/v1/lookup", values: near.add(url.Values{}), body: body,
 		})
-		if p, ok := errors.AsType[*ProblemDetails](err); ok {
+		if p, ok := errors.AsType[*api.Refusal](err); ok {
 			if c.learn(p, n, len(body)) {
 				continue // with less at a time
 			}
@@ -66,31 +69,31 @@ func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole Bat
 			return whole, false, err
 		}
 		if len(part.Results) != n {
-			return whole, false, fmt.Errorf("transport: POST /v1/lookup: %d answers to %d keys", len(part.Results), n)
+			return whole, false, fmt.Errorf("client: POST /v1/lookup: %d answers to %d keys", len(part.Results), n)
 		}
 		if from == 0 {
 			whole = part
 		} else if part.Fingerprint != whole.Fingerprint {
 			return whole, true, nil
 		} else {
-			whole.append(part, from)
+			appendPart(&whole, part, from)
 		}
 		if from += n; n == 0 {
 			break
 		}
 	}
-	slices.SortFunc(whole.Groups, func(a, b Group) int { return strings.Compare(a.Primary, b.Primary) })
+	slices.SortFunc(whole.Groups, func(a, b api.Group) int { return strings.Compare(a.Primary, b.Primary) })
 	return whole, false, nil
 }
 
-// append puts the answer for the keys from an index on behind the others.
-func (b *BatchAnswer) append(part BatchAnswer, from int) {
+// appendPart puts the answer for the keys from an index on behind the others.
+func appendPart(b *api.Batch, part api.Batch, from int) {
 	b.Results = append(b.Results, part.Results...)
 	for _, g := range part.Groups {
 		for i := range g.Indexes {
 			g.Indexes[i] += from
 		}
-		at := slices.IndexFunc(b.Groups, func(h Group) bool { return h.Primary == g.Primary })
+		at := slices.IndexFunc(b.Groups, func(h api.Group) bool { return h.Primary == g.Primary })
 		if at < 0 {
 			b.Groups = append(b.Groups, g)
 			continue
@@ -111,7 +114,7 @@ func (c *Client) encodePart(keys []string) (body []byte, n int, err error) {
 	for n < len(keys) && n < maxKeys {
 		one.Reset()
 		if err := encoder.Encode(keys[n]); err != nil {
-			return nil, 0, fmt.Errorf("transport: encoding a key: %w", err)
+			return nil, 0, fmt.Errorf("client: encoding a key: %w", err)
 		}
 		key := bytes.TrimSuffix(one.Bytes(), []byte("\n"))
 		if n > 0 && len(body)+1+len(key)+len(end) > maxBytes {
@@ -128,17 +131,17 @@ func (c *Client) encodePart(keys []string) (body []byte, n int, err error) {
 
 // learn takes note of a bound that a batch has met, and says whether a smaller one
 // can be sent instead.
-func (c *Client) learn(p *ProblemDetails, keys, bytes int) bool {
+func (c *Client) learn(p *api.Refusal, keys, bytes int) bool {
 	if p.Bound <= 0 || keys < 2 {
 		return false
 	}
 	switch p.Type {
-	case ProblemTooManyKeys:
+	case wire.TooManyKeys:
 		if p.Bound < int64(keys) {
 			c.maxKeys.Store(p.Bound)
 			return true
 		}
-	case ProblemBodyTooLarge:
+	case wire.BodyTooLarge:
 		if p.Bound < int64(bytes) {
 			c.maxBytes.Store(p.Bound)
 			return true

@@ -1,4 +1,4 @@
-package transport_test
+package client_test
 
 import (
 	"encoding/json"
@@ -11,29 +11,34 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
+// TestLargeBatchesAreSplit by what the client knows, and by what it learns.
 func TestLargeBatchesAreSplit(t *testing.T) {
 	var asked atomic.Int64
-	limits := transport.HandlerOptions{Logger: quiet(), MaxKeys: 70, MaxBodyBytes: 1024}
-	cluster := newFake(t)
-	h := makeHandler(cluster, limits)
+	limits := transport.HandlerOptions{Logger: testkit.Quiet(), MaxKeys: 70, MaxBodyBytes: 1024}
+	cluster := testkit.NewCluster(t)
+	h := testkit.MakeHandler(cluster, limits)
 	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); h.ServeHTTP(w, r) })
 	keys := make([]string, 1000)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("user:%d<", i)
 	}
-	body, err := json.Marshal(transport.BatchRequest{Keys: keys})
+	body, err := json.Marshal(map[string][]string{"keys": keys})
 	require.NoError(t, err)
-	want := document[transport.BatchAnswer](t, newHandler(cluster), "POST", "/v1/lookup", string(body))
-	for _, o := range []transport.ClientOptions{{}, {MaxKeys: 30}, {MaxKeys: 70, MaxBodyBytes: 1024}} {
+	want := document[api.Batch](t, testkit.NewHandler(cluster), "POST", "/v1/lookup", string(body))
+	for _, o := range []client.Options{{}, {MaxKeys: 30}, {MaxKeys: 70, MaxBodyBytes: 1024}} {
 		asked.Store(0)
 		c := clientOf(t, counted, o)
-		got, err := c.LookupBatch(t.Context(), keys, transport.Near{})
+		got, err := c.LookupBatch(t.Context(), keys, client.Near{})
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 		first := asked.Swap(0)
-		_, err = c.LookupBatch(t.Context(), keys, transport.Near{})
+		_, err = c.LookupBatch(t.Context(), keys, client.Near{})
 		require.NoError(t, err)
 		again := asked.Load()
 		t.Log(o.MaxKeys, o.MaxBodyBytes, "first", first, "requests, then", again)
@@ -44,20 +49,21 @@ func TestLargeBatchesAreSplit(t *testing.T) {
 			require.Equal(t, again, first, "it knew")
 		}
 	}
-	c := clientOf(t, counted, transport.ClientOptions{MaxKeys: 30})
-	_, err = c.LookupBatch(t.Context(), append(keys, ""), transport.Near{})
-	var p *transport.ProblemDetails
+	c := clientOf(t, counted, client.Options{MaxKeys: 30})
+	_, err = c.LookupBatch(t.Context(), append(keys, ""), client.Near{})
+	var p *api.Refusal
 	require.ErrorAs(t, err, &p)
 	require.Equal(t, 1000, *p.Index, "counted from the start of all keys")
 	long := strings.Repeat("k", 2000)
-	_, err = c.LookupBatch(t.Context(), []string{long, long}, transport.Near{})
+	_, err = c.LookupBatch(t.Context(), []string{long, long}, client.Near{})
 	require.ErrorAs(t, err, &p)
-	require.Equal(t, transport.ProblemBodyTooLarge, p.Type, "one key alone is too much")
+	require.Equal(t, wire.BodyTooLarge, p.Type, "one key alone is too much")
 }
 
+// TestABatchIsOfOneRing though the ring changes between its parts.
 func TestABatchIsOfOneRing(t *testing.T) {
 	var asked atomic.Int64
-	settled, moving := newHandler(newFake(t)), newHandler(newFake(t).moving(t))
+	settled, moving := testkit.NewHandler(testkit.NewCluster(t)), testkit.NewHandler(testkit.NewCluster(t).Moving(t))
 	for _, test := range []struct {
 		from  int64 // the request that meets the other ring first
 		works bool
@@ -70,10 +76,10 @@ func TestABatchIsOfOneRing(t *testing.T) {
 				return
 			}
 			settled.ServeHTTP(w, r)
-		}), transport.ClientOptions{MaxKeys: 2})
-		answer, err := c.LookupBatch(t.Context(), []string{"a", "b", "c", "d"}, transport.Near{})
+		}), client.Options{MaxKeys: 2})
+		answer, err := c.LookupBatch(t.Context(), []string{"a", "b", "c", "d"}, client.Near{})
 		if !test.works {
-			require.ErrorIs(t, err, transport.ErrRingMoved)
+			require.ErrorIs(t, err, client.ErrRingMoved)
 			continue
 		}
 		require.NoError(t, err)
@@ -81,6 +87,6 @@ func TestABatchIsOfOneRing(t *testing.T) {
 		if test.from == 2 {
 			h = moving
 		}
-		require.Equal(t, document[transport.BatchAnswer](t, h, "POST", "/v1/lookup", `{"keys":["a","b","c","d"]}`), answer)
+		require.Equal(t, document[api.Batch](t, h, "POST", "/v1/lookup", `{"keys":["a","b","c","d"]}`), answer)
 	}
 }

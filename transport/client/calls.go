@@ -1,4 +1,4 @@
-package transport
+package client
 
 import (
 	"context"
@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // Near is where the caller is, so that owners there are named first: those of the
@@ -33,72 +36,75 @@ func (c *Client) Live(ctx context.Context) error {
 	return err
 }
 
-// ReadyAnswer says whether a member should be sent requests, and why not.
-type ReadyAnswer struct {
-	// Ready is what /readyz says.
-	Ready bool
-	// Problems are what is wrong, those included that do not make it unready. Of
-	// those that do, [Client.Health] says whether they are critical.
-	Problems []HealthProblem
-}
-
-// Ready asks whether the member should be sent requests. That it should not is an
-// answer and no error. It needs no token.
-func (c *Client) Ready(ctx context.Context) (ReadyAnswer, error) {
+// Ready asks whether the member should be sent requests, and why not. That it should
+// not is an answer and no error. It needs no token. Of the answer only Ready, Healthy
+// and Problems are set, with the problems that do not make the member unready too. Of
+// those that do, [Client.Health] says whether they are critical.
+func (c *Client) Ready(ctx context.Context) (api.Health, error) {
 	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: true})
 	if err != nil {
-		return ReadyAnswer{}, err
+		return api.Health{}, err
 	}
 	first, rest, _ := strings.Cut(string(answer.body), "\n")
-	ready := ReadyAnswer{Ready: answer.status == http.StatusOK}
+	ready := api.Health{Ready: answer.status == http.StatusOK}
 	if answer.contentType != "text/plain" || (first == "ready") != ready.Ready || !ready.Ready && first != "not ready" {
-		return ReadyAnswer{}, errors.New("transport: GET /readyz: the answer is not what it should be: is it a member that answers?")
+		return api.Health{}, errors.New("client: GET /readyz: the answer is not what it should be: is it a member that answers?")
 	}
 	for line := range strings.Lines(rest) {
 		mark, line, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		code, message, _ := strings.Cut(line, ": ")
-		ready.Problems = append(ready.Problems, HealthProblem{Code: code, Message: message, Unready: mark == "unready", Critical: mark == "critical"})
+		ready.Problems = append(ready.Problems, api.Problem{Code: code, Message: message, Unready: mark == "unready", Critical: mark == "critical"})
 	}
+	ready.Healthy = len(ready.Problems) == 0
 	return ready, nil
 }
 
 // Health asks how the member is. That it is not ready is an answer and no error.
-func (c *Client) Health(ctx context.Context) (HealthAnswer, error) {
-	return askJSON[HealthAnswer](ctx, c, query{method: http.MethodGet, path: "/v1/health", unready: true})
+func (c *Client) Health(ctx context.Context) (api.Health, error) {
+	return askJSON[api.Health](ctx, c, query{method: http.MethodGet, path: "/v1/health", unready: true})
 }
 
 // Members asks for the members that the member believes alive.
-func (c *Client) Members(ctx context.Context) (MembersAnswer, error) {
-	return askJSON[MembersAnswer](ctx, c, query{method: http.MethodGet, path: "/v1/members"})
+func (c *Client) Members(ctx context.Context) (api.Members, error) {
+	return askJSON[api.Members](ctx, c, query{method: http.MethodGet, path: "/v1/members"})
 }
 
 // Ring asks for the ring, in numbers.
-func (c *Client) Ring(ctx context.Context) (RingAnswer, error) {
-	return askJSON[RingAnswer](ctx, c, query{method: http.MethodGet, path: "/v1/ring"})
+func (c *Client) Ring(ctx context.Context) (api.Ring, error) {
+	return askJSON[api.Ring](ctx, c, query{method: http.MethodGet, path: "/v1/ring"})
 }
 
 // Partition asks who owns a partition.
-func (c *Client) Partition(ctx context.Context, partition int, near Near) (PlacementAnswer, error) {
-	return askJSON[PlacementAnswer](ctx, c, query{
+func (c *Client) Partition(ctx context.Context, partition int, near Near) (api.Placement, error) {
+	return askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/partitions/" + strconv.Itoa(partition), values: near.add(url.Values{}),
 	})
 }
 
-// Lookup asks who owns a key of 1 to [MaxKeyBytes] bytes of UTF-8.
-func (c *Client) Lookup(ctx context.Context, key string, near Near) (LookupAnswer, error) {
-	return askJSON[LookupAnswer](ctx, c, query{
+// Lookup asks who owns a key of 1 to [api.MaxKeyBytes] bytes of UTF-8.
+func (c *Client) Lookup(ctx context.Context, key string, near Near) (api.Placement, error) {
+	return askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/lookup", values: near.add(url.Values{"key": {key}}),
 	})
 }
 
-// Plan asks what a change would move. Without moves the answer has counts alone.
-func (c *Client) Plan(ctx context.Context, change PlanRequest, moves bool) (PlanAnswer, error) {
+// Plan asks what a change would move. The server bounds how many moves it lists.
+func (c *Client) Plan(ctx context.Context, change rebalance.Change) (api.Plan, error) {
+	return c.plan(ctx, change, "true")
+}
+
+// PlanSummary is [Client.Plan] with counts alone: the answer has no list of moves.
+func (c *Client) PlanSummary(ctx context.Context, change rebalance.Change) (api.Plan, error) {
+	return c.plan(ctx, change, "false")
+}
+
+func (c *Client) plan(ctx context.Context, change rebalance.Change, moves string) (api.Plan, error) {
 	body, err := json.Marshal(change)
 	if err != nil {
-		return PlanAnswer{}, fmt.Errorf("transport: encoding the change: %w", err)
+		return api.Plan{}, fmt.Errorf("client: encoding the change: %w", err)
 	}
-	return askJSON[PlanAnswer](ctx, c, query{
-		method: http.MethodPost, path: "/v1/plan", values: url.Values{"moves": {strconv.FormatBool(moves)}}, body: body,
+	return askJSON[api.Plan](ctx, c, query{
+		method: http.MethodPost, path: "/v1/plan", values: url.Values{"moves": {moves}}, body: body,
 	})
 }
 

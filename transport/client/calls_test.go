@@ -1,10 +1,12 @@
-package transport_test
+package client_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,108 +16,105 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// dialer makes a client for one test, one that does not wait long.
-
-func newClient(t *testing.T, o transport.ClientOptions) *transport.Client {
-	t.Helper()
-	o.Logger = quiet()
-	if o.MinBackoff == 0 {
-		o.MinBackoff, o.MaxBackoff = time.Millisecond, 2*time.Millisecond
-	}
-	c, err := transport.NewClient(o)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	return c
-}
-
 // clientOf is a client of a handler that is served below a prefix.
-
-func clientOf(t *testing.T, h http.Handler, o transport.ClientOptions) *transport.Client {
+func clientOf(t *testing.T, h http.Handler, o client.Options) *client.Client {
 	t.Helper()
-	srv, _ := serve(t, http.StripPrefix("/cluster", h), transport.ServerOptions{})
+	srv, _ := testkit.Serve(t, http.StripPrefix("/cluster", h), transport.ServerOptions{})
 	o.URLs = []string{"http://" + srv.Addr().String() + "/cluster/"}
-	return newClient(t, o)
+	return testkit.NewClient(t, o)
 }
 
 // document is what a handler says, read into what the client returns.
-
 func document[T any](t *testing.T, h http.Handler, method, target, body string) T {
 	t.Helper()
 	var v T
-	require.NoError(t, json.Unmarshal(call(h, method, target, body).Body.Bytes(), &v))
+	require.NoError(t, json.Unmarshal(call(h, method, target, body), &v))
 	return v
 }
 
-// TestClientReadsEveryRoute compares what it returns with what the handler says.
+// call asks a handler without a network.
+func call(h http.Handler, method, target, body string) []byte {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Body.Bytes()
+}
 
+// TestClientReadsEveryRoute compares what it returns with what the handler says.
 func TestClientReadsEveryRoute(t *testing.T) {
 	for _, moving := range []bool{false, true} {
-		cluster := newFake(t)
+		cluster := testkit.NewCluster(t)
 		if moving {
-			cluster.moving(t)
+			cluster.Moving(t)
 		}
-		h := newHandler(cluster)
-		c := clientOf(t, h, transport.ClientOptions{})
+		h := testkit.NewHandler(cluster)
+		c := clientOf(t, h, client.Options{})
 		ctx := t.Context()
 		require.NoError(t, c.Live(ctx))
 		ready, err := c.Ready(ctx)
 		require.NoError(t, err)
-		require.Equal(t, transport.ReadyAnswer{Ready: true}, ready)
+		require.Equal(t, api.Health{Ready: true, Healthy: true}, ready)
 		health, err := c.Health(ctx)
 		require.NoError(t, err)
-		require.Equal(t, document[transport.HealthAnswer](t, h, "GET", "/v1/health", ""), health)
+		require.Equal(t, document[api.Health](t, h, "GET", "/v1/health", ""), health)
 		members, err := c.Members(ctx)
 		require.NoError(t, err)
-		require.Equal(t, document[transport.MembersAnswer](t, h, "GET", "/v1/members", ""), members)
-		ring, err := c.Ring(ctx)
+		require.Equal(t, document[api.Members](t, h, "GET", "/v1/members", ""), members)
+		table, err := c.Ring(ctx)
 		require.NoError(t, err)
-		require.Equal(t, document[transport.RingAnswer](t, h, "GET", "/v1/ring", ""), ring)
-		placement, err := c.Partition(ctx, 5, transport.Near{})
+		require.Equal(t, document[api.Ring](t, h, "GET", "/v1/ring", ""), table)
+		placement, err := c.Partition(ctx, 5, client.Near{})
 		require.NoError(t, err)
-		require.Equal(t, document[transport.PlacementAnswer](t, h, "GET", "/v1/partitions/5", ""), placement)
-		placement, err = c.Partition(ctx, 5, transport.Near{Region: "eu"})
+		require.Equal(t, document[api.Placement](t, h, "GET", "/v1/partitions/5", ""), placement)
+		placement, err = c.Partition(ctx, 5, client.Near{Region: "eu"})
 		require.NoError(t, err)
-		require.Equal(t, document[transport.PlacementAnswer](t, h, "GET", "/v1/partitions/5?region=eu", ""), placement)
-		lookup, err := c.Lookup(ctx, "ключ &=+%/?#", transport.Near{})
+		require.Equal(t, document[api.Placement](t, h, "GET", "/v1/partitions/5?region=eu", ""), placement)
+		lookup, err := c.Lookup(ctx, "ключ &=+%/?#", client.Near{})
 		require.NoError(t, err)
-		require.Equal(t, document[transport.LookupAnswer](t, h, "GET", "/v1/lookup?key=%D0%BA%D0%BB%D1%8E%D1%87%20%26%3D%2B%25%2F%3F%23", ""), lookup)
+		require.Equal(t, document[api.Placement](t, h, "GET", "/v1/lookup?key=%D0%BA%D0%BB%D1%8E%D1%87%20%26%3D%2B%25%2F%3F%23", ""), lookup)
 		require.Equal(t, "ключ &=+%/?#", lookup.Key)
-		lookup, err = c.Lookup(ctx, "user:42", transport.Near{Region: "eu", Zone: "eu-1b"})
+		lookup, err = c.Lookup(ctx, "user:42", client.Near{Region: "eu", Zone: "eu-1b"})
 		require.NoError(t, err)
-		require.Equal(t, document[transport.LookupAnswer](t, h, "GET", "/v1/lookup?key=user:42&region=eu&zone=eu-1b", ""), lookup)
-		batch, err := c.LookupBatch(ctx, []string{"user:42", "<&>", "ключ"}, transport.Near{Zone: "us-1a"})
+		require.Equal(t, document[api.Placement](t, h, "GET", "/v1/lookup?key=user:42&region=eu&zone=eu-1b", ""), lookup)
+		batch, err := c.LookupBatch(ctx, []string{"user:42", "<&>", "ключ"}, client.Near{Zone: "us-1a"})
 		require.NoError(t, err)
-		require.Equal(t, document[transport.BatchAnswer](t, h, "POST", "/v1/lookup?zone=us-1a", `{"keys":["user:42","<&>","ключ"]}`), batch)
-		batch, err = c.LookupBatch(ctx, nil, transport.Near{})
+		require.Equal(t, document[api.Batch](t, h, "POST", "/v1/lookup?zone=us-1a", `{"keys":["user:42","<&>","ключ"]}`), batch)
+		batch, err = c.LookupBatch(ctx, nil, client.Near{})
 		require.NoError(t, err)
-		require.Equal(t, document[transport.BatchAnswer](t, h, "POST", "/v1/lookup", `{"keys":[]}`), batch)
-		change := transport.PlanRequest{Add: []transport.PlanNode{{ID: "n9", Zone: "eu-1c"}}, Rezone: []rebalance.Rezone{{ID: "n1", Region: "eu", Zone: "eu-1b"}}}
-		for _, moves := range []bool{true, false} {
-			plan, err := c.Plan(ctx, change, moves)
+		require.Equal(t, document[api.Batch](t, h, "POST", "/v1/lookup", `{"keys":[]}`), batch)
+		change := rebalance.Change{Add: []ring.Node{{ID: "n9", Zone: "eu-1c"}}, Rezone: []rebalance.Rezone{{ID: "n1", Region: "eu", Zone: "eu-1b"}}}
+		for moves, plan := range map[bool]func(context.Context, rebalance.Change) (api.Plan, error){true: c.Plan, false: c.PlanSummary} {
+			plan, err := plan(ctx, change)
 			require.NoError(t, err)
-			require.Equal(t, document[transport.PlanAnswer](t, h, "POST", fmt.Sprintf("/v1/plan?moves=%v", moves),
+			require.Equal(t, document[api.Plan](t, h, "POST", fmt.Sprintf("/v1/plan?moves=%v", moves),
 				`{"add":[{"id":"n9","zone":"eu-1c"}],"rezone":[{"id":"n1","region":"eu","zone":"eu-1b"}]}`), plan)
 		}
 	}
 }
 
 // TestAnUnreadyMemberIsAnAnswer, not an error, and is not asked again.
-
 func TestAnUnreadyMemberIsAnAnswer(t *testing.T) {
-	cluster := newFake(t)
-	cluster.health.Ready = false
-	cluster.health.Problems = []transport.Problem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "minority", Message: "few", Critical: true}, {Code: "zones", Message: "few"}}
+	cluster := testkit.NewCluster(t)
+	cluster.Condition.Ready = false
+	cluster.Condition.Problems = []api.Problem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "minority", Message: "few", Critical: true}, {Code: "zones", Message: "few"}}
 	var asked atomic.Int64
-	h := newHandler(cluster)
-	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); h.ServeHTTP(w, r) }), transport.ClientOptions{})
+	h := testkit.NewHandler(cluster)
+	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); h.ServeHTTP(w, r) }), client.Options{})
 	ready, err := c.Ready(t.Context())
 	require.NoError(t, err)
-	problems := []transport.HealthProblem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "minority", Message: "few", Critical: true}, {Code: "zones", Message: "few"}}
-	require.Equal(t, transport.ReadyAnswer{Problems: problems}, ready)
+	problems := []api.Problem{{Code: "settling", Message: "waiting: for the ring", Unready: true}, {Code: "minority", Message: "few", Critical: true}, {Code: "zones", Message: "few"}}
+	require.Equal(t, api.Health{Problems: problems}, ready)
 	health, err := c.Health(t.Context())
 	require.NoError(t, err)
 	require.False(t, health.Ready)
@@ -124,28 +123,27 @@ func TestAnUnreadyMemberIsAnAnswer(t *testing.T) {
 }
 
 func TestClientErrorsAreProblems(t *testing.T) {
-	c := clientOf(t, newHandler(newFake(t)), transport.ClientOptions{})
-	_, err := c.Partition(t.Context(), 99, transport.Near{})
-	var p *transport.ProblemDetails
+	c := clientOf(t, testkit.NewHandler(testkit.NewCluster(t)), client.Options{})
+	_, err := c.Partition(t.Context(), 99, client.Near{})
+	var p *api.Refusal
 	require.ErrorAs(t, err, &p)
-	require.Equal(t, transport.ProblemDetails{Type: transport.ProblemUnknownPartition, Title: "Unknown partition", Status: 404, Bound: 8,
+	require.Equal(t, api.Refusal{Type: wire.UnknownPartition, Title: "Unknown partition", Status: 404, Bound: 8,
 		Detail: `there is no partition "99": partitions go from 0 to 7`}, *p)
-	require.ErrorContains(t, err, "transport: GET /v1/partitions/99 of 127.0.0.1:")
+	require.ErrorContains(t, err, "client: GET /v1/partitions/99 of 127.0.0.1:")
 	const private = "private-key-of-somebody"
-	_, err = c.Lookup(t.Context(), strings.Repeat(private, 200), transport.Near{})
+	_, err = c.Lookup(t.Context(), strings.Repeat(private, 200), client.Near{})
 	require.ErrorAs(t, err, &p)
-	require.Equal(t, transport.ProblemKey, p.Type)
+	require.Equal(t, wire.Key, p.Type)
 	require.NotContains(t, err.Error(), private)
 	for i, bad := range []string{"", "\xff"} {
-		_, err = c.LookupBatch(t.Context(), []string{"a", "b", bad}, transport.Near{})
+		_, err = c.LookupBatch(t.Context(), []string{"a", "b", bad}, client.Near{})
 		require.ErrorAs(t, err, &p, i)
-		require.Equal(t, transport.ProblemKey, p.Type)
+		require.Equal(t, wire.Key, p.Type)
 		require.Equal(t, 2, *p.Index)
 	}
 }
 
 // TestAnswersOfStrangers: whatever answers, the client takes it calmly.
-
 func TestAnswersOfStrangers(t *testing.T) {
 	for _, test := range []struct {
 		status            int
@@ -168,55 +166,43 @@ func TestAnswersOfStrangers(t *testing.T) {
 			w.Header().Set("Location", "/cluster/elsewhere")
 			w.WriteHeader(test.status)
 			_, _ = io.WriteString(w, test.body)
-		}), transport.ClientOptions{MaxAnswerBytes: 1024})
+		}), client.Options{MaxAnswerBytes: 1024})
 		_, err := c.Members(t.Context())
 		require.ErrorContains(t, err, test.wants)
 		require.EqualValues(t, 1, asked.Load(), "it is no use to ask again, nor elsewhere")
 	}
 }
 
-// TestClientTriesAgain counts the attempts that each failure is worth.
-
-// TestClientDoesNotWaitInVain: what the server asks for would outlast the
-
-// context, so that the refusal is returned rather than the context's end.
-
-// TestClientGoesToTheNextMember when one is gone, and stays there.
-
 func TestClientSendsItsToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
-	replace(t, file, []byte("# ours\nread "+readToken+"\n"))
-	h, g := guarded(t, transport.GuardOptions{Tokens: tokens()})
-	for _, o := range []transport.ClientOptions{{Token: transport.NewSecret(readToken)}, {TokenFile: file}} {
-		_, err := clientOf(t, h, o).Ring(t.Context())
+	pki.Replace(t, file, []byte("# ours\nread "+testkit.ReadToken+"\n"))
+	h, g := testkit.Guarded(t, transport.GuardOptions{Tokens: testkit.Tokens()})
+	for _, o := range []client.PoolOptions{{Token: testkit.Token(testkit.ReadToken)}, {TokenFile: file}} {
+		_, err := clientOf(t, h, client.Options{PoolOptions: o}).Ring(t.Context())
 		require.NoError(t, err)
 	}
-	c := clientOf(t, h, transport.ClientOptions{TokenFile: file})
+	c := clientOf(t, h, client.Options{PoolOptions: client.PoolOptions{TokenFile: file}})
 	_, err := c.Ring(t.Context())
 	require.NoError(t, err)
-	replace(t, file, []byte(writeToken))
+	pki.Replace(t, file, []byte(testkit.WriteToken))
 	require.Eventually(t, func() bool {
 		_, err := c.Ring(t.Context())
 		return err != nil && strings.Contains(err.Error(), "insufficient scope")
-	}, soon, 20*time.Millisecond, "another token")
-	_, err = clientOf(t, h, transport.ClientOptions{}).Ring(t.Context())
-	var p *transport.ProblemDetails
+	}, testkit.Soon, 20*time.Millisecond, "another token")
+	_, err = clientOf(t, h, client.Options{}).Ring(t.Context())
+	var p *api.Refusal
 	require.ErrorAs(t, err, &p)
-	require.Equal(t, transport.ProblemToken, p.Type)
-	require.NoError(t, clientOf(t, h, transport.ClientOptions{}).Live(t.Context()))
+	require.Equal(t, wire.Token, p.Type)
+	require.NoError(t, clientOf(t, h, client.Options{}).Live(t.Context()))
 	require.Positive(t, g.Counts().Forbidden)
 }
 
-// TestLargeBatchesAreSplit by what the client knows, and by what it learns.
-
-// TestABatchIsOfOneRing though the ring changes between its parts.
-
 func TestClientClose(t *testing.T) {
-	g := newGate()
-	c := clientOf(t, g, transport.ClientOptions{})
+	g := testkit.NewGate()
+	c := clientOf(t, g, client.Options{})
 	result := make(chan error, 1)
 	go func() { _, err := c.Ring(t.Context()); result <- err }()
-	<-g.entered
+	<-g.Entered
 	var wg sync.WaitGroup
 	for range 5 {
 		wg.Go(func() {
@@ -226,38 +212,37 @@ func TestClientClose(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.ErrorIs(t, <-result, transport.ErrClientClosed)
+	require.ErrorIs(t, <-result, client.ErrClosed)
 	_, err := c.Ring(t.Context())
-	require.ErrorIs(t, err, transport.ErrClientClosed)
+	require.ErrorIs(t, err, client.ErrClosed)
 
 	// A pool that is shared outlives its clients.
-	srv, _ := serve(t, newHandler(newFake(t)), transport.ServerOptions{})
-	shared := newPool(t, transport.PoolOptions{})
+	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
+	shared := testkit.NewPool(t, client.PoolOptions{})
 	for range 2 {
-		c := newClient(t, transport.ClientOptions{Pool: shared, URLs: []string{"http://" + srv.Addr().String()}})
+		c := testkit.NewClient(t, client.Options{Pool: shared, URLs: []string{"http://" + srv.Addr().String()}})
 		require.NoError(t, c.Live(t.Context()))
 		require.NoError(t, c.Close())
 	}
 }
 
 // TestAThousandLookupsUseFewConnections counts what the whole client opens.
-
 func TestAThousandLookupsUseFewConnections(t *testing.T) {
-	ca := newAuthority(t, "authority")
+	ca := testkit.NewAuthority(t, "authority")
 	var conns sync.Map
-	h := newHandler(newFake(t))
-	srv, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := testkit.NewHandler(testkit.NewCluster(t))
+	srv, _ := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conns.Store(r.RemoteAddr, true)
 		h.ServeHTTP(w, r)
-	}), transport.ServerOptions{TLS: ca.issue("member")})
-	c := newClient(t, transport.ClientOptions{
-		URLs: []string{"https://" + srv.Addr().String()}, PoolOptions: transport.PoolOptions{TLS: transport.TLSOptions{RootCAFile: ca.file}},
+	}), transport.ServerOptions{TLS: ca.Issue("member")})
+	c := testkit.NewClient(t, client.Options{
+		URLs: []string{"https://" + srv.Addr().String()}, PoolOptions: client.PoolOptions{TLS: client.TLSOptions{RootCAFile: ca.File}},
 	})
 	var wg sync.WaitGroup
 	for worker := range 50 {
 		wg.Go(func() {
 			for i := range 20 {
-				if _, err := c.Lookup(t.Context(), fmt.Sprint(worker, i), transport.Near{}); err != nil {
+				if _, err := c.Lookup(t.Context(), fmt.Sprint(worker, i), client.Near{}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -1,98 +1,37 @@
-package transport
+package client
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// ErrPoolClosed says that a [Pool] was closed.
-var ErrPoolClosed = errors.New("transport: the connection pool was closed")
-
-// PoolOptions bound the connections that a [Pool] keeps. The zero value is ready
-// for use.
-type PoolOptions struct {
-	// TLS is for https URLs.
-	TLS TLSOptions
-	// DialTimeout is how long a TCP connection may take to be made, and
-	// HandshakeTimeout its TLS handshake. Zero means 5 s. The bounds of all
-	// durations are 1 ms to 24 h.
-	DialTimeout, HandshakeTimeout time.Duration
-	// IdleTimeout is how long a connection is kept for the next request. Zero
-	// means 90 s, less than the 2 min after which a [Server] closes one.
-	IdleTimeout time.Duration
-	// KeepAlive is how long a connection may be silent before it is probed, by
-	// TCP and with a PING over HTTP/2. One that does not answer for a third of
-	// that, thrice over TCP, is closed. Zero means 15 s.
-	KeepAlive time.Duration
-	// MaxConnsPerHost is how many connections to one host and port are open
-	// at a time, those being made included: 1 to 65,536. Requests that find
-	// none free wait for one, as long as their context lasts. Over HTTP/2 a
-	// connection carries as many requests at a time as the server allows (a
-	// [Server] 250), over HTTP/1.1 one. Zero means 64.
-	MaxConnsPerHost int
-	// MaxUpgradesPerHost is how many more connections to one host and port may
-	// be open for requests that ask for another protocol, such as WebSocket,
-	// and keep theirs for as long as that is spoken: 1 to 65,536. Zero means
-	// 4,096.
-	MaxUpgradesPerHost int
-	// MaxIdleConnsPerHost is how many of the former are kept when idle: 1 to
-	// 65,536. Zero means 16; never more than MaxConnsPerHost.
-	MaxIdleConnsPerHost int
-	// MaxIdleConns is how many idle connections are kept to all hosts
-	// together: 1 to 1,048,576. Zero means 1,024.
-	MaxIdleConns int
-	// MaxResponseHeaderBytes is the longest header of an answer: 1 KiB to
-	// 16 MiB. Zero means 64 KiB.
-	MaxResponseHeaderBytes int64
-	// Logger gets what becomes of the files in TLS. Nil means [slog.Default].
-	Logger *slog.Logger
-}
-
-// Validate returns an [OptionError] for every option that is out of bounds or
-// does not go with another, joined. It opens nothing.
-func (o PoolOptions) Validate() error {
-	o = o.withDefaults()
-	const short, long = time.Millisecond, 24 * time.Hour
-	return errors.Join(append(o.TLS.validate("PoolOptions.TLS."),
-		within("PoolOptions.DialTimeout", o.DialTimeout, short, long),
-		within("PoolOptions.HandshakeTimeout", o.HandshakeTimeout, short, long),
-		within("PoolOptions.IdleTimeout", o.IdleTimeout, short, long),
-		within("PoolOptions.KeepAlive", o.KeepAlive, short, long),
-		within("PoolOptions.MaxConnsPerHost", o.MaxConnsPerHost, 1, 1<<16),
-		within("PoolOptions.MaxUpgradesPerHost", o.MaxUpgradesPerHost, 1, 1<<16),
-		within("PoolOptions.MaxIdleConnsPerHost", o.MaxIdleConnsPerHost, 1, 1<<16),
-		within("PoolOptions.MaxIdleConns", o.MaxIdleConns, 1, 1<<20),
-		within("PoolOptions.MaxResponseHeaderBytes", o.MaxResponseHeaderBytes, 1<<10, 16<<20),
-	)...)
-}
-
-func (o PoolOptions) withDefaults() PoolOptions {
-	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
-	o.HandshakeTimeout = orDefault(o.HandshakeTimeout, 5*time.Second)
-	o.IdleTimeout = orDefault(o.IdleTimeout, 90*time.Second)
-	o.KeepAlive = orDefault(o.KeepAlive, 15*time.Second)
-	o.MaxConnsPerHost = orDefault(o.MaxConnsPerHost, 64)
-	o.MaxUpgradesPerHost = orDefault(o.MaxUpgradesPerHost, 4096)
-	o.MaxIdleConnsPerHost = orDefault(o.MaxIdleConnsPerHost, 16)
-	o.MaxIdleConns = orDefault(o.MaxIdleConns, 1024)
-	o.MaxResponseHeaderBytes = orDefault(o.MaxResponseHeaderBytes, 64<<10)
-	o.Logger = orDefault(o.Logger, slog.Default())
-	return o
-}
-
-// Pool is the [http.RoundTripper] that members talk to each other through: one
-// for a process. It speaks HTTP/2 to https URLs whose server can, and HTTP/1.1
-// otherwise and where a request asks for an upgrade. It uses no proxy, whatever the environment says, follows no
-// redirect, and leaves encodings of bodies as they are. How long a request may
-// take is its context's affair.
+// Pool is the [http.RoundTripper] that members talk to each other through: one for a
+// process. It speaks HTTP/2 to https URLs whose server can, and HTTP/1.1 otherwise and
+// where a request asks for an upgrade. It uses no proxy, whatever the environment
+// says, follows no redirect, and leaves encodings of bodies as they are. The context
+// of a request says how long it may take.
+//
+// A pool with a token is what a service uses to call internal routes of its own on
+// other members, where a guard asks for the token:
+//
+//	pool, err := client.NewPool(client.PoolOptions{TokenFile: "/etc/orders/tokens"})
+//	if err != nil {
+//		return err
+//	}
+//	defer pool.Close()
+//	members := http.Client{Transport: pool}
+//	resp, err := members.Get("https://orders-2:8443/internal/partitions/17")
+//
+// A router sends requests of others through the pool. Those never get the pool's token.
 //
 // When the files of its TLS change, new requests go over new connections, while
 // the old ones finish what they carry. Until then there may be twice
@@ -100,33 +39,42 @@ func (o PoolOptions) withDefaults() PoolOptions {
 type Pool struct {
 	options PoolOptions
 	tls     *clientTLS
+	token   func() string // nil without a token
 
 	mu       sync.Mutex
 	closed   bool
-	made     *credentials // what the next two were made for
+	made     *tlsfiles.Credentials // what the next two were made for
 	current  *http.Transport
 	upgrades *http.Transport
 	retired  []*http.Transport
 }
 
-// NewPool returns a pool without connections. It reads the files of TLS. The
-// error is that of [PoolOptions.Validate], or says which file cannot be used.
+// NewPool returns a pool without connections. It reads the files of its options. The
+// error joins an [option.Error] for every option that is out of bounds or does not go
+// with another, or says which file cannot be used.
 func NewPool(o PoolOptions) (*Pool, error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("client: options of the pool: %w", err)
 	}
 	o = o.withDefaults()
 	t, err := newClientTLS(o.TLS, o.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{options: o, tls: t}, nil
+	token, err := o.tokenSource()
+	if err != nil {
+		return nil, err
+	}
+	return &Pool{options: o, tls: t, token: token}, nil
 }
 
-// RoundTrip sends one request, as [http.RoundTripper] says. After Close it
-// returns [ErrPoolClosed].
+// RoundTrip sends one request, as [http.RoundTripper] says, with the pool's token.
+// After Close it returns [ErrClosed].
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	t, err := p.transport(isUpgrade(r))
+	t, err := p.transport(wire.IsUpgrade(r))
+	if err == nil {
+		r, err = p.authorize(r)
+	}
 	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // which a RoundTripper owes
@@ -161,11 +109,11 @@ func (p *Pool) Close() error {
 
 // transport returns the one made for the credentials now in force.
 func (p *Pool) transport(upgrade bool) (*http.Transport, error) {
-	now := p.tls.files.get()
+	now := p.tls.files.Get()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, ErrPoolClosed
+		return nil, ErrClosed
 	}
 	if p.current == nil || p.made != now {
 		if p.current != nil {
@@ -194,7 +142,7 @@ func (p *Pool) closeRetired() {
 
 // newTransport makes one for upgrades or for everything else. HTTP/2 has no
 // upgrades, and http.Transport leaves the choice of protocol to DialTLSContext.
-func (p *Pool) newTransport(c *credentials, upgrades bool) *http.Transport {
+func (p *Pool) newTransport(c *tlsfiles.Credentials, upgrades bool) *http.Transport {
 	o := p.options
 	most := o.MaxConnsPerHost
 	if upgrades {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package transport_test
+package route_test
 
 import (
 	"fmt"
@@ -19,7 +19,9 @@ import (
 
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // benchFleet is three members in three zones, with a real ring and an answer of
@@ -35,9 +37,9 @@ func benchFleet(b *testing.B) (f *fleet, path string) {
 	require.NoError(b, err)
 	for _, s := range f.stations {
 		// Another handler, which keeps no requests.
-		router, err := transport.NewRouter(s, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		router, err := route.New(s, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(answer)
-		}), transport.RouterOptions{Service: "kv", Key: byPath, Logger: quiet(), Policy: func(*http.Request) transport.Policy { return transport.PrimaryOnly }})
+		}), route.Options{Service: "kv", Key: byPath, Logger: testkit.Quiet(), Policy: func(*http.Request) route.Policy { return route.PrimaryOnly }})
 		require.NoError(b, err)
 		b.Cleanup(func() { require.NoError(b, router.Close()) })
 		s.put(router)
@@ -94,7 +96,7 @@ func compareWithProxy(b *testing.B, method string, callers int) {
 	defer bareTarget.Close()
 	target, err := url.Parse(bareTarget.URL)
 	require.NoError(b, err)
-	pool, err := transport.NewPool(transport.PoolOptions{Logger: quiet()})
+	pool, err := client.NewPool(client.PoolOptions{Logger: testkit.Quiet()})
 	require.NoError(b, err)
 	defer func() { _ = pool.Close() }()
 	bare := httptest.NewServer(bareProxy(target, pool))
@@ -178,7 +180,7 @@ func BenchmarkRouterServes(b *testing.B) {
 	f, path := benchFleet(b)
 	router := *f.stations[1].front.Load()
 	r := httptest.NewRequest(http.MethodGet, path, nil)
-	w := &discard{http.Header{}}
+	w := testkit.Discard()
 	b.ReportAllocs()
 	for b.Loop() {
 		router.ServeHTTP(w, r)
@@ -192,9 +194,9 @@ func BenchmarkRouterForwards(b *testing.B) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/plain"}}, Body: http.NoBody}, nil
 	}
 	f, path := benchFleet(b)
-	router, err := transport.NewRouter(f.stations[0], http.NotFoundHandler(), transport.RouterOptions{
-		Service: "kv", Key: byPath, Logger: quiet(), Transport: wrapped(answer),
-		Policy: func(*http.Request) transport.Policy { return transport.PrimaryOnly },
+	router, err := route.New(f.stations[0], http.NotFoundHandler(), route.Options{
+		Service: "kv", Key: byPath, Logger: testkit.Quiet(), Transport: wrapped(answer),
+		Policy: func(*http.Request) route.Policy { return route.PrimaryOnly },
 	})
 	require.NoError(b, err)
 	target := &url.URL{Scheme: "http", Host: "n2:1"}
@@ -208,7 +210,7 @@ func BenchmarkRouterForwards(b *testing.B) {
 			r.Header.Set("Accept-Encoding", "gzip")
 			b.ReportAllocs()
 			for b.Loop() {
-				w := &discard{http.Header{}}
+				w := testkit.Discard()
 				h.ServeHTTP(w, r)
 			}
 		})

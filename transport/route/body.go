@@ -1,13 +1,14 @@
-package transport
+package route
 
 import (
 	"bytes"
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // cargo is the body of a request on its way.
@@ -70,7 +71,7 @@ const (
 	detached
 )
 
-var errDetached = errors.New("transport: the request was sent to another member")
+var errDetached = errors.New("route: the request was sent to another member")
 
 func (h *handle) Read(b []byte) (int, error) {
 	if !h.state.CompareAndSwap(untouched, touched) && h.state.Load() == detached {
@@ -101,22 +102,11 @@ func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
 // isIdempotent reports whether a request may run twice. As net/http does, it
 // takes an Idempotency-Key for the promise that the handler sees to that.
 func isIdempotent(r *http.Request) bool {
-	if isUpgrade(r) {
+	if wire.IsUpgrade(r) {
 		return false // what has been said on the connection is lost
 	}
 	if isSafe(r.Method) || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 		return true
 	}
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
-}
-
-func isUpgrade(r *http.Request) bool {
-	for _, value := range r.Header["Connection"] {
-		for token := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -1,11 +1,11 @@
-package transport
+package route
 
 import (
 	"sync"
 	"time"
 )
 
-// budget is the bucket of a [RetryBudget].
+// budget is the token bucket that bounds retries.
 type budget struct {
 	perRequest, perSecond, burst float64
 
@@ -14,10 +14,10 @@ type budget struct {
 	at     time.Time // when time last put tokens in
 }
 
-func newBudget(o RetryBudget) *budget {
+func newBudget(o Options) *budget {
 	return &budget{
-		perRequest: max(o.PerRequest, 0), perSecond: max(o.PerSecond, 0),
-		burst: float64(o.Burst), tokens: float64(o.Burst), at: time.Now(),
+		perRequest: max(o.RetriesPerRequest, 0), perSecond: max(o.RetriesPerSecond, 0),
+		burst: float64(o.RetryBurst), tokens: float64(o.RetryBurst), at: time.Now(),
 	}
 }
 

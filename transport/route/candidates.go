@@ -1,4 +1,4 @@
-package transport
+package route
 
 import (
 	"slices"
@@ -12,14 +12,14 @@ import (
 type candidate struct {
 	id, addr string // no address: this member
 	start    membership.Start
-	relation Relation
+	relation relation
 }
 
 func (c candidate) local() bool { return c.addr == "" }
 
 // plan lists the candidates of a journey by a view, the best first: by its
-// policy, leaving out whom the view does not have alive or without an address,
-// and with those last that could not be reached lately.
+// policy, leaving out owners that are not alive in the view or have no address.
+// Owners that could not be reached lately come last.
 func (j *journey) plan(view View) {
 	rt := j.router
 	j.version, j.placement = view.Version, view.Ring.Lookup(j.key)
@@ -52,7 +52,7 @@ func (j *journey) plan(view View) {
 		if m == nil {
 			continue
 		}
-		c := candidate{id: m.ID, addr: m.Services[rt.options.Service], start: m.Start, relation: relation(region, zone, owner)}
+		c := candidate{id: m.ID, addr: m.Services[rt.options.Service], start: m.Start, relation: relationOf(region, zone, owner)}
 		switch {
 		case c.addr == "" || slices.ContainsFunc(j.dead, c.same):
 		case rt.avoided.has(c.addr):
@@ -67,14 +67,14 @@ func (j *journey) plan(view View) {
 // same reports whether two candidates are one process at one address.
 func (c candidate) same(d candidate) bool { return c.addr == d.addr && c.start == d.start }
 
-func relation(region, zone string, there ring.Owner) Relation {
+func relationOf(region, zone string, there ring.Owner) relation {
 	switch {
 	case region != there.Region():
-		return Remote
+		return remote
 	case zone != there.Zone():
-		return SameRegion
+		return sameRegion
 	default:
-		return SameZone
+		return sameZone
 	}
 }
 

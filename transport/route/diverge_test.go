@@ -1,4 +1,4 @@
-package transport_test
+package route_test
 
 import (
 	"errors"
@@ -14,7 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 var routerSeed = flag.Uint64("router.seed", 0, "seed of the first round of diverging views; zero draws one")
@@ -47,24 +48,24 @@ func TestViewsThatDiverge(t *testing.T) {
 	if first == 0 {
 		first = rand.Uint64()
 	}
-	var total transport.RouterStats
+	var total route.Stats
 	for round := range rounds {
 		diverge(t, first+uint64(round), &total)
 	}
 	// It was as bad as it was meant to be, and most got through all the same.
-	for result := range transport.Canceled {
-		require.Greater(t, total.Of(result), uint64(10*rounds), "%v", result)
+	for name, result := range map[string]route.Attempts{"answered": total.Answered, "refused": total.Refused, "unreachable": total.Unreachable, "broken": total.Broken} {
+		require.Greater(t, sum(result), uint64(10*rounds), name)
 	}
 	require.Greater(t, total.Retries, uint64(50*rounds))
 	t.Logf("%d rounds: %d answered, %d refused, %d unreachable, %d broken, %d sent again, %d given up",
-		rounds, total.Of(transport.Answered), total.Of(transport.Refused), total.Of(transport.Unreachable),
-		total.Of(transport.Broken), total.Retries, total.GaveUp)
+		rounds, sum(total.Answered), sum(total.Refused), sum(total.Unreachable),
+		sum(total.Broken), total.Retries, total.GaveUp)
 }
 
-func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
+func diverge(t *testing.T, seed uint64, total *route.Stats) {
 	defer func() {
 		if t.Failed() {
-			t.Logf("to see it again: go test -run '^TestViewsThatDiverge$' -router.seed %d ./transport", seed)
+			t.Logf("to see it again: go test -run '^TestViewsThatDiverge$' -router.seed %d ./transport/route", seed)
 		}
 	}()
 	const (
@@ -83,13 +84,13 @@ func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
 		if err != nil || r.Method != http.MethodGet && string(body) != "body of "+id {
 			w.WriteHeader(http.StatusTeapot)
 		}
-	}, func(o *transport.RouterOptions) {
+	}, func(o *route.Options) {
 		number++
 		me, mu, luck := "n"+strconv.FormatUint(number, 10), new(sync.Mutex), chance(number)
 		o.Patience, o.MaxAttempts, o.AvoidFor = 20*time.Millisecond, maxAttempts, 5*time.Millisecond
-		o.Policy = func(r *http.Request) transport.Policy {
+		o.Policy = func(r *http.Request) route.Policy {
 			policy, _ := strconv.Atoi(r.Header.Get("Policy"))
-			return transport.Policy(policy)
+			return route.Policy(policy)
 		}
 		o.Wrap = func(next http.RoundTripper) http.RoundTripper {
 			return wrapped(func(r *http.Request) (*http.Response, error) {
@@ -118,7 +119,7 @@ func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
 	}, "eu/a", "eu/a", "eu/b", "eu/b", "us/c")
 	for _, s := range f.stations {
 		s.put(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get(transport.ForwardedHeader) != "" {
+			if r.Header.Get(api.ForwardedHeader) != "" {
 				l.note(func() { l.arrived[r.Header.Get("Id")] = true })
 			}
 			s.router.ServeHTTP(w, r)
@@ -221,10 +222,9 @@ func diverge(t *testing.T, seed uint64, total *transport.RouterStats) {
 		s := f.stats(member + 1)
 		total.Retries += s.Retries
 		total.GaveUp += s.GaveUp
-		for result := range s.Attempts {
-			for relation := range s.Attempts[result] {
-				total.Attempts[result][relation] += s.Attempts[result][relation]
-			}
-		}
+		total.Answered.Local += sum(s.Answered)
+		total.Refused.Local += sum(s.Refused)
+		total.Unreachable.Local += sum(s.Unreachable)
+		total.Broken.Local += sum(s.Broken)
 	}
 }

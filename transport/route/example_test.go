@@ -1,4 +1,4 @@
-package transport_test
+package route_test
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // fixed is a member's view of a cluster that does not change.
-type fixed struct{ view transport.View }
+type fixed struct{ view route.View }
 
-func (f fixed) View() transport.View     { return f.view }
+func (f fixed) View() route.View         { return f.view }
 func (f fixed) Changed() <-chan struct{} { return nil }
 
 // Two members, each with a router in front of its handler. A request goes to
 // either of them, and the member that owns the key answers.
-func ExampleNewRouter() {
+func ExampleNew() {
 	ids := []string{"orders-1", "orders-2"}
 	r, err := ring.Build(
 		ring.Config{PartitionCount: 64, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}},
@@ -45,8 +45,8 @@ func ExampleNewRouter() {
 		answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = fmt.Fprintf(w, "%s answers %s", id, r.URL.Path)
 		})
-		view := transport.View{ClusterName: "orders", NodeID: id, Version: 1, Ring: r, Members: members}
-		router, err := transport.NewRouter(fixed{view}, answer, transport.RouterOptions{
+		view := route.View{ClusterName: "orders", NodeID: id, Version: 1, Ring: r, Members: members}
+		router, err := route.New(fixed{view}, answer, route.Options{
 			Service: "orders",
 			Key: func(r *http.Request) (string, bool) {
 				return strings.CutPrefix(r.URL.Path, "/users/")

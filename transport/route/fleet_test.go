@@ -1,4 +1,4 @@
-package transport_test
+package route_test
 
 import (
 	"fmt"
@@ -16,21 +16,22 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // seen is a RouterCluster whose view a test sets.
 type seen struct {
 	mu      sync.Mutex
-	view    transport.View
+	view    route.View
 	changed chan struct{}
 }
 
 func newSeen(id string) *seen {
-	return &seen{view: transport.View{ClusterName: "orders", NodeID: id}, changed: make(chan struct{})}
+	return &seen{view: route.View{ClusterName: "orders", NodeID: id}, changed: make(chan struct{})}
 }
 
-func (s *seen) View() transport.View {
+func (s *seen) View() route.View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.view
@@ -73,7 +74,7 @@ func byPath(r *http.Request) (string, bool) {
 type station struct {
 	*seen
 	id     string
-	router *transport.Router
+	router *route.Router
 	server *httptest.Server
 	front  atomic.Pointer[http.Handler] // what the server runs: the router
 	opened atomic.Int64                 // connections to it
@@ -94,7 +95,7 @@ type fleet struct {
 
 // newFleet starts the members n1, n2, ... at their places, "region/zone". The
 // handler runs on all of them; nil answers with the member's ID.
-func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*transport.RouterOptions), places ...string) *fleet {
+func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*route.Options), places ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
@@ -102,7 +103,7 @@ func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*transport.Route
 	}}
 	for i, place := range places {
 		s := &station{seen: newSeen(fmt.Sprintf("n%d", i+1)), id: fmt.Sprintf("n%d", i+1)}
-		o := transport.RouterOptions{Service: "kv", Key: byPath, Logger: quiet()}
+		o := route.Options{Service: "kv", Key: byPath, Logger: testkit.Quiet()}
 		if edit != nil {
 			edit(&o)
 		}
@@ -118,7 +119,7 @@ func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*transport.Route
 			_, _ = io.WriteString(w, s.id)
 		})
 		var err error
-		s.router, err = transport.NewRouter(s, own, o)
+		s.router, err = route.New(s, own, o)
 		require.NoError(t, err)
 		s.put(s.router)
 		s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -235,8 +236,11 @@ func (f *fleet) sendFrom(member int, method, path string, body io.Reader, header
 	return reply{response.StatusCode, response.Header}, string(answer)
 }
 
+// sum is the number of attempts, however far they went.
+func sum(a route.Attempts) uint64 { return a.Local + a.SameZone + a.SameRegion + a.Remote }
+
 // stats are those of a member's router.
-func (f *fleet) stats(member int) transport.RouterStats { return f.stations[member-1].router.Stats() }
+func (f *fleet) stats(member int) route.Stats { return f.stations[member-1].router.Stats() }
 
 // received are the requests that a member's handler got.
 func (f *fleet) received(member int) []*http.Request {

@@ -1,4 +1,4 @@
-package transport
+package route
 
 import (
 	"context"
@@ -15,23 +15,9 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
-)
-
-// The types of a router's own answers.
-const (
-	// ProblemMisdirected: a router forwarded a request to a member that does
-	// not own its key by its own view. The request has not run. Status 421,
-	// with [RefusedHeader] and [TokenHeader].
-	ProblemMisdirected = "urn:clusterkit:problem:misdirected"
-	// ProblemNoOwner: no owner of the key could be reached, or none agreed to
-	// own it. The request has not run. Status 503, with Retry-After.
-	ProblemNoOwner = "urn:clusterkit:problem:no-owner"
-	// ProblemBroken: the connection to the owner failed before it answered.
-	// The request may have run. Status 502.
-	ProblemBroken = "urn:clusterkit:problem:broken"
-	// ProblemDeadline: the caller's deadline passed before the owner
-	// answered. The request may have run. Status 504.
-	ProblemDeadline = "urn:clusterkit:problem:deadline"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // journey is a request on its way to an owner, and the transport of the proxy that
@@ -61,7 +47,7 @@ type journey struct {
 }
 
 // errServeHere says that this member has become the one to answer.
-var errServeHere = errors.New("transport: this member should answer")
+var errServeHere = errors.New("route: this member should answer")
 
 // forward sends a request to an owner.
 func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, view View) {
@@ -69,12 +55,12 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	var err error
 	if j.cargo, err = pack(r, rt.options.MaxReplayBytes); err != nil {
 		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			p := problem(ProblemBodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
+			p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
 			p.Bound = tooLong.Limit
-			WriteProblem(w, r, p)
+			wire.Refuse(w, r, p)
 			return
 		}
-		WriteProblem(w, r, problem(ProblemBody, http.StatusBadRequest, "the body cannot be read"))
+		wire.Refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
 		return
 	}
 	rt.budget.deposit()
@@ -97,7 +83,7 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 			}
 		}
 	}
-	out.Header[ForwardedHeader] = rt.marks
+	out.Header[api.ForwardedHeader] = rt.marks
 	out.URL.Scheme = rt.options.Scheme
 	restore(out.URL, in)
 }
@@ -143,11 +129,11 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 		}
 		response, result, err := j.attempt(out, c)
 		rt.counts.add(result, c.relation)
-		if result == Answered {
+		if result == answered {
 			return response, nil
 		}
 		if !j.goesOn(result, c) {
-			if result == Canceled {
+			if result == canceled {
 				return nil, err
 			}
 			return nil, j.failure("it cannot be sent again")
@@ -159,17 +145,17 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 // attempt sends the request to one member.
-func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, Result, error) {
+func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outcome, error) {
 	rt := j.router
 	out.URL.Host = c.addr
-	out.Header[TokenHeader] = j.token
-	delete(out.Header, TimeoutHeader)
+	out.Header[api.TokenHeader] = j.token
+	delete(out.Header, api.TimeoutHeader)
 	ctx := j.request.Context()
 	if deadline, ok := ctx.Deadline(); ok {
 		// The rest of a millisecond is the receiver's: it is the sender
 		// that knows best when the time is over.
 		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
-		out.Header[TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
+		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
 	}
 	j.cargo.load(out)
 	rt.avoided.try(c.addr)
@@ -177,18 +163,18 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, Resul
 	switch {
 	case err == nil:
 		rt.avoided.remove(c.addr)
-		if response.StatusCode != http.StatusMisdirectedRequest || !rt.inScope(response.Header[RefusedHeader]) {
-			return response, Answered, nil
+		if response.StatusCode != http.StatusMisdirectedRequest || !rt.inScope(response.Header[wire.RefusedHeader]) {
+			return response, answered, nil
 		}
 		_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be used again
 		_ = response.Body.Close()
-		return nil, Refused, nil
+		return nil, refused, nil
 	case ctx.Err() != nil:
-		return nil, Canceled, ctx.Err()
+		return nil, canceled, ctx.Err()
 	}
-	result := Broken
+	result := broken
 	if isUnreachable(err) {
-		result = Unreachable
+		result = unreachable
 		rt.avoided.add(c.addr)
 	}
 	rt.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
@@ -197,17 +183,17 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, Resul
 
 // goesOn takes note of an attempt that brought no answer, and reports whether
 // the request may be sent again.
-func (j *journey) goesOn(result Result, c candidate) bool {
-	if result == Canceled {
+func (j *journey) goesOn(result outcome, c candidate) bool {
+	if result == canceled {
 		return false
 	}
 	switch result {
-	case Refused:
+	case refused:
 		j.refused++
-	case Unreachable:
+	case unreachable:
 		j.dead = append(j.dead, c)
 		j.owes = true
-	case Broken:
+	case broken:
 		j.broken, j.owes = true, true
 	}
 	return j.cargo.unload() && (!j.broken || isIdempotent(j.request))
@@ -257,10 +243,10 @@ func (j *journey) wait() error {
 // failure says why the request was not answered, and whether it may have run.
 func (j *journey) failure(why string) error {
 	if j.broken {
-		return problem(ProblemBroken, http.StatusBadGateway,
+		return wire.New(api.RefusalBroken, http.StatusBadGateway,
 			"the connection to the member that answers for the key failed, and %s: the request may have run", why)
 	}
-	return problem(ProblemNoOwner, http.StatusServiceUnavailable,
+	return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
 		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",
 		len(j.dead), j.refused, why)
 }
@@ -283,18 +269,18 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	}
 	rt.counts.gaveUp.Add(1)
-	p, ok := errors.AsType[*ProblemDetails](err)
+	p, ok := errors.AsType[*api.Refusal](err)
 	switch {
 	case ok:
 	case errors.Is(err, context.DeadlineExceeded):
-		p = problem(ProblemDeadline, http.StatusGatewayTimeout, "the time that the caller gave was over before an answer came: the request may have run")
+		p = wire.New(api.RefusalDeadline, http.StatusGatewayTimeout, "the time that the caller gave was over before an answer came: the request may have run")
 	default: // an upgrade that went wrong
-		p = problem(ProblemBroken, http.StatusBadGateway, "the member that answers for the key cannot be talked to")
+		p = wire.New(api.RefusalBroken, http.StatusBadGateway, "the member that answers for the key cannot be talked to")
 	}
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	WriteProblem(w, j.request, p)
+	wire.Refuse(w, j.request, p)
 }
 
 // isUnreachable reports whether there was no connection, and so nothing was sent.
@@ -305,5 +291,5 @@ func isUnreachable(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
-	return errors.Is(err, ErrPoolClosed)
+	return errors.Is(err, client.ErrClosed)
 }

@@ -1,4 +1,4 @@
-package transport_test
+package route_test
 
 import (
 	"bufio"
@@ -9,7 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // FuzzRouter gives a router whatever net/http takes for a request. It must answer,
@@ -36,14 +38,14 @@ func FuzzRouter(f *testing.F) {
 			return
 		}
 		r.RemoteAddr = "192.0.2.1:1234"
-		marked := strings.HasPrefix(r.Header.Get(transport.ForwardedHeader), "orders kv ")
-		d := newDesk(t, transport.RouterOptions{Patience: -1, TrustForwarded: trust, Wrap: func(next http.RoundTripper) http.RoundTripper {
+		marked := strings.HasPrefix(r.Header.Get(api.ForwardedHeader), "orders kv ")
+		d := newDesk(t, route.Options{Patience: option.None, TrustForwarded: trust, Wrap: func(next http.RoundTripper) http.RoundTripper {
 			return wrapped(func(out *http.Request) (*http.Response, error) {
 				require.False(t, marked, "sent on what was sent on")
 				require.Equal(t, "n2:1", out.URL.Host)
 				require.Equal(t, "http", out.URL.Scheme)
-				require.Equal(t, []string{"orders kv n1"}, out.Header[transport.ForwardedHeader])
-				require.Len(t, out.Header[transport.TokenHeader], 1)
+				require.Equal(t, []string{"orders kv n1"}, out.Header[api.ForwardedHeader])
+				require.Len(t, out.Header[api.TokenHeader], 1)
 				return next.RoundTrip(out)
 			})
 		}})

@@ -1,8 +1,9 @@
-package transport
+package route
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -12,31 +13,14 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// Headers that a [Router] reads and writes. None of them is a secret or a proof:
-// whoever can reach a member can send them, and the worst that comes of it is an
-// answer of 421 or a deadline that the caller has chosen for itself.
-const (
-	// ForwardedHeader marks a request that a router has forwarded: the
-	// cluster, the service and the member that forwarded it, separated by
-	// spaces. Its receiver answers the request itself or refuses it.
-	ForwardedHeader = "Clusterkit-Forwarded"
-	// TokenHeader carries the token of the key's partition: in a forwarded
-	// request as the sender sees it, in the answer as the member does that gave
-	// it. Where both are equal, both mean the same owners.
-	TokenHeader = "Clusterkit-Token"
-	// TimeoutHeader carries how many milliseconds the caller still waits. Any
-	// client may send it.
-	TimeoutHeader = "Clusterkit-Timeout-Ms"
-	// RefusedHeader marks an answer of 421 as that of a router that has not
-	// handed the request on: cluster, service and member, as above.
-	RefusedHeader = "Clusterkit-Refused"
-)
-
-// RouterCluster is what a [Router] routes by. Both methods are called
+// Cluster is what a [Router] routes by. Both methods are called
 // concurrently, View for every request; they must be cheap and must not block.
-type RouterCluster interface {
+type Cluster interface {
 	// View returns what this member believes now, as one consistent value.
 	View() View
 	// Changed returns a channel that is closed when View may return another
@@ -57,23 +41,23 @@ type RouterCluster interface {
 // key by its own view refuses it with 421 and its token, without running the
 // handler. The sender then tries the next owner, and all of them once more when
 // its view has moved on or the receivers' may have, for as long as
-// [RouterOptions.Patience]. So views that differ cost time, never a loop.
+// [Options.Patience]. So views that differ cost time, never a loop.
 //
 // A request runs at most once, unless it is idempotent: then it may run again
 // after a connection broke under it. Every other request is tried again only when
 // it surely has not run: it was refused, or no connection could be made. A body
-// of unknown length, or longer than [RouterOptions.MaxReplayBytes], is streamed,
+// of unknown length, or longer than [Options.MaxReplayBytes], is streamed,
 // and the request tried again only as long as nothing of it was read.
 //
 // How long an owner may take to answer is the caller's affair: its deadline, that
-// of the request's context or in [TimeoutHeader], goes along and bounds the owner's
+// of the request's context or in [api.TimeoutHeader], goes along and bounds the owner's
 // handler too. Without one, an owner that is frozen or cut off while it has a
 // request is waited for until its connection fails, which can take many minutes:
 // give requests a deadline, in a handler around the router.
 //
-// The answer of a router that has given up is a [ProblemDetails]: [ProblemNoOwner]
-// (503) when the request has not run, [ProblemBroken] (502) and [ProblemDeadline]
-// (504) when it may have.
+// A router that gives up answers with an [api.Refusal]: [api.RefusalNoRing] and
+// [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and
+// [api.RefusalDeadline] (504) when it may have.
 //
 // Upgrades such as WebSocket pass, and so do streamed answers, which are flushed
 // as they come. Forwarded requests have X-Forwarded-For, -Host and -Proto, keep
@@ -82,47 +66,50 @@ type RouterCluster interface {
 //
 // All methods are safe for concurrent use.
 type Router struct {
-	cluster RouterCluster
+	cluster Cluster
 	handler http.Handler
-	options RouterOptions
+	options Options
 	node    string // this member
-	scope   string // what a mark begins with: cluster and service
-	mark    string // the whole of it
-	marks   []string
-	budget  *budget
-	avoided avoided
-	counts  counts
-	own     *Pool // nil when the transport is the user's
-	sender  http.RoundTripper
-	proxy   httputil.ReverseProxy // what those of all journeys are copied from
+	// clusterName is that of the view at first; it never changes.
+	clusterName string
+	scope       string // what a mark begins with: cluster and service
+	mark        string // the whole of it
+	marks       []string
+	budget      *budget
+	avoided     avoided
+	counts      counts
+	own         *client.Pool // nil when the transport is the user's
+	sender      http.RoundTripper
+	proxy       httputil.ReverseProxy // what those of all journeys are copied from
 }
 
-// NewRouter returns a router around a handler. It starts no goroutine; Close it
-// when RouterOptions.Transport is nil. It returns an error for a nil cluster or
-// handler, and that of [RouterOptions.Validate].
-func NewRouter(c RouterCluster, h http.Handler, o RouterOptions) (*Router, error) {
+// New returns a router around a handler. It starts no goroutine; Close it
+// when Options.Transport is nil. It returns an error for a nil cluster or
+// handler, and one that joins an [option.Error] for every option that is
+// missing or out of bounds.
+func New(c Cluster, h http.Handler, o Options) (*Router, error) {
 	switch {
 	case c == nil:
-		return nil, errors.New("transport: NewRouter: the cluster is nil: must be set")
+		return nil, errors.New("route: New: the cluster is nil: must be set")
 	case h == nil:
-		return nil, errors.New("transport: NewRouter: the handler is nil: must be set")
+		return nil, errors.New("route: New: the handler is nil: must be set")
 	}
-	if err := o.Validate(); err != nil {
-		return nil, err
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("route: options: %w", err)
 	}
 	o = o.withDefaults()
 	view := c.View()
 	rt := &Router{
-		cluster: c, handler: h, options: o, node: view.NodeID,
+		cluster: c, handler: h, options: o, node: view.NodeID, clusterName: view.ClusterName,
 		scope:  view.ClusterName + " " + o.Service + " ",
-		budget: newBudget(o.Retries),
+		budget: newBudget(o),
 		sender: o.Transport,
 	}
 	rt.mark = rt.scope + rt.node
 	rt.marks = []string{rt.mark}
 	rt.avoided.period = o.AvoidFor
 	if rt.sender == nil {
-		pool, err := NewPool(PoolOptions{Logger: o.Logger})
+		pool, err := client.NewPool(client.PoolOptions{Logger: o.Logger})
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +117,7 @@ func NewRouter(c RouterCluster, h http.Handler, o RouterOptions) (*Router, error
 	}
 	if o.Wrap != nil {
 		if rt.sender = o.Wrap(rt.sender); rt.sender == nil {
-			return nil, errors.New("transport: NewRouter: RouterOptions.Wrap returned nil: must return a RoundTripper")
+			return nil, errors.New("route: New: Options.Wrap returned nil: must return a RoundTripper")
 		}
 	}
 	rt.proxy = httputil.ReverseProxy{
@@ -142,7 +129,7 @@ func NewRouter(c RouterCluster, h http.Handler, o RouterOptions) (*Router, error
 }
 
 // Close closes the connections that the router made and that carry no request.
-// Those under way go on. It leaves alone what RouterOptions.Transport brought. It
+// Those under way go on. It leaves alone what Options.Transport brought. It
 // may be called any number of times and returns nil.
 func (rt *Router) Close() error {
 	if rt.own == nil {
@@ -151,7 +138,7 @@ func (rt *Router) Close() error {
 	return rt.own.Close()
 }
 
-// ServeHTTP answers a request or forwards it. A panic of RouterOptions.Key or
+// ServeHTTP answers a request or forwards it. A panic of Options.Key or
 // Policy becomes a 500; one of the own handler passes.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q, ok := rt.question(w, r)
@@ -169,15 +156,14 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	view := rt.cluster.View()
 	placement := view.Ring.Lookup(q.key)
-	forwarded := rt.inScope(r.Header[ForwardedHeader])
+	forwarded := rt.inScope(r.Header[api.ForwardedHeader])
 	switch {
 	case rt.mine(placement, q.policy, forwarded):
 		rt.serve(w, r, placement)
 	case forwarded:
 		rt.refuse(w, r, placement)
 	case placement.Len() == 0:
-		w.Header().Set("Retry-After", "1")
-		WriteProblem(w, r, problem(ProblemNoRing, http.StatusServiceUnavailable, "no member is known to own anything yet: try again, or ask another member"))
+		wire.Refuse(w, r, wire.NoRing(w))
 	default:
 		rt.forward(w, r, q, view)
 	}
@@ -199,11 +185,11 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 			return
 		}
 		if err, isErr := v.(error); isErr && errors.Is(err, http.ErrAbortHandler) {
-			panic(http.ErrAbortHandler) // meant, by whoever wants the connection gone
+			panic(http.ErrAbortHandler) // the handler wants the connection gone
 		}
 		rt.options.Logger.ErrorContext(r.Context(), "panic while finding the key of a request",
 			"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-		WriteProblem(w, r, internalProblem())
+		wire.Refuse(w, r, wire.Internal())
 	}()
 	// CONNECT names a host, not a resource: it cannot be sent to a member.
 	if r.Method == http.MethodConnect {
@@ -228,20 +214,20 @@ func (rt *Router) mine(p ring.Placement, policy Policy, forwarded bool) bool {
 
 // serve runs the own handler.
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement) {
-	rt.counts.add(Answered, Local)
-	w.Header()[TokenHeader] = tokenOf(p)
+	rt.counts.add(answered, local)
+	w.Header()[api.TokenHeader] = tokenOf(p)
 	rt.handler.ServeHTTP(w, r)
 }
 
 // refuse tells another router that it has come to the wrong member.
 func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placement) {
-	rt.counts.add(Refused, Local)
+	rt.counts.add(refused, local)
 	h := w.Header()
-	h.Set(RefusedHeader, rt.mark)
+	h.Set(wire.RefusedHeader, rt.mark)
 	if p.Len() > 0 {
-		h[TokenHeader] = tokenOf(p)
+		h[api.TokenHeader] = tokenOf(p)
 	}
-	WriteProblem(w, r, problem(ProblemMisdirected, http.StatusMisdirectedRequest,
+	wire.Refuse(w, r, wire.New(wire.Misdirected, http.StatusMisdirectedRequest,
 		"by the view of this member the key is another's to answer, and a forwarded request is not forwarded again"))
 }
 
@@ -263,7 +249,7 @@ func tokenOf(p ring.Placement) []string {
 // withTimeout bounds a request by what the caller says it still waits. What is no
 // such number is taken for absent: it comes from outside.
 func withTimeout(r *http.Request) (ctx context.Context, cancel context.CancelFunc, bounded bool) {
-	values := r.Header[TimeoutHeader]
+	values := r.Header[api.TimeoutHeader]
 	if len(values) == 0 {
 		return nil, nil, false
 	}

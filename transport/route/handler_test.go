@@ -1,8 +1,9 @@
-package transport_test
+package route_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,15 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // requireFailure checks an answer's status and problem document.
-func requireFailure(t *testing.T, response reply, body string, status int, kind string) transport.ProblemDetails {
+func requireFailure(t *testing.T, response reply, body string, status int, kind string) api.Refusal {
 	t.Helper()
 	require.Equal(t, status, response.StatusCode, body)
 	require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
-	var p transport.ProblemDetails
+	var p api.Refusal
 	require.NoError(t, json.Unmarshal([]byte(body), &p))
 	require.Equal(t, status, p.Status)
 	require.Equal(t, kind, p.Type)
@@ -33,30 +37,30 @@ func TestReadsGoToTheNearestOwner(t *testing.T) {
 	// n1 asks; the owners come in the order that is worst for it.
 	f := newFleet(t, nil, nil, "eu/a", "eu/a", "eu/b", "us/c", "eu/a")
 	for _, test := range []struct {
-		name     string
-		owners   []int
-		want     string
-		relation transport.Relation
+		name   string
+		owners []int
+		want   string
+		of     func(route.Attempts) uint64
 	}{
-		{"itself", []int{4, 3, 2, 1}, "n1", transport.Local},
-		{"its zone", []int{4, 3, 2}, "n2", transport.SameZone},
-		{"its region", []int{4, 3}, "n3", transport.SameRegion},
-		{"the rest", []int{4}, "n4", transport.Remote},
+		{"itself", []int{4, 3, 2, 1}, "n1", func(a route.Attempts) uint64 { return a.Local }},
+		{"its zone", []int{4, 3, 2}, "n2", func(a route.Attempts) uint64 { return a.SameZone }},
+		{"its region", []int{4, 3}, "n3", func(a route.Attempts) uint64 { return a.SameRegion }},
+		{"the rest", []int{4}, "n4", func(a route.Attempts) uint64 { return a.Remote }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f.agree(test.owners...)
-			before := f.stats(1).Attempts[transport.Answered][test.relation]
+			before := test.of(f.stats(1).Answered)
 			for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
 				response, body := f.send(1, method, "/k", "")
 				require.Equal(t, 200, response.StatusCode, body)
 				require.Equal(t, test.want, response.Header.Get("Member"), method)
 			}
-			require.Equal(t, before+3, f.stats(1).Attempts[transport.Answered][test.relation])
+			require.Equal(t, before+3, test.of(f.stats(1).Answered))
 		})
 	}
 	stats := f.stats(1)
-	require.EqualValues(t, 6, stats.CrossZone())
-	require.EqualValues(t, 12, stats.Of(transport.Answered))
+	require.EqualValues(t, 6, stats.Answered.SameRegion+stats.Answered.Remote)
+	require.EqualValues(t, 12, sum(stats.Answered))
 	require.Zero(t, stats.Retries)
 }
 
@@ -68,28 +72,28 @@ func TestWritesGoToThePrimary(t *testing.T) {
 		require.Equal(t, 200, response.StatusCode, body)
 		require.Equal(t, "n3", response.Header.Get("Member"), method)
 	}
-	require.EqualValues(t, 5, f.stats(1).Attempts[transport.Answered][transport.Remote])
-	require.EqualValues(t, 5, f.stats(3).Attempts[transport.Answered][transport.Local])
+	require.EqualValues(t, 5, f.stats(1).Answered.Remote)
+	require.EqualValues(t, 5, f.stats(3).Answered.Local)
 }
 
 func TestPolicyIsTheUsers(t *testing.T) {
-	var policy transport.Policy
-	f := newFleet(t, nil, func(o *transport.RouterOptions) {
-		o.Policy = func(*http.Request) transport.Policy { return policy }
+	var policy route.Policy
+	f := newFleet(t, nil, func(o *route.Options) {
+		o.Policy = func(*http.Request) route.Policy { return policy }
 	}, "eu/a", "eu/a", "us/c")
 	f.agree(3, 2, 1)
-	for policy = range transport.PrimaryFirst + 1 {
+	for policy = range route.PrimaryFirst + 1 {
 		for _, method := range []string{"GET", "POST"} {
 			response, _ := f.send(1, method, "/k", "")
 			want := "n3"
-			if policy == transport.Nearest {
+			if policy == route.Nearest {
 				want = "n1"
 			}
 			require.Equal(t, want, response.Header.Get("Member"), "%v %s", policy, method)
 		}
 	}
 	// PrimaryFirst goes on to the next, which here is in front of this member.
-	policy = transport.PrimaryFirst
+	policy = route.PrimaryFirst
 	f.kill(3)
 	response, _ := f.send(1, "PUT", "/k", "v")
 	require.Equal(t, "n2", response.Header.Get("Member"))
@@ -105,20 +109,20 @@ func TestWithoutAKeyTheMemberAsked(t *testing.T) {
 	f.agree(2)
 	response, _ = f.send(1, "POST", "/free", "v")
 	require.Equal(t, "n1", response.Header.Get("Member"))
-	require.Empty(t, response.Header.Get(transport.TokenHeader))
+	require.Empty(t, response.Header.Get(api.TokenHeader))
 	require.EqualValues(t, 2, f.stats(1).Unkeyed)
-	require.Zero(t, f.stats(1).Of(transport.Answered))
+	require.Zero(t, sum(f.stats(1).Answered))
 }
 
 func TestWithoutARing(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b")
 	response, body := f.send(1, "GET", "/k", "")
-	requireFailure(t, response, body, 503, transport.ProblemNoRing)
+	requireFailure(t, response, body, 503, api.RefusalNoRing)
 	require.Equal(t, "1", response.Header.Get("Retry-After"))
 	// To another router it is one more that does not own the key.
-	response, body = f.send(1, "GET", "/k", "", transport.ForwardedHeader+": orders kv n2")
-	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
-	require.Empty(t, response.Header.Get(transport.TokenHeader))
+	response, body = f.send(1, "GET", "/k", "", api.ForwardedHeader+": orders kv n2")
+	requireFailure(t, response, body, 421, wire.Misdirected)
+	require.Empty(t, response.Header.Get(api.TokenHeader))
 }
 
 func TestTheTokenTravels(t *testing.T) {
@@ -127,43 +131,43 @@ func TestTheTokenTravels(t *testing.T) {
 	token := f.owned(2).Lookup("k").Token().String()
 	for member, want := range map[int]string{1: token, 2: ""} {
 		response, _ := f.send(member, "GET", "/k", "")
-		require.Equal(t, []string{token}, response.Header.Values(transport.TokenHeader))
+		require.Equal(t, []string{token}, response.Header.Values(api.TokenHeader))
 		got := f.received(2)
-		require.Equal(t, want, got[len(got)-1].Header.Get(transport.TokenHeader), "as the sender saw it")
+		require.Equal(t, want, got[len(got)-1].Header.Get(api.TokenHeader), "as the sender saw it")
 	}
 }
 
 func TestAMarkIsNoProof(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
-	mark := transport.ForwardedHeader + ": orders kv n3"
+	mark := api.ForwardedHeader + ": orders kv n3"
 	response, body := f.send(1, "GET", "/k", "", mark)
-	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
-	require.Equal(t, "orders kv n1", response.Header.Get(transport.RefusedHeader))
-	require.Equal(t, f.owned(2, 3).Lookup("k").Token().String(), response.Header.Get(transport.TokenHeader))
-	require.EqualValues(t, 1, f.stats(1).Attempts[transport.Refused][transport.Local])
+	requireFailure(t, response, body, 421, wire.Misdirected)
+	require.Equal(t, "orders kv n1", response.Header.Get(wire.RefusedHeader))
+	require.Equal(t, f.owned(2, 3).Lookup("k").Token().String(), response.Header.Get(api.TokenHeader))
+	require.EqualValues(t, 1, f.stats(1).Refused.Local)
 
 	_, body = f.send(2, "GET", "/k", "", mark)
 	require.Equal(t, "n2", body)
 	_, body = f.send(3, "GET", "/k", "", mark)
 	require.Equal(t, "n3", body)
 	response, body = f.send(3, "POST", "/k", "v", mark)
-	requireFailure(t, response, body, 421, transport.ProblemMisdirected)
+	requireFailure(t, response, body, 421, wire.Misdirected)
 
 	// Marks of other clusters and services are none, nor are pieces of ours.
 	for _, other := range []string{"stock kv n3", "orders admin n3", "orders", "kv", "orders kv", ""} {
-		response, body = f.send(1, "GET", "/k", "", transport.ForwardedHeader+": "+other)
+		response, body = f.send(1, "GET", "/k", "", api.ForwardedHeader+": "+other)
 		require.Equal(t, 200, response.StatusCode, other)
 		require.Equal(t, "n2", body)
 	}
 	got := f.received(2)
-	require.Equal(t, []string{"orders kv n1"}, got[len(got)-1].Header.Values(transport.ForwardedHeader))
+	require.Equal(t, []string{"orders kv n1"}, got[len(got)-1].Header.Values(api.ForwardedHeader))
 }
 
 // TestTheHandlersOwn421 passes: only a router's says that nothing has run.
 func TestTheHandlersOwn421(t *testing.T) {
 	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(transport.RefusedHeader, "stock kv n9") // of another cluster, further on
+		w.Header().Set(wire.RefusedHeader, "stock kv n9") // of another cluster, further on
 		w.WriteHeader(http.StatusMisdirectedRequest)
 	}, nil, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
@@ -171,7 +175,7 @@ func TestTheHandlersOwn421(t *testing.T) {
 	require.Equal(t, 421, response.StatusCode)
 	require.Len(t, f.received(2), 1)
 	require.Empty(t, f.received(3))
-	require.EqualValues(t, 1, f.stats(1).Attempts[transport.Answered][transport.SameRegion])
+	require.EqualValues(t, 1, f.stats(1).Answered.SameRegion)
 }
 
 func TestWhatIsForwarded(t *testing.T) {
@@ -193,12 +197,12 @@ func TestWhatIsForwarded(t *testing.T) {
 	} {
 		require.Equal(t, want, got.Header.Get(name), name)
 	}
-	require.NotEmpty(t, got.Header.Get(transport.TokenHeader), "a client cannot have it taken off")
-	require.NotEmpty(t, got.Header.Get(transport.ForwardedHeader))
+	require.NotEmpty(t, got.Header.Get(api.TokenHeader), "a client cannot have it taken off")
+	require.NotEmpty(t, got.Header.Get(api.ForwardedHeader))
 }
 
 func TestForwardedHeadersOfAProxyThatIsTrusted(t *testing.T) {
-	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.TrustForwarded = true }, "eu/a", "eu/b")
+	f := newFleet(t, nil, func(o *route.Options) { o.TrustForwarded = true }, "eu/a", "eu/b")
 	f.agree(2)
 	f.send(1, "GET", "/k", "", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 203.0.113.10",
 		"X-Forwarded-Host: shop.example", "X-Forwarded-Proto: https")
@@ -230,7 +234,7 @@ func TestBelowAPrefix(t *testing.T) {
 }
 
 func TestOwnersThatCannotAnswerAreLeftOut(t *testing.T) {
-	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.Patience = -1 }, "eu/a", "eu/a", "eu/b")
+	f := newFleet(t, nil, func(o *route.Options) { o.Patience = option.None }, "eu/a", "eu/a", "eu/b")
 	f.agree(2, 3)
 	f.stations[0].set(f.owned(2, 3), f.without(2))
 	_, body := f.send(1, "GET", "/k", "")
@@ -243,32 +247,32 @@ func TestOwnersThatCannotAnswerAreLeftOut(t *testing.T) {
 	require.Equal(t, "n3", body, "n2 has no such service")
 
 	response, body := f.send(1, "POST", "/k", "v")
-	p := requireFailure(t, response, body, 503, transport.ProblemNoOwner)
+	p := requireFailure(t, response, body, 503, api.RefusalNoOwner)
 	require.Contains(t, p.Detail, "the request has not run")
 	require.Equal(t, "1", response.Header.Get("Retry-After"))
-	require.Zero(t, f.stats(1).Of(transport.Unreachable))
+	require.Zero(t, sum(f.stats(1).Unreachable))
 	require.EqualValues(t, 1, f.stats(1).GaveUp)
 }
 
 func TestPanicsOfTheUsersFunctions(t *testing.T) {
 	for _, boom := range []string{"key", "policy"} {
-		f := newFleet(t, nil, func(o *transport.RouterOptions) {
+		f := newFleet(t, nil, func(o *route.Options) {
 			o.Key = func(r *http.Request) (string, bool) {
 				if boom == "key" && r.URL.Path == "/boom" {
 					panic("no")
 				}
 				return "k", true
 			}
-			o.Policy = func(r *http.Request) transport.Policy {
+			o.Policy = func(r *http.Request) route.Policy {
 				if boom == "policy" && r.URL.Path == "/boom" {
 					panic("no")
 				}
-				return transport.Nearest
+				return route.Nearest
 			}
 		}, "eu/a", "eu/b")
 		f.agree(2)
 		response, body := f.send(1, "GET", "/boom", "")
-		requireFailure(t, response, body, 500, transport.ProblemBlank)
+		requireFailure(t, response, body, 500, wire.Blank)
 		require.NotContains(t, body, "boom")
 		_, body = f.send(1, "GET", "/k", "")
 		require.Equal(t, "n2", body)
@@ -276,10 +280,12 @@ func TestPanicsOfTheUsersFunctions(t *testing.T) {
 }
 
 func TestKeyMayAbort(t *testing.T) {
-	f := newFleet(t, nil, func(o *transport.RouterOptions) {
+	f := newFleet(t, nil, func(o *route.Options) {
 		o.Key = func(*http.Request) (string, bool) { panic(http.ErrAbortHandler) }
 	}, "eu/a")
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() { call(f.stations[0].router, "GET", "/k", "") })
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		f.stations[0].router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/k", nil))
+	})
 }
 
 func TestConnectIsTheHandlersAffair(t *testing.T) {
@@ -291,36 +297,39 @@ func TestConnectIsTheHandlersAffair(t *testing.T) {
 }
 
 func TestRouterOptionsOutOfBounds(t *testing.T) {
-	err := transport.RouterOptions{
+	_, err := route.New(newSeen("n1"), http.NotFoundHandler(), route.Options{
 		Service: "a b", Scheme: "ftp", Patience: 1 << 60, MaxReplayBytes: 1 << 40, MaxAttempts: 1001, AvoidFor: 1,
-		Retries: transport.RetryBudget{PerRequest: 2, PerSecond: 2e6, Burst: -1},
-	}.Validate()
+		RetriesPerRequest: 2, RetriesPerSecond: 2e6, RetryBurst: -1,
+	})
 	require.EqualError(t, err, strings.Join([]string{
-		`transport: RouterOptions.Service is "a b": must be 1 to 64 letters, digits and . _ : / @ -`,
-		`transport: RouterOptions.Key is nil: must be set`,
-		`transport: RouterOptions.Scheme is "ftp": must be "http" or "https", or empty for http`,
-		`transport: RouterOptions.Patience is 320255h58m24.606846976s: must be at most 5m0s, or less than zero for none`,
-		`transport: RouterOptions.MaxReplayBytes is 1099511627776: must be at most 16777216, or less than zero for none`,
-		`transport: RouterOptions.Retries.PerRequest is 2: must be at most 1, or less than zero for none`,
-		`transport: RouterOptions.Retries.PerSecond is 2e+06: must be at most 1000000, or less than zero for none`,
-		`transport: RouterOptions.MaxAttempts is 1001: must be between 1 and 1000, or zero for the default`,
-		`transport: RouterOptions.Retries.Burst is -1: must be between 1 and 1000000, or zero for the default`,
-		`transport: RouterOptions.AvoidFor is 1ns: must be between 1ms and 1m0s, or zero for the default`,
+		`route: options: Service is "a b": must be 1 to 64 letters, digits and . _ : / @ -`,
+		`Key is <nil>: must be set`,
+		`Scheme is "ftp": must be "http" or "https", or empty for http`,
+		`Patience is 320255h58m24.606846976s: must be between 1ns and 5m0s, zero for the default, or option.None for none`,
+		`MaxAttempts is 1001: must be between 1 and 1000, or zero for the default`,
+		`RetriesPerRequest is 2: must be between 0 and 1, zero for the default, or option.None for none`,
+		`RetriesPerSecond is 2e+06: must be between 0 and 1000000, zero for the default, or option.None for none`,
+		`RetryBurst is -1: must be between 1 and 1000000, or zero for the default`,
+		`MaxReplayBytes is 1099511627776: must be between 1 and 16777216, zero for the default, or option.None for none`,
+		`AvoidFor is 1ns: must be between 1ms and 1m0s, or zero for the default`,
 	}, "\n"))
+	_, err = route.New(newSeen("n1"), http.NotFoundHandler(), route.Options{
+		Service: "kv", Key: byPath, Patience: -2, MaxReplayBytes: -2, RetriesPerRequest: -2, RetriesPerSecond: math.NaN(),
+	})
+	require.Len(t, option.All(errors.Unwrap(err)), 4, "less than zero is nothing but option.None")
 
-	sound := transport.RouterOptions{Service: "kv", Key: byPath}
-	require.NoError(t, sound.Validate())
+	sound := route.Options{Service: "kv", Key: byPath}
 	h := http.NotFoundHandler()
-	for _, attempt := range []func() (*transport.Router, error){
-		func() (*transport.Router, error) { return transport.NewRouter(nil, h, sound) },
-		func() (*transport.Router, error) { return transport.NewRouter(newSeen("n1"), nil, sound) },
-		func() (*transport.Router, error) {
-			return transport.NewRouter(newSeen("n1"), h, transport.RouterOptions{})
+	for _, attempt := range []func() (*route.Router, error){
+		func() (*route.Router, error) { return route.New(nil, h, sound) },
+		func() (*route.Router, error) { return route.New(newSeen("n1"), nil, sound) },
+		func() (*route.Router, error) {
+			return route.New(newSeen("n1"), h, route.Options{})
 		},
-		func() (*transport.Router, error) {
+		func() (*route.Router, error) {
 			o := sound
 			o.Wrap = func(http.RoundTripper) http.RoundTripper { return nil }
-			return transport.NewRouter(newSeen("n1"), h, o)
+			return route.New(newSeen("n1"), h, o)
 		},
 	} {
 		_, err := attempt()
@@ -328,21 +337,12 @@ func TestRouterOptionsOutOfBounds(t *testing.T) {
 	}
 }
 
-func TestRouterNames(t *testing.T) {
-	require.Equal(t, "nearest primary-only primary-first Policy(3)",
-		fmt.Sprint(transport.Nearest, " ", transport.PrimaryOnly, " ", transport.PrimaryFirst, " ", transport.Policy(3)))
-	require.Equal(t, "local same-zone same-region remote Relation(4)",
-		fmt.Sprint(transport.Local, " ", transport.SameZone, " ", transport.SameRegion, " ", transport.Remote, " ", transport.Relations))
-	require.Equal(t, "answered refused unreachable broken canceled Result(5)",
-		fmt.Sprint(transport.Answered, " ", transport.Refused, " ", transport.Unreachable, " ", transport.Broken, " ", transport.Canceled, " ", transport.Results))
-}
-
 func TestCloseTheRouterTwice(t *testing.T) {
-	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.Patience = -1 }, "eu/a", "eu/b")
+	f := newFleet(t, nil, func(o *route.Options) { o.Patience = option.None }, "eu/a", "eu/b")
 	f.agree(2)
 	f.send(1, "GET", "/k", "")
 	require.NoError(t, f.stations[0].router.Close())
 	require.NoError(t, f.stations[0].router.Close())
 	response, body := f.send(1, "POST", "/k", "")
-	requireFailure(t, response, body, 503, transport.ProblemNoOwner)
+	requireFailure(t, response, body, 503, api.RefusalNoOwner)
 }

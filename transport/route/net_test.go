@@ -1,4 +1,4 @@
-package transport_test
+package route_test
 
 import (
 	"bufio"
@@ -17,7 +17,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // TestAConnectionThatBreaksUnderARequest: the member has begun to run it.
@@ -33,15 +38,15 @@ func TestAConnectionThatBreaksUnderARequest(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		_, _ = fmt.Fprintf(w, "n3 %d", len(body))
-	}, func(o *transport.RouterOptions) {
-		o.Policy = func(*http.Request) transport.Policy { return transport.PrimaryFirst }
+	}, func(o *route.Options) {
+		o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
 	}, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
 
 	broken := func(method, body string) {
 		t.Helper()
 		response, text := f.send(1, method, "/k", body)
-		requireFailure(t, response, text, 502, transport.ProblemBroken)
+		requireFailure(t, response, text, 502, api.RefusalBroken)
 	}
 	whole := func(method, body string) {
 		t.Helper()
@@ -58,7 +63,7 @@ func TestAConnectionThatBreaksUnderARequest(t *testing.T) {
 	whole("GET", "")
 
 	broken("PUT", strings.Repeat("x", 1<<20))
-	require.EqualValues(t, 4, f.stats(1).Attempts[transport.Broken][transport.SameRegion])
+	require.EqualValues(t, 4, f.stats(1).Broken.SameRegion)
 }
 
 // TestAnAnswerThatIsCutOff must not look like a whole one.
@@ -82,9 +87,9 @@ func TestStreamsPass(t *testing.T) {
 	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprint(w, w.Header().Get("Member"), " ", n, " ", err)
-	}, func(o *transport.RouterOptions) {
-		o.Policy = func(*http.Request) transport.Policy { return transport.PrimaryFirst }
-		o.Patience = -1
+	}, func(o *route.Options) {
+		o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+		o.Patience = option.None
 	}, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
 	_, body := f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20))
@@ -97,7 +102,7 @@ func TestStreamsPass(t *testing.T) {
 	require.Equal(t, "n3 3145728 <nil>", body)
 	// If the caller does not wait, some of it is gone.
 	response, body := f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20))
-	requireFailure(t, response, body, 503, transport.ProblemNoOwner)
+	requireFailure(t, response, body, 503, api.RefusalNoOwner)
 	// Nothing is gone while there is no connection.
 	f.kill(2)
 	_, body = f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20), "Expect: 100-continue")
@@ -196,8 +201,8 @@ func TestUpgradesPass(t *testing.T) {
 		requireEcho(t, conn, "k")
 	}
 	stats := f.stats(1)
-	require.EqualValues(t, 3, stats.Attempts[transport.Answered][transport.SameRegion])
-	require.EqualValues(t, 3, stats.Attempts[transport.Refused][transport.SameRegion])
+	require.EqualValues(t, 3, stats.Answered.SameRegion)
+	require.EqualValues(t, 3, stats.Refused.SameRegion)
 	_, body := f.send(1, "GET", "/k", "")
 	require.Equal(t, "no upgrade", body)
 }
@@ -205,15 +210,15 @@ func TestUpgradesPass(t *testing.T) {
 // TestUpgradesPassOverTLS also when the connections between members carry HTTP/2,
 // in which there is no such thing as an upgrade.
 func TestUpgradesPassOverTLS(t *testing.T) {
-	ca := newAuthority(t, "authority")
-	own := ca.issue("member")
-	own.RootCAFile = ca.file
-	pool := newPool(t, transport.PoolOptions{TLS: own})
+	ca := testkit.NewAuthority(t, "authority")
+	own := ca.Issue("member")
+	own.RootCAFile = ca.File
+	pool := testkit.NewPool(t, client.PoolOptions{TLS: own})
 	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Protocol", r.Proto)
 		echo(w, r)
-	}, func(o *transport.RouterOptions) { o.Scheme, o.Transport = "https", pool }, "eu/a", "eu/b")
-	srv, _ := serve(t, f.stations[1].router, transport.ServerOptions{TLS: own})
+	}, func(o *route.Options) { o.Scheme, o.Transport = "https", pool }, "eu/a", "eu/b")
+	srv, _ := testkit.Serve(t, f.stations[1].router, transport.ServerOptions{TLS: own})
 	f.members[1].Services = map[string]string{"kv": srv.Addr().String()}
 	f.agree(2)
 
@@ -228,8 +233,8 @@ func TestUpgradesPassOverTLS(t *testing.T) {
 // TestRoutersUseFewConnections counts them where they arrive: 1000 requests, 100
 // at a time.
 func TestRoutersUseFewConnections(t *testing.T) {
-	pool := newPool(t, transport.PoolOptions{MaxConnsPerHost: 8})
-	f := newFleet(t, nil, func(o *transport.RouterOptions) { o.Transport = pool }, "eu/a", "eu/b", "eu/c")
+	pool := testkit.NewPool(t, client.PoolOptions{MaxConnsPerHost: 8})
+	f := newFleet(t, nil, func(o *route.Options) { o.Transport = pool }, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
 	var all sync.WaitGroup
 	var failures atomic.Int64
@@ -256,7 +261,7 @@ func TestRoutersUseFewConnections(t *testing.T) {
 	}
 	all.Wait()
 	require.Zero(t, failures.Load())
-	require.EqualValues(t, 1000, f.stats(1).Of(transport.Answered))
+	require.EqualValues(t, 1000, sum(f.stats(1).Answered))
 	// At most 8 at a time; on a machine so busy that a goroutine waits for 50 ms
 	// net/http drops a connection now and then, and makes another.
 	for _, s := range f.stations[1:] {

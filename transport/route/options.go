@@ -1,11 +1,14 @@
-package transport
+package route
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/internal/bound"
 )
 
 // Policy says which owners of a key may answer a request.
@@ -18,30 +21,16 @@ const (
 	Nearest Policy = iota
 	// PrimaryOnly takes the first owner of the preference list and nobody
 	// else. While that one is down and the cluster has not noticed, requests
-	// wait for as long as RouterOptions.Patience.
+	// wait for as long as Options.Patience.
 	PrimaryOnly
 	// PrimaryFirst takes the owners in the order of the preference list,
 	// wherever they are: the next when one cannot be reached.
 	PrimaryFirst
 )
 
-// String returns the name, such as "nearest".
-func (p Policy) String() string {
-	switch p {
-	case Nearest:
-		return "nearest"
-	case PrimaryOnly:
-		return "primary-only"
-	case PrimaryFirst:
-		return "primary-first"
-	default:
-		return fmt.Sprintf("Policy(%d)", uint8(p))
-	}
-}
-
-// RouterOptions configure a [Router]. Service and Key are required; every other
+// Options configure a [Router]. Service and Key are required; every other
 // field says what its zero value means.
-type RouterOptions struct {
+type Options struct {
 	// Service names the address to forward to: membership.Member.Services has
 	// it, host:port, for every owner that can be forwarded to. Routers in front
 	// of the same service must give the same name. 1 to 64 letters, digits and
@@ -58,10 +47,10 @@ type RouterOptions struct {
 	// Scheme is "http" or "https". Empty means http.
 	Scheme string
 	// Transport carries forwarded requests, and should be the process's one
-	// [Pool]. It must not try a request again on its own unless nothing of it
-	// was sent or it is idempotent, as [Pool] and http.Transport do not. A
+	// [client.Pool]. It must not try a request again on its own unless nothing of it
+	// was sent or it is idempotent, as [client.Pool] and http.Transport do not. A
 	// request that finds no connection free waits, so that many long streams or
-	// upgrades to one member need a larger PoolOptions.MaxConnsPerHost. Nil: a
+	// upgrades to one member need a larger client.PoolOptions.MaxConnsPerHost. Nil: a
 	// Pool of the router's own, with the defaults, which [Router.Close] closes.
 	Transport http.RoundTripper
 	// Wrap puts something around Transport that sees every attempt by itself,
@@ -69,18 +58,29 @@ type RouterOptions struct {
 	// what it returns. Nil: nothing.
 	Wrap func(http.RoundTripper) http.RoundTripper
 	// Patience is how long a request that was refused, or whose owners cannot
-	// be reached, waits for the views to agree or to change: up to 5 min. With
+	// be reached, waits for the views to agree or to change: 1 ns to 5 min. With
 	// about ten seconds writes outlast the crash of their primary. Zero means
-	// 1 s, and less than zero that nobody waits.
+	// 1 s, and [option.None] that no request waits.
 	Patience time.Duration
 	// MaxAttempts is how often one request is sent, the first time included,
 	// 1 to 1,000. Zero means 32.
 	MaxAttempts int
-	// Retries bound how many requests are sent again after a connection has
-	// failed, in all.
-	Retries RetryBudget
+	// RetriesPerRequest, RetriesPerSecond and RetryBurst are a budget, which keeps a
+	// cluster in trouble from being sent ever more requests: a token bucket for all
+	// requests together. Sending a request again after a failed connection takes a
+	// token. A request that finds none is answered with the failure. Requests that
+	// were refused with 421, or that wait until the view has moved on, take none.
+	//
+	// RetriesPerRequest is how many tokens every forwarded request puts into the
+	// bucket, up to 1. Zero means 0.2, and [option.None] none. RetriesPerSecond is
+	// how many come in with time, up to 1,000,000. Zero means 10, and [option.None]
+	// none. RetryBurst is how many the bucket holds, as it does at first: 1 to
+	// 1,000,000. Zero means 100.
+	RetriesPerRequest, RetriesPerSecond float64
+	RetryBurst                          int
 	// MaxReplayBytes is the longest body that is kept in memory to be sent
-	// again, up to 16 MiB. Zero means 64 KiB, and less than zero that none is.
+	// again, in bytes, up to 16 MiB. Zero means 64 KiB, and [option.None] that
+	// none is.
 	MaxReplayBytes int64
 	// AvoidFor is how long an address is tried last after a connection to it
 	// could not be made; afterwards one request at a time tries again. 1 ms to
@@ -95,30 +95,13 @@ type RouterOptions struct {
 	Logger *slog.Logger
 }
 
-// RetryBudget is a token bucket: sending a request again after a failed
-// connection takes a token. A request that finds none is answered with the
-// failure, so that a cluster in trouble is not sent ever more requests. Requests
-// that were refused with 421, or that wait until the view has moved on, take
-// none.
-type RetryBudget struct {
-	// PerRequest is how many tokens every forwarded request puts into the
-	// bucket, up to 1. Zero means 0.2, and less than zero none.
-	PerRequest float64
-	// PerSecond is how many tokens come in with time, up to 1,000,000. Zero
-	// means 10, and less than zero none.
-	PerSecond float64
-	// Burst is how many tokens the bucket holds, as it does at first: 1 to
-	// 1,000,000. Zero means 100.
-	Burst int
-}
-
-// Validate returns an [OptionError] for every option that is missing or out of
+// validate returns an [option.Error] for every option that is missing or out of
 // bounds, joined. It opens nothing.
-func (o RouterOptions) Validate() error {
+func (o Options) validate() error {
 	o = o.withDefaults()
 	var errs []error
 	bad := func(field string, value any, bound string) {
-		errs = append(errs, &OptionError{Field: "RouterOptions." + field, Value: value, Bound: bound})
+		errs = append(errs, &option.Error{Field: field, Value: value, Bound: bound})
 	}
 	if !isServiceName(o.Service) {
 		bad("Service", o.Service, "1 to 64 letters, digits and . _ : / @ -")
@@ -129,38 +112,30 @@ func (o RouterOptions) Validate() error {
 	if o.Scheme != "http" && o.Scheme != "https" {
 		bad("Scheme", o.Scheme, `"http" or "https", or empty for http`)
 	}
-	if o.Patience > 5*time.Minute {
-		bad("Patience", o.Patience, "at most 5m0s, or less than zero for none")
-	}
-	if o.MaxReplayBytes > 16<<20 {
-		bad("MaxReplayBytes", o.MaxReplayBytes, "at most 16777216, or less than zero for none")
-	}
-	if !(o.Retries.PerRequest <= 1) { // NaN is not
-		bad("Retries.PerRequest", o.Retries.PerRequest, "at most 1, or less than zero for none")
-	}
-	if !(o.Retries.PerSecond <= 1e6) {
-		bad("Retries.PerSecond", o.Retries.PerSecond, "at most 1000000, or less than zero for none")
-	}
 	return errors.Join(append(errs,
-		within("RouterOptions.MaxAttempts", o.MaxAttempts, 1, 1000),
-		within("RouterOptions.Retries.Burst", o.Retries.Burst, 1, 1_000_000),
-		within("RouterOptions.AvoidFor", o.AvoidFor, time.Millisecond, time.Minute),
+		bound.WithinOrNone("Patience", o.Patience, 1, 5*time.Minute),
+		bound.Within("MaxAttempts", o.MaxAttempts, 1, 1000),
+		bound.WithinOrNone("RetriesPerRequest", o.RetriesPerRequest, 0, 1),
+		bound.WithinOrNone("RetriesPerSecond", o.RetriesPerSecond, 0, 1_000_000),
+		bound.Within("RetryBurst", o.RetryBurst, 1, 1_000_000),
+		bound.WithinOrNone("MaxReplayBytes", o.MaxReplayBytes, 1, 16<<20),
+		bound.Within("AvoidFor", o.AvoidFor, time.Millisecond, time.Minute),
 	)...)
 }
 
-func (o RouterOptions) withDefaults() RouterOptions {
+func (o Options) withDefaults() Options {
 	if o.Policy == nil {
 		o.Policy = policyOf
 	}
-	o.Scheme = orDefault(o.Scheme, "http")
-	o.Patience = orDefault(o.Patience, time.Second)
-	o.MaxAttempts = orDefault(o.MaxAttempts, 32)
-	o.MaxReplayBytes = orDefault(o.MaxReplayBytes, 64<<10)
-	o.AvoidFor = orDefault(o.AvoidFor, time.Second)
-	o.Retries.PerRequest = orDefault(o.Retries.PerRequest, 0.2)
-	o.Retries.PerSecond = orDefault(o.Retries.PerSecond, 10)
-	o.Retries.Burst = orDefault(o.Retries.Burst, 100)
-	o.Logger = orDefault(o.Logger, slog.Default())
+	o.Scheme = cmp.Or(o.Scheme, "http")
+	o.Patience = cmp.Or(o.Patience, time.Second)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, 32)
+	o.MaxReplayBytes = cmp.Or(o.MaxReplayBytes, 64<<10)
+	o.AvoidFor = cmp.Or(o.AvoidFor, time.Second)
+	o.RetriesPerRequest = cmp.Or(o.RetriesPerRequest, 0.2)
+	o.RetriesPerSecond = cmp.Or(o.RetriesPerSecond, 10)
+	o.RetryBurst = cmp.Or(o.RetryBurst, 100)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
 	return o
 }
 

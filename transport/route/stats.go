@@ -1,116 +1,97 @@
-package transport
+package route
 
-import (
-	"fmt"
-	"sync/atomic"
-)
+import "sync/atomic"
 
-// Relation says how far a member is from this one.
-type Relation uint8
+// Stats count what a [Router] has done since it was made. A request that was sent more
+// than once is counted among the attempts each time. It is a value.
+type Stats struct {
+	// ClusterName and Service say what the router routes.
+	ClusterName, Service string
 
-// The relations, nearest first. Traffic of the last two crosses zones.
-const (
-	// Local is this member itself.
-	Local Relation = iota
-	// SameZone is another member in the same region and zone.
-	SameZone
-	// SameRegion is a member in another zone of the same region.
-	SameRegion
-	// Remote is a member in another region.
-	Remote
-	// Relations is how many there are.
-	Relations
-)
+	// Answered counts attempts after which the handler ran here, or an answer came,
+	// whatever its status.
+	Answered Attempts
+	// Refused counts attempts after which the member said that the key is another's.
+	// Local are those of other routers that this member has refused.
+	Refused Attempts
+	// Unreachable counts attempts without a connection: nothing was sent.
+	Unreachable Attempts
+	// Broken counts attempts whose connection failed before an answer: the request
+	// may have run.
+	Broken Attempts
+	// Canceled counts attempts during which the caller went away, or its deadline
+	// passed.
+	Canceled Attempts
 
-// String returns the name, such as "same-zone".
-func (r Relation) String() string {
-	if r >= Relations {
-		return fmt.Sprintf("Relation(%d)", uint8(r))
-	}
-	return [...]string{"local", "same-zone", "same-region", "remote"}[r]
-}
-
-// Result is what came of one attempt to have a request answered.
-type Result uint8
-
-// The results.
-const (
-	// Answered: the handler ran here, or an answer came, whatever its status.
-	Answered Result = iota
-	// Refused: the member says that the key is another's. For [Local] this
-	// member has said so to another.
-	Refused
-	// Unreachable: no connection could be made; nothing was sent.
-	Unreachable
-	// Broken: the connection failed before an answer; the request may have
-	// run.
-	Broken
-	// Canceled: the caller has gone, or its deadline has passed.
-	Canceled
-	// Results is how many there are.
-	Results
-)
-
-// String returns the name, such as "unreachable".
-func (r Result) String() string {
-	if r >= Results {
-		return fmt.Sprintf("Result(%d)", uint8(r))
-	}
-	return [...]string{"answered", "refused", "unreachable", "broken", "canceled"}[r]
-}
-
-// RouterStats count what a [Router] has done since it was made. A request that
-// was sent more than once is counted among the attempts each time.
-type RouterStats struct {
-	// Attempts counts attempts by what came of them and how far they went.
-	Attempts [Results][Relations]uint64
 	// Unkeyed counts requests that have no key.
 	Unkeyed uint64
 	// Retries counts attempts after the first of a request.
 	Retries uint64
-	// OverBudget counts requests that were not sent again because the
-	// [RetryBudget] was spent.
+	// OverBudget counts requests that were not sent again because the budget for
+	// that was spent.
 	OverBudget uint64
-	// GaveUp counts requests that the router has answered with 502, 503 or
-	// 504 because no owner did.
+	// GaveUp counts requests that the router has answered with 502, 503 or 504
+	// because no owner did.
 	GaveUp uint64
 }
 
-// Of returns the number of attempts with a result, over all relations.
-func (s RouterStats) Of(result Result) (n uint64) {
-	for _, count := range s.Attempts[result] {
-		n += count
-	}
-	return n
+// Attempts count attempts by how far away the member is, the nearest first: this
+// member itself, another one in the same region and zone, one in another zone of the
+// same region, and one in another region. Traffic of the last two crosses zones.
+type Attempts struct {
+	Local, SameZone, SameRegion, Remote uint64
 }
 
-// CrossZone returns how many requests were answered in another zone.
-func (s RouterStats) CrossZone() uint64 {
-	return s.Attempts[Answered][SameRegion] + s.Attempts[Answered][Remote]
+// outcome is what came of one attempt to have a request answered.
+type outcome uint8
+
+const (
+	answered outcome = iota
+	refused
+	unreachable
+	broken
+	canceled
+	outcomes // how many there are
+)
+
+func (r outcome) String() string {
+	return [...]string{"answered", "refused", "unreachable", "broken", "canceled"}[r]
 }
 
-// counts are RouterStats that many goroutines write.
+// relation says how far a member is from this one.
+type relation uint8
+
+const (
+	local relation = iota
+	sameZone
+	sameRegion
+	remote
+	relations // how many there are
+)
+
+// counts are Stats that many goroutines write.
 type counts struct {
-	attempts   [Results][Relations]atomic.Uint64
+	attempts   [outcomes][relations]atomic.Uint64
 	unkeyed    atomic.Uint64
 	retries    atomic.Uint64
 	overBudget atomic.Uint64
 	gaveUp     atomic.Uint64
 }
 
-func (c *counts) add(result Result, relation Relation) { c.attempts[result][relation].Add(1) }
+func (c *counts) add(r outcome, at relation) { c.attempts[r][at].Add(1) }
+
+func (c *counts) of(r outcome) Attempts {
+	a := &c.attempts[r]
+	return Attempts{Local: a[local].Load(), SameZone: a[sameZone].Load(), SameRegion: a[sameRegion].Load(), Remote: a[remote].Load()}
+}
 
 // Stats returns the counts so far. Each is exact; together they are of about the
-// same moment.
-func (rt *Router) Stats() RouterStats {
-	s := RouterStats{
-		Unkeyed: rt.counts.unkeyed.Load(), Retries: rt.counts.retries.Load(),
-		OverBudget: rt.counts.overBudget.Load(), GaveUp: rt.counts.gaveUp.Load(),
+// same moment. It does not block.
+func (rt *Router) Stats() Stats {
+	c := &rt.counts
+	return Stats{
+		ClusterName: rt.clusterName, Service: rt.options.Service,
+		Answered: c.of(answered), Refused: c.of(refused), Unreachable: c.of(unreachable), Broken: c.of(broken), Canceled: c.of(canceled),
+		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
 	}
-	for result := range s.Attempts {
-		for relation := range s.Attempts[result] {
-			s.Attempts[result][relation] = rt.counts.attempts[result][relation].Load()
-		}
-	}
-	return s
 }

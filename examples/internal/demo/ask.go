@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // answerWithin is how long a member may take to answer Get: far longer than it
@@ -42,7 +42,7 @@ func Get(ctx context.Context, p *Process, path string, answer any) error {
 // else, and that there is one for all of them.
 func Agreed(ctx context.Context, members ...*Process) (common ring.Fingerprint, err error) {
 	for i, p := range members {
-		var health transport.HealthAnswer
+		var health api.Health
 		if err := Get(ctx, p, "/v1/health", &health); err != nil {
 			return 0, err
 		}

@@ -1,4 +1,6 @@
-package transport
+// Package reload keeps values that are made of files, and makes them anew when the
+// files change.
+package reload
 
 import (
 	"crypto/sha256"
@@ -12,22 +14,22 @@ import (
 )
 
 const (
-	// reloadEvery is how often files are looked at, at most, and how old what
-	// was made of them can be when it is used.
-	reloadEvery = time.Second
+	// every is how often files are looked at, at most, and how old a value can be
+	// when it is used.
+	every = time.Second
 	// maxFileBytes is the longest file read, in bytes.
 	maxFileBytes = 1 << 20
 )
 
-// watched is a value made of files, made anew when they change. It has no
-// goroutine: whoever asks for the value looks, at most once every reloadEvery,
-// and one at a time; the others get the value that stands. It compares contents,
-// not times, which may stand still while a file changes.
+// Value is a value made of files, and made anew when they change. It has no
+// goroutine: the caller of Get looks at the files, at most once a second, and one
+// caller at a time; the others get the current value. It compares contents, not
+// times, because a time may stand still while a file changes.
 //
 // Files that cannot be read, or of which no value can be made, leave the value as
-// it is, as when a certificate has been replaced and its key is about to be. That
-// is logged, once for each new reason.
-type watched[T any] struct {
+// it is: a certificate is often replaced a moment before its key. That is logged,
+// once for each new reason. All methods are safe for concurrent use.
+type Value[T any] struct {
 	paths  []string
 	parse  func(contents [][]byte) (T, error)
 	logger *slog.Logger
@@ -36,14 +38,15 @@ type watched[T any] struct {
 	due     atomic.Int64 // when to look again, in ns since start
 	start   time.Time
 
-	mu       sync.Mutex // held by the one who looks
+	mu       sync.Mutex // held while looking at the files
 	stamp    [sha256.Size]byte
 	complain string // the last complaint that was logged
 }
 
-// watch makes the value for the first time.
-func watch[T any](paths []string, logger *slog.Logger, parse func(contents [][]byte) (T, error)) (*watched[T], error) {
-	w := &watched[T]{paths: paths, parse: parse, logger: logger, start: time.Now()}
+// Watch makes the value for the first time, of the contents of the files at the
+// paths; an empty path stands for a file without content.
+func Watch[T any](paths []string, logger *slog.Logger, parse func(contents [][]byte) (T, error)) (*Value[T], error) {
+	w := &Value[T]{paths: paths, parse: parse, logger: logger, start: time.Now()}
 	contents, stamp, err := readFiles(paths)
 	if err != nil {
 		return nil, err
@@ -54,13 +57,13 @@ func watch[T any](paths []string, logger *slog.Logger, parse func(contents [][]b
 	}
 	w.current.Store(&value)
 	w.stamp = stamp
-	w.due.Store(int64(reloadEvery))
+	w.due.Store(int64(every))
 	return w, nil
 }
 
-// get returns the value, at most reloadEvery behind the files. The pointer
-// changes when the value does.
-func (w *watched[T]) get() *T {
+// Get returns the value, at most a second behind the files. The pointer changes
+// when the value does.
+func (w *Value[T]) Get() *T {
 	if int64(time.Since(w.start)) >= w.due.Load() && w.mu.TryLock() {
 		w.look()
 		w.mu.Unlock()
@@ -68,12 +71,12 @@ func (w *watched[T]) get() *T {
 	return w.current.Load()
 }
 
-func (w *watched[T]) look() {
+func (w *Value[T]) look() {
 	now := int64(time.Since(w.start))
 	if now < w.due.Load() {
-		return // somebody else just has
+		return // another caller just has
 	}
-	defer func() { w.due.Store(int64(time.Since(w.start) + reloadEvery)) }()
+	defer func() { w.due.Store(int64(time.Since(w.start) + every)) }()
 	contents, stamp, err := readFiles(w.paths)
 	if err == nil && stamp == w.stamp {
 		w.complain = ""

@@ -1,59 +1,54 @@
-package transport_test
+// Package testkit has what the tests of several packages below transport share.
+package testkit
 
 import (
-	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// fakeCluster answers with what it holds, and panics with boom if that is set.
-type fakeCluster struct {
-	view   transport.View
-	health transport.Health
-	boom   any
+// Cluster answers with what it holds, and panics with Boom if that is set.
+type Cluster struct {
+	Shown     route.View
+	Condition api.Health
+	Boom      any
 }
 
-func (c *fakeCluster) View() transport.View {
-	if c.boom != nil {
-		panic(c.boom)
+// View is transport.Cluster's.
+func (c *Cluster) View() route.View {
+	if c.Boom != nil {
+		panic(c.Boom)
 	}
-	return c.view
+	return c.Shown
 }
 
-func (c *fakeCluster) Health() transport.Health {
-	if c.boom != nil {
-		panic(c.boom)
+// Health is transport.Cluster's.
+func (c *Cluster) Health() api.Health {
+	if c.Boom != nil {
+		panic(c.Boom)
 	}
-	return c.health
+	return c.Condition
 }
 
-// stairs puts owner i of partition p on node p+i. Golden documents can be
+// Stairs puts owner i of partition p on node p+i. Golden documents can be
 // checked by eye, and owe nothing to a real strategy.
-type stairs struct{}
+type Stairs struct{}
 
-func (stairs) Name() string { return "stairs/1" }
+// Name is ring.RebalanceStrategy's.
+func (Stairs) Name() string { return "stairs/1" }
 
-func (stairs) Assign(t ring.Topology, table ring.Table) error {
+// Assign is ring.RebalanceStrategy's.
+func (Stairs) Assign(t ring.Topology, table ring.Table) error {
 	for p := range t.PartitionCount {
 		for i := range table.Row(p) {
 			table.Row(p)[i] = uint16((p + i) % len(t.Nodes))
@@ -62,27 +57,29 @@ func (stairs) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-var nodes = []ring.Node{
+// Nodes are four, in two regions.
+var Nodes = []ring.Node{
 	{ID: "n1", Region: "eu", Zone: "eu-1a"},
 	{ID: "n2", Region: "eu", Zone: "eu-1b", Weight: 2},
 	{ID: "n3", Region: "us", Zone: "us-1a"},
 	{ID: "n4", Region: "us", Zone: "us-1b"},
 }
 
-func build(tb testing.TB, s ring.RebalanceStrategy, partitions int, nodes ...ring.Node) *ring.Ring {
+// Build makes a ring of two replicas.
+func Build(tb testing.TB, s ring.RebalanceStrategy, partitions int, nodes ...ring.Node) *ring.Ring {
 	tb.Helper()
 	r, err := ring.Build(ring.Config{PartitionCount: partitions, ReplicationFactor: 2, Strategy: s}, nodes)
 	require.NoError(tb, err)
 	return r
 }
 
-// newFake returns a cluster of four members, of which n4 is an observer without
+// NewCluster returns a cluster of four members, of which n4 is an observer without
 // an HTTP address.
-func newFake(tb testing.TB) *fakeCluster {
+func NewCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	started := time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("CET", 3600))
-	members := make([]membership.Member, 0, len(nodes))
-	for i, n := range nodes {
+	members := make([]membership.Member, 0, len(Nodes))
+	for i, n := range Nodes {
 		m := membership.Member{
 			ID: n.ID, Region: n.Region, Zone: n.Zone, Weight: max(n.Weight, 1),
 			Addr:           netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7946),
@@ -98,32 +95,33 @@ func newFake(tb testing.TB) *fakeCluster {
 	members[0].Metadata = map[string]string{"rack": "r7 <left>"}
 	members[3].State, members[3].HTTPAddr = membership.Observer, ""
 
-	r := build(tb, stairs{}, 8, nodes[:3]...)
-	return &fakeCluster{
-		view: transport.View{
+	r := Build(tb, Stairs{}, 8, Nodes[:3]...)
+	return &Cluster{
+		Shown: route.View{
 			ClusterName: "orders", NodeID: "n1", Version: 3,
 			Ring: r, Members: members, Fingerprint: r.Fingerprint(), Configuration: "2,stairs/1",
 		},
-		health: transport.Health{
-			Ready: true, Healthy: true, State: membership.Active, Members: 4, Agreed: true,
+		Condition: api.Health{
+			Ready: true, Healthy: true, State: "active", Members: 4, Agreed: true,
 			Fingerprint: r.Fingerprint(), LastSync: started.Add(time.Minute),
 		},
 	}
 }
 
-// moving makes the cluster's ring give way to one with n4 as well.
-func (c *fakeCluster) moving(tb testing.TB) *fakeCluster {
+// Moving makes the cluster's ring give way to one with n4 as well.
+func (c *Cluster) Moving(tb testing.TB) *Cluster {
 	tb.Helper()
-	r, err := c.view.Ring.Toward(build(tb, stairs{}, 8, nodes...))
+	r, err := c.Shown.Ring.Toward(Build(tb, Stairs{}, 8, Nodes...))
 	require.NoError(tb, err)
-	c.view.Ring, c.view.Fingerprint = r, r.Fingerprint()
+	c.Shown.Ring, c.Shown.Fingerprint = r, r.Fingerprint()
 	return c
 }
 
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+// Quiet logs nothing.
+func Quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// makeHandler is NewHandler for options that are sound.
-func makeHandler(c transport.Cluster, o transport.HandlerOptions) *transport.Handler {
+// MakeHandler is NewHandler for options that are sound.
+func MakeHandler(c transport.Cluster, o transport.HandlerOptions) *transport.Handler {
 	h, err := transport.NewHandler(c, o)
 	if err != nil {
 		panic(err)
@@ -131,43 +129,7 @@ func makeHandler(c transport.Cluster, o transport.HandlerOptions) *transport.Han
 	return h
 }
 
-func newHandler(c transport.Cluster) *transport.Handler {
-	return makeHandler(c, transport.HandlerOptions{Logger: quiet()})
-}
-
-// call sends one request without a network. A body is JSON unless a header says
-// otherwise; headers are written "Name: value". It panics when the answer is not
-// one that the OpenAPI document describes, so that all tests hold it to that.
-func call(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	r := httptest.NewRequest(method, target, reader)
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		r.Header.Set(name, value)
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if err := api().checkAnswer(method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()); err != nil {
-		panic(fmt.Sprintf("%s %s: the answer is not as documented: %v", method, target, err))
-	}
-	return w
-}
-
-// golden compares a document with a file, byte for byte.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+// NewHandler is MakeHandler with default options.
+func NewHandler(c transport.Cluster) *transport.Handler {
+	return MakeHandler(c, transport.HandlerOptions{Logger: Quiet()})
 }

@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+)
+
+// The types of refusals that package api lists and has no constants of.
+const (
+	Blank = "about:blank"
+
+	Parameter        = "urn:clusterkit:problem:invalid-parameter"
+	Key              = "urn:clusterkit:problem:invalid-key"
+	Body             = "urn:clusterkit:problem:invalid-body"
+	BodyTooLarge     = "urn:clusterkit:problem:body-too-large"
+	TooManyKeys      = "urn:clusterkit:problem:too-many-keys"
+	TooManyChanges   = "urn:clusterkit:problem:too-many-changes"
+	UnknownPartition = "urn:clusterkit:problem:unknown-partition"
+	Change           = "urn:clusterkit:problem:invalid-change"
+	Token            = "urn:clusterkit:problem:invalid-token"
+	Certificate      = "urn:clusterkit:problem:expired-certificate"
+	Scope            = "urn:clusterkit:problem:insufficient-scope"
+	CrossOrigin      = "urn:clusterkit:problem:cross-origin"
+	TooManyRequests  = "urn:clusterkit:problem:too-many-requests"
+	Misdirected      = "urn:clusterkit:problem:misdirected"
+)
+
+// New returns a refusal without extension members.
+func New(kind string, status int, format string, args ...any) *api.Refusal {
+	return &api.Refusal{Type: kind, Title: Title(kind, status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Internal says that the member's log has more.
+func Internal() *api.Refusal {
+	return New(Blank, http.StatusInternalServerError, "the member could not answer; its log says why")
+}
+
+// NoRing says that there are no owners yet, and sets Retry-After.
+func NoRing(w http.ResponseWriter) *api.Refusal {
+	w.Header().Set("Retry-After", "1")
+	return New(api.RefusalNoRing, http.StatusServiceUnavailable, "no member is known to own anything yet: try again, or ask another member")
+}
+
+// Title returns the title of a type; for one that is not known, that of the status.
+func Title(kind string, status int) string {
+	switch kind {
+	case api.RefusalNoRing:
+		return "No ring yet"
+	case Parameter:
+		return "Invalid parameter"
+	case Key:
+		return "Invalid key"
+	case Body:
+		return "Invalid body"
+	case BodyTooLarge:
+		return "Body too large"
+	case TooManyKeys:
+		return "Too many keys"
+	case TooManyChanges:
+		return "Too many changes"
+	case UnknownPartition:
+		return "Unknown partition"
+	case Change:
+		return "Invalid change"
+	case Token:
+		return "Invalid token"
+	case Certificate:
+		return "Expired certificate"
+	case Scope:
+		return "Insufficient scope"
+	case CrossOrigin:
+		return "Cross-origin request"
+	case TooManyRequests:
+		return "Too many requests"
+	default:
+		return http.StatusText(status)
+	}
+}
+
+// CheckKey returns what is wrong with a key, or nil.
+func CheckKey(key string) *api.Refusal {
+	switch {
+	case key == "":
+		return New(Key, http.StatusBadRequest, "the key is empty")
+	case len(key) > api.MaxKeyBytes:
+		p := New(Key, http.StatusBadRequest, "the key has %d bytes: at most %d", len(key), api.MaxKeyBytes)
+		p.Bound = api.MaxKeyBytes
+		return p
+	case !utf8.ValidString(key):
+		// JSON could not repeat it, and a batch could not ask for it.
+		return New(Key, http.StatusBadRequest, "the key is not UTF-8: encode it, for example as base64")
+	default:
+		return nil
+	}
+}
+
+// Most is how much of a caller's text an answer repeats, in bytes.
+const Most = 256
+
+// Brief quotes a caller's text, cut to a length fit for an answer.
+func Brief(s string) string {
+	if len(s) > Most {
+		return fmt.Sprintf("%+q... (%d bytes)", s[:Most], len(s))
+	}
+	return fmt.Sprintf("%+q", s)
+}
+
+// Cut shortens a message that repeats a caller's text.
+func Cut(message string) string {
+	if len(message) > Most {
+		return strings.ToValidUTF8(message[:Most], "") + "..."
+	}
+	return message
+}

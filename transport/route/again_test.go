@@ -1,0 +1,153 @@
+package route_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+func TestWhatIsSentAgain(t *testing.T) {
+	for _, test := range []struct {
+		name, method string
+		headers      []string
+		how          func(*http.Request) (*http.Response, error)
+		again        bool
+	}{
+		{"a refused POST", "POST", nil, refuses, true},
+		{"a POST that went nowhere", "POST", nil, unreachable, true},
+		{"a POST that may have run", "POST", nil, breaks, false},
+		{"a PATCH that may have run", "PATCH", nil, breaks, false},
+		{"a PUT that may have run", "PUT", nil, breaks, true},
+		{"a DELETE that may have run", "DELETE", nil, breaks, true},
+		{"a POST that names itself", "POST", []string{"Idempotency-Key: 7"}, breaks, true},
+		{"an upgrade that may have run", "GET", []string{"Connection: keep-alive, Upgrade", "Upgrade: websocket"}, breaks, false},
+		{"an upgrade that went nowhere", "GET", []string{"Connection: Upgrade", "Upgrade: websocket"}, unreachable, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, route.Options{Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+				d.own(2, 3)
+				d.answersFrom(2, test.how)
+				w, _ := d.ask(t.Context(), test.method, "the body", test.headers...)
+				if test.again {
+					require.Equal(t, "n3 the body", w.Body.String())
+					require.Equal(t, "n2:1 n3:1", d.paths())
+					return
+				}
+				requireGaveUp(t, w, 502, api.RefusalBroken, "may have run")
+				require.Equal(t, "n2:1", d.paths())
+			})
+		})
+	}
+}
+
+// TestOnceBrokenAlwaysBroken: what may have run at the first member may have run,
+// whatever the second says.
+func TestOnceBrokenAlwaysBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, route.Options{})
+		d.own(2, 3)
+		d.answersFrom(2, breaks)
+		d.answersFrom(3, unreachable)
+		w, _ := d.ask(t.Context(), "GET", "")
+		requireGaveUp(t, w, 502, api.RefusalBroken, "may have run")
+	})
+}
+
+func TestStreamsAreSentAgainWhileUntouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			name string
+			how  func(*http.Request) (*http.Response, error)
+			want string
+		}{
+			{"nothing was read", unreachable, "n3 a stream"},
+			{"refused before it was read", refuses, "n3 a stream"},
+			{"some of it was read, then refused", func(r *http.Request) (*http.Response, error) {
+				_, _ = r.Body.Read(make([]byte, 1))
+				return refuses(r)
+			}, "the request has not run"},
+			{"some of it was read", breaks, "may have run"},
+			{"it was read too late", func(r *http.Request) (*http.Response, error) {
+				go func() {
+					time.Sleep(time.Second)
+					if n, err := r.Body.Read(make([]byte, 1)); n > 0 || err == nil {
+						t.Errorf("read %d bytes of what another member got: %v", n, err)
+					}
+				}()
+				return unreachable(r)
+			}, "n3 a stream"},
+		} {
+			d := newDesk(t, route.Options{Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+			d.own(2, 3)
+			d.answersFrom(2, test.how)
+			r := httptest.NewRequestWithContext(t.Context(), "PUT", "/k", struct{ io.Reader }{strings.NewReader("a stream")})
+			require.EqualValues(t, -1, r.ContentLength)
+			w := httptest.NewRecorder()
+			d.router.ServeHTTP(w, r)
+			require.Contains(t, w.Body.String(), test.want, test.name)
+			time.Sleep(2 * time.Second)
+		}
+	})
+}
+
+func TestBodiesThatAreTooLongToKeepAreStreamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			most  int64
+			again bool
+		}{{8, true}, {7, false}, {-1, false}} {
+			d := newDesk(t, route.Options{MaxReplayBytes: test.most, Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+			d.own(2, 3)
+			d.answersFrom(2, breaks)
+			w, _ := d.ask(t.Context(), "PUT", "12345678")
+			require.Equal(t, test.again, w.Code == 200, "%d", test.most)
+		}
+	})
+}
+
+func TestBodiesThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, route.Options{})
+		d.own(2)
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/k", strings.NewReader("short"))
+		r.ContentLength = 10
+		w := httptest.NewRecorder()
+		d.router.ServeHTTP(w, r)
+		requireGaveUp(t, w, 400, wire.Body, "cannot be read")
+
+		w = httptest.NewRecorder()
+		r = httptest.NewRequestWithContext(t.Context(), "POST", "/k", strings.NewReader("too long"))
+		r.Body = http.MaxBytesReader(w, r.Body, 3)
+		d.router.ServeHTTP(w, r)
+		requireGaveUp(t, w, 413, wire.BodyTooLarge, "more than 3 bytes")
+		require.Empty(t, d.paths())
+	})
+}
+
+func TestWrapSeesEveryAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var spans []string
+		d := newDesk(t, route.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+			return wrapped(func(r *http.Request) (*http.Response, error) {
+				spans = append(spans, r.URL.Host)
+				return next.RoundTrip(r)
+			})
+		}})
+		d.own(2, 3)
+		d.answersFrom(2, refuses)
+		w, _ := d.ask(t.Context(), "GET", "")
+		require.Equal(t, "n3", w.Body.String())
+		require.Equal(t, []string{"n2:1", "n3:1"}, spans)
+	})
+}
