@@ -14,6 +14,13 @@ const module = "github.com/clusterkit/clusterkit"
 // TestLayers holds every package's direct imports, and through them all that it
 // depends on, against the layer rule of docs/architecture.md.
 func TestLayers(t *testing.T) {
+	const (
+		bound      = module + "/transport/internal/bound"
+		credential = module + "/transport/internal/credential"
+		reload     = module + "/transport/internal/reload"
+		tlsfiles   = module + "/transport/internal/tlsfiles"
+		wire       = module + "/transport/internal/wire"
+	)
 	allowed := map[string][]string{
 		"ring":                   {"github.com/cespare/xxhash/v2"},
 		"ring/option":            {},
@@ -21,9 +28,23 @@ func TestLayers(t *testing.T) {
 		"rebalance/strategytest": {module + "/ring"},
 		"membership":             {"github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
 		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
-		"transport": {module + "/ring", module + "/rebalance", module + "/membership", "golang.org/x/time/rate",
-			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
-		"cluster": {module + "/ring", module + "/rebalance", module + "/membership", module + "/transport",
+		"transport/api":          {module + "/ring", module + "/ring/option", module + "/rebalance"},
+		"transport/client":       {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", bound, credential, reload, tlsfiles, wire},
+		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
+			module + "/transport/api", module + "/transport/client", bound, wire},
+		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
+			module + "/transport/api", module + "/transport/client", module + "/transport/route", bound, credential, reload, tlsfiles, wire,
+			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
+		"transport/internal/bound":      {module + "/ring/option"},
+		"transport/internal/credential": {},
+		"transport/internal/reload":     {},
+		"transport/internal/tlsfiles":   {reload, wire},
+		"transport/internal/wire":       {module + "/transport/api"},
+		"transport/internal/pki":        {module + "/transport/client", "github.com/stretchr/testify/require"},
+		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/transport", module + "/transport/api",
+			module + "/transport/client", module + "/transport/route", "github.com/stretchr/testify/require"},
+		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
+			module + "/transport", module + "/transport/api", module + "/transport/client", module + "/transport/route",
 			module + "/cluster/internal/view", module + "/cluster/internal/handoff"},
 		"cluster/internal/view":    {module + "/ring", module + "/membership", "github.com/cespare/xxhash/v2"},
 		"cluster/internal/handoff": {module + "/ring"},
@@ -55,6 +76,15 @@ func TestPureLayers(t *testing.T) {
 			require.NotContains(t, []string{"net", "net/http", "log", "log/slog", "os/exec", "math/rand", "math/rand/v2"}, path,
 				"%s depends on %s", name, path)
 		}
+	}
+}
+
+// TestClientsLinkNeitherGossipNorMetrics: a program that only asks over HTTP stays small.
+func TestClientsLinkNeitherGossipNorMetrics(t *testing.T) {
+	for _, path := range goList(t, "-deps", "./transport/client") {
+		require.NotContains(t, path, "memberlist")
+		require.NotContains(t, path, "prometheus")
+		require.NotEqual(t, module+"/membership", path)
 	}
 }
 
