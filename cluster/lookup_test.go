@@ -192,7 +192,7 @@ func TestWaitConvergedSaysWhoDiffers(t *testing.T) {
 		require.ErrorAs(t, err, &behind)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.EqualError(t, err, "cluster: not converged: context deadline exceeded: n3 has not confirmed this view")
-		require.Equal(t, []membership.Differing{{ID: "n3", Reason: "has not confirmed this view"}}, behind.Differing)
+		require.Equal(t, []api.Differing{{ID: "n3", Reason: "has not confirmed this view"}}, behind.Differing)
 
 		// It ends when the cluster does.
 		waiting := make(chan error, 1)

@@ -25,8 +25,9 @@ const module = "github.com/clusterkit/clusterkit"
 var snippetImports = map[string]string{
 	"cluster": module + "/cluster", "membership": module + "/membership", "memnet": module + "/membership/memnet",
 	"rebalance": module + "/rebalance", "ring": module + "/ring", "strategytest": module + "/rebalance/strategytest",
-	"transport": module + "/transport",
-	"context":   "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
+	"transport": module + "/transport", "api": module + "/transport/api", "client": module + "/transport/client", "route": module + "/transport/route",
+	"option":  module + "/ring/option",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
 	"slog": "log/slog", "strings": "strings", "testing": "testing", "time": "time", "tls": "crypto/tls",
 }
 
