@@ -9,10 +9,10 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// clientKey is whom a request is counted for: the address it comes from, or for
+// clientKey is the client that a request is counted for: the address it comes from, or for
 // IPv6 the network of 64 bits, which is what one customer is given. Behind
 // trusted proxies it is the last address in X-Forwarded-For that is not one of
-// theirs: what stands before it was written by somebody who is not trusted. A
+// theirs: what stands before it was written by a client that is not trusted. A
 // request whose origin cannot be told is counted with all others of that kind.
 func clientKey(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	addr := parseHop(r.RemoteAddr)

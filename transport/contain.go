@@ -20,7 +20,7 @@ func (h *Handler) contain(next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(http.ErrAbortHandler) // meant, by whoever wants the connection gone
+				panic(http.ErrAbortHandler) // the handler wants the connection gone
 			}
 			h.logger.ErrorContext(r.Context(), "panic while serving a request",
 				"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))

@@ -21,8 +21,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// GuardOptions say which requests are let through, and how often. The zero value lets everybody in
-// but pages of other origins that a browser shows.
+// GuardOptions say which requests are let through, and how often. The zero value lets
+// every request through but those of pages of other origins in a browser.
 type GuardOptions struct {
 	// Tokens are bearer tokens, at most 100: several, so that a new one is known
 	// everywhere before the old one goes. With any here or in TokenFile, all
@@ -39,8 +39,8 @@ type GuardOptions struct {
 	TokensInClear bool
 
 	// PerClient limits each client, known by its IPv4 address or its IPv6
-	// network of 64 bits; Overall all of them together, those that PerClient
-	// or a missing token has turned away not counted. Zero: no limit. Probes
+	// network of 64 bits; Overall all of them together, without the requests
+	// that PerClient or a missing token has turned away. Zero: no limit. Probes
 	// of /livez and /readyz are not limited.
 	PerClient, Overall RateLimit
 	// MaxClients is how many clients are remembered for PerClient, 1 to
@@ -48,7 +48,7 @@ type GuardOptions struct {
 	// been silent for longest is forgotten. Zero means 16,384.
 	MaxClients int
 	// TrustedProxies are the prefixes of proxies whose X-Forwarded-For is
-	// believed, such as 10.1.0.0/16. Empty: nobody's is.
+	// believed, such as 10.1.0.0/16. Empty: no proxy's is.
 	TrustedProxies []string
 
 	// TrustedOrigins are origins, such as https://admin.example.org, whose

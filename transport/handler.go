@@ -129,7 +129,7 @@ func methodNotAllowed(allow string) endpoint {
 }
 
 // onlyCleanPaths refuses paths with dot segments or empty segments, which the
-// mux would redirect: nobody who means a route writes it so, and behind a
+// mux would redirect: no caller that means a route writes it so, and behind a
 // prefix the redirect would lead elsewhere.
 func onlyCleanPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

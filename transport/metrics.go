@@ -40,7 +40,7 @@ type Metrics struct {
 	Primaries, Replicas int
 	// Incoming is how many partitions it owns in the ring that is the target
 	// and not in the one that serves; Outgoing is the opposite. Both are zero
-	// unless somebody joins or drains.
+	// unless a member joins or drains.
 	Incoming, Outgoing int
 	// Spread is how well the ring meets what replication asks for.
 	Spread ring.Spread
@@ -52,7 +52,7 @@ type Metrics struct {
 	// Fingerprint is equal on members whose views are equal.
 	Fingerprint ring.Fingerprint
 	// Agreed says that every member believed alive has been seen to hold the
-	// view, Differing counts those that have not, or hold another one.
+	// view, Differing counts the members that have not, or hold another one.
 	Agreed    bool
 	Differing int
 

@@ -29,7 +29,7 @@ func (s handlerSource) Metrics() Metrics {
 }
 
 // metrics is what stands behind /metrics: a registry of the handler's own, so that
-// it holds what is asked for and nothing that somebody else has registered.
+// it holds only the collectors that were registered with the handler.
 type metrics struct {
 	registry *prometheus.Registry
 

@@ -61,7 +61,7 @@ type routeCounts struct {
 // unrouted counts what reaches no route.
 func (c *handlerCounts) unrouted() *routeCounts { return c.routes[len(c.routes)-1] }
 
-// add makes a place for one more route, before the one of those that reach none.
+// add makes a place for one more route, before the place of requests that reach none.
 // It is not for concurrent use.
 func (c *handlerCounts) add(method, route string) *routeCounts {
 	counts := &routeCounts{method: method, route: route}

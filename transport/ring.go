@@ -47,7 +47,7 @@ func (s *summaries) of(r *ring.Ring) summary {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Weak, so that a ring long replaced is not kept for a question that
-	// nobody may ask again.
+	// may never be asked again.
 	if key := weak.Make(r); s.ring != key {
 		made := summary{table: summarize(r)}
 		if target := r.Target(); target != r {

@@ -11,7 +11,7 @@ import (
 )
 
 // serverLog takes the lines of net/http, most of which strangers cause: a failed
-// handshake is one. It passes on some a second and counts the rest, so that nobody
+// handshake is one. It passes on some a second and counts the rest, so that no client
 // can fill a disk from outside.
 type serverLog struct {
 	logger *slog.Logger

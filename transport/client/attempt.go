@@ -160,7 +160,7 @@ func (c *Client) retryAfter(header string, attempt int) (time.Duration, bool) {
 			wait = max(wait, time.Until(at))
 		}
 	} else if seconds > 0 {
-		// Somewhat more, so that those who were told the same do not come
+		// Somewhat more, so that clients that were told the same do not come
 		// back at one moment.
 		wait = time.Duration(seconds)*time.Second + wait/4
 	}

@@ -24,7 +24,7 @@ var ErrRingMoved = errors.New("the ring changed while the batch was looked up in
 // parts come from one ring.
 const wholeBatch = 4
 
-// LookupBatch asks who owns each of the keys, of 1 to [api.MaxKeyBytes] bytes of UTF-8
+// LookupBatch asks which members own each of the keys, of 1 to [api.MaxKeyBytes] bytes of UTF-8
 // each. More of them than the server takes at once are asked for in parts, one
 // after the other; the answer is true of one ring all the same, or the error is
 // [ErrRingMoved]. No keys give an empty answer. The index in a problem about a key

@@ -39,7 +39,7 @@ func (c *Client) Live(ctx context.Context) error {
 // Ready asks whether the member should be sent requests, and why not. That it should
 // not is an answer and no error. It needs no token. Of the answer only Ready, Healthy
 // and Problems are set, with the problems that do not make the member unready too. Of
-// those that do, [Client.Health] says whether they are critical.
+// the problems that do, [Client.Health] says whether they are critical.
 func (c *Client) Ready(ctx context.Context) (api.Health, error) {
 	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: true})
 	if err != nil {
@@ -74,14 +74,14 @@ func (c *Client) Ring(ctx context.Context) (api.Ring, error) {
 	return askJSON[api.Ring](ctx, c, query{method: http.MethodGet, path: "/v1/ring"})
 }
 
-// Partition asks who owns a partition.
+// Partition asks which members own a partition.
 func (c *Client) Partition(ctx context.Context, partition int, near Near) (api.Placement, error) {
 	return askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/partitions/" + strconv.Itoa(partition), values: near.add(url.Values{}),
 	})
 }
 
-// Lookup asks who owns a key of 1 to [api.MaxKeyBytes] bytes of UTF-8.
+// Lookup asks which members own a key of 1 to [api.MaxKeyBytes] bytes of UTF-8.
 func (c *Client) Lookup(ctx context.Context, key string, near Near) (api.Placement, error) {
 	return askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/lookup", values: near.add(url.Values{"key": {key}}),

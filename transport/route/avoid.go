@@ -22,7 +22,7 @@ func (a *avoided) add(addr string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	// An address nobody has asked for in a long time is a member that is gone.
+	// An address without requests for a long time is that of a member that is gone.
 	for other, until := range a.until {
 		if now.Sub(until) > 10*a.period {
 			delete(a.until, other)

@@ -39,7 +39,7 @@ func (c *cargo) load(out *http.Request) {
 	switch {
 	case c.kept != nil:
 		out.Body = c.replay()
-		out.Header.Del("Expect") // nobody has to ask for what has come already
+		out.Header.Del("Expect") // all of the body is here
 		// With this, http.Transport can itself replace a connection that
 		// the other side has just closed.
 		out.GetBody = func() (io.ReadCloser, error) { return c.replay(), nil }

@@ -199,7 +199,7 @@ func (j *journey) goesOn(result outcome, c candidate) bool {
 	return j.cargo.unload() && (!j.broken || isIdempotent(j.request))
 }
 
-// The pauses between rounds in which everybody refused, before chance has halved
+// The pauses between rounds in which every owner refused, before chance has halved
 // them at most.
 const (
 	firstPause   = 20 * time.Millisecond
@@ -264,7 +264,7 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	}
 	if errors.Is(err, context.Canceled) {
-		// Nobody reads this; what must not happen is that it looks well.
+		// The caller is gone. The status must not look like a success to middleware.
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}

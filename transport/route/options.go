@@ -19,8 +19,8 @@ const (
 	// Nearest takes any owner: this member, if it is one, then those in its
 	// zone, those in its region, and the rest.
 	Nearest Policy = iota
-	// PrimaryOnly takes the first owner of the preference list and nobody
-	// else. While that one is down and the cluster has not noticed, requests
+	// PrimaryOnly takes the first owner of the preference list and no
+	// other. While that one is down and the cluster has not noticed, requests
 	// wait for as long as Options.Patience.
 	PrimaryOnly
 	// PrimaryFirst takes the owners in the order of the preference list,
@@ -88,7 +88,7 @@ type Options struct {
 	AvoidFor time.Duration
 	// TrustForwarded keeps the X-Forwarded-For, -Host and -Proto that a
 	// request came with, the first with its sender added. Set it only behind a
-	// proxy that all requests come through: anybody can send these headers.
+	// proxy that all requests come through: every process can send these headers.
 	TrustForwarded bool
 	// Logger gets panics of Key and Policy, at error, and failed attempts, at
 	// debug. Nil means [slog.Default].
