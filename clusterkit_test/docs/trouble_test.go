@@ -34,7 +34,7 @@ func TestTroubleshootingIsReproduced(t *testing.T) {
 	}
 	require.Greater(t, rows, 20)
 
-	source, err := os.ReadFile(filepath.Join(documents.Root(t), "cluster", "health.go"))
+	source, err := os.ReadFile(filepath.Join(documents.Root(t), "transport", "api", "health.go"))
 	require.NoError(t, err)
 	codes := regexp.MustCompile(`(?m)^\tProblem\w+ += "([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
 	require.Greater(t, len(codes), 10)
