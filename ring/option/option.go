@@ -42,11 +42,12 @@ func (e *Error) Error() string {
 // that it is given.
 func Under(path string, err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, err := range joined.Unwrap() {
-			all = append(all, Under(path, err))
+		all := joined.Unwrap()
+		under := make([]error, len(all))
+		for i, err := range all {
+			under[i] = Under(path, err)
 		}
-		return errors.Join(all...)
+		return errors.Join(under...)
 	}
 	if e, ok := err.(*Error); ok { //nolint:errorlint // one that is wrapped has its field named by the wrapper
 		return &Error{Field: path + "." + e.Field, Value: e.Value, Bound: e.Bound}

@@ -18,6 +18,7 @@ type Config struct {
 // Safeguards are rules of the model that a test switches off, to see that they are needed.
 type Safeguards uint16
 
+// The safeguards that can be switched off.
 const (
 	WithoutFence      Safeguards = 1 << iota // a fence does not wait for writes under way
 	WithoutProof                             // a merge counts without its source being asked again
@@ -92,6 +93,7 @@ func (Restored) event()     {}
 // PauseCause says why a process must not begin anything.
 type PauseCause uint8
 
+// The causes, which the machine combines.
 const (
 	Isolated   PauseCause = 1 << iota // most other members do not answer
 	Superseded                        // a newer process of the same NodeID speaks for it
@@ -128,6 +130,7 @@ const WholeProcess = -1
 // Kind says what a job does.
 type Kind uint8
 
+// The kinds of jobs.
 const (
 	Save    Kind = iota + 1 // save the record
 	Release                 // save the record, then delete the partition
@@ -156,6 +159,7 @@ func (j Job) String() string {
 // is armed again, and not anew, should take longer than the last time.
 type TimerKind uint8
 
+// The timers.
 const (
 	Batch    TimerKind = iota + 1 // the process may send the next messages
 	Announce                      // the process should announce its departure again

@@ -189,7 +189,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 		}
 	case len(prior) == 0 && pt.ownership != returned:
 		pt.sets.await(ownerSet{members: set{{}}})
-	case len(prior) > 0 && !(s.config.Without.is(WithoutPending) && wasReady):
+	case len(prior) > 0 && (!wasReady || !s.config.Without.is(WithoutPending)):
 		pt.sets.await(ownerSet{members: prior[0]})
 	}
 	pt.ownership = owning

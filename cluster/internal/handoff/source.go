@@ -162,7 +162,7 @@ func (pt *partition) available(s *surroundings, settledOnly bool) (sources []sou
 	for o := range pt.sets.with(markPending) {
 		for p := range o.missing() {
 			source, offers := pt.from(p)
-			if p != s.self && offers && s.alive[p] && !(settledOnly && source.said.sets.count(markPending) > 0) {
+			if p != s.self && offers && s.alive[p] && (!settledOnly || source.said.sets.count(markPending) == 0) {
 				sources = append(sources, source)
 			}
 		}

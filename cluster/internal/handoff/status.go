@@ -9,6 +9,7 @@ import (
 // Phase says whether a partition is on its way.
 type Phase uint8
 
+// The phases.
 const (
 	Still     Phase = iota // it is not here, or nothing is left to do
 	Receiving              // this process is an owner that is not ready
