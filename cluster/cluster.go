@@ -92,7 +92,7 @@ func New(o Options) (*Cluster, error) {
 	if s.Handoff != nil {
 		c.handoff = newDriver(c, s.HandoffOptions)
 	}
-	c.settings.GossipKeys, c.settings.membership.Keys = nil, nil // members has them; nobody prints them here
+	c.settings.GossipKeys, c.settings.membership.Gossip.Keys = nil, nil // members has them; nobody prints them here
 	if err = c.newHandler(); err != nil {
 		return nil, err
 	}

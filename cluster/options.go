@@ -9,12 +9,14 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport"
 )
 
@@ -144,7 +146,7 @@ type Options struct {
 
 // OptionError says that an option is out of bounds: which, its value, and the
 // bound.
-type OptionError = membership.OptionError
+type OptionError = option.Error
 
 // Validate returns an [OptionError] for every option that is out of bounds,
 // joined. It opens nothing.
@@ -204,13 +206,16 @@ func (o Options) parse() (settings, error) {
 	}
 	s.membership = membership.Options{
 		ClusterName: o.ClusterName, NodeID: o.NodeID,
-		GossipAddr: o.GossipAddr, AdvertiseAddr: o.AdvertiseAddr, HTTPAddr: o.expectedHTTPAddr(),
+		GossipAddr: o.GossipAddr, HTTPAddr: o.expectedHTTPAddr(),
 		Region: o.Region, Zone: o.Zone, Weight: o.Weight,
 		Services: o.Services, Metadata: o.Metadata,
 		PartitionCount: s.PartitionCount, Configurations: names,
-		Discovery: discovery, Resolver: o.Resolver, BootstrapTimeout: o.BootstrapTimeout,
-		Profile: o.Gossip, Keys: o.GossipKeys, Compression: o.GossipCompression,
-		Network: o.Network, Logger: s.Logger,
+		Discovery: discovery, BootstrapTimeout: o.BootstrapTimeout,
+		Gossip: membership.GossipOptions{
+			AdvertiseAddr: o.AdvertiseAddr, Profile: o.Gossip, Keys: o.GossipKeys, Compression: o.GossipCompression,
+			Network: o.Network, Resolver: o.Resolver,
+		},
+		Logger: s.Logger,
 	}
 	if err := s.membership.Validate(); err != nil {
 		errs = append(errs, renamed(err)...)
@@ -321,19 +326,13 @@ func prefixed(err error, strategy ring.RebalanceStrategy, prefix string, main bo
 // renamed gives membership's complaints the names our options have. Those that
 // parseConfigurations has made already are left out.
 func renamed(err error) (errs []error) {
-	names := map[string]string{"Profile": "Gossip", "Compression": "GossipCompression"}
-	for _, err := range unjoin(err) {
-		if o, ok := errors.AsType[*membership.OptionError](err); ok {
-			if o.Field == "PartitionCount" || o.Field == "len(Configurations)" {
+	names := strings.NewReplacer("Gossip.Profile", "Gossip", "Gossip.Keys", "GossipKeys", "Gossip.", "")
+	for _, err := range option.All(err) {
+		if o, ok := errors.AsType[*option.Error](err); ok {
+			if o.Field == "PartitionCount" || o.Field == "Configurations" {
 				continue
 			}
-			field := o.Field
-			if name, ok := names[field]; ok {
-				field = name
-			} else if len(field) > 8 && field[:8] == "len(Keys" {
-				field = "len(GossipKeys" + field[8:]
-			}
-			err = &OptionError{Field: field, Value: o.Value, Bound: o.Bound}
+			err = &OptionError{Field: names.Replace(o.Field), Value: o.Value, Bound: o.Bound}
 		}
 		errs = append(errs, err)
 	}

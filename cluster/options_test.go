@@ -183,7 +183,7 @@ func TestOptionsKeysAreNeverShown(t *testing.T) {
 	for _, key := range []string{"", secret[:15], secret, strings.Repeat("s", 33)} {
 		cases = append(cases, optionCase{
 			set:  func(o *cluster.Options) { o.GossipKeys = [][]byte{make([]byte, 16), []byte(key)} },
-			want: fmt.Sprintf("len(GossipKeys[1]) is %d: must be 16, 24 or 32 bytes", len(key)),
+			want: fmt.Sprintf("GossipKeys[1] is \"%d bytes\": must be 16, 24 or 32 bytes", len(key)),
 		})
 	}
 	checkOptions(t, cases)
@@ -198,8 +198,8 @@ func TestOptionsReportAllProblemsAtOnce(t *testing.T) {
 	}
 	want := []string{
 		"Accept[0].ReplicationFactor", "PartitionCount", "ReplicationFactor", "Strategy.Name()", "Seeds[0]", "Seeds[2]", "HTTPAddr",
-		"AdvertiseHTTPAddr", "ClusterName", "NodeID", "GossipAddr", "AdvertiseAddr", "Region", "Zone", "Weight", "BootstrapTimeout",
-		"Gossip", "len(GossipKeys[0])", "Metadata has an entry without a name", "membership: what this member gossips about itself takes",
+		"AdvertiseHTTPAddr", "ClusterName", "NodeID", "GossipAddr", "Region", "Zone", "Weight", "BootstrapTimeout", "AdvertiseAddr",
+		"Gossip", "GossipKeys[0]", "Metadata has an entry without a name", "membership: what this member gossips about itself takes",
 	}
 	first := o.Validate()
 	require.Error(t, first)

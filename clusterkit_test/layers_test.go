@@ -26,7 +26,7 @@ func TestLayers(t *testing.T) {
 		"ring/option":            {},
 		"rebalance":              {module + "/ring", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest": {module + "/ring"},
-		"membership":             {"github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
+		"membership":             {module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
 		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
 		"transport/api":          {module + "/ring", module + "/ring/option", module + "/rebalance"},
 		"transport/client":       {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", bound, credential, reload, tlsfiles, wire},

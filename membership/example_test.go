@@ -22,8 +22,9 @@ func Example() {
 		m, err := membership.New(membership.Options{
 			ClusterName: "orders", NodeID: id, GossipAddr: addr, Zone: "eu-1a",
 			PartitionCount: 4096, Configurations: []string{"rf3:balanced/1"},
-			Discovery: membership.Static(seeds...), Profile: membership.Local,
-			Network: network, Logger: slog.New(slog.DiscardHandler),
+			Discovery: membership.Static(seeds...),
+			Gossip:    membership.GossipOptions{Profile: membership.Local, Network: network},
+			Logger:    slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			panic(err)

@@ -141,9 +141,10 @@ func TestWhoHasNoKeyCannotCrashAMember(t *testing.T) {
 	var seeds []string
 	for i := range 2 {
 		m, err := New(Options{
-			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0", Profile: Local,
+			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0",
 			PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(seeds...),
-			Keys: Keys{[]byte("0123456789abcdef")}, Network: observer{&wg}, Logger: slog.New(slog.DiscardHandler),
+			Gossip: GossipOptions{Profile: Local, Keys: Keys{[]byte("0123456789abcdef")}, Network: observer{&wg}},
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		require.NoError(t, err)
 		require.NoError(t, m.Start(t.Context()))

@@ -22,7 +22,7 @@ func strangers(t *testing.T) (addrs []string, unharmed func()) {
 	var all []*Membership
 	for i := range 2 {
 		o := Options{
-			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0", Profile: Local,
+			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local},
 			PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(addrs...),
 			Logger: slog.New(slog.DiscardHandler),
 		}
@@ -138,7 +138,7 @@ func TestSilentConnectionsDoNotBlockTheGossipPort(t *testing.T) {
 	}
 	unharmed()
 	third, err := New(Options{
-		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.1:0", Profile: Local,
+		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local},
 		PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(addrs...),
 		BootstrapTimeout: 30 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})

@@ -17,7 +17,7 @@ import (
 func joinOptions(network Network, i int, seeds ...string) Options {
 	return Options{
 		ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: fmt.Sprintf("10.0.0.%d:7946", i),
-		PartitionCount: 16, Configurations: []string{"x"}, Network: network,
+		PartitionCount: 16, Configurations: []string{"x"}, Gossip: GossipOptions{Network: network},
 		Discovery: Static(seeds...), Logger: slog.New(slog.DiscardHandler),
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // ErrNoEncryption says that gossip was started in clear. It cannot be encrypted
 // later: the members in clear and the others could not talk.
-var ErrNoEncryption = errors.New("membership: gossip was started without Keys, it cannot be encrypted while it runs")
+var ErrNoEncryption = errors.New("membership: gossip was started without keys, it cannot be encrypted while it runs")
 
 // Keys are gossip keys. They print, log and encode as "[redacted]", so that
 // options can be printed; an element of them is plain bytes.
@@ -49,7 +49,7 @@ func newKeyring(keys [][]byte) (*keyring, error) {
 	}
 	ring, err := memberlist.NewKeyring(keys, keys[0])
 	if err != nil {
-		return nil, fmt.Errorf("membership: Keys: %w", err)
+		return nil, fmt.Errorf("membership: Gossip.Keys: %w", err)
 	}
 	return &keyring{ring: ring}, nil
 }

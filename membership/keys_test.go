@@ -10,7 +10,7 @@ import (
 func TestKeyring(t *testing.T) {
 	one, other := []byte("one key of 16 b."), []byte("another of 16 b.")
 	o := townOptions(1)
-	o.Keys = [][]byte{one}
+	o.Gossip.Keys = [][]byte{one}
 	m, err := New(o)
 	require.NoError(t, err)
 	require.NoError(t, m.InstallKey(other))
@@ -34,7 +34,7 @@ func TestKeyring(t *testing.T) {
 	other[0] = 'x'
 	require.Equal(t, byte('a'), m.keys.ring.GetPrimaryKey()[0], "keys are copied")
 
-	o.Keys = nil
+	o.Gossip.Keys = nil
 	plain, err := New(o)
 	require.NoError(t, err)
 	for _, f := range []func([]byte) error{plain.InstallKey, plain.UseKey, plain.RemoveKey} {
@@ -44,7 +44,7 @@ func TestKeyring(t *testing.T) {
 
 func TestKeyringFromManyGoroutines(t *testing.T) {
 	o := townOptions(1)
-	o.Keys = [][]byte{make([]byte, 16)}
+	o.Gossip.Keys = [][]byte{make([]byte, 16)}
 	m, err := New(o)
 	require.NoError(t, err)
 	var wg sync.WaitGroup

@@ -64,7 +64,7 @@ func townOptions(i int) Options {
 func (n *town) make(i int, edits ...func(*Options)) *Membership {
 	n.t.Helper()
 	o := townOptions(i)
-	o.Network = n.net
+	o.Gossip.Network = n.net
 	for _, edit := range edits {
 		edit(&o)
 	}
@@ -211,7 +211,7 @@ func TestBootstrapTimeout(t *testing.T) {
 				inTown(t, func(t *testing.T, n *town) {
 					other := n.start(1, func(o *Options) { o.Discovery = nil })
 					n.net.Isolate(townAddr(1)) // does not even say no
-					m := n.make(2, func(o *Options) { o.BootstrapTimeout, o.Profile = timeout, profile })
+					m := n.make(2, func(o *Options) { o.BootstrapTimeout, o.Gossip.Profile = timeout, profile })
 					begun := time.Now()
 					require.NoError(t, m.Start(t.Context()))
 					require.Equal(t, timeout, time.Since(begun))

@@ -67,11 +67,11 @@ type Membership struct {
 }
 
 // New checks the options and returns a membership that is not running. It opens
-// nothing. The error is that of [Options.Validate].
+// nothing. The error wraps that of [Options.Validate].
 func New(o Options) (*Membership, error) {
 	s, err := o.parse()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("membership: invalid options: %w", err)
 	}
 	self := s.member()
 	self.Started = memberTime(s.now().Unix())
@@ -94,10 +94,10 @@ func New(o Options) (*Membership, error) {
 	if m.announcer, err = newAnnouncer(self); err != nil {
 		return nil, err
 	}
-	if m.keys, err = newKeyring(s.Keys); err != nil {
+	if m.keys, err = newKeyring(s.Gossip.Keys); err != nil {
 		return nil, err
 	}
-	m.settings.Keys = nil // so that nobody prints them
+	m.settings.Gossip.Keys = nil // so that nobody prints them
 	return m, nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // Defaults and bounds of [Options].
@@ -44,11 +46,6 @@ type Options struct {
 	// GossipAddr is the address to listen on for UDP and TCP, IP:port. Port 0
 	// takes any free one. An empty IP stands for 0.0.0.0.
 	GossipAddr string
-	// AdvertiseAddr is the address the others reach this member at, IP or
-	// IP:port; without a port that of GossipAddr counts. Empty: GossipAddr
-	// or, when that is 0.0.0.0, the first private address of the host.
-	// Required when GossipAddr is [::].
-	AdvertiseAddr string
 
 	// Region and Zone say where this member runs, at most [MaxPlaceLength]
 	// bytes each. Empty is a place like any other.
@@ -76,48 +73,46 @@ type Options struct {
 	// Discovery finds addresses to join through. It is asked again for every
 	// attempt. Nil: this member waits for others to come.
 	Discovery Discovery
-	// Resolver looks up the host names among them. Nil: the system's.
-	Resolver Resolver
 	// BootstrapTimeout is how long Start looks for a cluster before it goes
 	// ahead alone, at most [MaxBootstrapTimeout]. Zero means
 	// [DefaultBootstrapTimeout].
 	BootstrapTimeout time.Duration
 
-	// Profile chooses the timings. Zero means [LAN].
-	Profile Profile
-	// Keys encrypt gossip with AES-GCM: 16, 24 or 32 bytes each. The first
-	// encrypts, all of them decrypt. Empty: gossip is in clear.
-	Keys Keys
-	// Compression compresses gossip, which costs CPU and opens a door to
-	// packets that expand when read. False unless bandwidth is dear.
-	Compression bool
-
-	// Network opens the transport. Nil: UDP and TCP.
-	Network Network
+	// Gossip configures how the members talk to each other.
+	Gossip GossipOptions
 	// Logger takes what operators should know. Nil: slog.Default().
 	Logger *slog.Logger
 
 	now func() time.Time // nil: time.Now
 }
 
-// OptionError says that an option is out of bounds.
-type OptionError struct {
-	Field string // the name of the field
-	Value any    // the value it has; never that of a secret
-	Bound string // what it should be
+// GossipOptions configure how members exchange what they know. The zero value of
+// every field is usable.
+type GossipOptions struct {
+	// AdvertiseAddr is the address that other members use to reach this one, as IP
+	// or IP:port. Without a port the port of the gossip address is used. Empty means
+	// the gossip address; where that is 0.0.0.0, the first private address of the
+	// host. It is required where the gossip address is [::].
+	AdvertiseAddr string
+	// Profile chooses the timings. Zero means [LAN]. All members of a cluster should
+	// use the same profile.
+	Profile Profile
+	// Keys encrypt gossip with AES-GCM. A key has 16, 24 or 32 bytes. The first key
+	// encrypts, and all of them decrypt. Empty means that gossip is not encrypted.
+	Keys Keys
+	// Compression compresses gossip. It costs CPU time, and it accepts packets that
+	// expand when they are read. False is right unless bandwidth is expensive.
+	Compression bool
+	// Network opens the transport. Nil means UDP and TCP sockets.
+	Network Network
+	// Resolver looks up host names among the seed addresses. Nil means
+	// net.DefaultResolver.
+	Resolver Resolver
 }
 
-// Error names the field, the value and the bound.
-func (e *OptionError) Error() string {
-	if s, ok := e.Value.(string); ok {
-		return fmt.Sprintf("%s is %q: must be %s", e.Field, s, e.Bound)
-	}
-	return fmt.Sprintf("%s is %v: must be %s", e.Field, e.Value, e.Bound)
-}
-
-// Validate returns an [OptionError] for every option that is out of bounds, and
-// a [MetadataSizeError] when what is announced does not fit, joined. It opens
-// nothing.
+// Validate returns an [option.Error] for every option that is out of bounds, and a
+// [MetadataSizeError] when what is announced does not fit. The errors are joined;
+// [option.All] takes them apart. It opens nothing.
 func (o Options) Validate() error {
 	_, err := o.parse()
 	return err
@@ -134,10 +129,10 @@ type settings struct {
 const identifierBound = "1 to 128 bytes of letters, digits and . _ : / @ -"
 
 func (o Options) parse() (settings, error) {
-	s := settings{Options: o, timings: o.Profile.timings()}
+	s := settings{Options: o, timings: o.Gossip.Profile.timings()}
 	var errs []error
 	bad := func(field string, value any, bound string, args ...any) {
-		errs = append(errs, &OptionError{Field: field, Value: value, Bound: fmt.Sprintf(bound, args...)})
+		errs = append(errs, &option.Error{Field: field, Value: value, Bound: fmt.Sprintf(bound, args...)})
 	}
 	if !validIdentifier(o.ClusterName) {
 		bad("ClusterName", o.ClusterName, identifierBound)
@@ -145,7 +140,7 @@ func (o Options) parse() (settings, error) {
 	if !validIdentifier(o.NodeID) {
 		bad("NodeID", o.NodeID, identifierBound)
 	}
-	s.parseAddresses(bad)
+	s.parseBind(bad)
 	for _, place := range []struct{ field, name string }{{"Region", o.Region}, {"Zone", o.Zone}} {
 		if len(place.name) > MaxPlaceLength || !printable(place.name) {
 			bad(place.field, place.name, "at most %d bytes of printable UTF-8", MaxPlaceLength)
@@ -158,19 +153,12 @@ func (o Options) parse() (settings, error) {
 		bad("PartitionCount", o.PartitionCount, "between 1 and %d", maxPartitionCount)
 	}
 	if n := len(o.Configurations); n < 1 || n > MaxConfigurations {
-		bad("len(Configurations)", n, "between 1 and %d", MaxConfigurations)
+		bad("Configurations", n, "between 1 and %d names", MaxConfigurations)
 	}
 	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > MaxBootstrapTimeout {
 		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", MaxBootstrapTimeout)
 	}
-	if o.Profile > Local {
-		bad("Profile", o.Profile, "LAN, WAN or Local")
-	}
-	for i, key := range o.Keys {
-		if n := len(key); n != 16 && n != 24 && n != 32 {
-			bad(fmt.Sprintf("len(Keys[%d])", i), n, "16, 24 or 32 bytes")
-		}
-	}
+	errs = append(errs, option.Under("Gossip", s.parseGossip()))
 	s.fill()
 	errs = append(errs, checkPairs("Services", o.Services), checkPairs("Metadata", o.Metadata), checkMetaSize(s.member()))
 	if err := errors.Join(errs...); err != nil {
@@ -193,19 +181,19 @@ func (s *settings) fill() {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.Network == nil {
-		s.Network = Sockets{}
+	if s.Gossip.Network == nil {
+		s.Gossip.Network = Sockets{}
 	}
 	if s.Discovery == nil {
 		s.Discovery = Static()
 	}
 	s.Services, s.Metadata = maps.Clone(s.Services), maps.Clone(s.Metadata)
 	s.Configurations = slices.Clone(s.Configurations)
-	keys := make([][]byte, len(s.Keys))
-	for i, key := range s.Keys {
+	keys := make([][]byte, len(s.Gossip.Keys))
+	for i, key := range s.Gossip.Keys {
 		keys[i] = slices.Clone(key)
 	}
-	s.Keys = keys
+	s.Gossip.Keys = keys
 }
 
 // member is what this member announces of itself at the start of its life.
@@ -218,7 +206,8 @@ func (s *settings) member() Member {
 	}
 }
 
-func (s *settings) parseAddresses(bad func(field string, value any, bound string, args ...any)) {
+// parseBind reads the address to listen on.
+func (s *settings) parseBind(bad func(field string, value any, bound string, args ...any)) {
 	const form = "IP:port, with a port from 0 to 65535"
 	host, port, err := splitHostPort(s.GossipAddr)
 	switch {
@@ -234,27 +223,47 @@ func (s *settings) parseAddresses(bad func(field string, value any, bound string
 		}
 		s.bind = netip.AddrPortFrom(ip.Unmap(), port)
 	}
-	if s.AdvertiseAddr == "" {
-		if s.bind.IsValid() && s.bind.Addr().Is6() && s.bind.Addr().IsUnspecified() {
-			bad("AdvertiseAddr", "", "set when GossipAddr is every IPv6 address")
-		}
-		return
+}
+
+// parseGossip checks the gossip options and reads the address to announce. The
+// fields in its errors are paths inside [GossipOptions].
+func (s *settings) parseGossip() error {
+	o := s.Gossip
+	errs := []error{s.parseAdvertise()}
+	if o.Profile > Local {
+		errs = append(errs, &option.Error{Field: "Profile", Value: o.Profile, Bound: "LAN, WAN or Local"})
 	}
-	ip, err := netip.ParseAddr(s.AdvertiseAddr)
-	port = s.bind.Port()
+	for i, key := range o.Keys {
+		if n := len(key); n != 16 && n != 24 && n != 32 {
+			errs = append(errs, &option.Error{Field: fmt.Sprintf("Keys[%d]", i), Value: fmt.Sprintf("%d bytes", n), Bound: "16, 24 or 32 bytes"})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *settings) parseAdvertise() error {
+	text := s.Gossip.AdvertiseAddr
+	if text == "" {
+		if s.bind.IsValid() && s.bind.Addr().Is6() && s.bind.Addr().IsUnspecified() {
+			return &option.Error{Field: "AdvertiseAddr", Value: "", Bound: "set when GossipAddr is every IPv6 address"}
+		}
+		return nil
+	}
+	ip, err := netip.ParseAddr(text)
+	port := s.bind.Port()
 	if err != nil {
 		var both netip.AddrPort
-		both, err = netip.ParseAddrPort(s.AdvertiseAddr)
+		both, err = netip.ParseAddrPort(text)
 		ip, port = both.Addr(), both.Port()
 		if port == 0 {
 			err = errors.New("no port")
 		}
 	}
 	if err != nil || ip.Zone() != "" || checkReachable(ip.Unmap()) != nil {
-		bad("AdvertiseAddr", s.AdvertiseAddr, "IP or IP:port that others can reach")
-		return
+		return &option.Error{Field: "AdvertiseAddr", Value: text, Bound: "IP or IP:port that others can reach"}
 	}
 	s.advertise = netip.AddrPortFrom(ip.Unmap(), port)
+	return nil
 }
 
 func splitHostPort(s string) (host string, port uint16, err error) {

@@ -29,9 +29,9 @@ func TestOptions(t *testing.T) {
 		{func(o *Options) { o.NodeID = long }, ""},
 		{func(o *Options) { o.GossipAddr = "" }, `GossipAddr is "": ` + bind},
 		{func(o *Options) { o.GossipAddr = "localhost:1" }, `GossipAddr is "localhost:1": ` + bind + "; names cannot be listened on"},
-		{func(o *Options) { o.GossipAddr = "[::]:0" }, `AdvertiseAddr is "": must be set when GossipAddr is every IPv6 address`},
-		{func(o *Options) { o.AdvertiseAddr = "10.0.0.1:0" }, `AdvertiseAddr is "10.0.0.1:0": ` + advertise},
-		{func(o *Options) { o.AdvertiseAddr = "10.0.0.1" }, ""},
+		{func(o *Options) { o.GossipAddr = "[::]:0" }, `Gossip.AdvertiseAddr is "": must be set when GossipAddr is every IPv6 address`},
+		{func(o *Options) { o.Gossip.AdvertiseAddr = "10.0.0.1:0" }, `Gossip.AdvertiseAddr is "10.0.0.1:0": ` + advertise},
+		{func(o *Options) { o.Gossip.AdvertiseAddr = "10.0.0.1" }, ""},
 		{func(o *Options) { o.Region = long }, fmt.Sprintf("Region is %q: %s", long, place)},
 		{func(o *Options) { o.Zone = "\t" }, `Zone is "\t": ` + place},
 		{func(o *Options) { o.Weight = -1 }, "Weight is -1: must be between 0 and 1048576"},
@@ -40,15 +40,15 @@ func TestOptions(t *testing.T) {
 		{func(o *Options) { o.PartitionCount = 0 }, "PartitionCount is 0: must be between 1 and 1048576"},
 		{func(o *Options) { o.PartitionCount = 1 << 20 }, ""},
 		{func(o *Options) { o.PartitionCount = 1<<20 + 1 }, "PartitionCount is 1048577: must be between 1 and 1048576"},
-		{func(o *Options) { o.Configurations = nil }, "len(Configurations) is 0: must be between 1 and 4"},
+		{func(o *Options) { o.Configurations = nil }, "Configurations is 0: must be between 1 and 4 names"},
 		{func(o *Options) { o.Configurations = []string{"a", "b", "c", "d"} }, ""},
-		{func(o *Options) { o.Configurations = []string{"a", "b", "c", "d", "e"} }, "len(Configurations) is 5: must be between 1 and 4"},
+		{func(o *Options) { o.Configurations = []string{"a", "b", "c", "d", "e"} }, "Configurations is 5: must be between 1 and 4 names"},
 		{func(o *Options) { o.Configurations = []string{""} }, "a configuration has no name"},
 		{func(o *Options) { o.BootstrapTimeout = -1 }, "BootstrapTimeout is -1ns: must be between 0 and 1h0m0s"},
 		{func(o *Options) { o.BootstrapTimeout = time.Hour }, ""},
 		{func(o *Options) { o.BootstrapTimeout = time.Hour + 1 }, "BootstrapTimeout is 1h0m0.000000001s: must be between 0 and 1h0m0s"},
-		{func(o *Options) { o.Profile = 3 }, "Profile is profile(3): must be LAN, WAN or Local"},
-		{func(o *Options) { o.Keys = [][]byte{make([]byte, 16), []byte("secret")} }, "len(Keys[1]) is 6: must be 16, 24 or 32 bytes"},
+		{func(o *Options) { o.Gossip.Profile = 3 }, "Gossip.Profile is profile(3): must be LAN, WAN or Local"},
+		{func(o *Options) { o.Gossip.Keys = [][]byte{make([]byte, 16), []byte("secret")} }, `Gossip.Keys[1] is "6 bytes": must be 16, 24 or 32 bytes`},
 		{func(o *Options) { o.Metadata = map[string]string{"": "x"} }, "Metadata has an entry without a name"},
 		{func(o *Options) { o.Services = map[string]string{"a": "\xff"} }, `value of "a" in Services "\xff" is not UTF-8`},
 		{func(o *Options) { o.HTTPAddr = "\xff" }, `HTTP address "\xff" is not UTF-8`},
@@ -63,14 +63,15 @@ func TestOptions(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, err, c.want, "case %d", i)
-		require.Equal(t, err, newErr, "case %d", i)
+		require.EqualError(t, newErr, "membership: invalid options: "+err.Error(), "case %d", i)
 		require.NotContains(t, err.Error(), "secret")
 	}
 }
 
 func TestOptionsReportEverythingAtOnce(t *testing.T) {
 	o := Options{
-		AdvertiseAddr: "x", Region: "\n", Zone: "\n", Weight: -1, BootstrapTimeout: -1, Profile: 9, Keys: [][]byte{nil},
+		Region: "\n", Zone: "\n", Weight: -1, BootstrapTimeout: -1,
+		Gossip:   GossipOptions{AdvertiseAddr: "x", Profile: 9, Keys: [][]byte{nil}},
 		Services: map[string]string{"": ""}, Metadata: map[string]string{"k": strings.Repeat("x", 500)},
 	}
 	err := o.Validate()
@@ -78,8 +79,8 @@ func TestOptionsReportEverythingAtOnce(t *testing.T) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fields = append(fields, strings.Fields(line)[0])
 	}
-	require.Equal(t, []string{"ClusterName", "NodeID", "GossipAddr", "AdvertiseAddr", "Region", "Zone", "Weight", "PartitionCount",
-		"len(Configurations)", "BootstrapTimeout", "Profile", "len(Keys[0])", "Services", "membership:"}, fields)
+	require.Equal(t, []string{"ClusterName", "NodeID", "GossipAddr", "Region", "Zone", "Weight", "PartitionCount",
+		"Configurations", "BootstrapTimeout", "Gossip.AdvertiseAddr", "Gossip.Profile", "Gossip.Keys[0]", "Services", "membership:"}, fields)
 	var size *MetadataSizeError
 	require.ErrorAs(t, err, &size)
 	for range 10 {
@@ -90,11 +91,11 @@ func TestOptionsReportEverythingAtOnce(t *testing.T) {
 func TestOptionsAreCopiedByNew(t *testing.T) {
 	o := townOptions(1)
 	o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "1"}
-	o.Keys = [][]byte{[]byte("one key of 16 b.")}
+	o.Gossip.Keys = [][]byte{[]byte("one key of 16 b.")}
 	m, err := New(o)
 	require.NoError(t, err)
 	o.Metadata["a"], o.Services["s"], o.Configurations[0] = "2", "2", "other"
-	clear(o.Keys[0])
+	clear(o.Gossip.Keys[0])
 	require.Equal(t, map[string]string{"a": "1"}, m.Local().Metadata)
 	require.Equal(t, map[string]string{"s": "1"}, m.Local().Services)
 	require.Equal(t, []string{"rf3:rendezvous/1"}, m.Local().Configurations)

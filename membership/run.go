@@ -11,7 +11,7 @@ import (
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
 	logger := newGossipLogger(m.log)
-	inner, err := m.settings.Network.Listen(m.settings.bind, logger)
+	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
 	}
@@ -31,7 +31,7 @@ func (m *Membership) open() error {
 		BindPort:          int(local.Port()),
 		AdvertiseAddr:     local.Addr().String(),
 		AdvertisePort:     int(local.Port()),
-		EnableCompression: m.settings.Compression,
+		EnableCompression: m.settings.Gossip.Compression,
 		Keyring:           m.keys.ring,
 		Logger:            logger,
 	}
@@ -61,7 +61,7 @@ func (m *Membership) open() error {
 func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 	ip, port, err := t.FinalAdvertiseAddr("", 0)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set AdvertiseAddr: %w", err)
+		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set Gossip.AdvertiseAddr: %w", err)
 	}
 	bound, err := gossipAddr(ip, uint16(port))
 	if want := m.settings.advertise; want.IsValid() {
@@ -71,7 +71,7 @@ func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 		return want, nil
 	}
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set AdvertiseAddr: %w", err)
+		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set Gossip.AdvertiseAddr: %w", err)
 	}
 	return bound, nil
 }
