@@ -307,8 +307,8 @@ func (s *settings) parseConfigurations() (names []string, errs []error) {
 // prefixed turns the ring's complaints into ours. The partition count is common
 // to all configurations: only the first to complain of it is heard.
 func prefixed(err error, strategy ring.RebalanceStrategy, prefix string, main bool) (errs []error) {
-	for _, err := range unjoin(err) {
-		c, ok := errors.AsType[*ring.ConfigError](err)
+	for _, err := range option.All(err) {
+		c, ok := errors.AsType[*option.Error](err)
 		switch {
 		case !ok:
 			for _, err := range unjoin(err) {

@@ -156,10 +156,8 @@ func TestOptionsConfigurations(t *testing.T) {
 		{set: strategy(misnamed{"a b"}), want: `Strategy.Name() is "a b": ` + boundStrategy},
 		{set: strategy(misnamed{"panic"}), want: `Strategy is "cluster_test.misnamed": must be sound: ` +
 			`ring: strategy "cluster_test.misnamed": Name does not panic: panic: no name`},
-		{set: strategy(rebalance.ConsistentHash{Load: 5, VirtualNodes: -1}), want: `Strategy is "rebalance.ConsistentHash": must be sound: ` +
-			"rebalance: ConsistentHash.Load is 5: must be between 1000 and 10000\n" +
-			`Strategy is "rebalance.ConsistentHash": must be sound: ` +
-			"rebalance: ConsistentHash.VirtualNodes is -1: must be between 1 and 1000"},
+		{set: strategy(rebalance.ConsistentHash{Load: 5, VirtualNodes: -1}), want: "Strategy.Load is 5: must be between 1000 and 10000\n" +
+			"Strategy.VirtualNodes is -1: must be between 1 and 1000"},
 		{set: accept()},
 		{set: accept(rf(1), rf(2), rf(4))},
 		{set: accept(rf(1), rf(2), rf(4), rf(5)), want: "len(Accept) is 4: must be at most 3"},

@@ -22,9 +22,9 @@ func TestLayers(t *testing.T) {
 		wire       = module + "/transport/internal/wire"
 	)
 	allowed := map[string][]string{
-		"ring":                   {"github.com/cespare/xxhash/v2"},
+		"ring":                   {module + "/ring/option", "github.com/cespare/xxhash/v2"},
 		"ring/option":            {},
-		"rebalance":              {module + "/ring", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
+		"rebalance":              {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest": {module + "/ring"},
 		"membership":             {module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
 		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
@@ -70,7 +70,7 @@ func TestLayers(t *testing.T) {
 // TestPureLayers sees to it that nothing below ring and rebalance can reach a
 // network, a clock or a logger, by whatever way.
 func TestPureLayers(t *testing.T) {
-	for _, name := range []string{"ring", "rebalance"} {
+	for _, name := range []string{"ring", "ring/option", "rebalance"} {
 		for _, path := range goList(t, "-deps", "./"+name) {
 			require.NotContains(t, []string{"net", "net/http", "log", "log/slog", "os/exec", "math/rand", "math/rand/v2"}, path,
 				"%s depends on %s", name, path)

@@ -4,15 +4,11 @@ import (
 	"fmt"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// Values of [Balanced.Slack].
-const (
-	// ExactSlack lets no member have more than its share, rounded up.
-	ExactSlack = -1
-	// MaxSlack is the largest slack, in parts per thousand of the share.
-	MaxSlack = 10_000
-)
+// MaxSlack is the largest [Balanced.Slack], in parts per thousand of the share.
+const MaxSlack = 10_000
 
 // Balanced places partitions by a race under limits: it is nearly as even as a
 // table can be, and moves little more than it must. It is what a cluster uses
@@ -90,9 +86,9 @@ const (
 // change their mind.
 type Balanced struct {
 	// Slack is how far above its share a member's load may be. Zero means
-	// three quarters of the share's square root; [ExactSlack] means nothing,
-	// and moves about 1.8 times what must move; 1 to [MaxSlack] are parts
-	// per thousand of the share.
+	// three quarters of the share's square root. [option.None] means no slack: no
+	// member has more than its share, rounded up, and about 1.8 times of what must
+	// move moves. 1 to [MaxSlack] are parts per thousand of the share.
 	Slack int
 }
 
@@ -102,17 +98,17 @@ func (b Balanced) Name() string {
 	switch b.Slack {
 	case 0:
 		return "balanced/1"
-	case ExactSlack:
+	case option.None:
 		return "balanced/1:slack=exact"
 	default:
 		return fmt.Sprintf("balanced/1:slack=%d", b.Slack)
 	}
 }
 
-// Validate returns an error when the slack is out of bounds.
+// Validate returns an [option.Error] when the slack is out of bounds.
 func (b Balanced) Validate() error {
-	if b.Slack < ExactSlack || b.Slack > MaxSlack {
-		return fmt.Errorf("rebalance: Balanced.Slack is %d: must be between 0 and %d, or ExactSlack", b.Slack, MaxSlack)
+	if b.Slack < option.None || b.Slack > MaxSlack {
+		return &option.Error{Field: "Slack", Value: b.Slack, Bound: fmt.Sprintf("between 0 and %d, or option.None", MaxSlack)}
 	}
 	return nil
 }
@@ -120,7 +116,7 @@ func (b Balanced) Validate() error {
 // Assign implements [ring.RebalanceStrategy].
 func (b Balanced) Assign(t ring.Topology, table ring.Table) error {
 	if err := b.Validate(); err != nil {
-		return err
+		return fmt.Errorf("rebalance: balanced: %w", err)
 	}
 	orders := make([]permutation, len(t.Nodes))
 	for i, n := range t.Nodes {
@@ -142,7 +138,7 @@ func (s slack) limit(share, dither uint64) uint64 {
 	switch s {
 	case 0:
 		over += 3 * least(1<<26, func(root uint64) bool { return root*root >= share<<16 }) / 4
-	case ExactSlack:
+	case option.None:
 		over = 0
 	default:
 		over += share * uint64(s) / 1000

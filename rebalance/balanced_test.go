@@ -13,23 +13,24 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 func TestBalancedValidate(t *testing.T) {
 	for slack, name := range map[int]string{
-		0:                    "balanced/1",
-		rebalance.ExactSlack: "balanced/1:slack=exact",
-		1:                    "balanced/1:slack=1",
-		rebalance.MaxSlack:   "balanced/1:slack=10000",
+		0:                  "balanced/1",
+		option.None:        "balanced/1:slack=exact",
+		1:                  "balanced/1:slack=1",
+		rebalance.MaxSlack: "balanced/1:slack=10000",
 	} {
 		require.NoError(t, rebalance.Balanced{Slack: slack}.Validate())
 		require.Equal(t, name, rebalance.Balanced{Slack: slack}.Name())
 	}
 	for _, slack := range []int{math.MinInt, -2, rebalance.MaxSlack + 1, math.MaxInt} {
-		want := fmt.Sprintf("rebalance: Balanced.Slack is %d: must be between 0 and 10000, or ExactSlack", slack)
+		want := fmt.Sprintf("Slack is %d: must be between 0 and 10000, or option.None", slack)
 		require.EqualError(t, rebalance.Balanced{Slack: slack}.Validate(), want)
 		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
-		require.EqualError(t, rebalance.Balanced{Slack: slack}.Assign(topology, ring.NewTable(topology)), want)
+		require.EqualError(t, rebalance.Balanced{Slack: slack}.Assign(topology, ring.NewTable(topology)), "rebalance: balanced: "+want)
 	}
 }
 
@@ -183,7 +184,7 @@ func moves(t *testing.T, r *ring.Ring, c rebalance.Change) int {
 func TestBalancedExactly(t *testing.T) {
 	for seed := range 10 {
 		for _, n := range []int{1, 2, 7, 30, 100} {
-			owned, primaries := slots(build(t, rebalance.Balanced{Slack: rebalance.ExactSlack}, 1000, 3, seeded(seed, 1, n)))
+			owned, primaries := slots(build(t, rebalance.Balanced{Slack: option.None}, 1000, 3, seeded(seed, 1, n)))
 			require.LessOrEqual(t, most(owned), (1000*min(3, n)+n-1)/n, "%d members, seed %d", n, seed)
 			require.LessOrEqual(t, most(primaries), (1000+n-1)/n, "%d members, seed %d", n, seed)
 		}
@@ -264,7 +265,7 @@ func TestBalancedAtTheBounds(t *testing.T) {
 	// A member that is due all that its zone has, though its zone does not have all rows.
 	due := seeded(1, 2, 1, 1, 1, 1)
 	due[0].Weight, due[1].Weight, due[2].Weight, due[3].Weight = ring.MaxWeight, 2, ring.MaxWeight, ring.MaxWeight
-	for _, s := range []rebalance.Balanced{{}, {Slack: rebalance.ExactSlack}, {Slack: 1}, {Slack: rebalance.MaxSlack}} {
+	for _, s := range []rebalance.Balanced{{}, {Slack: option.None}, {Slack: 1}, {Slack: rebalance.MaxSlack}} {
 		for _, nodes := range [][]ring.Node{seeded(1, 1, 1), seeded(1, 1, 2), heavy(1), heavy(2, 1), heavy(16), heavy(1, 1, 30), heavy(20, 1, 1, 1), heavy(5, 5, 5, 5), due} {
 			for _, partitions := range []int{1, 2, 3, 9, 97, 1000} {
 				for _, replicas := range []int{1, 2, 3, 5, ring.MaxReplicationFactor} {

@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // Bounds of the parameters of [ConsistentHash].
@@ -69,15 +70,16 @@ func (c ConsistentHash) Name() string {
 	return fmt.Sprintf("consistent-hash/1:load=%d:vnodes=%d", c.Load, c.VirtualNodes)
 }
 
-// Validate returns an error for every parameter that is out of bounds, joined.
+// Validate returns an [option.Error] for every parameter that is out of bounds,
+// joined.
 func (c ConsistentHash) Validate() error {
 	c = c.withDefaults()
 	var errs []error
 	if c.Load < MinLoad || c.Load > MaxLoad {
-		errs = append(errs, fmt.Errorf("rebalance: ConsistentHash.Load is %d: must be between %d and %d", c.Load, MinLoad, MaxLoad))
+		errs = append(errs, &option.Error{Field: "Load", Value: c.Load, Bound: fmt.Sprintf("between %d and %d", MinLoad, MaxLoad)})
 	}
 	if c.VirtualNodes < 1 || c.VirtualNodes > MaxVirtualNodes {
-		errs = append(errs, fmt.Errorf("rebalance: ConsistentHash.VirtualNodes is %d: must be between 1 and %d", c.VirtualNodes, MaxVirtualNodes))
+		errs = append(errs, &option.Error{Field: "VirtualNodes", Value: c.VirtualNodes, Bound: fmt.Sprintf("between 1 and %d", MaxVirtualNodes)})
 	}
 	return errors.Join(errs...)
 }
@@ -85,7 +87,7 @@ func (c ConsistentHash) Validate() error {
 // Assign implements [ring.RebalanceStrategy].
 func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 	if err := c.Validate(); err != nil {
-		return err
+		return fmt.Errorf("rebalance: consistent hash: %w", err)
 	}
 	if err := c.withDefaults().primaries(t, table); err != nil {
 		return err

@@ -2,6 +2,7 @@ package rebalance_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,8 +44,8 @@ func TestConsistentHashHasRoom(t *testing.T) {
 }
 
 func TestConsistentHashBounds(t *testing.T) {
-	const load = "rebalance: ConsistentHash.Load is %d: must be between 1000 and 10000"
-	const vnodes = "rebalance: ConsistentHash.VirtualNodes is %d: must be between 1 and 1000"
+	const load = "Load is %d: must be between 1000 and 10000"
+	const vnodes = "VirtualNodes is %d: must be between 1 and 1000"
 	for _, tc := range []struct {
 		strategy rebalance.ConsistentHash
 		want     string
@@ -66,9 +67,10 @@ func TestConsistentHashBounds(t *testing.T) {
 			require.Equal(t, 2, r.Replicas())
 			continue
 		}
-		require.EqualError(t, err, tc.want)
-		require.EqualError(t, config.Validate(), tc.want)
+		under := "Strategy." + strings.ReplaceAll(tc.want, "\n", "\nStrategy.")
+		require.EqualError(t, err, "ring: invalid configuration: "+under)
+		require.EqualError(t, config.Validate(), under)
 		topology := ring.Topology{Nodes: uniform(1, 2), PartitionCount: 8, Replicas: 2}
-		require.EqualError(t, tc.strategy.Assign(topology, ring.NewTable(topology)), tc.want)
+		require.EqualError(t, tc.strategy.Assign(topology, ring.NewTable(topology)), "rebalance: consistent hash: "+tc.want)
 	}
 }

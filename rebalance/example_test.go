@@ -5,6 +5,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 func members() []ring.Node {
@@ -65,7 +66,7 @@ func ExampleConsistentHash() {
 	fmt.Println(rebalance.ConsistentHash{Load: 900}.Validate())
 	// Output:
 	// consistent-hash/1:load=1100:vnodes=20
-	// rebalance: ConsistentHash.Load is 900: must be between 1000 and 10000
+	// Load is 900: must be between 1000 and 10000
 }
 
 // The fullest of a hundred members, by strategy: what chance makes of it, what a
@@ -75,7 +76,7 @@ func ExampleBalanced() {
 	for i := range 100 {
 		nodes = append(nodes, ring.Node{ID: fmt.Sprint("orders-", i)})
 	}
-	for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.Balanced{}, rebalance.Balanced{Slack: rebalance.ExactSlack}} {
+	for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.Balanced{}, rebalance.Balanced{Slack: option.None}} {
 		r, err := ring.Build(ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: s}, nodes)
 		if err != nil {
 			fmt.Println(err)

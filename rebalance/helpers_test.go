@@ -10,6 +10,7 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // strategies are all that come with the package and need no history.
@@ -19,7 +20,7 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.ConsistentHash{Load: 1000, VirtualNodes: 1},
 	rebalance.RoundRobin{},
 	rebalance.Balanced{},
-	rebalance.Balanced{Slack: rebalance.ExactSlack},
+	rebalance.Balanced{Slack: option.None},
 	rebalance.Balanced{Slack: 50},
 }
 

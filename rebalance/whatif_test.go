@@ -65,8 +65,8 @@ func TestWhatIfErrors(t *testing.T) {
 		"weigh unknown":   {rebalance.Change{Reweight: []rebalance.Reweight{{"x", 1}}}, `Reweight: node "x" is not in the ring`},
 		"weigh twice":     {rebalance.Change{Reweight: []rebalance.Reweight{{"a", 1}, {"a", 2}}}, `Reweight: node "a" stands in Reweight already`},
 		"several":         {rebalance.Change{Add: node("a"), Remove: []string{"x"}, Drain: []string{"y"}}, "Add: node \"a\" is in the ring already\nRemove: node \"x\" is not in the ring\nDrain: node \"y\" is not in the ring"},
-		"weight":          {rebalance.Change{Reweight: []rebalance.Reweight{{"a", -1}}}, `ring: Weight of node "a" is -1: must be between 1 and 1048576`},
-		"empty ID":        {rebalance.Change{Add: node("")}, `ring: Node.ID is "": must be set`},
+		"weight":          {rebalance.Change{Reweight: []rebalance.Reweight{{"a", -1}}}, `ring: node "a": Weight is -1: must be between 1 and 1048576`},
+		"empty ID":        {rebalance.Change{Add: node("")}, `ring: node "": ID is "": must be set`},
 		"unknown nothing": {rebalance.Change{Remove: []string{""}}, `Remove: node "" is not in the ring`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestWhatIfErrors(t *testing.T) {
 		})
 	}
 	_, _, err := rebalance.WhatIf(nil, rebalance.Change{Add: node("x")})
-	require.ErrorContains(t, err, "ring: PartitionCount is 0")
+	require.ErrorContains(t, err, "ring: invalid configuration: PartitionCount is 0")
 }
 
 func TestWhatIfFromNoNodes(t *testing.T) {

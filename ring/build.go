@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // Config is what the members of a cluster must have in common to derive the
@@ -23,9 +25,10 @@ type Config struct {
 	Strategy RebalanceStrategy
 }
 
-// Validate returns an error for every field that is out of bounds, joined: a
-// [ConfigError] each, a [StrategyError] when asking the strategy panics, and what
-// the strategy's own Validate returns, if it has one.
+// Validate returns an [option.Error] for every field that is out of bounds, and a
+// [StrategyError] when asking the strategy panics. A strategy may have a method
+// Validate() error; what that returns is part of the result, and the fields of its
+// option errors get the prefix "Strategy.". All errors are joined.
 func (c Config) Validate() error {
 	_, err := c.validate()
 	return err
@@ -36,23 +39,23 @@ func (c Config) Validate() error {
 func (c Config) validate() (name string, err error) {
 	var errs []error
 	if c.PartitionCount < 1 || c.PartitionCount > MaxPartitionCount {
-		errs = append(errs, &ConfigError{"PartitionCount", c.PartitionCount, fmt.Sprintf("between 1 and %d", MaxPartitionCount)})
+		errs = append(errs, &option.Error{Field: "PartitionCount", Value: c.PartitionCount, Bound: fmt.Sprintf("between 1 and %d", MaxPartitionCount)})
 	}
 	if c.ReplicationFactor < 1 || c.ReplicationFactor > MaxReplicationFactor {
-		errs = append(errs, &ConfigError{"ReplicationFactor", c.ReplicationFactor, fmt.Sprintf("between 1 and %d", MaxReplicationFactor)})
+		errs = append(errs, &option.Error{Field: "ReplicationFactor", Value: c.ReplicationFactor, Bound: fmt.Sprintf("between 1 and %d", MaxReplicationFactor)})
 	}
 	if c.Strategy == nil {
-		errs = append(errs, &ConfigError{"Strategy", nil, "set"})
+		errs = append(errs, &option.Error{Field: "Strategy", Bound: "set"})
 		return "", errors.Join(errs...)
 	}
 	errs = append(errs, guard(fmt.Sprintf("%T", c.Strategy), "Name", func() error {
 		if name = c.Strategy.Name(); !validName(name) {
-			return &ConfigError{"Strategy.Name()", name, fmt.Sprintf("1 to %d bytes of printable ASCII without spaces or commas", MaxStrategyName)}
+			return &option.Error{Field: "Strategy.Name()", Value: name, Bound: fmt.Sprintf("1 to %d bytes of printable ASCII without spaces or commas", MaxStrategyName)}
 		}
 		return nil
 	}))
 	if v, ok := c.Strategy.(interface{ Validate() error }); ok {
-		errs = append(errs, guard(fmt.Sprintf("%T", c.Strategy), "Validate", v.Validate))
+		errs = append(errs, option.Under("Strategy", guard(fmt.Sprintf("%T", c.Strategy), "Validate", v.Validate)))
 	}
 	return name, errors.Join(errs...)
 }
@@ -66,16 +69,18 @@ func validName(name string) bool {
 // Build computes the ring of a set of nodes. The order of the nodes does not
 // matter, and the slice is not kept. No nodes give an empty ring.
 //
-// It returns a [ConfigError] for a configuration or node out of bounds, and a
-// [StrategyError] when the strategy fails, panics or fills an invalid table. It
+// It returns an error that wraps an [option.Error] for each field of the
+// configuration or of a node that is out of bounds, and a [StrategyError] when the strategy fails, panics or fills an invalid table. It
 // takes as long as the strategy does, and is safe for concurrent use.
 func Build(c Config, nodes []Node) (*Ring, error) { return build(nil, c, nodes) }
 
 // build computes a ring, from the previous one's table if that is possible.
 func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	name, err := c.validate()
-	if err != nil {
-		return nil, err
+	if _, invalid := errors.AsType[*option.Error](err); invalid {
+		return nil, fmt.Errorf("ring: invalid configuration: %w", err)
+	} else if err != nil {
+		return nil, err // it is the strategy's
 	}
 	sorted, err := normalize(nodes)
 	if err != nil {
@@ -118,7 +123,7 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 // normalize returns the nodes in the form strategies expect.
 func normalize(nodes []Node) ([]Node, error) {
 	if len(nodes) > MaxNodes {
-		return nil, &ConfigError{"len(nodes)", len(nodes), fmt.Sprintf("at most %d", MaxNodes)}
+		return nil, fmt.Errorf("ring: %w", &option.Error{Field: "len(nodes)", Value: len(nodes), Bound: fmt.Sprintf("at most %d", MaxNodes)})
 	}
 	sorted := slices.Clone(nodes)
 	slices.SortFunc(sorted, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
@@ -128,16 +133,20 @@ func normalize(nodes []Node) ([]Node, error) {
 			n.Weight = 1
 		}
 		if n.ID == "" {
-			return nil, &ConfigError{"Node.ID", "", "set"}
+			return nil, nodeError(n.ID, "ID", n.ID, "set")
 		}
 		if n.Weight < 1 || n.Weight > MaxWeight {
-			return nil, &ConfigError{fmt.Sprintf("Weight of node %q", n.ID), n.Weight, fmt.Sprintf("between 1 and %d", MaxWeight)}
+			return nil, nodeError(n.ID, "Weight", n.Weight, fmt.Sprintf("between 1 and %d", MaxWeight))
 		}
 		if i > 0 && sorted[i-1].ID == n.ID {
-			return nil, &ConfigError{"Node.ID", n.ID, "unique"}
+			return nil, nodeError(n.ID, "ID", n.ID, "unique")
 		}
 	}
 	return sorted, nil
+}
+
+func nodeError(id, field string, value any, bound string) error {
+	return fmt.Errorf("ring: node %q: %w", id, &option.Error{Field: field, Value: value, Bound: bound})
 }
 
 // guard runs a method of a strategy and turns a panic into an error.

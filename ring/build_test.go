@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // pointer is a strategy whose methods need its memory.
@@ -37,27 +38,28 @@ func TestConfigBounds(t *testing.T) {
 	}{
 		"smallest":            {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: ok}, ""},
 		"largest":             {ring.Config{PartitionCount: 1 << 20, ReplicationFactor: 16, Strategy: ok}, ""},
-		"no partitions":       {ring.Config{PartitionCount: 0, ReplicationFactor: 1, Strategy: ok}, "ring: PartitionCount is 0: must be between 1 and 1048576"},
-		"negative partitions": {ring.Config{PartitionCount: -1, ReplicationFactor: 1, Strategy: ok}, "ring: PartitionCount is -1: must be between 1 and 1048576"},
-		"many partitions":     {ring.Config{PartitionCount: 1<<20 + 1, ReplicationFactor: 1, Strategy: ok}, "ring: PartitionCount is 1048577: must be between 1 and 1048576"},
-		"no replicas":         {ring.Config{PartitionCount: 1, ReplicationFactor: 0, Strategy: ok}, "ring: ReplicationFactor is 0: must be between 1 and 16"},
-		"many replicas":       {ring.Config{PartitionCount: 1, ReplicationFactor: 17, Strategy: ok}, "ring: ReplicationFactor is 17: must be between 1 and 16"},
-		"no strategy":         {ring.Config{PartitionCount: 1, ReplicationFactor: 1}, "ring: Strategy is <nil>: must be set"},
-		"all at once": {ring.Config{}, "ring: PartitionCount is 0: must be between 1 and 1048576\n" +
-			"ring: ReplicationFactor is 0: must be between 1 and 16\n" +
-			"ring: Strategy is <nil>: must be set"},
+		"no partitions":       {ring.Config{PartitionCount: 0, ReplicationFactor: 1, Strategy: ok}, "PartitionCount is 0: must be between 1 and 1048576"},
+		"negative partitions": {ring.Config{PartitionCount: -1, ReplicationFactor: 1, Strategy: ok}, "PartitionCount is -1: must be between 1 and 1048576"},
+		"many partitions":     {ring.Config{PartitionCount: 1<<20 + 1, ReplicationFactor: 1, Strategy: ok}, "PartitionCount is 1048577: must be between 1 and 1048576"},
+		"no replicas":         {ring.Config{PartitionCount: 1, ReplicationFactor: 0, Strategy: ok}, "ReplicationFactor is 0: must be between 1 and 16"},
+		"many replicas":       {ring.Config{PartitionCount: 1, ReplicationFactor: 17, Strategy: ok}, "ReplicationFactor is 17: must be between 1 and 16"},
+		"no strategy":         {ring.Config{PartitionCount: 1, ReplicationFactor: 1}, "Strategy is <nil>: must be set"},
+		"all at once": {ring.Config{}, "PartitionCount is 0: must be between 1 and 1048576\n" +
+			"ReplicationFactor is 0: must be between 1 and 16\n" +
+			"Strategy is <nil>: must be set"},
 		"longest name": {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named(long), nil}}, ""},
-		"long name":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named(long + "x"), nil}}, `ring: Strategy.Name() is "` + long + `x":` + badName},
-		"empty name":   {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named(""), nil}}, `ring: Strategy.Name() is "":` + badName},
-		"space":        {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("a b"), nil}}, `ring: Strategy.Name() is "a b":` + badName},
-		"comma":        {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("a,b"), nil}}, `ring: Strategy.Name() is "a,b":` + badName},
-		"control":      {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("a\n"), nil}}, `ring: Strategy.Name() is "a\n":` + badName},
-		"not ASCII":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("é"), nil}}, `ring: Strategy.Name() is "é":` + badName},
-		"not UTF-8":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("\xff"), nil}}, `ring: Strategy.Name() is "\xff":` + badName},
+		"long name":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named(long + "x"), nil}}, `Strategy.Name() is "` + long + `x":` + badName},
+		"empty name":   {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named(""), nil}}, `Strategy.Name() is "":` + badName},
+		"space":        {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("a b"), nil}}, `Strategy.Name() is "a b":` + badName},
+		"comma":        {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("a,b"), nil}}, `Strategy.Name() is "a,b":` + badName},
+		"control":      {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("a\n"), nil}}, `Strategy.Name() is "a\n":` + badName},
+		"not ASCII":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("é"), nil}}, `Strategy.Name() is "é":` + badName},
+		"not UTF-8":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: strategy{named("\xff"), nil}}, `Strategy.Name() is "\xff":` + badName},
 		"typed nil": {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: (*pointer)(nil)},
 			`ring: strategy "*ring_test.pointer": Name does not panic: panic: runtime error: invalid memory address or nil pointer dereference`},
 		"its own bounds": {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: choosy{strategy{named("c"), nil}, func() error { return errors.New("c: load is 3") }}}, "c: load is 3"},
 		"own bounds met": {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: choosy{strategy{named("c"), nil}, func() error { return nil }}}, ""},
+		"own options":    {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: choosy{strategy{named("c"), nil}, func() error { return &option.Error{Field: "Load", Value: 3, Bound: "4"} }}}, "Strategy.Load is 3: must be 4"},
 		"own bounds panic": {ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: choosy{strategy{named("c"), nil}, func() error { panic("no") }}},
 			`ring: strategy "ring_test.choosy": Validate does not panic: panic: no`},
 	} {
@@ -69,7 +71,11 @@ func TestConfigBounds(t *testing.T) {
 			}
 			require.EqualError(t, err, tc.want)
 			_, err = ring.Build(tc.config, nil)
-			require.EqualError(t, err, tc.want)
+			want := tc.want
+			if _, invalid := errors.AsType[*option.Error](tc.config.Validate()); invalid {
+				want = "ring: invalid configuration: " + want
+			}
+			require.EqualError(t, err, want)
 		})
 	}
 }
@@ -83,10 +89,10 @@ func TestNodeBounds(t *testing.T) {
 		"lightest":  {[]ring.Node{{ID: "a", Weight: 1}}, ""},
 		"unset":     {[]ring.Node{{ID: "a"}}, ""},
 		"heaviest":  {[]ring.Node{{ID: "a", Weight: 1 << 20}}, ""},
-		"negative":  {[]ring.Node{{ID: "a", Weight: -1}}, `ring: Weight of node "a" is -1: must be between 1 and 1048576`},
-		"too heavy": {[]ring.Node{{ID: "a", Weight: 1<<20 + 1}}, `ring: Weight of node "a" is 1048577: must be between 1 and 1048576`},
-		"no ID":     {[]ring.Node{{ID: "a"}, {}}, `ring: Node.ID is "": must be set`},
-		"duplicate": {[]ring.Node{{ID: "b"}, {ID: "a"}, {ID: "b"}}, `ring: Node.ID is "b": must be unique`},
+		"negative":  {[]ring.Node{{ID: "a", Weight: -1}}, `ring: node "a": Weight is -1: must be between 1 and 1048576`},
+		"too heavy": {[]ring.Node{{ID: "a", Weight: 1<<20 + 1}}, `ring: node "a": Weight is 1048577: must be between 1 and 1048576`},
+		"no ID":     {[]ring.Node{{ID: "a"}, {}}, `ring: node "": ID is "": must be set`},
+		"duplicate": {[]ring.Node{{ID: "b"}, {ID: "a"}, {ID: "b"}}, `ring: node "b": ID is "b": must be unique`},
 		"too many":  {make([]ring.Node, ring.MaxNodes+1), "ring: len(nodes) is 65536: must be at most 65535"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +103,7 @@ func TestNodeBounds(t *testing.T) {
 				return
 			}
 			require.EqualError(t, err, tc.want)
-			require.ErrorAs(t, err, new(*ring.ConfigError))
+			require.ErrorAs(t, err, new(*option.Error))
 			require.Nil(t, r)
 		})
 	}

@@ -2,25 +2,6 @@ package ring
 
 import "fmt"
 
-// ConfigError reports an argument of [Build] that is out of bounds.
-type ConfigError struct {
-	Field string // what is wrong, for example "ReplicationFactor"
-	Value any    // the value it has
-	Bound string // what it should be
-}
-
-// Error names the field, the value and the bound.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("ring: %s is %v: must be %s", e.Field, quoted(e.Value), e.Bound)
-}
-
-func quoted(v any) any {
-	if s, ok := v.(string); ok {
-		return fmt.Sprintf("%q", s)
-	}
-	return v
-}
-
 // StrategyError reports a strategy that returned an error, panicked, or filled
 // a table that breaks a rule.
 type StrategyError struct {

@@ -170,5 +170,5 @@ func TestToward(t *testing.T) {
 	require.Same(t, chained.Target(), chained.Target().Target())
 
 	_, err = from.Toward(build(t, 64, 3, scatter(1), nodes...))
-	require.EqualError(t, err, "ring: PartitionCount is 64: must be that of the other ring, 32")
+	require.EqualError(t, err, "ring: target: PartitionCount is 64: must be that of the other ring, 32")
 }

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // Ring is an immutable table from partition to preference list, with the nodes
@@ -129,13 +131,15 @@ func (r *Ring) All() iter.Seq2[int, Placement] {
 // shares r's table. Targets that the two have already play no part. An empty
 // target, or one equal to r, gives r without a target, and an empty r gives r.
 //
-// It returns a [ConfigError] when the two have different numbers of partitions.
+// It returns an [option.Error], wrapped, when the two have different numbers of partitions.
 func (r *Ring) Toward(target *Ring) (*Ring, error) {
 	if r.Len() == 0 || target.Len() == 0 || r.print == target.print {
 		return r.settled(), nil
 	}
 	if r.count != target.count {
-		return nil, &ConfigError{Field: "PartitionCount", Value: target.PartitionCount(), Bound: fmt.Sprintf("that of the other ring, %d", r.count)}
+		return nil, fmt.Errorf("ring: target: %w", &option.Error{
+			Field: "PartitionCount", Value: target.PartitionCount(), Bound: fmt.Sprintf("that of the other ring, %d", r.count),
+		})
 	}
 	paired := *r
 	paired.target = target.settled()

@@ -49,7 +49,7 @@ type Network struct {
 // every option out of bounds. In a synctest bubble, call it inside.
 func New(options Options) (*Network, error) {
 	if err := options.validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("memnet: invalid options: %w", err)
 	}
 	return &Network{
 		options: options,

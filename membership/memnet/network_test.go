@@ -26,10 +26,10 @@ func TestNewNamesEveryOptionOutOfBounds(t *testing.T) {
 		PacketLoss: 1.5,
 		StreamLoss: math.NaN(),
 	})
-	require.EqualError(t, err, "memnet: Options.Latency is -1s, must be from 0s to 1h0m0s\n"+
-		"memnet: Options.Jitter is 2h0m0s, must be from 0s to 1h0m0s\n"+
-		"memnet: Options.PacketLoss is 1.5, must be from 0 to 1\n"+
-		"memnet: Options.StreamLoss is NaN, must be from 0 to 1")
+	require.EqualError(t, err, "memnet: invalid options: Latency is -1s: must be between 0 and 1h0m0s\n"+
+		"Jitter is 2h0m0s: must be between 0 and 1h0m0s\n"+
+		"PacketLoss is 1.5: must be between 0 and 1\n"+
+		"StreamLoss is NaN: must be between 0 and 1")
 
 	_, err = memnet.New(memnet.Options{Latency: memnet.MaxLatency, Jitter: memnet.MaxLatency, PacketLoss: 1, StreamLoss: 1})
 	require.NoError(t, err)
@@ -37,10 +37,10 @@ func TestNewNamesEveryOptionOutOfBounds(t *testing.T) {
 
 func TestSettersCheckBounds(t *testing.T) {
 	n := newNetwork(t, memnet.Options{})
-	require.EqualError(t, n.SetLatency(-1, 0), "memnet: latency is -1ns, must be from 0s to 1h0m0s")
-	require.EqualError(t, n.SetLatency(0, -1), "memnet: jitter is -1ns, must be from 0s to 1h0m0s")
-	require.EqualError(t, n.SetPacketLoss(-0.1), "memnet: packet loss is -0.1, must be from 0 to 1")
-	require.EqualError(t, n.SetStreamLoss(math.Inf(1)), "memnet: stream loss is +Inf, must be from 0 to 1")
+	require.EqualError(t, n.SetLatency(-1, 0), "memnet: Latency is -1ns: must be between 0 and 1h0m0s")
+	require.EqualError(t, n.SetLatency(0, -1), "memnet: Jitter is -1ns: must be between 0 and 1h0m0s")
+	require.EqualError(t, n.SetPacketLoss(-0.1), "memnet: PacketLoss is -0.1: must be between 0 and 1")
+	require.EqualError(t, n.SetStreamLoss(math.Inf(1)), "memnet: StreamLoss is +Inf: must be between 0 and 1")
 	require.NoError(t, n.SetLatency(time.Second, time.Second))
 	require.NoError(t, n.SetPacketLoss(1))
 	require.NoError(t, n.SetStreamLoss(1))

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // MaxLatency bounds [Options.Latency] and [Options.Jitter], each.
@@ -31,33 +33,33 @@ type Options struct {
 
 func (o Options) validate() error {
 	return errors.Join(
-		checkDelay("Options.Latency", o.Latency),
-		checkDelay("Options.Jitter", o.Jitter),
-		checkProbability("Options.PacketLoss", o.PacketLoss),
-		checkProbability("Options.StreamLoss", o.StreamLoss),
+		checkDelay("Latency", o.Latency),
+		checkDelay("Jitter", o.Jitter),
+		checkProbability("PacketLoss", o.PacketLoss),
+		checkProbability("StreamLoss", o.StreamLoss),
 	)
 }
 
-func checkDelay(name string, d time.Duration) error {
+func checkDelay(field string, d time.Duration) error {
 	if d < 0 || d > MaxLatency {
-		return fmt.Errorf("memnet: %s is %v, must be from 0s to %v", name, d, MaxLatency)
+		return &option.Error{Field: field, Value: d, Bound: fmt.Sprintf("between 0 and %v", MaxLatency)}
 	}
 	return nil
 }
 
-func checkProbability(name string, p float64) error {
+func checkProbability(field string, p float64) error {
 	if p >= 0 && p <= 1 { // false for NaN
 		return nil
 	}
-	return fmt.Errorf("memnet: %s is %v, must be from 0 to 1", name, p)
+	return &option.Error{Field: field, Value: p, Bound: "between 0 and 1"}
 }
 
 // SetLatency changes [Options.Latency] and [Options.Jitter] for whatever is
-// sent from now on. It returns an error, and changes nothing, when either is
-// out of bounds. It is safe for concurrent use.
+// sent from now on. It returns an [option.Error], wrapped, and changes
+// nothing, when either is out of bounds. It is safe for concurrent use.
 func (n *Network) SetLatency(latency, jitter time.Duration) error {
-	if err := errors.Join(checkDelay("latency", latency), checkDelay("jitter", jitter)); err != nil {
-		return err
+	if err := errors.Join(checkDelay("Latency", latency), checkDelay("Jitter", jitter)); err != nil {
+		return fmt.Errorf("memnet: %w", err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,11 +68,11 @@ func (n *Network) SetLatency(latency, jitter time.Duration) error {
 }
 
 // SetPacketLoss changes [Options.PacketLoss] for packets sent from now on. It
-// returns an error, and changes nothing, when the probability is not from 0
-// to 1. It is safe for concurrent use.
+// returns an [option.Error], wrapped, and changes nothing, when the probability is
+// not from 0 to 1. It is safe for concurrent use.
 func (n *Network) SetPacketLoss(probability float64) error {
-	if err := checkProbability("packet loss", probability); err != nil {
-		return err
+	if err := checkProbability("PacketLoss", probability); err != nil {
+		return fmt.Errorf("memnet: %w", err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -79,11 +81,11 @@ func (n *Network) SetPacketLoss(probability float64) error {
 }
 
 // SetStreamLoss changes [Options.StreamLoss] for dials that begin from now on.
-// It returns an error, and changes nothing, when the probability is not from
-// 0 to 1. It is safe for concurrent use.
+// It returns an [option.Error], wrapped, and changes nothing, when the probability
+// is not from 0 to 1. It is safe for concurrent use.
 func (n *Network) SetStreamLoss(probability float64) error {
-	if err := checkProbability("stream loss", probability); err != nil {
-		return err
+	if err := checkProbability("StreamLoss", probability); err != nil {
+		return fmt.Errorf("memnet: %w", err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

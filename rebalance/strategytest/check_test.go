@@ -10,11 +10,12 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 func TestBuiltInStrategiesPass(t *testing.T) {
 	for _, s := range []ring.RebalanceStrategy{
-		rebalance.Balanced{}, rebalance.Balanced{Slack: rebalance.ExactSlack}, rebalance.Rendezvous{}, rebalance.ConsistentHash{}, rebalance.RoundRobin{},
+		rebalance.Balanced{}, rebalance.Balanced{Slack: option.None}, rebalance.Rendezvous{}, rebalance.ConsistentHash{}, rebalance.RoundRobin{},
 	} {
 		require.NoError(t, strategytest.Check(s, strategytest.Options{Seed: 7}), s.Name())
 	}
