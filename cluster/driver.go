@@ -237,7 +237,7 @@ func (d *driver) accept(p int, token ring.Token) (func(), error) {
 	done, err := d.gates[p].enter(p, token)
 	if differ := (*TokenError)(nil); errors.As(err, &differ) {
 		// The gate of a partition that was never ours knows no token.
-		if placement, same := d.c.own(p, token); same == nil && !Writers(placement).include(d.self.ID) {
+		if placement, same := d.c.own(p, token); same == nil && !ring.Writers(placement).Includes(d.self.ID) {
 			return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
 		}
 	}

@@ -138,39 +138,6 @@ func ExampleCluster_NodesForKey() {
 	// orders-3 eu-1a 10.0.0.3:7946
 }
 
-// While a member joins, a write goes to those who own a key and to those who are
-// about to, and counts when a quorum of either has it.
-func ExampleWriters() {
-	config := ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}
-	nodes := []ring.Node{{ID: "orders-1"}, {ID: "orders-2"}, {ID: "orders-3"}, {ID: "orders-4"}}
-	now, err := ring.Build(config, nodes[:3])
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	next, err := ring.Build(config, nodes)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	moving, err := now.Toward(next)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	writers := cluster.Writers(moving.Lookup("user:2")) // of a cluster: c.Lookup
-	acknowledged := make(map[string]bool)
-	for owner := range writers.All() {
-		acknowledged[owner.ID()] = true // in earnest: what that member answers
-		fmt.Println(owner.ID(), "has it; enough:", writers.Enough(2, func(id string) bool { return acknowledged[id] }))
-	}
-	// Output:
-	// orders-2 has it; enough: false
-	// orders-1 has it; enough: true
-	// orders-3 has it; enough: true
-	// orders-4 has it; enough: true
-}
-
 // A member in service hands over what it owns before it stops: Drain returns when
 // all have seen it go.
 func ExampleCluster_Drain() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -117,7 +116,7 @@ func (c *Cluster) Accept(partition int, token ring.Token) (done func(), err erro
 	if err != nil {
 		return nil, err
 	}
-	if !Writers(p).include(c.settings.NodeID) {
+	if !ring.Writers(p).Includes(c.settings.NodeID) {
 		return nil, fmt.Errorf("%w %d", ErrNotOwner, partition)
 	}
 	return func() {}, nil
@@ -147,7 +146,7 @@ func (c *Cluster) Received(partition int) bool {
 	if c.handoff != nil {
 		return c.handoff.ready(partition)
 	}
-	return Writers(c.Ring().Placement(partition)).include(c.settings.NodeID)
+	return ring.Writers(c.Ring().Placement(partition)).Includes(c.settings.NodeID)
 }
 
 func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
@@ -176,48 +175,4 @@ func (c *Cluster) Handoff() HandoffState {
 		return HandoffState{}
 	}
 	return c.handoff.state(time.Now())
-}
-
-// WriteSet are the owners that a write has to reach while partitions move: those
-// who serve, and those who will.
-type WriteSet struct{ serving, target ring.Placement }
-
-// Writers returns the owners that a write has to reach by a placement.
-func Writers(p ring.Placement) WriteSet { return WriteSet{p, p.Target()} }
-
-// All iterates over them, each once, those who serve first.
-func (s WriteSet) All() iter.Seq[ring.Owner] {
-	return func(yield func(ring.Owner) bool) {
-		for _, o := range s.serving.All() {
-			if !yield(o) {
-				return
-			}
-		}
-		for _, o := range s.target.All() {
-			if !s.serving.Owns(o.ID()) && !yield(o) {
-				return
-			}
-		}
-	}
-}
-
-// include reports whether a member is one of them.
-func (s WriteSet) include(id string) bool { return s.serving.Owns(id) || s.target.Owns(id) }
-
-// Enough reports whether a write is acknowledged: by a quorum of those who
-// serve, and by one of those who will. Count the quorum against the configured
-// replication factor, never against the owners there are.
-func (s WriteSet) Enough(quorum int, acknowledged func(id string) bool) bool {
-	for _, owners := range []ring.Placement{s.serving, s.target} {
-		n := 0
-		for _, o := range owners.All() {
-			if acknowledged(o.ID()) {
-				n++
-			}
-		}
-		if n < quorum {
-			return false
-		}
-	}
-	return true
 }

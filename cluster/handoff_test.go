@@ -12,6 +12,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
 )
 
 // shelf is where the stores of a test find each other.
@@ -100,7 +101,7 @@ func newShelf() *shelf { return &shelf{stores: make(map[uint64]*store)} }
 func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluster, by *cluster.Cluster, key string, version int) {
 	t.Helper()
 	p := by.Lookup(key)
-	set := cluster.Writers(p)
+	set := ring.Writers(p)
 	acknowledged := make(map[string]bool)
 	for o := range set.All() {
 		done, err := members[o.ID()].Accept(p.Partition(), p.Token())

@@ -47,7 +47,7 @@ func TestLayers(t *testing.T) {
 			module + "/cluster/internal/view", module + "/cluster/internal/handoff"},
 		"cluster/internal/view":    {module + "/ring", module + "/membership", "github.com/cespare/xxhash/v2"},
 		"cluster/internal/handoff": {module + "/ring"},
-		"cluster/handofftest":      {module + "/cluster", module + "/membership", module + "/membership/memnet"},
+		"cluster/handofftest":      {module + "/ring", module + "/cluster", module + "/membership", module + "/membership/memnet"},
 	}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 		fields := strings.Fields(line)

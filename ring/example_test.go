@@ -128,3 +128,34 @@ func ExampleRebuild() {
 	fmt.Println(derived.Len(), "members, the same:", derived.Fingerprint() == built.Fingerprint())
 	// Output: 4 members, the same: true
 }
+
+// While a node joins, a write goes to the serving owners and to the target owners. It
+// counts when a quorum of each has it.
+func ExampleWriters() {
+	now, err := ring.Build(config, members[:3])
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := ring.Build(config, members)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	moving, err := now.Toward(next)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	writers := ring.Writers(moving.Lookup("user:2")) // with a cluster: c.Lookup
+	acknowledged := make(map[string]bool)
+	for owner := range writers.All() {
+		acknowledged[owner.ID()] = true // a program asks the owner here
+		fmt.Println(owner.ID(), "has it; enough:", writers.Enough(2, func(id string) bool { return acknowledged[id] }))
+	}
+	// Output:
+	// orders-2 has it; enough: false
+	// orders-3 has it; enough: true
+	// orders-1 has it; enough: true
+	// orders-4 has it; enough: true
+}

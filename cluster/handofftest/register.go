@@ -26,6 +26,7 @@ import (
 	"sync"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/ring"
 )
 
 // Store is the data of one process: what is to be tested. Its methods are called
@@ -113,7 +114,7 @@ func (p near) Store(m cluster.Member) (Store, error) {
 // was acknowledged.
 func (p *peers) write(ctx context.Context, by *process, key string, version uint64, quorum int) (ok bool) {
 	place := by.Lookup(key)
-	set, token := cluster.Writers(place), place.Token()
+	set, token := ring.Writers(place), place.Token()
 	took := make(map[string]bool)
 	for o := range set.All() {
 		m, known := by.Member(o.ID())

@@ -134,7 +134,7 @@ type answer struct {
 // returns that.
 func (c *Coordinator) write(ctx context.Context, key string, e Entry) (newer Version, err error) {
 	placement := c.cluster.Lookup(key)
-	owners := cluster.Writers(placement)
+	owners := ring.Writers(placement)
 	answers, asked := c.ask(ctx, owners.All(), func(ctx context.Context, m cluster.Member, local bool) (Entry, error) {
 		var newest Version
 		var err error
