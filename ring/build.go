@@ -50,7 +50,7 @@ func (c Config) validate() (name string, err error) {
 	}
 	errs = append(errs, guard(fmt.Sprintf("%T", c.Strategy), "Name", func() error {
 		if name = c.Strategy.Name(); !validName(name) {
-			return &option.Error{Field: "Strategy.Name()", Value: name, Bound: fmt.Sprintf("1 to %d bytes of printable ASCII without spaces or commas", MaxStrategyName)}
+			return &option.Error{Field: "Strategy.Name()", Value: name, Bound: fmt.Sprintf("1 to %d bytes of printable ASCII without spaces or commas", maxStrategyName)}
 		}
 		return nil
 	}))
@@ -61,7 +61,7 @@ func (c Config) validate() (name string, err error) {
 }
 
 func validName(name string) bool {
-	return name != "" && len(name) <= MaxStrategyName && !strings.ContainsFunc(name, func(c rune) bool {
+	return name != "" && len(name) <= maxStrategyName && !strings.ContainsFunc(name, func(c rune) bool {
 		return c <= ' ' || c > '~' || c == ','
 	})
 }

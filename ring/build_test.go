@@ -30,7 +30,7 @@ func (c choosy) Validate() error { return c.validate() }
 
 func TestConfigBounds(t *testing.T) {
 	ok := scatter(1)
-	long := strings.Repeat("x", ring.MaxStrategyName)
+	long := strings.Repeat("x", 48)
 	badName := " must be 1 to 48 bytes of printable ASCII without spaces or commas"
 	for name, tc := range map[string]struct {
 		config ring.Config

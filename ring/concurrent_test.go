@@ -32,7 +32,7 @@ func TestLookupsWhileRingsAreSwapped(t *testing.T) {
 				p := current.Load().Lookup("user:42")
 				first := p.At(0)
 				for _, n := range p.Prefer("eu", "b").All() {
-					if n.Weight() != first.Weight() || !p.Owns(n.ID()) {
+					if n.Node().Weight != first.Node().Weight || !p.Owns(n.ID()) {
 						torn[reader]++
 					}
 				}

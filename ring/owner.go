@@ -5,7 +5,7 @@ package ring
 // shows its node without letting anybody change it. Owners of one ring are equal
 // when they are the same node; to compare owners of two rings, compare their IDs.
 //
-// The zero Owner is nobody: its ID is empty and its weight 0.
+// The zero Owner is no node: its ID is empty.
 type Owner struct{ node *Node }
 
 // ID returns the node's identity.
@@ -21,9 +21,6 @@ func (o Owner) Region() string { return o.Node().Region }
 
 // Zone returns the node's zone, which lies within its region.
 func (o Owner) Zone() string { return o.Node().Zone }
-
-// Weight returns the node's weight.
-func (o Owner) Weight() int { return o.Node().Weight }
 
 // Node returns a copy of the node.
 func (o Owner) Node() Node {

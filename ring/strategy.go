@@ -16,7 +16,7 @@ type RebalanceStrategy interface {
 	// Name identifies the algorithm, its version, and every parameter that
 	// changes its result, for example "balanced/1". Members gossip it to
 	// find out whether they mean the same; two strategies of one name must
-	// therefore give equal results. At most [MaxStrategyName] bytes of
+	// therefore give equal results. At most 48 bytes of
 	// printable ASCII without spaces or commas.
 	Name() string
 	// Assign writes the preference list of every partition into the table:
@@ -26,8 +26,8 @@ type RebalanceStrategy interface {
 	Assign(Topology, Table) error
 }
 
-// MaxStrategyName is the longest name of a strategy, in bytes.
-const MaxStrategyName = 48
+// maxStrategyName is the longest name of a strategy, in bytes.
+const maxStrategyName = 48
 
 // Topology is what a strategy places partitions on. [Build] has checked it:
 // nodes are sorted by ID, distinct, of valid weight, and at least one.
