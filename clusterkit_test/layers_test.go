@@ -22,14 +22,15 @@ func TestLayers(t *testing.T) {
 		wire       = module + "/transport/internal/wire"
 	)
 	allowed := map[string][]string{
-		"ring":                   {module + "/ring/option", "github.com/cespare/xxhash/v2"},
-		"ring/option":            {},
-		"rebalance":              {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
-		"rebalance/strategytest": {module + "/ring"},
-		"membership":             {module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
-		"membership/memnet":      {module + "/membership", "github.com/hashicorp/memberlist"},
-		"transport/api":          {module + "/ring", module + "/ring/option", module + "/rebalance"},
-		"transport/client":       {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", bound, credential, reload, tlsfiles, wire},
+		"ring":                      {module + "/ring/option", "github.com/cespare/xxhash/v2"},
+		"ring/option":               {},
+		"rebalance":                 {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
+		"rebalance/strategytest":    {module + "/ring"},
+		"membership":                {module + "/membership/internal/guard", module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
+		"membership/internal/guard": {"github.com/hashicorp/memberlist"},
+		"membership/memnet":         {module + "/membership", module + "/ring/option", "github.com/hashicorp/memberlist"},
+		"transport/api":             {module + "/ring", module + "/ring/option", module + "/rebalance"},
+		"transport/client":          {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", bound, credential, reload, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", bound, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",

@@ -3,6 +3,8 @@ package membership
 import (
 	"errors"
 	"fmt"
+
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
 // The reasons for which a cluster and a member refuse each other. They come
@@ -13,9 +15,9 @@ var (
 	// together: their partition counts differ or they have no configuration in
 	// common. The error around it is a *ConfigurationError.
 	ErrConfiguration = errors.New("incompatible configuration")
-	// ErrClusterName says that who answered at an address is a member of a
+	// ErrClusterName says that the process at an address is a member of a
 	// cluster with another name.
-	ErrClusterName = errors.New("belongs to another cluster")
+	ErrClusterName = guard.ErrClusterName
 	// ErrGossipKey says that gossip is encrypted on one side only, or with a
 	// key that the other side does not have.
 	ErrGossipKey = errors.New("wrong or missing gossip key")

@@ -173,14 +173,14 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) bool {
 	if !m.dialing.begin(addr) {
 		return false
 	}
-	gossip, guard, running := m.live()
+	gossip, g, running := m.live()
 	begun := running && m.background(func() {
 		_, err := gossip.Join([]string{addr.String()})
 		if one := errors.Unwrap(err); one != nil {
 			err = one // out of memberlist's list, which takes several lines
 		}
 		m.dialing.end(addr)
-		if refused := guard.refused(addr); refused != nil {
+		if refused := g.TakeRefusal(addr); refused != nil {
 			err = refused
 		}
 		if err = classifyJoinError(err); err == nil && len(m.registry.others()) == 0 {

@@ -3,6 +3,8 @@ package membership
 import (
 	"errors"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
 const (
@@ -34,7 +36,7 @@ var joinErrorTexts = []struct {
 	{ErrClusterName.Error(), ErrClusterName, detailOtherCluster},
 }
 
-// classifyJoinError returns a *RefusedError, without its Seed, when err says
+// classifyJoinError returns a *RefusedError, often without its Seed, when err says
 // that the two sides do not belong together, and err itself otherwise. The
 // text may come from the other side: it serves to explain, never to decide
 // what is safe.
@@ -44,6 +46,13 @@ func classifyJoinError(err error) error {
 	}
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return refused
+	}
+	if refusal, ok := errors.AsType[*guard.Refusal](err); ok {
+		detail := refusal.Detail
+		if errors.Is(refusal, ErrClusterName) {
+			detail = detailOtherCluster
+		}
+		return &RefusedError{Seed: refusal.Addr, Reason: refusal.Reason, Detail: detail}
 	}
 	text := err.Error()
 	for _, known := range joinErrorTexts {

@@ -10,12 +10,14 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
 // gossiper is a bare memberlist behind a guard on a loopback port.
 type gossiper struct {
 	*memberlist.Memberlist
-	guard *guard
+	guard *guard.Guard
 	addr  netip.AddrPort
 }
 
@@ -24,7 +26,7 @@ func startGossiper(t *testing.T, name, cluster string, change func(*memberlist.C
 	logger := log.New(io.Discard, "", 0)
 	transport, err := listenNet(netip.MustParseAddrPort("127.0.0.1:0"), logger)
 	require.NoError(t, err)
-	g := newGuard(transport, guardOptions{label: cluster, logger: logger})
+	g := guard.New(transport, guard.Options{Label: cluster, Logger: logger})
 	ip, port, err := g.FinalAdvertiseAddr("", 0)
 	require.NoError(t, err)
 
@@ -95,7 +97,7 @@ func TestClassifyJoinErrorAgainstMemberlist(t *testing.T) {
 			var refused *RefusedError
 			require.ErrorAs(t, classified, &refused)
 			require.Equal(t, tc.detail, refused.Detail, "memberlist said: %v", err)
-			require.NoError(t, ours.guard.refused(theirs.addr), "not the guard's affair")
+			require.NoError(t, ours.guard.TakeRefusal(theirs.addr), "not the guard's affair")
 		})
 	}
 }
@@ -113,13 +115,13 @@ func TestJoinOtherCluster(t *testing.T) {
 			for range 3 {
 				_, err := ours.Join([]string{theirs.addr.String()})
 				require.ErrorIs(t, classifyJoinError(err), ErrClusterName, "memberlist said: %v", err)
-				refusal := ours.guard.refused(theirs.addr)
+				refusal := ours.guard.TakeRefusal(theirs.addr)
 				require.ErrorIs(t, refusal, ErrClusterName)
-				require.EqualError(t, refusal, `membership: joining through "`+theirs.addr.String()+
+				require.EqualError(t, classifyJoinError(refusal), `membership: joining through "`+theirs.addr.String()+
 					`": refused: belongs to another cluster: check the seed address, and ClusterName on both sides`)
-				require.NoError(t, ours.guard.refused(theirs.addr), "asked and forgotten")
+				require.NoError(t, ours.guard.TakeRefusal(theirs.addr), "asked and forgotten")
 			}
-			require.Equal(t, guardCounts{otherLabel: 3}, theirs.guard.counts())
+			require.Equal(t, guard.Counts{OtherLabel: 3}, theirs.guard.Counts())
 			require.Equal(t, 1, theirs.NumMembers())
 			require.Equal(t, 1, ours.NumMembers())
 		})
@@ -134,7 +136,7 @@ func TestJoinOtherClusterWithLargeState(t *testing.T) {
 	for range 5 {
 		_, err := ours.Join([]string{theirs.addr.String()})
 		require.ErrorIs(t, classifyJoinError(err), ErrClusterName, "memberlist said: %v", err)
-		require.ErrorIs(t, ours.guard.refused(theirs.addr), ErrClusterName)
+		require.ErrorIs(t, ours.guard.TakeRefusal(theirs.addr), ErrClusterName)
 	}
 }
 
@@ -147,8 +149,8 @@ func TestJoinSameCluster(t *testing.T) {
 		require.Equal(t, 2, two.NumMembers())
 		// Who answers merges after it has answered.
 		require.Eventually(t, func() bool { return one.NumMembers() == 2 }, 20*time.Second, time.Millisecond)
-		require.NoError(t, two.guard.refused(one.addr))
-		require.Zero(t, one.guard.counts())
+		require.NoError(t, two.guard.TakeRefusal(one.addr))
+		require.Zero(t, one.guard.Counts())
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
 // Errors of the life of a [Membership].
@@ -45,9 +47,9 @@ type Membership struct {
 	isolated  atomic.Bool
 	lastSync  atomic.Int64 // unix nanoseconds
 	exchanges atomic.Uint64
-	refused   atomic.Uint64         // announcements
-	lastGuard atomic.Pointer[guard] // that of the one start, for its counts
-	heardAt   atomic.Int64          // when a probe last succeeded, unix nanoseconds
+	refused   atomic.Uint64               // announcements
+	lastGuard atomic.Pointer[guard.Guard] // that of the one start, for its counts
+	heardAt   atomic.Int64                // when a probe last succeeded, unix nanoseconds
 
 	life     context.Context // ends when Stop begins
 	end      context.CancelFunc
@@ -61,7 +63,7 @@ type Membership struct {
 	running chan struct{} // closed when Start is done; nil before it
 	err     error         // what Start came to
 	gossip  *memberlist.Memberlist
-	guard   *guard
+	guard   *guard.Guard
 	local   netip.AddrPort // the address announced
 	cancel  context.CancelFunc
 }

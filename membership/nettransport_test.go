@@ -2,7 +2,6 @@ package membership
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -72,121 +71,6 @@ func TestListenNetRetries(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-// listenGuarded returns a guard over real sockets and its address.
-func listenGuarded(t *testing.T, o guardOptions) (*guard, string) {
-	t.Helper()
-	transport, err := listenNet(loopback, o.logger)
-	require.NoError(t, err)
-	g := newGuard(transport, o)
-	ip, port, err := g.FinalAdvertiseAddr("", 0)
-	require.NoError(t, err)
-	return g, net.JoinHostPort(ip.String(), strconv.Itoa(port))
-}
-
-func TestGuardOverSockets(t *testing.T) {
-	ignore := goleak.IgnoreCurrent()
-	here, addr := listenGuarded(t, guardOptions{label: "orders"})
-	there, _ := listenGuarded(t, guardOptions{label: "orders"})
-
-	conn, err := there.DialTimeout(addr, 5*time.Second)
-	require.NoError(t, err)
-	_, err = conn.Write(append(labelHead("orders"), "ping"...))
-	require.NoError(t, err)
-	in := <-here.StreamCh()
-	got := make([]byte, len(labelHead("orders"))+4)
-	_, err = io.ReadFull(in, got)
-	require.NoError(t, err)
-	require.Equal(t, append(labelHead("orders"), "ping"...), got)
-	_, err = in.Write([]byte("\x06pong"))
-	require.NoError(t, err)
-	got = got[:5]
-	_, err = io.ReadFull(conn, got)
-	require.NoError(t, err)
-	require.Equal(t, "\x06pong", string(got))
-
-	_, err = here.WriteTo([]byte("packet"), addr)
-	require.NoError(t, err)
-	require.Equal(t, "packet", string((<-here.PacketCh()).Buf))
-
-	require.NoError(t, here.Shutdown()) // both streams are still open
-	_, err = conn.Read(got)
-	require.Error(t, err)
-	require.NoError(t, there.Shutdown())
-	_ = in.Close() // memberlist closes it again
-	goleak.VerifyNone(t, ignore)
-}
-
-// Shutdown in the middle of a flood of streams and packets that nobody takes.
-func TestGuardShutdownDuringFlood(t *testing.T) {
-	ignore := goleak.IgnoreCurrent()
-	g, addr := listenGuarded(t, guardOptions{label: "orders", maxStreams: 10, maxPerSource: 8})
-
-	stop := make(chan struct{})
-	var flood sync.WaitGroup
-	for i := range 4 {
-		first := [][]byte{labelHead("orders"), labelHead("billing"), {6}, nil}[i]
-		flood.Go(func() { floodGuard(g, addr, first, stop) })
-	}
-	end := sync.OnceFunc(func() {
-		close(stop)
-		flood.Wait()
-	})
-	defer end()
-	defer func() { _ = g.Shutdown() }()
-
-	// Streams that nobody takes keep their slots, so the cap is always reached.
-	require.Eventually(t, func() bool { return g.counts().overSource > 20 }, 20*time.Second, time.Millisecond)
-	require.LessOrEqual(t, liveStreams(g), 8)
-	require.NoError(t, g.Shutdown())
-	end()
-	require.Zero(t, liveStreams(g))
-	goleak.VerifyNone(t, ignore)
-}
-
-// floodGuard opens streams that begin with first, and keeps the last few open,
-// until stop is closed.
-func floodGuard(g *guard, addr string, first []byte, stop <-chan struct{}) {
-	var kept [16]net.Conn
-	for i := 0; ; i++ {
-		select {
-		case <-stop:
-			for _, conn := range kept {
-				if conn != nil {
-					_ = conn.Close()
-				}
-			}
-			return
-		default:
-		}
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			continue
-		}
-		_, _ = conn.Write(first)
-		_, _ = g.WriteTo([]byte("x"), addr)
-		slot := &kept[i%len(kept)]
-		if *slot != nil {
-			_ = (*slot).Close()
-		}
-		*slot = conn
-	}
-}
-
-// The cluster's name is not told to strangers.
-func TestGuardDoesNotTellItsName(t *testing.T) {
-	g, addr := listenGuarded(t, guardOptions{label: "secret-orders"})
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	require.NoError(t, err)
-	_, err = conn.Write([]byte{6})
-	require.NoError(t, err)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
-	got, err := io.ReadAll(conn)
-	require.NoError(t, err)
-	require.Equal(t, refusalFrame(), got)
-	require.NoError(t, conn.Close())
-	require.NoError(t, g.Shutdown())
 }
 
 func TestDialsEndWithTheTransport(t *testing.T) {

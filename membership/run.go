@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
 // open binds the address and starts gossip and the workers.
@@ -15,19 +17,19 @@ func (m *Membership) open() error {
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
 	}
-	guard := newGuard(inner, guardOptions{
-		label: m.settings.ClusterName, logger: logger, encrypted: m.keys.ring != nil,
+	g := guard.New(inner, guard.Options{
+		Label: m.settings.ClusterName, Logger: logger, Encrypted: m.keys.ring != nil,
 	})
-	m.lastGuard.Store(guard)
-	local, err := m.advertised(guard)
+	m.lastGuard.Store(g)
+	local, err := m.advertised(g)
 	if err != nil {
-		_ = guard.Shutdown() // it has nothing to say that err does not
+		_ = g.Shutdown() // it has nothing to say that err does not
 		return err
 	}
 	config := &memberlist.Config{
 		Name:              m.name,
 		Label:             m.settings.ClusterName,
-		Transport:         guard,
+		Transport:         g,
 		BindPort:          int(local.Port()),
 		AdvertiseAddr:     local.Addr().String(),
 		AdvertisePort:     int(local.Port()),
@@ -42,12 +44,12 @@ func (m *Membership) open() error {
 	m.heardAt.Store(m.settings.now().UnixNano())
 	gossip, err := memberlist.Create(config)
 	if err != nil {
-		_ = guard.Shutdown()
+		_ = g.Shutdown()
 		return fmt.Errorf("membership: starting gossip on %v: %w", local, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.mu.Lock()
-	m.gossip, m.guard, m.local, m.cancel = gossip, guard, local, cancel
+	m.gossip, m.guard, m.local, m.cancel = gossip, g, local, cancel
 	m.mu.Unlock()
 	m.announcer.attach(gossip)
 	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation} {
@@ -97,7 +99,7 @@ func (m *Membership) shutdown() {
 }
 
 // live returns memberlist and the guard while they run.
-func (m *Membership) live() (*memberlist.Memberlist, *guard, bool) {
+func (m *Membership) live() (*memberlist.Memberlist, *guard.Guard, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.gossip, m.guard, m.gossip != nil

@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 func TestGuardPassesOwnClusterOn(t *testing.T) {
 	for _, label := range []string{"orders", strings.Repeat("x", 255), ""} {
-		inBubble(t, guardOptions{label: label}, func(t *testing.T, g *guard, p *pipeTransport) {
+		inBubble(t, Options{Label: label}, func(t *testing.T, g *Guard, p *pipeTransport) {
 			sent := append(labelHead(label), 6, 1, 2, 3)
 			near := p.connect("10.0.0.1:1")
 			go func() {
@@ -31,13 +31,13 @@ func TestGuardPassesOwnClusterOn(t *testing.T) {
 			require.NoError(t, conn.Close())
 			require.Error(t, conn.SetDeadline(time.Now()))
 			_ = conn.Close()
-			require.Zero(t, g.counts())
+			require.Zero(t, g.Counts())
 		})
 	}
 }
 
 func TestGuardLeavesDeadlinesToMemberlist(t *testing.T) {
-	inBubble(t, guardOptions{label: "orders", headTimeout: time.Second}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{Label: "orders", HeadTimeout: time.Second}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		near := p.connect("10.0.0.1:1")
 		_, err := near.Write(labelHead("orders"))
 		require.NoError(t, err)
@@ -66,8 +66,8 @@ func TestGuardRefusesOtherClusters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines bytes.Buffer
-			o := guardOptions{label: "orders", logger: log.New(&lines, "", 0)}
-			inBubble(t, o, func(t *testing.T, g *guard, p *pipeTransport) {
+			o := Options{Label: "orders", Logger: log.New(&lines, "", 0)}
+			inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
 				near := p.connect("10.0.0.1:1")
 				_, err := near.Write(append(sent, make([]byte, 1<<20)...))
 				require.NoError(t, err, "what the other side sends is read to its end")
@@ -77,7 +77,7 @@ func TestGuardRefusesOtherClusters(t *testing.T) {
 				require.Equal(t, refusalFrame(), answer)
 				require.NoError(t, near.Close())
 				synctest.Wait()
-				require.Equal(t, guardCounts{otherLabel: 1}, g.counts())
+				require.Equal(t, Counts{OtherLabel: 1}, g.Counts())
 				require.Zero(t, liveStreams(g))
 				require.Contains(t, lines.String(), "[WARN] refused a stream of another cluster")
 				require.NotContains(t, lines.String(), `"orders"`)
@@ -87,8 +87,8 @@ func TestGuardRefusesOtherClusters(t *testing.T) {
 }
 
 func TestGuardEndsRefusalsThatDrag(t *testing.T) {
-	o := guardOptions{label: "orders", headTimeout: time.Second, maxBytes: 1000}
-	inBubble(t, o, func(t *testing.T, g *guard, p *pipeTransport) {
+	o := Options{Label: "orders", HeadTimeout: time.Second, MaxBytes: 1000}
+	inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
 		silent := p.connect("10.0.0.1:1") // neither reads nor closes
 		_, err := silent.Write(labelHead("billing"))
 		require.NoError(t, err)
@@ -106,12 +106,12 @@ func TestGuardEndsRefusalsThatDrag(t *testing.T) {
 }
 
 func TestGuardEndsStreamsWithoutLabel(t *testing.T) {
-	inBubble(t, guardOptions{label: "orders", headTimeout: time.Second}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{Label: "orders", HeadTimeout: time.Second}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		began := time.Now()
 		silent := p.connect("10.0.0.1:1")
 		requireClosed(t, silent)
 		require.Equal(t, time.Second, time.Since(began))
-		require.Equal(t, guardCounts{badHead: 1}, g.counts())
+		require.Equal(t, Counts{BadHead: 1}, g.Counts())
 
 		trickle := p.connect("10.0.0.1:2")
 		var err error
@@ -136,32 +136,32 @@ func TestGuardEndsStreamsWithoutLabel(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, cut.Close())
 		synctest.Wait()
-		require.Equal(t, guardCounts{badHead: 4}, g.counts())
+		require.Equal(t, Counts{BadHead: 4}, g.Counts())
 
 		check := p.connect("10.0.0.1:5") // a health check
 		synctest.Wait()
 		require.NoError(t, check.Close())
 		synctest.Wait()
-		require.Equal(t, guardCounts{badHead: 4}, g.counts())
+		require.Equal(t, Counts{BadHead: 4}, g.Counts())
 		require.Zero(t, liveStreams(g))
 	})
 }
 
 func TestGuardCapsStreams(t *testing.T) {
-	o := guardOptions{label: "orders", maxStreams: 5, maxPerSource: 2, headTimeout: time.Second}
-	inBubble(t, o, func(t *testing.T, g *guard, p *pipeTransport) {
+	o := Options{Label: "orders", MaxStreams: 5, MaxPerSource: 2, HeadTimeout: time.Second}
+	inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
 		one := p.connect("10.0.0.1:1")
 		p.connect("[::ffff:10.0.0.1]:2")
 		synctest.Wait()
 		requireClosed(t, p.connect("10.0.0.1:3"))
-		require.Equal(t, guardCounts{overSource: 1}, g.counts())
+		require.Equal(t, Counts{OverSource: 1}, g.Counts())
 
 		p.connect("[2001:db8::1]:1")
 		p.connect("[2001:db8::1]:2")
 		p.connect("10.0.0.2:1")
 		synctest.Wait()
 		requireClosed(t, p.connect("10.0.0.3:1"))
-		require.Equal(t, guardCounts{overSource: 1, overTotal: 1}, g.counts())
+		require.Equal(t, Counts{OverSource: 1, OverTotal: 1}, g.Counts())
 		require.Equal(t, 5, liveStreams(g))
 
 		require.NoError(t, one.Close())
@@ -184,7 +184,7 @@ func TestGuardCapsStreams(t *testing.T) {
 }
 
 func TestGuardWithoutSourceAddress(t *testing.T) {
-	inBubble(t, guardOptions{maxPerSource: 1, headTimeout: time.Second}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{MaxPerSource: 1, HeadTimeout: time.Second}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		for range 3 { // net.Pipe has no addresses
 			near, far := net.Pipe()
 			t.Cleanup(func() { _ = near.Close() })
@@ -192,12 +192,12 @@ func TestGuardWithoutSourceAddress(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, 3, liveStreams(g))
-		require.Zero(t, g.counts())
+		require.Zero(t, g.Counts())
 	})
 }
 
 func TestGuardBoundsStreams(t *testing.T) {
-	inBubble(t, guardOptions{label: "orders", maxBytes: 100}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{Label: "orders", MaxBytes: 100}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		near := p.connect("10.0.0.1:1")
 		go func() { _, _ = near.Write(append(labelHead("orders"), make([]byte, 1000)...)) }()
 		conn := <-g.StreamCh()

@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 const dialedAddr = "10.0.0.9:7946"
 
 // answer dials through the guard and lets the other side answer with parts.
-func answer(t *testing.T, g *guard, p *pipeTransport, parts ...[]byte) net.Conn {
+func answer(t *testing.T, g *Guard, p *pipeTransport, parts ...[]byte) net.Conn {
 	t.Helper()
 	conn, err := g.DialTimeout(dialedAddr, time.Second)
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func answer(t *testing.T, g *guard, p *pipeTransport, parts ...[]byte) net.Conn 
 
 func TestGuardReadsRefusals(t *testing.T) {
 	frame := refusalFrame()
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		for _, parts := range [][][]byte{{frame}, {frame[:1], frame[1:3], frame[3:]}, {append(frame, 1, 2, 3)}} {
 			conn := answer(t, g, p, parts...)
 			n, err := conn.Read(nil)
@@ -41,48 +41,48 @@ func TestGuardReadsRefusals(t *testing.T) {
 			for range 2 {
 				_, err := conn.Read(make([]byte, 100))
 				require.ErrorIs(t, err, ErrClusterName)
-				var refused *RefusedError
+				var refused *Refusal
 				require.ErrorAs(t, err, &refused)
-				require.Equal(t, dialedAddr, refused.Seed)
+				require.Equal(t, dialedAddr, refused.Addr)
 			}
 			require.NoError(t, conn.Close())
 			addr := netip.MustParseAddrPort("[::ffff:10.0.0.9]:7946")
-			require.ErrorIs(t, g.refused(addr), ErrClusterName)
-			require.NoError(t, g.refused(addr))
+			require.ErrorIs(t, g.TakeRefusal(addr), ErrClusterName)
+			require.NoError(t, g.TakeRefusal(addr))
 		}
 	})
 }
 
 func TestGuardPassesAnswersOn(t *testing.T) {
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		for _, sent := range []string{"", "\x06", "\x06abcdefgh", "\xc1", "\xc1c", "\xc1cx", "\xc1ck\x01"} {
 			conn := answer(t, g, p, []byte(sent))
 			got, err := io.ReadAll(conn)
 			require.NoError(t, err)
 			require.Equal(t, sent, string(got))
 			require.NoError(t, conn.Close())
-			require.NoError(t, g.refused(netip.MustParseAddrPort(dialedAddr)))
+			require.NoError(t, g.TakeRefusal(netip.MustParseAddrPort(dialedAddr)))
 		}
 	})
 }
 
 func TestGuardForgetsRefusalAfterAnswer(t *testing.T) {
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		refused := answer(t, g, p, refusalFrame())
 		_, err := io.ReadAll(refused)
 		require.ErrorIs(t, err, ErrClusterName)
 		ok := answer(t, g, p, []byte{6})
 		_, err = io.ReadAll(ok)
 		require.NoError(t, err)
-		require.NoError(t, g.refused(netip.MustParseAddrPort(dialedAddr)))
+		require.NoError(t, g.TakeRefusal(netip.MustParseAddrPort(dialedAddr)))
 		require.NoError(t, refused.Close())
 		require.NoError(t, ok.Close())
 	})
 }
 
 func TestGuardRemembersBoundedly(t *testing.T) {
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, _ *pipeTransport) {
-		refusal := &RefusedError{Reason: ErrClusterName}
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, _ *pipeTransport) {
+		refusal := &Refusal{Reason: ErrClusterName}
 		for i := range 2 * maxRefusals {
 			g.answered(fmt.Sprintf("10.0.%d.%d:7946", i/256, i%256), refusal)
 		}
@@ -93,7 +93,7 @@ func TestGuardRemembersBoundedly(t *testing.T) {
 }
 
 func TestGuardBoundsAnswers(t *testing.T) {
-	inBubble(t, guardOptions{maxBytes: 100}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{MaxBytes: 100}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		conn := answer(t, g, p, make([]byte, 1000))
 		got, err := io.ReadAll(conn)
 		require.ErrorIs(t, err, errStreamTooLong)
@@ -103,7 +103,7 @@ func TestGuardBoundsAnswers(t *testing.T) {
 }
 
 func TestGuardDeadlinesPassThrough(t *testing.T) {
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		conn, err := g.DialTimeout(dialedAddr, time.Second)
 		require.NoError(t, err)
 		far := <-p.answers
@@ -124,7 +124,7 @@ func TestGuardDeadlinesPassThrough(t *testing.T) {
 
 // memberlist forgets to close a stream whose label it could not write.
 func TestGuardClosesStreamsThatFailToWrite(t *testing.T) {
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		conn, err := g.DialTimeout(dialedAddr, time.Second)
 		require.NoError(t, err)
 		require.Len(t, g.open, 1)
@@ -136,7 +136,7 @@ func TestGuardClosesStreamsThatFailToWrite(t *testing.T) {
 }
 
 func TestGuardDialErrorIsUntouched(t *testing.T) {
-	inBubble(t, guardOptions{}, func(t *testing.T, g *guard, p *pipeTransport) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		p.failure = errors.New("no route")
 		_, err := g.DialTimeout(dialedAddr, time.Second)
 		require.Same(t, p.failure, err, "memberlist looks at its type")
@@ -147,7 +147,7 @@ func TestGuardDialErrorIsUntouched(t *testing.T) {
 func TestGuardShutdownClosesEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeTransport()
-		g := newGuard(p, guardOptions{label: "orders"})
+		g := New(p, Options{Label: "orders"})
 
 		silent := p.connect("10.0.0.1:1")
 		foreign := p.connect("10.0.0.1:2")
@@ -191,7 +191,7 @@ func TestGuardShutdownClosesEverything(t *testing.T) {
 		require.EqualError(t, err, "membership: dialing 10.0.0.9:7946: use of closed network connection")
 		require.Empty(t, g.open)
 		require.Zero(t, liveStreams(g))
-		require.Zero(t, g.counts().badHead, "our own end is nobody's fault")
+		require.Zero(t, g.Counts().BadHead, "our own end is nobody's fault")
 		_ = conn.Close()
 		require.Zero(t, liveStreams(g))
 	})

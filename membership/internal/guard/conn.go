@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ var errStreamTooLong = errors.New("membership: stream carries more than it may")
 type inbound struct {
 	net.Conn
 	source  netip.Addr // not valid when the transport has none
-	traffic *traffic
+	traffic *trafficCounts
 	release func() // once
 
 	refused func() // counts a stream that does not pass the check
@@ -26,10 +26,10 @@ type inbound struct {
 	check  *cipherCheck // nil: in clear, or the label is still to come
 }
 
-func newInbound(g *guard, conn net.Conn, source netip.Addr) *inbound {
-	in := &inbound{Conn: conn, source: source, traffic: &g.traffic, left: g.opts.maxBytes}
+func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
+	in := &inbound{Conn: conn, source: source, traffic: &g.traffic, left: g.opts.MaxBytes}
 	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
-	in.refused = func() { g.badCipher.Add(1) }
+	in.refused = func() { g.refused.badCipher.Add(1) }
 	return in
 }
 
@@ -93,33 +93,33 @@ func readBounded(r io.Reader, p []byte, left *int64) (int, error) {
 // outbound is a dialed stream that looks at how the answer begins.
 type outbound struct {
 	net.Conn
-	g    *guard
+	g    *Guard
 	addr string // as dialed
 
 	mu      sync.Mutex // orders reads
 	head    []byte     // read and not yet returned
 	known   bool       // the beginning is an ordinary answer
-	refusal *RefusedError
+	refusal *Refusal
 	left    int64
 	check   *cipherCheck // nil: in clear
 }
 
-func newOutbound(g *guard, conn net.Conn, addr string) *outbound {
-	out := &outbound{Conn: conn, g: g, addr: addr, left: g.opts.maxBytes}
-	if g.opts.encrypted {
+func newOutbound(g *Guard, conn net.Conn, addr string) *outbound {
+	out := &outbound{Conn: conn, g: g, addr: addr, left: g.opts.MaxBytes}
+	if g.opts.Encrypted {
 		out.check = &cipherCheck{}
 	}
 	return out
 }
 
-// Read is safe for concurrent use. A refusal is returned as *RefusedError, by
+// Read is safe for concurrent use. A refusal is returned as *Refusal, by
 // this and all further calls.
 func (c *outbound) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, err := c.read(p)
 	if c.check != nil && !c.check.pass(p[:n]) {
-		c.g.badCipher.Add(1)
+		c.g.refused.badCipher.Add(1)
 		_ = c.Close()
 		return 0, errCipherVersion
 	}
@@ -167,7 +167,7 @@ func (c *outbound) readHead() error {
 	missing, refusal := parseRefusal(c.head)
 	switch {
 	case refusal != nil:
-		refusal.Seed = c.addr
+		refusal.Addr = c.addr
 		c.refusal, c.head = refusal, nil
 		c.g.answered(c.addr, refusal)
 	case missing == 0:

@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import "errors"
 
@@ -59,15 +59,15 @@ func (c *cipherCheck) pass(b []byte) bool {
 
 // passPackets hands on the packets of the inner transport that are sound, and
 // takes all of them until that is down.
-func (g *guard) passPackets() {
+func (g *Guard) passPackets() {
 	for {
 		select {
-		case p, ok := <-g.Transport.PacketCh():
+		case p, ok := <-g.transport.PacketCh():
 			if !ok {
 				return
 			}
 			if !soundPacket(p.Buf) {
-				g.badCipher.Add(1)
+				g.refused.badCipher.Add(1)
 				g.warnf("dropped a packet of another version of encryption from=%v", p.From)
 				continue
 			}

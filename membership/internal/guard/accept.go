@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 
 // accept takes streams off the inner transport, which cannot shut down while
 // one waits, until that is down.
-func (g *guard) accept() {
+func (g *Guard) accept() {
 	for {
 		select {
-		case conn, ok := <-g.Transport.StreamCh():
+		case conn, ok := <-g.transport.StreamCh():
 			if !ok {
 				return
 			}
@@ -26,10 +26,10 @@ func (g *guard) accept() {
 }
 
 // closeWaiting closes what a transport with a buffer left in it.
-func (g *guard) closeWaiting() {
+func (g *Guard) closeWaiting() {
 	for {
 		select {
-		case conn, ok := <-g.Transport.StreamCh():
+		case conn, ok := <-g.transport.StreamCh():
 			if !ok {
 				return
 			}
@@ -40,7 +40,7 @@ func (g *guard) closeWaiting() {
 	}
 }
 
-func (g *guard) acceptOne(conn net.Conn) {
+func (g *Guard) acceptOne(conn net.Conn) {
 	in := newInbound(g, conn, sourceOf(conn))
 	if !g.admitStream(in) {
 		_ = conn.Close()
@@ -67,17 +67,17 @@ func sourceOf(conn net.Conn) netip.Addr {
 }
 
 // admitStream counts an inbound stream in, unless that breaks a cap.
-func (g *guard) admitStream(in *inbound) bool {
+func (g *Guard) admitStream(in *inbound) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.closed:
 		return false
-	case g.inbound >= g.opts.maxStreams:
-		g.overTotal.Add(1)
+	case g.inbound >= g.opts.MaxStreams:
+		g.refused.overTotal.Add(1)
 		return false
-	case in.source.IsValid() && g.perSource[in.source] >= g.opts.maxPerSource:
-		g.overSource.Add(1)
+	case in.source.IsValid() && g.perSource[in.source] >= g.opts.MaxPerSource:
+		g.refused.overSource.Add(1)
 		return false
 	}
 	g.inbound++
@@ -89,7 +89,7 @@ func (g *guard) admitStream(in *inbound) bool {
 }
 
 // releaseStream counts an inbound stream out.
-func (g *guard) releaseStream(in *inbound) {
+func (g *Guard) releaseStream(in *inbound) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.open, in)
@@ -103,22 +103,22 @@ func (g *guard) releaseStream(in *inbound) {
 }
 
 // receive reads the label and hands the stream on, or refuses it.
-func (g *guard) receive(in *inbound) {
+func (g *Guard) receive(in *inbound) {
 	head, label, err := g.readHead(in)
 	switch {
 	case errors.Is(err, io.EOF), err != nil && g.isClosing():
 		_ = in.Close() // nobody there: a port scan, a health check or our own end
 	case err != nil:
-		g.badHead.Add(1)
+		g.refused.badHead.Add(1)
 		g.warnf("stream without a valid beginning: %v from=%v", err, in.RemoteAddr())
 		_ = in.Close()
-	case label != g.opts.label:
-		g.otherLabel.Add(1)
+	case label != g.opts.Label:
+		g.refused.otherLabel.Add(1)
 		g.warnf("refused a stream of another cluster, %q from=%v", label, in.RemoteAddr())
 		g.refuse(in)
 	default:
 		in.replay = head
-		if g.opts.encrypted {
+		if g.opts.Encrypted {
 			in.check = &cipherCheck{skip: 2 + len(label)}
 		}
 		g.traffic.streamsAccepted.Add(1)
@@ -131,8 +131,8 @@ func (g *guard) receive(in *inbound) {
 }
 
 // readHead reads until the label is complete and returns all that it read.
-func (g *guard) readHead(in *inbound) (head []byte, label string, err error) {
-	if err := in.SetReadDeadline(time.Now().Add(g.opts.headTimeout)); err != nil {
+func (g *Guard) readHead(in *inbound) (head []byte, label string, err error) {
+	if err := in.SetReadDeadline(time.Now().Add(g.opts.HeadTimeout)); err != nil {
 		return nil, "", err
 	}
 	buf := make([]byte, 0, maxLabelHead)
@@ -160,9 +160,9 @@ func (g *guard) readHead(in *inbound) (head []byte, label string, err error) {
 // long as the stream may take and carry: the other side sends its state before
 // it listens, and closing on unread bytes would reset the connection, frame
 // and all.
-func (g *guard) refuse(in *inbound) {
+func (g *Guard) refuse(in *inbound) {
 	defer func() { _ = in.Close() }()
-	if err := in.SetDeadline(time.Now().Add(g.opts.headTimeout)); err != nil {
+	if err := in.SetDeadline(time.Now().Add(g.opts.HeadTimeout)); err != nil {
 		return
 	}
 	written := make(chan struct{})
@@ -177,7 +177,7 @@ func (g *guard) refuse(in *inbound) {
 	<-written
 }
 
-func (g *guard) isClosing() bool {
+func (g *Guard) isClosing() bool {
 	select {
 	case <-g.closing:
 		return true
@@ -186,8 +186,8 @@ func (g *guard) isClosing() bool {
 	}
 }
 
-func (g *guard) warnf(format string, args ...any) {
-	if g.opts.logger != nil {
-		g.opts.logger.Printf("[WARN] "+format, args...)
+func (g *Guard) warnf(format string, args ...any) {
+	if g.opts.Logger != nil {
+		g.opts.Logger.Printf("[WARN] "+format, args...)
 	}
 }

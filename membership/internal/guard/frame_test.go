@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"bytes"
@@ -79,7 +79,7 @@ func TestRefusalFrame(t *testing.T) {
 	require.ErrorIs(t, refusal, ErrClusterName)
 
 	_, refusal = parseRefusal([]byte{0xC1, 'c', 'k', 2, 7})
-	require.EqualError(t, refusal, "membership: joining: refused: for a reason that this release does not know: version 2, reason 7")
+	require.EqualError(t, refusal, `membership: stream to "": refused: for a reason that this release does not know: version 2, reason 7`)
 	require.NotErrorIs(t, refusal, ErrClusterName)
 
 	for _, ordinary := range [][]byte{{6}, {13, 1}, {labelMark}, {0xC1, 'c', 'x'}, {0xC1, 0}} {

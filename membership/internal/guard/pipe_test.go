@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ type pipeTransport struct {
 	failure error
 }
 
-var _ Transport = (*pipeTransport)(nil)
+var _ transport = (*pipeTransport)(nil)
 
 func newPipeTransport() *pipeTransport {
 	return &pipeTransport{
@@ -84,11 +84,11 @@ type addressed struct {
 func (a addressed) RemoteAddr() net.Addr { return a.remote }
 
 // inBubble runs a guard over a pipeTransport in virtual time and shuts it down.
-func inBubble(t *testing.T, o guardOptions, f func(t *testing.T, g *guard, p *pipeTransport)) {
+func inBubble(t *testing.T, o Options, f func(t *testing.T, g *Guard, p *pipeTransport)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeTransport()
-		g := newGuard(p, o)
+		g := New(p, o)
 		defer func() { _ = g.Shutdown() }()
 		f(t, g, p)
 		require.EqualError(t, g.Shutdown(), "inner shutdown was called")
@@ -99,7 +99,7 @@ func inBubble(t *testing.T, o guardOptions, f func(t *testing.T, g *guard, p *pi
 }
 
 // liveStreams is how many inbound streams count.
-func liveStreams(g *guard) int {
+func liveStreams(g *Guard) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.inbound

@@ -1,4 +1,4 @@
-package membership
+package guard
 
 import (
 	"errors"
@@ -55,7 +55,7 @@ func refusalFrame() []byte {
 // parseRefusal reads the answer that begins with b. A missing above 0 says how
 // many bytes more it takes; otherwise the error is the refusal, nil when the
 // answer is none.
-func parseRefusal(b []byte) (missing int, refusal *RefusedError) {
+func parseRefusal(b []byte) (missing int, refusal *Refusal) {
 	for i, c := range refusalHead {
 		if i == len(b) {
 			return refusalSize - len(b), nil
@@ -68,9 +68,7 @@ func parseRefusal(b []byte) (missing int, refusal *RefusedError) {
 	case len(b) < refusalSize:
 		return refusalSize - len(b), nil
 	case b[3] == refusalVersion && b[4] == refusedClusterName:
-		return 0, &RefusedError{Reason: ErrClusterName, Detail: detailOtherCluster}
+		return 0, &Refusal{Reason: ErrClusterName}
 	}
-	return 0, &RefusedError{Reason: errRefusedOtherwise, Detail: fmt.Sprintf("version %d, reason %d", b[3], b[4])}
+	return 0, &Refusal{Reason: errUnknownReason, Detail: fmt.Sprintf("version %d, reason %d", b[3], b[4])}
 }
-
-var errRefusedOtherwise = errors.New("for a reason that this release does not know")

@@ -1,0 +1,75 @@
+package guard
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Counts say how much a guard has turned away since it was made, by reason. They count
+// inbound streams, unless said otherwise.
+type Counts struct {
+	// OverTotal counts streams beyond Options.MaxStreams.
+	OverTotal uint64
+	// OverSource counts streams beyond Options.MaxPerSource.
+	OverSource uint64
+	// OtherLabel counts streams of another cluster.
+	OtherLabel uint64
+	// BadHead counts streams without a valid label in time.
+	BadHead uint64
+	// BadCipher counts packets, and streams of both directions, of another version of
+	// encryption.
+	BadCipher uint64
+}
+
+// Traffic says how much a guard has passed since it was made.
+type Traffic struct {
+	PacketsSent, PacketBytesSent         uint64
+	StreamsDialed, StreamsAccepted       uint64
+	StreamBytesSent, StreamBytesReceived uint64
+}
+
+type refusedCounts struct {
+	overTotal, overSource, otherLabel, badHead, badCipher atomic.Uint64
+}
+
+type trafficCounts struct {
+	packetsSent, packetBytesSent         atomic.Uint64
+	streamsDialed, streamsAccepted       atomic.Uint64
+	streamBytesSent, streamBytesReceived atomic.Uint64
+}
+
+// Counts returns how much was turned away so far.
+func (g *Guard) Counts() Counts {
+	c := &g.refused
+	return Counts{
+		OverTotal: c.overTotal.Load(), OverSource: c.overSource.Load(), OtherLabel: c.otherLabel.Load(),
+		BadHead: c.badHead.Load(), BadCipher: c.badCipher.Load(),
+	}
+}
+
+// Traffic returns how much was passed so far.
+func (g *Guard) Traffic() Traffic {
+	t := &g.traffic
+	return Traffic{
+		PacketsSent: t.packetsSent.Load(), PacketBytesSent: t.packetBytesSent.Load(),
+		StreamsDialed: t.streamsDialed.Load(), StreamsAccepted: t.streamsAccepted.Load(),
+		StreamBytesSent: t.streamBytesSent.Load(), StreamBytesReceived: t.streamBytesReceived.Load(),
+	}
+}
+
+// WriteTo is WriteToAddress for an address without a name.
+func (g *Guard) WriteTo(b []byte, addr string) (time.Time, error) {
+	return g.WriteToAddress(b, memberlist.Address{Addr: addr})
+}
+
+// WriteToAddress sends a packet, and counts it when it went out.
+func (g *Guard) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	at, err := g.transport.WriteToAddress(b, a)
+	if err == nil {
+		g.traffic.packetsSent.Add(1)
+		g.traffic.packetBytesSent.Add(uint64(len(b)))
+	}
+	return at, err
+}

@@ -1,0 +1,243 @@
+// Package guard hardens the gossip port. A process outside the cluster can reach that
+// port, and memberlist alone lets it open any number of streams, send any number of
+// bytes on them, and crash a member with a packet of an old version of encryption. A
+// [Guard] stands between memberlist and the network and refuses all of that. It also
+// tells a member of another cluster why its stream is refused.
+//
+// The package knows memberlist's framing of streams and packets, and nothing else of
+// package membership. It defines its own errors and counts; membership shows them.
+package guard
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Options are the bounds of a [Guard]. A bound that is zero has its default.
+type Options struct {
+	// Label is the name of the cluster, as memberlist writes it before each stream.
+	Label string
+	// MaxStreams is how many inbound streams may be open at a time. Zero means 256.
+	MaxStreams int
+	// MaxPerSource is how many of them may come from one IP address. Zero means 64.
+	MaxPerSource int
+	// MaxBytes is how many bytes are read from one stream. Zero means 32 MiB.
+	MaxBytes int64
+	// HeadTimeout is the time from accepting a stream until its label is complete. A
+	// refusal may take as long again. Zero means 5 seconds.
+	HeadTimeout time.Duration
+	// Encrypted says that packets and streams must be encrypted.
+	Encrypted bool
+	// Logger takes lines with memberlist's levels. Nil means none.
+	Logger *log.Logger
+}
+
+// transport is what a guard wraps, and what it is.
+type transport = memberlist.NodeAwareTransport
+
+// Guard is a transport around another one. It bounds the harm that a process outside
+// the cluster can do with streams: it limits how many are open and how much each
+// carries, answers a stream of another cluster with the reason, and closes every
+// stream of both directions on Shutdown. Packets pass unchanged, except those of a
+// version of encryption that is not in use. It counts what is sent. All methods are
+// safe for concurrent use.
+type Guard struct {
+	transport // addresses, and what is sent
+
+	opts    Options
+	streams chan net.Conn           // what memberlist accepts from
+	packets chan *memberlist.Packet // what it receives, when encrypted
+	closing chan struct{}           // no new streams
+	stopped chan struct{}           // the inner transport is down
+	done    chan struct{}           // no goroutine of the guard runs any more
+	err     error                   // of the inner Shutdown; read it after done
+	wg      sync.WaitGroup
+
+	refused refusedCounts
+	traffic trafficCounts
+
+	mu        sync.Mutex
+	closed    bool
+	open      map[io.Closer]struct{} // streams of both directions
+	inbound   int
+	perSource map[netip.Addr]int
+	refusals  map[netip.AddrPort]*Refusal
+}
+
+var _ transport = (*Guard)(nil)
+
+// New wraps a transport and owns it from then on: its streams come out of the guard's
+// StreamCh, and Shutdown of the guard shuts it down.
+func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
+	o.MaxStreams = cmp.Or(o.MaxStreams, 256)
+	o.MaxPerSource = cmp.Or(o.MaxPerSource, 64)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<20)
+	o.HeadTimeout = cmp.Or(o.HeadTimeout, 5*time.Second)
+	g := &Guard{
+		transport: inner,
+		opts:      o,
+		streams:   make(chan net.Conn),
+		closing:   make(chan struct{}),
+		stopped:   make(chan struct{}),
+		done:      make(chan struct{}),
+		open:      make(map[io.Closer]struct{}),
+		perSource: make(map[netip.Addr]int),
+		refusals:  make(map[netip.AddrPort]*Refusal),
+	}
+	g.wg.Go(g.accept)
+	if o.Encrypted {
+		g.packets = make(chan *memberlist.Packet)
+		g.wg.Go(g.passPackets)
+	}
+	return g
+}
+
+// PacketCh returns the packets that memberlist may look at.
+func (g *Guard) PacketCh() <-chan *memberlist.Packet {
+	if g.opts.Encrypted {
+		return g.packets
+	}
+	return g.transport.PacketCh()
+}
+
+// StreamCh returns the streams of our cluster. It is never closed.
+func (g *Guard) StreamCh() <-chan net.Conn { return g.streams }
+
+// DialTimeout is DialAddressTimeout for an address without a name.
+func (g *Guard) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return g.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+// DialAddressTimeout opens a stream whose Read returns a *Refusal when a
+// guard on the other side refuses it. After Shutdown it returns net.ErrClosed.
+func (g *Guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	if g.isClosing() {
+		return nil, fmt.Errorf("membership: dialing %s: %w", a.Addr, net.ErrClosed)
+	}
+	conn, err := g.transport.DialAddressTimeout(a, timeout)
+	if err != nil {
+		return nil, err
+	}
+	// memberlist sets deadlines on every stream but those of messages.
+	_ = conn.SetDeadline(time.Now().Add(timeout))
+	out := newOutbound(g, conn, a.Addr)
+	if !g.track(out) {
+		_ = conn.Close()
+		return nil, fmt.Errorf("membership: dialing %s: %w", a.Addr, net.ErrClosed)
+	}
+	g.traffic.streamsDialed.Add(1)
+	return out, nil
+}
+
+// maxRefusals bounds what is remembered of refusals nobody asked about.
+const maxRefusals = 1024
+
+// TakeRefusal returns the [Refusal] in the last answer from an address that the guard
+// dialed, and forgets it. It returns nil when that answer was no refusal. The error
+// belongs to the caller.
+func (g *Guard) TakeRefusal(addr netip.AddrPort) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	addr = unmapped(addr)
+	refusal := g.refusals[addr]
+	if refusal == nil {
+		return nil
+	}
+	delete(g.refusals, addr)
+	own := *refusal // memberlist may still be reading the one that Read returned
+	return &own
+}
+
+// answered notes how the stream to addr was answered: refusal nil is an
+// ordinary answer. Dialed names are not remembered.
+func (g *Guard) answered(addr string, refusal *Refusal) {
+	dialed, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return
+	}
+	dialed = unmapped(dialed)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.refusals, dialed)
+	if refusal == nil {
+		return
+	}
+	if len(g.refusals) >= maxRefusals {
+		for some := range g.refusals {
+			delete(g.refusals, some)
+			break
+		}
+	}
+	g.refusals[dialed] = refusal
+}
+
+func unmapped(addr netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+}
+
+// track takes an outbound stream into those that Shutdown closes, unless that
+// has begun.
+func (g *Guard) track(out *outbound) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.open[out] = struct{}{}
+	return true
+}
+
+func (g *Guard) untrack(out *outbound) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, out)
+}
+
+// Shutdown closes all streams and the inner transport and waits for everything
+// the guard started. Calls after the first wait for it and return the same.
+func (g *Guard) Shutdown() error {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		<-g.done
+		return g.err
+	}
+	g.closed = true
+	open := g.open
+	g.open = make(map[io.Closer]struct{})
+	g.mu.Unlock()
+
+	close(g.closing)
+	for stream := range open {
+		_ = stream.Close()
+	}
+	// The inner transport waits for its loops, and those for somebody to take
+	// what they received.
+	g.wg.Go(g.drainPackets)
+	g.err = g.transport.Shutdown()
+	close(g.stopped)
+	g.wg.Wait()
+	close(g.done)
+	return g.err
+}
+
+func (g *Guard) drainPackets() {
+	for {
+		select {
+		case _, ok := <-g.transport.PacketCh():
+			if !ok {
+				return
+			}
+		case <-g.stopped:
+			return
+		}
+	}
+}
