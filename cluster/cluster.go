@@ -97,7 +97,7 @@ func New(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	if s.Observer {
-		err = members.SetState(context.Background(), membership.Observer)
+		err = membership.Drive(members).SetState(context.Background(), membership.Observer)
 	}
 	// The options were checked with the longest address it can become.
 	if err = errors.Join(err, c.announceHTTP(context.Background())); err != nil {

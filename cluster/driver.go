@@ -73,7 +73,7 @@ func (d *driver) listen() {
 			select {
 			case <-d.life.Done():
 				return
-			case msg := <-d.c.members.Messages():
+			case msg := <-membership.Drive(d.c.members).Messages():
 				m, err := handoff.ParseMessage(msg.Payload, len(d.gates))
 				if err != nil {
 					d.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
@@ -219,7 +219,7 @@ func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	}
 	d.sending[to]++
 	d.tasks.Go(func() {
-		if err := d.c.members.Send(d.life, to.ID, m.Bytes()); err != nil {
+		if err := membership.Drive(d.c.members).Send(d.life, to.ID, m.Bytes()); err != nil {
 			d.c.settings.Logger.Debug("sending about handoff", "to", to.ID, "error", err)
 		}
 		d.mu.Lock()

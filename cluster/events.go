@@ -5,7 +5,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -13,7 +12,7 @@ import (
 // EventKind says what an [Event] is about.
 type EventKind uint8
 
-// The kinds of events. Those of members are membership's; see there.
+// The kinds of events.
 const (
 	// MemberJoined: a member that was not known before.
 	MemberJoined EventKind = iota + 1
@@ -107,12 +106,23 @@ func (r *RingChange) Plan() (rebalance.Plan, error) { return rebalance.Diff(r.Ol
 // HealthChange is a change of this member's health.
 type HealthChange struct{ Before, After Health }
 
-func memberEvent(e membership.Event) Event {
-	// The kinds of members' events stand in the same order in both packages.
-	return Event{
-		Kind:   MemberJoined + EventKind(e.Kind-membership.Joined),
-		At:     e.At,
-		Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away},
+// memberKind is the kind of membership's event of that name, and 0 for any other.
+func memberKind(name string) EventKind {
+	switch name {
+	case "joined":
+		return MemberJoined
+	case "updated":
+		return MemberUpdated
+	case "leaving":
+		return MemberLeaving
+	case "left":
+		return MemberLeft
+	case "failed":
+		return MemberFailed
+	case "rejoined":
+		return MemberRejoined
+	default:
+		return 0
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 func (c *Cluster) Health() Health {
 	v := c.view.Load()
 	self := c.members.Local()
-	agreement := c.members.Agreement()
+	agreement := c.agreement()
 	h := Health{
 		ClusterName:     c.settings.ClusterName,
 		NodeID:          self.ID,
@@ -39,11 +39,11 @@ func (c *Cluster) Health() Health {
 		Members:         len(v.Members),
 		UnderReplicated: v.Spread.UnderReplicated,
 		ZoneViolations:  v.Spread.ZoneViolations,
-		Agreed:          agreement.Complete,
-		Differing:       differing(agreement.Differing),
+		Agreed:          agreement.complete,
+		Differing:       agreement.differing,
 		Fingerprint:     v.Fingerprint,
 		Configuration:   v.Configuration,
-		LastSync:        c.members.LastSync(),
+		LastSync:        membership.Drive(c.members).LastSync(),
 	}
 	c.readiness(&h, v, self)
 	c.quality(&h, v, self, agreement)
@@ -76,7 +76,7 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	case started != nil:
 		unready(api.ProblemNotStarted, "starting failed: %v", started)
 	}
-	if rivals := c.members.Rivals(); len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0 {
+	if rivals := membership.Drive(c.members).Rivals(); len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0 {
 		unready(api.ProblemSuperseded, "another process of NodeID %q, started later, speaks for it from %v: this one owns nothing; stop one of the two",
 			self.ID, rivals[0].Addr)
 	}
@@ -84,7 +84,7 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 		unready(api.ProblemConfiguration, "the cluster runs %q, this member can run %q: start it with that configuration accepted",
 			v.Configuration, self.Configurations)
 	}
-	if c.members.Isolated() {
+	if membership.Drive(c.members).Isolated() {
 		unready(api.ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.Members)-1)
 	}
 	if c.waitsForMembers() && c.present(v) < c.settings.MinMembers {
@@ -104,22 +104,22 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 }
 
 // quality finds what is wrong though this member is ready.
-func (c *Cluster) quality(h *Health, v *published, self membership.Member, agreement membership.Agreement) {
+func (c *Cluster) quality(h *Health, v *published, self membership.Member, agreement agreement) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, api.Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}
 	if v.Failure != nil {
 		degraded(api.ProblemStrategy, "lookups answer from the last ring: %v", v.Failure)
 	}
-	for _, rival := range c.members.Rivals() {
-		if rival.Start.Compare(self.Start) < 0 && time.Since(agreement.Since) > duplicateGrace {
+	for _, rival := range membership.Drive(c.members).Rivals() {
+		if rival.Start.Compare(self.Start) < 0 && time.Since(agreement.since) > duplicateGrace {
 			degraded(api.ProblemDuplicate, "another process of NodeID %q runs at %v: it owns nothing; stop one of the two", self.ID, rival.Addr)
 			break
 		}
 	}
-	if len(agreement.Differing) > 0 && time.Since(agreement.Since) > disagreementGrace {
+	if len(agreement.differing) > 0 && time.Since(agreement.since) > disagreementGrace {
 		degraded(api.ProblemDisagreement, "%d of %d members do not confirm this view: %s",
-			len(agreement.Differing), len(v.Members), describe(h.Differing))
+			len(agreement.differing), len(v.Members), describe(h.Differing))
 	}
 	if n := h.UnderReplicated; n > 0 {
 		degraded(api.ProblemUnderReplicated, "%d partitions have %d of %d replicas: there are too few members",
@@ -155,15 +155,6 @@ func (c *Cluster) moving(h *Health, v *published) {
 		degraded(api.ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %d calls failed so far",
 			handoff.Overdue, c.settings.HandoffOptions.OverdueAfter, handoff.Failed)
 	}
-}
-
-// differing shows the members that gossip says differ.
-func differing(members []membership.Differing) []api.Differing {
-	shown := make([]api.Differing, 0, len(members))
-	for _, d := range members {
-		shown = append(shown, api.Differing(d))
-	}
-	return shown
 }
 
 // describe names a few members that differ, with their reasons.

@@ -66,7 +66,7 @@ func (c *Cluster) run(ctx context.Context) {
 		case <-ctx.Done():
 			c.forward()
 			return
-		case <-c.members.Wake():
+		case <-membership.Drive(c.members).Wake():
 			switch {
 			case !c.forward():
 			case quiet == nil:
@@ -89,7 +89,7 @@ func (c *Cluster) run(ctx context.Context) {
 			publish()
 		case <-health.C:
 			if c.handoff != nil {
-				c.handoff.isolate(c.members.Isolated())
+				c.handoff.isolate(membership.Drive(c.members).Isolated())
 			}
 			if c.view.Load().Failure != nil {
 				publish() // the strategy may have recovered
@@ -105,9 +105,9 @@ func (c *Cluster) run(ctx context.Context) {
 // forward hands membership's events to subscribers. It reports whether there
 // were any.
 func (c *Cluster) forward() bool {
-	events := c.members.TakeEvents()
+	events := membership.Drive(c.members).TakeEvents()
 	for _, e := range events {
-		c.events.add(memberEvent(e))
+		c.events.add(Event{Kind: memberKind(e.Kind.String()), At: e.At, Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away}})
 	}
 	return len(events) > 0
 }
@@ -139,12 +139,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 			runs = "" // the others should hear that this is why our view differs
 		}
 		c.view.Store(next)
-		c.members.Publish(membership.View{
-			Fingerprint:   uint64(next.Fingerprint),
-			Configuration: runs,
-			Members:       members,
-			Participants:  next.Participants(),
-		})
+		membership.Drive(c.members).Publish(uint64(next.Fingerprint), runs, members, next.Participants())
 		if next.Ring.Fingerprint() != previous.Ring.Fingerprint() {
 			c.events.add(ringEvent(previous, next))
 			c.counts.changed(previous.Ring, next.Ring)
@@ -186,7 +181,7 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 	case c.handoff != nil && !c.handoff.joined():
 		return false
 	}
-	return c.members.SetState(ctx, membership.Active) == nil
+	return membership.Drive(c.members).SetState(ctx, membership.Active) == nil
 }
 
 // mayFound reports whether this member may be the first to own: when enough are
@@ -241,7 +236,7 @@ func (c *Cluster) waitsForMembers() bool {
 
 // superseded reports whether a newer start of our NodeID speaks for it.
 func (c *Cluster) superseded(self membership.Member) bool {
-	rivals := c.members.Rivals()
+	rivals := membership.Drive(c.members).Rivals()
 	return len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0
 }
 

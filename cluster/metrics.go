@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport"
@@ -22,7 +23,7 @@ func (c *Cluster) Metrics() Metrics {
 	m := Metrics{
 		ClusterName: c.settings.ClusterName, NodeID: h.NodeID, Region: c.settings.Region, Zone: c.settings.Zone,
 		Configuration: v.Configuration,
-		Ready:         h.Ready, Healthy: h.Healthy, Isolated: c.members.Isolated(),
+		Ready:         h.Ready, Healthy: h.Healthy, Isolated: membership.Drive(c.members).Isolated(),
 		Problems: make(map[string]bool, len(problemCodes)),
 		State:    c.members.Local().State,
 		Members:  v.Members,
@@ -38,10 +39,10 @@ func (c *Cluster) Metrics() Metrics {
 		Rebuilds: c.counts.rebuilds.Load(), RebuildFailures: c.counts.failures.Load(),
 		RebuildTime: time.Duration(c.counts.spent.Load()), LastRebuildTime: time.Duration(c.counts.last.Load()),
 
-		Gossip: c.members.Stats(), LastSync: h.LastSync,
+		Gossip: membership.Drive(c.members).Stats(), LastSync: h.LastSync,
 	}
 	if v.version > 0 {
-		m.ViewSince = c.members.Agreement().Since
+		m.ViewSince = membership.Drive(c.members).Agreement().Since
 	}
 	m.Handoff = c.Handoff()
 	for _, code := range problemCodes {

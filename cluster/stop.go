@@ -37,7 +37,7 @@ func (c *Cluster) Drain(ctx context.Context) error {
 		if state == membership.Draining && now != membership.Active && now != membership.Draining {
 			continue // it owns nothing
 		}
-		if err := c.members.SetState(ctx, state); err != nil {
+		if err := membership.Drive(c.members).SetState(ctx, state); err != nil {
 			return fmt.Errorf("cluster: draining: %w", err)
 		}
 		if err := c.WaitConverged(ctx); err != nil {
@@ -145,7 +145,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	server, cancel := c.server, c.cancel
 	c.server, c.cancel, c.up = nil, nil, false
 	c.mu.Unlock()
-	if cancel != nil && agreement > 0 && c.members.SetState(ctx, membership.Leaving) == nil {
+	if cancel != nil && agreement > 0 && membership.Drive(c.members).SetState(ctx, membership.Leaving) == nil {
 		wait, done := context.WithTimeout(ctx, agreement)
 		_ = c.waitConverged(wait) // they will learn it from the leave itself
 		done()

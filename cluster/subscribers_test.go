@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/clusterkit/clusterkit/membership"
 )
 
 func memberUpdate(id string, from, to int) Event {
@@ -114,12 +112,15 @@ func TestSubscriptionsAreForgotten(t *testing.T) {
 	require.Zero(t, count(), "who breaks off is forgotten at once")
 }
 
-// Events of members are counted from membership's kinds.
+// The kinds of membership's events are mapped by their names.
 func TestMemberEventsKeepTheirKinds(t *testing.T) {
-	for kind := membership.Joined; kind <= membership.Rejoined; kind++ {
-		e := memberEvent(membership.Event{Kind: kind, ID: "a", Away: time.Second})
-		require.Equal(t, "member-"+kind.String(), e.Kind.String())
-		require.Equal(t, "a", e.Member.ID)
-		require.Equal(t, time.Second, e.Member.Away)
+	for name, kind := range map[string]EventKind{
+		"joined": MemberJoined, "updated": MemberUpdated, "leaving": MemberLeaving,
+		"left": MemberLeft, "failed": MemberFailed, "rejoined": MemberRejoined, "unknown": 0,
+	} {
+		require.Equal(t, kind, memberKind(name), name)
+		if kind != 0 {
+			require.Equal(t, "member-"+name, kind.String())
+		}
 	}
 }

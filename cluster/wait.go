@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -101,9 +102,9 @@ func (c *Cluster) WaitConverged(ctx context.Context) error {
 
 func (c *Cluster) waitConverged(ctx context.Context) error {
 	for {
-		changed, agreed := c.changed.wait(), c.members.Agreed()
-		agreement, current := c.agreement()
-		if current && agreement.Complete {
+		changed, agreed := c.changed.wait(), membership.Drive(c.members).Agreed()
+		agreement, current := c.agreed()
+		if current && agreement.complete {
 			return nil
 		}
 		select {
@@ -122,20 +123,42 @@ func (c *Cluster) waitConverged(ctx context.Context) error {
 	}
 }
 
-// agreement returns how far the view is everybody's, and whether the view is
-// that of the members there are now.
-func (c *Cluster) agreement() (a membership.Agreement, current bool) {
-	a = c.members.Agreement()
+// agreement is how far the published view is known to be that of all members that can
+// hold it; see membership.
+type agreement struct {
+	fingerprint uint64
+	complete    bool
+	differing   []api.Differing
+	since       time.Time
+}
+
+// agreement returns how far the published view is agreed.
+func (c *Cluster) agreement() agreement {
+	now := membership.Drive(c.members).Agreement()
+	a := agreement{
+		fingerprint: now.Fingerprint, complete: now.Complete, since: now.Since,
+		differing: make([]api.Differing, 0, len(now.Differing)),
+	}
+	for _, d := range now.Differing {
+		a.differing = append(a.differing, api.Differing(d))
+	}
+	return a
+}
+
+// agreed returns how far the view is agreed, and whether that view is derived from the
+// members that there are now.
+func (c *Cluster) agreed() (a agreement, current bool) {
+	a = c.agreement()
 	v := c.view.Load()
 	_, version := c.members.Members()
-	return a, v.basis == version && uint64(v.Fingerprint) == a.Fingerprint
+	return a, v.basis == version && uint64(v.Fingerprint) == a.fingerprint
 }
 
 // notConverged says who differs at the end of the wait, which may have been long.
 func (c *Cluster) notConverged(err error) error {
 	e := &NotConvergedError{Err: err}
-	if agreement, current := c.agreement(); current {
-		e.Differing = differing(agreement.Differing)
+	if agreement, current := c.agreed(); current {
+		e.Differing = agreement.differing
 	}
 	return e
 }

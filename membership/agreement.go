@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Agreement says how far this member's view is known to be that of all who
-// can take part in it.
-type Agreement struct {
+// agreed says how far this member's view is known to be that of all participants.
+type agreed struct {
 	// Fingerprint is the view's.
 	Fingerprint uint64
-	// Complete says that every participant of the view has held it, and that none
-	// has been heard to hold another one since, but in passing. It says
-	// nothing about members not in the view.
+	// Complete says that every participant of the view has held it, and that none has
+	// been heard to hold another one since, except for a few seconds. It says nothing
+	// about members that are not in the view.
 	Complete bool
-	// Differing are the members not known to have held it, or heard to hold
-	// another one for some seconds, by ID.
-	Differing []Differing
+	// Differing are the members that are not known to have held it, and those heard
+	// to hold another one for some seconds, ascending by ID.
+	Differing []differing
 	// Since is when this member took up the view, by its own clock.
 	Since time.Time
 }
 
-// Differing is a member that is not known to have held the view.
-type Differing struct {
+// differing is a member that is not known to have held the view. Package transport
+// has the same record for users.
+type differing struct {
 	// ID is the member's NodeID.
 	ID string
 	// Reason says in what its view differs, or that it has not answered.
@@ -76,10 +76,10 @@ func newAgreement(self string, nonce uint64, now func() time.Time) *agreement {
 }
 
 // publish takes up a view. It reports whether it is another one.
-func (a *agreement) publish(v View) bool {
+func (a *agreement) publish(v view) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	holders := v.participants()
+	holders := v.holders()
 	d, starts := v.digest(), hashMembers(holders, false)
 	if a.index != nil && d == a.digest && starts == a.starts {
 		return false
@@ -236,18 +236,18 @@ func (a *agreement) done() <-chan struct{} {
 }
 
 // state returns a snapshot.
-func (a *agreement) state() Agreement {
+func (a *agreement) state() agreed {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Agreement{Fingerprint: a.digest.fingerprint, Since: a.since}
+	s := agreed{Fingerprint: a.digest.fingerprint, Since: a.since}
 	now := a.now()
 	for i, m := range a.holders {
 		d, differs := a.reasons[m.ID]
 		switch {
 		case differs && (!a.holds(i) || now.Sub(d.since) > passing):
-			s.Differing = append(s.Differing, Differing{ID: m.ID, Reason: d.reason})
+			s.Differing = append(s.Differing, differing{ID: m.ID, Reason: d.reason})
 		case !a.holds(i):
-			s.Differing = append(s.Differing, Differing{ID: m.ID, Reason: reasonSilent})
+			s.Differing = append(s.Differing, differing{ID: m.ID, Reason: reasonSilent})
 		}
 	}
 	s.Complete = a.held > 0 && len(s.Differing) == 0

@@ -21,7 +21,7 @@ func TestAgreementSize(t *testing.T) {
 			members[i] = Member{ID: fmt.Sprintf("m%04d", i), State: Active, Start: Start{Number: 1, Nonce: uint64(i) + 1}}
 		}
 		a := newAgreement(members[n/2].ID, members[n/2].Start.Nonce, time.Now)
-		require.True(t, a.publish(View{Fingerprint: 1, Configuration: "c", Members: members}))
+		require.True(t, a.publish(view{fingerprint: 1, configuration: "c", members: members}))
 
 		payload := a.payload(1 << 16)
 		require.NotNil(t, payload, n)
@@ -30,7 +30,7 @@ func TestAgreementSize(t *testing.T) {
 		require.NotNil(t, a.payload(len(payload)), "%d members: it fits", n)
 
 		other := newAgreement(members[0].ID, members[0].Start.Nonce, time.Now)
-		require.True(t, other.publish(View{Fingerprint: 1, Configuration: "c", Members: members}))
+		require.True(t, other.publish(view{fingerprint: 1, configuration: "c", members: members}))
 		msg, err := parseMessage(payload)
 		require.NoError(t, err, n)
 		other.merge(msg.(agreementMessage))

@@ -10,19 +10,19 @@ import (
 )
 
 // viewOf is a view of members named by letters, the nonces 1, 2, 3…
-func viewOf(fingerprint uint64, ids ...string) View {
-	v := View{Fingerprint: fingerprint, Configuration: "c"}
+func viewOf(fingerprint uint64, ids ...string) view {
+	v := view{fingerprint: fingerprint, configuration: "c"}
 	for i, id := range ids {
-		v.Members = append(v.Members, startOf(id, 1, uint64(i+1)))
+		v.members = append(v.members, startOf(id, 1, uint64(i+1)))
 	}
 	return v
 }
 
-func threeMembers() View { return viewOf(7, "a", "b", "c") }
+func threeMembers() view { return viewOf(7, "a", "b", "c") }
 
 // holders are an agreement for each member of a view, all of which hold it.
-func holders(v View) (all []*agreement) {
-	for _, m := range v.Members {
+func holders(v view) (all []*agreement) {
+	for _, m := range v.members {
 		a := newAgreement(m.ID, m.Start.Nonce, newClock().now)
 		a.publish(v)
 		all = append(all, a)
@@ -56,13 +56,13 @@ func agreedOn(a *agreement) bool {
 func TestAgreementSpreads(t *testing.T) {
 	all := holders(threeMembers())
 	require.False(t, all[0].state().Complete)
-	require.Equal(t, []Differing{{"b", reasonSilent}, {"c", reasonSilent}}, all[0].state().Differing)
+	require.Equal(t, []differing{{"b", reasonSilent}, {"c", reasonSilent}}, all[0].state().Differing)
 	require.True(t, tell(t, all[1], all[0]))
-	require.Equal(t, []Differing{{"c", reasonSilent}}, all[0].state().Differing)
+	require.Equal(t, []differing{{"c", reasonSilent}}, all[0].state().Differing)
 	require.False(t, agreedOn(all[0]))
 	require.True(t, tell(t, all[0], all[2]), "hearsay counts")
 	require.True(t, agreedOn(all[2]))
-	require.Equal(t, Agreement{Fingerprint: 7, Complete: true, Since: newClock().at}, all[2].state())
+	require.Equal(t, agreed{Fingerprint: 7, Complete: true, Since: newClock().at}, all[2].state())
 	require.True(t, tell(t, all[2], all[0]))
 	require.True(t, agreedOn(all[0]))
 
@@ -82,7 +82,7 @@ func TestAgreementIgnoresOtherViews(t *testing.T) {
 	other := holders(viewOf(8, "a", "b", "c"))
 	tell(t, other[1], all[0])
 	restarted := threeMembers()
-	restarted.Members[1].Start.Nonce = 99
+	restarted.members[1].Start.Nonce = 99
 	starts := newAgreement("b", 99, newClock().now)
 	starts.publish(restarted)
 	tell(t, starts, all[0])
@@ -109,7 +109,7 @@ func TestAgreementOfWhoHasNoSay(t *testing.T) {
 	nobody.merge(agreementMessage{})
 	_, ok := nobody.own()
 	require.False(t, ok)
-	nobody.publish(View{})
+	nobody.publish(view{})
 	require.False(t, agreedOn(nobody))
 
 	alone := newAgreement("a", 1, newClock().now)
@@ -129,7 +129,7 @@ func TestPublishingAgain(t *testing.T) {
 	require.Equal(t, since, a.state().Since)
 
 	draining := threeMembers()
-	draining.Members[2].State = Draining
+	draining.members[2].State = Draining
 	require.True(t, a.publish(draining), "the states count")
 	require.Equal(t, c.at, a.state().Since)
 	require.Equal(t, fmt.Sprint(waiting), fmt.Sprint(a.done()), "who waited goes on waiting")
@@ -167,7 +167,7 @@ func TestWhyMembersDiffer(t *testing.T) {
 		_, age, mendable := a.heard("b", d.theirs)
 		require.Equal(t, 3*time.Second, age)
 		require.Equal(t, d.mendable, mendable, d.reason)
-		require.Equal(t, Differing{"b", d.reason}, a.state().Differing[0])
+		require.Equal(t, differing{"b", d.reason}, a.state().Differing[0])
 	}
 	a.heard("stranger", digest{1, 2, 3})
 	require.Len(t, a.state().Differing, 2)
@@ -204,7 +204,7 @@ func TestAgreementInAnyOrder(t *testing.T) {
 		}
 		v := viewOf(3, ids...)
 		var all []*agreement
-		for i, m := range v.Members {
+		for i, m := range v.members {
 			a := newAgreement(m.ID, m.Start.Nonce, newClock().now)
 			if i > 0 {
 				a.publish(v)
@@ -257,7 +257,7 @@ func TestAgreementThatIsLost(t *testing.T) {
 	require.True(t, a.state().Complete)
 	c.advance(time.Millisecond)
 	require.False(t, a.state().Complete)
-	require.Equal(t, []Differing{{"b", reasonMembers}}, a.state().Differing)
+	require.Equal(t, []differing{{"b", reasonMembers}}, a.state().Differing)
 
 	a.heard("c", own)
 	require.Zero(t, mended)

@@ -63,9 +63,9 @@ func TestSetStateAndUpdate(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		m := n.make(1, func(o *Options) { o.Discovery = nil; o.Metadata = map[string]string{"a": "1"} })
 		for _, s := range []State{0, Observer + 1, 255} {
-			require.EqualError(t, m.SetState(t.Context(), s), "membership: cannot announce "+s.String())
+			require.EqualError(t, Drive(m).SetState(t.Context(), s), "membership: cannot announce "+s.String())
 		}
-		require.NoError(t, m.SetState(t.Context(), Observer))
+		require.NoError(t, Drive(m).SetState(t.Context(), Observer))
 		require.NoError(t, m.Start(t.Context()))
 		members, _ := m.Members()
 		require.Equal(t, Observer, members[0].State, "what was set before Start is announced first")
@@ -85,8 +85,8 @@ func TestSetStateAndUpdate(t *testing.T) {
 		members, _ = m.Members()
 		require.Equal(t, map[string]string{"a": "1", "b": "2"}, members[0].Metadata)
 
-		require.NoError(t, m.SetState(t.Context(), Leaving))
-		require.NoError(t, m.SetState(t.Context(), Active))
+		require.NoError(t, Drive(m).SetState(t.Context(), Leaving))
+		require.NoError(t, Drive(m).SetState(t.Context(), Active))
 		require.Equal(t, Leaving, m.Local().State, "there is no way back")
 	})
 }

@@ -20,7 +20,7 @@ import (
 type observer struct{ wg *sync.WaitGroup }
 
 func (o observer) Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
-	inner, err := Sockets{}.Listen(addr, logger)
+	inner, err := Sockets().Listen(addr, logger)
 	return &observed{inner, o.wg}, err
 }
 

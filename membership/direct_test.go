@@ -13,22 +13,22 @@ import (
 func TestSend(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		a, b := n.make(1), n.make(2)
-		require.ErrorIs(t, a.Send(t.Context(), "n2", nil), ErrNotStarted)
+		require.ErrorIs(t, Drive(a).Send(t.Context(), "n2", nil), errNotStarted)
 		require.NoError(t, a.Start(t.Context()))
 		require.NoError(t, b.Start(t.Context()))
 		n.see(2, a, b)
-		require.NoError(t, a.Send(t.Context(), "n2", []byte("hello")))
-		require.Equal(t, Message{From: "n1", Start: a.Local().Start.Nonce, Payload: []byte("hello")}, <-b.Messages())
-		largest := make([]byte, MaxMessage)
-		largest[MaxMessage-1] = 7
-		require.NoError(t, b.Send(t.Context(), "n1", largest))
-		require.Equal(t, largest, (<-a.Messages()).Payload)
+		require.NoError(t, Drive(a).Send(t.Context(), "n2", []byte("hello")))
+		require.Equal(t, message{From: "n1", Start: a.Local().Start.Nonce, Payload: []byte("hello")}, <-Drive(b).Messages())
+		largest := make([]byte, maxMessage)
+		largest[maxMessage-1] = 7
+		require.NoError(t, Drive(b).Send(t.Context(), "n1", largest))
+		require.Equal(t, largest, (<-Drive(a).Messages()).Payload)
 
-		require.ErrorIs(t, a.Send(t.Context(), "n2", make([]byte, MaxMessage+1)), ErrMessageSize)
-		require.ErrorIs(t, a.Send(t.Context(), "n3", nil), ErrUnknownMember)
-		require.ErrorIs(t, a.Send(t.Context(), "n1", nil), ErrUnknownMember, "not to itself")
+		require.ErrorIs(t, Drive(a).Send(t.Context(), "n2", make([]byte, maxMessage+1)), errMessageSize)
+		require.ErrorIs(t, Drive(a).Send(t.Context(), "n3", nil), errUnknownMember)
+		require.ErrorIs(t, Drive(a).Send(t.Context(), "n1", nil), errUnknownMember, "not to itself")
 		require.NoError(t, a.Stop(t.Context()))
-		require.ErrorIs(t, a.Send(t.Context(), "n2", nil), ErrStopped)
+		require.ErrorIs(t, Drive(a).Send(t.Context(), "n2", nil), ErrStopped)
 	})
 }
 
@@ -43,17 +43,17 @@ func TestSendToASilentMember(t *testing.T) {
 		var wg sync.WaitGroup
 		for range maxSends {
 			wg.Go(func() {
-				if a.Send(t.Context(), "n2", nil) == nil {
+				if Drive(a).Send(t.Context(), "n2", nil) == nil {
 					t.Error("it arrived nowhere")
 				}
 			})
 		}
 		synctest.Wait() // all are on their way
-		require.ErrorContains(t, a.Send(ended(), "n2", nil), "context canceled")
+		require.ErrorContains(t, Drive(a).Send(ended(), "n2", nil), "context canceled")
 		wg.Wait()
 		require.Equal(t, LAN.timings().tcpTimeout, time.Since(begun), "all at a time")
 
-		go func() { _ = a.Send(t.Context(), "n2", nil) }()
+		go func() { _ = Drive(a).Send(t.Context(), "n2", nil) }()
 		require.NoError(t, a.Stop(t.Context()))
 	})
 }
@@ -70,8 +70,8 @@ func TestAMessageIsForOneStart(t *testing.T) {
 		before := again.Local().Start.Nonce
 		again.deliver(directMessage{from: "n1", to: before + 1, payload: []byte("old")})
 		again.deliver(directMessage{from: "n1", to: before, payload: []byte("new")})
-		require.Equal(t, "new", string((<-again.Messages()).Payload))
-		require.Empty(t, again.Messages())
+		require.Equal(t, "new", string((<-Drive(again).Messages()).Payload))
+		require.Empty(t, Drive(again).Messages())
 	})
 }
 
@@ -82,11 +82,11 @@ func TestAFullInbox(t *testing.T) {
 		n.see(2, a, b)
 		const over = 10
 		for i := range maxInbox + over {
-			require.NoError(t, a.Send(t.Context(), "n2", fmt.Append(nil, i)))
+			require.NoError(t, Drive(a).Send(t.Context(), "n2", fmt.Append(nil, i)))
 		}
-		n.await("all have arrived", func() bool { return b.Stats().MessagesDropped == over })
-		require.Len(t, b.Messages(), maxInbox)
-		require.Equal(t, "0", string((<-b.Messages()).Payload), "the oldest are kept")
+		n.await("all have arrived", func() bool { return Drive(b).Stats().MessagesDropped == over })
+		require.Len(t, Drive(b).Messages(), maxInbox)
+		require.Equal(t, "0", string((<-Drive(b).Messages()).Payload), "the oldest are kept")
 	})
 }
 
@@ -96,8 +96,8 @@ func TestSendHonoursItsDeadline(t *testing.T) {
 		a, b := n.start(1), n.start(2)
 		n.see(2, a, b)
 		require.NoError(t, n.net.SetStreamLoss(1))
-		require.ErrorContains(t, a.Send(t.Context(), "n2", nil), "i/o timeout")
+		require.ErrorContains(t, Drive(a).Send(t.Context(), "n2", nil), "i/o timeout")
 		require.NoError(t, n.net.SetStreamLoss(0))
-		require.NoError(t, a.Send(t.Context(), "n2", nil))
+		require.NoError(t, Drive(a).Send(t.Context(), "n2", nil))
 	})
 }

@@ -5,48 +5,50 @@ import (
 	"time"
 )
 
-// EventKind says what happened to a member.
-type EventKind uint8
+// eventKind says what happened to a member. That gossip suspects a member is no event:
+// most suspicions are refuted.
+type eventKind uint8
 
-// What can happen to a member, as the others see it. That gossip suspects a
-// member is no event: most suspicions are refuted.
 const (
-	// Joined: a member that was not known before. Before is empty.
-	Joined EventKind = iota + 1
-	// Updated: a member announced something else about itself.
-	Updated
-	// LeavingSoon: a member announced that it is about to go.
-	LeavingSoon
-	// Left: a member went after it said so. After is empty.
-	Left
-	// Failed: a member is gone without a word. After is empty.
-	Failed
-	// Rejoined: a member that had left or failed is back, or a new start of
-	// it took over from one still believed alive.
-	Rejoined
+	// eventJoined: a member that was not known before. Before is empty.
+	eventJoined eventKind = iota + 1
+	// eventUpdated: a member announced something else about itself.
+	eventUpdated
+	// eventLeaving: a member announced that it is about to leave.
+	eventLeaving
+	// eventLeft: a member left after it had announced that. After is empty.
+	eventLeft
+	// eventFailed: a member is gone and had not announced it. After is empty.
+	eventFailed
+	// eventRejoined: a member that had left or failed is back, or a new start of it
+	// took over from one that is still believed alive.
+	eventRejoined
 )
 
-var eventNames = [...]string{Joined: "joined", Updated: "updated", LeavingSoon: "leaving", Left: "left", Failed: "failed", Rejoined: "rejoined"}
+var eventNames = [...]string{
+	eventJoined: "joined", eventUpdated: "updated", eventLeaving: "leaving",
+	eventLeft: "left", eventFailed: "failed", eventRejoined: "rejoined",
+}
 
-// String returns the kind in lower case.
-func (k EventKind) String() string {
-	if k < Joined || k > Rejoined {
+// String returns "joined", "updated", "leaving", "left", "failed" or "rejoined".
+func (k eventKind) String() string {
+	if k < eventJoined || k > eventRejoined {
 		return "unknown"
 	}
 	return eventNames[k]
 }
 
-// Event is one change of one member, in the order in which this process
-// learned of it.
-type Event struct {
+// event is one change of one member. Events stand in the order in which this process
+// learned of the changes.
+type event struct {
 	// Kind says what happened.
-	Kind EventKind
+	Kind eventKind
 	// ID is the member's NodeID.
 	ID string
-	// Before and After are the member on both sides of the change; the zero
-	// Member where it was not there.
+	// Before and After are the member on both sides of the change. The zero Member
+	// means that it was not there.
 	Before, After Member
-	// Away is, for Rejoined, how long the member had been gone; zero when
+	// Away is, for eventRejoined, how long the member had been gone. Zero means that
 	// its absence was not noticed.
 	Away time.Duration
 	// At is when this process learned of it, by its own clock.
@@ -57,16 +59,16 @@ type Event struct {
 // before they are folded, so that churn cannot fill the memory.
 const maxPendingEvents = 8192
 
-// eventQueue holds events until they are taken. It never blocks who adds.
+// eventQueue holds events until they are taken. Adding never blocks.
 type eventQueue struct {
 	mu      sync.Mutex
-	pending []Event
+	pending []event
 	wake    chan struct{}
 }
 
 func newEventQueue() *eventQueue { return &eventQueue{wake: make(chan struct{}, 1)} }
 
-func (q *eventQueue) add(e Event) {
+func (q *eventQueue) add(e event) {
 	q.mu.Lock()
 	q.pending = append(q.pending, e)
 	if len(q.pending) > maxPendingEvents {
@@ -84,7 +86,7 @@ func (q *eventQueue) poke() {
 	}
 }
 
-func (q *eventQueue) take() []Event {
+func (q *eventQueue) take() []event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := q.pending
@@ -94,8 +96,8 @@ func (q *eventQueue) take() []Event {
 
 // fold keeps the last event of each member, as a change from what the member
 // was before the first.
-func fold(events []Event) []Event {
-	first := make(map[string]Event, len(events))
+func fold(events []event) []event {
+	first := make(map[string]event, len(events))
 	last := make(map[string]int, len(events))
 	for i, e := range events {
 		if _, ok := first[e.ID]; !ok {
@@ -103,7 +105,7 @@ func fold(events []Event) []Event {
 		}
 		last[e.ID] = i
 	}
-	var kept []Event
+	var kept []event
 	for i, e := range events {
 		if last[e.ID] == i {
 			e.Before = first[e.ID].Before

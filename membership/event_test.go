@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func weightEvent(id string, from, to int) Event {
-	return Event{Kind: Updated, ID: id, Before: Member{ID: id, Weight: from}, After: Member{ID: id, Weight: to}}
+func weightEvent(id string, from, to int) event {
+	return event{Kind: eventUpdated, ID: id, Before: Member{ID: id, Weight: from}, After: Member{ID: id, Weight: to}}
 }
 
 func TestEventQueueKeepsOrderAndWakesOnce(t *testing.T) {
@@ -53,14 +53,14 @@ func TestEventQueueFolds(t *testing.T) {
 }
 
 func TestFoldKeepsTheLastOfEachMember(t *testing.T) {
-	got := fold([]Event{weightEvent("a", 1, 2), weightEvent("b", 1, 2), weightEvent("a", 2, 3), weightEvent("c", 1, 2), weightEvent("a", 3, 4)})
-	require.Equal(t, []Event{weightEvent("b", 1, 2), weightEvent("c", 1, 2), weightEvent("a", 1, 4)}, got)
+	got := fold([]event{weightEvent("a", 1, 2), weightEvent("b", 1, 2), weightEvent("a", 2, 3), weightEvent("c", 1, 2), weightEvent("a", 3, 4)})
+	require.Equal(t, []event{weightEvent("b", 1, 2), weightEvent("c", 1, 2), weightEvent("a", 1, 4)}, got)
 	require.Empty(t, fold(nil))
 }
 
 func TestNamesOfKinds(t *testing.T) {
 	var names []string
-	for k := EventKind(0); k <= Rejoined+1; k++ {
+	for k := eventKind(0); k <= eventRejoined+1; k++ {
 		names = append(names, k.String())
 	}
 	require.Equal(t, []string{"unknown", "joined", "updated", "leaving", "left", "failed", "rejoined", "unknown"}, names)

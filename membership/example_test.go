@@ -46,23 +46,12 @@ func Example() {
 	if err := second.Stop(ctx); err != nil {
 		panic(err)
 	}
-	for gone := false; !gone; {
-		<-first.Wake()
-		for _, e := range first.TakeEvents() {
-			fmt.Println(e.ID, e.Kind)
-			gone = e.Kind == membership.Left
-		}
-	}
 	if err := first.Stop(ctx); err != nil {
 		panic(err)
 	}
 	// Output:
 	// orders-1 10.0.0.1:7946 eu-1a joining
 	// orders-2 10.0.0.2:7946 eu-1a joining
-	// orders-1 joined
-	// orders-2 joined
-	// orders-2 leaving
-	// orders-2 left
 }
 
 // Members are looked for wherever they may be. What cannot be asked hides nothing

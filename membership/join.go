@@ -109,7 +109,7 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
 	entries, err := m.settings.Discovery.Discover(ctx)
-	addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, DefaultPort, entries)
+	addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, defaultPort, entries)
 	return m.unknown(addrs), errors.Join(err, lookupErr)
 }
 

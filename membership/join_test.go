@@ -85,18 +85,18 @@ func TestAStartThatIsGivenUpIsALeave(t *testing.T) {
 		first, err := New(joinOptions(network, 1))
 		require.NoError(t, err)
 		require.NoError(t, first.Start(t.Context()))
-		first.TakeEvents()
+		Drive(first).TakeEvents()
 		second, err := New(joinOptions(network, 2, "10.0.0.1:7946"))
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		require.ErrorIs(t, second.Start(ctx), context.DeadlineExceeded)
 		time.Sleep(time.Second)
-		var kinds []EventKind
-		for _, e := range first.TakeEvents() {
+		var kinds []eventKind
+		for _, e := range Drive(first).TakeEvents() {
 			kinds = append(kinds, e.Kind)
 		}
-		require.Equal(t, []EventKind{Joined, LeavingSoon, Left}, kinds)
+		require.Equal(t, []eventKind{eventJoined, eventLeaving, eventLeft}, kinds)
 		require.NoError(t, first.Stop(t.Context()))
 		time.Sleep(30 * time.Second)
 	})

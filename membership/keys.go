@@ -20,22 +20,22 @@ var ErrNoEncryption = errors.New("membership: gossip was started without keys, i
 // options can be printed; an element of them is plain bytes.
 type Keys [][]byte
 
-// String returns "[redacted]", or "[]" when there are none.
-func (k Keys) String() string {
+// shown is "[redacted]", or "[]" when there are none.
+func (k Keys) shown() string {
 	if len(k) == 0 {
 		return "[]"
 	}
 	return "[redacted]"
 }
 
-// Format writes what String returns, for every verb.
-func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+// Format writes "[redacted]" for every verb, or "[]" when there are no keys.
+func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.shown()) }
 
-// LogValue returns what String does.
-func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
+// LogValue returns what Format writes.
+func (k Keys) LogValue() slog.Value { return slog.StringValue(k.shown()) }
 
-// MarshalText returns what String does: keys do not survive being encoded.
-func (k Keys) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+// MarshalText returns what Format writes: keys do not survive being encoded.
+func (k Keys) MarshalText() ([]byte, error) { return []byte(k.shown()), nil }
 
 // keyring is memberlist's, guarded against what makes that panic.
 type keyring struct {

@@ -16,14 +16,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
-// Errors of the life of a [Membership].
-var (
-	// ErrStopped says that the membership was stopped, and cannot be started
-	// again.
-	ErrStopped = errors.New("membership: stopped")
-	// ErrNotStarted says that the membership is not running yet.
-	ErrNotStarted = errors.New("membership: not started")
-)
+// ErrStopped says that the membership was stopped. It cannot be started again.
+var ErrStopped = errors.New("membership: stopped")
 
 // Membership is this process's part in a cluster. Make one with [New]. All
 // methods are safe for concurrent use and in any order.
@@ -40,7 +34,7 @@ type Membership struct {
 	dialing   dialing
 	keys      *keyring
 	asks      chan digestMessage
-	inbox     chan Message
+	inbox     chan message
 	sends     chan struct{} // holds one token for each message on its way
 	dropped   atomic.Uint64 // messages that found the inbox full
 	syncs     *syncer
@@ -85,7 +79,7 @@ func New(o Options) (*Membership, error) {
 		agreement: newAgreement(s.NodeID, self.Start.Nonce, s.now),
 		admission: newAdmission(s.PartitionCount, s.Configurations),
 		asks:      make(chan digestMessage, 64),
-		inbox:     make(chan Message, maxInbox),
+		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
 		stopped:   make(chan struct{}),
 	}

@@ -78,7 +78,7 @@ func parseDirect(b []byte) (any, error) {
 		return nil, errMessage
 	}
 	from := int(binary.LittleEndian.Uint16(b[17:]))
-	if len(b)-directHeader < from || len(b)-directHeader-from > MaxMessage ||
+	if len(b)-directHeader < from || len(b)-directHeader-from > maxMessage ||
 		!validIdentifier(string(b[directHeader:directHeader+from])) {
 		return nil, errMessage
 	}

@@ -66,8 +66,8 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 		"short direct":         direct[:directHeader-1],
 		"a cut sender":         direct[:directHeader+1],
 		"direct from nobody":   directMessage{payload: []byte("hi")}.bytes(),
-		"a long sender":        directMessage{from: strings.Repeat("n", MaxNameLength+1)}.bytes(),
-		"a long payload":       directMessage{from: "n1", payload: make([]byte, MaxMessage+1)}.bytes(),
+		"a long sender":        directMessage{from: strings.Repeat("n", maxNameLength+1)}.bytes(),
+		"a long payload":       directMessage{from: "n1", payload: make([]byte, maxMessage+1)}.bytes(),
 	} {
 		_, err := parseMessage(b)
 		require.ErrorIs(t, err, errMessage, name)
@@ -103,8 +103,8 @@ func FuzzParseMessage(f *testing.F) {
 			a.heard(m.from, m.digest)
 		}
 		s := a.state()
-		require.LessOrEqual(t, a.held, len(view.Members))
-		require.Equal(t, a.held == len(view.Members), s.Complete)
-		require.Len(t, s.Differing, len(view.Members)-a.held)
+		require.LessOrEqual(t, a.held, len(view.members))
+		require.Equal(t, a.held == len(view.members), s.Complete)
+		require.Len(t, s.Differing, len(view.members)-a.held)
 	})
 }

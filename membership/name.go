@@ -38,9 +38,9 @@ func badName(name string) error {
 }
 
 // validIdentifier reports whether s can name a member or a cluster: 1 to
-// MaxNameLength bytes, all of them letters, digits or one of ._:/@-, all ASCII.
+// maxNameLength bytes, all of them letters, digits or one of ._:/@-, all ASCII.
 func validIdentifier(s string) bool {
-	if s == "" || len(s) > MaxNameLength {
+	if s == "" || len(s) > maxNameLength {
 		return false
 	}
 	for i := range len(s) {

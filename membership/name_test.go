@@ -10,7 +10,7 @@ import (
 func TestGossipName(t *testing.T) {
 	require.Equal(t, "orders-1~00000000000000ff", gossipName("orders-1", 255))
 
-	long := strings.Repeat("x", MaxNameLength)
+	long := strings.Repeat("x", maxNameLength)
 	for _, id := range []string{"a", "orders-1", "eu/1:2@host_3.example", long} {
 		for _, nonce := range []uint64{0, 1, 0xdeadbeef, 1<<64 - 1} {
 			gotID, gotNonce, err := splitName(gossipName(id, nonce))
@@ -37,7 +37,7 @@ func TestSplitNameIsStrict(t *testing.T) {
 		"a~b" + tail,          // nor that
 		"a\n" + tail,          // nor that
 		"é" + tail,            // nor that
-		strings.Repeat("x", MaxNameLength+1) + tail,
+		strings.Repeat("x", maxNameLength+1) + tail,
 	} {
 		_, _, err := splitName(name)
 		require.Error(t, err, "%q", name)

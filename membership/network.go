@@ -15,8 +15,8 @@ type Transport = memberlist.NodeAwareTransport
 // gossip.
 type Address = memberlist.Address
 
-// Network opens transports. The zero Options use [Sockets]; package
-// memnet has one that lives in memory, with faults, for tests.
+// Network opens transports. Options that name none use [Sockets].
+// Package memnet has one in memory, with faults, for tests.
 type Network interface {
 	// Listen binds the address, whose port 0 means any free one, and returns
 	// a transport that already receives. Its FinalAdvertiseAddr, called with
@@ -25,13 +25,14 @@ type Network interface {
 	Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error)
 }
 
-// Sockets is the Network of UDP and TCP sockets, the one in use when Options
-// name none. It is exported to be wrapped: to count, to delay, or to cut a
-// member off in a test.
-type Sockets struct{}
-
-// Listen binds the address. With port 0 it takes a port that is free for both
+// Sockets returns the [Network] of UDP and TCP sockets, which is in use when
+// [GossipOptions] names none. It is exported to be wrapped: to count, to delay, or to
+// cut a member off in a test. With port 0 its Listen takes a port that is free for both
 // protocols.
-func (Sockets) Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
+func Sockets() Network { return sockets{} }
+
+type sockets struct{}
+
+func (sockets) Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 	return listenNet(addr, logger)
 }

@@ -19,24 +19,22 @@ import (
 
 // Defaults and bounds of [Options].
 const (
-	// DefaultPort is the port of a seed that names none.
-	DefaultPort = 7946
+	// defaultPort is the port of a seed that names none.
+	defaultPort = 7946
 	// DefaultBootstrapTimeout is how long Start looks for a cluster.
 	DefaultBootstrapTimeout = 5 * time.Second
-	// MaxBootstrapTimeout is the largest BootstrapTimeout.
-	MaxBootstrapTimeout = time.Hour
-	// MaxNameLength is the longest ClusterName and NodeID, in bytes.
-	MaxNameLength = 128
-	// MaxPlaceLength is the longest Region and Zone, in bytes.
-	MaxPlaceLength = 64
 	// MaxConfigurations is the largest number of configurations.
 	MaxConfigurations = 4
+
+	maxBootstrapTimeout = time.Hour
+	maxNameLength       = 128 // bytes of ClusterName and NodeID
+	maxPlaceLength      = 64  // bytes of Region and Zone
 )
 
 // Options configure a [Membership]. Fields without a word on their zero value
 // are required.
 type Options struct {
-	// ClusterName is the identity of the cluster: 1 to [MaxNameLength] bytes
+	// ClusterName is the identity of the cluster: 1 to 128 bytes
 	// of letters, digits and . _ : / @ -. Members of other clusters are
 	// refused.
 	ClusterName string
@@ -47,8 +45,8 @@ type Options struct {
 	// takes any free one. An empty IP stands for 0.0.0.0.
 	GossipAddr string
 
-	// Region and Zone say where this member runs, at most [MaxPlaceLength]
-	// bytes each. Empty is a place like any other.
+	// Region and Zone say where this member runs, at most 64 bytes
+	// each. Empty is a place like any other.
 	Region, Zone string
 	// Weight is the share of partitions this member asks for, 1 to 2^20.
 	// Zero means 1.
@@ -74,7 +72,7 @@ type Options struct {
 	// attempt. Nil: this member waits for others to come.
 	Discovery Discovery
 	// BootstrapTimeout is how long Start looks for a cluster before it goes
-	// ahead alone, at most [MaxBootstrapTimeout]. Zero means
+	// ahead alone, at most an hour. Zero means
 	// [DefaultBootstrapTimeout].
 	BootstrapTimeout time.Duration
 
@@ -142,8 +140,8 @@ func (o Options) parse() (settings, error) {
 	}
 	s.parseBind(bad)
 	for _, place := range []struct{ field, name string }{{"Region", o.Region}, {"Zone", o.Zone}} {
-		if len(place.name) > MaxPlaceLength || !printable(place.name) {
-			bad(place.field, place.name, "at most %d bytes of printable UTF-8", MaxPlaceLength)
+		if len(place.name) > maxPlaceLength || !printable(place.name) {
+			bad(place.field, place.name, "at most %d bytes of printable UTF-8", maxPlaceLength)
 		}
 	}
 	if o.Weight < 0 || o.Weight > maxWeight {
@@ -155,8 +153,8 @@ func (o Options) parse() (settings, error) {
 	if n := len(o.Configurations); n < 1 || n > MaxConfigurations {
 		bad("Configurations", n, "between 1 and %d names", MaxConfigurations)
 	}
-	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > MaxBootstrapTimeout {
-		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", MaxBootstrapTimeout)
+	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > maxBootstrapTimeout {
+		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", maxBootstrapTimeout)
 	}
 	errs = append(errs, option.Under("Gossip", s.parseGossip()))
 	s.fill()
@@ -182,7 +180,7 @@ func (s *settings) fill() {
 		s.now = time.Now
 	}
 	if s.Gossip.Network == nil {
-		s.Gossip.Network = Sockets{}
+		s.Gossip.Network = Sockets()
 	}
 	if s.Discovery == nil {
 		s.Discovery = Static()

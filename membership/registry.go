@@ -97,28 +97,28 @@ func (r *registry) winner(id string) (Member, bool) {
 // changed turns the step from one winner to the next, that a gossip name is the
 // reason of, into an event.
 func (r *registry) changed(name string, before Member, was bool, after Member, is bool) {
-	e := Event{Before: before, After: after, At: r.now()}
+	e := event{Before: before, After: after, At: r.now()}
 	switch {
 	case !was && is:
-		e.Kind, e.ID = Joined, after.ID
+		e.Kind, e.ID = eventJoined, after.ID
 		if gone, ok := r.departed[after.ID]; ok {
-			e.Kind, e.Before, e.Away = Rejoined, gone.member, e.At.Sub(gone.at)
+			e.Kind, e.Before, e.Away = eventRejoined, gone.member, e.At.Sub(gone.at)
 			r.forget(gone)
 		}
 	case was && !is:
-		e.Kind, e.ID = Failed, before.ID
+		e.Kind, e.ID = eventFailed, before.ID
 		if before.State == Leaving {
-			e.Kind = Left
+			e.Kind = eventLeft
 		}
-		r.remember(departure{member: before, failed: e.Kind == Failed, at: e.At})
+		r.remember(departure{member: before, failed: e.Kind == eventFailed, at: e.At})
 	case before.Start.Nonce != after.Start.Nonce:
-		e.Kind, e.ID = Rejoined, after.ID
+		e.Kind, e.ID = eventRejoined, after.ID
 	case equalMembers(before, after):
 		return
 	default:
-		e.Kind, e.ID = Updated, after.ID
+		e.Kind, e.ID = eventUpdated, after.ID
 		if after.State == Leaving && before.State != Leaving {
-			e.Kind = LeavingSoon
+			e.Kind = eventLeaving
 		}
 	}
 	if name != r.self {

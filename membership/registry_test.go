@@ -31,7 +31,7 @@ func record(r *registry, m Member) string {
 	return name
 }
 
-func kinds(events []Event) (all []string) {
+func kinds(events []event) (all []string) {
 	for _, e := range events {
 		all = append(all, e.ID+" "+e.Kind.String())
 	}

@@ -36,10 +36,10 @@ func TestASlowClockDoesNotLoseToWhatItReplaces(t *testing.T) {
 		require.Positive(t, slow.Local().Start.Compare(live.Local().Start))
 		require.WithinDuration(t, time.Now().Add(-time.Hour), slow.Local().Started, time.Minute, "what its clock says is not touched")
 		n.speaks(slow, first, second, live, slow)
-		require.Equal(t, slow.Local().Start, live.Rivals()[0].Start, "the loser knows its rival")
-		require.Equal(t, live.Local().Start, slow.Rivals()[0].Start)
-		require.Negative(t, slow.Rivals()[0].Start.Compare(slow.Local().Start))
-		require.Empty(t, first.Rivals())
+		require.Equal(t, slow.Local().Start, Drive(live).Rivals()[0].Start, "the loser knows its rival")
+		require.Equal(t, live.Local().Start, Drive(slow).Rivals()[0].Start)
+		require.Negative(t, Drive(slow).Rivals()[0].Start.Compare(slow.Local().Start))
+		require.Empty(t, Drive(first).Rivals())
 
 		// Over its corpse just as well.
 		n.net.Crash(townAddr(30))

@@ -21,8 +21,8 @@ type Stats struct {
 	// TailSyncs is the number of exchanges of all members with one whose view
 	// differed, beside memberlist's own.
 	TailSyncs uint64
-	// MessagesDropped is the number of messages of [Membership.Send] that
-	// nobody took from [Membership.Messages] in time.
+	// MessagesDropped is the number of messages from other members that were dropped
+	// because too many waited already.
 	MessagesDropped uint64
 	// Traffic counts what gossip has sent and received. Received packets are not
 	// counted.
@@ -56,8 +56,7 @@ type Stats struct {
 	}
 }
 
-// Stats returns the counts. It does not block.
-func (m *Membership) Stats() Stats {
+func (m *Membership) stats() Stats {
 	s := m.registry.stats()
 	s.Syncs = m.exchanges.Load()
 	s.TailSyncs = m.syncs.count.Load()
@@ -87,7 +86,7 @@ func (r *registry) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return Stats{
-		Joined: r.tally[Joined], Left: r.tally[Left], Failed: r.tally[Failed], Rejoined: r.tally[Rejoined],
+		Joined: r.tally[eventJoined], Left: r.tally[eventLeft], Failed: r.tally[eventFailed], Rejoined: r.tally[eventRejoined],
 		Lost: r.lost,
 	}
 }

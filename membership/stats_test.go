@@ -12,12 +12,12 @@ import (
 func TestStatsCountEvents(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first := n.make(1)
-		require.Zero(t, first.Stats(), "before the start")
+		require.Zero(t, Drive(first).Stats(), "before the start")
 		require.NoError(t, first.Start(t.Context()))
-		require.Zero(t, first.Stats().Joined, "itself it does not count")
+		require.Zero(t, Drive(first).Stats().Joined, "itself it does not count")
 		second, third := n.start(2), n.start(3)
 		n.see(3, first, second, third)
-		require.Equal(t, uint64(2), first.Stats().Joined)
+		require.Equal(t, uint64(2), Drive(first).Stats().Joined)
 
 		require.NoError(t, third.Stop(t.Context()))
 		n.see(2, first, second)
@@ -30,14 +30,16 @@ func TestStatsCountEvents(t *testing.T) {
 		n.see(3, first)
 		n.check(first, Stats{Joined: 2, Left: 1, Failed: 1, Rejoined: 2})
 
-		counted := make(map[EventKind]uint64)
-		for _, e := range first.TakeEvents() {
+		counted := make(map[eventKind]uint64)
+		for _, e := range Drive(first).TakeEvents() {
 			if e.ID != "n1" {
 				counted[e.Kind]++
 			}
 		}
-		s := first.Stats()
-		for kind, count := range map[EventKind]uint64{Joined: s.Joined, Left: s.Left, Failed: s.Failed, Rejoined: s.Rejoined} {
+		s := Drive(first).Stats()
+		for kind, count := range map[eventKind]uint64{
+			eventJoined: s.Joined, eventLeft: s.Left, eventFailed: s.Failed, eventRejoined: s.Rejoined,
+		} {
 			require.Equal(t, counted[kind], count, "%v: what it told is what it counted", kind)
 		}
 	})
@@ -46,7 +48,7 @@ func TestStatsCountEvents(t *testing.T) {
 // check compares the counts of events, and of those lost.
 func (n *town) check(m *Membership, want Stats) {
 	n.t.Helper()
-	s := m.Stats()
+	s := Drive(m).Stats()
 	require.Equal(n.t, want, Stats{Joined: s.Joined, Left: s.Left, Failed: s.Failed, Rejoined: s.Rejoined, Lost: s.Lost})
 }
 
@@ -54,14 +56,14 @@ func TestStatsOfGossip(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1), n.start(2)
 		n.see(2, first, second)
-		n.await("both were told all members", func() bool { return first.Stats().Syncs > 0 && second.Stats().Syncs > 0 })
-		before := first.Stats()
+		n.await("both were told all members", func() bool { return Drive(first).Stats().Syncs > 0 && Drive(second).Stats().Syncs > 0 })
+		before := Drive(first).Stats()
 		require.Zero(t, before.HealthScore)
 		require.Zero(t, before.Refused)
 		require.Positive(t, before.Traffic.StreamsAccepted, "n2 joined through it")
-		require.Positive(t, second.Stats().Traffic.StreamsDialed)
+		require.Positive(t, Drive(second).Stats().Traffic.StreamsDialed)
 		time.Sleep(10 * time.Second) // of probes, whatever they find
-		now := first.Stats().Traffic
+		now := Drive(first).Stats().Traffic
 		require.Greater(t, now.PacketsSent, before.Traffic.PacketsSent+9)
 		require.Greater(t, now.PacketBytesSent, before.Traffic.PacketBytesSent+9*20)
 		require.Positive(t, now.StreamBytesSent)
@@ -69,16 +71,16 @@ func TestStatsOfGossip(t *testing.T) {
 
 		stranger := n.make(3, func(o *Options) { o.ClusterName = "payments" })
 		require.ErrorIs(t, stranger.Start(t.Context()), ErrClusterName)
-		require.Positive(t, first.Stats().Refused.OtherCluster+second.Stats().Refused.OtherCluster)
+		require.Positive(t, Drive(first).Stats().Refused.OtherCluster+Drive(second).Stats().Refused.OtherCluster)
 		differs := n.make(4, func(o *Options) { o.PartitionCount = 65 })
 		require.ErrorIs(t, differs.Start(t.Context()), ErrConfiguration)
-		require.Positive(t, first.Stats().Refused.Announcements+second.Stats().Refused.Announcements)
+		require.Positive(t, Drive(first).Stats().Refused.Announcements+Drive(second).Stats().Refused.Announcements)
 
 		n.net.Isolate(townAddr(1))
-		n.await("its probes fail", func() bool { return first.Stats().HealthScore > 0 })
-		last := first.Stats()
+		n.await("its probes fail", func() bool { return Drive(first).Stats().HealthScore > 0 })
+		last := Drive(first).Stats()
 		require.NoError(t, first.Stop(t.Context()))
-		after := first.Stats()
+		after := Drive(first).Stats()
 		require.Zero(t, after.HealthScore, "it does not run")
 		require.GreaterOrEqual(t, after.Traffic.PacketsSent, last.Traffic.PacketsSent, "counts stay")
 		require.Equal(t, last.Refused, after.Refused)

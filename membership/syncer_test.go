@@ -12,14 +12,14 @@ func testSyncer() (*syncer, *clock) {
 	return newSyncer(LAN.timings(), c.now), c
 }
 
-func view(n uint64) digest { return digest{fingerprint: n, members: n, configuration: 1} }
+func viewNumber(n uint64) digest { return digest{fingerprint: n, members: n, configuration: 1} }
 
 func TestSyncsAreOneAtATime(t *testing.T) {
 	s, _ := testSyncer()
-	require.True(t, s.begin(view(1), view(2), 10))
-	require.False(t, s.begin(view(1), view(3), 10), "one is under way")
+	require.True(t, s.begin(viewNumber(1), viewNumber(2), 10))
+	require.False(t, s.begin(viewNumber(1), viewNumber(3), 10), "one is under way")
 	s.end()
-	require.True(t, s.begin(view(1), view(3), 10))
+	require.True(t, s.begin(viewNumber(1), viewNumber(3), 10))
 	s.end()
 }
 
@@ -28,7 +28,7 @@ func TestAPairOfViewsSyncsEverMoreRarely(t *testing.T) {
 	begun := c.at
 	var at []time.Duration
 	for c.at.Sub(begun) < 3*time.Minute {
-		if s.begin(view(1), view(2), 10) {
+		if s.begin(viewNumber(1), viewNumber(2), 10) {
 			s.end()
 			at = append(at, c.at.Sub(begun))
 		}
@@ -37,9 +37,9 @@ func TestAPairOfViewsSyncsEverMoreRarely(t *testing.T) {
 	require.Equal(t, []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second,
 		31 * time.Second, 61 * time.Second, 91 * time.Second, 121 * time.Second, 151 * time.Second}, at,
 		"doubling, up to the push/pull interval")
-	require.True(t, s.begin(view(1), view(3), 10), "another view of theirs is another matter")
+	require.True(t, s.begin(viewNumber(1), viewNumber(3), 10), "another view of theirs is another matter")
 	s.end()
-	require.True(t, s.begin(view(4), view(2), 10), "so is another of ours")
+	require.True(t, s.begin(viewNumber(4), viewNumber(2), 10), "so is another of ours")
 	s.end()
 }
 
@@ -49,7 +49,7 @@ func TestSyncsStayWithinTheirBudget(t *testing.T) {
 	spent := 0
 	burst := 0
 	for i := range uint64(600) { // a minute in which everybody differs, always anew
-		if s.begin(view(i), view(1000+i), members) {
+		if s.begin(viewNumber(i), viewNumber(1000+i), members) {
 			s.end()
 			spent += members * syncBytesPerMember
 			if i == uint64(burst) {
@@ -63,13 +63,13 @@ func TestSyncsStayWithinTheirBudget(t *testing.T) {
 	require.Greater(t, burst, 3, "and at first at once")
 
 	c.advance(time.Hour)
-	require.True(t, s.begin(view(5000), view(5001), 1<<20), "a cluster beyond the budget may when it is full")
+	require.True(t, s.begin(viewNumber(5000), viewNumber(5001), 1<<20), "a cluster beyond the budget may when it is full")
 	s.end()
 	c.advance(time.Second)
-	require.False(t, s.begin(view(5000), view(5002), 1<<20))
-	require.False(t, s.begin(view(5000), view(5002), 1000), "and then everybody waits")
+	require.False(t, s.begin(viewNumber(5000), viewNumber(5002), 1<<20))
+	require.False(t, s.begin(viewNumber(5000), viewNumber(5002), 1000), "and then everybody waits")
 	c.advance(time.Minute)
-	require.True(t, s.begin(view(5000), view(5002), 1<<20))
+	require.True(t, s.begin(viewNumber(5000), viewNumber(5002), 1<<20))
 	s.end()
 }
 
@@ -77,7 +77,7 @@ func TestTheSyncerForgetsOldPairs(t *testing.T) {
 	s, c := testSyncer()
 	for i := range uint64(10 * maxSyncPairs) {
 		c.advance(time.Second)
-		require.True(t, s.begin(view(1), view(2+i), 1))
+		require.True(t, s.begin(viewNumber(1), viewNumber(2+i), 1))
 		s.end()
 		require.LessOrEqual(t, len(s.pairs), maxSyncPairs)
 	}
@@ -88,7 +88,7 @@ func TestTheMoreMembersTheMoreRarelyEachSyncs(t *testing.T) {
 	for _, members := range []int{10, 1000} {
 		count := 0
 		for begun := c.at; c.at.Sub(begun) < 6*time.Hour; c.advance(time.Second) {
-			if s.begin(view(uint64(members)), view(2), members) {
+			if s.begin(viewNumber(uint64(members)), viewNumber(2), members) {
 				s.end()
 				count++
 			}

@@ -16,6 +16,13 @@ import (
 // asks some of those that have not confirmed it for their digest, as probes do
 // in passing, and exchanges members with one that knows others.
 
+// publish takes up a view.
+func (m *Membership) publish(v view) {
+	if m.agreement.publish(v) {
+		m.registry.events.poke()
+	}
+}
+
 // keepAgreeing asks and answers until the context ends.
 func (m *Membership) keepAgreeing(ctx context.Context) {
 	delay := m.settings.timings.tailDelay

@@ -14,13 +14,13 @@ func (n *town) publishing(all ...*Membership) {
 		go func() {
 			for {
 				select {
-				case <-m.Wake():
+				case <-Drive(m).Wake():
 				case <-m.stopped:
 					return
 				}
-				m.TakeEvents()
+				Drive(m).TakeEvents()
 				members, _ := m.Members()
-				m.Publish(View{Fingerprint: hashMembers(members, true), Configuration: "c", Members: members})
+				Drive(m).Publish(hashMembers(members, true), "c", members, nil)
 			}
 		}()
 	}
@@ -36,14 +36,14 @@ func TestMembersAgree(t *testing.T) {
 		n.see(4, all...)
 		n.await("all agree", func() bool {
 			for _, m := range all {
-				if a := m.Agreement(); !a.Complete || len(m.agreement.index) != 4 {
+				if a := Drive(m).Agreement(); !a.Complete || len(m.agreement.index) != 4 {
 					return false
 				}
 			}
 			return true
 		})
-		<-all[3].Agreed()
-		require.Empty(t, all[0].Agreement().Differing)
+		<-Drive(all[3]).Agreed()
+		require.Empty(t, Drive(all[0]).Agreement().Differing)
 	})
 }
 
@@ -58,12 +58,12 @@ func TestTheTailIsClosed(t *testing.T) {
 		}
 		n.see(4, all...)
 		time.Sleep(10 * time.Second)
-		before := all[0].Stats().TailSyncs + all[1].Stats().TailSyncs + all[2].Stats().TailSyncs + all[3].Stats().TailSyncs
+		before := Drive(all[0]).Stats().TailSyncs + Drive(all[1]).Stats().TailSyncs + Drive(all[2]).Stats().TailSyncs + Drive(all[3]).Stats().TailSyncs
 
 		// n4 hears nothing while the others are told, then everything; its
 		// probes of others succeed over streams, so that it stays alive.
 		require.NoError(t, n.net.SetPacketLoss(1))
-		require.NoError(t, all[0].SetState(t.Context(), Active))
+		require.NoError(t, Drive(all[0]).SetState(t.Context(), Active))
 		members, _ := all[3].Members()
 		require.Equal(t, Joining, members[0].State)
 		time.Sleep(8 * time.Second) // by then nobody gossips it any more
@@ -78,7 +78,7 @@ func TestTheTailIsClosed(t *testing.T) {
 			return true
 		})
 		require.Less(t, time.Since(healed), 5*time.Second)
-		after := all[0].Stats().TailSyncs + all[1].Stats().TailSyncs + all[2].Stats().TailSyncs + all[3].Stats().TailSyncs
+		after := Drive(all[0]).Stats().TailSyncs + Drive(all[1]).Stats().TailSyncs + Drive(all[2]).Stats().TailSyncs + Drive(all[3]).Stats().TailSyncs
 		t.Log("tail exchanges:", after-before, "in", time.Since(healed))
 	})
 }
@@ -91,22 +91,22 @@ func TestADifferenceThatNoExchangeMends(t *testing.T) {
 		n.see(2, first, second)
 		for i, m := range []*Membership{first, second} {
 			members, _ := m.Members()
-			m.Publish(View{Fingerprint: uint64(i + 1), Configuration: "c", Members: members})
+			m.publish(view{fingerprint: uint64(i + 1), configuration: "c", members: members})
 		}
 		n.await("the difference is named", func() bool {
-			a := first.Agreement()
-			return len(a.Differing) == 1 && a.Differing[0] == Differing{"n2", reasonAlgorithm}
+			a := Drive(first).Agreement()
+			return len(a.Differing) == 1 && a.Differing[0] == differing{"n2", reasonAlgorithm}
 		})
 		members, _ := second.Members()
-		second.Publish(View{Fingerprint: 2, Configuration: "d", Members: members})
-		n.await("the difference is named", func() bool { return first.Agreement().Differing[0].Reason == reasonConfiguration })
+		second.publish(view{fingerprint: 2, configuration: "d", members: members})
+		n.await("the difference is named", func() bool { return Drive(first).Agreement().Differing[0].Reason == reasonConfiguration })
 		before := n.net.Stats().Dials
 		time.Sleep(25 * time.Second)
-		require.Zero(t, first.Stats().TailSyncs+second.Stats().TailSyncs)
+		require.Zero(t, Drive(first).Stats().TailSyncs+Drive(second).Stats().TailSyncs)
 		require.Less(t, n.net.Stats().Dials-before, uint64(5), "but for memberlist's own exchanges")
 
 		members, _ = first.Members()
-		first.Publish(View{Fingerprint: 3, Configuration: "c", Members: members[:1]})
-		n.await("the difference is named", func() bool { return second.Agreement().Differing[0].Reason == reasonMembers })
+		first.publish(view{fingerprint: 3, configuration: "c", members: members[:1]})
+		n.await("the difference is named", func() bool { return Drive(second).Agreement().Differing[0].Reason == reasonMembers })
 	})
 }

@@ -6,30 +6,21 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// View is what a member wants the others to agree with: a fingerprint of
-// whatever it derived from the members, and the members it was derived from.
-type View struct {
-	// Fingerprint is opaque; members agree when theirs are equal. It must
-	// cover who the members are, so that equal fingerprints mean equal
-	// lists of IDs.
-	Fingerprint uint64
-	// Configuration names what the view was derived with, so that members
-	// that differ can tell whether that is why.
-	Configuration string
-	// Members are the members of the view, ascending by ID. The slice is
-	// kept and must not be modified.
-	Members []Member
-	// Participants are those of them that can hold the view at all, ascending
-	// by ID; nil means all. Agreement is about them: what the others lack is
-	// theirs to say.
-	Participants []Member
+// view is what a member wants the others to agree with: a fingerprint of whatever it
+// derived from the members, and the members it was derived from. See driver.Publish.
+type view struct {
+	fingerprint   uint64
+	configuration string
+	members       []Member
+	participants  []Member // nil: all members
 }
 
-func (v View) participants() []Member {
-	if v.Participants == nil {
-		return v.Members
+// holders are the members that should come to hold the view.
+func (v view) holders() []Member {
+	if v.participants == nil {
+		return v.members
 	}
-	return v.Participants
+	return v.participants
 }
 
 // digest is a view in 24 bytes: enough to see that two differ, and in what.
@@ -39,11 +30,11 @@ type digest struct {
 	configuration uint64
 }
 
-func (v View) digest() digest {
+func (v view) digest() digest {
 	return digest{
-		fingerprint:   v.Fingerprint,
-		members:       hashMembers(v.Members, true),
-		configuration: xxhash.Sum64String(v.Configuration),
+		fingerprint:   v.fingerprint,
+		members:       hashMembers(v.members, true),
+		configuration: xxhash.Sum64String(v.configuration),
 	}
 }
 

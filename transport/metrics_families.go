@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/clusterkit/clusterkit/membership"
 )
 
 const (
@@ -52,10 +50,10 @@ var memberFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Lost)) }},
 	{"member_events_total", "Other members that have joined, left, failed or come back.", counter, []string{"event"},
 		func(m *Metrics, s series) {
-			s.value(float64(m.Gossip.Joined), membership.Joined.String())
-			s.value(float64(m.Gossip.Left), membership.Left.String())
-			s.value(float64(m.Gossip.Failed), membership.Failed.String())
-			s.value(float64(m.Gossip.Rejoined), membership.Rejoined.String())
+			s.value(float64(m.Gossip.Joined), "joined")
+			s.value(float64(m.Gossip.Left), "left")
+			s.value(float64(m.Gossip.Failed), "failed")
+			s.value(float64(m.Gossip.Rejoined), "rejoined")
 		}},
 	{"agreed", "Whether every member believed alive has been seen to hold the view of this one.", gauge, nil,
 		func(m *Metrics, s series) { s.flag(m.Agreed) }},

@@ -23,7 +23,7 @@ type cable struct {
 
 // Listen binds the address.
 func (c *cable) Listen(addr netip.AddrPort, logger *log.Logger) (membership.Transport, error) {
-	sockets, err := membership.Sockets{}.Listen(addr, logger)
+	sockets, err := membership.Sockets().Listen(addr, logger)
 	if err != nil {
 		return nil, err
 	}

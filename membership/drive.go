@@ -1,0 +1,98 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// driver is what package cluster does with a [Membership] beyond its exported methods.
+// All methods are safe for concurrent use.
+type driver struct{ m *Membership }
+
+// Drive returns what package cluster needs to drive a membership: its events, its
+// agreement and its messages. It is for that package alone and no part of the API: what
+// it returns changes without notice. It costs nothing and may be called each time.
+func Drive(m *Membership) driver { return driver{m} } //nolint:revive // cluster needs the methods, users must not name the type
+
+// Wake returns a channel that receives when there may be news: events to take, or
+// another answer of Isolated. It is meant for one consumer.
+func (d driver) Wake() <-chan struct{} { return d.m.registry.events.wake }
+
+// TakeEvents returns the events since the last call, in order. When they are not taken
+// for long, the events of one member are folded into one.
+func (d driver) TakeEvents() []event { return d.m.registry.events.take() }
+
+// Rivals returns the other starts of this NodeID that are believed alive, newest first.
+// A start that is newer than Local().Start speaks for the NodeID instead of this one. An
+// older one may be a process that crashed, which is not noticed yet.
+func (d driver) Rivals() []Member { return d.m.registry.rivals(d.m.settings.NodeID) }
+
+// Isolated reports whether most of the members believed alive do not answer, so that
+// rather this member is cut off than they are.
+func (d driver) Isolated() bool { return d.m.isolated.Load() }
+
+// LastSync returns when all members were last exchanged with another member, by this
+// process's clock. The zero time means never.
+func (d driver) LastSync() time.Time {
+	if at := d.m.lastSync.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// SetState announces another state of life. It takes effect at once and reaches the
+// others with gossip. Before Start it changes what is announced first. A member that is
+// Leaving stays so: after that, and after Stop, SetState has no effect. It returns the
+// context's error when an earlier change takes that long.
+func (d driver) SetState(ctx context.Context, s State) error {
+	if s < Joining || s > Observer {
+		return fmt.Errorf("membership: cannot announce %v", s)
+	}
+	return d.m.announcer.change(ctx, func(self *Member) {
+		if self.State != Leaving {
+			self.State = s
+		}
+	})
+}
+
+// Publish tells the others which view this member holds, and begins to collect which of
+// them hold it too. The slices are kept and must not be modified.
+//
+// The fingerprint is opaque: members agree when theirs are equal. It must cover which
+// members there are, so that equal fingerprints mean equal lists of IDs. The configuration
+// names what the view was derived with, so that members that differ can tell whether
+// that is the reason. The members are those of the view, ascending by ID. The
+// participants are those of them that can hold the view, ascending by ID; nil means all.
+func (d driver) Publish(fingerprint uint64, configuration string, members, participants []Member) {
+	d.m.publish(view{fingerprint, configuration, members, participants})
+}
+
+// Agreement returns how far the published view is that of all participants.
+func (d driver) Agreement() agreed { return d.m.agreement.state() }
+
+// Agreed returns a channel that is closed once every participant of the view has held
+// it. When another view is published before that, the channel is closed once that one is
+// held.
+func (d driver) Agreed() <-chan struct{} { return d.m.agreement.done() }
+
+// Messages returns the channel of the messages that others sent to this start of this
+// member. It is meant for one consumer. Up to 1024 messages wait; further ones are
+// dropped, and counted in [Stats]. The channel is never closed.
+func (d driver) Messages() <-chan message { return d.m.inbox }
+
+// Send sends a message of at most 64 KiB to the newest start of a member, over a stream
+// of its own. It returns when the message has been handed to the network, which says
+// nothing about its arrival: a sender that must know needs an answer. A message arrives
+// at most once, and only at the start it was meant for. At most 32 are on their way at a
+// time; further calls wait.
+//
+// It returns an error when the member is not believed alive, the message is too long or
+// the membership does not run; the context's error when that ends first, though the
+// message may still go out; or an error of the network.
+func (d driver) Send(ctx context.Context, to string, payload []byte) error {
+	return d.m.send(ctx, to, payload)
+}
+
+// Stats returns the counts of now. It does not block.
+func (d driver) Stats() Stats { return d.m.stats() }
