@@ -81,7 +81,7 @@ func TestLookupsDuringConstantChurn(t *testing.T) {
 		for i := 0; ctx.Err() == nil; i++ {
 			<-tick.C
 			c.view.Store(published[i%views])
-			c.changed.signal()
+			c.changed.Signal()
 		}
 	})
 	var lookups atomic.Int64

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/transport"
 )
 
@@ -38,25 +39,21 @@ type Cluster struct {
 
 	view     atomic.Pointer[published]
 	health   atomic.Pointer[Health] // as of the last event about it
-	changed  broadcast              // wakes who waits for view or health
+	changed  lifecycle.Broadcast    // wakes who waits for view or health
 	refresh  chan chan struct{}     // asks the loop to publish at once
 	recheck  chan struct{}          // asks it to look at health
 	settled  atomic.Bool            // Start knows the cluster; owning may begin
 	joinedAt atomic.Int64           // when it did, unix nanoseconds
 	leaving  atomic.Bool            // Stop has begun
 
-	life     context.Context // ends when Stop begins
-	end      context.CancelFunc
-	stopped  chan struct{} // closed when it is done
-	stopOnce sync.Once
+	life lifecycle.Life
 
-	mu      sync.Mutex    // guards what follows; never held while waiting
-	running chan struct{} // closed when Start is done; nil before it
-	err     error         // what Start came to
-	up      bool          // Start succeeded and Stop has not begun
-	server  *transport.Server
-	cancel  context.CancelFunc
-	loop    sync.WaitGroup
+	mu     sync.Mutex // guards what follows; never held while waiting
+	err    error      // what Start came to
+	up     bool       // Start succeeded and Stop has not begun
+	server *transport.Server
+	cancel context.CancelFunc
+	loop   sync.WaitGroup
 }
 
 // New checks the options and returns a cluster that is not running. It opens no
@@ -85,9 +82,8 @@ func New(o Options) (*Cluster, error) {
 		refresh:  make(chan chan struct{}),
 		recheck:  make(chan struct{}, 1),
 		advance:  make(chan struct{}, 1),
-		stopped:  make(chan struct{}),
+		life:     lifecycle.Life{Name: "cluster", Ended: ErrStopped},
 	}
-	c.life, c.end = context.WithCancel(context.Background())
 	c.view.Store(&published{View: *view.Empty()})
 	if s.Handoff != nil {
 		c.handoff = newDriver(c, s.HandoffOptions)
@@ -120,39 +116,18 @@ func New(o Options) (*Cluster, error) {
 // again. There is one start: further calls wait for it, as long as their
 // context lasts, and return what it came to.
 func (c *Cluster) Start(ctx context.Context) error {
-	c.mu.Lock()
-	first := c.running == nil
-	if first {
-		c.running = make(chan struct{})
-	}
-	running := c.running
-	c.mu.Unlock()
-	if first {
+	return c.life.Start(ctx, func(ctx context.Context) error {
 		err := c.start(ctx)
 		c.mu.Lock()
 		c.err, c.up = err, err == nil
 		c.mu.Unlock()
-		close(running)
-		c.changed.signal()
-		c.recheck <- struct{}{} // there is room: nobody else sends
+		c.changed.Signal()
+		c.recheck <- struct{}{} // there is room: this is the only sender
 		return err
-	}
-	if err := await(ctx, running); err != nil {
-		return fmt.Errorf("cluster: starting: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
+	})
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	if c.life.Err() != nil {
-		return ErrStopped
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(ErrStopped) })()
-
 	var err error
 	if c.handoff != nil {
 		err = c.handoff.resume(ctx)

@@ -11,6 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -23,7 +24,7 @@ type driver struct {
 	self    handoff.Process
 	nonce   uint64 // of this start
 	gates   []gate
-	changed broadcast // something may be ready, handed over or released
+	changed lifecycle.Broadcast // something may be ready, handed over or released
 
 	life  context.Context // of messages and jobs
 	end   context.CancelFunc
@@ -147,7 +148,7 @@ func (d *driver) drive(e handoff.Event) (stale bool) {
 	stale = d.step(e, now)
 	d.tell(now)
 	d.mu.Unlock()
-	d.changed.signal()
+	d.changed.Signal()
 	return stale
 }
 
@@ -267,13 +268,13 @@ func (d *driver) joined() bool {
 // await waits until the machine answers yes, and returns why it did not.
 func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) error {
 	for {
-		changed := d.changed.wait()
+		changed := d.changed.Wait()
 		if d.is(what) {
 			return nil
 		}
 		select {
 		case <-changed:
-		case <-d.c.stopped:
+		case <-d.c.life.Stopped():
 			return ErrStopped
 		case <-ctx.Done():
 			return ctx.Err()

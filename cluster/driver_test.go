@@ -16,7 +16,7 @@ import (
 // told that it departs.
 func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, WriteQuorum: 2, Parallel: 1})
-	d := &driver{c: &Cluster{stopped: make(chan struct{})}, machine: m}
+	d := &driver{c: &Cluster{}, machine: m}
 	leaving := func(self string, others ...string) {
 		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Weight: 1}})
 		require.NoError(t, err)

@@ -179,5 +179,5 @@ func (c *Cluster) checkHealth() {
 		return
 	}
 	c.events.add(Event{Kind: HealthChanged, At: time.Now(), Health: &HealthChange{Before: *before, After: now}})
-	c.changed.signal()
+	c.changed.Signal()
 }

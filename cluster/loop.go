@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
@@ -75,7 +74,7 @@ func (c *Cluster) run(ctx context.Context) {
 				quiet.Reset(pace.quiet)
 			}
 			c.checkHealth()
-			c.changed.signal()
+			c.changed.Signal()
 		case done := <-c.refresh:
 			publish()
 			close(done)
@@ -147,7 +146,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		if c.handoff != nil && c.settled.Load() {
 			c.handoff.view(&next.View, c.members.Local().State)
 		}
-		c.changed.signal()
+		c.changed.Signal()
 		if !c.activate(ctx, next) {
 			_, version := c.members.Members()
 			return version == basis
@@ -238,29 +237,4 @@ func (c *Cluster) waitsForMembers() bool {
 func (c *Cluster) superseded(self membership.Member) bool {
 	rivals := membership.Drive(c.members).Rivals()
 	return len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0
-}
-
-// broadcast wakes everybody who waits. The zero broadcast is ready to use.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns a channel that is closed by the next signal.
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) signal() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
-	}
 }

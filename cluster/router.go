@@ -23,4 +23,4 @@ func (c *Cluster) Router(h http.Handler, o route.Options) (*route.Router, error)
 
 // Changed returns a channel that is closed when the view has changed, or
 // something else has that others wait for.
-func (h httpView) Changed() <-chan struct{} { return h.c.changed.wait() }
+func (h httpView) Changed() <-chan struct{} { return h.c.changed.Wait() }

@@ -94,45 +94,19 @@ func (c *Cluster) succeeded() bool {
 // its error. A cluster that was stopped cannot be started again; lookups go on
 // answering from the last ring.
 func (c *Cluster) Stop(ctx context.Context) error {
-	c.stopOnce.Do(func() {
-		c.leaving.Store(true)
-		c.end()
-		c.mu.Lock()
-		running := c.running
-		c.up = false
-		c.mu.Unlock()
-		go func() {
-			defer close(c.stopped)
-			defer c.events.close()
-			if running != nil {
-				<-running
-				c.release(ctx, leaveAgreement)
-			} else {
-				_ = c.members.Stop(context.WithoutCancel(ctx)) // it was not started: nothing to wait for
-			}
-			c.changed.signal()
-		}()
+	c.leaving.Store(true)
+	c.mu.Lock()
+	c.up = false
+	c.mu.Unlock()
+	return c.life.Stop(ctx, func(started bool) {
+		defer c.events.close()
+		if started {
+			c.release(ctx, leaveAgreement)
+		} else {
+			_ = c.members.Stop(context.WithoutCancel(ctx)) // it was not started: nothing to wait for
+		}
+		c.changed.Signal()
 	})
-	if err := await(ctx, c.stopped); err != nil {
-		return fmt.Errorf("cluster: stopping: %w", err)
-	}
-	return nil
-}
-
-// await waits for a channel to be closed. One that is closed already counts, even
-// when the context has ended too.
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	default:
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // leaveAgreement is how long the others get to agree that a member that stops

@@ -38,7 +38,7 @@ func (e *NotReadyError) Unwrap() error { return e.Err }
 // member leaves. It may be called before Start.
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	for {
-		changed := c.changed.wait()
+		changed := c.changed.Wait()
 		h := c.Health()
 		if h.Ready {
 			return nil
@@ -102,7 +102,7 @@ func (c *Cluster) WaitConverged(ctx context.Context) error {
 
 func (c *Cluster) waitConverged(ctx context.Context) error {
 	for {
-		changed, agreed := c.changed.wait(), membership.Drive(c.members).Agreed()
+		changed, agreed := c.changed.Wait(), membership.Drive(c.members).Agreed()
 		agreement, current := c.agreed()
 		if current && agreement.complete {
 			return nil
@@ -115,7 +115,7 @@ func (c *Cluster) waitConverged(ctx context.Context) error {
 		select {
 		case <-agreed:
 		case <-changed:
-		case <-c.stopped:
+		case <-c.life.Stopped():
 			return c.notConverged(ErrStopped)
 		case <-ctx.Done():
 			return c.notConverged(ctx.Err())

@@ -39,7 +39,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 	}
 	select {
 	case m.sends <- struct{}{}:
-	case <-m.life.Done():
+	case <-m.life.Ending().Done():
 		return ErrStopped
 	case <-ctx.Done():
 		return fmt.Errorf("membership: sending to %q: %w", to, ctx.Err())
@@ -51,7 +51,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 		switch {
 		case running:
 			return fmt.Errorf("%w: %q", errUnknownMember, to)
-		case m.life.Err() != nil:
+		case m.life.Ending().Err() != nil:
 			return ErrStopped
 		default:
 			return errNotStarted

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // ErrStopped says that the membership was stopped. It cannot be started again.
@@ -45,21 +46,16 @@ type Membership struct {
 	lastGuard atomic.Pointer[guard.Guard] // that of the one start, for its counts
 	heardAt   atomic.Int64                // when a probe last succeeded, unix nanoseconds
 
-	life     context.Context // ends when Stop begins
-	end      context.CancelFunc
-	stopped  chan struct{} // closed when it is done
-	stopOnce sync.Once
-	closed   atomic.Bool // callbacks of memberlist are ignored from here on
+	life   lifecycle.Life
+	closed atomic.Bool // callbacks of memberlist are ignored from here on
 
 	workers sync.WaitGroup
 
-	mu      sync.Mutex    // guards what follows; never held while waiting
-	running chan struct{} // closed when Start is done; nil before it
-	err     error         // what Start came to
-	gossip  *memberlist.Memberlist
-	guard   *guard.Guard
-	local   netip.AddrPort // the address announced
-	cancel  context.CancelFunc
+	mu     sync.Mutex // guards what follows; never held while waiting
+	gossip *memberlist.Memberlist
+	guard  *guard.Guard
+	local  netip.AddrPort // the address announced
+	cancel context.CancelFunc
 }
 
 // New checks the options and returns a membership that is not running. It opens
@@ -81,9 +77,8 @@ func New(o Options) (*Membership, error) {
 		asks:      make(chan digestMessage, 64),
 		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
-		stopped:   make(chan struct{}),
+		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
-	m.life, m.end = context.WithCancel(context.Background())
 	m.registry = newRegistry(m.name, s.now)
 	m.agreement.mended = m.registry.events.poke
 	m.syncs = newSyncer(s.timings, s.now)
@@ -108,58 +103,30 @@ func New(o Options) (*Membership, error) {
 // Stop, or an error of the network. After an error nothing is left running.
 // There is one start: further calls wait for it, as long as their context
 // lasts, and return what it came to.
-func (m *Membership) Start(ctx context.Context) error {
-	m.mu.Lock()
-	first := m.running == nil
-	if first {
-		m.running = make(chan struct{})
-	}
-	running := m.running
-	m.mu.Unlock()
-	if first {
-		err := m.start(ctx)
-		if err != nil {
-			m.abandon(ctx)
+func (m *Membership) Start(ctx context.Context) error { return m.life.Start(ctx, m.start) }
+
+func (m *Membership) start(ctx context.Context) error {
+	err := m.open()
+	if err == nil {
+		err = m.bootstrap(ctx)
+		if err == nil {
+			err = m.settle(ctx)
 		}
-		m.mu.Lock()
-		m.err = err
-		m.mu.Unlock()
-		close(running)
-		return err
+		if ctx.Err() != nil {
+			err = fmt.Errorf("membership: starting: %w", context.Cause(ctx))
+		}
 	}
-	if err := await(ctx, running); err != nil {
-		return fmt.Errorf("membership: starting: %w", err)
+	if err != nil {
+		m.abandon(ctx)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.err
+	return err
 }
 
-// abandon undoes a start that failed. Members that have let us in by then are
-// told that we go, in a hurry: who started us has no more time.
+// abandon undoes a start that failed. Members that have let this one in by then are told
+// that it leaves. It waits for that only a moment: the caller of Start has no more time.
 func (m *Membership) abandon(ctx context.Context) {
 	m.leave(context.WithoutCancel(ctx), m.settings.timings.leaveWait/4)
 	m.shutdown()
-}
-
-func (m *Membership) start(ctx context.Context) error {
-	if m.life.Err() != nil {
-		return ErrStopped
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(m.life, func() { cancel(ErrStopped) })()
-	if err := m.open(); err != nil {
-		return err
-	}
-	err := m.bootstrap(ctx)
-	if err == nil {
-		err = m.settle(ctx)
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("membership: starting: %w", context.Cause(ctx))
-	}
-	return err
 }
 
 // Stop leaves the cluster and releases everything. It announces that this
@@ -169,42 +136,12 @@ func (m *Membership) start(ctx context.Context) error {
 // call returns when all is released or its context ends, whose error it then
 // returns. A membership that was stopped cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
-	m.stopOnce.Do(func() {
-		m.end()
-		m.mu.Lock()
-		running := m.running
-		m.mu.Unlock()
-		go func() {
-			defer close(m.stopped)
-			if running != nil {
-				<-running
-			}
-			if _, _, ok := m.live(); ok {
-				m.leave(ctx, m.settings.timings.leaveWait)
-				m.shutdown()
-			}
-		}()
+	return m.life.Stop(ctx, func(bool) {
+		if _, _, ok := m.live(); ok {
+			m.leave(ctx, m.settings.timings.leaveWait)
+			m.shutdown()
+		}
 	})
-	if err := await(ctx, m.stopped); err != nil {
-		return fmt.Errorf("membership: stopping: %w", err)
-	}
-	return nil
-}
-
-// await waits for a channel to be closed. One that is closed already counts, even
-// when the context has ended too.
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	default:
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // leave tells the others that this member goes: first that it is about to,

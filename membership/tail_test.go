@@ -15,7 +15,7 @@ func (n *town) publishing(all ...*Membership) {
 			for {
 				select {
 				case <-Drive(m).Wake():
-				case <-m.stopped:
+				case <-m.life.Stopped():
 					return
 				}
 				Drive(m).TakeEvents()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -39,7 +40,7 @@ type Coordinator struct {
 	clock    *Clock
 	quorum   Quorum
 	patience time.Duration
-	moved    broadcast
+	moved    lifecycle.Broadcast
 	tasks    sync.WaitGroup // what goes on after the user has been answered
 }
 
@@ -53,7 +54,7 @@ func NewCoordinator(c view, local *Replica, peers *Peers, q Quorum, patience tim
 func (c *Coordinator) Follow(events iter.Seq[cluster.Event]) {
 	for e := range events {
 		if e.Kind == cluster.RingChanged {
-			c.moved.signal()
+			c.moved.Signal()
 		}
 	}
 }
@@ -106,7 +107,7 @@ func (c *Coordinator) retry(ctx context.Context, doing, key string, attempt func
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		moved := c.moved.wait()
+		moved := c.moved.Wait()
 		err := attempt(ctx)
 		if err == nil {
 			return nil
@@ -283,29 +284,4 @@ func noQuorum(got, needed int, why []error) error {
 		why = []error{errors.New("there are no others")}
 	}
 	return &QuorumError{got, needed, errors.Join(why...)}
-}
-
-// broadcast wakes everybody who waits.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns a channel that is closed by the next signal.
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) signal() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
-	}
 }

@@ -1,0 +1,159 @@
+// Package lifecycle is the skeleton of a component that is started once and stopped
+// once. It has two parts. A [Life] makes Start and Stop safe to call in any order, any
+// number of times and from any goroutine. A [Broadcast] wakes every goroutine that waits
+// for a change.
+//
+//	type Worker struct{ life lifecycle.Life }
+//
+//	func New() *Worker {
+//		return &Worker{life: lifecycle.Life{Name: "worker", Ended: ErrStopped}}
+//	}
+//
+//	func (w *Worker) Start(ctx context.Context) error { return w.life.Start(ctx, w.open) }
+//
+//	func (w *Worker) Stop(ctx context.Context) error {
+//		return w.life.Stop(ctx, func(started bool) {
+//			if started {
+//				w.close(ctx)
+//			}
+//		})
+//	}
+//
+// Packages membership and cluster are built on it. It imports the standard library alone,
+// knows nothing of gossip, and starts no goroutine but that of Stop.
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Life is the life of a component. It goes one way: it is not started, it is started, it
+// is stopped. Set Name and Ended before the first call; everything else is ready to use.
+// All methods are safe for concurrent use. A Life must not be copied after its first
+// use.
+type Life struct {
+	// Name is what the texts of errors begin with, for example "cluster".
+	Name string
+	// Ended is the error of a Start that Stop has come before. Nil means
+	// context.Canceled.
+	Ended error
+
+	made    sync.Once
+	ending  context.Context // ends when Stop begins
+	end     context.CancelFunc
+	stopped chan struct{} // closed when Stop is done
+	once    sync.Once     // for Stop
+
+	mu      sync.Mutex
+	running chan struct{} // closed when the start is done; nil before it
+	err     error         // what the start came to
+}
+
+func (l *Life) make() {
+	l.made.Do(func() {
+		l.ending, l.end = context.WithCancel(context.Background())
+		l.stopped = make(chan struct{})
+		if l.Ended == nil {
+			l.Ended = context.Canceled
+		}
+	})
+}
+
+// Start runs the function, and returns what it returns. There is one run: further calls
+// wait for it and return the same error. A call whose context ends while it waits returns
+// the error of that context.
+//
+// The context of the run ends with that of the first call, and when Stop begins. The
+// cause is Ended in the latter case. When Stop has begun already, Start returns Ended and
+// runs nothing. After an error the function must have undone what it did: the Life is
+// started all the same, and is not started again.
+func (l *Life) Start(ctx context.Context, run func(context.Context) error) error {
+	l.make()
+	l.mu.Lock()
+	first := l.running == nil
+	if first {
+		l.running = make(chan struct{})
+	}
+	running := l.running
+	l.mu.Unlock()
+	if first {
+		err := l.run(ctx, run)
+		l.mu.Lock()
+		l.err = err
+		l.mu.Unlock()
+		close(running)
+		return err
+	}
+	if err := await(ctx, running); err != nil {
+		return fmt.Errorf("%s: starting: %w", l.Name, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *Life) run(ctx context.Context, run func(context.Context) error) error {
+	if l.ending.Err() != nil {
+		return l.Ended
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ending, func() { cancel(l.Ended) })()
+	return run(ctx)
+}
+
+// Stop ends the context of a run that is under way, waits for that run, and then runs the
+// function in a goroutine of its own. The function learns whether Start was called
+// before. It runs once, whatever the number of calls of Stop. Every call returns nil when
+// the function has returned, or the error of its own context when that ends first; the
+// function goes on in that case.
+func (l *Life) Stop(ctx context.Context, run func(started bool)) error {
+	l.make()
+	l.once.Do(func() {
+		l.end()
+		l.mu.Lock()
+		running := l.running
+		l.mu.Unlock()
+		go func() {
+			defer close(l.stopped)
+			if running != nil {
+				<-running
+			}
+			run(running != nil)
+		}()
+	})
+	if err := await(ctx, l.stopped); err != nil {
+		return fmt.Errorf("%s: stopping: %w", l.Name, err)
+	}
+	return nil
+}
+
+// Ending returns a context that ends when Stop begins.
+func (l *Life) Ending() context.Context {
+	l.make()
+	return l.ending
+}
+
+// Stopped returns a channel that is closed when Stop is done.
+func (l *Life) Stopped() <-chan struct{} {
+	l.make()
+	return l.stopped
+}
+
+// await waits until a channel is closed. A channel that is closed already counts, even
+// when the context has ended too.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

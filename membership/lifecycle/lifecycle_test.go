@@ -1,0 +1,136 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
+)
+
+var errStopped = errors.New("worker: stopped")
+
+func newLife() *lifecycle.Life { return &lifecycle.Life{Name: "worker", Ended: errStopped} }
+
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestStartRunsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife()
+		failure := errors.New("no port")
+		var runs atomic.Int32
+		run := func(context.Context) error {
+			runs.Add(1)
+			time.Sleep(time.Second)
+			return failure
+		}
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				if err := l.Start(context.Background(), run); !errors.Is(err, failure) {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		err := l.Start(ended(), run)
+		require.EqualError(t, err, "worker: starting: context canceled")
+		all.Wait()
+		require.Equal(t, failure, l.Start(ended(), run), "a start that is done counts, even when the context has ended")
+		require.Equal(t, int32(1), runs.Load())
+	})
+}
+
+func TestStopEndsAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife()
+		go func() {
+			time.Sleep(time.Second)
+			_ = l.Stop(context.Background(), func(started bool) {
+				if !started {
+					t.Error("it was started")
+				}
+			})
+		}()
+		err := l.Start(t.Context(), func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(time.Second) // Stop waits for the run
+			select {
+			case <-l.Stopped():
+				t.Error("stopped while the start runs")
+			default:
+			}
+			return context.Cause(ctx)
+		})
+		require.Equal(t, errStopped, err)
+		require.Error(t, l.Ending().Err())
+		<-l.Stopped()
+	})
+}
+
+func TestContextOfTheRunEnds(t *testing.T) {
+	l := newLife()
+	err := l.Start(ended(), func(ctx context.Context) error { return ctx.Err() })
+	require.Equal(t, context.Canceled, err)
+	require.NoError(t, l.Ending().Err())
+}
+
+func TestStopComesFirst(t *testing.T) {
+	l := newLife()
+	var runs int
+	for range 3 {
+		require.NoError(t, l.Stop(t.Context(), func(started bool) {
+			runs++
+			require.False(t, started)
+		}))
+	}
+	require.Equal(t, 1, runs)
+	require.Equal(t, errStopped, l.Start(t.Context(), func(context.Context) error { panic("it is stopped") }))
+	require.NoError(t, l.Stop(ended(), nil), "it is done, even when the context has ended")
+	var zero lifecycle.Life
+	require.NoError(t, zero.Stop(t.Context(), func(bool) {}))
+	require.Equal(t, context.Canceled, zero.Start(t.Context(), nil))
+}
+
+func TestStopGoesOnWithoutItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife()
+		require.NoError(t, l.Start(t.Context(), func(context.Context) error { return nil }))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := l.Stop(ctx, func(bool) { time.Sleep(time.Minute) })
+		require.EqualError(t, err, "worker: stopping: context deadline exceeded")
+		begun := time.Now()
+		require.NoError(t, l.Stop(t.Context(), nil))
+		require.Equal(t, 59*time.Second, time.Since(begun))
+	})
+}
+
+func TestBroadcastWakesAllThatWait(t *testing.T) {
+	var b lifecycle.Broadcast
+	b.Signal() // nothing waits
+	first, second := b.Wait(), b.Wait()
+	select {
+	case <-first:
+		require.Fail(t, "no signal since Wait")
+	default:
+	}
+	b.Signal()
+	<-first
+	<-second
+	select {
+	case <-b.Wait():
+		require.Fail(t, "a signal is over when it is given")
+	default:
+	}
+}
