@@ -25,35 +25,34 @@ const ahead = 32
 
 // Group fills the batch with the keys' primaries, forgetting what it held. On an
 // empty ring it holds no groups.
-func (r *Ring) Group(keys []string, b *Batch) {
-	if b.begin(r, len(keys)) {
-		var partitions [ahead]uint32
-		for at := 0; at < len(keys); at += ahead {
-			some := keys[at:min(at+ahead, len(keys))]
-			fetch(some)
+func (r *Ring) Group(keys []string, b *Batch) { group(r, keys, b) }
+
+// GroupBytes is [Ring.Group] for keys held as bytes.
+func (r *Ring) GroupBytes(keys [][]byte, b *Batch) { group(r, keys, b) }
+
+// group is Group for keys of either type. It asks for the type once for as many keys as
+// are fetched at a time.
+func group[K string | []byte](r *Ring, keys []K, b *Batch) {
+	if !b.begin(r, len(keys)) {
+		return
+	}
+	var partitions [ahead]uint32
+	for at := 0; at < len(keys); at += ahead {
+		some := keys[at:min(at+ahead, len(keys))]
+		fetch(some)
+		switch some := any(some).(type) {
+		case []string:
 			for i, key := range some {
 				partitions[i] = r.locate(key)
 			}
-			b.count(b.owner[at:], partitions[:len(some)])
-		}
-		b.sort()
-	}
-}
-
-// GroupBytes is [Ring.Group] for keys held as bytes.
-func (r *Ring) GroupBytes(keys [][]byte, b *Batch) {
-	if b.begin(r, len(keys)) {
-		var partitions [ahead]uint32
-		for at := 0; at < len(keys); at += ahead {
-			some := keys[at:min(at+ahead, len(keys))]
-			fetch(some)
+		case [][]byte:
 			for i, key := range some {
 				partitions[i] = r.locateBytes(key)
 			}
-			b.count(b.owner[at:], partitions[:len(some)])
 		}
-		b.sort()
+		b.count(b.owner[at:], partitions[:len(some)])
 	}
+	b.sort()
 }
 
 // fetch reads a byte of every key, so that the keys are near when they are

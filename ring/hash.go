@@ -6,12 +6,12 @@ import "math/bits"
 // of partitions, which is even for any number and needs no division. The hash is
 // xxHash64 with seed zero. Both are part of the protocol.
 //
-// The algorithm stands here although the module has a package for it. That one
-// is assembly behind a wrapper that passes arguments over the stack, and for the
-// short keys that most are, the way there costs as much as all that a lookup does
-// besides. The two functions below call nothing and need no frame. They differ in
-// the type of their argument alone: a call of a generic one is just too dear for
-// the compiler to inline a cluster's Lookup around it. Tests hold both against
+// The algorithm stands here although the module has a package for it. That package is
+// assembly behind a wrapper that passes arguments over the stack. Most keys are short,
+// and for a short key the way there costs as much as all the rest of a lookup. The two
+// functions below call nothing and need no frame. They differ in the type of their
+// argument alone: the call of a generic function costs more than the compiler allows in
+// a function that it inlines, and cluster's Lookup must be one. Tests hold both against
 // the package.
 
 // locate returns the partition of a key.
