@@ -181,7 +181,7 @@ func TestMetricsOfADrain(t *testing.T) {
 		all := b.startMany(4)
 		plan, err := all[0].Plan(rebalance.Change{Drain: []string{"n4"}})
 		require.NoError(t, err)
-		changes := make(map[string]rebalance.MemberChange)
+		changes := make(map[string]rebalance.NodeChange)
 		for _, change := range plan.Members {
 			changes[change.ID] = change
 		}

@@ -24,7 +24,7 @@ type Plan struct {
 	Moves []Move `json:"moves"`
 	// Members are the nodes that gain or lose slots, ascending by ID. They
 	// are never nil.
-	Members []MemberChange `json:"members"`
+	Members []NodeChange `json:"members"`
 }
 
 // Move is one replica slot that changes owner. The partition's other owners are
@@ -39,8 +39,8 @@ type Move struct {
 	To string `json:"to,omitempty"`
 }
 
-// MemberChange is what one node gains and loses, in slots.
-type MemberChange struct {
+// NodeChange is what one node gains and loses, in slots.
+type NodeChange struct {
 	ID     string `json:"id"`
 	Gained int    `json:"gained"`
 	Lost   int    `json:"lost"`
@@ -67,7 +67,7 @@ func Diff(from, to *ring.Ring) (Plan, error) {
 		Partitions: partitions,
 		Slots:      partitions * max(from.Replicas(), to.Replicas()),
 		Moves:      []Move{},
-		Members:    []MemberChange{},
+		Members:    []NodeChange{},
 	}
 	var d differ
 	for p := range partitions {
@@ -134,14 +134,14 @@ func sameRegion(a, b ring.Node) bool { return a.Region == b.Region }
 func anywhere(_, _ ring.Node) bool   { return true }
 
 // tally appends what each node gains and loses, in order of ID.
-func tally(members []MemberChange, moves []Move) []MemberChange {
+func tally(members []NodeChange, moves []Move) []NodeChange {
 	index := make(map[string]int)
-	count := func(id string) *MemberChange {
+	count := func(id string) *NodeChange {
 		i, ok := index[id]
 		if !ok {
 			i = len(members)
 			index[id] = i
-			members = append(members, MemberChange{ID: id})
+			members = append(members, NodeChange{ID: id})
 		}
 		return &members[i]
 	}
@@ -153,6 +153,6 @@ func tally(members []MemberChange, moves []Move) []MemberChange {
 			count(m.To).Gained++
 		}
 	}
-	slices.SortFunc(members, func(a, b MemberChange) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(members, func(a, b NodeChange) int { return strings.Compare(a.ID, b.ID) })
 	return members
 }

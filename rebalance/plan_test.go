@@ -87,7 +87,7 @@ func requireCounts(t *rapid.T, plan rebalance.Plan, from, to *ring.Ring) {
 	require.Equal(t, from.PartitionCount(), plan.Partitions)
 	require.Equal(t, plan.Partitions*max(from.Replicas(), to.Replicas()), plan.Slots)
 	require.LessOrEqual(t, len(plan.Moves), plan.Slots)
-	want := make(map[string]rebalance.MemberChange)
+	want := make(map[string]rebalance.NodeChange)
 	primaries := 0
 	for p := range plan.Partitions {
 		was, _ := from.Placement(p).Primary()
@@ -97,18 +97,18 @@ func requireCounts(t *rapid.T, plan rebalance.Plan, from, to *ring.Ring) {
 		}
 		for _, n := range from.Placement(p).All() {
 			if !to.Placement(p).Owns(n.ID()) {
-				want[n.ID()] = rebalance.MemberChange{ID: n.ID(), Gained: want[n.ID()].Gained, Lost: want[n.ID()].Lost + 1}
+				want[n.ID()] = rebalance.NodeChange{ID: n.ID(), Gained: want[n.ID()].Gained, Lost: want[n.ID()].Lost + 1}
 			}
 		}
 		for _, n := range to.Placement(p).All() {
 			if !from.Placement(p).Owns(n.ID()) {
-				want[n.ID()] = rebalance.MemberChange{ID: n.ID(), Gained: want[n.ID()].Gained + 1, Lost: want[n.ID()].Lost}
+				want[n.ID()] = rebalance.NodeChange{ID: n.ID(), Gained: want[n.ID()].Gained + 1, Lost: want[n.ID()].Lost}
 			}
 		}
 	}
 	require.Equal(t, primaries, plan.PrimaryChanges)
-	sortedWant := slices.SortedFunc(maps.Values(want), func(a, b rebalance.MemberChange) int { return cmp.Compare(a.ID, b.ID) })
-	require.Equal(t, append([]rebalance.MemberChange{}, sortedWant...), plan.Members)
+	sortedWant := slices.SortedFunc(maps.Values(want), func(a, b rebalance.NodeChange) int { return cmp.Compare(a.ID, b.ID) })
+	require.Equal(t, append([]rebalance.NodeChange{}, sortedWant...), plan.Members)
 }
 
 // requireNearestPairs expects that no two moves of a partition could swap their

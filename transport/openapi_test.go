@@ -322,7 +322,7 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		}{},
 		"BatchAnswer": api.Batch{}, "Group": api.Group{},
 		"PlanRequest": rebalance.Change{}, "PlanNode": ring.Node{}, "PlanAnswer": api.Plan{},
-		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "MemberChange": rebalance.MemberChange{}, "Move": rebalance.Move{},
+		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "NodeChange": rebalance.NodeChange{}, "Move": rebalance.Move{},
 		"HealthAnswer": api.Health{}, "HealthProblem": api.Problem{}, "DifferingMember": api.Differing{},
 		"MembersAnswer": api.Members{}, "MemberInfo": api.Member{},
 		"RingAnswer": api.Ring{}, "TableInfo": api.Table{}, "SpreadInfo": ring.Spread{}, "NodeInfo": api.Node{},

@@ -43,7 +43,7 @@ func (s *scenario) moved(plan rebalance.Plan, needed int, victims []string) {
 	s.Fact("moved", "%d of %d replica slots, from the first ring to the last", len(plan.Moves), plan.Slots)
 	s.Fact("minimum", "%d, the slots that %s held", needed, strings.Join(victims, " and "))
 	var takers []string
-	gained := func(a, b rebalance.MemberChange) int { return cmp.Compare(b.Gained, a.Gained) }
+	gained := func(a, b rebalance.NodeChange) int { return cmp.Compare(b.Gained, a.Gained) }
 	for _, m := range slices.SortedStableFunc(slices.Values(plan.Members), gained) {
 		if m.Gained > 0 {
 			takers = append(takers, fmt.Sprintf("%s %d", m.ID, m.Gained))

@@ -21,7 +21,7 @@ type Plan struct {
 	PrimaryChanges int `json:"primaryChanges"`
 	// Members are the nodes that gain or lose slots, in ascending order of
 	// ID.
-	Members []rebalance.MemberChange `json:"members"`
+	Members []rebalance.NodeChange `json:"members"`
 	// Spread is that of the ring the change leads to.
 	Spread ring.Spread `json:"spread"`
 	// Moves are the moves, ascending by partition; nil when they were not
