@@ -168,7 +168,7 @@ func startCluster(ctx context.Context, members int) ([]*cluster.Cluster, error) 
 			ClusterName: "orders", NodeID: fmt.Sprintf("orders-%d", i), Region: "eu-1", Zone: zoneOf(i),
 			GossipAddr: fmt.Sprintf("10.0.%d.%d:7946", i/250, i%250+1), Seeds: []string{"10.0.0.1:7946"},
 			PartitionCount: usualPartitions, ReplicationFactor: usualReplicas,
-			Gossip: membership.LAN, Network: network, Logger: slog.New(slog.DiscardHandler),
+			Gossip: membership.GossipOptions{Network: network}, Logger: slog.New(slog.DiscardHandler),
 		}
 		if i == 0 {
 			o.HTTPAddr = "127.0.0.1:0"

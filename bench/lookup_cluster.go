@@ -115,7 +115,7 @@ func clusterCases(f *fixture) []measure.Case {
 			return over(keys, func(keys []string, from, to int) {
 				last := 0
 				for ; from < to; from += hotKeys {
-					c.Group(keys, &batch)
+					c.Ring().Group(keys, &batch)
 					for _, positions := range batch.All() {
 						last = len(positions)
 					}

@@ -23,11 +23,11 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 			raws[i] = []byte(key)
 		}
 		var batch ring.Batch
-		c.Group(keys, &batch)
+		c.Ring().Group(keys, &batch)
 		var sink int
 		for name, f := range map[string]func(){
 			"Lookup":      func() { sink += c.Lookup(key).Len() },
-			"LookupBytes": func() { sink += c.LookupBytes(raw).Len() },
+			"LookupBytes": func() { sink += c.Ring().LookupBytes(raw).Len() },
 			"Primary": func() {
 				if n, ok := c.Lookup(key).Primary(); ok {
 					sink += len(n.ID())
@@ -44,8 +44,8 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 			"Prefer":     func() { sink += len(c.Lookup(key).Prefer("eu", "z1").At(0).ID()) },
 			"Ring":       func() { sink += c.Ring().Partition(key) },
 			"Members":    func() { sink += len(c.Members()) },
-			"Group":      func() { c.Group(keys, &batch) },
-			"GroupBytes": func() { c.GroupBytes(raws, &batch) },
+			"Group":      func() { c.Ring().Group(keys, &batch) },
+			"GroupBytes": func() { c.Ring().GroupBytes(raws, &batch) },
 			"GroupAll": func() {
 				for n, positions := range batch.All() {
 					sink += len(n.ID()) + len(positions)

@@ -13,7 +13,7 @@ import (
 
 func TestMinMembers(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		three := func(o *cluster.Options) { o.MinMembers = 3 }
+		three := func(o *cluster.Options) { o.Bootstrap.MinMembers = 3 }
 		first, second := b.start(1, three), b.start(2, three)
 		b.agree(first, second)
 		time.Sleep(time.Hour)
@@ -23,7 +23,7 @@ func TestMinMembers(t *testing.T) {
 			require.Equal(t, []string{api.ProblemMinMembers}, problems(c))
 			require.False(t, c.Health().Ready)
 		}
-		require.Equal(t, "2 of 3 members are here that it takes to begin: start the others, or set BootstrapAlone",
+		require.Equal(t, "2 of 3 members are here that it takes to begin: start the others, or set Bootstrap.Alone",
 			problem(t, first, api.ProblemMinMembers).Message)
 		third := b.start(3, three)
 		b.agree(first, second, third)
@@ -38,7 +38,7 @@ func TestBootstrapAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		begun := time.Now()
 		c := b.start(1, func(o *cluster.Options) {
-			o.MinMembers, o.BootstrapAlone, o.BootstrapTimeout = 3, true, 20*time.Second
+			o.Bootstrap.MinMembers, o.Bootstrap.Alone, o.Bootstrap.Timeout = 3, true, 20*time.Second
 			o.Seeds = nil
 		})
 		require.Equal(t, membership.Joining, c.Local().State)
@@ -50,7 +50,7 @@ func TestBootstrapAlone(t *testing.T) {
 
 func TestExpectedMembers(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		five := func(o *cluster.Options) { o.ExpectedMembers = 5 }
+		five := func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 5 }
 		all := b.startMany(5, five)
 		require.True(t, all[0].Health().Healthy)
 		require.NoError(t, all[4].Stop(t.Context()))
@@ -64,23 +64,5 @@ func TestExpectedMembers(t *testing.T) {
 		b.await("three are missed", func() bool { return len(all[0].Members()) == 2 })
 		require.True(t, problem(t, all[0], api.ProblemMinority).Critical)
 		require.True(t, all[0].Health().Ready, "it is said, and nothing else")
-	})
-}
-
-func TestHandoffOptions(t *testing.T) {
-	set := func(change func(o *cluster.Options)) optionCase { return optionCase{set: change} }
-	bad := func(want string, change func(o *cluster.Options)) optionCase {
-		return optionCase{set: change, want: want}
-	}
-	checkOptions(t, []optionCase{
-		set(func(o *cluster.Options) { o.HandoffOptions.WriteQuorum = 3 }),
-		bad("HandoffOptions.WriteQuorum is 4: must be between 1 and 3", func(o *cluster.Options) { o.HandoffOptions.WriteQuorum = 4 }),
-		bad("HandoffOptions.WriteQuorum is -1: must be between 1 and 3", func(o *cluster.Options) { o.HandoffOptions.WriteQuorum = -1 }),
-		bad("HandoffOptions.Parallel is 1025: must be between 1 and 1024", func(o *cluster.Options) { o.HandoffOptions.Parallel = 1025 }),
-		bad("HandoffOptions.RetryAfter is 2h0m0s: must be between 1ms and 1h0m0s", func(o *cluster.Options) { o.HandoffOptions.RetryAfter = 2 * time.Hour }),
-		bad("HandoffOptions.CallLimit is 1ns: must be between 1ms and 168h0m0s", func(o *cluster.Options) { o.HandoffOptions.CallLimit = 1 }),
-		bad("HandoffOptions.OverdueAfter is -1s: must be between 1ms and 168h0m0s", func(o *cluster.Options) { o.HandoffOptions.OverdueAfter = -time.Second }),
-		bad("MinMembers is -1: must be between 0 and 65535", func(o *cluster.Options) { o.MinMembers = -1 }),
-		bad("ExpectedMembers is 65536: must be between 0 and 65535", func(o *cluster.Options) { o.ExpectedMembers = 65536 }),
 	})
 }

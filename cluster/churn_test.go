@@ -103,7 +103,7 @@ func TestLookupsDuringConstantChurn(t *testing.T) {
 					t.Errorf("ring %v of view %d has %s for %q, want %s", r.Fingerprint(), at, owned(r.Lookup(key)), key, want[at][k])
 				}
 				if i%100 == 0 {
-					c.Group([]string{key}, &batch)
+					c.Ring().Group([]string{key}, &batch)
 					_ = c.Health()
 					_, _ = c.Member("n001")
 				}

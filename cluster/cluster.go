@@ -31,36 +31,48 @@ type Cluster struct {
 	members  *membership.Membership
 	handler  *transport.Handler
 	guard    *transport.Guard
+	handoff  *driver // nil without a Mover
 	events   subscribers
-	builder  view.Builder
 	counts   counts
-	handoff  *driver       // nil without one
-	advance  chan struct{} // asks the loop whether this member can begin to own
+	life     lifecycle.Life
+	phase
+	answers
+	loop
+}
 
-	view     atomic.Pointer[published]
-	health   atomic.Pointer[Health] // as of the last event about it
-	changed  lifecycle.Broadcast    // wakes who waits for view or health
-	refresh  chan chan struct{}     // asks the loop to publish at once
-	recheck  chan struct{}          // asks it to look at health
-	settled  atomic.Bool            // Start knows the cluster; owning may begin
-	joinedAt atomic.Int64           // when it did, unix nanoseconds
-	leaving  atomic.Bool            // Stop has begun
+// answers are what lookups, health and waits see. The loop replaces them.
+type answers struct {
+	view    atomic.Pointer[published]
+	health  atomic.Pointer[Health] // as of the last event about it
+	changed lifecycle.Broadcast    // wakes whatever waits for view or health
+}
 
-	life lifecycle.Life
+// phase is how far Start and Stop are.
+type phase struct {
+	settled  atomic.Bool  // Start knows the cluster; owning may begin
+	joinedAt atomic.Int64 // when it did, unix nanoseconds
+	leaving  atomic.Bool  // Stop has begun
 
 	mu     sync.Mutex // guards what follows; never held while waiting
 	err    error      // what Start came to
 	up     bool       // Start succeeded and Stop has not begun
 	server *transport.Server
-	cancel context.CancelFunc
-	loop   sync.WaitGroup
 }
 
-// New checks the options and returns a cluster that is not running. It opens no
-// socket; it reads the certificates and tokens that HTTP and Guard name, and the
-// journal of a handoff. The error is that of [Options.Validate], or says what cannot
-// be used.
+// New checks the options and returns a cluster that is not running. It opens no socket. It
+// reads the certificates and tokens that HTTP names, and the journal of a handoff. The error is
+// that of [Options.Validate], or says what cannot be used. From the call on the cluster owns
+// HTTP.Listener: New closes it when it returns an error, and otherwise [Cluster.Stop] does, also
+// of a cluster that was never started.
 func New(o Options) (*Cluster, error) {
+	c, err := newCluster(o)
+	if err != nil && o.HTTP.Listener != nil {
+		_ = o.HTTP.Listener.Close()
+	}
+	return c, err
+}
+
+func newCluster(o Options) (*Cluster, error) {
 	s, err := o.parse()
 	if err != nil {
 		return nil, fmt.Errorf("cluster: invalid options: %w", err)
@@ -75,25 +87,18 @@ func New(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := &Cluster{
-		settings: s,
-		members:  members,
-		builder:  view.Builder{Configurations: s.configs, Self: s.NodeID},
-		refresh:  make(chan chan struct{}),
-		recheck:  make(chan struct{}, 1),
-		advance:  make(chan struct{}, 1),
-		life:     lifecycle.Life{Name: "cluster", Ended: ErrStopped},
-	}
+	c := &Cluster{settings: s, members: members, loop: newLoop(&s), life: lifecycle.Life{Name: "cluster", Ended: ErrStopped}}
 	c.view.Store(&published{View: *view.Empty()})
-	if s.Handoff != nil {
-		c.handoff = newDriver(c, s.HandoffOptions)
+	if s.Handoff.Mover != nil {
+		c.handoff = newDriver(c, s.Handoff)
 	}
-	c.settings.GossipKeys, c.settings.membership.Gossip.Keys = nil, nil // members has them; nobody prints them here
+	c.settings.Gossip.Keys, c.settings.membership.Gossip.Keys = nil, nil // members has them; nobody prints them here
 	if err = c.newHandler(); err != nil {
 		return nil, err
 	}
 	if s.Observer {
 		err = membership.Drive(members).SetState(context.Background(), membership.Observer)
+		c.announced = membership.Observer
 	}
 	// The options were checked with the longest address it can become.
 	if err = errors.Join(err, c.announceHTTP(context.Background())); err != nil {
@@ -107,7 +112,7 @@ func New(o Options) (*Cluster, error) {
 // Start binds the addresses and joins the cluster. It returns nil once this
 // member has joined and can look keys up, or when it goes ahead alone: at once
 // when Seeds and Discovery name nobody else, otherwise when nobody answered
-// within BootstrapTimeout; it then goes on looking in the background.
+// within Bootstrap.Timeout; it then goes on looking in the background.
 //
 // It returns a [membership.RefusedError] or [membership.ConfigurationError],
 // which say what differs, when the cluster refuses this member; the context's
@@ -145,6 +150,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		return nil
 	}
 	c.release(context.WithoutCancel(ctx), 0)
+	c.closeListener()
 	if errors.Is(context.Cause(ctx), ErrStopped) {
 		return ErrStopped
 	}
@@ -156,7 +162,7 @@ func (c *Cluster) startLoop() {
 	c.mu.Lock()
 	c.cancel = cancel
 	c.mu.Unlock()
-	c.loop.Go(func() { c.run(ctx) })
+	c.done.Go(func() { c.run(ctx) })
 }
 
 func (c *Cluster) join(ctx context.Context) error {

@@ -19,7 +19,7 @@ import (
 // and carries out its effects. Its lock is never held while any of these is waited for.
 type driver struct {
 	c       *Cluster
-	user    Handoff
+	user    Mover
 	options HandoffOptions
 	self    handoff.Process
 	nonce   uint64 // of this start
@@ -54,7 +54,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	local := c.members.Local()
 	self := handoff.Process{ID: local.ID, Start: view.Origin(local)}
 	d := &driver{
-		c: c, user: c.settings.Handoff, options: o, self: self, nonce: local.Start.Nonce,
+		c: c, user: o.Mover, options: o, self: self, nonce: local.Start.Nonce,
 		gates: make([]gate, c.settings.PartitionCount), cancels: make(map[uint64]context.CancelFunc), sending: make(map[handoff.Process]int),
 		machine: handoff.New(handoff.Config{Self: self, WriteQuorum: o.WriteQuorum, Parallel: o.Parallel, Durable: o.Journal != nil}),
 		// Asking needs to be quick where news is, and cheap where a member does not answer.
@@ -306,6 +306,10 @@ func (d *driver) drained(ctx context.Context, state membership.State, alone bool
 func (d *driver) state(now time.Time) HandoffState {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.stateLocked(now)
+}
+
+func (d *driver) stateLocked(now time.Time) HandoffState {
 	counts, totals := d.report.counts, d.machine.Totals()
 	s := HandoffState{
 		Receiving: counts[handoff.Receiving], Releasing: counts[handoff.Releasing], Sharing: counts[handoff.Sharing],

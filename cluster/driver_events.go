@@ -48,24 +48,10 @@ func (d *driver) show(p int, now time.Time) {
 	}
 }
 
-// HandoffChange is how far this member is with moving partitions.
-type HandoffChange struct {
-	// Receiving, Releasing, Sharing, Received and Released are as in [HandoffState].
-	Receiving, Releasing, Sharing int
-	Received, Released            uint64
-	// Partition and Err say, for HandoffFailed, which call failed and how. Partition
-	// is -1 where the journal could not be told who has left the cluster.
-	Partition int
-	Err       error
-}
-
 // event makes an event. The lock is held.
 func (d *driver) event(kind EventKind, now time.Time, p int, err error) Event {
-	counts, totals := d.report.counts, d.machine.Totals()
-	return Event{Kind: kind, At: now, Handoff: &HandoffChange{
-		Receiving: counts[handoff.Receiving], Releasing: counts[handoff.Releasing], Sharing: counts[handoff.Sharing],
-		Received: totals.Received, Released: totals.Released, Partition: p, Err: err,
-	}}
+	state := d.stateLocked(now)
+	return Event{Kind: kind, At: now, Handoff: &state, Partition: p, Err: err}
 }
 
 // tell tells subscribers what is new. The lock is held.

@@ -127,7 +127,7 @@ func TestASupersededProcessMovesNothing(t *testing.T) {
 		b.still(all...)
 		full := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
 		full.fault = func(context.Context, int) error { return errors.New("the disk is full") }
-		older := b.make(3, func(o *cluster.Options) { o.Handoff = full })
+		older := b.make(3, func(o *cluster.Options) { o.Handoff.Mover = full })
 		require.NoError(t, older.Start(t.Context()))
 		calls := func() int {
 			full.mu.Lock()

@@ -28,6 +28,10 @@ const (
 	MemberRejoined
 	// RingChanged: lookups answer from another ring, or it has another target.
 	RingChanged
+	// StateChanged: this member announces another state of its own life. With After.State
+	// active it has become an owner; with draining it hands over, with leaving it owns
+	// nothing any more. The RingChanged that follows from it comes later.
+	StateChanged
 	// HealthChanged: this member became ready or unready, or has other
 	// problems.
 	HealthChanged
@@ -45,7 +49,8 @@ const (
 
 var kindNames = [...]string{
 	MemberJoined: "member-joined", MemberUpdated: "member-updated", MemberLeaving: "member-leaving", MemberLeft: "member-left",
-	MemberFailed: "member-failed", MemberRejoined: "member-rejoined", RingChanged: "ring-changed", HealthChanged: "health-changed",
+	MemberFailed: "member-failed", MemberRejoined: "member-rejoined", RingChanged: "ring-changed",
+	StateChanged: "state-changed", HealthChanged: "health-changed",
 	HandoffStarted: "handoff-started", HandoffProgressed: "handoff-progressed", HandoffCompleted: "handoff-completed", HandoffFailed: "handoff-failed",
 }
 
@@ -69,10 +74,19 @@ type Event struct {
 	// was before the first of them.
 	Folded int
 
-	Member  *MemberChange
-	Ring    *RingChange
-	Health  *HealthChange
-	Handoff *HandoffChange
+	// Member is the change of a member, or for StateChanged of this member.
+	Member *MemberChange
+	// Ring is the change of the ring.
+	Ring *RingChange
+	// Health is the change of this member's health.
+	Health *HealthChange
+	// Handoff is how far this member is with moving partitions at the time of the event.
+	Handoff *HandoffState
+
+	// Partition and Err say, for HandoffFailed, which call failed and how. Partition is -1
+	// where the journal could not save which members have departed.
+	Partition int
+	Err       error
 }
 
 // MemberChange is a change of one member.

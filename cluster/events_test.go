@@ -30,7 +30,7 @@ func follow(events func(func(cluster.Event) bool)) <-chan []cluster.Event {
 // of are the events about one member.
 func of(id string, events []cluster.Event) (about []cluster.Event) {
 	for _, e := range events {
-		if e.Member != nil && e.Member.ID == id {
+		if e.Member != nil && e.Member.ID == id && e.Kind != cluster.StateChanged {
 			about = append(about, e)
 		}
 	}
@@ -45,7 +45,7 @@ func TestEventsTellTheStory(t *testing.T) {
 		started := time.Now()
 		other := b.start(2)
 		b.agree(c, other)
-		require.NoError(t, other.Update(t.Context(), func(a *cluster.Attributes) { a.Metadata = map[string]string{"v": "2"} }))
+		require.NoError(t, other.Update(t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"v": "2"} }))
 		time.Sleep(2 * time.Second)
 		b.net.Crash(addrPort(2))
 		b.await("the crash is seen", func() bool { return len(c.Members()) == 1 })
@@ -158,7 +158,7 @@ func TestASlowSubscriber(t *testing.T) {
 		events := c.Events(within(t, 10*time.Minute))
 		const updates = 400
 		for i := range updates {
-			require.NoError(t, all[1].Update(t.Context(), func(a *cluster.Attributes) {
+			require.NoError(t, all[1].Update(t.Context(), func(a *membership.Attributes) {
 				a.Metadata = map[string]string{"i": string(rune('a' + i%26)), "n": string(rune('a' + i/26))}
 			}))
 			time.Sleep(300 * time.Millisecond)
@@ -246,7 +246,53 @@ func TestEventKindNames(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"unknown", "member-joined", "member-updated", "member-leaving", "member-left", "member-failed",
-		"member-rejoined", "ring-changed", "health-changed",
+		"member-rejoined", "ring-changed", "state-changed", "health-changed",
 		"handoff-started", "handoff-progressed", "handoff-completed", "handoff-failed", "unknown",
 	}, names)
+}
+
+// Subscribers hear of each state that this member announces, before they hear of the ring that
+// follows from it.
+func TestStateChanged(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		c := b.make(1)
+		story := follow(c.Events(t.Context()))
+		watcher := b.make(2, func(o *cluster.Options) { o.Observer = true })
+		watched := follow(watcher.Events(t.Context()))
+		require.NoError(t, c.Start(t.Context()))
+		require.NoError(t, watcher.Start(t.Context()))
+		b.agree(c, watcher)
+		require.NoError(t, c.Drain(within(t, patience)))
+		require.NoError(t, c.Stop(t.Context()))
+		require.NoError(t, watcher.Stop(t.Context()))
+
+		var states []membership.State
+		rings := 0
+		last := membership.Joining
+		for _, e := range <-story {
+			switch {
+			case e.Kind == cluster.RingChanged:
+				rings++
+			case e.Kind == cluster.StateChanged:
+				require.Equal(t, "n1", e.Member.ID)
+				require.Equal(t, "state-changed", e.Kind.String())
+				require.Equal(t, last, e.Member.Before.State)
+				last = e.Member.After.State
+				if last == membership.Active {
+					require.Zero(t, rings, "the ring in which it owns comes later")
+				}
+				states = append(states, last)
+			}
+		}
+		require.Equal(t, []membership.State{membership.Active, membership.Draining, membership.Leaving}, states)
+		require.Positive(t, rings)
+		states = nil
+		for _, e := range <-watched {
+			if e.Kind == cluster.StateChanged {
+				require.Equal(t, membership.Observer, e.Member.Before.State)
+				states = append(states, e.Member.After.State)
+			}
+		}
+		require.Equal(t, []membership.State{membership.Leaving}, states, "an observer never owns")
+	})
 }

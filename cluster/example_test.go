@@ -2,11 +2,8 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +13,6 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport"
-	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // startExample starts a member of a cluster in memory, in place of one on
@@ -29,8 +24,7 @@ func startExample(network *memnet.Network, n int, edit func(*cluster.Options)) *
 		GossipAddr:  fmt.Sprintf("10.0.0.%d:7946", n),
 		Zone:        fmt.Sprintf("eu-1%c", 'a'+n%3),
 		Seeds:       []string{"10.0.0.1:7946"},
-		Gossip:      membership.Local,
-		Network:     network,
+		Gossip:      membership.GossipOptions{Profile: membership.Local, Network: network},
 		Logger:      slog.New(slog.DiscardHandler),
 	}
 	if edit != nil {
@@ -160,87 +154,12 @@ func ExampleCluster_Drain() {
 }
 
 // A batch is looked up in one ring and grouped by primary, one request each.
-// directory keeps a journal in files, next to the data.
-type directory string
-
-func (d directory) Load() (map[string][]byte, error) {
-	files, err := os.ReadDir(string(d))
-	all := make(map[string][]byte, len(files))
-	for _, f := range files {
-		if strings.HasSuffix(f.Name(), ".new") {
-			continue // it was not finished, and nobody was told that it was
-		}
-		if all[f.Name()], err = os.ReadFile(filepath.Join(string(d), f.Name())); err != nil {
-			return nil, err
-		}
-	}
-	return all, err
-}
-
-func (d directory) Save(_ context.Context, key string, value []byte) error {
-	name := filepath.Join(string(d), key)
-	f, err := os.Create(name + ".new")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(value)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return errors.Join(os.Rename(name+".new", name), d.sync())
-}
-
-// sync makes the names in the directory as safe as the files.
-func (d directory) sync() error {
-	f, err := os.Open(string(d))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// disks stands for data on a disk.
-type disks struct{}
-
-func (disks) Receive(context.Context, int, []cluster.Member, int) error { return nil }
-func (disks) Release(context.Context, int) error                        { return nil }
-
-// A member whose data is on a disk keeps a journal beside it. When it starts again it
-// is the owner that it was.
-func ExampleJournal() {
-	dir, err := os.MkdirTemp("", "journal")
-	if err != nil {
-		panic(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	network, err := memnet.New(memnet.Options{})
-	if err != nil {
-		panic(err)
-	}
-	run := func() {
-		c := startExample(network, 1, func(o *cluster.Options) {
-			o.Handoff = disks{}
-			o.HandoffOptions.Journal = directory(dir)
-		})
-		for c.Local().State != membership.Active || c.Handoff().Receiving > 0 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		fmt.Println("goes on with data of an earlier start:", c.Local().Origin != 0)
-		_ = c.Stop(context.Background())
-	}
-	run()
-	run()
-	// Output:
-	// goes on with data of an earlier start: false
-	// goes on with data of an earlier start: true
-}
-
-func ExampleCluster_Group() {
+func ExampleCluster_Ring() {
 	all := startExamples()
 	defer stopExamples(all)
 	keys := []string{"user:1", "user:2", "user:3", "user:4", "user:5"}
 	var batch ring.Batch
-	all[0].Group(keys, &batch)
+	all[0].Ring().Group(keys, &batch)
 	for primary, positions := range batch.All() {
 		fmt.Print(primary.ID(), ":")
 		for _, i := range positions {
@@ -295,6 +214,43 @@ func ExampleCluster_Events() {
 	// owners: 1 before, 2 after
 }
 
+// A member is told when it becomes an owner, and when it ceases to be one. Subscribe before
+// Start, so that no change is missed. To wait without events, [cluster.Cluster.WaitReady]
+// returns once the member owns, or observes.
+func ExampleCluster_Events_owner() {
+	network, err := memnet.New(memnet.Options{})
+	if err != nil {
+		panic(err)
+	}
+	c, err := cluster.New(cluster.Options{
+		ClusterName: "orders", NodeID: "orders-1", GossipAddr: "10.0.0.1:7946",
+		Gossip: membership.GossipOptions{Network: network}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		panic(err)
+	}
+	events := c.Events(context.Background())
+	if err := c.Start(context.Background()); err != nil {
+		panic(err)
+	}
+	for e := range events {
+		if e.Kind != cluster.StateChanged {
+			continue
+		}
+		fmt.Println("from", e.Member.Before.State, "to", e.Member.After.State)
+		switch e.Member.After.State {
+		case membership.Active: // begin to work on what it owns
+			go func() { _ = c.Drain(context.Background()) }()
+		case membership.Leaving: // it owns nothing any more
+			_ = c.Stop(context.Background())
+		}
+	}
+	// Output:
+	// from joining to active
+	// from active to draining
+	// from draining to leaving
+}
+
 // Health says whether this member should be sent requests and, if anything is
 // wrong, what.
 func ExampleCluster_Health() {
@@ -324,7 +280,7 @@ func ExampleCluster_Start_refused() {
 	defer stopExamples([]*cluster.Cluster{first})
 	other, err := cluster.New(cluster.Options{
 		ClusterName: "orders", NodeID: "orders-2", GossipAddr: "10.0.0.2:7946", Seeds: []string{"10.0.0.1:7946"},
-		PartitionCount: 1024, Network: network, Logger: slog.New(slog.DiscardHandler),
+		PartitionCount: 1024, Gossip: membership.GossipOptions{Network: network}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -338,33 +294,4 @@ func ExampleCluster_Start_refused() {
 	// incompatible configuration:
 	// PartitionCount is 4096 there and 1024 here:
 	// it is fixed for a cluster's life, start every member with the same
-}
-
-// HTTP with TLS, client certificates, tokens and limits, and gossip that is
-// encrypted. What would give a secret away is refused.
-func ExampleOptions_security() {
-	o := cluster.Options{
-		ClusterName: "orders",
-		NodeID:      "orders-1",
-		GossipAddr:  "10.0.0.1:7946",
-		GossipKeys:  [][]byte{[]byte("32 bytes, in earnest random ones")},
-		HTTPAddr:    "10.0.0.1:8443",
-		Guard: transport.GuardOptions{
-			TokenFile: "/etc/orders/tokens",
-			PerClient: transport.RateLimit{PerSecond: 50, Burst: 100},
-		},
-	}
-	fmt.Println(o.Validate())
-
-	o.HTTP.TLS = client.TLSOptions{
-		CertFile:     "/etc/orders/tls.pem",
-		KeyFile:      "/etc/orders/tls.key",
-		ClientCAFile: "/etc/orders/ca.pem",
-	}
-	fmt.Println(o.Validate())
-	fmt.Println(o.GossipKeys)
-	// Output:
-	// HTTPAddr is "10.0.0.1:8443": must be a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear
-	// <nil>
-	// [redacted]
 }

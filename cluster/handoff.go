@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -10,76 +9,47 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Handoff is the user's part in moving data when partitions change owners. The
-// library says who merges what from whom and when a member may let go; how bytes
-// travel is the user's affair. docs/handoff.md has the model, and what may be
-// claimed of it.
+// Handoff is what a service asks and tells while partitions move: it admits writes and reads,
+// and shows how far this member is. [Cluster.Handoff] returns it. All methods are safe for
+// concurrent use, and none blocks.
 //
-// Both methods are called from goroutines of the library's, several at a time but
-// never two for one partition, and with no lock held. They should return soon after
-// the context ends. What they return as an error, or panic with, is reported and
-// tried again.
-type Handoff interface {
-	// Receive merges a partition from others: from as many of them as needed
-	// at least, and better from all. To merge is to keep, of each datum, the newer
-	// of what is here and what is there; what is here is never replaced as a whole.
-	// It must see every write that a source had applied when Receive was called,
-	// and must not take the word of a process whose start is not the source's
-	// Start: that one has begun anew, and empty. It returns nil once what it
-	// merged is here as safely as a write that was acknowledged.
-	//
-	// The context ends when a newer ring makes the move pointless, when the time
-	// limit has passed, or when the cluster stops.
-	Receive(ctx context.Context, partition int, from []Member, need int) error
-	// Release throws a partition away. Each owner has confirmed that it has
-	// merged what is here. No write is accepted until it has returned. With a
-	// [Journal] it is called again after a restart, for nothing perhaps.
-	Release(ctx context.Context, partition int) error
-}
+// A request between members carries the partition of its key and the token of the sender's
+// placement, [ring.Placement.Token]. Four methods take both, and return nil or an error:
+//
+//	method    called by                        nil means that this member                      errors
+//	Check     a member that gets a token       means the same owners as the sender             TokenError
+//	Admit     an owner, before a write         admits the write, now or as an owner to come    TokenError, ErrNotOwner, ErrFenced
+//	Serve     an owner, after reading locally  serves, and its answer counts in a read quorum  TokenError, ErrNotOwner, ErrNotReceived
+//	Received  whatever waits for data          owns, now or to come, and has what it must      TokenError, ErrNotOwner, ErrNotReceived
+//
+// "The same owners" are those of the partition now and in the ring to come. The rings of the
+// two members may differ elsewhere.
+//
+// Without a [Mover], an owner always admits, and always has what it must have.
+type Handoff struct{ c *Cluster }
 
-// HandoffOptions are how handoff goes about it. The zero value of every field
-// has a meaning.
-type HandoffOptions struct {
-	// WriteQuorum is how many of a partition's owners acknowledge a write
-	// before it counts: W, from 1 to the replication factor, the same on all
-	// members. The claim of docs/handoff.md needs more than half of the replication
-	// factor. Zero means the smallest such number.
-	WriteQuorum int
-	// Parallel is how many calls of Receive and Release, and of a Journal's Save, run
-	// at a time, 1 to 1024. Zero means 8.
-	Parallel int
-	// RetryAfter is the wait before a call that failed is made again, doubled
-	// each time up to 32 times as long; from a millisecond to an hour. Zero means
-	// a second.
-	RetryAfter time.Duration
-	// CallLimit is how long one call may take before its context ends, up to a
-	// week. Zero means ten minutes.
-	CallLimit time.Duration
-	// Journal keeps what this member knows of its data, where that survives a
-	// restart. Nil: it does not, and a process that starts is a new, empty owner.
-	Journal Journal
-	// OverdueAfter is how long a partition may be on its way before health
-	// says so, up to a week. Nothing is given up. Zero means a minute.
-	OverdueAfter time.Duration
-}
+// Handoff returns the handle on handoff. It is never nil, and may be kept.
+func (c *Cluster) Handoff() *Handoff { return &Handoff{c} }
 
 // Errors of writing and reading while partitions move.
 var (
 	// ErrNotOwner says that this member does not own the partition.
 	ErrNotOwner = errors.New("cluster: not an owner of the partition")
-	// ErrFenced says that this member owns the partition but accepts no writes
-	// now, because it is throwing away what it had of it, or its journal does not
-	// know of it yet.
+	// ErrFenced says that this member owns the partition but accepts no writes now. It is
+	// throwing away what it had of the partition, or its journal has not saved yet that it
+	// owns the partition.
 	ErrFenced = errors.New("cluster: the partition is fenced")
-	// ErrNotReceived says that this member owns the partition and does not have
-	// all of its data yet.
+	// ErrNotReceived says that this member owns the partition and does not have all of its
+	// data yet.
 	ErrNotReceived = errors.New("cluster: the partition has not been received yet")
 )
 
-// TokenError says that two members mean different owners of a partition. It goes
-// away with the news that one of them has not heard: look the key up again.
+// TokenError says that two members mean different owners of a partition. It goes away when the
+// news that one of them lacks has arrived: look the key up again.
 type TokenError struct {
-	Partition    int
+	// Partition is the partition that both mean.
+	Partition int
+	// Ours is the token of this member's placement, Theirs the one in the request.
 	Ours, Theirs ring.Token
 }
 
@@ -88,67 +58,84 @@ func (e *TokenError) Error() string {
 	return fmt.Sprintf("cluster: partition %d has token %v here, the request has %v: sender and receiver mean different owners", e.Partition, e.Ours, e.Theirs)
 }
 
-// Check returns nil when the sender of a token and this member mean the same
-// owners of a key, now and in the ring to come, even while their rings differ
-// elsewhere; otherwise a [TokenError]. It never blocks.
-func (c *Cluster) Check(key string, token ring.Token) error {
-	p := c.Lookup(key)
-	if ours := p.Token(); ours != token {
-		return &TokenError{Partition: p.Partition(), Ours: ours, Theirs: token}
-	}
-	return nil
+// Check returns nil when the sender of a token and this member mean the same owners of a
+// partition, now and in the ring to come. Otherwise it returns a [TokenError], also before the
+// first ring and for a partition out of range.
+func (h *Handoff) Check(partition int, token ring.Token) error {
+	_, err := h.c.own(partition, token)
+	return err
 }
 
-// Accept admits a write that was sent with a token, [ring.Placement.Token] of the
-// sender's placement. Apply the write, then call done, then acknowledge: as
-// long as done has not been called, nobody is told that they have all that was
-// written here, and this member cannot let go. Call done whether or not the write
-// succeeded; further calls of it do nothing.
+// Admit admits a write to a partition that this member owns, now or in the ring to come. Apply
+// the write, then call done, then acknowledge. Until done is called, no other member is told
+// that it has all that was written here, and this member cannot release the partition. Call
+// done whether or not the write succeeded. Further calls of done do nothing.
 //
-// It returns a [TokenError], [ErrNotOwner] or [ErrFenced], and done is nil; the
-// write must then not be applied. Without [Options.Handoff] only the token and the
-// ownership are checked. It never blocks.
-func (c *Cluster) Accept(partition int, token ring.Token) (done func(), err error) {
-	if c.handoff != nil {
-		return c.handoff.accept(partition, token)
+// Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrFenced], and done is nil. The write
+// must then not be applied.
+func (h *Handoff) Admit(partition int, token ring.Token) (done func(), err error) {
+	if h.c.handoff != nil {
+		return h.c.handoff.accept(partition, token)
 	}
-	p, err := c.own(partition, token)
-	if err != nil {
+	if err := h.owns(partition, token); err != nil {
 		return nil, err
-	}
-	if !ring.Writers(p).Includes(c.settings.NodeID) {
-		return nil, fmt.Errorf("%w %d", ErrNotOwner, partition)
 	}
 	return func() {}, nil
 }
 
-// Serve returns nil when this member may answer a read that was sent with a
-// token, as one of the R answers that a quorum needs: it serves the partition, has
-// received it, and means the same owners as the sender. Otherwise it returns a
-// [TokenError], [ErrNotOwner] or [ErrNotReceived]. It never blocks.
-func (c *Cluster) Serve(partition int, token ring.Token) error {
-	p, err := c.own(partition, token)
+// Serve returns nil when this member may answer a read as one of the R answers that a quorum
+// needs: it serves the partition now, has received it, and means the same owners as the sender.
+// Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrNotReceived].
+//
+// Call it after the data was read: a member that was an owner before it read may have thrown
+// away what it was to read.
+func (h *Handoff) Serve(partition int, token ring.Token) error {
+	p, err := h.c.own(partition, token)
 	switch {
 	case err != nil:
 		return err
-	case !p.Owns(c.settings.NodeID):
+	case !p.Owns(h.c.settings.NodeID):
 		return fmt.Errorf("%w %d", ErrNotOwner, partition)
-	case !c.Received(partition):
-		return fmt.Errorf("%w: %d", ErrNotReceived, partition)
 	}
-	return nil
+	return h.c.received(partition)
 }
 
-// Received reports whether this member owns a partition, now or in the ring to
-// come, and has what an owner must have. Without [Options.Handoff] that is to own
-// it. It never blocks.
-func (c *Cluster) Received(partition int) bool {
-	if c.handoff != nil {
-		return c.handoff.ready(partition)
+// Received returns nil when this member owns a partition, now or in the ring to come, and has
+// what an owner must have. Otherwise it returns a [TokenError], [ErrNotOwner] or
+// [ErrNotReceived].
+func (h *Handoff) Received(partition int, token ring.Token) error {
+	if err := h.owns(partition, token); err != nil {
+		return err
 	}
-	return ring.Writers(c.Ring().Placement(partition)).Includes(c.settings.NodeID)
+	return h.c.received(partition)
 }
 
+// AcceptLoss makes this member go on with what there is of a partition that State lists as
+// lost. It becomes ready without what it waited for, or releases the partition once the owners
+// have what it has. That is for people to decide, on each member that lists the partition. It
+// reports whether the partition was listed; if not, nothing is changed.
+func (h *Handoff) AcceptLoss(partition int) bool {
+	return h.c.handoff != nil && h.c.handoff.acceptLoss(partition)
+}
+
+// State returns how far this member is with moving partitions. It is zero without a [Mover].
+func (h *Handoff) State() HandoffState {
+	if h.c.handoff == nil {
+		return HandoffState{}
+	}
+	return h.c.handoff.state(time.Now())
+}
+
+// owns returns nil when this member owns a partition, now or in the ring to come, by the token.
+func (h *Handoff) owns(partition int, token ring.Token) error {
+	p, err := h.c.own(partition, token)
+	if err == nil && !ring.Writers(p).Includes(h.c.settings.NodeID) {
+		return fmt.Errorf("%w %d", ErrNotOwner, partition)
+	}
+	return err
+}
+
+// own returns the placement of a partition, if it has the token.
 func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
 	p := c.Ring().Placement(partition)
 	if ours := p.Token(); p.Len() == 0 || ours != token {
@@ -157,22 +144,13 @@ func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
 	return p, nil
 }
 
-// AcceptLoss makes this member go on with what there is of a partition that it
-// reports as possibly lost: it becomes ready without what it waited for, or lets go
-// once the owners have what it has. That is for people to decide, on each member that
-// reports it. It reports whether the partition was one of those. It never blocks.
-func (c *Cluster) AcceptLoss(partition int) bool {
-	return c.handoff != nil && c.handoff.acceptLoss(partition)
-}
-
-// HandoffState is how far this member is with moving partitions. It is zero
-// without [Options.Handoff].
-type HandoffState = api.HandoffState
-
-// Handoff returns how far this member is with moving partitions.
-func (c *Cluster) Handoff() HandoffState {
-	if c.handoff == nil {
-		return HandoffState{}
+// received returns nil when an owner has the data of a partition.
+func (c *Cluster) received(partition int) error {
+	if c.handoff != nil && !c.handoff.ready(partition) {
+		return fmt.Errorf("%w: %d", ErrNotReceived, partition)
 	}
-	return c.handoff.state(time.Now())
+	return nil
 }
+
+// HandoffState is how far this member is with moving partitions. It is zero without a [Mover].
+type HandoffState = api.HandoffState

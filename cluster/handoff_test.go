@@ -87,7 +87,7 @@ func (s *store) merge(p int, data map[string]int) {
 func (b *bed) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster, *store) {
 	b.t.Helper()
 	s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
-	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff = s }}, edits...)...)
+	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover = s }}, edits...)...)
 	sh.mu.Lock()
 	sh.stores[c.Local().Start.Nonce] = s
 	sh.mu.Unlock()
@@ -104,7 +104,7 @@ func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluste
 	set := ring.Writers(p)
 	acknowledged := make(map[string]bool)
 	for o := range set.All() {
-		done, err := members[o.ID()].Accept(p.Partition(), p.Token())
+		done, err := members[o.ID()].Handoff().Admit(p.Partition(), p.Token())
 		if err != nil {
 			continue
 		}
@@ -136,7 +136,7 @@ func TestHandoffOfADrain(t *testing.T) {
 		b.agree(all...)
 		b.await("all is still", func() bool {
 			for _, c := range all {
-				if h := c.Handoff(); h.Receiving+h.Releasing > 0 || !c.Health().Ready {
+				if h := c.Handoff().State(); h.Receiving+h.Releasing > 0 || !c.Health().Ready {
 					return false
 				}
 			}
@@ -148,15 +148,20 @@ func TestHandoffOfADrain(t *testing.T) {
 		}
 		begun := time.Now()
 		require.NoError(t, all[3].Drain(within(t, patience)))
-		t.Logf("drained in %v, %+v", time.Since(begun), all[3].Handoff())
+		t.Logf("drained in %v, %+v", time.Since(begun), all[3].Handoff().State())
 		require.Empty(t, stores["n4"].data, "everything was released")
 		require.NoError(t, all[3].Stop(t.Context()))
 		for i, key := range keys {
 			p := all[0].Lookup(key)
 			for _, o := range p.All() {
 				require.Equal(t, i+1, stores[o.ID()].copy(p.Partition())[key])
-				require.NoError(t, members[o.ID()].Serve(p.Partition(), p.Token()))
+				require.NoError(t, members[o.ID()].Handoff().Serve(p.Partition(), p.Token()))
 			}
 		}
 	})
+}
+
+// received reports whether a member owns a partition and has its data, by its own token.
+func received(c *cluster.Cluster, partition int) bool {
+	return c.Handoff().Received(partition, c.Ring().Placement(partition).Token()) == nil
 }

@@ -40,7 +40,7 @@ func TestDrainWithoutASuccessor(t *testing.T) {
 		require.Equal(t, "64 partitions have nobody to go to, and what is in them is here alone: start another member, or give it up with Stop",
 			problem(t, last, api.ProblemNotHandedOver).Message)
 		p := last.Ring().Placement(3)
-		require.NoError(t, last.Serve(3, p.Token()), "it goes on")
+		require.NoError(t, last.Handoff().Serve(3, p.Token()), "it goes on")
 		require.Empty(t, s.released)
 
 		next, heir := b.startStore(sh, 2)
@@ -119,7 +119,7 @@ func TestLeftAloneWhileLeaving(t *testing.T) {
 		s.mu.Unlock()
 		drained := make(chan error, 1)
 		go func() { drained <- goes.Drain(within(t, 3*patience)) }()
-		b.await("it waits for the other to merge", func() bool { return goes.Handoff().Releasing == 64 })
+		b.await("it waits for the other to merge", func() bool { return goes.Handoff().State().Releasing == 64 })
 		require.Equal(t, membership.Leaving, goes.Local().State)
 		b.net.Crash(addrPort(1))
 		b.await("it is alone", func() bool { return len(goes.Members()) == 1 })

@@ -20,7 +20,7 @@ func (b *bed) still(all ...*cluster.Cluster) {
 	b.agree(all...)
 	b.await("nothing moves", func() bool {
 		for _, c := range all {
-			if h := c.Handoff(); c.Local().State != membership.Active || h.Receiving+h.Releasing > 0 {
+			if h := c.Handoff().State(); c.Local().State != membership.Active || h.Receiving+h.Releasing > 0 {
 				return false
 			}
 		}
@@ -49,7 +49,7 @@ func TestHandoffFailures(t *testing.T) {
 			}
 			return nil
 		}
-		c := b.make(2, func(o *cluster.Options) { o.Handoff = s })
+		c := b.make(2, func(o *cluster.Options) { o.Handoff.Mover = s })
 		sh.mu.Lock()
 		sh.stores[c.Local().Start.Nonce] = s
 		sh.mu.Unlock()
@@ -58,8 +58,8 @@ func TestHandoffFailures(t *testing.T) {
 		require.NoError(t, c.Start(t.Context()))
 		require.Equal(t, membership.Joining, c.Local().State, "it has nothing yet")
 		b.still(first, c)
-		require.True(t, c.Received(3) && c.Received(4))
-		require.EqualValues(t, 3, c.Handoff().Failed)
+		require.True(t, received(c, 3) && received(c, 4))
+		require.EqualValues(t, 3, c.Handoff().State().Failed)
 		time.AfterFunc(time.Second, cancel)
 		kinds := make(map[cluster.EventKind]int)
 		var messages []string
@@ -67,7 +67,7 @@ func TestHandoffFailures(t *testing.T) {
 			if e.Handoff != nil {
 				kinds[e.Kind]++
 				if e.Kind == cluster.HandoffFailed {
-					messages = append(messages, e.Handoff.Err.Error())
+					messages = append(messages, e.Err.Error())
 				}
 			}
 		}
@@ -89,13 +89,13 @@ func TestHandoffOverdue(t *testing.T) {
 		s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
 		s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
 		c := b.make(2, func(o *cluster.Options) {
-			o.Handoff = s
-			o.HandoffOptions = cluster.HandoffOptions{CallLimit: 5 * time.Second, OverdueAfter: 10 * time.Second}
+			o.Handoff.Mover = s
+			o.Handoff.CallLimit, o.Handoff.OverdueAfter = 5*time.Second, 10*time.Second
 		})
 		require.NoError(t, c.Start(t.Context()))
 		b.await("it is overdue", func() bool { return slices.Contains(problems(c), api.ProblemHandoffOverdue) })
 		require.Equal(t, "this member owns nothing yet: it has 64 partitions to receive", problem(t, c, api.ProblemJoining).Message)
-		require.Equal(t, 64, c.Handoff().Overdue)
+		require.Equal(t, 64, c.Handoff().State().Overdue)
 		require.NoError(t, c.Stop(t.Context()), "it does not wait for what would never end")
 	})
 }
@@ -120,11 +120,11 @@ func TestAQuickEmptyRestart(t *testing.T) {
 		c, s := b.startStore(sh, 3, func(o *cluster.Options) { o.GossipAddr = gossipAddr(5) })
 		members["n3"], stores["n3"] = c, s
 		p := c.Lookup("a")
-		require.Error(t, c.Serve(p.Partition(), p.Token()), "it has nothing yet")
+		require.Error(t, c.Handoff().Serve(p.Partition(), p.Token()), "it has nothing yet")
 		b.still(all[0], all[1], c)
 		for i := range 40 {
 			p := c.Lookup(string(rune('a' + i)))
-			require.NoError(t, c.Serve(p.Partition(), p.Token()))
+			require.NoError(t, c.Handoff().Serve(p.Partition(), p.Token()))
 			require.Equal(t, i+1, s.copy(p.Partition())[string(rune('a'+i))])
 		}
 	})
@@ -149,17 +149,17 @@ func TestPossibleLossIsSaid(t *testing.T) {
 		require.True(t, problem(t, rest[0], api.ProblemPossibleLoss).Critical)
 		time.Sleep(5 * time.Minute)
 		for _, c := range rest {
-			for _, p := range c.Handoff().Lost {
-				require.False(t, c.Received(p))
-				require.True(t, c.AcceptLoss(p))
-				require.False(t, c.AcceptLoss(p), "it is accepted")
+			for _, p := range c.Handoff().State().Lost {
+				require.False(t, received(c, p))
+				require.True(t, c.Handoff().AcceptLoss(p))
+				require.False(t, c.Handoff().AcceptLoss(p), "it is accepted")
 			}
 		}
 		b.still(rest...)
 		for p := range 64 {
-			require.True(t, rest[0].Received(p), "three members own everything")
+			require.True(t, received(rest[0], p), "three members own everything")
 		}
-		require.False(t, rest[0].AcceptLoss(0), "nothing is lost there")
+		require.False(t, rest[0].Handoff().AcceptLoss(0), "nothing is lost there")
 	})
 }
 
@@ -167,25 +167,25 @@ func TestAcceptAndServeWithoutHandoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		all := b.startMany(4)
 		p := all[0].Lookup("k")
-		done, err := all[0].Accept(p.Partition(), p.Token()+1)
+		done, err := all[0].Handoff().Admit(p.Partition(), p.Token()+1)
 		require.Nil(t, done)
 		var differ *cluster.TokenError
 		require.ErrorAs(t, err, &differ)
 		require.Equal(t, cluster.TokenError{Partition: p.Partition(), Ours: p.Token(), Theirs: p.Token() + 1}, *differ)
-		require.ErrorAs(t, all[0].Check("k", 1), &differ)
-		require.NoError(t, all[0].Check("k", p.Token()))
+		require.ErrorAs(t, all[0].Handoff().Check(p.Partition(), 1), &differ)
+		require.NoError(t, all[0].Handoff().Check(p.Partition(), p.Token()))
 		for _, c := range all {
-			done, err := c.Accept(p.Partition(), p.Token())
+			done, err := c.Handoff().Admit(p.Partition(), p.Token())
 			if !p.Owns(c.Local().ID) {
 				require.ErrorIs(t, err, cluster.ErrNotOwner)
-				require.ErrorIs(t, c.Serve(p.Partition(), p.Token()), cluster.ErrNotOwner)
-				require.False(t, c.Received(p.Partition()))
+				require.ErrorIs(t, c.Handoff().Serve(p.Partition(), p.Token()), cluster.ErrNotOwner)
+				require.False(t, received(c, p.Partition()))
 				continue
 			}
 			require.NoError(t, err)
 			done()
-			require.NoError(t, c.Serve(p.Partition(), p.Token()))
+			require.NoError(t, c.Handoff().Serve(p.Partition(), p.Token()))
 		}
-		require.Zero(t, all[0].Handoff())
+		require.Zero(t, all[0].Handoff().State())
 	})
 }

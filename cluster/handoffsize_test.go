@@ -14,7 +14,7 @@ import (
 func TestHandoffOfManyPartitions(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		const members, partitions = 10, 4096
-		many := func(o *cluster.Options) { o.PartitionCount, o.HandoffOptions.Parallel = partitions, 64 }
+		many := func(o *cluster.Options) { o.PartitionCount, o.Handoff.Parallel = partitions, 64 }
 		sh := newShelf()
 		var all []*cluster.Cluster
 		for i := 1; i < members; i++ {
@@ -24,7 +24,7 @@ func TestHandoffOfManyPartitions(t *testing.T) {
 		b.still(all...)
 		messages := func() (sent, moved uint64) {
 			for _, c := range all {
-				h := c.Handoff()
+				h := c.Handoff().State()
 				sent, moved = sent+h.Messages, moved+h.Received+h.Released
 			}
 			return sent, moved

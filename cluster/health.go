@@ -87,12 +87,12 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	if membership.Drive(c.members).Isolated() {
 		unready(api.ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.Members)-1)
 	}
-	if c.waitsForMembers() && c.present(v) < c.settings.MinMembers {
-		unready(api.ProblemMinMembers, "%d of %d members are here that it takes to begin: start the others, or set BootstrapAlone",
-			c.present(v), c.settings.MinMembers)
+	if c.waitsForMembers() && c.present(v) < c.settings.Bootstrap.MinMembers {
+		unready(api.ProblemMinMembers, "%d of %d members are here that it takes to begin: start the others, or set Bootstrap.Alone",
+			c.present(v), c.settings.Bootstrap.MinMembers)
 	}
 	if self.State == membership.Joining && len(h.Problems) == 0 {
-		if n := c.Handoff().Receiving; n > 0 {
+		if n := c.Handoff().State().Receiving; n > 0 {
 			unready(api.ProblemJoining, "this member owns nothing yet: it has %d partitions to receive", n)
 		} else {
 			unready(api.ProblemJoining, "this member does not own anything yet")
@@ -135,14 +135,14 @@ func (c *Cluster) moving(h *Health, v *published) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, api.Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}
-	switch here, expected := c.present(v), c.settings.ExpectedMembers; {
+	switch here, expected := c.present(v), c.settings.Bootstrap.ExpectedMembers; {
 	case !c.settled.Load() || here >= expected:
 	case 2*here <= expected:
 		degraded(api.ProblemMinority, "%d of %d expected members are here: the others are down, or on the other side of a partition", here, expected)
 	default:
 		degraded(api.ProblemExpectedMembers, "%d of %d expected members are here", here, expected)
 	}
-	handoff := c.Handoff()
+	handoff := c.Handoff().State()
 	if n := len(handoff.Lost); n > 0 {
 		degraded(api.ProblemPossibleLoss, "%d partitions, the first of them %d, lost so many owners that acknowledged writes may be gone: "+
 			"bring those back, or accept the loss", n, handoff.Lost[0])
@@ -153,7 +153,7 @@ func (c *Cluster) moving(h *Health, v *published) {
 	}
 	if handoff.Overdue > 0 {
 		degraded(api.ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %d calls failed so far",
-			handoff.Overdue, c.settings.HandoffOptions.OverdueAfter, handoff.Failed)
+			handoff.Overdue, c.settings.Handoff.OverdueAfter, handoff.Failed)
 	}
 }
 

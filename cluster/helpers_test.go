@@ -63,7 +63,7 @@ func options(i int, edits ...edit) cluster.Options {
 // make makes member i of the bed without starting it.
 func (b *bed) make(i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
-	c, err := cluster.New(options(i, append([]edit{func(o *cluster.Options) { o.Network = b.net }}, edits...)...))
+	c, err := cluster.New(options(i, append([]edit{func(o *cluster.Options) { o.Gossip.Network = b.net }}, edits...)...))
 	require.NoError(b.t, err)
 	b.Add(c)
 	return c

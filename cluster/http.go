@@ -16,8 +16,13 @@ import (
 // collectors of yours to what it serves at /metrics.
 func (c *Cluster) Handler() *transport.Handler { return c.handler }
 
-// HTTPAddr returns the address that HTTP is served on, with the port that was
-// bound; empty when there is no listener.
+// Guard returns the guard of HTTP.Guard, for routes of the service's own: Wrap a handler with
+// it, and the handler takes the tokens and limits that [Cluster.Handler] takes. It is never
+// nil, and is safe for concurrent use.
+func (c *Cluster) Guard() *transport.Guard { return c.guard }
+
+// HTTPAddr returns the address that HTTP is served on, with the port that was bound. It is
+// empty before Start, after Stop, and where nothing is served.
 func (c *Cluster) HTTPAddr() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -27,14 +32,21 @@ func (c *Cluster) HTTPAddr() string {
 	return c.server.Addr().String()
 }
 
-// listen binds the HTTP address, if there is one, before anybody is told of it.
+// listen begins to serve HTTP, if it is to be served, before the address is announced.
 func (c *Cluster) listen(ctx context.Context) error {
-	if c.settings.HTTPAddr == "" {
+	addr, serves := c.settings.serves()
+	if !serves {
 		return nil
 	}
-	server, err := transport.Listen(c.settings.HTTPAddr, c.handler, c.settings.HTTP)
+	var server *transport.Server
+	var err error
+	if l := c.settings.HTTP.Listener; l != nil {
+		server, err = transport.Serve(l, c.handler, c.settings.HTTP.Server)
+	} else {
+		server, err = transport.Listen(addr, c.handler, c.settings.HTTP.Server)
+	}
 	if err != nil {
-		return fmt.Errorf("cluster: serving HTTP on %q: %w", c.settings.HTTPAddr, err)
+		return fmt.Errorf("cluster: serving HTTP on %q: %w", addr, err)
 	}
 	c.mu.Lock()
 	c.server = server
@@ -42,20 +54,28 @@ func (c *Cluster) listen(ctx context.Context) error {
 	return c.announceHTTP(ctx)
 }
 
-// announceHTTP announces where the others reach our HTTP, as far as that is
+// closeListener closes the listener that the service handed over, if the server does not.
+func (c *Cluster) closeListener() {
+	if l := c.settings.HTTP.Listener; l != nil {
+		_ = l.Close() // it may be closed already
+	}
+}
+
+// announceHTTP announces the address that other members use to reach our HTTP, as far as it is
 // known by now.
 func (c *Cluster) announceHTTP(ctx context.Context) error {
-	if c.settings.HTTPAddr == "" {
-		return nil // AdvertiseHTTPAddr is announced already, or what Update said
+	bind, serves := c.settings.serves()
+	if !serves {
+		return nil // HTTP.AdvertiseAddr is announced already, or what Update said
 	}
-	addr := c.settings.AdvertiseHTTPAddr
+	addr := c.settings.HTTP.AdvertiseAddr
 	c.mu.Lock()
 	server := c.server
 	c.mu.Unlock()
 	if addr == "" && server != nil {
-		host, _, _ := splitHostPort(c.settings.HTTPAddr)
+		host, _, _ := splitHostPort(bind)
 		bound, _ := netip.ParseAddrPort(server.Addr().String())
-		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		if isAnywhere(host) {
 			host = ""
 			if local := c.members.Local().Addr; local.IsValid() {
 				host = local.Addr().String()

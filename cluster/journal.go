@@ -12,31 +12,6 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 )
 
-// Journal keeps what a member knows of the data it holds, for members whose data
-// survives a restart. With one, a process that starts again is not a new, empty
-// owner, but the old one that was away: it owns at once, catches up with what it
-// missed before it serves, and what it holds counts for others as before.
-//
-// [Handoff.Release] is called again at a start for what had been released, in case that
-// was cut short.
-//
-// It must tell the truth about the data beside it. Keep both on one disk and restore
-// both or none; never run two processes on a copy; to start empty, empty the journal
-// too. What is saved is small: a few hundred bytes a partition that the member holds,
-// under at most PartitionCount + 2 keys of up to 20 letters, digits and dashes.
-//
-// Save is called from several goroutines, never two for one key, and with no lock
-// held. An error is reported and the call is made again; until it succeeds a new
-// partition accepts no writes, and none is released.
-type Journal interface {
-	// Load returns all that is saved. [New] calls it, once.
-	Load() (map[string][]byte, error)
-	// Save keeps a value, in the place of the one there was. When it returns nil that
-	// is as safe as a write that was acknowledged. It should return soon after the
-	// context ends.
-	Save(ctx context.Context, key string, value []byte) error
-}
-
 // journalHead is what a journal says of the member itself.
 type journalHead struct {
 	Cluster    string `json:"cluster"`
@@ -68,7 +43,7 @@ type journalState struct {
 
 // loadJournal reads a journal. One that holds nothing begins anew.
 func loadJournal(s *settings) (*journalState, error) {
-	j := s.HandoffOptions.Journal
+	j := s.Handoff.Journal
 	if j == nil {
 		return nil, nil
 	}

@@ -65,7 +65,7 @@ func (h *house) turnOn(i int, edits ...edit) {
 		s, j = &store{shelf: h.shelf, data: make(map[int]map[string]int), released: make(map[int]int)}, newBook()
 		h.stores[id], h.books[i] = s, j
 	}
-	c := h.make(i, append([]edit{func(o *cluster.Options) { o.Handoff, o.HandoffOptions.Journal = s, j }}, edits...)...)
+	c := h.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = s, j }}, edits...)...)
 	h.shelf.mu.Lock()
 	h.shelf.stores[c.Local().Start.Nonce] = s
 	h.shelf.mu.Unlock()
@@ -101,7 +101,7 @@ func (h *house) complete(keys int) {
 		p := h.all()[0].Lookup(fmt.Sprint(i))
 		lacking := 0
 		for _, o := range p.All() {
-			require.NoError(h.t, h.members[o.ID()].Serve(p.Partition(), p.Token()))
+			require.NoError(h.t, h.members[o.ID()].Handoff().Serve(p.Partition(), p.Token()))
 			if h.stores[o.ID()].copy(p.Partition())[fmt.Sprint(i)] != i+1 {
 				lacking++
 			}
@@ -109,7 +109,7 @@ func (h *house) complete(keys int) {
 		require.LessOrEqual(h.t, lacking, 1, "key %d", i)
 	}
 	for _, c := range h.all() {
-		require.Empty(h.t, c.Handoff().Lost)
+		require.Empty(h.t, c.Handoff().State().Lost)
 		require.NotContains(h.t, problems(c), api.ProblemPossibleLoss)
 	}
 }
@@ -119,9 +119,9 @@ func (h *house) complete(keys int) {
 func TestJournalAfterAnOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		h := newHouse(b)
-		together := func(o *cluster.Options) { o.MinMembers = 3 }
+		together := func(o *cluster.Options) { o.Bootstrap.MinMembers = 3 }
 		for i := 1; i <= 5; i++ {
-			h.turnOn(i, func(o *cluster.Options) { o.MinMembers = 1 })
+			h.turnOn(i, func(o *cluster.Options) { o.Bootstrap.MinMembers = 1 })
 		}
 		h.still(h.all()...)
 		const keys = 60
@@ -134,7 +134,7 @@ func TestJournalAfterAnOutage(t *testing.T) {
 			h.turnOff(i)
 		}
 		b.await("they are missed", func() bool { return len(h.members["n1"].Members()) == 3 })
-		b.await("what they had is missed", func() bool { return len(h.members["n1"].Handoff().Lost) > 0 })
+		b.await("what they had is missed", func() bool { return len(h.members["n1"].Handoff().State().Lost) > 0 })
 		for _, i := range []int{2, 4} {
 			h.turnOn(i)
 		}
@@ -189,15 +189,15 @@ func TestJournalThatFails(t *testing.T) {
 		}
 		h.turnOn(4)
 		c := h.members["n4"]
-		b.await("it fails", func() bool { return c.Handoff().Failed > 0 })
+		b.await("it fails", func() bool { return c.Handoff().State().Failed > 0 })
 		for p := range c.Ring().PartitionCount() {
 			place := c.Ring().Placement(p)
 			if !place.Target().Owns("n4") {
 				continue
 			}
-			_, err := c.Accept(p, place.Token())
+			_, err := c.Handoff().Admit(p, place.Token())
 			require.ErrorIs(t, err, cluster.ErrFenced)
-			require.False(t, c.Received(p))
+			require.False(t, received(c, p))
 		}
 		require.Equal(t, membership.Joining, c.Local().State)
 		h.books[4].mu.Lock()
@@ -250,12 +250,12 @@ func TestJournalThatIsWrong(t *testing.T) {
 		"of another member": {pages: good, edit: func(o *cluster.Options) { o.NodeID = "other" },
 			want: `cluster: the journal is of member "n1" of cluster "orders" with 64 partitions, this is "other" of "orders" with 64: ` +
 				"take the right one, or empty it and the data beside it"},
-		"without a handoff": {pages: good, edit: func(o *cluster.Options) { o.Handoff = nil },
-			want: "cluster: invalid options: Handoff is <nil>: must be set where HandoffOptions.Journal is"},
+		"without a handoff": {pages: good, edit: func(o *cluster.Options) { o.Handoff.Mover = nil },
+			want: "cluster: invalid options: Handoff.Mover is <nil>: must be set where Journal is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := cluster.New(options(1, func(o *cluster.Options) {
-				o.Handoff, o.HandoffOptions.Journal = &store{}, &wrong{book{pages: tt.pages}, tt.err}
+				o.Handoff.Mover, o.Handoff.Journal = &store{}, &wrong{book{pages: tt.pages}, tt.err}
 				if tt.edit != nil {
 					tt.edit(o)
 				}

@@ -15,7 +15,7 @@ import (
 func TestRotationOfGossipKeys(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		older, newer := oneKey[0], otherKey[0]
-		with := func(keys ...[]byte) edit { return func(o *cluster.Options) { o.GossipKeys = keys } }
+		with := func(keys ...[]byte) edit { return func(o *cluster.Options) { o.Gossip.Keys = keys } }
 		all := b.startMany(3, with(older))
 		story := follow(all[0].Events(t.Context()))
 		fingerprint := all[0].Fingerprint()
@@ -43,12 +43,12 @@ func TestRotationOfGossipKeys(t *testing.T) {
 		}
 
 		refused("nobody knows the new key", newer)
-		everywhere(func(c *cluster.Cluster) error { return c.InstallKey(newer) })
+		everywhere(func(c *cluster.Cluster) error { return c.Keys().Install(newer) })
 		joins("the old one is in use", older)
 		refused("who has the new key alone cannot read", newer)
-		everywhere(func(c *cluster.Cluster) error { return c.UseKey(newer) })
+		everywhere(func(c *cluster.Cluster) error { return c.Keys().Use(newer) })
 		joins("the new one is in use", newer)
-		everywhere(func(c *cluster.Cluster) error { return c.RemoveKey(older) })
+		everywhere(func(c *cluster.Cluster) error { return c.Keys().Remove(older) })
 		refused("the old key is gone", older)
 		joins("the new one is all there is", newer)
 
@@ -65,23 +65,23 @@ func TestRotationOfGossipKeys(t *testing.T) {
 func TestGossipKeysThatCannotBe(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		older, newer := oneKey[0], otherKey[0]
-		c := b.start(1, func(o *cluster.Options) { o.GossipKeys = [][]byte{older} })
+		c := b.start(1, func(o *cluster.Options) { o.Gossip.Keys = [][]byte{older} })
 		const size = "membership: installing a gossip key: "
 		for _, n := range []int{0, 15, 17, 33} {
-			require.ErrorContains(t, c.InstallKey(make([]byte, n)), size)
+			require.ErrorContains(t, c.Keys().Install(make([]byte, n)), size)
 		}
-		err := c.UseKey(newer)
+		err := c.Keys().Use(newer)
 		require.ErrorContains(t, err, "membership: using a gossip key: ")
 		require.NotContains(t, err.Error(), string(newer))
-		err = c.RemoveKey(older)
+		err = c.Keys().Remove(older)
 		require.ErrorContains(t, err, "membership: removing a gossip key: ")
 		require.NotContains(t, err.Error(), string(older))
-		require.NoError(t, c.RemoveKey(newer), "it is not there")
-		require.NoError(t, c.InstallKey(newer))
-		require.NoError(t, c.InstallKey(newer))
+		require.NoError(t, c.Keys().Remove(newer), "it is not there")
+		require.NoError(t, c.Keys().Install(newer))
+		require.NoError(t, c.Keys().Install(newer))
 
 		plain := b.start(2, func(o *cluster.Options) { o.Seeds = nil })
-		for _, f := range []func([]byte) error{plain.InstallKey, plain.UseKey, plain.RemoveKey} {
+		for _, f := range []func([]byte) error{plain.Keys().Install, plain.Keys().Use, plain.Keys().Remove} {
 			require.ErrorIs(t, f(newer), membership.ErrNoEncryption)
 		}
 	})

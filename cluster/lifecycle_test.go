@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -29,11 +30,11 @@ func callEverything(t *testing.T, c *cluster.Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = c.Lookup("k").Len()
-	_, _ = c.LookupBytes([]byte("k")).Primary()
+	_, _ = c.Ring().LookupBytes([]byte("k")).Primary()
 	for range c.Ring().All() {
 		break
 	}
-	c.Group([]string{"a", "b"}, new(ring.Batch))
+	c.Ring().Group([]string{"a", "b"}, new(ring.Batch))
 	_ = c.Members()
 	_, _ = c.Member("n1")
 	_ = c.Local()
@@ -42,14 +43,14 @@ func callEverything(t *testing.T, c *cluster.Cluster) {
 	_ = c.HTTPAddr()
 	_ = c.Handler()
 	_, _ = c.Plan(rebalance.Change{Remove: []string{"n1"}})
-	_ = c.Update(ctx, func(a *cluster.Attributes) { a.HTTPAddr = "h:1" })
+	_ = c.Update(ctx, func(a *membership.Attributes) { a.HTTPAddr = "h:1" })
 	_, _ = c.NodesForKey(ctx, "k")
 	_ = c.WaitReady(ctx)
 	_ = c.WaitConverged(ctx)
-	_ = c.InstallKey(make([]byte, 16))
-	_ = c.UseKey(make([]byte, 16))
-	_ = c.RemoveKey(make([]byte, 16))
-	_ = c.RemoveKey(nil)
+	_ = c.Keys().Install(make([]byte, 16))
+	_ = c.Keys().Use(make([]byte, 16))
+	_ = c.Keys().Remove(make([]byte, 16))
+	_ = c.Keys().Remove(nil)
 	for range c.Events(ctx) {
 		continue
 	}

@@ -17,20 +17,10 @@ type Member = membership.Member
 // owners.
 func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().Ring.Lookup(key) }
 
-// LookupBytes is [Cluster.Lookup] for a key held as bytes.
-func (c *Cluster) LookupBytes(key []byte) ring.Placement { return c.view.Load().Ring.LookupBytes(key) }
-
-// Ring returns the ring that lookups answer from. It is immutable: keep it for
-// as long as several answers should agree with each other, not longer. Before
-// the first ring it is empty.
+// Ring returns the ring that lookups answer from. It is immutable: keep it for as long as
+// several answers should agree with each other, not longer. It also looks up keys held as
+// bytes, and batches of keys, [ring.Ring.Group]. Before the first ring it is empty.
 func (c *Cluster) Ring() *ring.Ring { return c.view.Load().Ring }
-
-// Group sorts a batch of keys by their primaries, with one ring for all of
-// them. The batch's buffers are used again by the next call.
-func (c *Cluster) Group(keys []string, b *ring.Batch) { c.view.Load().Ring.Group(keys, b) }
-
-// GroupBytes is [Cluster.Group] for keys held as bytes.
-func (c *Cluster) GroupBytes(keys [][]byte, b *ring.Batch) { c.view.Load().Ring.GroupBytes(keys, b) }
 
 // NodesForKey returns the owners of a key, the primary first, with their
 // addresses. It waits until this member is ready, as [Cluster.WaitReady] does,
@@ -83,30 +73,11 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 	return plan, nil
 }
 
-// Attributes are what a member may change of itself while it runs.
-type Attributes = membership.Attributes
-
 // Update edits what this member announces: its metadata, services and HTTP
 // address. It takes effect at once and reaches the others with gossip. The
 // function must not call methods of the cluster. It returns a
 // [membership.MetadataSizeError], and changes nothing, when the result does not
 // fit.
-func (c *Cluster) Update(ctx context.Context, edit func(*Attributes)) error {
+func (c *Cluster) Update(ctx context.Context, edit func(*membership.Attributes)) error {
 	return c.members.Update(ctx, edit)
 }
-
-// InstallKey makes this member able to read gossip encrypted with a key of 16,
-// 24 or 32 bytes. To change the key of a running cluster: install the new one on
-// every member, then use it on every member, then remove the old one from every
-// member, each step everywhere before the next. A key of another length is an
-// error, installing one twice is none. A cluster started without GossipKeys
-// returns [membership.ErrNoEncryption], here and from UseKey and RemoveKey.
-func (c *Cluster) InstallKey(key []byte) error { return c.members.InstallKey(key) }
-
-// UseKey makes this member encrypt gossip with a key that is installed. Any other
-// key is an error.
-func (c *Cluster) UseKey(key []byte) error { return c.members.UseKey(key) }
-
-// RemoveKey makes this member forget a gossip key. To remove the one in use is an
-// error; to remove one that is not installed is none.
-func (c *Cluster) RemoveKey(key []byte) error { return c.members.RemoveKey(key) }

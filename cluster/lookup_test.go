@@ -36,12 +36,12 @@ func TestAllMembersAnswerAlike(t *testing.T) {
 			}
 			for _, c := range all[1:] {
 				require.Equal(t, p.Token(), c.Lookup(key).Token())
-				require.Equal(t, p.Token(), c.LookupBytes([]byte(key)).Token())
+				require.Equal(t, p.Token(), c.Ring().LookupBytes([]byte(key)).Token())
 			}
 		}
 		var batch ring.Batch
 		keys := []string{"a", "b", "c"}
-		all[2].Group(keys, &batch)
+		all[2].Ring().Group(keys, &batch)
 		grouped := 0
 		for n, positions := range batch.All() {
 			for _, i := range positions {

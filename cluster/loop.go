@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
@@ -31,6 +31,27 @@ type published struct {
 	basis   uint64 // the version of the member list that View was derived from
 }
 
+// loop is what the one goroutine that publishes views has.
+type loop struct {
+	builder   view.Builder
+	announced membership.State   // the last state of this member that subscribers were told
+	refresh   chan chan struct{} // asks for a view at once
+	recheck   chan struct{}      // asks for a look at health
+	advance   chan struct{}      // says that this member may have become able to own
+	cancel    context.CancelFunc // ends the goroutine; guarded by life.mu
+	done      sync.WaitGroup
+}
+
+func newLoop(s *settings) loop {
+	return loop{
+		builder:   view.Builder{Configurations: s.configs, Self: s.NodeID},
+		announced: membership.Joining,
+		refresh:   make(chan chan struct{}),
+		recheck:   make(chan struct{}, 1),
+		advance:   make(chan struct{}, 1),
+	}
+}
+
 // healthInterval is how often health is looked at when nothing happens: some of
 // it depends on how long a thing has lasted.
 const healthInterval = time.Second
@@ -38,7 +59,7 @@ const healthInterval = time.Second
 // run is the one goroutine that changes what the cluster believes. It turns
 // news from gossip into events at once, and into views at its pace.
 func (c *Cluster) run(ctx context.Context) {
-	pace := paceOf(c.settings.Gossip)
+	pace := paceOf(c.settings.Gossip.Profile)
 	var quiet, longest *time.Timer
 	expired := func(t *time.Timer) <-chan time.Time {
 		if t == nil {
@@ -101,12 +122,18 @@ func (c *Cluster) run(ctx context.Context) {
 	}
 }
 
-// forward hands membership's events to subscribers. It reports whether there
-// were any.
+// forward hands membership's events to subscribers, and tells them when this member has
+// announced another state. It reports whether there were any events of membership.
 func (c *Cluster) forward() bool {
 	events := membership.Drive(c.members).TakeEvents()
 	for _, e := range events {
 		c.events.add(Event{Kind: memberKind(e.Kind.String()), At: e.At, Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away}})
+	}
+	if self := c.members.Local(); self.State != c.announced {
+		before := self
+		before.State, c.announced = c.announced, self.State
+		c.events.add(Event{Kind: StateChanged, At: time.Now(), Member: &MemberChange{ID: self.ID, Before: before, After: self}})
+		c.changed.Signal()
 	}
 	return len(events) > 0
 }
@@ -152,89 +179,4 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 			return version == basis
 		}
 	}
-}
-
-// activate announces that this member owns, once it knows the cluster, can run
-// what that runs, and has received what it is to own. It reports whether it did so
-// now.
-func (c *Cluster) activate(ctx context.Context, v *published) bool {
-	self := c.members.Local()
-	_, capable := c.settings.configs[v.Configuration]
-	if self.State != membership.Joining || !c.settled.Load() || !capable || c.superseded(self) {
-		return false
-	}
-	switch {
-	case self.Origin != 0:
-		// It is back, and owes what it has missed. Where all were away, it is not
-		// to begin before enough of them are.
-		if !view.Formed(v.Members) && !c.enough(v) {
-			return false
-		}
-	case !view.Formed(v.Members):
-		if !c.mayFound(v, self) {
-			return false
-		}
-		if c.handoff != nil {
-			c.handoff.found()
-		}
-	case c.handoff != nil && !c.handoff.joined():
-		return false
-	}
-	return membership.Drive(c.members).SetState(ctx, membership.Active) == nil
-}
-
-// mayFound reports whether this member may be the first to own: when enough are
-// there, or it has waited for long enough. With a handoff the one with the lowest
-// NodeID begins, and the others receive from it: of two that began at once each
-// would take itself for the one that has everything.
-func (c *Cluster) mayFound(v *published, self membership.Member) bool {
-	if !c.enough(v) {
-		return false
-	}
-	if c.handoff == nil {
-		return true
-	}
-	for _, m := range v.Members {
-		if m.State == membership.Joining && m.Origin != 0 {
-			return false // it has data, and begins itself
-		}
-	}
-	for _, m := range v.Members {
-		if m.State == membership.Joining && slices.Contains(m.Configurations, v.Configuration) {
-			return m.ID == self.ID
-		}
-	}
-	return false
-}
-
-// enough reports whether so many members are there that one may begin, or it has
-// waited for long enough.
-func (c *Cluster) enough(v *published) bool {
-	return c.present(v) >= c.settings.MinMembers || c.settings.BootstrapAlone && c.waited() >= c.settings.BootstrapTimeout
-}
-
-// present counts the members that can own.
-func (c *Cluster) present(v *published) int {
-	n := 0
-	for _, m := range v.Members {
-		if m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining {
-			n++
-		}
-	}
-	return n
-}
-
-// waited is for how long this member has known the cluster.
-func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }
-
-// waitsForMembers reports whether too few members keep this one from owning.
-func (c *Cluster) waitsForMembers() bool {
-	v := c.view.Load()
-	return c.settled.Load() && c.settings.MinMembers > 1 && c.members.Local().State == membership.Joining && !view.Formed(v.Members)
-}
-
-// superseded reports whether a newer start of our NodeID speaks for it.
-func (c *Cluster) superseded(self membership.Member) bool {
-	rivals := membership.Drive(c.members).Rivals()
-	return len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0
 }

@@ -34,7 +34,7 @@ func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
 		b.agree(c, other)
 
 		before := c.Local()
-		err = c.Update(t.Context(), func(a *cluster.Attributes) { a.Metadata["note"] += "x" })
+		err = c.Update(t.Context(), func(a *membership.Attributes) { a.Metadata["note"] += "x" })
 		require.ErrorAs(t, err, &size)
 		require.Equal(t, membership.MetadataSizeError{Size: 449, Limit: 448, Largest: "Metadata"}, *size)
 		require.Equal(t, before, c.Local(), "nothing has changed")
@@ -52,8 +52,8 @@ func TestUpdateReachesTheOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		all := b.startMany(3, func(o *cluster.Options) { o.Metadata = map[string]string{"rack": "r1", "old": "yes"} })
 		fingerprint := all[0].Fingerprint()
-		var kept cluster.Attributes
-		require.NoError(t, all[0].Update(t.Context(), func(a *cluster.Attributes) {
+		var kept membership.Attributes
+		require.NoError(t, all[0].Update(t.Context(), func(a *membership.Attributes) {
 			require.Equal(t, map[string]string{"rack": "r1", "old": "yes"}, a.Metadata)
 			delete(a.Metadata, "old")
 			a.Metadata["rack"] = "r2"
@@ -69,8 +69,8 @@ func TestUpdateReachesTheOthers(t *testing.T) {
 			})
 			require.Equal(t, fingerprint, c.Fingerprint(), "metadata does not place keys")
 		}
-		require.ErrorContains(t, all[0].Update(t.Context(), func(a *cluster.Attributes) { a.Metadata = map[string]string{"\xff": ""} }), "is not UTF-8")
-		require.ErrorContains(t, all[0].Update(t.Context(), func(a *cluster.Attributes) { a.Services = map[string]string{"": "x"} }), "entry without a name")
+		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"\xff": ""} }), "is not UTF-8")
+		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Services = map[string]string{"": "x"} }), "entry without a name")
 		require.Equal(t, map[string]string{"rack": "r2"}, all[0].Local().Metadata)
 	})
 }
@@ -79,21 +79,21 @@ func TestOptionsAreCopied(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		key := []byte("0123456789abcdef")
 		o := options(1, func(o *cluster.Options) {
-			o.Network = b.net
+			o.Gossip.Network = b.net
 			o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "1"}
-			o.Accept = []cluster.Configuration{{ReplicationFactor: 2}}
-			o.GossipKeys = [][]byte{key}
+			o.AlsoRuns = []cluster.Configuration{{ReplicationFactor: 2}}
+			o.Gossip.Keys = [][]byte{key}
 			o.Seeds = []string{gossipAddr(2)}
 		})
 		c, err := cluster.New(o)
 		require.NoError(t, err)
 		b.Add(c)
 		o.Metadata["a"], o.Services["s"], o.Seeds[0] = "2", "2", gossipAddr(99)
-		o.Accept[0] = cluster.Configuration{ReplicationFactor: 5, Strategy: rebalance.RoundRobin{}}
+		o.AlsoRuns[0] = cluster.Configuration{ReplicationFactor: 5, Strategy: rebalance.RoundRobin{}}
 		clear(key)
-		o.GossipKeys[0] = nil
+		o.Gossip.Keys[0] = nil
 
-		other := b.start(2, func(o *cluster.Options) { o.GossipKeys, o.Seeds = [][]byte{[]byte("0123456789abcdef")}, nil })
+		other := b.start(2, func(o *cluster.Options) { o.Gossip.Keys, o.Seeds = [][]byte{[]byte("0123456789abcdef")}, nil })
 		require.NoError(t, c.Start(t.Context()))
 		b.agree(c, other)
 		m, ok := other.Member("n1")
@@ -107,10 +107,10 @@ func TestOptionsAreCopied(t *testing.T) {
 func TestDefaultsOfOptions(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		c := b.start(1, func(o *cluster.Options) {
-			*o = cluster.Options{ClusterName: "orders", NodeID: "a", GossipAddr: gossipAddr(1), Network: b.net, Logger: o.Logger}
+			*o = cluster.Options{ClusterName: "orders", NodeID: "a", GossipAddr: gossipAddr(1), Gossip: membership.GossipOptions{Network: b.net}, Logger: o.Logger}
 		})
-		require.Equal(t, cluster.DefaultPartitionCount, c.Ring().PartitionCount())
-		require.Equal(t, cluster.DefaultReplicationFactor, c.Ring().Config().ReplicationFactor)
+		require.Equal(t, 4096, c.Ring().PartitionCount())
+		require.Equal(t, 3, c.Ring().Config().ReplicationFactor)
 		require.Equal(t, rebalance.Balanced{}, c.Ring().Config().Strategy)
 		require.Equal(t, 1, c.Local().Weight)
 		require.Empty(t, c.HTTPAddr())

@@ -11,16 +11,13 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Metrics are the figures of this member for programs to watch: see the fields.
-type Metrics = transport.Metrics
-
 // Metrics returns the figures of now. It does not block and costs about what
 // [Cluster.Health] does; it may be called at any time, also before Start and
 // after Stop. For Prometheus, [Cluster.Handler] serves them at /metrics, and
 // transport.NewCollector makes a collector of them.
-func (c *Cluster) Metrics() Metrics {
+func (c *Cluster) Metrics() transport.Metrics {
 	v, h := c.view.Load(), c.Health()
-	m := Metrics{
+	m := transport.Metrics{
 		ClusterName: c.settings.ClusterName, NodeID: h.NodeID, Region: c.settings.Region, Zone: c.settings.Zone,
 		Configuration: v.Configuration,
 		Ready:         h.Ready, Healthy: h.Healthy, Isolated: membership.Drive(c.members).Isolated(),
@@ -44,7 +41,7 @@ func (c *Cluster) Metrics() Metrics {
 	if v.version > 0 {
 		m.ViewSince = membership.Drive(c.members).Agreement().Since
 	}
-	m.Handoff = c.Handoff()
+	m.Handoff = c.Handoff().State()
 	for _, code := range problemCodes {
 		m.Problems[code] = false
 	}

@@ -242,7 +242,7 @@ func TestMetricsOfSharing(t *testing.T) {
 		s.mu.Unlock()
 		b.net.Heal()
 		b.await("the first waits for the second to merge", func() bool { return first.Metrics().Handoff.Sharing == 64 })
-		require.Equal(t, 64, first.Handoff().Sharing)
+		require.Equal(t, 64, first.Handoff().State().Sharing)
 		require.Zero(t, first.Metrics().Handoff.Stranded)
 		close(mended)
 		b.await("nothing is left to share", func() bool { return first.Metrics().Handoff.Sharing+second.Metrics().Handoff.Sharing == 0 })
@@ -253,7 +253,7 @@ func TestMetricsOfSharing(t *testing.T) {
 func TestMetricsOverHTTP(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		c := b.start(1, func(o *cluster.Options) {
-			o.Guard.Tokens = []transport.Credential{{Token: func() string { return "0123456789abcdef-read" }}}
+			o.HTTP.Guard.Tokens = []transport.Credential{{Token: func() string { return "0123456789abcdef-read" }}}
 		})
 		ask := func(target, token string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(http.MethodGet, target, nil)

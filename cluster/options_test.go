@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport"
 )
 
 const (
@@ -80,17 +83,17 @@ func TestOptionsAddresses(t *testing.T) {
 		":65536", boundBind, ":-1", boundBind, "1.2.3.4", boundBind, "1.2.3.4:", boundBind, "nonsense", boundBind,
 		"localhost:1", unbindable, "224.0.0.1:1", unbindable, "[fe80::1%eth0]:1", unbindable))
 	checkOptions(t, []optionCase{
-		{set: func(o *cluster.Options) { o.GossipAddr = "[::]:1" }, want: `AdvertiseAddr is "": must be set when GossipAddr is every IPv6 address`},
-		{set: func(o *cluster.Options) { o.GossipAddr, o.AdvertiseAddr = "[::]:1", "2001:db8::1" }},
+		{set: func(o *cluster.Options) { o.GossipAddr = "[::]:1" }, want: `Gossip.AdvertiseAddr is "": must be set when GossipAddr is every IPv6 address`},
+		{set: func(o *cluster.Options) { o.GossipAddr, o.Gossip.AdvertiseAddr = "[::]:1", "2001:db8::1" }},
 	})
-	checkOptions(t, text("AdvertiseAddr", func(o *cluster.Options, s string) { o.AdvertiseAddr = s },
+	checkOptions(t, text("Gossip.AdvertiseAddr", func(o *cluster.Options, s string) { o.Gossip.AdvertiseAddr = s },
 		"", "", "10.1.2.3", "", "10.1.2.3:1", "", "10.1.2.3:65535", "", "2001:db8::1", "", "[2001:db8::1]:1", "",
 		"10.1.2.3:0", boundAdvertise, "10.1.2.3:65536", boundAdvertise, "host:1", boundAdvertise, "0.0.0.0", boundAdvertise,
 		"224.0.0.1:1", boundAdvertise, "255.255.255.255:1", boundAdvertise, "fe80::1%eth0", boundAdvertise))
 	checkOptions(t, text("HTTPAddr", func(o *cluster.Options, s string) { o.HTTPAddr = s },
 		"", "", ":0", "", ":8080", "", "localhost:65535", "", "[::]:1", "",
 		"8080", boundHTTP, ":65536", boundHTTP, ":http", boundHTTP, ":", boundHTTP, "::1:80", boundHTTP))
-	checkOptions(t, text("AdvertiseHTTPAddr", func(o *cluster.Options, s string) { o.AdvertiseHTTPAddr = s },
+	checkOptions(t, text("HTTP.AdvertiseAddr", func(o *cluster.Options, s string) { o.HTTP.AdvertiseAddr = s },
 		"", "", "orders-1:1", "", "[::1]:65535", "", ":80", boundReach, "h:0", boundReach, "h", boundReach, "h:65536", boundReach))
 	checkOptions(t, text("Seeds[1]", func(o *cluster.Options, s string) { o.Seeds = []string{"fine:1", s} },
 		"orders-0", "", "10.0.0.1:1", "", "", "must be host:port or host", ":1", "must be host:port or host",
@@ -118,15 +121,50 @@ func TestOptionsNumbers(t *testing.T) {
 	})
 	for d, want := range map[time.Duration]string{
 		0: "", 1: "", time.Hour: "",
-		-1:            "BootstrapTimeout is -1ns: must be between 0 and 1h0m0s",
-		time.Hour + 1: "BootstrapTimeout is 1h0m0.000000001s: must be between 0 and 1h0m0s",
+		-1:            "Bootstrap.Timeout is -1ns: must be between 0s and 1h0m0s",
+		time.Hour + 1: "Bootstrap.Timeout is 1h0m0.000000001s: must be between 0s and 1h0m0s",
 	} {
-		cases = append(cases, optionCase{set: func(o *cluster.Options) { o.BootstrapTimeout = d }, want: want})
+		cases = append(cases, optionCase{set: func(o *cluster.Options) { o.Bootstrap.Timeout = d }, want: want})
 	}
-	number(func(o *cluster.Options, n int) { o.Gossip = membership.Profile(n) }, []int{0, 1, 2}, map[int]string{
-		3: "Gossip is profile(3): must be LAN, WAN or Local", 255: "Gossip is profile(255): must be LAN, WAN or Local",
+	number(func(o *cluster.Options, n int) { o.Gossip.Profile = membership.Profile(n) }, []int{0, 1, 2}, map[int]string{
+		3: "Gossip.Profile is profile(3): must be LAN, WAN or Local", 255: "Gossip.Profile is profile(255): must be LAN, WAN or Local",
 	})
 	checkOptions(t, cases)
+}
+
+func TestOptionsOfBootstrapAndHandoff(t *testing.T) {
+	set := func(change func(o *cluster.Options)) optionCase { return optionCase{set: change} }
+	bad := func(want string, change func(o *cluster.Options)) optionCase {
+		return optionCase{set: change, want: want}
+	}
+	checkOptions(t, []optionCase{
+		set(func(o *cluster.Options) { o.Handoff.WriteQuorum = 3 }),
+		bad("Handoff.WriteQuorum is 4: must be between 1 and 3", func(o *cluster.Options) { o.Handoff.WriteQuorum = 4 }),
+		bad("Handoff.WriteQuorum is -1: must be between 1 and 3", func(o *cluster.Options) { o.Handoff.WriteQuorum = -1 }),
+		bad("Handoff.Parallel is 1025: must be between 1 and 1024", func(o *cluster.Options) { o.Handoff.Parallel = 1025 }),
+		bad("Handoff.RetryAfter is 2h0m0s: must be between 1ms and 1h0m0s", func(o *cluster.Options) { o.Handoff.RetryAfter = 2 * time.Hour }),
+		bad("Handoff.CallLimit is 1ns: must be between 1ms and 168h0m0s", func(o *cluster.Options) { o.Handoff.CallLimit = 1 }),
+		bad("Handoff.OverdueAfter is -1s: must be between 1ms and 168h0m0s", func(o *cluster.Options) { o.Handoff.OverdueAfter = -time.Second }),
+		bad("Handoff.Mover is <nil>: must be set where Journal is", func(o *cluster.Options) { o.Handoff.Journal = newBook() }),
+		bad("Bootstrap.MinMembers is -1: must be between 0 and 65535", func(o *cluster.Options) { o.Bootstrap.MinMembers = -1 }),
+		bad("Bootstrap.ExpectedMembers is 65536: must be between 0 and 65535", func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 65536 }),
+	})
+}
+
+func TestOptionsOfTheHandler(t *testing.T) {
+	checkOptions(t, []optionCase{
+		{set: func(o *cluster.Options) { o.HTTP.Handler.MaxKeys = 100 }},
+		{
+			set: func(o *cluster.Options) {
+				o.HTTP.Handler = transport.HandlerOptions{MaxBodyBytes: -1, MaxKeys: -1, MaxChanges: -1, MaxMoves: -1, Middleware: []func(http.Handler) http.Handler{nil}}
+			},
+			want: "HTTP.Handler.MaxBodyBytes is -1: must be between 1024 and 67108864, or zero for the default\n" +
+				"HTTP.Handler.MaxKeys is -1: must be between 1 and 100000, or zero for the default\n" +
+				"HTTP.Handler.MaxChanges is -1: must be between 1 and 10000, or zero for the default\n" +
+				"HTTP.Handler.MaxMoves is -1: must be between 1 and 1000000, or zero for the default\n" +
+				"HTTP.Handler.Middleware[0] is <nil>: must be set",
+		},
+	})
 }
 
 // misnamed is a strategy whose name is what a test wants.
@@ -143,7 +181,7 @@ func (misnamed) Assign(ring.Topology, ring.Table) error { return nil }
 
 func TestOptionsConfigurations(t *testing.T) {
 	strategy := func(s ring.RebalanceStrategy) edit { return func(o *cluster.Options) { o.Strategy = s } }
-	accept := func(c ...cluster.Configuration) edit { return func(o *cluster.Options) { o.Accept = c } }
+	alsoRuns := func(c ...cluster.Configuration) edit { return func(o *cluster.Options) { o.AlsoRuns = c } }
 	rf := func(n int) cluster.Configuration { return cluster.Configuration{ReplicationFactor: n} }
 	const boundStrategy = "must be 1 to 48 bytes of printable ASCII without spaces or commas"
 	name := strings.Repeat("x", 48)
@@ -158,16 +196,16 @@ func TestOptionsConfigurations(t *testing.T) {
 			`ring: strategy "cluster_test.misnamed": Name does not panic: panic: no name`},
 		{set: strategy(rebalance.ConsistentHash{Load: 5, VirtualNodes: -1}), want: "Strategy.Load is 5: must be between 1000 and 10000\n" +
 			"Strategy.VirtualNodes is -1: must be between 1 and 1000"},
-		{set: accept()},
-		{set: accept(rf(1), rf(2), rf(4))},
-		{set: accept(rf(1), rf(2), rf(4), rf(5)), want: "len(Accept) is 4: must be at most 3"},
-		{set: accept(rf(0)), want: `Accept[0] is "rf3:balanced/1": must be another configuration than the rest`},
-		{set: accept(rf(17), rf(3)), want: "Accept[0].ReplicationFactor is 17: must be between 1 and 16\n" +
-			`Accept[1] is "rf3:balanced/1": must be another configuration than the rest`},
-		{set: accept(rf(2), rf(5), rf(2)), want: `Accept[0] is "rf2:balanced/1": must be another configuration than the rest`},
-		{set: accept(rf(2), cluster.Configuration{ReplicationFactor: -1, Strategy: misnamed{","}}),
-			want: "Accept[1].ReplicationFactor is -1: must be between 1 and 16\n" + `Accept[1].Strategy.Name() is ",": ` + boundStrategy},
-		{set: func(o *cluster.Options) { o.Accept, o.PartitionCount = []cluster.Configuration{rf(2)}, -5 },
+		{set: alsoRuns()},
+		{set: alsoRuns(rf(1), rf(2), rf(4))},
+		{set: alsoRuns(rf(1), rf(2), rf(4), rf(5)), want: "AlsoRuns is 4: must be at most 3 configurations"},
+		{set: alsoRuns(rf(0)), want: `AlsoRuns[0] is "rf3:balanced/1": must be another configuration than the rest`},
+		{set: alsoRuns(rf(17), rf(3)), want: "AlsoRuns[0].ReplicationFactor is 17: must be between 1 and 16\n" +
+			`AlsoRuns[1] is "rf3:balanced/1": must be another configuration than the rest`},
+		{set: alsoRuns(rf(2), rf(5), rf(2)), want: `AlsoRuns[0] is "rf2:balanced/1": must be another configuration than the rest`},
+		{set: alsoRuns(rf(2), cluster.Configuration{ReplicationFactor: -1, Strategy: misnamed{","}}),
+			want: "AlsoRuns[1].ReplicationFactor is -1: must be between 1 and 16\n" + `AlsoRuns[1].Strategy.Name() is ",": ` + boundStrategy},
+		{set: func(o *cluster.Options) { o.AlsoRuns, o.PartitionCount = []cluster.Configuration{rf(2)}, -5 },
 			want: "PartitionCount is -5: must be between 1 and 1048576"},
 	})
 }
@@ -175,13 +213,13 @@ func TestOptionsConfigurations(t *testing.T) {
 func TestOptionsKeysAreNeverShown(t *testing.T) {
 	var cases []optionCase
 	for _, n := range []int{16, 24, 32} {
-		cases = append(cases, optionCase{set: func(o *cluster.Options) { o.GossipKeys = [][]byte{make([]byte, n)} }})
+		cases = append(cases, optionCase{set: func(o *cluster.Options) { o.Gossip.Keys = [][]byte{make([]byte, n)} }})
 	}
 	const secret = "hunter2 is secret"
 	for _, key := range []string{"", secret[:15], secret, strings.Repeat("s", 33)} {
 		cases = append(cases, optionCase{
-			set:  func(o *cluster.Options) { o.GossipKeys = [][]byte{make([]byte, 16), []byte(key)} },
-			want: fmt.Sprintf("GossipKeys[1] is \"%d bytes\": must be 16, 24 or 32 bytes", len(key)),
+			set:  func(o *cluster.Options) { o.Gossip.Keys = [][]byte{make([]byte, 16), []byte(key)} },
+			want: fmt.Sprintf("Gossip.Keys[1] is \"%d bytes\": must be 16, 24 or 32 bytes", len(key)),
 		})
 	}
 	checkOptions(t, cases)
@@ -189,15 +227,20 @@ func TestOptionsKeysAreNeverShown(t *testing.T) {
 
 func TestOptionsReportAllProblemsAtOnce(t *testing.T) {
 	o := cluster.Options{
-		HTTPAddr: "x", AdvertiseHTTPAddr: "y", Seeds: []string{"", "a:1", ":0"}, BootstrapTimeout: -1,
+		HTTPAddr: "x", Seeds: []string{"", "a:1", ":0"},
 		Region: "\n", Zone: "\x00", Weight: -1, PartitionCount: -1, ReplicationFactor: -1, Strategy: misnamed{"a b"},
-		Accept: []cluster.Configuration{{ReplicationFactor: 99}}, AdvertiseAddr: "z", Gossip: 9,
-		GossipKeys: [][]byte{nil}, Metadata: map[string]string{"": "nameless", "big": strings.Repeat("x", 500)},
+		AlsoRuns:  []cluster.Configuration{{ReplicationFactor: 99}},
+		Metadata:  map[string]string{"": "nameless", "big": strings.Repeat("x", 500)},
+		Gossip:    membership.GossipOptions{AdvertiseAddr: "z", Profile: 9, Keys: [][]byte{nil}},
+		HTTP:      cluster.HTTPOptions{AdvertiseAddr: "y", Server: transport.ServerOptions{ReadTimeout: -1}},
+		Bootstrap: cluster.BootstrapOptions{Timeout: -1, MinMembers: -1},
+		Handoff:   cluster.HandoffOptions{Parallel: -1},
 	}
 	want := []string{
-		"Accept[0].ReplicationFactor", "PartitionCount", "ReplicationFactor", "Strategy.Name()", "Seeds[0]", "Seeds[2]", "HTTPAddr",
-		"AdvertiseHTTPAddr", "ClusterName", "NodeID", "GossipAddr", "Region", "Zone", "Weight", "BootstrapTimeout", "AdvertiseAddr",
-		"Gossip", "GossipKeys[0]", "Metadata has an entry without a name", "membership: what this member gossips about itself takes",
+		"AlsoRuns[0].ReplicationFactor", "PartitionCount", "ReplicationFactor", "Strategy.Name()", "Seeds[0]", "Seeds[2]", "HTTPAddr",
+		"HTTP.AdvertiseAddr", "HTTP.Server.ReadTimeout", "Bootstrap.Timeout", "Bootstrap.MinMembers", "Handoff.Parallel",
+		"ClusterName", "NodeID", "GossipAddr", "Region", "Zone", "Weight", "Gossip.AdvertiseAddr", "Gossip.Profile", "Gossip.Keys[0]",
+		"Metadata has an entry without a name", "membership: what this member gossips about itself takes",
 	}
 	first := o.Validate()
 	require.Error(t, first)
@@ -209,7 +252,7 @@ func TestOptionsReportAllProblemsAtOnce(t *testing.T) {
 	for range 10 {
 		require.EqualError(t, o.Validate(), first.Error(), "the order is stable")
 	}
-	var bad *cluster.OptionError
+	var bad *option.Error
 	require.ErrorAs(t, first, &bad)
-	require.Equal(t, cluster.OptionError{Field: "Accept[0].ReplicationFactor", Value: 99, Bound: "between 1 and 16"}, *bad)
+	require.Equal(t, option.Error{Field: "AlsoRuns[0].ReplicationFactor", Value: 99, Bound: "between 1 and 16"}, *bad)
 }

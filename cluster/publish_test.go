@@ -35,12 +35,12 @@ func TestLookupsDoNotAllocateWhileViewsArePublished(t *testing.T) {
 	key, raw := "user:42", []byte("user:42")
 	keys := []string{"a", "b", "c"}
 	var batch ring.Batch
-	c.Group(keys, &batch)
+	c.Ring().Group(keys, &batch)
 	seen := make(map[int]bool)
 	seen[6], seen[7] = false, false // room for both, so that noting them allocates nothing
 	for name, look := range map[string]func() int{
 		"Primary": func() int { n, _ := c.Lookup(key).Primary(); return len(n.ID()) },
-		"Bytes":   func() int { return c.LookupBytes(raw).Len() },
+		"Bytes":   func() int { return c.Ring().LookupBytes(raw).Len() },
 		"Kept":    func() int { n, _ := c.Ring().Placement(7).Primary(); return len(n.ID()) },
 		"All": func() (sum int) {
 			for i, n := range c.Lookup(key).All() {
@@ -50,7 +50,7 @@ func TestLookupsDoNotAllocateWhileViewsArePublished(t *testing.T) {
 		},
 		"Owns":  func() int { return number(c.Lookup(key).Owns("n001")) },
 		"Near":  func() int { return len(c.Lookup(key).Prefer("eu", "z1").At(0).ID()) },
-		"Group": func() int { c.Group(keys, &batch); return len(keys) },
+		"Group": func() int { c.Ring().Group(keys, &batch); return len(keys) },
 	} {
 		require.Zero(t, testing.AllocsPerRun(1000, func() {
 			sink += look()

@@ -33,7 +33,7 @@ type refusal struct {
 
 func refusals() []refusal {
 	asIs := func(*cluster.Options) {}
-	keys := func(k [][]byte) edit { return func(o *cluster.Options) { o.GossipKeys = k } }
+	keys := func(k [][]byte) edit { return func(o *cluster.Options) { o.Gossip.Keys = k } }
 	return []refusal{
 		{"partition count", asIs, func(o *cluster.Options) { o.PartitionCount = 128 }, membership.ErrConfiguration,
 			[]string{"PartitionCount is 64 there and 128 here", "fixed for a cluster's life"}},
@@ -125,7 +125,7 @@ func TestRefusalsOverSockets(t *testing.T) {
 			seeds := []string{freeAddr(t, fmt.Sprintf("127.0.%d.1", i+1)), freeAddr(t, fmt.Sprintf("127.0.%d.2", i+1))}
 			member := func(n int, edits ...edit) *cluster.Cluster {
 				c, err := cluster.New(options(n, append([]edit{func(o *cluster.Options) {
-					o.GossipAddr, o.Seeds, o.Gossip = fmt.Sprintf("127.0.%d.%d:0", i+1, n), seeds, membership.Local
+					o.GossipAddr, o.Seeds, o.Gossip.Profile = fmt.Sprintf("127.0.%d.%d:0", i+1, n), seeds, membership.Local
 					if n <= len(seeds) {
 						o.GossipAddr, o.Seeds = seeds[n-1], seeds[:n-1]
 					}

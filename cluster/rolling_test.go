@@ -72,7 +72,7 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 				const members = 5
 				with := func(main cluster.Configuration, accept ...cluster.Configuration) edit {
 					return func(o *cluster.Options) {
-						o.ReplicationFactor, o.Strategy, o.Accept = main.ReplicationFactor, main.Strategy, accept
+						o.ReplicationFactor, o.Strategy, o.AlsoRuns = main.ReplicationFactor, main.Strategy, accept
 					}
 				}
 				all := b.startMany(members, with(before))
@@ -128,7 +128,7 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		older, newer := cluster.Configuration{ReplicationFactor: 1}, cluster.Configuration{ReplicationFactor: 2}
 		with := func(main cluster.Configuration, accept ...cluster.Configuration) edit {
-			return func(o *cluster.Options) { o.ReplicationFactor, o.Accept = main.ReplicationFactor, accept }
+			return func(o *cluster.Options) { o.ReplicationFactor, o.AlsoRuns = main.ReplicationFactor, accept }
 		}
 		all := b.startMany(2, with(newer, older))
 		require.Equal(t, "rf2:balanced/1", all[0].Health().Configuration)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
@@ -74,9 +75,9 @@ func rotatedCluster(t *testing.T, a *pki.Authority) *rotated {
 	for n := range 5 {
 		c := onLoopback(t, n+1, func(o *cluster.Options) {
 			o.GossipAddr, o.HTTPAddr = memberIP(n+1)+":0", memberIP(n+1)+":0"
-			o.GossipKeys = oneKey
-			o.HTTP.TLS = r.secrets("member", n)
-			o.Guard.TokenFile = r.path("tokens")
+			o.Gossip.Keys = oneKey
+			o.HTTP.Server.TLS = r.secrets("member", n)
+			o.HTTP.Guard.TokenFile = r.path("tokens")
 			if n > 0 {
 				o.Seeds = []string{r.all[0].Local().Addr.String()}
 			}
@@ -224,7 +225,7 @@ func (r *rotated) accept(text string, want bool) {
 func (r *rotated) gossip(step string) {
 	r.t.Helper()
 	for _, c := range r.all {
-		require.NoError(r.t, c.Update(r.t.Context(), func(a *cluster.Attributes) { a.Metadata = map[string]string{"step": step} }))
+		require.NoError(r.t, c.Update(r.t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"step": step} }))
 	}
 	r.await("all to hear all", func() bool {
 		for _, c := range r.all {
@@ -273,9 +274,9 @@ func TestRotationUnderLoad(t *testing.T) {
 
 	// Gossip keys: install everywhere, use everywhere, remove everywhere.
 	for step, do := range []func(*cluster.Cluster) error{
-		func(c *cluster.Cluster) error { return c.InstallKey(otherKey[0]) },
-		func(c *cluster.Cluster) error { return c.UseKey(otherKey[0]) },
-		func(c *cluster.Cluster) error { return c.RemoveKey(oneKey[0]) },
+		func(c *cluster.Cluster) error { return c.Keys().Install(otherKey[0]) },
+		func(c *cluster.Cluster) error { return c.Keys().Use(otherKey[0]) },
+		func(c *cluster.Cluster) error { return c.Keys().Remove(oneKey[0]) },
 	} {
 		for _, c := range r.all {
 			require.NoError(t, do(c))

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
@@ -144,7 +145,7 @@ func TestRoutersFollowServiceAddresses(t *testing.T) {
 		w.serve("elsewhere:80", second)
 		go func() {
 			time.Sleep(time.Second)
-			err := all[1].Update(context.Background(), func(a *cluster.Attributes) { a.Services = map[string]string{"kv": "elsewhere:80"} })
+			err := all[1].Update(context.Background(), func(a *membership.Attributes) { a.Services = map[string]string{"kv": "elsewhere:80"} })
 			if err != nil {
 				t.Error(err)
 			}

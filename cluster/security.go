@@ -3,68 +3,91 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-// checkHTTP reports what is wrong with the options of HTTP's server and guard,
-// and what does not go together.
-func (o Options) checkHTTP() []error {
-	errs := append(ofTransport("HTTP", o.HTTP.Validate()), ofTransport("Guard", o.Guard.Validate())...)
-	if o.HTTPAddr == "" {
-		if o.HTTP.TLS != (client.TLSOptions{}) {
-			errs = append(errs, &OptionError{Field: "HTTP.TLS", Value: o.HTTP.TLS,
-				Bound: "empty without HTTPAddr: the server that Handler is mounted in has to encrypt"})
+// checkHTTP returns what is wrong with the options of HTTP, and what does not go together.
+func (s *settings) checkHTTP() error {
+	var errs []error
+	if s.HTTPAddr != "" {
+		if _, _, err := splitHostPort(s.HTTPAddr); err != nil {
+			errs = append(errs, &option.Error{Field: "HTTPAddr", Value: s.HTTPAddr, Bound: "host:port, with a port from 0 to 65535"})
 		}
-		return errs
 	}
-	host, _, err := splitHostPort(o.HTTPAddr)
-	tokens := len(o.Guard.Tokens) > 0 || o.Guard.TokenFile != ""
-	if err == nil && tokens && o.HTTP.TLS.CertFile == "" && !o.Guard.TokensInClear && !isLoopback(host) {
-		errs = append(errs, &OptionError{Field: "HTTPAddr", Value: o.HTTPAddr,
-			Bound: "a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear"})
-	}
-	return errs
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
-}
-
-// ofTransport gives transport's complaints the names our options have.
-func ofTransport(field string, err error) (errs []error) {
-	for _, err := range option.All(option.Under(field, err)) {
-		if o, ok := errors.AsType[*option.Error](err); ok {
-			err = &OptionError{Field: o.Field, Value: o.Value, Bound: o.Bound}
+	if addr := s.HTTP.AdvertiseAddr; addr != "" {
+		if host, port, err := splitHostPort(addr); err != nil || host == "" || port == 0 {
+			errs = append(errs, &option.Error{Field: "HTTP.AdvertiseAddr", Value: addr, Bound: "host:port that others can reach"})
 		}
-		errs = append(errs, err)
 	}
-	return errs
+	return errors.Join(append(errs,
+		s.checkListener(),
+		option.Under("HTTP.Server", s.HTTP.Server.Validate()),
+		option.Under("HTTP.Guard", s.HTTP.Guard.Validate()),
+		option.Under("HTTP.Handler", s.HTTP.Handler.Validate()),
+		s.checkClear(),
+	)...)
 }
 
-// newHandler makes the HTTP interface, and reads the files that it and its server
-// will need, so that what is wrong with them is known before the start.
+func (s *settings) checkListener() error {
+	if s.HTTP.Listener == nil {
+		return nil
+	}
+	addr := s.HTTP.Listener.Addr()
+	if _, ok := addr.(*net.TCPAddr); !ok {
+		return &option.Error{Field: "HTTP.Listener", Value: addr.String(), Bound: "a listener with a TCP address"}
+	}
+	if s.HTTPAddr != "" {
+		return &option.Error{Field: "HTTP.Listener", Value: addr.String(), Bound: "nil where HTTPAddr is set: HTTP is served on one of them"}
+	}
+	return nil
+}
+
+// checkClear returns an error where TLS is asked for and nothing is served, and where tokens
+// would be sent in clear.
+func (s *settings) checkClear() error {
+	addr, serves := s.serves()
+	if !serves {
+		if s.HTTP.Server.TLS != (client.TLSOptions{}) {
+			return &option.Error{Field: "HTTP.Server.TLS", Value: s.HTTP.Server.TLS,
+				Bound: "empty without HTTPAddr and HTTP.Listener: the server that Handler is mounted in has to encrypt"}
+		}
+		return nil
+	}
+	host, _, err := splitHostPort(addr)
+	tokens := len(s.HTTP.Guard.Tokens) > 0 || s.HTTP.Guard.TokenFile != ""
+	if err != nil || !tokens || s.HTTP.Server.TLS.CertFile != "" || s.HTTP.Guard.TokensInClear || isLoopback(host) {
+		return nil
+	}
+	field := "HTTPAddr"
+	if s.HTTP.Listener != nil {
+		field = "HTTP.Listener"
+	}
+	return &option.Error{Field: field, Value: addr,
+		Bound: "a loopback address, or HTTP.Server.TLS or HTTP.Guard.TokensInClear set: tokens would be sent in clear"}
+}
+
+// newHandler makes the HTTP interface. It reads the files that the interface and its server
+// will need, so that New returns what is wrong with them.
 func (c *Cluster) newHandler() error {
-	guard, err := transport.NewGuard(c.settings.Guard)
+	guard, err := transport.NewGuard(c.settings.HTTP.Guard)
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	if c.settings.HTTPAddr != "" && c.settings.HTTP.TLS.CertFile != "" {
-		if _, err := transport.ServerTLS(c.settings.HTTP.TLS, c.settings.Logger); err != nil {
+	if _, serves := c.settings.serves(); serves && c.settings.HTTP.Server.TLS.CertFile != "" {
+		if _, err := transport.ServerTLS(c.settings.HTTP.Server.TLS, c.settings.Logger); err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	c.settings.Guard.Tokens = nil // the guard has what it needs of them
+	c.settings.HTTP.Guard.Tokens = nil // the guard has what it needs of them
 	c.guard = guard
-	c.handler, err = transport.NewHandler(httpView{c}, transport.HandlerOptions{
-		Logger: c.settings.Logger, Middleware: []func(http.Handler) http.Handler{guard.Wrap},
-	})
+	o := c.settings.HTTP.Handler
+	o.Middleware = append([]func(http.Handler) http.Handler{guard.Wrap}, o.Middleware...)
+	c.handler, err = transport.NewHandler(httpView{c}, o)
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

@@ -27,10 +27,10 @@ func token(text string) []transport.Credential {
 }
 
 func TestOptionsOfHTTP(t *testing.T) {
-	const inClear = "must be a loopback address, or HTTP.TLS or Guard.TokensInClear set: tokens would be sent in clear"
+	const inClear = "must be a loopback address, or HTTP.Server.TLS or HTTP.Guard.TokensInClear set: tokens would be sent in clear"
 	at := func(addr string, edits ...edit) edit {
 		return func(o *cluster.Options) {
-			o.HTTPAddr, o.Guard.Tokens = addr, token(oldToken)
+			o.HTTPAddr, o.HTTP.Guard.Tokens = addr, token(oldToken)
 			for _, change := range edits {
 				change(o)
 			}
@@ -39,9 +39,9 @@ func TestOptionsOfHTTP(t *testing.T) {
 	// Files are not read by Validate; the cases that are fine are for it alone.
 	fine := []edit{
 		at("127.0.0.1:8080"), at("127.9.9.9:0"), at("[::1]:8080"), at("localhost:8080"), at(""),
-		at(":8080", func(o *cluster.Options) { o.Guard.TokensInClear = true }),
-		at(":8080", func(o *cluster.Options) { o.HTTP.TLS = client.TLSOptions{CertFile: "c", KeyFile: "k"} }),
-		at(":8080", func(o *cluster.Options) { o.Guard.Tokens = nil }),
+		at(":8080", func(o *cluster.Options) { o.HTTP.Guard.TokensInClear = true }),
+		at(":8080", func(o *cluster.Options) { o.HTTP.Server.TLS = client.TLSOptions{CertFile: "c", KeyFile: "k"} }),
+		at(":8080", func(o *cluster.Options) { o.HTTP.Guard.Tokens = nil }),
 	}
 	for i, change := range fine {
 		require.NoError(t, options(1, change).Validate(), "case %d", i)
@@ -52,38 +52,38 @@ func TestOptionsOfHTTP(t *testing.T) {
 		{set: at("[::]:8080"), want: `HTTPAddr is "[::]:8080": ` + inClear},
 		{set: at("10.0.0.1:8080"), want: `HTTPAddr is "10.0.0.1:8080": ` + inClear},
 		{set: at("orders-1:8080"), want: `HTTPAddr is "orders-1:8080": ` + inClear},
-		{set: at(":8080", func(o *cluster.Options) { o.Guard = transport.GuardOptions{TokenFile: "tokens"} }), want: `HTTPAddr is ":8080": ` + inClear},
+		{set: at(":8080", func(o *cluster.Options) { o.HTTP.Guard = transport.GuardOptions{TokenFile: "tokens"} }), want: `HTTPAddr is ":8080": ` + inClear},
 		{
-			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.TLS.KeyFile = ":1", "key.pem" },
-			want: `HTTP.TLS.CertFile is "": must be set when KeyFile is: a key needs its certificate`,
+			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.Server.TLS.KeyFile = ":1", "key.pem" },
+			want: `HTTP.Server.TLS.CertFile is "": must be set when KeyFile is: a key needs its certificate`,
 		},
 		{
-			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.TLS.CertFile = ":1", "cert.pem" },
-			want: `HTTP.TLS.KeyFile is "": must be set when CertFile is: a certificate needs its key`,
+			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.Server.TLS.CertFile = ":1", "cert.pem" },
+			want: `HTTP.Server.TLS.KeyFile is "": must be set when CertFile is: a certificate needs its key`,
 		},
 		{
-			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.TLS.ClientCAFile = ":1", "ca.pem" },
-			want: `HTTP.TLS.ClientCAFile is "ca.pem": must be empty without CertFile and KeyFile: the server needs a certificate of its own`,
+			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.Server.TLS.ClientCAFile = ":1", "ca.pem" },
+			want: `HTTP.Server.TLS.ClientCAFile is "ca.pem": must be empty without CertFile and KeyFile: the server needs a certificate of its own`,
 		},
 		{
-			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.TLS.AllowTLS12 = ":1", true },
-			want: `HTTP.TLS.AllowTLS12 is true: must be false without CertFile and KeyFile: the server needs a certificate of its own`,
+			set:  func(o *cluster.Options) { o.HTTPAddr, o.HTTP.Server.TLS.AllowTLS12 = ":1", true },
+			want: `HTTP.Server.TLS.AllowTLS12 is true: must be false without CertFile and KeyFile: the server needs a certificate of its own`,
 		},
 		{
-			set:  func(o *cluster.Options) { o.HTTP.TLS = client.TLSOptions{CertFile: "c", KeyFile: "k"} },
-			want: `HTTP.TLS is {c k    false}: must be empty without HTTPAddr: the server that Handler is mounted in has to encrypt`,
+			set:  func(o *cluster.Options) { o.HTTP.Server.TLS = client.TLSOptions{CertFile: "c", KeyFile: "k"} },
+			want: `HTTP.Server.TLS is {c k    false}: must be empty without HTTPAddr and HTTP.Listener: the server that Handler is mounted in has to encrypt`,
 		},
 		{
 			set: func(o *cluster.Options) {
-				o.HTTP.MaxConnections, o.HTTP.ReadTimeout, o.Guard.TrustedProxies = -1, -1, []string{"10.0.0.1"}
-				o.Guard.Tokens = append(token(oldToken), token("hunter2")[0])
-				o.Guard.PerClient.PerSecond = -1
+				o.HTTP.Server.MaxConnections, o.HTTP.Server.ReadTimeout, o.HTTP.Guard.TrustedProxies = -1, -1, []string{"10.0.0.1"}
+				o.HTTP.Guard.Tokens = append(token(oldToken), token("hunter2")[0])
+				o.HTTP.Guard.PerClient.PerSecond = -1
 			},
-			want: `HTTP.ReadTimeout is -1ns: must be between 1ms and 24h0m0s, or zero for the default
-HTTP.MaxConnections is -1: must be between 1 and 1048576, or zero for the default
-Guard.Tokens[1].Token is "a text of 7 bytes": must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone
-Guard.PerClient.PerSecond is -1: must be between 0.01 and 1000000, or the whole limit zero for none
-Guard.TrustedProxies[0] is "10.0.0.1": must be an address with the length of its prefix, 1 or more, such as 10.1.0.0/16 or 10.1.2.3/32`,
+			want: `HTTP.Server.ReadTimeout is -1ns: must be between 1ms and 24h0m0s, or zero for the default
+HTTP.Server.MaxConnections is -1: must be between 1 and 1048576, or zero for the default
+HTTP.Guard.Tokens[1].Token is "a text of 7 bytes": must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone
+HTTP.Guard.PerClient.PerSecond is -1: must be between 0.01 and 1000000, or the whole limit zero for none
+HTTP.Guard.TrustedProxies[0] is "10.0.0.1": must be an address with the length of its prefix, 1 or more, such as 10.1.0.0/16 or 10.1.2.3/32`,
 		},
 	})
 }
@@ -92,10 +92,10 @@ Guard.TrustedProxies[0] is "10.0.0.1": must be an address with the length of its
 func TestNewReadsTheFiles(t *testing.T) {
 	for want, change := range map[string]edit{
 		"cluster: transport: TLS of the server: open /nowhere.pem: no such file or directory": func(o *cluster.Options) {
-			o.HTTPAddr, o.HTTP.TLS = ":1", client.TLSOptions{CertFile: "/nowhere.pem", KeyFile: "/nowhere.key"}
+			o.HTTPAddr, o.HTTP.Server.TLS = ":1", client.TLSOptions{CertFile: "/nowhere.pem", KeyFile: "/nowhere.key"}
 		},
 		"cluster: transport: tokens: open /nowhere.tokens: no such file or directory": func(o *cluster.Options) {
-			o.Guard.TokenFile = "/nowhere.tokens"
+			o.HTTP.Guard.TokenFile = "/nowhere.tokens"
 		},
 	} {
 		_, err := cluster.New(options(1, change))
@@ -107,8 +107,8 @@ func TestNewReadsTheFiles(t *testing.T) {
 func TestSecretsAreNotPrinted(t *testing.T) {
 	var log strings.Builder
 	o := options(1, func(o *cluster.Options) {
-		o.GossipKeys = [][]byte{[]byte("0123456789abcdef")}
-		o.Guard.Tokens = token(oldToken)
+		o.Gossip.Keys = [][]byte{[]byte("0123456789abcdef")}
+		o.HTTP.Guard.Tokens = token(oldToken)
 		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	c, err := cluster.New(o)
@@ -124,7 +124,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 		o.Logger.Info("printing", "value", v)
 	}
-	encoded, err := json.Marshal(map[string]any{"keys": o.GossipKeys, "guard": o.Guard.Tokens})
+	encoded, err := json.Marshal(map[string]any{"keys": o.Gossip.Keys, "guard": o.HTTP.Guard.Tokens})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"keys":"[redacted]","guard":[{"Read":false,"Write":false}]}`, string(encoded))
 

@@ -23,7 +23,7 @@ func onLoopback(t *testing.T, n int, edits ...edit) *cluster.Cluster {
 	t.Helper()
 	c, err := cluster.New(options(n, append([]edit{func(o *cluster.Options) {
 		o.GossipAddr, o.HTTPAddr = fmt.Sprintf("127.0.100.%d:0", n), fmt.Sprintf("127.0.100.%d:0", n)
-		o.Gossip, o.Seeds = membership.Local, nil
+		o.Gossip.Profile, o.Seeds = membership.Local, nil
 	}}, edits...)...))
 	require.NoError(t, err)
 	t.Cleanup(func() { stopped(t, c) })
@@ -189,4 +189,13 @@ func TestStopDuringStartOnSockets(t *testing.T) {
 	stopped(t, c)
 	require.ErrorIs(t, <-started, cluster.ErrStopped)
 	bindable(t, gossip, web)
+}
+
+// carrying is a handler's answer to a GET with a token.
+func carrying(h http.Handler, token, target string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	h.ServeHTTP(w, r)
+	return w
 }

@@ -18,7 +18,7 @@ import (
 // names who has not confirmed; the member stays in the state it has reached
 // and Drain may be called again.
 //
-// With [Options.Handoff] it also waits, before it announces that it is leaving,
+// With a [Mover] it also waits, before it announces that it is leaving,
 // until each owner to come has received what this member serves, and at the end
 // until this member has been told to release all that it had, and the other owners
 // have heard that nothing is left here. When the context ends before all is released
@@ -100,6 +100,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.mu.Unlock()
 	return c.life.Stop(ctx, func(started bool) {
 		defer c.events.close()
+		defer c.closeListener()
 		if started {
 			c.release(ctx, leaveAgreement)
 		} else {
@@ -137,7 +138,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	if cancel != nil {
 		cancel()
 	}
-	c.loop.Wait()
+	c.done.Wait()
 }
 
 // check returns why the cluster is not running, nil when it is.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -135,7 +136,7 @@ func TestAStrategyThatNeverWorks(t *testing.T) {
 		require.Equal(t, []string{api.ProblemNoRing, api.ProblemStrategy}, problems(c))
 		require.ErrorContains(t, c.WaitReady(ended()), "no member owns anything yet")
 		strategy.be("well")
-		require.NoError(t, c.Update(t.Context(), func(a *cluster.Attributes) { a.HTTPAddr = "h:1" }), "any news makes it look again")
+		require.NoError(t, c.Update(t.Context(), func(a *membership.Attributes) { a.HTTPAddr = "h:1" }), "any news makes it look again")
 		require.NoError(t, c.WaitReady(within(t, patience)))
 		require.Empty(t, problems(c)[1:], "but for too few replicas")
 	})

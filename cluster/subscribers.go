@@ -111,11 +111,13 @@ func (s *subscriber) next(ctx context.Context) (Event, bool) {
 	}
 }
 
-// foldEvents keeps the last event about each thing, a member, the ring,
-// health or handoff, as a change from what was before the first.
+// foldEvents keeps the last event about each thing (a member, this member's state, the ring,
+// health, or handoff) as a change from what was before the first.
 func foldEvents(events []Event) []Event {
 	key := func(e Event) string {
 		switch {
+		case e.Kind == StateChanged:
+			return "state"
 		case e.Member != nil:
 			return "member " + e.Member.ID
 		case e.Ring != nil:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/rebalance"
 )
@@ -82,7 +83,7 @@ func startCluster(members []string, partitions int) ([]*cluster.Cluster, error) 
 			ClusterName: "peers", NodeID: id,
 			GossipAddr: netip.AddrPortFrom(addr, 7946).String(), Seeds: []string{seed},
 			PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.Rendezvous{},
-			Network: network, Logger: slog.New(slog.DiscardHandler),
+			Gossip: membership.GossipOptions{Network: network}, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			return nil, err

@@ -1,4 +1,4 @@
-// Package handofftest checks an implementation of [cluster.Handoff] against what
+// Package handofftest checks an implementation of [cluster.Mover] against what
 // docs/handoff.md claims.
 //
 // [Run] forms a cluster in virtual time, over a network in memory, whose members
@@ -32,7 +32,7 @@ import (
 // Store is the data of one process: what is to be tested. Its methods are called
 // from several goroutines.
 type Store interface {
-	cluster.Handoff
+	cluster.Mover
 	// Put keeps a version of a key of a partition, unless it has a newer one.
 	Put(partition int, key string, version uint64) error
 	// Get returns the newest version of a key that is here, 0 when there is none.
@@ -122,7 +122,7 @@ func (p *peers) write(ctx context.Context, by *process, key string, version uint
 		if !known || n == nil || ctx.Err() != nil || p.apart(by.id, n.id) {
 			continue
 		}
-		done, err := n.Accept(place.Partition(), token)
+		done, err := n.Handoff().Admit(place.Partition(), token)
 		if err != nil {
 			continue
 		}

@@ -161,11 +161,12 @@ func (r *run) start(id string) {
 		enough = r.o.Members/2 + 1
 		r.disks[id].store = n.store
 	}
+	handoff.Mover = n.store
 	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
-		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds, Network: r.net,
+		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
 		PartitionCount: r.o.Partitions, ReplicationFactor: replicas, Logger: slog.New(slog.DiscardHandler),
-		Handoff: n.store, HandoffOptions: handoff, MinMembers: enough,
+		Gossip: membership.GossipOptions{Network: r.net}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -223,7 +224,7 @@ func (r *run) settle() {
 		if time.Now().After(deadline) {
 			states := make([]string, 0, len(r.live))
 			for _, n := range r.sorted() {
-				states = append(states, fmt.Sprintf("%s %v %+v %v", n.id, n.Local().State, n.Handoff(), n.Health().Problems))
+				states = append(states, fmt.Sprintf("%s %v %+v %v", n.id, n.Local().State, n.Handoff().State(), n.Health().Problems))
 			}
 			r.fail("not all are ready after five minutes: %v", states)
 		}
@@ -238,7 +239,7 @@ func (r *run) settle() {
 func (r *run) still() bool {
 	all := r.sorted()
 	for _, n := range all {
-		h := n.Handoff()
+		h := n.Handoff().State()
 		if n.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 || len(n.Members()) != len(all) || n.Fingerprint() != all[0].Fingerprint() {
 			return false
 		}
@@ -253,7 +254,7 @@ func (r *run) check(key string) {
 	behind := 0
 	for _, o := range place.All() {
 		n := r.live[o.ID()]
-		if err := n.Serve(place.Partition(), place.Token()); err != nil {
+		if err := n.Handoff().Serve(place.Partition(), place.Token()); err != nil {
 			r.fail("%s does not serve %q: %v", n.id, key, err)
 		}
 		version, err := n.store.Get(place.Partition(), key)

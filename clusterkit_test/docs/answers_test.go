@@ -35,7 +35,7 @@ func TestDocumentedAnswers(t *testing.T) {
 	// As in the README; nobody else answers.
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "orders", NodeID: "orders-1", Zone: "eu-1a", GossipAddr: "127.0.0.1:7946",
-		Network: network, Gossip: membership.Local, Logger: slog.New(slog.DiscardHandler),
+		Gossip: membership.GossipOptions{Network: network, Profile: membership.Local}, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	require.NoError(t, c.Start(t.Context()))

@@ -63,9 +63,12 @@ func TestSecurityCommands(t *testing.T) {
 
 	file := func(name string) string { return filepath.Join(dir, name) }
 	c, err := cluster.New(cluster.Options{
-		ClusterName: "security", NodeID: "orders-1", GossipAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Gossip: membership.Local,
-		HTTP:  transport.ServerOptions{TLS: client.TLSOptions{CertFile: file("tls.pem"), KeyFile: file("tls.key")}},
-		Guard: transport.GuardOptions{TokenFile: file("tokens")},
+		ClusterName: "security", NodeID: "orders-1", GossipAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0",
+		Gossip: membership.GossipOptions{Profile: membership.Local},
+		HTTP: cluster.HTTPOptions{
+			Server: transport.ServerOptions{TLS: client.TLSOptions{CertFile: file("tls.pem"), KeyFile: file("tls.key")}},
+			Guard:  transport.GuardOptions{TokenFile: file("tokens")},
+		},
 	})
 	require.NoError(t, err)
 	require.NoError(t, c.Start(t.Context()))

@@ -35,7 +35,7 @@ var snippetImports = map[string]string{
 const snippetScope = `
 type MyStrategy struct{ rebalance.Rendezvous }
 
-func _(ctx context.Context, c *cluster.Cluster, r *ring.Ring, w http.ResponseWriter, req *http.Request, handler http.Handler, store cluster.Handoff, key string, value, oldKey, newKey []byte) error {
+func _(ctx context.Context, c *cluster.Cluster, r *ring.Ring, w http.ResponseWriter, req *http.Request, handler http.Handler, store cluster.Mover, key string, value, oldKey, newKey []byte) error {
 %s
 	return nil
 }

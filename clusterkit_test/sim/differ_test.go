@@ -46,12 +46,12 @@ func forge(o *cluster.Options) { o.Strategy = forger{o.Strategy} }
 // oneOrTwo makes members that run the strategy "one" and can run "two".
 func oneOrTwo(o *cluster.Options) {
 	o.Strategy = named{name: "one"}
-	o.Accept = []cluster.Configuration{{ReplicationFactor: simReplicas, Strategy: named{name: "two"}}}
+	o.AlsoRuns = []cluster.Configuration{{ReplicationFactor: simReplicas, Strategy: named{name: "two"}}}
 }
 
 // only makes a member that can run nothing but one strategy.
 func only(name string) func(*cluster.Options) {
-	return func(o *cluster.Options) { o.Strategy, o.Accept = named{name: name}, nil }
+	return func(o *cluster.Options) { o.Strategy, o.AlsoRuns = named{name: name}, nil }
 }
 
 // reasons maps who differs to why, as waiting for agreement tells.

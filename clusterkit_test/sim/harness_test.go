@@ -19,6 +19,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
@@ -135,10 +136,10 @@ func (s *sim) make(id string, configs ...func(*cluster.Options)) *simMember {
 	addr := s.nextAddr()
 	o := cluster.Options{
 		ClusterName: "sim", NodeID: id, GossipAddr: addr.String(),
-		Seeds: []string{simSeedName}, Resolver: s.dns,
+		Seeds:  []string{simSeedName},
 		Region: "r", Zone: fmt.Sprintf("z%d", n%simZones),
 		PartitionCount: simPartitions, ReplicationFactor: simReplicas,
-		Network: s.net, Logger: s.log.With("node", id),
+		Gossip: membership.GossipOptions{Network: s.net, Resolver: s.dns}, Logger: s.log.With("node", id),
 	}
 	for _, config := range slices.Concat(s.configs, configs) {
 		config(&o)

@@ -56,7 +56,7 @@ func TestDocumentedTraffic(t *testing.T) {
 					}
 					require.InDelta(b.t, shown, got, near, "%s:%d, %s", s.Document, s.Line+2+i, documents.Cells(s.Lines[0])[2+c])
 				}
-			}, func(o *cluster.Options) { o.Gossip = profile })
+			}, func(o *cluster.Options) { o.Gossip.Profile = profile })
 		}
 	}
 }

@@ -47,10 +47,10 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		NodeID:            *id,
 		Zone:              *zone,
 		GossipAddr:        "127.0.0.1:0",
-		AdvertiseHTTPAddr: listener.Addr().String(), // we serve HTTP, it tells the others where
 		Seeds:             seeds(*join),
 		ReplicationFactor: 3,
-		Gossip:            membership.Local,
+		Gossip:            membership.GossipOptions{Profile: membership.Local},
+		HTTP:              cluster.HTTPOptions{AdvertiseAddr: listener.Addr().String()}, // we serve HTTP, it tells the others where
 		Logger:            logger.With("member", *id),
 	})
 	if err != nil {

@@ -85,9 +85,8 @@ func (tc *testCluster) start(i int) *testMember {
 	m := &testMember{store: NewStore(testPartitions)}
 	peers := NewPeers(&http.Client{Transport: tc}, replyWithin)
 	m.Cluster = tc.Make(i, func(o *cluster.Options) {
-		o.Handoff = NewMover(m.store, peers)
-		o.HandoffOptions = cluster.HandoffOptions{WriteQuorum: majority.Write}
-		o.Gossip = membership.Local
+		o.Handoff = cluster.HandoffOptions{Mover: NewMover(m.store, peers), WriteQuorum: majority.Write}
+		o.Gossip.Profile = membership.Local
 	})
 	m.clock = NewClock(m.Local().Start.Nonce)
 	m.replica = NewReplica(m.Cluster, m.store, m.clock)
@@ -117,7 +116,7 @@ func (tc *testCluster) still(all ...*testMember) {
 	tc.T.Helper()
 	tc.Await("nothing moves", func() bool {
 		for _, m := range all {
-			h := m.Handoff()
+			h := m.Handoff().State()
 			if len(m.Members()) != len(all) || m.Fingerprint() != all[0].Fingerprint() || m.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 {
 				return false
 			}

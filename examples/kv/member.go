@@ -83,14 +83,13 @@ func newMember(s memberSettings, address string, logger *slog.Logger) (*member, 
 		NodeID:            s.id,
 		Zone:              s.zone,
 		GossipAddr:        s.gossip,
-		AdvertiseHTTPAddr: address, // we serve HTTP, it tells the others where
 		Seeds:             s.seeds,
-		MinMembers:        s.min,
 		PartitionCount:    partitions,
 		ReplicationFactor: replicas,
-		Handoff:           NewMover(store, peers),
-		HandoffOptions:    cluster.HandoffOptions{WriteQuorum: majority.Write},
-		Gossip:            membership.Local,
+		Gossip:            membership.GossipOptions{Profile: membership.Local},
+		HTTP:              cluster.HTTPOptions{AdvertiseAddr: address}, // we serve HTTP, it tells the others where
+		Bootstrap:         cluster.BootstrapOptions{MinMembers: s.min},
+		Handoff:           cluster.HandoffOptions{Mover: NewMover(store, peers), WriteQuorum: majority.Write},
 		Logger:            logger,
 	})
 	if err != nil {
@@ -176,7 +175,7 @@ const generation = "generation"
 
 // reload stands for whatever a member may announce that changes while it runs.
 func (m *member) reload(ctx context.Context) error {
-	return m.Update(ctx, func(a *cluster.Attributes) {
+	return m.Update(ctx, func(a *membership.Attributes) {
 		n, _ := strconv.Atoi(a.Metadata[generation]) // 0 at first
 		a.Metadata = map[string]string{generation: strconv.Itoa(n + 1)}
 	})
@@ -211,5 +210,5 @@ type status struct {
 
 func (m *member) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(status{m.Local().State.String(), m.store.Len(), m.moved.Load(), m.Handoff()}) // to a reader that may have gone
+	_ = json.NewEncoder(w).Encode(status{m.Local().State.String(), m.store.Len(), m.moved.Load(), m.Handoff().State()}) // to a reader that may have gone
 }

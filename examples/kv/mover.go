@@ -27,7 +27,7 @@ type Mover struct {
 	pages pages
 }
 
-var _ cluster.Handoff = (*Mover)(nil)
+var _ cluster.Mover = (*Mover)(nil)
 
 // NewMover returns a mover for a store, which reads other stores page by page.
 func NewMover(store *Store, pages pages) *Mover { return &Mover{store, pages} }

@@ -70,7 +70,7 @@ func TestACrash(t *testing.T) {
 		for i := range 100 {
 			all[1].requireRead(t, "k"+strconv.Itoa(i), "w"+strconv.Itoa(i))
 		}
-		require.Empty(t, all[1].Handoff().Lost)
+		require.Empty(t, all[1].Handoff().State().Lost)
 	})
 }
 

@@ -27,23 +27,18 @@ const (
 // pageBytes is about how much a page holds.
 const pageBytes = 256 << 10
 
-// admission is what a replica asks the cluster.
-type admission interface {
-	Accept(partition int, token ring.Token) (done func(), err error)
-	Serve(partition int, token ring.Token) error
-	Local() cluster.Member
-}
-
 // Replica is the part of a member that holds values: one of those that make up
 // a quorum.
 type Replica struct {
-	cluster admission
+	cluster *cluster.Cluster
 	store   *Store
 	clock   *Clock
 }
 
 // NewReplica returns the replica of a member.
-func NewReplica(c admission, store *Store, clock *Clock) *Replica { return &Replica{c, store, clock} }
+func NewReplica(c *cluster.Cluster, store *Store, clock *Clock) *Replica {
+	return &Replica{c, store, clock}
+}
 
 // Write merges an entry, if sender and receiver mean the same owners. It returns
 // the version that is here then: when that is a higher one the write has no
@@ -52,7 +47,7 @@ func (r *Replica) Write(partition int, token ring.Token, key string, e Entry) (n
 	if err := r.clock.See(e.Version); err != nil {
 		return Version{}, err
 	}
-	done, err := r.cluster.Accept(partition, token)
+	done, err := r.cluster.Handoff().Admit(partition, token)
 	if err != nil {
 		return Version{}, err
 	}
@@ -65,7 +60,7 @@ func (r *Replica) Read(partition int, token ring.Token, key string) (Entry, erro
 	e := r.store.Get(partition, key)
 	// Asked afterwards: who was an owner before it read may not be any more, and
 	// have thrown away what it was to read.
-	return e, r.cluster.Serve(partition, token)
+	return e, r.cluster.Handoff().Serve(partition, token)
 }
 
 // Routes adds what other members ask for to a mux. Nobody else should.

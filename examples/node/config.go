@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // config is what the flags and the environment say.
@@ -52,19 +53,19 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 	flags.BoolVar(&o.Observer, "observer", false, "own nothing, only answer who does")
 
 	flags.StringVar(&o.GossipAddr, "gossip", "0.0.0.0:7946", "`IP:port` to gossip on, UDP and TCP; port 0 takes a free one")
-	flags.StringVar(&o.AdvertiseAddr, "advertise", "", "`IP[:port]` the others reach that at, when it is another")
+	flags.StringVar(&o.Gossip.AdvertiseAddr, "advertise", "", "`IP[:port]` the others reach that at, when it is another")
 	flags.StringVar(&o.HTTPAddr, "http", "127.0.0.1:8080", "`host:port` to serve HTTP on; \"\" for none")
-	flags.StringVar(&o.AdvertiseHTTPAddr, "advertise-http", "", "`host:port` the others reach that at, when it is another")
+	flags.StringVar(&o.HTTP.AdvertiseAddr, "advertise-http", "", "`host:port` the others reach that at, when it is another")
 	flags.StringVar(&seeds, "join", "", "`addresses` of members to join through, host:port, comma-separated;\nthis member's own may be among them")
 
-	flags.IntVar(&o.PartitionCount, "partitions", cluster.DefaultPartitionCount, "`number` of partitions, the same on all members for good")
-	flags.IntVar(&o.ReplicationFactor, "replicas", cluster.DefaultReplicationFactor, "`number` of owners of a partition")
+	flags.IntVar(&o.PartitionCount, "partitions", 4096, "`number` of partitions, the same on all members for good")
+	flags.IntVar(&o.ReplicationFactor, "replicas", 3, "`number` of owners of a partition")
 	flags.StringVar(&strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash or round-robin")
 	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/balanced\": for a change of replicas or strategy, member by member")
 
-	flags.TextVar(&o.Gossip, "profile", o.Gossip, "`timings` of gossip: lan, wan or local")
+	flags.TextVar(&o.Gossip.Profile, "profile", o.Gossip.Profile, "`timings` of gossip: lan, wan or local")
 	flags.StringVar(&keys, "key", "", "gossip `keys` of 16, 24 or 32 bytes, hex or base64, comma-separated: the first\nencrypts, all decrypt. The command line is for everybody to see: better in\n$CLUSTERKIT_KEY")
-	flags.DurationVar(&o.BootstrapTimeout, "bootstrap-timeout", 5*time.Second, "how long to look for members before going ahead alone")
+	flags.DurationVar(&o.Bootstrap.Timeout, "bootstrap-timeout", 5*time.Second, "how long to look for members before going ahead alone")
 	flags.DurationVar(&c.leaveTimeout, "leave-timeout", 10*time.Second, "how long leaving may take")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "lowest `level` to log: debug, info, warn or error")
 
@@ -89,8 +90,8 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 	o.Seeds = list(seeds)
 	var errs [3]error
 	o.Strategy, errs[0] = parseStrategy(strategy)
-	o.Accept, errs[1] = parseAccept(accept)
-	o.GossipKeys, errs[2] = parseKeys(keys)
+	o.AlsoRuns, errs[1] = parseAccept(accept)
+	o.Gossip.Keys, errs[2] = parseKeys(keys)
 	if err := errors.Join(errs[:]...); err != nil {
 		return c, err
 	}
@@ -117,22 +118,18 @@ func fromEnvironment(flags *flag.FlagSet, lookupEnv func(string) (string, bool))
 // flagNames are the flags that set the fields of cluster.Options.
 var flagNames = map[string]string{
 	"ClusterName": "cluster", "NodeID": "id", "Region": "region", "Zone": "zone", "Weight": "weight",
-	"GossipAddr": "gossip", "AdvertiseAddr": "advertise", "HTTPAddr": "http", "AdvertiseHTTPAddr": "advertise-http",
-	"Seeds": "join", "PartitionCount": "partitions", "ReplicationFactor": "replicas", "Accept": "accept",
-	"GossipKeys": "key", "BootstrapTimeout": "bootstrap-timeout",
+	"GossipAddr": "gossip", "Gossip.AdvertiseAddr": "advertise", "HTTPAddr": "http", "HTTP.AdvertiseAddr": "advertise-http",
+	"Seeds": "join", "PartitionCount": "partitions", "ReplicationFactor": "replicas", "AlsoRuns": "accept",
+	"Gossip.Keys": "key", "Bootstrap.Timeout": "bootstrap-timeout",
 }
 
 // inFlags turns the library's complaints about options into ones about flags.
 func inFlags(err error) error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return err
-	}
 	var errs []error
-	for _, err := range joined.Unwrap() {
-		if option, ok := errors.AsType[*cluster.OptionError](err); ok {
-			field, _, _ := strings.Cut(strings.TrimPrefix(option.Field, "len("), "[") // Seeds[0], len(GossipKeys[0])
-			if name, ok := flagNames[strings.TrimSuffix(field, ")")]; ok {
+	for _, err := range option.All(err) {
+		if e, ok := errors.AsType[*option.Error](err); ok {
+			field, _, _ := strings.Cut(e.Field, "[") // Seeds[0]
+			if name, ok := flagNames[field]; ok {
 				err = fmt.Errorf("-%s: %w", name, err)
 			}
 		}

@@ -37,14 +37,16 @@ func TestParseReadsEveryFlag(t *testing.T) {
 	require.Equal(t, config{
 		options: cluster.Options{
 			ClusterName: "orders", NodeID: "n1", Region: "eu", Zone: "a", Weight: 2, Observer: true,
-			GossipAddr: "127.0.0.1:7946", AdvertiseAddr: "10.0.0.1", HTTPAddr: "127.0.0.1:8081", AdvertiseHTTPAddr: "n1:80",
+			GossipAddr: "127.0.0.1:7946", HTTPAddr: "127.0.0.1:8081",
 			Seeds: []string{"127.0.0.1:7946", "n2:7946"}, PartitionCount: 64, ReplicationFactor: 2,
 			Strategy: rebalance.RoundRobin{},
-			Accept: []cluster.Configuration{
+			AlsoRuns: []cluster.Configuration{
 				{ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
 				{ReplicationFactor: 1, Strategy: rebalance.ConsistentHash{}},
 			},
-			Gossip: membership.WAN, GossipKeys: [][]byte{key, key}, BootstrapTimeout: time.Second,
+			Gossip:    membership.GossipOptions{AdvertiseAddr: "10.0.0.1", Profile: membership.WAN, Keys: [][]byte{key, key}},
+			HTTP:      cluster.HTTPOptions{AdvertiseAddr: "n1:80"},
+			Bootstrap: cluster.BootstrapOptions{Timeout: time.Second},
 		},
 		leaveTimeout: 2 * time.Second,
 		logLevel:     slog.LevelWarn,
@@ -78,7 +80,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"strategy":        {[]string{"-id", "n1", "-strategy", "best"}, nil, `strategy "best": must be balanced, rendezvous, consistent-hash or round-robin`},
 		"accept":          {[]string{"-id", "n1", "-accept", "3/balanced"}, nil, `-accept: "3/balanced": must be like rf3/balanced`},
 		"accept strategy": {[]string{"-id", "n1", "-accept", "rf3"}, nil, `-accept: "rf3": strategy "": must be balanced, rendezvous, consistent-hash or round-robin`},
-		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: Accept[0] is "rf3:balanced/1": must be another configuration than the rest`},
+		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: AlsoRuns[0] is "rf3:balanced/1": must be another configuration than the rest`},
 		"key":             {[]string{"-id", "n1", "-key", "00112233445566778899aabbccddeeff," + secret}, nil, `-key: number 2 must be 16, 24 or 32 bytes in hex or base64`},
 		"environment":     {nil, map[string]string{"CLUSTERKIT_PROFILE": "moon"}, `invalid value "moon" in $CLUSTERKIT_PROFILE: membership: unknown gossip profile "moon": must be lan, wan or local`},
 		"argument":        {[]string{"-id", "n1", "n2"}, nil, `unexpected argument "n2": lists have commas between their items, and no spaces`},

@@ -41,7 +41,7 @@ func start(ctx context.Context, id string, provider *sdktrace.TracerProvider, se
 	addr := l.Addr().String()
 	_ = l.Close()
 	m.cluster, err = cluster.New(cluster.Options{
-		ClusterName: "otel", NodeID: id, GossipAddr: "127.0.0.1:0", Gossip: membership.Local,
+		ClusterName: "otel", NodeID: id, GossipAddr: "127.0.0.1:0", Gossip: membership.GossipOptions{Profile: membership.Local},
 		Seeds: seeds, Services: map[string]string{"hello": addr}, ReplicationFactor: 1, Logger: logger,
 	})
 	if err != nil {

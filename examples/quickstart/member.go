@@ -30,8 +30,7 @@ func start(ctx context.Context, id, zone string, logger *slog.Logger, seeds ...s
 		Seeds:             seeds,
 		Zone:              zone,
 		ReplicationFactor: 3,
-		Gossip:            membership.Local,
-		Network:           m.cable, // only to be able to crash
+		Gossip:            membership.GossipOptions{Profile: membership.Local, Network: m.cable}, // the cable only to be able to crash
 		Logger:            logger.With("member", id),
 	})
 	if err != nil {

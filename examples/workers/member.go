@@ -53,7 +53,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		// Only primaries work. With further owners, changes of their order
 		// would move workers for nothing.
 		ReplicationFactor: 1,
-		Gossip:            membership.Local,
+		Gossip:            membership.GossipOptions{Profile: membership.Local},
 		Logger:            logger,
 	})
 	if err != nil {

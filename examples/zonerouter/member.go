@@ -49,7 +49,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		GossipAddr:  "127.0.0.1:0", // any free port
 		HTTPAddr:    "127.0.0.1:0",
 		Services:    map[string]string{"kv": listener.Addr().String()},
-		Gossip:      membership.Local,
+		Gossip:      membership.GossipOptions{Profile: membership.Local},
 		Logger:      demo.Logger(*verbose).With("member", *id),
 	}
 	if *join != "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
@@ -45,8 +46,9 @@ func (b *Cluster) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
 	b.T.Helper()
 	o := cluster.Options{
 		ClusterName: "test", NodeID: ID(i), Zone: string("abc"[(i-1)%3]),
-		GossipAddr: Addr(i).String(), AdvertiseHTTPAddr: HTTPAddr(i), Seeds: []string{Addr(1).String(), Addr(2).String()},
-		PartitionCount: 64, Network: b.Net, Logger: slog.New(slog.DiscardHandler),
+		GossipAddr: Addr(i).String(), Seeds: []string{Addr(1).String(), Addr(2).String()},
+		PartitionCount: 64,
+		Gossip:         membership.GossipOptions{Network: b.Net}, HTTP: cluster.HTTPOptions{AdvertiseAddr: HTTPAddr(i)}, Logger: slog.New(slog.DiscardHandler),
 	}
 	if edit != nil {
 		edit(&o)

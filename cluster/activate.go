@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// activate announces that this member owns, once it knows the cluster, can run
+// what that runs, and has received what it is to own. It reports whether it did so
+// now.
+func (c *Cluster) activate(ctx context.Context, v *published) bool {
+	self := c.members.Local()
+	_, capable := c.settings.configs[v.Configuration]
+	if self.State != membership.Joining || !c.settled.Load() || !capable || c.superseded(self) {
+		return false
+	}
+	switch {
+	case self.Origin != 0:
+		// It is back, and owes what it has missed. Where all were away, it is not
+		// to begin before enough of them are.
+		if !view.Formed(v.Members) && !c.enough(v) {
+			return false
+		}
+	case !view.Formed(v.Members):
+		if !c.mayFound(v, self) {
+			return false
+		}
+		if c.handoff != nil {
+			c.handoff.found()
+		}
+	case c.handoff != nil && !c.handoff.joined():
+		return false
+	}
+	return membership.Drive(c.members).SetState(ctx, membership.Active) == nil
+}
+
+// mayFound reports whether this member may be the first to own: when enough are
+// there, or it has waited for long enough. With a handoff the one with the lowest
+// NodeID begins, and the others receive from it: of two that began at once each
+// would take itself for the one that has everything.
+func (c *Cluster) mayFound(v *published, self membership.Member) bool {
+	if !c.enough(v) {
+		return false
+	}
+	if c.handoff == nil {
+		return true
+	}
+	for _, m := range v.Members {
+		if m.State == membership.Joining && m.Origin != 0 {
+			return false // it has data, and begins itself
+		}
+	}
+	for _, m := range v.Members {
+		if m.State == membership.Joining && slices.Contains(m.Configurations, v.Configuration) {
+			return m.ID == self.ID
+		}
+	}
+	return false
+}
+
+// enough reports whether so many members are there that one may begin, or it has
+// waited for long enough.
+func (c *Cluster) enough(v *published) bool {
+	return c.present(v) >= c.settings.Bootstrap.MinMembers || c.settings.Bootstrap.Alone && c.waited() >= c.settings.Bootstrap.Timeout
+}
+
+// present counts the members that can own.
+func (c *Cluster) present(v *published) int {
+	n := 0
+	for _, m := range v.Members {
+		if m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining {
+			n++
+		}
+	}
+	return n
+}
+
+// waited is for how long this member has known the cluster.
+func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }
+
+// waitsForMembers reports whether too few members keep this one from owning.
+func (c *Cluster) waitsForMembers() bool {
+	v := c.view.Load()
+	return c.settled.Load() && c.settings.Bootstrap.MinMembers > 1 && c.members.Local().State == membership.Joining && !view.Formed(v.Members)
+}
+
+// superseded reports whether a newer start of our NodeID speaks for it.
+func (c *Cluster) superseded(self membership.Member) bool {
+	rivals := membership.Drive(c.members).Rivals()
+	return len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0
+}
