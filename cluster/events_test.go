@@ -270,10 +270,10 @@ func TestStateChanged(t *testing.T) {
 		rings := 0
 		last := membership.Joining
 		for _, e := range <-story {
-			switch {
-			case e.Kind == cluster.RingChanged:
+			switch e.Kind {
+			case cluster.RingChanged:
 				rings++
-			case e.Kind == cluster.StateChanged:
+			case cluster.StateChanged:
 				require.Equal(t, "n1", e.Member.ID)
 				require.Equal(t, "state-changed", e.Kind.String())
 				require.Equal(t, last, e.Member.Before.State)

@@ -58,9 +58,9 @@ func (s *settings) checkClear() error {
 		}
 		return nil
 	}
-	host, _, err := splitHostPort(addr)
+	host, _, malformed := splitHostPort(addr)
 	tokens := len(s.HTTP.Guard.Tokens) > 0 || s.HTTP.Guard.TokenFile != ""
-	if err != nil || !tokens || s.HTTP.Server.TLS.CertFile != "" || s.HTTP.Guard.TokensInClear || isLoopback(host) {
+	if malformed != nil || !tokens || s.HTTP.Server.TLS.CertFile != "" || s.HTTP.Guard.TokensInClear || isLoopback(host) {
 		return nil
 	}
 	field := "HTTPAddr"

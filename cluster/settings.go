@@ -94,8 +94,9 @@ func (s *settings) countable() bool {
 // soundness returns what is wrong with a configuration. What a strategy says of itself becomes
 // an error of the option Strategy.
 func soundness(c ring.Config) error {
-	var errs []error
-	for _, err := range option.All(c.Validate()) {
+	all := option.All(c.Validate())
+	errs := make([]error, 0, len(all))
+	for _, err := range all {
 		if _, ours := errors.AsType[*option.Error](err); !ours {
 			err = &option.Error{Field: "Strategy", Value: fmt.Sprintf("%T", c.Strategy), Bound: "sound: " + err.Error()}
 		}

@@ -125,8 +125,9 @@ var flagNames = map[string]string{
 
 // inFlags turns the library's complaints about options into ones about flags.
 func inFlags(err error) error {
-	var errs []error
-	for _, err := range option.All(err) {
+	all := option.All(err)
+	errs := make([]error, 0, len(all))
+	for _, err := range all {
 		if e, ok := errors.AsType[*option.Error](err); ok {
 			field, _, _ := strings.Cut(e.Field, "[") // Seeds[0]
 			if name, ok := flagNames[field]; ok {
