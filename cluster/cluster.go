@@ -12,6 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 // Errors of the life of a [Cluster].
@@ -31,7 +32,8 @@ type Cluster struct {
 	members  *membership.Membership
 	handler  *transport.Handler
 	guard    *transport.Guard
-	handoff  *driver // nil without a Mover
+	pool     *client.Pool // of Client
+	handoff  *driver      // nil without a Mover
 	events   subscribers
 	counts   counts
 	life     lifecycle.Life
@@ -150,7 +152,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		return nil
 	}
 	c.release(context.WithoutCancel(ctx), 0)
-	c.closeListener()
+	c.closeHTTP()
 	if errors.Is(context.Cause(ctx), ErrStopped) {
 		return ErrStopped
 	}

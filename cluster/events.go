@@ -5,7 +5,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -101,7 +100,8 @@ type MemberChange struct {
 	Away time.Duration
 }
 
-// RingChange is a change of the ring that lookups answer from.
+// RingChange is a change of the ring that lookups answer from. [rebalance.Diff] of Old and New
+// says what moves.
 type RingChange struct {
 	// Old is the ring last delivered to this subscriber, or the one in force
 	// when it subscribed; New is the one that replaced it. Their targets say
@@ -112,10 +112,6 @@ type RingChange struct {
 	// Fingerprint is that of the new view.
 	Fingerprint ring.Fingerprint
 }
-
-// Plan returns what moves from the old serving ring to the new one. It is
-// computed on each call, in time proportional to the number of partitions.
-func (r *RingChange) Plan() (rebalance.Plan, error) { return rebalance.Diff(r.Old, r.New) }
 
 // HealthChange is a change of this member's health.
 type HealthChange struct{ Before, After Health }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -20,6 +21,18 @@ func (c *Cluster) Handler() *transport.Handler { return c.handler }
 // it, and the handler takes the tokens and limits that [Cluster.Handler] takes. It is never
 // nil, and is safe for concurrent use.
 func (c *Cluster) Guard() *transport.Guard { return c.guard }
+
+// Client returns an HTTP client for routes of the service's own on other members. It keeps
+// connections, speaks TLS with the files of HTTP.Server.TLS, and sends the first token of
+// HTTP.Guard with every request that has no Authorization header. So send it to members alone.
+// It follows no redirect, and has no timeout but the context of a request. It may be used from
+// New on; once Stop has returned its requests fail with [client.ErrClosed]. It is never nil,
+// and is safe for concurrent use. A service with other needs makes a [client.Pool] of its own.
+func (c *Cluster) Client() *http.Client {
+	// A redirect would lead the token elsewhere.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: c.pool, CheckRedirect: stay}
+}
 
 // HTTPAddr returns the address that HTTP is served on, with the port that was bound. It is
 // empty before Start, after Stop, and where nothing is served.
@@ -54,8 +67,10 @@ func (c *Cluster) listen(ctx context.Context) error {
 	return c.announceHTTP(ctx)
 }
 
-// closeListener closes the listener that the service handed over, if the server does not.
-func (c *Cluster) closeListener() {
+// closeHTTP closes the pool of Client, and the listener that the service handed over if the
+// server has not.
+func (c *Cluster) closeHTTP() {
+	_ = c.pool.Close() // it returns nil
 	if l := c.settings.HTTP.Listener; l != nil {
 		_ = l.Close() // it may be closed already
 	}

@@ -3,6 +3,8 @@ package cluster_test
 import (
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,4 +134,32 @@ func TestTheGuardAndMiddleware(t *testing.T) {
 	require.Zero(t, seen)
 	require.Equal(t, http.StatusOK, carrying(c.Handler(), oldToken, "/v1/members").Code)
 	require.Equal(t, 1, seen)
+}
+
+// The client brings the first token of the guard, follows no redirect that would lead the token
+// elsewhere, and ends with the cluster.
+func TestTheClientForOtherMembers(t *testing.T) {
+	noLeak(t)
+	var carried []string
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		carried = append(carried, r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	c := onLoopback(t, 1, func(o *cluster.Options) {
+		o.HTTP.Guard.Tokens = append(token(oldToken), token(newToken)...)
+	})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/value", func(w http.ResponseWriter, r *http.Request) { carried = append(carried, r.Header.Get("Authorization")) })
+	mux.Handle("/away", http.RedirectHandler(elsewhere.URL, http.StatusFound))
+	member := httptest.NewServer(c.Guard().Wrap(mux))
+	defer member.Close()
+	members := c.Client()
+	for path, want := range map[string]int{"/value": http.StatusOK, "/away": http.StatusFound} {
+		status, _ := get(t, members, strings.TrimPrefix(member.URL, "http://"), path)
+		require.Equal(t, want, status, path)
+	}
+	require.Equal(t, []string{"Bearer " + oldToken}, carried)
+	stopped(t, c)
+	_, err := members.Get(member.URL + "/value") //nolint:bodyclose,noctx // there is no answer
+	require.ErrorIs(t, err, client.ErrClosed)
 }

@@ -87,7 +87,7 @@ func TestMetricsOfAFailure(t *testing.T) {
 				if e.Ring == nil {
 					continue
 				}
-				plan, err := e.Ring.Plan()
+				plan, err := rebalance.Diff(e.Ring.Old, e.Ring.New)
 				if err != nil {
 					t.Error(err)
 				}

@@ -83,12 +83,30 @@ func (c *Cluster) newHandler() error {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	c.settings.HTTP.Guard.Tokens = nil // the guard has what it needs of them
+	if err := c.newPool(); err != nil {
+		return err
+	}
+	c.settings.HTTP.Guard.Tokens = nil // guard and pool have what they need of them
 	c.guard = guard
 	o := c.settings.HTTP.Handler
 	o.Middleware = append([]func(http.Handler) http.Handler{guard.Wrap}, o.Middleware...)
 	c.handler, err = transport.NewHandler(httpView{c}, o)
 	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
+
+// newPool makes the pool of Client. It reads the files of TLS and the tokens.
+func (c *Cluster) newPool() (err error) {
+	guard := c.settings.HTTP.Guard
+	o := client.PoolOptions{TLS: c.settings.HTTP.Server.TLS, TokensInClear: guard.TokensInClear, Logger: c.settings.Logger}
+	if len(guard.Tokens) > 0 {
+		o.Token = guard.Tokens[0].Token
+	} else {
+		o.TokenFile = guard.TokenFile
+	}
+	if c.pool, err = client.NewPool(o); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	return nil

@@ -100,7 +100,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.mu.Unlock()
 	return c.life.Stop(ctx, func(started bool) {
 		defer c.events.close()
-		defer c.closeListener()
+		defer c.closeHTTP()
 		if started {
 			c.release(ctx, leaveAgreement)
 		} else {

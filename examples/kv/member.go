@@ -22,6 +22,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
 )
 
 const (
@@ -188,7 +189,7 @@ func (m *member) count(events iter.Seq[cluster.Event]) {
 		if e.Kind != cluster.RingChanged {
 			continue
 		}
-		plan, err := e.Ring.Plan()
+		plan, err := rebalance.Diff(e.Ring.Old, e.Ring.New)
 		if err != nil {
 			continue // there was no ring before: the cluster begins
 		}

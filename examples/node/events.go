@@ -6,6 +6,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
 )
 
 // logEvent writes one line for an event, at warn when it means trouble.
@@ -37,7 +38,7 @@ func logMember(logger *slog.Logger, kind cluster.EventKind, change *cluster.Memb
 }
 
 func logRing(logger *slog.Logger, kind cluster.EventKind, change *cluster.RingChange) {
-	plan, err := change.Plan()
+	plan, err := rebalance.Diff(change.Old, change.New)
 	if err != nil {
 		logger.Error(kind.String(), "error", err)
 		return

@@ -122,7 +122,7 @@ func (s *scenario) follow(ctx context.Context, events iter.Seq[cluster.Event]) (
 		case cluster.MemberFailed, cluster.MemberRejoined:
 			s.News(e.At, "%s gets %s: %s", watcher.id, e.Kind, e.Member.ID)
 		case cluster.RingChanged:
-			plan, err := e.Ring.Plan()
+			plan, err := rebalance.Diff(e.Ring.Old, e.Ring.New)
 			if err != nil {
 				return nil, nil, err
 			}
