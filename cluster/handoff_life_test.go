@@ -14,10 +14,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// still waits until the members are active and nothing moves.
+// still waits until the members are active, nothing moves, and all of them see that: a member
+// that has just become active owns by its own view before the others know.
 func (b *bed) still(all ...*cluster.Cluster) {
 	b.t.Helper()
 	b.agree(all...)
+	defer b.agree(all...)
 	b.await("nothing moves", func() bool {
 		for _, c := range all {
 			if h := c.Handoff().State(); c.Local().State != membership.Active || h.Receiving+h.Releasing > 0 {
