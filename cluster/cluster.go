@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
@@ -109,86 +108,4 @@ func newCluster(o Options) (*Cluster, error) {
 	health := c.Health()
 	c.health.Store(&health)
 	return c, nil
-}
-
-// Start binds the addresses and joins the cluster. It returns nil once this
-// member has joined and can look keys up, or when it goes ahead alone: at once
-// when Seeds and Discovery name nobody else, otherwise when nobody answered
-// within Bootstrap.Timeout; it then goes on looking in the background.
-//
-// It returns a [membership.RefusedError] or [membership.ConfigurationError],
-// which say what differs, when the cluster refuses this member; the context's
-// error when that ends first; [ErrStopped] after Stop; or an error of the
-// network. After an error nothing is left running: make another Cluster to try
-// again. There is one start: further calls wait for it, as long as their
-// context lasts, and return what it came to.
-func (c *Cluster) Start(ctx context.Context) error {
-	return c.life.Start(ctx, func(ctx context.Context) error {
-		err := c.start(ctx)
-		c.mu.Lock()
-		c.err, c.up = err, err == nil
-		c.mu.Unlock()
-		c.changed.Signal()
-		c.recheck <- struct{}{} // there is room: this is the only sender
-		return err
-	})
-}
-
-func (c *Cluster) start(ctx context.Context) error {
-	var err error
-	if c.handoff != nil {
-		err = c.handoff.resume(ctx)
-	}
-	if err == nil {
-		err = c.listen(ctx)
-	}
-	if err == nil {
-		c.startLoop()
-		err = c.join(ctx)
-	}
-	if err == nil {
-		c.settings.Logger.Info("cluster member started", "cluster", c.settings.ClusterName, "node", c.settings.NodeID,
-			"gossip", c.members.Local().Addr, "members", len(c.view.Load().Members))
-		return nil
-	}
-	c.release(context.WithoutCancel(ctx), 0)
-	c.closeHTTP()
-	if errors.Is(context.Cause(ctx), ErrStopped) {
-		return ErrStopped
-	}
-	return err
-}
-
-func (c *Cluster) startLoop() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.mu.Lock()
-	c.cancel = cancel
-	c.mu.Unlock()
-	c.done.Go(func() { c.run(ctx) })
-}
-
-func (c *Cluster) join(ctx context.Context) error {
-	if err := c.members.Start(ctx); err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	if err := c.announceHTTP(ctx); err != nil {
-		return err
-	}
-	c.joinedAt.Store(time.Now().UnixNano())
-	if c.handoff != nil {
-		c.handoff.listen()
-	}
-	c.settled.Store(true)
-	done := make(chan struct{})
-	select {
-	case c.refresh <- done:
-	case <-ctx.Done():
-		return fmt.Errorf("cluster: starting: %w", context.Cause(ctx))
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("cluster: starting: %w", context.Cause(ctx))
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -43,6 +44,47 @@ func (c *Cluster) HTTPAddr() string {
 		return ""
 	}
 	return c.server.Addr().String()
+}
+
+// newHandler makes the HTTP interface. It reads the files that the interface and its server
+// will need, so that New returns what is wrong with them.
+func (c *Cluster) newHandler() error {
+	guard, err := transport.NewGuard(c.settings.HTTP.Guard)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if _, serves := c.settings.serves(); serves && c.settings.HTTP.Server.TLS.CertFile != "" {
+		if _, err := transport.ServerTLS(c.settings.HTTP.Server.TLS, c.settings.Logger); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	if err := c.newPool(); err != nil {
+		return err
+	}
+	c.settings.HTTP.Guard.Tokens = nil // guard and pool have what they need of them
+	c.guard = guard
+	o := c.settings.HTTP.Handler
+	o.Middleware = append([]func(http.Handler) http.Handler{guard.Wrap}, o.Middleware...)
+	c.handler, err = transport.NewHandler(httpView{c}, o)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
+
+// newPool makes the pool of Client. It reads the files of TLS and the tokens.
+func (c *Cluster) newPool() (err error) {
+	guard := c.settings.HTTP.Guard
+	o := client.PoolOptions{TLS: c.settings.HTTP.Server.TLS, TokensInClear: guard.TokensInClear, Logger: c.settings.Logger}
+	if len(guard.Tokens) > 0 {
+		o.Token = guard.Tokens[0].Token
+	} else {
+		o.TokenFile = guard.TokenFile
+	}
+	if c.pool, err = client.NewPool(o); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
 }
 
 // listen begins to serve HTTP, if it is to be served, before the address is announced.

@@ -2,12 +2,12 @@ package cluster
 
 import (
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/ring/option"
-	"github.com/clusterkit/clusterkit/transport"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
@@ -71,43 +71,56 @@ func (s *settings) checkClear() error {
 		Bound: "a loopback address, or HTTP.Server.TLS or HTTP.Guard.TokensInClear set: tokens would be sent in clear"}
 }
 
-// newHandler makes the HTTP interface. It reads the files that the interface and its server
-// will need, so that New returns what is wrong with them.
-func (c *Cluster) newHandler() error {
-	guard, err := transport.NewGuard(c.settings.HTTP.Guard)
-	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
+// serves returns the address that HTTP is to be served on, as far as the options tell, and
+// whether there is one.
+func (o Options) serves() (addr string, ok bool) {
+	if o.HTTP.Listener != nil {
+		return o.HTTP.Listener.Addr().String(), true
 	}
-	if _, serves := c.settings.serves(); serves && c.settings.HTTP.Server.TLS.CertFile != "" {
-		if _, err := transport.ServerTLS(c.settings.HTTP.Server.TLS, c.settings.Logger); err != nil {
-			return fmt.Errorf("cluster: %w", err)
-		}
-	}
-	if err := c.newPool(); err != nil {
-		return err
-	}
-	c.settings.HTTP.Guard.Tokens = nil // guard and pool have what they need of them
-	c.guard = guard
-	o := c.settings.HTTP.Handler
-	o.Middleware = append([]func(http.Handler) http.Handler{guard.Wrap}, o.Middleware...)
-	c.handler, err = transport.NewHandler(httpView{c}, o)
-	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	return nil
+	return o.HTTPAddr, o.HTTPAddr != ""
 }
 
-// newPool makes the pool of Client. It reads the files of TLS and the tokens.
-func (c *Cluster) newPool() (err error) {
-	guard := c.settings.HTTP.Guard
-	o := client.PoolOptions{TLS: c.settings.HTTP.Server.TLS, TokensInClear: guard.TokensInClear, Logger: c.settings.Logger}
-	if len(guard.Tokens) > 0 {
-		o.Token = guard.Tokens[0].Token
-	} else {
-		o.TokenFile = guard.TokenFile
+// expectedHTTPAddr returns the address to announce for HTTP, as far as the options tell. The
+// port and the host may be known only once the addresses are bound. Until then it is the
+// longest address that it can become, so that what is announced fits then too.
+func (o Options) expectedHTTPAddr() string {
+	addr, ok := o.serves()
+	if o.HTTP.AdvertiseAddr != "" || !ok {
+		return o.HTTP.AdvertiseAddr
 	}
-	if c.pool, err = client.NewPool(o); err != nil {
-		return fmt.Errorf("cluster: %w", err)
+	host, port, err := splitHostPort(addr)
+	if err != nil {
+		return ""
 	}
-	return nil
+	if isAnywhere(host) {
+		host = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+	}
+	if port == 0 {
+		port = 65535
+	}
+	return joinHostPort(host, port)
+}
+
+// isAnywhere reports whether a host stands for every address of this machine.
+func isAnywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+func joinHostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+func splitHostPort(s string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, uint16(n), err
 }
