@@ -5,12 +5,13 @@ import (
 	"maps"
 )
 
-// Members returns the members believed alive, this one included, ascending by
-// ID: of each NodeID the newest start. The slice is shared and must not be
-// modified. The version grows whenever the members change.
+// Members returns the members believed alive, this one included, ascending by ID. Of each
+// NodeID it has the newest start. The slice is shared and must not be modified. The version
+// grows whenever the members change. It does not block.
 func (m *Membership) Members() (members []Member, version uint64) { return m.registry.members() }
 
-// Local returns what this member announces of itself.
+// Local returns what this member announces of itself. Before Start its Addr is not valid.
+// It does not block.
 func (m *Membership) Local() Member {
 	self := m.announcer.get()
 	m.mu.Lock()
@@ -19,7 +20,7 @@ func (m *Membership) Local() Member {
 	return self
 }
 
-// Attributes are what a member may change of itself while it runs.
+// Attributes are the announcements that a member may change while it runs.
 type Attributes struct {
 	// HTTPAddr is the address announced for HTTP, host:port; empty: none.
 	HTTPAddr string
@@ -27,10 +28,11 @@ type Attributes struct {
 	Services, Metadata map[string]string
 }
 
-// Update edits what this member announces. The function gets copies it may
-// keep and modify; it must not call back into the membership. The change takes
-// effect at once and reaches the others with gossip. It returns a
-// [MetadataSizeError], and changes nothing, when the result does not fit.
+// Update edits what this member announces. The function gets copies that it may keep and
+// modify; it must not call the membership. The change takes effect at once and reaches the
+// others with gossip. Update returns a [MetadataSizeError], and changes nothing, when the
+// result does not fit. It blocks while another change is made, and returns the context's
+// error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 	return m.announcer.change(ctx, func(self *Member) {
 		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata)}

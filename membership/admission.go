@@ -28,8 +28,8 @@ func newAdmission(partitionCount int, configurations []string) *admission {
 
 // admit returns the member that a message speaks of, or the reason to ignore
 // the message: a *ConfigurationError when the member is sound but cannot work
-// with this one, any other error when the message is not. Whoever passes
-// its own message gets itself, given an address that others can reach.
+// with this one, any other error when the message is not. A member that
+// passes its own message gets itself, given an address that others can reach.
 func (a *admission) admit(n *memberlist.Node) (Member, error) {
 	addr, err := gossipAddr(n.Addr, n.Port)
 	if err != nil {

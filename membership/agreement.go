@@ -30,10 +30,10 @@ type differing struct {
 	Reason string
 }
 
-// agreement collects who has held our view. Members of one fingerprint share
-// one order of members, so that a bitmap says it; bitmaps are merged by OR and
-// ride on packets that gossip sends anyway, which takes a logarithmic number of
-// rounds, as any epidemic does (Demers et al., 1987).
+// agreement collects which members have held this member's view. Members of one
+// fingerprint have one order of members, so a bitmap says it. Bitmaps are merged by OR.
+// They travel on packets that gossip sends anyway, and reach all members in a logarithmic
+// number of rounds, as any epidemic does (Demers et al., 1987).
 type agreement struct {
 	self   string
 	nonce  uint64
@@ -41,7 +41,7 @@ type agreement struct {
 	mended func() // called when a member that differed does so no longer; may be nil
 
 	mu       sync.Mutex
-	holders  []Member // who should come to hold the view
+	holders  []Member // the members that should come to hold the view
 	digest   digest
 	starts   uint64
 	index    map[string]int // of the holders
@@ -64,7 +64,7 @@ type difference struct {
 // another one before that counts: one of the two is about to follow the other.
 const passing = 5 * time.Second
 
-// Once the bitmap has not grown for idleSends packets somebody must differ, and
+// Once the bitmap has not grown for idleSends packets some member must differ, and
 // only every idleEvery-th packet goes on carrying it.
 const (
 	idleSends = 256
@@ -96,9 +96,9 @@ func (a *agreement) publish(v view) bool {
 	select {
 	case <-a.complete:
 		a.complete = make(chan struct{})
-	default: // nobody agreed on the last one: who waits, waits for this one
+	default: // the last view was not agreed: a waiter waits for this one
 	}
-	// Another start may speak for our ID; then the bit is not ours to set.
+	// Another start may speak for this NodeID. It sets the bit then.
 	if i, ok := a.index[a.self]; ok && holders[i].Start.Nonce == a.nonce {
 		a.bitmap[i/8] |= 1 << (i % 8)
 		a.held = 1
@@ -112,7 +112,7 @@ func (a *agreement) settle() {
 	if a.held < len(a.index) || a.held == 0 {
 		return
 	}
-	// Everybody we tell may still be waiting: see to it that some learn.
+	// The members that are told may still be waiting: send to enough of them.
 	a.owed = 4 * bits.Len(uint(len(a.index)))
 	select {
 	case <-a.complete:

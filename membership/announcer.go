@@ -12,7 +12,7 @@ import (
 // memberlist reads the metadata and takes an incarnation number in two steps,
 // so that of two changes at once the older could win: a turn serializes them.
 type announcer struct {
-	turn   chan struct{} // holds one token while nobody has the turn
+	turn   chan struct{} // holds one token while the turn is free
 	gossip *memberlist.Memberlist
 	self   atomic.Pointer[announcement]
 }
@@ -46,8 +46,8 @@ func (a *announcer) set(m Member) error {
 	return nil
 }
 
-// take waits for the turn. When that is free it does not ask the context, so that
-// who stops in a hurry still says so.
+// take waits for the turn. When that is free it does not ask the context, so that a
+// member that stops without time to wait still announces it.
 func (a *announcer) take(ctx context.Context) error {
 	select {
 	case <-a.turn:
@@ -99,7 +99,7 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	}
 	if a.gossip != nil {
 		// It waits, if allowed to, until the message has been sent to
-		// enough members. Nobody needs that but wait below.
+		// enough members. Only wait below needs that.
 		_ = a.gossip.UpdateNode(time.Nanosecond)
 	}
 	return nil

@@ -91,6 +91,6 @@ func (m *Membership) deliver(msg directMessage) {
 	select {
 	case m.inbox <- message{From: msg.from, Start: msg.start, Payload: msg.payload}:
 	default:
-		m.dropped.Add(1) // who needs an answer asks again
+		m.dropped.Add(1) // a sender that needs an answer asks again
 	}
 }

@@ -52,9 +52,9 @@ func Static(addrs ...string) Discovery {
 	return DiscoveryFunc(func(context.Context) ([]string, error) { return slices.Clone(addrs), nil })
 }
 
-// Join is a Discovery that asks all of d at once. It returns what any of them
-// found, in the order of d and each address once, together with the errors of
-// those that failed: one that fails hides none of the others. It waits for the
+// Join is a Discovery that asks all of d at once. It returns the addresses that any of
+// them found, in the order of d and each address once, together with the errors of the
+// ones that failed: a failure hides no address that another one found. It waits for the
 // slowest, at most until ctx ends. Nil entries are skipped.
 func Join(d ...Discovery) Discovery {
 	d = slices.DeleteFunc(slices.Clone(d), func(one Discovery) bool { return one == nil })

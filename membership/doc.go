@@ -1,9 +1,8 @@
-// Package membership says who is in the cluster.
+// Package membership keeps the list of the members of a cluster.
 //
-// It runs hashicorp/memberlist gossip and keeps, on every member, the list of
-// members believed alive with what each says of itself: region, zone, weight,
-// addresses, the configurations it can run, and where it stands in its life.
-// Changes come as an ordered stream of events with the member before and after.
+// It runs hashicorp/memberlist gossip. Every member holds the list of members believed
+// alive, with what each announces of itself: region, zone, weight, addresses, the
+// configurations it can run, and its state of life.
 //
 //	m, err := membership.New(membership.Options{
 //		ClusterName: "orders", NodeID: "orders-1", GossipAddr: "10.0.0.7:7946",
@@ -18,13 +17,17 @@
 //	}
 //	defer m.Stop(context.Background())
 //
-// On top of memberlist it adds what services need and memberlist leaves open:
-// a stable identity apart from the gossip name, so that a restart elsewhere is
-// seen at once and the newest start of a NodeID speaks for it; leave told apart
-// from failure; joining for as long as it takes and again after a partition;
-// admission by configuration; agreement, the proof that all members hold the
-// same view; and a gossip port that a stranger cannot exhaust.
+// It adds to memberlist what services need:
 //
-// It knows nothing of placement: what members agree on is an opaque fingerprint
-// that its user publishes. Most users want package cluster, which uses this one.
+//   - An identity that is stable, apart from the gossip name: a restart at another
+//     address is seen at once, and the newest start of a NodeID speaks for it.
+//   - A leave is told apart from a failure.
+//   - A member joins for as long as it takes, and joins again after a partition.
+//   - Members without a configuration in common refuse each other and say what differs.
+//   - Agreement: the proof that all members hold the same view.
+//   - A gossip port that a process outside the cluster cannot exhaust.
+//
+// It knows nothing of placement. What members agree on is a fingerprint that it cannot
+// read. It does not decide when a member owns partitions, nor act on events: package
+// cluster does both, through [Drive], and is what most programs import.
 package membership

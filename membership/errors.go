@@ -11,9 +11,9 @@ import (
 // wrapped in a [RefusedError] or a [ConfigurationError]: test for them with
 // errors.Is.
 var (
-	// ErrConfiguration says that two members of one cluster cannot work
-	// together: their partition counts differ or they have no configuration in
-	// common. The error around it is a *ConfigurationError.
+	// ErrConfiguration says that two members of one cluster cannot work together:
+	// their partition counts differ, or they have no configuration in common. The
+	// error around it is a *ConfigurationError.
 	ErrConfiguration = errors.New("incompatible configuration")
 	// ErrClusterName says that the process at an address is a member of a
 	// cluster with another name.
@@ -23,9 +23,9 @@ var (
 	ErrGossipKey = errors.New("wrong or missing gossip key")
 )
 
-// RefusedError says that a join through an address failed because the two
-// sides do not belong together, so that trying again is of no use until
-// somebody changes the configuration of one of them.
+// RefusedError says that a join through an address failed because the two sides do not
+// belong together. It is of no use to try again before the configuration of one of them
+// has changed.
 type RefusedError struct {
 	// Seed is the address that was tried, host:port; empty when not known.
 	Seed string

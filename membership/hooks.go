@@ -15,7 +15,7 @@ type hooks struct{ m *Membership }
 // NotifyAlive decides whether a message about a member is let in.
 func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	if n.Name == h.m.name {
-		return nil // we are who we are, whatever address we announce
+		return nil // this member accepts itself, whatever address it announces
 	}
 	if _, err := h.m.admission.admit(n); err != nil {
 		h.m.refusals.add(err)
@@ -64,8 +64,8 @@ func (h *hooks) GetBroadcasts(overhead, limit int) [][]byte {
 	return nil
 }
 
-// NotifyMsg takes the library's own messages. Malformed ones and those of
-// other versions are dropped: whatever they said is said again.
+// NotifyMsg takes the library's own messages. Malformed messages and messages of other
+// versions are dropped: what they said is said again.
 func (h *hooks) NotifyMsg(b []byte) {
 	if h.m.closed.Load() {
 		return
@@ -81,7 +81,7 @@ func (h *hooks) NotifyMsg(b []byte) {
 		}
 		select {
 		case h.m.asks <- msg:
-		default: // who asks, asks again
+		default: // the sender asks again
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (h *hooks) MergeRemoteState([]byte, bool) {
 	h.m.exchanges.Add(1)
 }
 
-// AckPayload puts our digest into the answer to a probe.
+// AckPayload puts this member's digest into the answer to a probe.
 func (h *hooks) AckPayload() []byte {
 	own, _ := h.m.agreement.own()
 	return digestMessage{kind: kindDigest, digest: own}.append(make([]byte, 0, digestSize))

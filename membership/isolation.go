@@ -9,8 +9,8 @@ import (
 
 // A member that is cut off with a few others takes long to notice by probing
 // alone: each failed probe makes the next one later. So when few probes have been
-// answered for a while it asks a sample of the others at once. Now and then one
-// that reaches a fellow sufferer does not put that off.
+// answered for a while it asks a sample of the others at once. A probe that reaches another
+// member on this side of the cut does not put that off.
 const (
 	quietProbes   = 3 // by how many the intervals without an answered probe must outnumber those with one
 	sampleMembers = 8
@@ -42,7 +42,7 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 			isolated = false
 		case misses > quietProbes || isolated:
 			switch answered, asked := m.sample(ctx, others); {
-			// Four of five silent: we are cut off. Half answer: we are not. In
+			// Four of five silent: this member is cut off. Half answer: it is not. In
 			// between it stays as it was, and is asked again.
 			case 5*answered <= asked:
 				isolated = true

@@ -27,7 +27,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 		switch {
 		case len(m.registry.others()) > 0:
 			return nil
-		case !silent: // everybody who could answer did
+		case !silent: // every address has answered
 			return refusal
 		case refusal != nil:
 			refused = refusal
@@ -45,9 +45,9 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	}
 }
 
-// attempt tries every address that discovery names and returns when one let us
-// in or all have had their say. It reports whether somebody was silent, and
-// whether somebody refused us.
+// attempt tries every address that discovery names. It returns when one of them let this
+// member in, or when all have answered or failed. It reports whether an address was
+// silent, and the refusal if one refused this member.
 func (m *Membership) attempt(ctx context.Context) (silent bool, refusal error) {
 	addrs, err := m.seeds(ctx)
 	if err != nil {

@@ -15,9 +15,9 @@ const (
 	detailOurKey       = "no usable key in common: the other member does not have the key that this one encrypts with"
 )
 
-// Texts of memberlist, which has no error values for them. Whoever answers
-// sends the text of its own error back, when the caller can read it, and it
-// then comes with this prefix.
+// Texts of memberlist, which has no error values for them. The member that
+// answers sends the text of its own error back, when the caller can read it. The text then
+// has this prefix.
 const remoteErrorText = "remote error: "
 
 var joinErrorTexts = []struct {

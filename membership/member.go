@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Member is one process of the cluster, as it described itself in gossip.
-// It is a value: later changes of the member do not show in it. Its maps and
-// slices are shared and must not be modified.
+// Member is one process of the cluster, as it announces itself in gossip. It is a value:
+// later changes of the member do not show in it. Its maps and slices are shared and must
+// not be modified.
 type Member struct {
 	// ID is the member's stable identity, the NodeID it was started with.
 	ID string
@@ -23,28 +23,28 @@ type Member struct {
 	HTTPAddr string
 	// Services are the addresses it offers, by the name of the service.
 	Services map[string]string
-	// Metadata is whatever its user wants the others to know.
+	// Metadata is what the user of this member wants the others to know.
 	Metadata map[string]string
 	// PartitionCount is the number of partitions it was started with.
 	PartitionCount int
 	// Configurations name what it can run, in order of preference, the most
 	// wanted last.
 	Configurations []string
-	// State is where it stands in its life.
+	// State is its state of life.
 	State State
 	// Started is when the process started, by its own clock, to the second.
 	Started time.Time
 	// Start tells one start of a NodeID from another.
 	Start Start
-	// Origin is the nonce of the start whose data this one goes on with; zero when
-	// it began with none.
+	// Origin is the nonce of the start whose data this start goes on with. Zero means
+	// that it began without data.
 	Origin uint64
 }
 
 // Start identifies one start of a process under a NodeID. Of two, the newer
 // one speaks for the NodeID.
 type Start struct {
-	// Number is larger than that of every earlier start that this one could
+	// Number is larger than the number of every earlier start that this start could
 	// see, whatever the clocks say.
 	Number uint64
 	// Nonce is random and decides between equal numbers.

@@ -20,8 +20,8 @@ import (
 // ErrStopped says that the membership was stopped. It cannot be started again.
 var ErrStopped = errors.New("membership: stopped")
 
-// Membership is this process's part in a cluster. Make one with [New]. All
-// methods are safe for concurrent use and in any order.
+// Membership is the part of this process in a cluster. Make one with [New]. All methods
+// are safe for concurrent use and in any order.
 type Membership struct {
 	settings settings
 	log      *slog.Logger
@@ -58,8 +58,8 @@ type Membership struct {
 	cancel context.CancelFunc
 }
 
-// New checks the options and returns a membership that is not running. It opens
-// nothing. The error wraps that of [Options.Validate].
+// New checks the options and returns a membership that is not running. It opens no
+// address. The error wraps that of [Options.Validate].
 func New(o Options) (*Membership, error) {
 	s, err := o.parse()
 	if err != nil {
@@ -88,21 +88,21 @@ func New(o Options) (*Membership, error) {
 	if m.keys, err = newKeyring(s.Gossip.Keys); err != nil {
 		return nil, err
 	}
-	m.settings.Gossip.Keys = nil // so that nobody prints them
+	m.settings.Gossip.Keys = nil // so that they are never printed
 	return m, nil
 }
 
-// Start binds the gossip address and joins the cluster. It returns nil once
-// this member has joined and its view of the cluster has settled, or when it
-// goes ahead alone: at once when discovery names nobody else, otherwise when
-// nobody answered within BootstrapTimeout; it then goes on looking in the
-// background for as long as it runs.
+// Start binds the gossip address and joins the cluster. It blocks, and returns nil in two
+// cases. Either this member has joined and its view of the cluster has settled. Or it goes
+// ahead alone: at once when discovery names no other address, otherwise when no address
+// has answered within BootstrapTimeout. It then looks for a cluster in the background for
+// as long as it runs.
 //
-// It returns a [RefusedError] or [ConfigurationError] when the cluster refuses
-// this member, the context's error when that ends first, [ErrStopped] after
-// Stop, or an error of the network. After an error nothing is left running.
-// There is one start: further calls wait for it, as long as their context
-// lasts, and return what it came to.
+// It returns a [RefusedError] or [ConfigurationError] when the cluster refuses this
+// member, the context's error when that ends first, [ErrStopped] after Stop, or an error
+// of the network. After an error nothing is left running. A membership starts once:
+// further calls wait for that start, or until their own context ends, and return its
+// error.
 func (m *Membership) Start(ctx context.Context) error { return m.life.Start(ctx, m.start) }
 
 func (m *Membership) start(ctx context.Context) error {
@@ -129,12 +129,12 @@ func (m *Membership) abandon(ctx context.Context) {
 	m.shutdown()
 }
 
-// Stop leaves the cluster and releases everything. It announces that this
-// member is leaving, waits for that to be told to others, leaves, and closes
-// the address. When the context ends first it goes on without further waits.
-// Stop may be called any number of times, also before or during Start; every
-// call returns when all is released or its context ends, whose error it then
-// returns. A membership that was stopped cannot be started again.
+// Stop leaves the cluster and releases everything. It announces that this member is
+// leaving, waits until that has been sent to others, leaves, and closes the address. When
+// the context ends first it goes on without further waits. Stop may be called any number
+// of times, also before or during Start. Every call returns nil when everything is
+// released, or the error of its own context when that ends first. A membership that was
+// stopped cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
 	return m.life.Stop(ctx, func(bool) {
 		if _, _, ok := m.live(); ok {
@@ -144,8 +144,8 @@ func (m *Membership) Stop(ctx context.Context) error {
 	})
 }
 
-// leave tells the others that this member goes: first that it is about to,
-// then that it does, with a wait for each to go out.
+// leave tells the others that this member is about to leave, and then that it leaves. It
+// waits until each of the two has gone out.
 func (m *Membership) leave(ctx context.Context, wait time.Duration) {
 	if len(m.registry.others()) == 0 {
 		return

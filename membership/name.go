@@ -13,7 +13,7 @@ const (
 )
 
 // gossipName is the name under which one start of a NodeID gossips. A restart
-// has another one, so that a member never argues with its own corpse.
+// has another one, so that a member is never mistaken for its earlier process.
 func gossipName(id string, nonce uint64) string {
 	return fmt.Sprintf("%s%c%016x", id, nameMark, nonce)
 }

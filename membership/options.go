@@ -31,8 +31,8 @@ const (
 	maxPlaceLength      = 64  // bytes of Region and Zone
 )
 
-// Options configure a [Membership]. Fields without a word on their zero value
-// are required.
+// Options configure a [Membership]. A field is required unless its documentation says what
+// zero means.
 type Options struct {
 	// ClusterName is the identity of the cluster: 1 to 128 bytes
 	// of letters, digits and . _ : / @ -. Members of other clusters are
@@ -64,12 +64,12 @@ type Options struct {
 	// the most wanted last. Members with none in common are refused.
 	Configurations []string
 
-	// Origin is the nonce of an earlier start of this NodeID, [Start.Nonce], with
-	// whose data this one goes on. Zero: it begins with none.
+	// Origin is the [Start.Nonce] of the earlier start of this NodeID whose data this
+	// start goes on with. Zero means that it begins without data.
 	Origin uint64
 
-	// Discovery finds addresses to join through. It is asked again for every
-	// attempt. Nil: this member waits for others to come.
+	// Discovery finds addresses to join through. It is asked again for every attempt.
+	// Nil means that this member waits until others join through it.
 	Discovery Discovery
 	// BootstrapTimeout is how long Start looks for a cluster before it goes
 	// ahead alone, at most an hour. Zero means
@@ -78,7 +78,7 @@ type Options struct {
 
 	// Gossip configures how the members talk to each other.
 	Gossip GossipOptions
-	// Logger takes what operators should know. Nil: slog.Default().
+	// Logger takes what operators should know. Nil means slog.Default().
 	Logger *slog.Logger
 
 	now func() time.Time // nil: time.Now

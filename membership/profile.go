@@ -121,8 +121,8 @@ func (t timings) configure(c *memberlist.Config) {
 	c.ProtocolVersion = memberlist.ProtocolVersion2Compatible
 	c.TCPTimeout = t.tcpTimeout
 	c.IndirectChecks = t.indirectChecks
-	// The news of a death must not miss anybody: who missed it learns of it
-	// from nobody else, because an exchange of members turns "dead" into a
+	// The news of a death must reach every member. A member that missed it
+	// learns of it in no other way, because an exchange of members turns "dead" into a
 	// suspicion of one's own, which then runs for its longest time. So it is
 	// sent twice as often as memberlist would, which matters most among a
 	// handful of members of which some are dead, and the longest time is

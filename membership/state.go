@@ -2,20 +2,20 @@ package membership
 
 import "fmt"
 
-// State is where a member stands in its life, as it announces it itself. It is
-// not liveness: a member that crashed was Active to the end.
+// State is the state of life that a member announces of itself. It is not liveness: a
+// member that crashed was Active to the end.
 type State uint8
 
-// The states of a member's life. A member moves forward through them; only
-// the zero State is never announced.
+// The states of a member's life. A member moves forward through them, except that an
+// Observer stays one until it is Leaving. The zero State is never announced.
 const (
 	// Joining members are known to the cluster and own nothing yet.
 	Joining State = iota + 1
 	// Active members own partitions.
 	Active
-	// Draining members own what they have and take nothing new.
+	// Draining members own what they have until others own it, and take nothing new.
 	Draining
-	// Leaving members own nothing and are about to go.
+	// Leaving members own nothing and are about to leave.
 	Leaving
 	// Observer members route to owners and never own anything themselves.
 	Observer

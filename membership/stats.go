@@ -4,8 +4,8 @@ package membership
 // says how gossip is now. It is a value; each count is exact, and all are of
 // about the same moment. Counts never go down, and stay after Stop.
 type Stats struct {
-	// Joined, Left, Failed and Rejoined count the events of these kinds about
-	// other members, those folded included.
+	// Joined, Left, Failed and Rejoined count the events of these kinds about other
+	// members, folded ones included.
 	Joined, Left, Failed, Rejoined uint64
 	// Lost is how many members have failed and are not back. Up to 1,024
 	// members that are gone are remembered, for as long as this process lives.

@@ -44,8 +44,8 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 			}
 			if own != view {
 				view = own
-				// Those who miss something are few and ask at once; the
-				// many wait, so that they do not all fall upon the few.
+				// The members that miss something are few and ask at once. The
+				// many wait, so that they do not all ask the few.
 				next = delay
 				if !few {
 					next += delay/2 + rand.N(delay)

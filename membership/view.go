@@ -26,7 +26,7 @@ func (v view) holders() []Member {
 // digest is a view in 24 bytes: enough to see that two differ, and in what.
 type digest struct {
 	fingerprint   uint64
-	members       uint64 // who is there, with their starts and states
+	members       uint64 // the members, with their starts and states
 	configuration uint64
 }
 

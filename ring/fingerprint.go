@@ -10,7 +10,7 @@ import (
 
 // Fingerprint identifies a whole ring: its configuration, its nodes and its
 // table. Equal fingerprints mean equal rings, up to the odds of a 64-bit hash;
-// it is no defence against somebody who wants two rings to collide.
+// it is no defence against an attacker that makes two rings collide.
 type Fingerprint uint64
 
 // Token identifies the preference list of one partition, as [Placement.Token]

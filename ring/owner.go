@@ -2,7 +2,7 @@ package ring
 
 // Owner is one owner of a placement: a [Node] of the ring that the placement
 // came from. It takes one word, so that handing it around costs nothing, and
-// shows its node without letting anybody change it. Owners of one ring are equal
+// shows its node without letting a caller change it. Owners of one ring are equal
 // when they are the same node; to compare owners of two rings, compare their IDs.
 //
 // The zero Owner is no node: its ID is empty.

@@ -2,7 +2,7 @@ package ring
 
 import "iter"
 
-// Placement says who owns one partition of one ring. It is a small value over
+// Placement is the owners of one partition of one ring. It is a small value over
 // the ring's table: copying it is free, nothing about it allocates, and it
 // stays true of the ring it came from, which it keeps in memory. To remember
 // where a key lives for long, keep [Placement.Partition] or [Placement.Token].

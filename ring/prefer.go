@@ -1,9 +1,8 @@
 package ring
 
-// Prefer returns the same placement with its owners in another order: those
-// of the zone first, then those of the region, then the rest, each group in the
-// order of the preference list. Who the primary is, who owns, and the token do
-// not change.
+// Prefer returns the same placement with its owners in another order: the owners in the
+// zone first, then the owners in the region, then the rest, each group in the order of the
+// preference list. The primary, the set of owners and the token do not change.
 func (p Placement) Prefer(region, zone string) Placement {
 	r := p.ring
 	here, near := -1, -1 // the zone and the region, once an owner in it has been met

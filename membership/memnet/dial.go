@@ -77,7 +77,7 @@ func (n *Network) tryDial(from *transport, to netip.AddrPort, timeout time.Durat
 	return n.connect(from, to)
 }
 
-// connect hands the far end of a new stream to whoever listens.
+// connect hands the far end of a new stream to the transport that listens.
 func (n *Network) connect(from *transport, to netip.AddrPort) (net.Conn, dialResult) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -39,7 +39,7 @@
 //     arrive in the order in which they were sent; with jitter they may
 //     overtake each other.
 //   - A stream delivers its bytes in order, or stalls. It is never cut short
-//     by a fault, exactly as TCP looks until somebody's deadline passes.
+//     by a fault, exactly as TCP looks until a deadline passes.
 //   - Once a call that cuts has returned, nothing crosses the cut: what was
 //     already in flight is dropped (packets) or held back (streams).
 //   - Cuts belong to addresses and outlast a restart; a crash belongs to one

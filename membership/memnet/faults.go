@@ -54,8 +54,8 @@ func (f *faults) cut(from, to netip.AddrPort) bool {
 // Partition splits the network into groups of addresses: between two groups
 // nothing passes in either direction, within a group all goes on. Addresses in
 // none of the groups, also those that begin to listen later, form one more
-// group together; so Partition(minority) cuts a minority off from everybody
-// else. It replaces any earlier partition and leaves blocks and isolations as
+// group together; so Partition(minority) cuts a minority off from all
+// others. It replaces any earlier partition and leaves blocks and isolations as
 // they are; without groups it just ends the partition. An address in two groups is
 // an error, and changes nothing.
 //
@@ -116,12 +116,12 @@ func (n *Network) Heal() {
 }
 
 // Crash makes the process at an address vanish as if its host had lost power.
-// Nobody is told: its packets in and out are dropped, its streams stall on both
+// No other process is told: its packets in and out are dropped, its streams stall on both
 // sides and never resume, dials to it wait out their timeout.
 //
 // The crash belongs to the transport that listened there. It stays dead for
-// good, whatever its goroutines still write: they get no error, and reach
-// nobody. It must still be shut down to release them. The address is free: a
+// good, whatever its goroutines still write: they get no error, and what they
+// write reaches no process. It must still be shut down to release them. The address is free: a
 // new transport that listens on it is a restart, and healthy. With no
 // transport at the address, only the address falls silent, until one listens.
 //

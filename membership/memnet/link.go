@@ -17,7 +17,7 @@ const streamBuffer = 32 << 20
 // link is an established stream: two ends and a queue for each direction.
 type link struct {
 	net     *Network
-	ends    [2]*transport // who dialled, who listened
+	ends    [2]*transport // the one that dialled, the one that listened
 	streams [2]*stream
 	place   *list.Element // in net.links; guarded by net.mu
 
@@ -158,7 +158,7 @@ func (h *half) nextArrival() time.Time {
 	return h.queue[0].at
 }
 
-// discard drops what nobody will read.
+// discard drops what will not be read.
 func (h *half) discard() { h.queue, h.size = nil, 0 }
 
 // hold keeps back what is still under way. What has arrived stays readable:

@@ -75,7 +75,7 @@ func New(options Options) (*Network, error) {
 // and lost packets or streams for it; nil means no log.
 //
 // The transport's methods are safe for concurrent use. Its writes never
-// block; its dials block for a round trip, or until their timeout when nobody
+// block; its dials block for a round trip, or until their timeout when no transport
 // answers (2 minutes for a timeout of zero), or until Shutdown. Shutdown may
 // be called any number of times; it closes the transport's streams on this side,
 // which the other side sees as the end of the stream, and releases every
@@ -118,7 +118,7 @@ func (n *Network) Listen(addr netip.AddrPort, logger *log.Logger) (memberlist.No
 	return t, nil
 }
 
-// freePort returns a port on which nobody listens at this IP, and which no
+// freePort returns a port on which no transport listens at this IP, and which no
 // crashed transport had: a newcomer must not answer for it by accident. The
 // caller holds n.mu.
 func (n *Network) freePort(ip netip.Addr) (uint16, bool) {

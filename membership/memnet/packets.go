@@ -107,7 +107,7 @@ func (n *Network) land() {
 	}
 }
 
-// deliver puts a packet into the inbox of whoever listens at its address now.
+// deliver puts a packet into the inbox of the transport that listens at its address now.
 // The caller holds n.mu.
 func (n *Network) deliver(d *datagram, now time.Time) {
 	to := n.listeners[d.to]

@@ -14,13 +14,13 @@ type Stats struct {
 	PacketsDropped PacketDrops
 	// LargestPacket is the largest payload sent, in bytes.
 	LargestPacket int
-	// Dials counts the streams that somebody tried to open. memberlist opens
+	// Dials counts the attempts to open a stream. memberlist opens
 	// one for each push/pull, each ping over TCP when probes by packet
 	// failed, and each message sent reliably.
 	Dials uint64
-	// DialsConnected counts those that succeeded.
+	// DialsConnected counts the dials that succeeded.
 	DialsConnected uint64
-	// DialsFailed counts those that did not, by reason, once they returned.
+	// DialsFailed counts the dials that failed, by reason, once they returned.
 	DialsFailed DialFailures
 	// StreamsOpen is the number of streams that are not yet closed by both
 	// ends.

@@ -107,7 +107,7 @@ func (g *Guard) receive(in *inbound) {
 	head, label, err := g.readHead(in)
 	switch {
 	case errors.Is(err, io.EOF), err != nil && g.isClosing():
-		_ = in.Close() // nobody there: a port scan, a health check or our own end
+		_ = in.Close() // a port scan, a health check, or Shutdown
 	case err != nil:
 		g.refused.badHead.Add(1)
 		g.warnf("stream without a valid beginning: %v from=%v", err, in.RemoteAddr())

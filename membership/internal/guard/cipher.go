@@ -3,10 +3,10 @@ package guard
 import "errors"
 
 // memberlist says in one byte before each encrypted message how it was padded. It
-// writes 1 and still reads 0, and the byte is not authenticated: who changes it on
-// its way, or sends an old message again with another one, makes memberlist cut a
-// padding off that is not there, which panics when the last byte is larger than
-// the message is long. No key is needed for it. So nothing but 1 comes through.
+// writes 1 and still reads 0, and the byte is not authenticated. An attacker that
+// changes it on its way, or sends an old message again with another byte, makes memberlist
+// cut off a padding that is not there. That panics when the last byte is larger than the
+// message is long, and takes no key. So the guard lets only version 1 pass.
 const (
 	cipherVersion = 1
 	// encryptedMark begins a stream that is encrypted; the length follows in

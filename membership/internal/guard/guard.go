@@ -108,7 +108,7 @@ func (g *Guard) PacketCh() <-chan *memberlist.Packet {
 	return g.transport.PacketCh()
 }
 
-// StreamCh returns the streams of our cluster. It is never closed.
+// StreamCh returns the streams of this cluster. It is never closed.
 func (g *Guard) StreamCh() <-chan net.Conn { return g.streams }
 
 // DialTimeout is DialAddressTimeout for an address without a name.
@@ -137,7 +137,7 @@ func (g *Guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) 
 	return out, nil
 }
 
-// maxRefusals bounds what is remembered of refusals nobody asked about.
+// maxRefusals bounds how many refusals are remembered that were not taken.
 const maxRefusals = 1024
 
 // TakeRefusal returns the [Refusal] in the last answer from an address that the guard
@@ -219,8 +219,8 @@ func (g *Guard) Shutdown() error {
 	for stream := range open {
 		_ = stream.Close()
 	}
-	// The inner transport waits for its loops, and those for somebody to take
-	// what they received.
+	// The inner transport waits for its loops. A loop waits until what it received is
+	// taken.
 	g.wg.Go(g.drainPackets)
 	g.err = g.transport.Shutdown()
 	close(g.stopped)
