@@ -61,7 +61,7 @@ func TestGoldenFingerprints(t *testing.T) {
 	}
 	uneven := []ring.Node{
 		{ID: "a", Region: "eu", Zone: "1"}, {ID: "b", Region: "eu", Zone: "1"}, {ID: "c", Region: "eu", Zone: "2"},
-		{ID: "d", Region: "us", Zone: "1"}, {ID: "e", Region: "us", Zone: "1"}, {ID: "f", Region: "us", Zone: "1", Weight: ring.MaxWeight},
+		{ID: "d", Region: "us", Zone: "1"}, {ID: "e", Region: "us", Zone: "1"}, {ID: "f", Region: "us", Zone: "1", Weight: 1 << 20},
 	}
 	got := make(map[string][]string)
 	for _, s := range strategies {
@@ -103,12 +103,12 @@ func TestRendezvousMovesTheMinimum(t *testing.T) {
 			for j := range rapid.IntRange(c.ReplicationFactor, 8).Draw(t, "size") {
 				c.Nodes = append(c.Nodes, ring.Node{
 					ID: fmt.Sprintf("%d-%d", i, j), Region: p.Region, Zone: p.Zone,
-					Weight: rapid.SampledFrom([]int{1, 1, 2, 9, ring.MaxWeight}).Draw(t, "weight"),
+					Weight: rapid.SampledFrom([]int{1, 1, 2, 9, 1 << 20}).Draw(t, "weight"),
 				})
 			}
 		}
 		p := rapid.SampledFrom(places).Draw(t, "place")
-		joiner := ring.Node{ID: "x", Region: p.Region, Zone: p.Zone, Weight: rapid.SampledFrom([]int{1, 5, ring.MaxWeight}).Draw(t, "joiner's weight")}
+		joiner := ring.Node{ID: "x", Region: p.Region, Zone: p.Zone, Weight: rapid.SampledFrom([]int{1, 5, 1 << 20}).Draw(t, "joiner's weight")}
 		require.NoError(t, strategytest.MovesOnlyToJoiner(rebalance.Rendezvous{}, c, joiner))
 	})
 }

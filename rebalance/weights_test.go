@@ -21,10 +21,10 @@ func TestWeights(t *testing.T) {
 	}{
 		{"primaries", 1, 1, 1},
 		{"one zone", 1, 3, 1},
-		{"one zone, heavy", 1, 3, ring.MaxWeight / 2},
+		{"one zone, heavy", 1, 3, 1 << 19},
 		{"one zone, odd", 1, 3, 777},
 		{"zones", 3, 3, 1},
-		{"zones, heavy", 3, 3, ring.MaxWeight / 2},
+		{"zones, heavy", 3, 3, 1 << 19},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var nodes []ring.Node
@@ -57,7 +57,7 @@ func TestWeights(t *testing.T) {
 // the rest of it.
 func TestExtremeWeights(t *testing.T) {
 	nodes := uniform(1, 9)
-	nodes[4].Weight = ring.MaxWeight
+	nodes[4].Weight = 1 << 20
 	owned, primary := slots(build(t, rebalance.Rendezvous{}, 4096, 2, nodes))
 	require.Equal(t, 4096, owned["node-0-4"])
 	require.GreaterOrEqual(t, primary["node-0-4"], 4090)

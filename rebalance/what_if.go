@@ -33,7 +33,7 @@ type Rezone struct {
 	Zone   string `json:"zone"`
 }
 
-// Reweight gives the node of an ID another weight, 1 to [ring.MaxWeight]; zero
+// Reweight gives the node of an ID another weight, 1 to 2^20; zero
 // means 1.
 type Reweight struct {
 	ID     string `json:"id"`

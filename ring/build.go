@@ -18,7 +18,7 @@ type Config struct {
 	// It is fixed for a cluster's life: another count is another key space.
 	PartitionCount int
 	// ReplicationFactor is how many owners a partition should have, 1 to
-	// [MaxReplicationFactor]. With fewer nodes than that every node owns
+	// 16. With fewer nodes than that every node owns
 	// every partition, and [Ring.Spread] reports it.
 	ReplicationFactor int
 	// Strategy places partitions on nodes. Required.
@@ -41,8 +41,8 @@ func (c Config) validate() (name string, err error) {
 	if c.PartitionCount < 1 || c.PartitionCount > MaxPartitionCount {
 		errs = append(errs, &option.Error{Field: "PartitionCount", Value: c.PartitionCount, Bound: fmt.Sprintf("between 1 and %d", MaxPartitionCount)})
 	}
-	if c.ReplicationFactor < 1 || c.ReplicationFactor > MaxReplicationFactor {
-		errs = append(errs, &option.Error{Field: "ReplicationFactor", Value: c.ReplicationFactor, Bound: fmt.Sprintf("between 1 and %d", MaxReplicationFactor)})
+	if c.ReplicationFactor < 1 || c.ReplicationFactor > maxReplicationFactor {
+		errs = append(errs, &option.Error{Field: "ReplicationFactor", Value: c.ReplicationFactor, Bound: fmt.Sprintf("between 1 and %d", maxReplicationFactor)})
 	}
 	if c.Strategy == nil {
 		errs = append(errs, &option.Error{Field: "Strategy", Bound: "set"})
@@ -135,8 +135,8 @@ func normalize(nodes []Node) ([]Node, error) {
 		if n.ID == "" {
 			return nil, nodeError(n.ID, "ID", n.ID, "set")
 		}
-		if n.Weight < 1 || n.Weight > MaxWeight {
-			return nil, nodeError(n.ID, "Weight", n.Weight, fmt.Sprintf("between 1 and %d", MaxWeight))
+		if n.Weight < 1 || n.Weight > maxWeight {
+			return nil, nodeError(n.ID, "Weight", n.Weight, fmt.Sprintf("between 1 and %d", maxWeight))
 		}
 		if i > 0 && sorted[i-1].ID == n.ID {
 			return nil, nodeError(n.ID, "ID", n.ID, "unique")

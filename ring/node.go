@@ -4,12 +4,11 @@ package ring
 const (
 	// MaxPartitionCount is the largest number of partitions of a ring.
 	MaxPartitionCount = 1 << 20
-	// MaxReplicationFactor is the largest number of owners of a partition.
-	MaxReplicationFactor = 16
-	// MaxWeight is the largest weight of a node.
-	MaxWeight = 1 << 20
 	// MaxNodes is the largest number of nodes of a ring: indices take 16 bits.
 	MaxNodes = 1<<16 - 1
+
+	maxReplicationFactor = 16
+	maxWeight            = 1 << 20
 )
 
 // Node is a member as placement sees it: an identity, where it stands, and how
@@ -25,6 +24,6 @@ type Node struct {
 	Zone   string `json:"zone,omitempty"`
 	// Weight is the share of partitions the node should carry, relative to
 	// the others: a node of weight 2 carries what two of weight 1 carry.
-	// Bounds: 1 to [MaxWeight]. Zero means 1.
+	// Bounds: 1 to 2^20. Zero means 1.
 	Weight int `json:"weight,omitempty"`
 }

@@ -82,7 +82,7 @@ func zonesOf(nodes []Node) (zones []zone, of []place) {
 }
 
 // distinct counts the different labels in a row of at most
-// MaxReplicationFactor entries.
+// maxReplicationFactor entries.
 func distinct(row []uint16, of []uint16) int {
 	count := 0
 	for i, a := range row {

@@ -12,7 +12,7 @@ import (
 type Cluster struct {
 	Nodes             []ring.Node // of distinct IDs, at least one
 	PartitionCount    int         // 1 to [ring.MaxPartitionCount]
-	ReplicationFactor int         // 1 to [ring.MaxReplicationFactor]
+	ReplicationFactor int         // 1 to 16
 }
 
 // Build makes the ring of the cluster. Its errors are those of [ring.Build].
@@ -39,10 +39,10 @@ func Generate(random *rand.Rand) Cluster {
 	one := func(of ...int) int { return of[random.IntN(len(of))] }
 	c := Cluster{
 		PartitionCount:    1 + random.IntN(one(1, 40, 200)),
-		ReplicationFactor: 1 + random.IntN(one(1, 3, ring.MaxReplicationFactor)),
+		ReplicationFactor: 1 + random.IntN(one(1, 3, 16)),
 	}
 	regions, zones := one(1, 1, 2, 3), one(1, 2, 3, 4)
-	heavy := one(1, 1, 3, ring.MaxWeight)
+	heavy := one(1, 1, 3, 1<<20)
 	for i := range 1 + random.IntN(one(1, 5, 24)) {
 		c.Nodes = append(c.Nodes, generateNode(random, fmt.Sprintf("n%02d-%x", i, random.Uint32()), regions, zones, heavy))
 	}
