@@ -15,8 +15,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// driver gives the state machine of handoff its clock, its messages and the user's code,
-// and carries out its effects. Its lock is never held while any of these is waited for.
+// driver gives the state machine of handoff its clock, its messages and the user's code, and
+// carries out its effects. Its lock is never held while any of these is waited for.
 type driver struct {
 	c       *Cluster
 	user    Mover
@@ -46,8 +46,8 @@ type clock struct {
 	at     time.Time // when it wakes; zero: never
 }
 
-// maxSends is how many messages to one process may be on their way. The machine asks
-// again for what exceeds it.
+// maxSends is how many messages to one process may be on their way. The machine asks again for
+// what exceeds it.
 const maxSends = 3
 
 func newDriver(c *Cluster, o HandoffOptions) *driver {
@@ -282,8 +282,8 @@ func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) er
 	}
 }
 
-// drained waits until nothing keeps this member from going on from a state. One that is
-// alone does not wait for a member to come.
+// drained waits until nothing keeps this member from going on from a state. One that is alone does
+// not wait for a member to come.
 func (d *driver) drained(ctx context.Context, state membership.State, alone bool) error {
 	done, held := false, 0
 	err := d.await(ctx, func(m *handoff.Machine) bool {

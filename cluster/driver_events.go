@@ -28,8 +28,8 @@ type moving struct {
 	lost  bool
 }
 
-// show puts how this member stands with a partition where writers, readers and health see
-// it. The lock is held.
+// show puts how this member stands with a partition where writers, readers and health see it. The
+// lock is held.
 func (d *driver) show(p int, now time.Time) {
 	r, st := &d.report, d.machine.Standing(p)
 	d.gates[p].set(st.Token, st.Owner, st.Accepts, st.Ready())

@@ -7,8 +7,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// gate lets writes to one partition in as long as they mean the same owners as
-// this member, and knows when the last one let in under earlier owners is done.
+// gate lets writes to one partition in as long as they mean the same owners as this member, and
+// knows when the last one let in under earlier owners is done.
 type gate struct {
 	mu       sync.Mutex
 	token    ring.Token
@@ -53,9 +53,8 @@ func (g *gate) leave(epoch uint64) {
 	}
 }
 
-// fence refuses the token in force from now on in favour of another. It reports
-// whether no write let in before is under way; if one is, tell is called when
-// the last is done.
+// fence refuses the token in force from now on in favour of another. It reports whether no write
+// let in before is under way; if one is, tell is called when the last is done.
 func (g *gate) fence(token ring.Token, tell func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -14,8 +14,8 @@ type Pace struct {
 	Retry    time.Duration // before a job that failed is begun again, doubled up to five times
 }
 
-// Alarms keep the timers that a machine arms, for a driver that tells them the time. The
-// driver must not use them concurrently.
+// Alarms keep the timers that a machine arms, for a driver that tells them the time. The driver
+// must not use them concurrently.
 type Alarms struct {
 	pace    Pace
 	armed   map[Timer]alarm

@@ -4,8 +4,8 @@ import "slices"
 
 // On the far side of a cut a process that left after handing everything over would be
 // indistinguishable from one that crashed, and would count toward possible loss. So a process
-// announces to every owner that it departs, before it leaves. They remember it, in their
-// journals too, and tell every process that runs a loss check.
+// announces to every owner that it departs, before it leaves. They remember it, in their journals
+// too, and tell every process that runs a loss check.
 
 // departure is what a process knows of departures, its own included.
 type departure struct {
@@ -45,8 +45,8 @@ func (m *Machine) hearDeparted(e Received) {
 	}
 }
 
-// announce tells the owners that do not know it yet that this process departs, when it
-// has nothing left.
+// announce tells the owners that do not know it yet that this process departs, when it has nothing
+// left.
 func (m *Machine) announce(due bool) {
 	d := &m.departure
 	if due {

@@ -155,8 +155,8 @@ func (j Job) String() string {
 	return fmt.Sprintf("%s partition %d", [...]string{Save: "recording", Release: "releasing", Merge: "receiving"}[j.Kind], j.Partition)
 }
 
-// TimerKind says what a timer is for. The driver chooses how long each takes; a timer that
-// is armed again, and not anew, should take longer than the last time.
+// TimerKind says what a timer is for. The driver chooses how long each takes; a timer that is
+// armed again, and not anew, should take longer than the last time.
 type TimerKind uint8
 
 // The timers.

@@ -84,8 +84,8 @@ func (pt *partition) wants(s *surroundings) set {
 	return slices.DeleteFunc(newSet(ask...), func(p Process) bool { return p == s.self || !s.alive[p] })
 }
 
-// tell says how this process stands with partitions, in as many messages as it takes. Of
-// those that the receiver asked for, the past is told too.
+// tell says how this process stands with partitions, in as many messages as it takes. Of those
+// that the receiver asked for, the past is told too.
 func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, asked map[int]bool) {
 	message, size := &Message{kind: kind, query: number, to: to.Start}, 0
 	if len(asked) > 0 {
@@ -154,8 +154,8 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 	return r
 }
 
-// ours reports whether a message is from a process that is believed alive, and meant for
-// this start of this process.
+// ours reports whether a message is from a process that is believed alive, and meant for this
+// start of this process.
 func (m *Machine) ours(e Received) bool {
 	return m.around.alive[e.From] && e.Message.to == m.around.self.Start
 }

@@ -66,8 +66,8 @@ func (o *ownerSet) strike(p Process) (member bool) {
 	return at >= 0
 }
 
-// ledger is what a process knows of the owner sets of one partition: each set once, the
-// one that was last seen to serve last.
+// ledger is what a process knows of the owner sets of one partition: each set once, the one that
+// was last seen to serve last.
 type ledger []ownerSet
 
 // with iterates over the sets with any of some marks, the oldest first.
@@ -167,8 +167,8 @@ func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
 	}
 }
 
-// await makes a set pending. One that is pending already takes over what the other was
-// merged from; one that was settled since this process became an owner stays settled.
+// await makes a set pending. One that is pending already takes over what the other was merged
+// from; one that was settled since this process became an owner stays settled.
 func (l *ledger) await(o ownerSet) {
 	had := l.marks(o.members)
 	switch {
@@ -176,8 +176,8 @@ func (l *ledger) await(o ownerSet) {
 	case had&markPending != 0 || l.count(markPending) < maxPending:
 		l.add(o.members, markPending|o.marks&markConfirmed).merged |= o.merged
 	default:
-		// Beyond the bound the owner becomes harder to satisfy: the last pending set
-		// gives way to nobody, from which nothing can be merged.
+		// Beyond the bound the owner becomes harder to satisfy: the last pending set gives way to
+		// nobody, from which nothing can be merged.
 		l.report(o.members)
 		if nobody := (set{{}}); l.marks(nobody)&markPending == 0 {
 			var last set
@@ -191,9 +191,9 @@ func (l *ledger) await(o ownerSet) {
 	}
 }
 
-// report notes a set that a process which was merged from lacks writes of. Of two where
-// one contains the other the larger one is enough: it has lost too many when the smaller
-// one has. At the bound nothing is added, and the loss check finds no evidence any more.
+// report notes a set that a process which was merged from lacks writes of. Of two where one
+// contains the other the larger one is enough: it has lost too many when the smaller one has. At
+// the bound nothing is added, and the loss check finds no evidence any more.
 func (l *ledger) report(members set) {
 	n := 0
 	for o := range l.with(markReported) {

@@ -3,11 +3,11 @@ package handoff
 import "slices"
 
 // An owner that cannot settle a pending set asks every process, and merges from all that have
-// anything. Then it looks for evidence that nothing is lost, because an acknowledged write is
-// lost only together with W processes that owned at the time. It walks through the owner sets,
-// the newest first, until it reaches one in which a quorum reports that it was ready, or the
-// set that founded the cluster. Nothing is lost when no set on the way is depleted, and no set
-// that is pending, here or at a process that was merged from.
+// anything. Then it looks for evidence that nothing is lost, because an acknowledged write is lost
+// only together with W processes that owned at the time. It walks through the owner sets, the
+// newest first, until it reaches one in which a quorum reports that it was ready, or the set that
+// founded the cluster. Nothing is lost when no set on the way is depleted, and no set that is
+// pending, here or at a process that was merged from.
 
 // verdict is what the loss check has found.
 type verdict uint8
@@ -18,8 +18,8 @@ const (
 	harmed                   // there is no such evidence
 )
 
-// verdict asks every process what it has and had of a partition. While it is undecided it
-// returns the next merge, nil when a word is awaited.
+// verdict asks every process what it has and had of a partition. While it is undecided it returns
+// the next merge, nil when a word is awaited.
 func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	if pt.check == nil {
 		pt.check = others{}
@@ -47,8 +47,7 @@ func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	}
 }
 
-// witnesses are the processes alive, without this one, that may have something of the
-// partition.
+// witnesses are the processes alive, without this one, that may have something of the partition.
 func (pt *partition) witnesses(s *surroundings) set {
 	all := slices.Clone(s.owners)
 	for _, o := range pt.sets {
@@ -73,9 +72,8 @@ func (pt *partition) unharmed(s *surroundings) bool {
 	if past := slices.Concat(pt.sets.past(markBefore), pt.sets.past(markServed)); pt.conclusive(s, past) {
 		return true
 	}
-	// A process that has seen nothing, as after all were away, goes by what was pending,
-	// here or where it merged from, and by what the processes that it merged from have
-	// seen.
+	// A process that has seen nothing, as after all were away, goes by what was pending, here or
+	// where it merged from, and by what the processes that it merged from have seen.
 	for o := range pt.sets.with(markPending | markSettled | markReported) {
 		if pt.conclusive(s, []set{o.members}) {
 			return true
@@ -86,8 +84,8 @@ func (pt *partition) unharmed(s *surroundings) bool {
 	})
 }
 
-// conclusive reports whether a past, the newest set first, leads to a set that is known
-// to have been ready, with no depleted set on the way.
+// conclusive reports whether a past, the newest set first, leads to a set that is known to have
+// been ready, with no depleted set on the way.
 func (pt *partition) conclusive(s *surroundings, past []set) bool {
 	for _, members := range past {
 		if s.depleted(members) {

@@ -7,8 +7,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Machine is the state of handoff in one process. Make one with [New]. It must not be
-// used concurrently.
+// Machine is the state of handoff in one process. Make one with [New]. It must not be used
+// concurrently.
 type Machine struct {
 	around surroundings
 	parts  map[int]*partition
@@ -39,8 +39,8 @@ func New(c Config) *Machine {
 	return m
 }
 
-// Step takes an event and returns what is to be done. It neither blocks nor panics. What
-// the effects hold belongs to the caller.
+// Step takes an event and returns what is to be done. It neither blocks nor panics. What the
+// effects hold belongs to the caller.
 func (m *Machine) Step(e Event) Effects {
 	m.out = effects{mail: &m.mail}
 	switch e := e.(type) {
@@ -146,8 +146,8 @@ func (m *Machine) acceptLoss(p int) {
 	}
 }
 
-// advanceAll looks at the partitions that something has happened to, and at those that
-// wait for a job to end while fewer than the bound run.
+// advanceAll looks at the partitions that something has happened to, and at those that wait for a
+// job to end while fewer than the bound run.
 func (m *Machine) advanceAll() {
 	look := func(p int) {
 		m.out.Changed = append(m.out.Changed, p)
@@ -248,8 +248,8 @@ func (m *Machine) ended(e Ended) {
 	m.work.wake(pt.id)
 	switch {
 	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.fence.begun):
-		// What came belongs to an ownership that is over. It is handed over with the rest,
-		// and was not confirmed.
+		// What came belongs to an ownership that is over. It is handed over with the rest, and was
+		// not confirmed.
 		m.out.Stale = true
 	case e.Failed:
 		m.failed(pt, done)
@@ -287,8 +287,7 @@ func (m *Machine) failed(pt *partition, done *job) {
 		}
 	}
 	if done.Kind == Release && pt.ownership == awaiting {
-		// Part of the data may be gone. An owner that merges from the others does not
-		// mind.
+		// Part of the data may be gone. An owner that merges from the others does not mind.
 		pt.becomeOwner(&m.around, &m.out)
 		pt.serve(&m.around)
 	}

@@ -2,12 +2,12 @@ package handoff
 
 import "errors"
 
-// version is that of messages and records. Version 1 wrote pending sets and served sets in
-// two lists.
+// version is that of messages and records. Version 1 wrote pending sets and served sets in two
+// lists.
 const version = 2
 
-// The kinds of messages. A query asks for the same from the receiver. A process that needs
-// an answer asks again, and the newest answer counts: nothing is remembered about messages.
+// The kinds of messages. A query asks for the same from the receiver. A process that needs an
+// answer asks again, and the newest answer counts: nothing is remembered about messages.
 const (
 	query  = 1
 	answer = 2
@@ -74,8 +74,8 @@ func (m *Message) Bytes() []byte {
 	return w.b
 }
 
-// ParseMessage reads what came from another process of a cluster of so many partitions. It
-// never panics, and allocates in proportion to what it is given.
+// ParseMessage reads what came from another process of a cluster of so many partitions. It never
+// panics, and allocates in proportion to what it is given.
 func ParseMessage(b []byte, partitions int) (*Message, error) {
 	m, err := parse(b, partitions)
 	if err != nil || m.kind != query && m.kind != answer {

@@ -90,8 +90,8 @@ type partition struct {
 	proof   *job // a merge that is done; its sources are asked once more
 }
 
-// state is what docs/handoff.md draws: whether this process owns the partition, what it has
-// of it, and what its journal knows.
+// state is what docs/handoff.md draws: whether this process owns the partition, what it has of it,
+// and what its journal knows.
 type state struct {
 	ownership ownership
 	has       coverage
@@ -117,14 +117,14 @@ func (s *surroundings) fence() uint64 {
 	return *s.fences
 }
 
-// needed returns from how many members of an owner set this process must have merged so
-// that no write the set acknowledged can be missing: any so many share a member with any
-// write quorum. It counts against the configured number of owners. The set may have
-// fewer, and the others may have existed and taken part in a write.
+// needed returns from how many members of an owner set this process must have merged so that no
+// write the set acknowledged can be missing: any so many share a member with any write quorum. It
+// counts against the configured number of owners. The set may have fewer, and the others may have
+// existed and taken part in a write.
 func (s *surroundings) needed(o set) int { return max(len(o), s.factor) - s.config.WriteQuorum + 1 }
 
-// depleted reports whether so many members of an owner set are gone without having
-// handed over that a write which they acknowledged may be lost.
+// depleted reports whether so many members of an owner set are gone without having handed over
+// that a write which they acknowledged may be lost.
 func (s *surroundings) depleted(members set) bool {
 	gone := 0
 	for _, p := range members {
@@ -196,8 +196,8 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.journal.change()
 }
 
-// becomeFormer ends an ownership. The process keeps what it has until every owner has
-// it, and is not ready any more, whatever becomes of the ring.
+// becomeFormer ends an ownership. The process keeps what it has until every owner has it, and is
+// not ready any more, whatever becomes of the ring.
 func (pt *partition) becomeFormer(s *surroundings) (cancel uint64) {
 	pt.fence.last = s.fence()
 	pt.ownership, pt.has, pt.covered = outside, partial, nil
@@ -242,8 +242,8 @@ func (pt *partition) becomeReady(out *effects) {
 	pt.journal.change()
 }
 
-// cover notes which of the owners came while every acknowledged write was here. Later writes
-// reach them too, so that for them this process goes on having everything acknowledged before.
+// cover notes which of the owners came while every acknowledged write was here. Later writes reach
+// them too, so that for them this process goes on having everything acknowledged before.
 func (pt *partition) cover(had owners) {
 	if !pt.owners.all.is(had.all) {
 		pt.covered = slices.DeleteFunc(slices.Clone(pt.owners.all), func(o Process) bool {
@@ -278,8 +278,8 @@ func (pt *partition) pending() int { return pt.sets.count(markPending) }
 
 func (pt *partition) releasing() bool { return pt.job != nil && pt.job.Kind == Release }
 
-// accepts reports whether writes may be accepted: not while data is deleted, nor before
-// the journal knows of the partition.
+// accepts reports whether writes may be accepted: not while data is deleted, nor before the
+// journal knows of the partition.
 func (pt *partition) accepts() bool {
 	return pt.ownership == owning && pt.journal >= saved && !pt.releasing()
 }
@@ -287,10 +287,10 @@ func (pt *partition) accepts() bool {
 // ready reports whether this owner has what an owner must have.
 func (pt *partition) ready() bool { return pt.accepts() && pt.pending() == 0 }
 
-// offers reports whether another process may merge what is here. From an owner it may
-// once it is an owner itself by this process's token and no write accepted under an
-// earlier token is under way: a later write reaches the other process as well, or counts
-// as missed there. From a former owner it may once nothing is under way.
+// offers reports whether another process may merge what is here. From an owner it may once it is
+// an owner itself by this process's token and no write accepted under an earlier token is under
+// way: a later write reaches the other process as well, or counts as missed there. From a former
+// owner it may once nothing is under way.
 func (pt *partition) offers(to Process) bool {
 	if pt.has <= leftover || !pt.drained || pt.journal < saved || pt.releasing() {
 		return false
@@ -306,8 +306,7 @@ func (pt *partition) unrecorded(s *surroundings) bool {
 	return s.config.Durable && (pt.journal == unsaved || pt.journal == stale) && pt.has > empty
 }
 
-// handing reports whether this process serves a partition that it is about to give to
-// others.
+// handing reports whether this process serves a partition that it is about to give to others.
 func (pt *partition) handing(s *surroundings) bool {
 	return s.draining && pt.ownership == owning && !pt.owners.target.has(s.self)
 }

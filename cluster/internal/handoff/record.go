@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// A record is what a journal keeps of a partition: a message from a process to itself.
-// What is held has its pending, reported, served and serving sets. Of what was released
-// the served sets are kept.
+// A record is what a journal keeps of a partition: a message from a process to itself. What is
+// held has its pending, reported, served and serving sets. Of what was released the served sets
+// are kept.
 
-// startsApart is how far the numbers of two starts of one origin lie apart, as a power of
-// two: fences and queries of an earlier start must not fit the present one.
+// startsApart is how far the numbers of two starts of one origin lie apart, as a power of two:
+// fences and queries of an earlier start must not fit the present one.
 const startsApart = 40
 
 // Flags of a record.
@@ -76,9 +76,9 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 	return (&Message{kind: stored, to: m.around.self.Start, reports: []report{r}}).Bytes()
 }
 
-// restore takes up what an earlier start of this process held. To the others it is the
-// same process that was away. So it may lack what the owners that it served with have
-// accepted meanwhile.
+// restore takes up what an earlier start of this process held. To the others it is the same
+// process that was away. So it may lack what the owners that it served with have accepted
+// meanwhile.
 func (m *Machine) restore(e Restored) {
 	m.around.config.Durable = true
 	m.rememberDeparted(e.Departed)

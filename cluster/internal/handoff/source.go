@@ -57,10 +57,10 @@ func (pt *partition) asked(s *surroundings, out *effects) *job {
 	return nil
 }
 
-// choose picks from which processes an owner that lacks data merges, nil when it has to
-// wait. It prefers enough serving owners that are ready, and after a while it takes the
-// members of the pending sets. Ready owners do not stand for a depleted set: on the far side
-// of a cut they may not have owned together with it.
+// choose picks from which processes an owner that lacks data merges, nil when it has to wait. It
+// prefers enough serving owners that are ready, and after a while it takes the members of the
+// pending sets. Ready owners do not stand for a depleted set: on the far side of a cut they may
+// not have owned together with it.
 func (pt *partition) choose(s *surroundings, out *effects) *job {
 	if s.config.Without.is(WithoutQuorum) {
 		for _, o := range pt.owners.all {
@@ -83,8 +83,7 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 	return next
 }
 
-// fromQuorum is the merge from so many ready owners that nothing acknowledged can be
-// missing.
+// fromQuorum is the merge from so many ready owners that nothing acknowledged can be missing.
 func (pt *partition) fromQuorum(s *surroundings) *job {
 	next := merge(quorum, s.needed(nil))
 	for _, o := range pt.owners.serving {
@@ -98,10 +97,10 @@ func (pt *partition) fromQuorum(s *surroundings) *job {
 	return next
 }
 
-// fromPending is the merge from members of the pending sets. A source that lacks writes
-// itself passes its own pending sets on with its data. Where too few members are left,
-// the loss check decides: the owner becomes ready, merges from what the check found, or
-// reports possible loss and merges what there is.
+// fromPending is the merge from members of the pending sets. A source that lacks writes itself
+// passes its own pending sets on with its data. Where too few members are left, the loss check
+// decides: the owner becomes ready, merges from what the check found, or reports possible loss and
+// merges what there is.
 func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	pt.lost = false
 	small := false
@@ -128,8 +127,8 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 		}
 	}
 	if small {
-		// A set is too small to tell by its number that nothing is missing: one of its members
-		// has to confirm that it has everything, and no serving owner may know more.
+		// A set is too small to tell by its number that nothing is missing: one of its members has
+		// to confirm that it has everything, and no serving owner may know more.
 		for _, o := range pt.owners.serving {
 			if o == s.self || slices.ContainsFunc(sources, func(h source) bool { return h.process == o }) {
 				continue
@@ -156,8 +155,8 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	return merge(why, len(sources), sources...)
 }
 
-// available are the members of pending sets that can be merged from now, without those
-// that lack writes themselves where only settled ones are wanted.
+// available are the members of pending sets that can be merged from now, without those that lack
+// writes themselves where only settled ones are wanted.
 func (pt *partition) available(s *surroundings, settledOnly bool) (sources []source) {
 	for o := range pt.sets.with(markPending) {
 		for p := range o.missing() {
@@ -171,8 +170,8 @@ func (pt *partition) available(s *surroundings, settledOnly bool) (sources []sou
 	return slices.CompactFunc(sources, func(a, b source) bool { return a.process == b.process })
 }
 
-// suffice reports whether merging from the sources settles all pending sets, as far as
-// can be told before.
+// suffice reports whether merging from the sources settles all pending sets, as far as can be told
+// before.
 func (pt *partition) suffice(s *surroundings, sources []source) bool {
 	for o := range pt.sets.with(markPending) {
 		for _, h := range sources {
@@ -185,8 +184,8 @@ func (pt *partition) suffice(s *surroundings, sources []source) bool {
 	return true
 }
 
-// merged counts the members of a set that were merged from. This process may be a member
-// itself, when the set came with the data of another: what is here counts.
+// merged counts the members of a set that were merged from. This process may be a member itself,
+// when the set came with the data of another: what is here counts.
 func (s *surroundings) merged(o ownerSet) (n int) {
 	for i, p := range o.members {
 		if o.merged>>i&1 == 1 || p == s.self {
@@ -196,8 +195,8 @@ func (s *surroundings) merged(o ownerSet) (n int) {
 	return n
 }
 
-// settles reports whether a pending set is settled. Where the set has fewer members than
-// would do, all of them were merged from, and one of them knows that it missed nothing.
+// settles reports whether a pending set is settled. Where the set has fewer members than would do,
+// all of them were merged from, and one of them knows that it missed nothing.
 func (s *surroundings) settles(o ownerSet) bool {
 	n := s.merged(o)
 	if need := s.needed(o.members); len(o.members) >= need {
@@ -228,9 +227,9 @@ func (pt *partition) hasNothing(p Process) bool {
 	return o.heard && o.said.flags&^(flagSees|flagAsks) == 0 && o.said.fence == 0
 }
 
-// settle takes a merge into account once its sources have said, asked after it, that they
-// are the processes they were and have held what they held throughout. One that was
-// restarted in between had nothing to give.
+// settle takes a merge into account once its sources have said, asked after it, that they are the
+// processes they were and have held what they held throughout. One that was restarted in between
+// had nothing to give.
 func (pt *partition) settle(s *surroundings, out *effects) {
 	done := pt.proof
 	good, gone := 0, 0
@@ -277,8 +276,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	}
 }
 
-// take notes what came from a source. What a member of a pending set lacked is lacking
-// here.
+// take notes what came from a source. What a member of a pending set lacked is lacking here.
 func (pt *partition) take(h source) {
 	pt.others.at(h.process).merged = h.said.fence
 	member := false

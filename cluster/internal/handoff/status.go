@@ -89,8 +89,8 @@ func (m *Machine) Totals() Totals { return m.count.totals }
 // Departing reports whether the process has announced that it drains or leaves.
 func (m *Machine) Departing() bool { return m.around.draining || m.around.leaving }
 
-// handed reports whether all target owners have what this process serves of a partition.
-// Where it is a target owner itself nobody has taken over.
+// handed reports whether all target owners have what this process serves of a partition. Where it
+// is a target owner itself nobody has taken over.
 func (pt *partition) handed(s *surroundings) bool {
 	return pt.ownership != owning || !slices.ContainsFunc(pt.owners.target, func(o Process) bool {
 		return o == s.self || !pt.others.of(o).said.is(flagReady)

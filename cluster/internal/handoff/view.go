@@ -16,8 +16,8 @@ type pastView struct {
 	starts map[string]uint64
 }
 
-// members returns the processes that own by a placement. Where they are the same as
-// before it allocates nothing.
+// members returns the processes that own by a placement. Where they are the same as before it
+// allocates nothing.
 func (v pastView) members(place ring.Placement, had set) set {
 	same := place.Len() == len(had)
 	for _, o := range place.All() {
@@ -50,8 +50,8 @@ func (m *Machine) view(v View) {
 	before := m.lastView()
 	m.meet(v)
 	if v.Ring == nil || v.Ring.Len() == 0 || v.Ring.PartitionCount() == 0 {
-		// Nobody owns, or this process cannot tell which member does: no reason to
-		// release anything.
+		// Nobody owns, or this process cannot tell which member does: no reason to release
+		// anything.
 		return
 	}
 	now := pastView{v.Ring, v.Starts}
@@ -148,8 +148,8 @@ func (m *Machine) fence(pt *partition) {
 	m.work.wake(pt.id)
 }
 
-// lookBack notes which sets served before this process becomes an owner, as it saw them.
-// The last one is what it may lack writes of.
+// lookBack notes which sets served before this process becomes an owner, as it saw them. The last
+// one is what it may lack writes of.
 func (m *Machine) lookBack(pt *partition, before pastView) {
 	pt.sets.drop(markBefore | markPrior)
 	var had set
@@ -167,10 +167,10 @@ func (m *Machine) lookBack(pt *partition, before pastView) {
 	}
 }
 
-// request notes which of the owners came after data had come here that they may not
-// have: this owner took writes that were not sent to them. A new owner merges from some
-// of the others anyway, though perhaps not from this one; and an owner that owned all
-// along on the far side of a partition knows of no reason to.
+// request notes which of the owners came after data had come here that they may not have: this
+// owner took writes that were not sent to them. A new owner merges from some of the others anyway,
+// though perhaps not from this one; and an owner that owned all along on the far side of a
+// partition knows of no reason to.
 func (pt *partition) request(s *surroundings, had owners) {
 	for i := range pt.others {
 		if o := &pt.others[i]; !pt.owners.all.has(o.process) {
@@ -184,8 +184,8 @@ func (pt *partition) request(s *surroundings, had owners) {
 	}
 }
 
-// forgetGone forgets what was heard from processes that are gone, and cancels a merge
-// that one of them asked for.
+// forgetGone forgets what was heard from processes that are gone, and cancels a merge that one of
+// them asked for.
 func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
 	pt.others.forget(gone)

@@ -51,8 +51,8 @@ func (w *wire) byte(value *byte) {
 	}
 }
 
-// process is the place of a process among those named so far. One that was not named yet has
-// the next place, and is followed by its ID and by its start in eight bytes.
+// process is the place of a process among those named so far. One that was not named yet has the
+// next place, and is followed by its ID and by its start in eight bytes.
 func (w *wire) process(p *Process) {
 	at, known := w.places[*p]
 	if w.writing && !known {
@@ -89,8 +89,8 @@ func (w *wire) processes(all *[]Process, most int) {
 	}
 }
 
-// message is the version, the kind, the query, the start it is meant for, the reports and
-// the departed processes.
+// message is the version, the kind, the query, the start it is meant for, the reports and the
+// departed processes.
 func (w *wire) message(m *Message) {
 	v := byte(version)
 	w.byte(&v)
