@@ -66,7 +66,7 @@ func ExampleCluster_Router() {
 	if err != nil {
 		panic(err)
 	}
-	orders := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, c.Local().ID, " has ", r.URL.Path) })
+	orders := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, c.Local().ID, " has ", r.URL.Path) })
 	router, err := c.Router(orders, route.Options{
 		Service: "orders",
 		Key:     func(r *http.Request) (string, bool) { return strings.CutPrefix(r.URL.Path, "/orders/") },
@@ -129,7 +129,7 @@ func ExampleCluster_Guard() {
 	})
 	defer stopExamples([]*cluster.Cluster{c})
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /replica/{key}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "value of ", r.PathValue("key")) })
+	mux.HandleFunc("GET /replica/{key}", func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, "value of ", r.PathValue("key")) })
 	server := httptest.NewServer(c.Guard().Wrap(mux))
 	defer server.Close()
 

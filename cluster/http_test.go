@@ -160,6 +160,6 @@ func TestTheClientForOtherMembers(t *testing.T) {
 	}
 	require.Equal(t, []string{"Bearer " + oldToken}, carried)
 	stopped(t, c)
-	_, err := members.Get(member.URL + "/value") //nolint:bodyclose,noctx // there is no answer
+	_, err := members.Get(member.URL + "/value") //nolint:bodyclose // there is no answer
 	require.ErrorIs(t, err, client.ErrClosed)
 }

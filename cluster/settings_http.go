@@ -58,9 +58,11 @@ func (s *settings) checkClear() error {
 		}
 		return nil
 	}
-	host, _, malformed := splitHostPort(addr)
+	host, _, err := splitHostPort(addr)
 	tokens := len(s.HTTP.Guard.Tokens) > 0 || s.HTTP.Guard.TokenFile != ""
-	if malformed != nil || !tokens || s.HTTP.Server.TLS.CertFile != "" || s.HTTP.Guard.TokensInClear || isLoopback(host) {
+	allowed := s.HTTP.Server.TLS.CertFile != "" || s.HTTP.Guard.TokensInClear || isLoopback(host)
+	exposed := err == nil && tokens && !allowed
+	if !exposed {
 		return nil
 	}
 	field := "HTTPAddr"
