@@ -23,9 +23,8 @@ var (
 	ErrStopped = errors.New("cluster: stopped")
 )
 
-// Cluster is this process's part in a cluster. Make one with [New]. All methods
-// are safe for concurrent use and in any order; those that can wait take a
-// context.
+// Cluster is this process's part in a cluster. Make one with [New]. All methods are safe for
+// concurrent use and in any order. The methods that can block take a context.
 type Cluster struct {
 	settings settings
 	members  *membership.Membership
@@ -93,7 +92,7 @@ func newCluster(o Options) (*Cluster, error) {
 	if s.Handoff.Mover != nil {
 		c.handoff = newDriver(c, s.Handoff)
 	}
-	c.settings.Gossip.Keys, c.settings.membership.Gossip.Keys = nil, nil // members has them; nobody prints them here
+	c.settings.Gossip.Keys, c.settings.membership.Gossip.Keys = nil, nil // membership has them, and what prints a Cluster must not
 	if err = c.newHandler(); err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package cluster turns a set of processes into a cluster that agrees, without
-// a leader, on who owns which key.
+// a leader, on which members own which key.
 //
 // Every process makes a [Cluster], starts it, and from then on answers "who owns
 // this key?" from memory:

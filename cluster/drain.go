@@ -9,23 +9,26 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// Drain takes this member out of service and returns when everybody has seen
-// it: it announces that it is draining, which gives what it owns to others,
-// waits until all members agree on that, announces that it is leaving, and
-// waits again. It then still answers lookups; Stop ends it. There is no way
-// back. When the context ends first, Drain returns a [NotConvergedError] that
-// names who has not confirmed; the member stays in the state it has reached
-// and Drain may be called again.
+// Drain takes this member out of service, in these steps:
 //
-// With a [Mover] it also waits, before it announces that it is leaving,
-// until each owner to come has received what this member serves, and at the end
-// until this member has been told to release all that it had, and the other owners
-// have heard that nothing is left here. When the context ends before all is released
-// it returns a [NotHandedOverError], never nil: this member keeps what it has,
-// health says so, and to call Stop then is to give it up. As long as all others that
-// own are draining as well, there is nobody to hand over to: each waits for a member
-// that stays, and serves. One that is alone to begin with does not wait; its error
-// wraps [ErrNoSuccessor].
+//  1. It announces that it is draining. What it owns gets other owners.
+//  2. It waits until all members agree on that.
+//  3. With a [Mover] it waits until each owner to come has received what this member serves.
+//  4. It announces that it is leaving, and waits until all members agree on that.
+//  5. With a [Mover] it waits until this member has released everything, and the other owners
+//     know that nothing is left here.
+//
+// Then it returns nil. This member still answers lookups, and [Cluster.Stop] ends it. There is
+// no way back to owning. Drain may be called again after an error, and goes on.
+//
+// It returns [ErrNotStarted] or [ErrStopped]; a [NotConvergedError] that names the members that
+// have not confirmed, when the context ends in step 2 or 4; and a [NotHandedOverError] when it
+// ends in step 3 or 5. After the latter this member keeps what it has and health says so. To
+// call Stop then is to give that up.
+//
+// While all other owners are draining as well, no member can take over. Each of them serves, and
+// waits for a member that stays. A member without any other from the beginning does not wait:
+// the error wraps [ErrNoSuccessor].
 func (c *Cluster) Drain(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err

@@ -18,8 +18,8 @@ var ErrNoRing = errors.New("cluster: no ring yet")
 type Health = api.Health
 
 const (
-	// disagreementGrace is how long a view may be news before those who
-	// differ are a problem.
+	// disagreementGrace is how long a view may be news before members that differ are a
+	// problem.
 	disagreementGrace = 10 * time.Second
 	// duplicateGrace is how long a second start of our NodeID may be a
 	// process that is gone and not yet noticed.

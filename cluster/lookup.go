@@ -73,11 +73,11 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 	return plan, nil
 }
 
-// Update edits what this member announces: its metadata, services and HTTP
-// address. It takes effect at once and reaches the others with gossip. The
-// function must not call methods of the cluster. It returns a
-// [membership.MetadataSizeError], and changes nothing, when the result does not
-// fit.
+// Update edits what this member announces: its metadata, services and HTTP address. It takes
+// effect at once, and reaches the other members with gossip. It may be called before Start, for
+// example by a service that learns its port only after [New]. The function must not call methods
+// of the cluster. Update returns a [membership.MetadataSizeError] and changes nothing when the
+// result does not fit, and the context's error when that ends first.
 func (c *Cluster) Update(ctx context.Context, edit func(*membership.Attributes)) error {
 	return c.members.Update(ctx, edit)
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Metrics returns the figures of now. It does not block and costs about what
-// [Cluster.Health] does; it may be called at any time, also before Start and
-// after Stop. For Prometheus, [Cluster.Handler] serves them at /metrics, and
-// transport.NewCollector makes a collector of them.
+// Metrics returns the figures of now. It does not block, and costs about what [Cluster.Health]
+// does. It may be called at any time, also before Start and after Stop. For Prometheus,
+// [Cluster.Handler] serves the figures at /metrics, and [transport.NewCollector] makes a
+// collector of them.
 func (c *Cluster) Metrics() transport.Metrics {
 	v, h := c.view.Load(), c.Health()
 	m := transport.Metrics{
@@ -60,7 +60,7 @@ var problemCodes = [...]string{
 	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue,
 }
 
-// counts are what the loop counts, and anybody reads.
+// counts are what the loop counts, and any goroutine reads.
 type counts struct {
 	ringChanges, moves, rebuilds, failures atomic.Uint64
 	spent, last                            atomic.Int64 // nanoseconds of rebuilds

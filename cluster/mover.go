@@ -6,8 +6,8 @@ import (
 )
 
 // Mover is the service's part in moving data when partitions change owners. The library says
-// who merges what from whom, and when a member may throw data away. How bytes travel is the
-// service's affair. docs/handoff.md has the model, and what may be claimed of it.
+// which member merges which partition from which members, and when a member may throw data away.
+// The service moves the bytes. docs/handoff.md has the model, and what may be claimed of it.
 //
 // Both methods are called from goroutines of the library, several at a time, but never two for
 // one partition, and with no lock held. They should return soon after the context ends. An

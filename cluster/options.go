@@ -97,8 +97,8 @@ type HTTPOptions struct {
 	// in clear, within default bounds. It applies to HTTPAddr and Listener, and not to where
 	// [Cluster.Handler] is mounted. A nil Logger means Options.Logger.
 	Server transport.ServerOptions
-	// Guard says who may ask over HTTP, and how often, wherever [Cluster.Handler] is mounted.
-	// Its zero value lets everybody ask. Tokens are refused where the address is neither
+	// Guard says which requests are admitted, and how often, wherever [Cluster.Handler] is
+	// mounted. Its zero value admits all of them. Tokens are refused where the address is neither
 	// loopback nor encrypted, unless Guard.TokensInClear is set. A nil Logger means
 	// Options.Logger. [Cluster.Guard] guards other routes alike.
 	Guard transport.GuardOptions

@@ -7,17 +7,19 @@ import (
 	"time"
 )
 
-// Start binds the addresses and joins the cluster. It returns nil once this
-// member has joined and can look keys up, or when it goes ahead alone: at once
-// when Seeds and Discovery name nobody else, otherwise when nobody answered
-// within Bootstrap.Timeout; it then goes on looking in the background.
+// Start binds the addresses and joins the cluster. It blocks until one of these is true:
 //
-// It returns a [membership.RefusedError] or [membership.ConfigurationError],
-// which say what differs, when the cluster refuses this member; the context's
-// error when that ends first; [ErrStopped] after Stop; or an error of the
-// network. After an error nothing is left running: make another Cluster to try
-// again. There is one start: further calls wait for it, as long as their
-// context lasts, and return what it came to.
+//   - This member has joined, and can look keys up. Start returns nil.
+//   - Seeds and Discovery name no other member, or none of them has answered within
+//     Bootstrap.Timeout. This member goes ahead alone and goes on looking in the background.
+//     Start returns nil.
+//   - The cluster refuses this member. Start returns a [membership.RefusedError] or a
+//     [membership.ConfigurationError], which say what differs.
+//   - The context ends, Stop begins, or the network fails. Start returns the context's error,
+//     [ErrStopped], or the error of the network.
+//
+// After an error nothing is left running: make another Cluster to try again. There is one start.
+// Further calls wait for it, as long as their context lasts, and return the same error.
 func (c *Cluster) Start(ctx context.Context) error {
 	return c.life.Start(ctx, func(ctx context.Context) error {
 		err := c.start(ctx)

@@ -7,14 +7,14 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// Stop leaves the cluster and releases everything: this member becomes
-// unready, tells the others that it is leaving and gives them a moment to
-// agree, finishes the HTTP requests in flight, leaves, and closes its
-// addresses. When the context ends first it goes on without further waits.
-// Stop may be called any number of times, also before or during Start; every
-// call returns when all is released, with nil, or when its context ends, with
-// its error. A cluster that was stopped cannot be started again; lookups go on
-// answering from the last ring.
+// Stop leaves the cluster and releases everything, in this order: this member becomes unready,
+// announces that it is leaving, gives the other members a moment to agree, finishes the HTTP
+// requests in flight, leaves, and closes its addresses. When the context ends first, Stop goes
+// on without further waits.
+//
+// Stop may be called any number of times, also before or during Start. Every call returns nil
+// when everything is released, or the error of its context when that ends first. A cluster that
+// was stopped cannot be started again. Lookups go on answering from the last ring.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.leaving.Store(true)
 	c.mu.Lock()

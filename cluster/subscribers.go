@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// subscribers are those who follow events.
+// subscribers are the queues of all that follow events.
 type subscribers struct {
 	mu     sync.Mutex
 	all    map[*subscriber]struct{}
@@ -29,7 +29,7 @@ func (s *subscribers) unsubscribe(sub *subscriber) {
 	delete(s.all, sub)
 }
 
-// add hands an event to everybody. It never blocks.
+// add hands an event to every subscriber. It never blocks.
 func (s *subscribers) add(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 // NotReadyError says that waiting for readiness ended before it came.
 type NotReadyError struct {
-	// Problems are those that made the member unready at the end.
+	// Problems are the problems that made the member unready at the end.
 	Problems []api.Problem
 	// Err is why waiting ended: the context's error, [ErrStopped], or what
 	// Start came to.
@@ -33,9 +33,10 @@ func (e *NotReadyError) Error() string {
 // Unwrap returns why waiting ended.
 func (e *NotReadyError) Unwrap() error { return e.Err }
 
-// WaitReady returns nil once this member is ready. Otherwise it returns a
-// [NotReadyError] when the context ends, when starting fails, or when this
-// member leaves. It may be called before Start.
+// WaitReady returns nil once this member is ready: it owns partitions, or it is an observer, and
+// nothing else makes it unready. Otherwise it returns a [NotReadyError] when the context ends,
+// when starting fails, or when this member leaves. It may be called before Start. To learn of
+// each change instead of waiting once, follow the event [StateChanged].
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	for {
 		changed := c.changed.Wait()
@@ -154,7 +155,7 @@ func (c *Cluster) agreed() (a agreement, current bool) {
 	return a, v.basis == version && uint64(v.Fingerprint) == a.fingerprint
 }
 
-// notConverged says who differs at the end of the wait, which may have been long.
+// notConverged names the members that differ at the end of the wait, which may have been long.
 func (c *Cluster) notConverged(err error) error {
 	e := &NotConvergedError{Err: err}
 	if agreement, current := c.agreed(); current {
