@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 )
@@ -30,7 +31,7 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 			return false
 		}
 		if c.handoff != nil {
-			c.handoff.found()
+			c.handoff.drive(handoff.Founding{})
 		}
 	case c.handoff != nil && !c.handoff.joined():
 		return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ type driver struct {
 type clock struct {
 	alarms *handoff.Alarms
 	timer  *time.Timer
-	at     time.Time // when it wakes; zero: never
+	at     time.Time // when it wakes
 }
 
 // maxSends is how many messages to one process may be on their way. The machine asks again for
@@ -64,6 +65,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 		report: handoffReport{moving: make(map[int]moving)},
 	}
 	d.life, d.end = context.WithCancel(context.Background())
+	d.clock.timer = time.AfterFunc(math.MaxInt64, d.tick)
 	return d
 }
 
@@ -107,9 +109,7 @@ func (d *driver) resume(ctx context.Context) error {
 func (d *driver) close() {
 	d.mu.Lock()
 	d.closed = true
-	if d.clock.timer != nil {
-		d.clock.timer.Stop()
-	}
+	d.clock.timer.Stop()
 	d.mu.Unlock()
 	d.end()
 	d.tasks.Wait()
@@ -128,14 +128,6 @@ func (d *driver) view(v *view.View, state membership.State) {
 		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
 	}
 }
-
-// isolate pauses handoff while most other members do not answer.
-func (d *driver) isolate(isolated bool) {
-	d.drive(handoff.Paused{Cause: handoff.Isolated, On: isolated})
-}
-
-// found makes this member the one that founds the cluster.
-func (d *driver) found() { d.drive(handoff.Founding{}) }
 
 // drive gives the machine an event and carries out the effects.
 func (d *driver) drive(e handoff.Event) (stale bool) {
@@ -187,15 +179,10 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 
 // wind has the clock wake the driver when the next timer is due. The lock is held.
 func (d *driver) wind(now time.Time) {
-	next := d.clock.alarms.Next()
-	if next.IsZero() || !d.clock.at.IsZero() && !next.Before(d.clock.at) {
-		return
+	if next := d.clock.alarms.Next(); !next.IsZero() && !next.Equal(d.clock.at) {
+		d.clock.at = next
+		d.clock.timer.Reset(max(next.Sub(now), time.Millisecond))
 	}
-	if d.clock.timer != nil {
-		d.clock.timer.Stop()
-	}
-	d.clock.at = next
-	d.clock.timer = time.AfterFunc(max(next.Sub(now), time.Millisecond), d.tick)
 }
 
 func (d *driver) tick() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 )
@@ -109,7 +110,7 @@ func (c *Cluster) run(ctx context.Context) {
 			publish()
 		case <-health.C:
 			if c.handoff != nil {
-				c.handoff.isolate(membership.Drive(c.members).Isolated())
+				c.handoff.drive(handoff.Paused{Cause: handoff.Isolated, On: membership.Drive(c.members).Isolated()})
 			}
 			if c.view.Load().Failure != nil {
 				publish() // the strategy may have recovered

@@ -36,7 +36,7 @@ const (
 func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }
 
 // Event is what happens to a machine: one of the types below.
-type Event interface{ event() }
+type Event interface{ happen(m *Machine) }
 
 type (
 	// View is what the process sees of the cluster. A ring without owners changes only which
@@ -80,16 +80,6 @@ type (
 	}
 )
 
-func (View) event()         {}
-func (Founding) event()     {}
-func (Received) event()     {}
-func (Drained) event()      {}
-func (Ended) event()        {}
-func (Due) event()          {}
-func (Paused) event()       {}
-func (LossAccepted) event() {}
-func (Restored) event()     {}
-
 // PauseCause says why a process must not begin anything.
 type PauseCause uint8
 
@@ -112,17 +102,28 @@ type Effects struct {
 	Stale   bool     // after Ended: the job did not matter any more
 }
 
-// Fence is a gate to close.
-type Fence struct {
-	Partition int
-	Token     ring.Token
-}
-
-// Send is a message to a process.
-type Send struct {
-	To      Process
-	Message *Message
-}
+type (
+	// Fence is a gate to close.
+	Fence struct {
+		Partition int
+		Token     ring.Token
+	}
+	// Send is a message to a process.
+	Send struct {
+		To      Process
+		Message *Message
+	}
+	// Timer is a timer of a partition or, with WholeProcess, of the process.
+	Timer struct {
+		Partition int
+		Kind      TimerKind
+	}
+	// Arm sets a timer.
+	Arm struct {
+		Timer
+		Anew bool // something is new: the time starts from the shortest
+	}
+)
 
 // WholeProcess stands for a partition where a job or a timer belongs to the process.
 const WholeProcess = -1
@@ -167,18 +168,6 @@ const (
 	Patience                      // the partition has waited long enough for the best sources
 	Retry                         // a job that failed may be begun again
 )
-
-// Timer is a timer of a partition or, with WholeProcess, of the process.
-type Timer struct {
-	Partition int
-	Kind      TimerKind
-}
-
-// Arm sets a timer.
-type Arm struct {
-	Timer
-	Anew bool // something is new: the time starts from the shortest
-}
 
 // effects gathers what a step wants done.
 type effects struct {

@@ -48,7 +48,7 @@ func (pt *partition) wants(s *surroundings) set {
 	switch {
 	case pt.ownership != owning:
 		for _, o := range pt.owners.all {
-			if pt.lost || pt.others.of(o).said.merged != pt.fence.last {
+			if pt.lost || pt.others.of(o).said.merged != pt.fence {
 				ask = append(ask, o)
 			}
 		}
@@ -64,7 +64,7 @@ func (pt *partition) wants(s *surroundings) set {
 		}
 		ask = append(ask, pt.owners.serving...)
 		if pt.check != nil {
-			ask = append(ask, pt.witnesses(s)...)
+			ask = append(ask, pt.possibleHolders(s)...)
 		}
 	}
 	if pt.ownership == owning {
@@ -129,7 +129,7 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 		tells = marksOfPast
 	}
 	if pt.ownership >= awaiting || pt.has > leftover {
-		r.fence = pt.fence.last
+		r.fence = pt.fence
 	}
 	if pt.ownership == owning {
 		r.flags |= flagOwner
@@ -143,7 +143,7 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 	if pt.offers(to) {
 		r.flags |= flagOffers
 		if r.asked = pt.others.of(to).asked; pt.ownership != owning {
-			r.asked = pt.fence.last
+			r.asked = pt.fence
 		}
 		if pt.has == complete || pt.covered.has(to) {
 			r.flags |= flagComplete
@@ -152,12 +152,6 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 	}
 	r.sets = pt.sets.only(tells)
 	return r
-}
-
-// ours reports whether a message is from a process that is believed alive, and meant for this
-// start of this process.
-func (m *Machine) ours(e Received) bool {
-	return m.around.alive[e.From] && e.Message.to == m.around.self.Start
 }
 
 // receive takes what a message says of partitions.

@@ -81,22 +81,12 @@ func (l ledger) with(m mark) iter.Seq[ownerSet] {
 	}
 }
 
-// newest is with, the newest first.
-func (l ledger) newest(m mark) iter.Seq[ownerSet] {
-	return func(yield func(ownerSet) bool) {
-		for _, o := range slices.Backward(l) {
-			if o.is(m) && !yield(o) {
-				return
-			}
-		}
-	}
-}
-
 // past returns the members of the sets with a mark, the newest first.
 func (l ledger) past(m mark) (sets []set) {
-	for o := range l.newest(m) {
+	for o := range l.with(m) {
 		sets = append(sets, o.members)
 	}
+	slices.Reverse(sets)
 	return sets
 }
 
@@ -210,21 +200,12 @@ func (l *ledger) report(members set) {
 // serve notes a set that this process serves in now.
 func (l *ledger) serve(members set, m mark) {
 	l.addNewest(members, markServed|m)
-	n, ready := 0, true
-	for o := range l.newest(markServed) {
-		if n++; n <= fewServed {
-			ready = ready && o.is(markReady|markFirst)
-		}
-	}
+	past := l.past(markServed)
 	most := maxServed
-	if n > fewServed && ready {
+	if len(past) > fewServed && !slices.ContainsFunc(past[:fewServed], func(s set) bool { return l.marks(s)&(markReady|markFirst) == 0 }) {
 		most = fewServed
 	}
-	for n > most {
-		for o := range l.with(markServed) {
-			l.dropWhere(marksOfPast, func(old ownerSet) bool { return old.members.is(o.members) })
-			break
-		}
-		n--
+	for _, old := range past[min(most, len(past)):] {
+		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(old) })
 	}
 }

@@ -28,7 +28,7 @@ func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	}
 	open := false
 	var next *job
-	for _, p := range pt.witnesses(s) {
+	for _, p := range pt.possibleHolders(s) {
 		o := pt.check.of(p)
 		if o.heard && (o.said.fence == 0 || pt.others.of(p).merged >= o.said.fence) {
 			continue // it has nothing, or all it had is here
@@ -47,8 +47,8 @@ func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	}
 }
 
-// witnesses are the processes alive, without this one, that may have something of the partition.
-func (pt *partition) witnesses(s *surroundings) set {
+// possibleHolders are the processes alive, without this one, that may have something of the partition.
+func (pt *partition) possibleHolders(s *surroundings) set {
 	all := slices.Clone(s.owners)
 	for _, o := range pt.sets {
 		if o.is(markPending) || pt.check != nil && o.is(markBefore|markServed) {

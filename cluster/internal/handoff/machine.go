@@ -43,39 +43,11 @@ func New(c Config) *Machine {
 // effects hold belongs to the caller.
 func (m *Machine) Step(e Event) Effects {
 	m.out = effects{mail: &m.mail}
-	switch e := e.(type) {
-	case View:
-		m.view(e)
-	case Founding:
-		m.around.founding = true
-	case Received:
-		if m.ours(e) {
-			m.hearDeparted(e)
-			m.receive(e)
-			m.advanceAll() // so that the reply is about what follows from the question
-			m.reply(e)
-		}
-	case Drained:
-		for _, p := range e.Partitions {
-			m.drained(p)
-		}
-	case Ended:
-		m.ended(e)
-	case Due:
-		for _, t := range e.Timers {
-			m.due(t)
-		}
-	case Paused:
-		m.pause(e)
-	case LossAccepted:
-		m.acceptLoss(e.Partition)
-	case Restored:
-		m.restore(e)
-	}
+	e.happen(m)
 	m.advanceAll()
 	m.announce(false)
 	m.recordDepartures()
-	if m.paused == 0 && m.mail.wants() {
+	if m.paused == 0 && !m.mail.armed && len(m.mail.asking)+len(m.mail.notes) > 0 {
 		m.mail.armed = true
 		m.out.arm(WholeProcess, Batch, true)
 	}
@@ -85,11 +57,30 @@ func (m *Machine) Step(e Event) Effects {
 // sorted returns the partitions known, ascending.
 func (m *Machine) sorted() []int { return slices.Sorted(maps.Keys(m.parts)) }
 
-func (m *Machine) drained(p int) {
-	if pt := m.parts[p]; pt != nil && !pt.drained {
-		pt.drained = true
-		m.mail.ask(pt, anew)
-		m.work.wake(p)
+func (Founding) happen(m *Machine) { m.around.founding = true }
+
+func (e Received) happen(m *Machine) {
+	if m.around.alive[e.From] && e.Message.to == m.around.self.Start {
+		m.hearDeparted(e)
+		m.receive(e)
+		m.advanceAll() // so that the reply is about what follows from the question
+		m.reply(e)
+	}
+}
+
+func (e Drained) happen(m *Machine) {
+	for _, p := range e.Partitions {
+		if pt := m.parts[p]; pt != nil && !pt.drained {
+			pt.drained = true
+			m.mail.ask(pt, anew)
+			m.work.wake(p)
+		}
+	}
+}
+
+func (e Due) happen(m *Machine) {
+	for _, t := range e.Timers {
+		m.due(t)
 	}
 }
 
@@ -110,17 +101,13 @@ func (m *Machine) due(t Timer) {
 			m.mail.ask(pt, again)
 			m.work.wake(pt.id)
 		}
-	case t.Kind == Patience && pt.timers&timerPatience != 0:
-		pt.timers &^= timerPatience
-		m.work.wake(t.Partition)
-	case t.Kind == Retry && pt.timers&timerRetry != 0:
-		pt.timers &^= timerRetry
-		m.work.wake(t.Partition)
+	case pt.timers.has(t.Kind):
+		pt.timers &^= 1 << t.Kind
+		m.work.wake(pt.id)
 	}
 }
 
-// pause stops the process from beginning anything, or lets it go on.
-func (m *Machine) pause(e Paused) {
+func (e Paused) happen(m *Machine) {
 	was := m.paused
 	if e.On {
 		m.paused |= e.Cause
@@ -136,13 +123,12 @@ func (m *Machine) pause(e Paused) {
 	}
 }
 
-// acceptLoss has an owner go on without what may be lost.
-func (m *Machine) acceptLoss(p int) {
-	if pt := m.parts[p]; pt != nil && pt.lost {
+func (e LossAccepted) happen(m *Machine) {
+	if pt := m.parts[e.Partition]; pt != nil && pt.lost {
 		pt.sets.drop(markPending)
 		pt.lost = false
 		pt.journal.change()
-		m.work.wake(p)
+		m.work.wake(pt.id)
 	}
 }
 
@@ -196,7 +182,7 @@ func (m *Machine) advance(pt *partition) {
 		next = &job{Job: Job{Kind: Save}}
 	}
 	switch {
-	case next == nil || m.paused != 0 || pt.timers&timerRetry != 0:
+	case next == nil || m.paused != 0 || pt.timers.has(Retry):
 	case m.work.running >= m.around.config.Parallel:
 		if !slices.Contains(m.work.waiting, pt.id) {
 			m.work.waiting = append(m.work.waiting, pt.id)
@@ -222,7 +208,7 @@ func (m *Machine) start(pt *partition, next *job) {
 	}
 	m.count.jobs++
 	m.work.running++
-	next.ID, next.Partition, next.begun = m.count.jobs, pt.id, pt.fence.begun
+	next.ID, next.Partition, next.begun = m.count.jobs, pt.id, pt.begun
 	for _, source := range next.sources {
 		next.Sources = append(next.Sources, source.process)
 	}
@@ -230,8 +216,7 @@ func (m *Machine) start(pt *partition, next *job) {
 	m.out.Start = append(m.out.Start, next.Job)
 }
 
-// ended takes the end of a job.
-func (m *Machine) ended(e Ended) {
+func (e Ended) happen(m *Machine) {
 	if e.Partition == WholeProcess {
 		m.departuresRecorded(e.Failed)
 		return
@@ -247,7 +232,7 @@ func (m *Machine) ended(e Ended) {
 	m.mail.ask(pt, anew)
 	m.work.wake(pt.id)
 	switch {
-	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.fence.begun):
+	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.begun):
 		// What came belongs to an ownership that is over. It is handed over with the rest, and was
 		// not confirmed.
 		m.out.Stale = true
@@ -276,7 +261,7 @@ func (m *Machine) ended(e Ended) {
 
 // failed takes a job that failed.
 func (m *Machine) failed(pt *partition, done *job) {
-	pt.timers |= timerRetry
+	pt.timers |= 1 << Retry
 	m.out.arm(pt.id, Retry, false)
 	if m.around.config.Durable {
 		switch done.Kind {

@@ -2,8 +2,7 @@ package handoff
 
 import "errors"
 
-// version is that of messages and records. Version 1 wrote pending sets and served sets in two
-// lists.
+// version is that of messages and records. Version 1 wrote pending and served sets in two lists.
 const version = 2
 
 // The kinds of messages. A query asks for the same from the receiver. A process that needs an
@@ -58,9 +57,7 @@ func (r report) is(flag byte) bool { return r.flags&flag != 0 }
 func (r report) size() int {
 	n := 24
 	for _, o := range r.sets {
-		for _, p := range o.members {
-			n += 10 + len(p.ID)
-		}
+		n += 24 * len(o.members)
 	}
 	return n
 }
@@ -69,7 +66,7 @@ var errMessage = errors.New("malformed message")
 
 // Bytes writes the message.
 func (m *Message) Bytes() []byte {
-	w := wire{writing: true}
+	w := wire{writing: true, places: make(map[Process]uint64)}
 	w.message(m)
 	return w.b
 }

@@ -47,29 +47,15 @@ const (
 	anew                  // with the next batch of messages, because something is new
 )
 
-// timers is a set of timers of a partition.
+// timers is a set of kinds of timers.
 type timers uint8
 
-const (
-	timerPatience timers = 1 << iota
-	timerRetry
-)
+func (t timers) has(k TimerKind) bool { return t>>k&1 == 1 }
 
 // owners are the owners of a partition in one view.
 type owners struct {
 	serving, target, all set
 	token                ring.Token
-}
-
-// are reports whether the owners are the same processes in the same ring positions.
-func (o owners) are(p owners) bool {
-	return o.token == p.token && o.serving.is(p.serving) && o.target.is(p.target)
-}
-
-// fences are the numbers of two fences. They are compared for order and equality only.
-type fences struct {
-	begun uint64 // the one at which the present ownership began
-	last  uint64
 }
 
 // partition is how this process stands with one partition.
@@ -81,7 +67,8 @@ type partition struct {
 	timers  timers // those of Patience and Retry that are armed
 	drained bool   // no write accepted under an earlier token is under way
 	lost    bool   // an acknowledged write may be gone
-	fence   fences
+	begun   uint64 // the fence at which the present ownership began
+	fence   uint64 // the last one; fences are compared for order and equality only
 	sets    ledger
 	others  others
 	covered set    // the owners that came while this process was complete
@@ -175,10 +162,10 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 			}
 		}
 	}
-	pt.fence = fences{next, next}
+	pt.begun, pt.fence = next, next
 	pt.sets.drop(markReported | markSettled)
 	pt.has, pt.lost, pt.check, pt.proof = steady, false, nil, nil
-	pt.timers = timerPatience
+	pt.timers = 1 << Patience
 	out.arm(pt.id, Patience, true)
 	prior := pt.sets.past(markPrior)
 	pt.sets.drop(markPrior)
@@ -198,22 +185,21 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 
 // becomeFormer ends an ownership. The process keeps what it has until every owner has it, and is
 // not ready any more, whatever becomes of the ring.
-func (pt *partition) becomeFormer(s *surroundings) (cancel uint64) {
-	pt.fence.last = s.fence()
+func (pt *partition) becomeFormer(s *surroundings, out *effects) {
+	pt.fence = s.fence()
 	pt.ownership, pt.has, pt.covered = outside, partial, nil
 	pt.timers, pt.others = 0, nil
 	pt.proof, pt.check = nil, nil
 	pt.sets.drop(markReported)
 	pt.journal.change()
 	if pt.job != nil && pt.job.Kind != Release {
-		return pt.job.ID
+		out.Cancel = append(out.Cancel, pt.job.ID)
 	}
-	return 0
 }
 
 // becomeEmpty ends what a release began: nothing is left here.
 func (pt *partition) becomeEmpty(s *surroundings) {
-	pt.fence.last = s.fence()
+	pt.fence = s.fence()
 	pt.has, pt.timers = empty, 0
 	if pt.ownership == returned {
 		pt.ownership = outside
@@ -225,7 +211,7 @@ func (pt *partition) becomeEmpty(s *surroundings) {
 // becomeReady makes an owner ready.
 func (pt *partition) becomeReady(out *effects) {
 	pt.sets.drop(markPending | markSettled)
-	pt.lost = false
+	pt.lost, pt.check = false, nil
 	if pt.has == steady {
 		pt.has = complete
 	}

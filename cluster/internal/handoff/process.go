@@ -36,11 +36,3 @@ func (s set) is(t set) bool      { return slices.Equal(s, t) }
 func (s set) contains(t set) bool {
 	return !slices.ContainsFunc(t, func(p Process) bool { return !s.has(p) })
 }
-
-// union returns the processes of both.
-func (s set) union(t set) set {
-	if s.is(t) {
-		return s
-	}
-	return newSet(slices.Concat(s, t)...)
-}

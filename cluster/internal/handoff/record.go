@@ -76,10 +76,9 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 	return (&Message{kind: stored, to: m.around.self.Start, reports: []report{r}}).Bytes()
 }
 
-// restore takes up what an earlier start of this process held. To the others it is the same
-// process that was away. So it may lack what the owners that it served with have accepted
-// meanwhile.
-func (m *Machine) restore(e Restored) {
+// To the others a process that is restored is the same process that was away. So it may lack what
+// the owners that it served with have accepted meanwhile.
+func (e Restored) happen(m *Machine) {
 	m.around.config.Durable = true
 	m.rememberDeparted(e.Departed)
 	m.departure.journal = saved
@@ -92,7 +91,7 @@ func (m *Machine) restore(e Restored) {
 			continue // the release may have been cut short
 		}
 		pt.has, pt.drained, pt.lost = partial, true, r.report.is(recordLost)
-		pt.fence.last = m.around.fence()
+		pt.fence = m.around.fence()
 		if m.around.config.Without.is(WithoutRecords) {
 			pt.sets.drop(markPending)
 		}

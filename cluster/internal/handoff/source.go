@@ -32,7 +32,7 @@ func (pt *partition) confirmed(s *surroundings) bool {
 	n := 0
 	for _, o := range pt.owners.all {
 		merged := pt.others.of(o).said.merged
-		if merged == pt.fence.last || s.config.Without.is(WithoutFreshness) && merged > 0 {
+		if merged == pt.fence || s.config.Without.is(WithoutFreshness) && merged > 0 {
 			n++
 		}
 	}
@@ -74,7 +74,7 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 	if !pt.deprived(s) {
 		next = pt.fromQuorum(s)
 	}
-	if next == nil && pt.timers&timerPatience == 0 {
+	if next == nil && !pt.timers.has(Patience) {
 		next = pt.fromPending(s, out)
 	}
 	if next != nil && next.purpose != salvage {
@@ -210,7 +210,9 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 	had := s.merged(o)
 	n := had
 	for p := range o.missing() {
-		if p != s.self && s.alive[p] && !pt.hasNothing(p) {
+		known := pt.others.of(p)
+		hasNothing := known.heard && known.said.flags&^(flagSees|flagAsks) == 0 && known.said.fence == 0
+		if p != s.self && s.alive[p] && !hasNothing {
 			n++
 		}
 	}
@@ -219,12 +221,6 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 	}
 	// Whether one of them confirms shows only when all are merged from.
 	return n == len(o.members) && (o.is(markConfirmed) || had < n)
-}
-
-// hasNothing reports whether a process has said that it has nothing of the partition.
-func (pt *partition) hasNothing(p Process) bool {
-	o := pt.others.of(p)
-	return o.heard && o.said.flags&^(flagSees|flagAsks) == 0 && o.said.fence == 0
 }
 
 // settle takes a merge into account once its sources have said, asked after it, that they are the
@@ -246,7 +242,8 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	}
 	pt.proof = nil
 	pt.journal.change()
-	if gone == 0 && (s.config.Without.is(WithoutQuorum) || done.purpose == quorum && pt.allServe(done.sources)) {
+	outside := func(h source) bool { return !pt.owners.serving.has(h.process) }
+	if gone == 0 && (s.config.Without.is(WithoutQuorum) || done.purpose == quorum && !slices.ContainsFunc(done.sources, outside)) {
 		pt.becomeReady(out)
 		return
 	}
@@ -298,10 +295,6 @@ func (pt *partition) strike(h source) {
 			o.marks |= markConfirmed
 		}
 	}
-}
-
-func (pt *partition) allServe(sources []source) bool {
-	return !slices.ContainsFunc(sources, func(h source) bool { return !pt.owners.serving.has(h.process) })
 }
 
 // deprived reports whether a pending set is depleted.

@@ -123,7 +123,7 @@ func (w *writer) others(all others) {
 }
 
 func (w *writer) partition(pt *partition) {
-	w.numbers(uint64(pt.id), uint64(pt.owners.token), pt.fence.begun, pt.fence.last)
+	w.numbers(uint64(pt.id), uint64(pt.owners.token), pt.begun, pt.fence)
 	w.b = append(w.b, byte(pt.ownership), byte(pt.has), byte(pt.journal), byte(pt.asking), byte(pt.timers))
 	w.bits(pt.drained, pt.lost, pt.check != nil, pt.job != nil, pt.proof != nil)
 	for _, s := range []set{pt.owners.serving, pt.owners.target, pt.covered} {

@@ -40,15 +40,18 @@ func (v pastView) owners(place ring.Placement, had owners) owners {
 		next.target = v.members(place.Target(), had.target)
 	}
 	if next.all = had.all; !next.serving.is(had.serving) || !next.target.is(had.target) {
-		next.all = next.serving.union(next.target)
+		next.all = newSet(slices.Concat(next.serving, next.target)...)
 	}
 	return next
 }
 
-// view takes up a view.
-func (m *Machine) view(v View) {
+func (v View) happen(m *Machine) {
 	before := m.lastView()
-	m.meet(v)
+	m.around.draining, m.around.leaving = v.Draining, v.Leaving
+	m.around.alive = make(map[Process]bool, len(v.Starts))
+	for id, start := range v.Starts {
+		m.around.alive[Process{id, start}] = true
+	}
 	if v.Ring == nil || v.Ring.Len() == 0 || v.Ring.PartitionCount() == 0 {
 		// Nobody owns, or this process cannot tell which member does: no reason to release
 		// anything.
@@ -78,15 +81,6 @@ func (m *Machine) view(v View) {
 	m.around.founding = false
 }
 
-// meet takes up which processes are alive.
-func (m *Machine) meet(v View) {
-	m.around.draining, m.around.leaving = v.Draining, v.Leaving
-	m.around.alive = make(map[Process]bool, len(v.Starts))
-	for id, start := range v.Starts {
-		m.around.alive[Process{id, start}] = true
-	}
-}
-
 // place takes up what a view says of one partition.
 func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, now pastView) {
 	s := &m.around
@@ -94,7 +88,7 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 	pt.owners = now.owners(place, had)
 	pt.cover(had)
 	// The token names members. A member that joins and starts again changes no token.
-	changed := !pt.owners.are(had)
+	changed := pt.owners.token != had.token || !pt.owners.serving.is(had.serving) || !pt.owners.target.is(had.target)
 	switch {
 	case own && pt.ownership != owning:
 		if pt.ownership != awaiting {
@@ -107,12 +101,10 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 		}
 		m.fence(pt)
 	case !own && pt.ownership == owning:
-		if job := pt.becomeFormer(s); job != 0 {
-			m.out.Cancel = append(m.out.Cancel, job)
-		}
+		pt.becomeFormer(s, &m.out)
 		m.fence(pt)
 	case changed && pt.ownership == owning:
-		pt.fence.last = s.fence()
+		pt.fence = s.fence()
 		m.fence(pt)
 	}
 	if !own && pt.ownership == awaiting {
@@ -179,7 +171,7 @@ func (pt *partition) request(s *surroundings, had owners) {
 	}
 	for _, o := range pt.owners.all {
 		if o != s.self && !had.all.has(o) && !s.config.Without.is(WithoutRequests) {
-			pt.others.at(o).asked = pt.fence.last
+			pt.others.at(o).asked = pt.fence
 		}
 	}
 }

@@ -8,9 +8,9 @@ type wire struct {
 	b          []byte
 	writing    bool
 	failed     bool
-	partitions int       // when reading: the partition count
-	named      []Process // the processes named so far
-	places     map[Process]uint64
+	partitions int                // when reading: the partition count
+	named      []Process          // the processes named so far
+	places     map[Process]uint64 // when writing: where they stand in named
 }
 
 func (w *wire) require(holds bool) {
@@ -61,21 +61,21 @@ func (w *wire) process(p *Process) {
 	if w.number(&at); w.failed {
 		return
 	}
-	if w.require(at <= uint64(len(w.named))); !w.failed && at < uint64(len(w.named)) {
-		*p = w.named[at]
+	if at < uint64(len(w.named)) {
+		if !w.writing { // what is written is shared
+			*p = w.named[at]
+		}
 		return
 	}
+	w.require(at == uint64(len(w.named)))
 	n := w.count(len(p.ID), maxIDBytes, 1)
 	if w.writing {
 		w.b = binary.LittleEndian.AppendUint64(append(w.b, p.ID...), p.Start)
+		w.places[*p] = at
 	} else if w.require(len(w.b) >= n+8); !w.failed {
 		*p = Process{string(w.b[:n]), binary.LittleEndian.Uint64(w.b[n:])}
 		w.b = w.b[n+8:]
 	}
-	if w.places == nil {
-		w.places = make(map[Process]uint64)
-	}
-	w.places[*p] = at
 	w.named = append(w.named, *p)
 }
 

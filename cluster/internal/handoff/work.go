@@ -38,6 +38,3 @@ func (m *mail) note(to Process, partition int) {
 	}
 	m.notes[to] = append(m.notes[to], partition)
 }
-
-// wants reports whether the timer of the batch has to be armed.
-func (m *mail) wants() bool { return !m.armed && len(m.asking)+len(m.notes) > 0 }
