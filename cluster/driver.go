@@ -47,8 +47,7 @@ type clock struct {
 	at     time.Time // when it wakes
 }
 
-// maxSends is how many messages to one process may be on their way. The machine asks again for
-// what exceeds it.
+// maxSends is how many messages to one process may be on their way. The rest is asked for again.
 const maxSends = 3
 
 func newDriver(c *Cluster, o HandoffOptions) *driver {
