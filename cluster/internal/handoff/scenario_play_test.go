@@ -1,0 +1,189 @@
+package handoff
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/stretchr/testify/require"
+)
+
+// step gives a machine an event and carries out the effects.
+func (s *scenario) step(p *player, e Event) {
+	effects := p.machine.Step(e)
+	for _, f := range effects.Fences {
+		p.token = f.Token
+		for x := range p.open {
+			p.open[x] = true
+		}
+	}
+	for _, send := range effects.Send {
+		l := letter{p.Process, send.To, send.Message.Bytes(), words(send.Message)}
+		if s.apart(l.from.ID, l.to.ID) {
+			continue
+		}
+		s.mail = append(s.mail, l)
+		s.say("%s->%s %s", word(l.from), word(l.to), l.words)
+	}
+	for _, id := range effects.Cancel {
+		s.print("%s cancels job %d", word(p.Process), id)
+	}
+	for _, job := range effects.Start {
+		p.jobs = append(p.jobs, job)
+		if job.Kind == Release && p.disk != nil {
+			p.disk.records[0] = job.Record // saved before anything is deleted
+		}
+		if job.Kind != Save {
+			s.say("%s begins to %s", word(p.Process), p.job(job))
+		}
+	}
+	for _, arm := range effects.Arm {
+		p.timers[arm.Timer] = true
+	}
+	if len(effects.Fences) > 0 && len(p.open) == 0 {
+		s.step(p, Drained{[]int{0}})
+	}
+}
+
+// say prints what settle leaves out.
+func (s *scenario) say(format string, args ...any) {
+	if !s.quiet {
+		s.print(format, args...)
+	}
+}
+
+// deliver delivers the messages from one process to another, or all that are on their
+// way. With "twice" they stay on their way.
+func (s *scenario) deliver(a arguments) {
+	for _, l := range s.take(a) {
+		p := s.running[l.to.ID]
+		if a.has("twice") {
+			s.mail = append(s.mail, l)
+		}
+		if p == nil || p.Process != l.to {
+			continue
+		}
+		m, err := ParseMessage(l.bytes, 1)
+		require.NoError(s.t, err)
+		s.step(p, Received{l.from, m})
+	}
+}
+
+func (s *scenario) drop(a arguments) { s.take(a) }
+
+// take removes messages from the mail.
+func (s *scenario) take(a arguments) (taken []letter) {
+	var left []letter
+	for _, l := range s.mail {
+		if way := l.from.ID + "->" + l.to.ID; slices.Contains(a.names, way) || len(a.names) == 0 {
+			taken = append(taken, l)
+		} else {
+			left = append(left, l)
+		}
+	}
+	s.mail = left
+	return taken
+}
+
+// end ends the first job of a process. It fails when it is told to, or when fewer sources
+// than it needs can be reached; a merge takes the sources of from, or all.
+func (s *scenario) end(a arguments) {
+	p := s.at(a.names[0])
+	require.NotEmpty(s.t, p.jobs, "%s has no job", p.ID)
+	job := p.jobs[0]
+	p.jobs = p.jobs[1:]
+	failed, got := a.has("failed"), 0
+	if job.Kind == Merge && !failed {
+		for _, source := range job.Sources {
+			from := s.running[source.ID]
+			if list := a.lists["from"]; from == nil || s.apart(p.ID, source.ID) || list != nil && !slices.Contains(list, source.ID) {
+				continue
+			}
+			maps.Copy(p.data, from.data) // of whatever start: the worst that the user's code may do
+			got++
+		}
+		failed = got < job.Need
+	}
+	done := p.job(job)
+	if failed {
+		done += ", which fails"
+	}
+	if job.Kind == Merge {
+		done += "; it " + p.writes()
+	}
+	if !s.quiet || job.Kind != Save {
+		s.print("%s has done: %s", word(p.Process), done)
+	}
+	if !failed && p.disk != nil && job.Record != nil {
+		p.disk.records[job.Partition] = job.Record
+	}
+	if job.Kind == Release && !failed {
+		clear(p.data)
+	}
+	s.step(p, Ended{Partition: job.Partition, ID: job.ID, Failed: failed})
+}
+
+// timer has timers of a process become due.
+func (s *scenario) timer(a arguments) {
+	kinds := map[string]TimerKind{"batch": Batch, "announce": Announce, "ask": Ask, "patience": Patience, "retry": Retry}
+	for _, name := range a.names[1:] {
+		require.Contains(s.t, kinds, name)
+		if !s.fire(s.at(a.names[0]), kinds[name]) {
+			s.print("%s has no timer %s", a.names[0], name)
+		}
+	}
+}
+
+// fire has the armed timers of a kind become due.
+func (s *scenario) fire(p *player, kind TimerKind) bool {
+	due := Due{}
+	for _, partition := range []int{0, WholeProcess} {
+		if t := (Timer{partition, kind}); p.timers[t] {
+			delete(p.timers, t)
+			due.Timers = append(due.Timers, t)
+		}
+	}
+	if len(due.Timers) > 0 {
+		s.step(p, due)
+	}
+	return len(due.Timers) > 0
+}
+
+// settle delivers all messages, ends all jobs and has timers become due, until nothing
+// changes any more. The timer of patience is left alone, and so are the merges
+// and releases of hold.
+func (s *scenario) settle(a arguments) {
+	s.quiet = true
+	defer func() { s.quiet = false }()
+	for unchanged := 0; unchanged < 2; unchanged++ {
+		before := s.standings()
+		for _, p := range s.sorted() {
+			for _, kind := range []TimerKind{Ask, Announce, Retry} {
+				s.fire(p, kind)
+			}
+		}
+		rounds := 0
+		for s.round(a.lists["hold"]) {
+			rounds++
+			require.Less(s.t, rounds, 100, "it does not settle")
+		}
+		if before != s.standings() {
+			unchanged = -1
+		}
+	}
+}
+
+// round delivers what is on its way, ends the jobs under way, and sends the next batch.
+func (s *scenario) round(hold []string) (busy bool) {
+	busy = len(s.mail) > 0
+	s.deliver(arguments{})
+	for _, p := range s.sorted() {
+		if len(p.jobs) > 0 && (p.jobs[0].Kind == Save || !slices.Contains(hold, p.ID)) {
+			busy = true
+			s.end(arguments{names: []string{p.ID}})
+		}
+	}
+	for _, p := range s.sorted() {
+		busy = s.fire(p, Batch) || busy
+	}
+	return busy
+}

@@ -1,0 +1,388 @@
+package handoff
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// TestScenarios plays the files of testdata: each is the worked example of a rule of
+// docs/handoff.md, and testdata/README.md has the commands. Run it with -rewrite to write
+// the present output into the files.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*player), disks: make(map[string]*playerDisk), starts: make(map[string]uint64)}
+			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
+				s.t, s.log = t, nil
+				s.play(d.Cmd, d.CmdArgs)
+				for line := range strings.Lines(d.Input) {
+					cmd, args, err := datadriven.ParseLine(line)
+					require.NoError(t, err)
+					s.play(cmd, args)
+				}
+				return strings.Join(s.log, "\n")
+			})
+		})
+	}
+}
+
+// scenario is a cluster of machines with one partition. Nothing happens in it but by a
+// command.
+type scenario struct {
+	t       *testing.T
+	factor  int
+	quorum  int
+	durable bool
+	running map[string]*player
+	disks   map[string]*playerDisk
+	starts  map[string]uint64 // of each name, how many starts there were
+	cut     []string          // the names on one side
+	mail    []letter          // sent, and not yet delivered
+	quiet   bool              // messages and jobs that begin are not printed
+	log     []string
+}
+
+// player is a process of a scenario.
+type player struct {
+	Process
+	machine *Machine
+	view    View
+	data    map[string]bool // writes
+	disk    *playerDisk     // nil without a journal
+	timers  map[Timer]bool  // armed
+	jobs    []Job           // under way
+	token   ring.Token      // of the gate
+	open    map[string]bool // writes under way; true: accepted before the last fence
+	stands  string          // as last printed
+}
+
+// playerDisk is what a process with a journal finds when it starts again.
+type playerDisk struct {
+	origin, starts uint64
+	data           map[string]bool
+	records        map[int][]byte
+}
+
+type letter struct {
+	from, to Process
+	bytes    []byte
+	words    string
+}
+
+// arguments are what stands after a command: names, and keys with lists.
+type arguments struct {
+	names []string
+	lists map[string][]string
+}
+
+func (a arguments) has(name string) bool { return slices.Contains(a.names, name) }
+
+// play carries out one command.
+func (s *scenario) play(cmd string, args []datadriven.CmdArg) {
+	a := arguments{lists: make(map[string][]string)}
+	for _, arg := range args {
+		if arg.Vals == nil {
+			a.names = append(a.names, arg.Key)
+		} else if list := strings.Join(arg.Vals, ","); list != "" {
+			a.lists[arg.Key] = strings.Split(list, ",")
+		}
+	}
+	commands := map[string]func(arguments){
+		"cluster": s.configure, "start": s.start, "crash": s.crash, "off": s.off, "restart": s.restart, "leave": s.leave,
+		"view": s.look, "cut": s.divide, "heal": s.heal,
+		"write": s.write, "apply": s.apply, "end": s.end, "accept-loss": s.acceptLoss,
+		"pause": s.pause, "resume": s.pause,
+		"deliver": s.deliver, "drop": s.drop, "timer": s.timer, "settle": s.settle, "status": s.status,
+	}
+	do := commands[cmd]
+	require.NotNil(s.t, do, "no command %q", cmd)
+	if cmd == "resume" {
+		a.names = append(a.names, cmd)
+	}
+	do(a)
+	if cmd != "status" {
+		s.printChanges()
+	}
+}
+
+func (s *scenario) print(format string, args ...any) {
+	s.log = append(s.log, fmt.Sprintf(format, args...))
+}
+
+// at returns a process that runs.
+func (s *scenario) at(name string) *player {
+	p := s.running[name]
+	require.NotNil(s.t, p, "%s does not run", name)
+	return p
+}
+
+// sorted returns the processes that run, by name.
+func (s *scenario) sorted() (all []*player) {
+	for _, name := range slices.Sorted(maps.Keys(s.running)) {
+		all = append(all, s.running[name])
+	}
+	return all
+}
+
+func (s *scenario) apart(a, b string) bool {
+	return slices.Contains(s.cut, a) != slices.Contains(s.cut, b)
+}
+
+// configure sets the replication factor, the write quorum and whether there are journals,
+// and forms a cluster of owners that are ready.
+func (s *scenario) configure(a arguments) {
+	for key, at := range map[string]*int{"factor": &s.factor, "quorum": &s.quorum} {
+		if list := a.lists[key]; list != nil {
+			_, err := fmt.Sscan(list[0], at)
+			require.NoError(s.t, err)
+		}
+	}
+	s.durable = a.has("journal")
+	owners := a.lists["owners"]
+	if owners == nil {
+		return
+	}
+	s.start(arguments{names: []string{owners[0], "founder"}})
+	for _, serving := range [][]string{owners[:1], owners} {
+		s.look(arguments{lists: map[string][]string{"serving": serving, "target": owners[:len(s.running)]}})
+		if len(s.running) == 1 && len(owners) > 1 {
+			s.start(arguments{names: owners[1:]})
+			s.look(arguments{lists: map[string][]string{"serving": serving, "target": owners}})
+		}
+		s.settle(arguments{})
+	}
+	s.log = nil
+}
+
+// start begins processes. With a journal a process goes on with what is on its disk.
+func (s *scenario) start(a arguments) {
+	for _, name := range a.names {
+		if name == "founder" {
+			continue
+		}
+		require.NotContains(s.t, s.running, name)
+		s.starts[name]++
+		p := &player{
+			Process: Process{name, s.starts[name]}, data: make(map[string]bool), timers: make(map[Timer]bool), open: make(map[string]bool),
+		}
+		restored := s.find(p)
+		p.machine = New(Config{Self: p.Process, WriteQuorum: s.quorum, Parallel: 1, Durable: s.durable})
+		s.running[name] = p
+		if s.durable {
+			s.step(p, restored)
+		}
+		if a.has("founder") {
+			s.step(p, Founding{})
+		}
+	}
+}
+
+// find has a process find its disk, if it has one. Where that holds nothing the process
+// begins anew, as package cluster does it.
+func (s *scenario) find(p *player) (found Restored) {
+	if !s.durable {
+		return found
+	}
+	d := s.disks[p.ID]
+	if d == nil {
+		d = &playerDisk{data: p.data, records: make(map[int][]byte)}
+		s.disks[p.ID] = d
+	}
+	held := false
+	for at, b := range d.records {
+		var err error
+		if at == WholeProcess {
+			found.Departed, err = ParseDeparted(b)
+		} else {
+			var r Record
+			r, err = ParseRecord(b, at, 1)
+			found.Records, held = append(found.Records, r), r.Held()
+		}
+		require.NoError(s.t, err)
+	}
+	if held {
+		s.starts[p.ID]--
+		p.Start = d.origin
+	} else {
+		d.origin, d.starts = p.Start, 0
+		for i, r := range found.Records {
+			found.Records[i] = r.Released()
+		}
+	}
+	d.starts++
+	p.disk, p.data, found.Starts = d, d.data, d.starts
+	return found
+}
+
+// off ends processes. A disk stays.
+func (s *scenario) off(a arguments) {
+	for _, name := range a.names {
+		gone := s.at(name).Process
+		delete(s.running, name)
+		s.mail = slices.DeleteFunc(s.mail, func(l letter) bool { return l.to == gone || l.from == gone })
+	}
+}
+
+// crash ends processes, and what they had is gone.
+func (s *scenario) crash(a arguments) {
+	s.off(a)
+	for _, name := range a.names {
+		delete(s.disks, name)
+	}
+}
+
+// restart is a crash and a start before any process has noticed.
+func (s *scenario) restart(a arguments) {
+	s.crash(a)
+	s.start(a)
+}
+
+// leave ends a process that has nothing left.
+func (s *scenario) leave(a arguments) {
+	p := s.at(a.names[0])
+	if sum := p.machine.Summary(); !sum.Bare {
+		s.print("%s may not leave: it holds %d, and %d owners do not know that it departs", word(p.Process), sum.Held, len(p.machine.untold()))
+		return
+	}
+	s.print("%s leaves in order", word(p.Process))
+	s.crash(a)
+}
+
+// divide cuts processes off from the rest.
+func (s *scenario) divide(a arguments) { s.cut = a.names }
+func (s *scenario) heal(arguments)     { s.cut = nil }
+
+// listed is a strategy that places every partition on the nodes that it lists, the
+// primary first.
+type listed []string
+
+func (l listed) Name() string { return "listed/" + strings.Join(l, "+") }
+
+func (l listed) Assign(t ring.Topology, table ring.Table) error {
+	for p := range t.PartitionCount {
+		for i := range table.Row(p) {
+			at := slices.IndexFunc(t.Nodes, func(n ring.Node) bool { return n.ID == l[i] })
+			table.Row(p)[i] = uint16(at)
+		}
+	}
+	return nil
+}
+
+func (s *scenario) ring(names []string) *ring.Ring {
+	var nodes []ring.Node
+	for _, name := range names {
+		nodes = append(nodes, ring.Node{ID: name})
+	}
+	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: s.factor, Strategy: listed(names)}, nodes)
+	require.NoError(s.t, err)
+	return r
+}
+
+// look gives a view to the processes of at, or to all. In it those are alive that the
+// process can reach, or those of alive.
+func (s *scenario) look(a arguments) {
+	var r *ring.Ring
+	if serving := a.lists["serving"]; serving != nil {
+		r = s.ring(serving)
+		if target := a.lists["target"]; target != nil {
+			var err error
+			r, err = r.Toward(s.ring(target))
+			require.NoError(s.t, err)
+		}
+	}
+	at := a.lists["at"]
+	for _, p := range s.sorted() {
+		if at != nil && !slices.Contains(at, p.ID) {
+			continue
+		}
+		starts := make(map[string]uint64)
+		for _, other := range s.sorted() {
+			if alive := a.lists["alive"]; !s.apart(p.ID, other.ID) && (alive == nil || slices.Contains(alive, other.ID)) {
+				starts[other.ID] = other.Start
+			}
+		}
+		p.view = View{
+			Ring: r, Starts: starts,
+			Draining: slices.Contains(a.lists["draining"], p.ID), Leaving: slices.Contains(a.lists["leaving"], p.ID),
+		}
+		s.step(p, p.view)
+	}
+}
+
+// write sends a write to the processes of at, with the token of the view of by.
+func (s *scenario) write(a arguments) {
+	x, at := a.names[0], a.lists["at"]
+	by := s.at(at[0])
+	if a.lists["by"] != nil {
+		by = s.at(a.lists["by"][0])
+	}
+	place := by.view.Ring.Placement(0)
+	took := make(map[string]bool)
+	for _, name := range at {
+		p := s.at(name)
+		switch pt := p.machine.parts[0]; {
+		case pt == nil || p.token != place.Token():
+			s.print("%s refuses %s: it is meant for other owners", word(p.Process), x)
+		case !pt.accepts():
+			s.print("%s refuses %s: it is fenced", word(p.Process), x)
+		case a.has("open"):
+			p.open[x] = false
+			s.print("%s accepts %s, which is under way", word(p.Process), x)
+		default:
+			p.data[x], took[name] = true, true
+		}
+	}
+	if len(took) > 0 {
+		acknowledged := "not acknowledged"
+		if s.enough(place, took) && s.enough(place.Target(), took) {
+			acknowledged = "acknowledged"
+		}
+		s.print("%s is at %s: %s", x, strings.Join(slices.Sorted(maps.Keys(took)), " "), acknowledged)
+	}
+}
+
+func (s *scenario) enough(place ring.Placement, took map[string]bool) bool {
+	n := 0
+	for _, o := range place.All() {
+		if took[o.ID()] {
+			n++
+		}
+	}
+	return n >= s.quorum
+}
+
+// apply ends a write that was under way.
+func (s *scenario) apply(a arguments) {
+	x := a.names[0]
+	for _, name := range a.lists["at"] {
+		p := s.at(name)
+		require.Contains(s.t, p.open, x)
+		delete(p.open, x)
+		p.data[x] = true
+		if !slices.Contains(slices.Collect(maps.Values(p.open)), true) {
+			s.step(p, Drained{[]int{0}})
+		}
+	}
+}
+
+func (s *scenario) acceptLoss(a arguments) { s.step(s.at(a.names[0]), LossAccepted{0}) }
+
+func (s *scenario) pause(a arguments) {
+	cause := Isolated
+	if a.has("superseded") {
+		cause = Superseded
+	}
+	s.step(s.at(a.names[0]), Paused{cause, !a.has("resume")})
+}
