@@ -11,23 +11,23 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// What the world checks is the claim of docs/handoff.md: an acknowledged write
-// survives while fewer than W of the processes that acknowledged it lose their
-// state before the handoffs of its partition complete.
+// The world checks the claim of docs/handoff.md: an acknowledged write survives while fewer
+// than W of the processes that acknowledged it lose their state before the handoffs of its
+// partition complete.
 
-// crash ends a Process and all that it had.
-func (w *world) crash(a *actor) {
+// crash ends a process, and its data is gone.
+func (w *world) crash(a *worldProcess) {
 	w.note("%s crashes", a.ID)
 	w.losses++
 	a.dead = true
 	delete(w.live, a.ID)
-	w.bury(a, 300*time.Millisecond)
+	w.reportGone(a, 300*time.Millisecond)
 	w.checkSurvival(a, "the crash of "+a.ID)
 }
 
-// restart ends a Process and begins another of the same name before anybody has
+// restart ends a process and starts another of the same name before any member has
 // noticed.
-func (w *world) restart(a *actor) {
+func (w *world) restart(a *worldProcess) {
 	w.note("%s restarts", a.ID)
 	w.losses++
 	a.dead = true
@@ -36,9 +36,9 @@ func (w *world) restart(a *actor) {
 	w.checkSurvival(a, "the restart of "+a.ID)
 }
 
-// retire ends a process that has handed everything over. Those that have its
-// data stand in for it from here on.
-func (w *world) retire(a *actor) {
+// retire ends a process that has handed everything over. From here on the claim counts the
+// processes that have its data.
+func (w *world) retire(a *worldProcess) {
 	w.note("%s is gone", a.ID)
 	for p, writes := range a.store {
 		if len(writes) > 0 && len(w.live) > 1 {
@@ -47,16 +47,16 @@ func (w *world) retire(a *actor) {
 	}
 	a.dead = true
 	delete(w.live, a.ID)
-	w.bury(a, 0)
+	w.reportGone(a, 0)
 	w.checkSurvival(a, "the leave of "+a.ID)
 }
 
-// checkRelease checks what a Process knows that is about to throw data away:
-// each owner by its view that is alive has all of it, or had when it let go first.
-func (w *world) checkRelease(a *actor, p int) {
+// checkRelease checks a release that is about to begin: each owner by the view of the
+// process that is alive has all of the data, or had it before it released it itself.
+func (w *world) checkRelease(a *worldProcess, p int) {
 	pt := a.machine.parts[p]
 	if len(pt.owners.all) == 0 && pt.has != leftover {
-		w.fail("%s lets go of partition %d though nobody owns it", a.ID, p)
+		w.fail("%s releases partition %d though it has no owner", a.ID, p)
 	}
 	for _, o := range pt.owners.all {
 		other := w.live[o.ID]
@@ -64,10 +64,10 @@ func (w *world) checkRelease(a *actor, p int) {
 			continue
 		}
 		for id := range a.store[p] {
-			// One that had it, and handed it over to others in turn, may own
-			// again without it.
+			// An owner that had it, and handed it over to other owners in turn, may
+			// own again without it.
 			if !other.store[p][id] && (!other.dropped[p] || !w.elsewhere(a, p, id)) {
-				w.fail("%s lets go of partition %d, and %s lacks write %d of it", a.ID, p, o.ID, id)
+				w.fail("%s releases partition %d, and %s lacks write %d of it", a.ID, p, o.ID, id)
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (w *world) checkRelease(a *actor, p int) {
 }
 
 // checkSurvival requires that every acknowledged write is somewhere.
-func (w *world) checkSurvival(gone *actor, after string) {
+func (w *world) checkSurvival(gone *worldProcess, after string) {
 	for _, x := range w.writes {
 		if len(gone.store[x.partition]) > 0 && gone.store[x.partition][x.id] && !w.exists(x) {
 			w.fail("write %d of partition %d is lost with %s", x.id, x.partition, after)
@@ -101,7 +101,7 @@ func (w *world) checkAll() {
 	}
 }
 
-func (w *world) elsewhere(but *actor, p, id int) bool {
+func (w *world) elsewhere(but *worldProcess, p, id int) bool {
 	for _, a := range w.live {
 		if a != but && a.store[p][id] {
 			return true
@@ -119,12 +119,13 @@ func (w *world) exists(x *write) bool {
 	return false
 }
 
-// spares reports whether the claim allows a Process to lose its state now: no
-// acknowledged write loses its W-th holder. That all become ready again, too, may
-// be asked only if no partition loses so many of those that somebody takes for its
-// owners, whether or not they acknowledged anything: who is left cannot know. Since
-// views differ while news travels, that is counted over all partitions together.
-func (w *world) spares(victim *actor) bool {
+// spares reports whether the claim allows a process to lose its state now: no
+// acknowledged write loses its W-th holder. That all owners also become ready again is
+// asked only where no partition loses W of the processes that any member takes for its
+// owners, whether or not they acknowledged anything. The owners that are left cannot know
+// that. Since views differ while news travels, the losses of all partitions are counted
+// together.
+func (w *world) spares(victim *worldProcess) bool {
 	if !w.loose && w.losses+1 >= w.quorum {
 		return false
 	}
@@ -142,12 +143,12 @@ func (w *world) spares(victim *actor) bool {
 	return true
 }
 
-// whole reports whether all are of one mind and nothing is under way.
+// whole reports whether all members have the same view and nothing is under way.
 func (w *world) whole() bool {
 	if len(w.cut) > 0 || len(w.live) == 0 {
 		return false
 	}
-	var first *actor
+	var first *worldProcess
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		a := w.live[id]
 		if first == nil {
@@ -168,13 +169,13 @@ func (w *world) whole() bool {
 	return true
 }
 
-// settle notes, whenever the handoffs are complete, that the owners hold what
-// they hold: the claim begins anew.
+// settle notes, whenever the handoffs are complete, which owners hold which writes. From
+// then on the claim is about these.
 func (w *world) settle() bool {
 	if !w.whole() {
 		return false
 	}
-	w.losses, w.scarred = 0, false
+	w.losses, w.wasCut = 0, false
 	for _, x := range w.writes {
 		clear(x.holders)
 		lacking := 0
@@ -193,17 +194,16 @@ func (w *world) settle() bool {
 	return true
 }
 
-// readable checks, while handoffs go on but all mean the same owners and no
-// partition has left traces, that no quorum of owners that are ready misses an
-// acknowledged write. The claim does not promise that much: when several moves of a
-// partition overlap, owners that come from the serving list and owners that come from
-// the target may each miss a write that the other list has, until its handoffs are
-// complete. So it is checked where the same ordeal goes well with all Safeguards.
+// readable checks, while handoffs go on but all views are the same and there was no cut,
+// that no quorum of ready owners misses an acknowledged write. The claim does not promise
+// that much: when several moves of a partition overlap, serving owners and target owners may
+// each miss a write that the others have, until the handoffs are complete. So it is checked
+// where the same plan goes well with all safeguards.
 func (w *world) readable() {
-	if !w.reading || w.scarred {
+	if !w.reading || w.wasCut {
 		return
 	}
-	var first *actor
+	var first *worldProcess
 	for _, a := range w.live {
 		if first == nil {
 			first = a
@@ -226,12 +226,12 @@ func (w *world) readable() {
 			}
 		}
 		if lacking > w.factor-w.quorum {
-			w.fail("write %d of partition %d is missing from %d of those that are ready for it", x.id, x.partition, lacking)
+			w.fail("write %d of partition %d is missing from %d of the owners that are ready", x.id, x.partition, lacking)
 		}
 	}
 }
 
-// lost counts the partitions that somebody reports as possibly lost.
+// lost counts the reports of possible loss.
 func (w *world) lost() (n int) {
 	for _, a := range w.live {
 		for _, pt := range a.machine.parts {
@@ -257,7 +257,7 @@ func (w *world) describe() string {
 			fmt.Fprintf(&text, "\n  p%d ownership %v has %v ready %v lost %v drained %v owners %v sets %+v job %+v",
 				p, pt.ownership, pt.has, pt.ready(), pt.lost, pt.drained, pt.owners.all, pt.sets, pt.job)
 			for _, o := range pt.check {
-				fmt.Fprintf(&text, "\n    %v testifies %+v", o.process, o.said.sets)
+				fmt.Fprintf(&text, "\n    %v says of the past %+v", o.process, o.said.sets)
 			}
 			for _, o := range pt.others {
 				fmt.Fprintf(&text, "\n    %v: %05b fence %d merged %d asked %d", o.process, o.said.flags, o.said.fence, o.said.merged, o.asked)
@@ -269,7 +269,7 @@ func (w *world) describe() string {
 }
 
 // busy reports whether anything is on its way to or from a process.
-func (a *actor) busy() bool {
+func (a *worldProcess) busy() bool {
 	for _, pt := range a.machine.parts {
 		if pt.job != nil || pt.unfinished(&a.machine.around) {
 			return true

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// A process that departed on one side of a cut is not lost to the other side, though
-// another one crashes besides.
+// A process that departed on one side of a cut does not count as gone on the other side, even
+// where another process crashes as well.
 func TestADepartedProcessIsNotGone(t *testing.T) {
 	for without, want := range map[Safeguards]bool{0: false, WithoutDepartures: true} {
 		w := newWorld(t, 1)
@@ -78,8 +78,8 @@ func TestDeparturesAreBounded(t *testing.T) {
 	}
 }
 
-// The journal is told which processes departed, until it knows, and says so after a
-// restart.
+// The record of departed processes is saved again until that succeeds, and is taken up after
+// a restart.
 func TestDeparturesAreRecorded(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
 	m := newMachine(a, true, b)

@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Many members that begin at once each see their own series of rings, and take for
-// their predecessors some that had nothing by then. All become ready, and nothing
-// is reported as lost.
-func TestManyBeginAtOnce(t *testing.T) {
-	for seed := range uint64(handoffSeeds(20, 200)) {
+// Many members start at once. Each sees its own series of rings, and takes for earlier owners
+// processes that had nothing by then. All become ready, and none reports possible loss.
+func TestManyMembersStartAtOnce(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(seedCount(20, 200)) {
 		w := newWorld(t, seed+1)
 		w.start("n000", true)
 		for i := 1; i < 12; i++ {
@@ -26,9 +26,8 @@ func TestManyBeginAtOnce(t *testing.T) {
 	}
 }
 
-// What was lost on purpose stays reported until somebody accepts it, whoever owns
-// meanwhile.
-func TestLossStaysReported(t *testing.T) {
+// Possible loss stays reported until it is accepted, whatever the owners are meanwhile.
+func TestPossibleLossStaysReported(t *testing.T) {
 	w := newWorld(t, 1)
 	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
 		w.start(id, id == "a")
@@ -40,7 +39,7 @@ func TestLossStaysReported(t *testing.T) {
 		a := w.live[id]
 		delete(w.live, id)
 		a.dead = true
-		w.bury(a, 0)
+		w.reportGone(a, 0)
 	}
 	w.run(20 * time.Second)
 	reported := func() map[int]bool {
@@ -72,8 +71,9 @@ func TestLossStaysReported(t *testing.T) {
 }
 
 // An owner that cannot settle a pending set counts the members that are gone in every
-// owner set back to one that is certain.
-func TestTheLossCheckGoesBackToACertainSet(t *testing.T) {
+// owner set back to one in
+// which a quorum was ready.
+func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 	a, b, c, d, e := Process{"a", 1}, Process{"b", 2}, Process{"c", 3}, Process{"d", 4}, Process{"e", 5}
 	ready := func(owners ...Process) ownerSet { return ownerSet{members: owners, marks: markServed | markReady} }
 	first := func(owners ...Process) ownerSet { return ownerSet{members: owners, marks: markServed | markFirst} }
@@ -118,8 +118,8 @@ func TestTheLossCheckGoesBackToACertainSet(t *testing.T) {
 	}
 }
 
-// Sets that others lack writes of are remembered, the largest of those that contain each
-// other, and when there are too many nothing is certain any more.
+// Reported sets are remembered; of two sets where one contains the other, the larger one.
+// When there are too many, the loss check finds no evidence any more.
 func TestReportedSetsAreBounded(t *testing.T) {
 	of := func(starts ...uint64) (owners set) {
 		for _, s := range starts {
@@ -146,7 +146,8 @@ func TestReportedSetsAreBounded(t *testing.T) {
 	require.True(t, pt.unharmed(s))
 }
 
-// Pending sets beyond the bound are remembered as reported, and nobody is pending instead.
+// Pending sets beyond the bound are remembered as reported. A set that cannot be settled is
+// pending instead.
 func TestPendingSetsAreBounded(t *testing.T) {
 	var l ledger
 	for i := range uint64(maxPending + 3) {
@@ -160,7 +161,7 @@ func TestPendingSetsAreBounded(t *testing.T) {
 	require.Equal(t, 4, l.count(markReported))
 }
 
-// The sets in which a process served are bounded, the more so when it was ready in all of
+// The sets in which a process served are bounded. Fewer are kept when it was ready in each of
 // the last ones.
 func TestServedSetsAreBounded(t *testing.T) {
 	var l ledger
@@ -178,12 +179,13 @@ func TestServedSetsAreBounded(t *testing.T) {
 	require.NotZero(t, l.marks(set{{"b", 1}})&markReady, "and stays ready")
 }
 
-// Where two members are lost at once among cuts, and moves that are not complete,
-// somebody reports possible loss, and nearly every partition that lost a write is
-// among those reported. Not all are: docs/handoff.md says why, and how many.
+// Two members are lost at once among cuts, and moves that are not complete. Nearly every
+// cluster that lost a write reports possible loss, for nearly every partition that lost one.
+// docs/handoff.md says why not all do, and how many.
 func TestLossAmongCutsIsReported(t *testing.T) {
+	t.Parallel()
 	lost, silent, harmed, quiet := 0, 0, 0, 0
-	for seed := range uint64(handoffSeeds(40, 400)) {
+	for seed := range uint64(seedCount(40, 400)) {
 		w := newWorld(t, seed+1)
 		w.start("n000", true)
 		for i := 1; i < 7; i++ {
@@ -210,7 +212,7 @@ func TestLossAmongCutsIsReported(t *testing.T) {
 			a := w.one()
 			a.dead = true
 			delete(w.live, a.ID)
-			w.bury(a, 300*time.Millisecond)
+			w.reportGone(a, 300*time.Millisecond)
 			w.run(w.upTo(400 * time.Millisecond))
 		}
 		w.run(w.upTo(6 * time.Second))

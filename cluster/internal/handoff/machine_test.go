@@ -9,8 +9,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// A ring without owners, which is what a member sees that cannot run the
-// configuration, moves nothing: what is held stays held.
+// A ring without owners moves nothing. A member has such a ring when it cannot run the
+// configuration.
 func TestAnEmptyRingMovesNothing(t *testing.T) {
 	w := newWorld(t, 1)
 	a := w.start("a", true)
@@ -52,21 +52,22 @@ func TestAPausedMachineBeginsNothing(t *testing.T) {
 // A machine depends on its events alone: a clone answers the same, comes to the same state,
 // and shares nothing with the original.
 func TestMachinesAreDeterministic(t *testing.T) {
-	for seed := range uint64(handoffSeeds(5, 40)) {
-		undergo(t, seed+1, ordeal{members: 5, events: 12, edit: func(w *world) { w.cloning = true }}).require(t)
+	t.Parallel()
+	for seed := range uint64(seedCount(5, 40)) {
+		runPlan(t, seed+1, plan{members: 5, events: 12, edit: func(w *world) { w.cloning = true }}).require(t)
 	}
 }
 
-// When W of those who acknowledged lose their state at once, the owners that are
-// left say so and do not become ready. Without the loss check they would.
-func TestTheConditionBrokenIsReported(t *testing.T) {
+// When W of the processes that acknowledged a write lose their state at once, the owners that
+// are left report possible loss and do not become ready. Without the loss check they would.
+func TestLosingAWriteQuorumIsReported(t *testing.T) {
 	silent := 0
 	for seed := range uint64(20) {
-		lost, reported := breakTheCondition(t, seed+1, 0)
+		lost, reported := loseTwoOfFive(t, seed+1, 0)
 		for p := range lost {
 			require.True(t, reported[p], "seed %d: partition %d", seed+1, p)
 		}
-		lost, reported = breakTheCondition(t, seed+1, WithoutLossCheck)
+		lost, reported = loseTwoOfFive(t, seed+1, WithoutLossCheck)
 		for p := range lost {
 			if !reported[p] {
 				silent++
@@ -76,9 +77,9 @@ func TestTheConditionBrokenIsReported(t *testing.T) {
 	require.Positive(t, silent)
 }
 
-// breakTheCondition ends two of five members at once. It returns the partitions of
-// which an acknowledged write is gone, and those that an owner reports as lost.
-func breakTheCondition(t *testing.T, seed uint64, without Safeguards) (lost, reported map[int]bool) {
+// loseTwoOfFive ends two of five members at once. It returns the partitions of which an
+// acknowledged write is gone, and the partitions that an owner reports as possibly lost.
+func loseTwoOfFive(t *testing.T, seed uint64, without Safeguards) (lost, reported map[int]bool) {
 	w := newWorld(t, seed)
 	w.without = without
 	for _, id := range []string{"a", "b", "c", "d", "e"} {
@@ -93,11 +94,11 @@ func breakTheCondition(t *testing.T, seed uint64, without Safeguards) (lost, rep
 	w.run(5 * time.Second)
 	require.Empty(t, w.wrong)
 	lost, reported = make(map[int]bool), make(map[int]bool)
-	gone := []*actor{w.live["d"], w.live["e"]}
+	gone := []*worldProcess{w.live["d"], w.live["e"]}
 	for _, a := range gone {
 		delete(w.live, a.ID)
 		a.dead = true
-		w.bury(a, 0)
+		w.reportGone(a, 0)
 	}
 	for _, x := range w.writes {
 		if !w.exists(x) {

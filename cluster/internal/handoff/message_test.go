@@ -56,7 +56,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	require.ErrorIs(t, err, errMessage, "a tail")
 }
 
-// A record is read back as it was written, and whatever else is on a disk is refused.
+// A record is read back as it was written. Anything else on a disk is refused.
 func FuzzParseRecord(f *testing.F) {
 	r := testMessage().reports[1]
 	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
@@ -70,13 +70,13 @@ func FuzzParseRecord(f *testing.F) {
 				continue
 			}
 			require.Equal(t, p, r.Partition())
-			// Nothing that a disk may hold breaks what starts with it.
+			// No record breaks the machine that starts with it.
 			m := New(Config{Self: Process{"a", 9}, WriteQuorum: 2, Parallel: 1})
 			m.Step(Restored{Starts: 1, Records: []Record{r}})
 			again, err := ParseRecord(m.record(m.parts[p], true), p, partitions)
 			require.NoError(t, err)
 			for o := range r.report.sets.with(markPending) {
-				nobody := set{{}} // where there are more than can be told
+				nobody := set{{}} // pending where there are more sets than a record may hold
 				kept := again.report.sets.marks(o.members) | again.report.sets.marks(nobody)
 				require.NotZero(t, kept&markPending, "%v of %v", o, again.report.sets)
 			}
@@ -98,7 +98,7 @@ func FuzzParseMessage(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, m, again, "what is read is what was written")
 
-		// Nothing a stranger sends breaks what receives it.
+		// No message breaks the machine that receives it.
 		w := newWorld(t, 1)
 		w.lossy, w.partitions = 0, partitions
 		w.start("a", true)

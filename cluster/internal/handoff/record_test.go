@@ -14,15 +14,15 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// off takes the power from a process: it is gone, what is on its disk is not.
-func (w *world) off(a *actor) {
+// off takes the power from a process. Its disk stays.
+func (w *world) off(a *worldProcess) {
 	w.note("%s loses its power", a.ID)
 	a.dead = true
 	delete(w.live, a.ID)
-	w.bury(a, 300*time.Millisecond)
+	w.reportGone(a, 300*time.Millisecond)
 }
 
-// on starts a member again, on its disk.
+// on starts a member again with its disk.
 func (w *world) on(id string) {
 	old := w.disks[id]
 	a := w.start(id, false)
@@ -39,8 +39,8 @@ func (w *world) on(id string) {
 	}
 }
 
-// outage takes the power from some members, at least so many, and gives it back to
-// each in its time.
+// outage takes the power from a number of members, least or more, and gives it back to each
+// in its own time.
 func (w *world) outage(least int) {
 	ids := slices.Sorted(maps.Keys(w.live))
 	w.rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -55,12 +55,13 @@ func (w *world) outage(least int) {
 	}
 }
 
-// Where data survives restarts, so does what was acknowledged, however many lose
-// their power, and nobody takes anything for lost when they are back.
-func TestJournalKeepsWhatWasAcknowledged(t *testing.T) {
+// Where data survives restarts, acknowledged writes survive however many members lose their
+// power, and no member reports possible loss when all are back.
+func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
+	t.Parallel()
 	writes := 0
-	for seed := range uint64(handoffSeeds(20, 200)) {
-		w := lightsOut(t, seed+1, 0)
+	for seed := range uint64(seedCount(20, 200)) {
+		w := runPowerCuts(t, seed+1, 0)
 		w.require(t)
 		require.Zero(t, w.lost(), "seed %d", seed+1)
 		writes += len(w.writes)
@@ -68,9 +69,10 @@ func TestJournalKeepsWhatWasAcknowledged(t *testing.T) {
 	t.Logf("%d writes", writes)
 }
 
-// A Process that has just begun to own, and is the only one that comes back, does not
-// vouch for what it never had: the journal has what it owes.
-func TestJournalRemembersDebts(t *testing.T) {
+// A process has just begun to own when all lose their power, and is the only one that comes
+// back. It does not become ready without the data that it never had: its journal keeps the
+// pending sets.
+func TestTheJournalKeepsPendingSets(t *testing.T) {
 	for without, want := range map[Safeguards]bool{0: false, WithoutRecords: true} {
 		w := newWorld(t, 1)
 		w.disks, w.enough, w.without = make(map[string]*disk), 1, without
@@ -88,7 +90,7 @@ func TestJournalRemembersDebts(t *testing.T) {
 		for _, id := range []string{"a", "b", "c"} {
 			w.live[id].dead = true
 			delete(w.live, id)
-			delete(w.disks, id) // it burns
+			delete(w.disks, id) // the disk is lost
 		}
 		w.off(late)
 		w.on("d")
@@ -105,19 +107,19 @@ func TestJournalRemembersDebts(t *testing.T) {
 	}
 }
 
-// What was merged before the power went does not count for what was accepted since.
-func TestARestartForgetsWhatWasMerged(t *testing.T) {
+// A merge before a restart does not count for writes that were accepted since.
+func TestMergesBeforeARestartDoNotCountAfterIt(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
 	with, before := set{a, b, c}, ownerSet{set{b, c}, 1, markPending}
 	m := New(Config{Self: a, WriteQuorum: 3, Parallel: 2})
 	m.Step(Restored{Records: []Record{{report{partition: 5, flags: recordHeld, sets: ledger{
 		{with, 2, markPending | markConfirmed | markServing}, before,
 	}}}}})
-	require.ElementsMatch(t, ledger{before, {with, 0, markPending}}, m.parts[5].sets, "to others it is what it was")
+	require.ElementsMatch(t, ledger{before, {with, 0, markPending}}, m.parts[5].sets, "to others it is the process that it was")
 }
 
-// A release that a power cut interrupts is made again, and until then what is left
-// counts for nothing.
+// A release that a power cut interrupts is made again. Until then what is left counts for
+// nothing.
 func TestALeftoverIsReleased(t *testing.T) {
 	a, b := Process{"a", 1}, Process{"b", 1}
 	m := newMachine(a, true, b)
@@ -132,11 +134,11 @@ func TestALeftoverIsReleased(t *testing.T) {
 	require.Equal(t, ledger{{set{a, b}, 0, markServed | markReady}}, m.parts[5].sets, "it is remembered that it served")
 }
 
-// lightsOut is a world in which members lose their power, some or all, while others
-// come and go.
-func lightsOut(t *testing.T, seed uint64, without Safeguards) *world {
+// runPowerCuts runs a world in which some or all members lose their power while others come
+// and go.
+func runPowerCuts(t *testing.T, seed uint64, without Safeguards) *world {
 	w := newWorld(t, seed)
-	w.disks, w.enough, w.treachery, w.without = make(map[string]*disk), 4, 0, without
+	w.disks, w.enough, w.unreliable, w.without = make(map[string]*disk), 4, 0, without
 	w.follow, _ = strconv.Atoi(os.Getenv("HANDOFF_FOLLOW"))
 	w.start("n000", true)
 	for i := 1; i < 6; i++ {
@@ -159,7 +161,7 @@ func lightsOut(t *testing.T, seed uint64, without Safeguards) *world {
 		case dice < 2:
 			w.start(fmt.Sprintf("m%03d", i), false)
 		case dice < 3:
-			w.dismiss()
+			w.drainOne()
 		case dice < 5:
 			a := w.one()
 			self := a.known[a.ID].member
@@ -178,8 +180,8 @@ func lightsOut(t *testing.T, seed uint64, without Safeguards) *world {
 	return w
 }
 
-// dismiss lets a member drain, unless too few would be left to begin again.
-func (w *world) dismiss() {
+// drainOne has a member drain, unless too few would be left to begin again.
+func (w *world) drainOne() {
 	active := 0
 	for _, a := range w.live {
 		if a.known[a.ID].member.State == membership.Active {

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// TestScenarios plays the files of testdata: each is the worked example of a rule of
+// TestScenarios runs the files of testdata. Each is the worked example of a rule of
 // docs/handoff.md, and testdata/README.md has the commands. Run it with -rewrite to write
 // the present output into the files.
 func TestScenarios(t *testing.T) {
@@ -23,14 +23,14 @@ func TestScenarios(t *testing.T) {
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*player), disks: make(map[string]*playerDisk), starts: make(map[string]uint64)}
+			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64)}
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				s.t, s.log = t, nil
-				s.play(d.Cmd, d.CmdArgs)
+				s.do(d.Cmd, d.CmdArgs)
 				for line := range strings.Lines(d.Input) {
 					cmd, args, err := datadriven.ParseLine(line)
 					require.NoError(t, err)
-					s.play(cmd, args)
+					s.do(cmd, args)
 				}
 				return strings.Join(s.log, "\n")
 			})
@@ -45,22 +45,22 @@ type scenario struct {
 	factor  int
 	quorum  int
 	durable bool
-	running map[string]*player
-	disks   map[string]*playerDisk
+	running map[string]*member
+	disks   map[string]*memberDisk
 	starts  map[string]uint64 // of each name, how many starts there were
 	cut     []string          // the names on one side
-	mail    []letter          // sent, and not yet delivered
+	queue   []sent            // messages on their way
 	quiet   bool              // messages and jobs that begin are not printed
 	log     []string
 }
 
-// player is a process of a scenario.
-type player struct {
+// member is a process of a scenario.
+type member struct {
 	Process
 	machine *Machine
 	view    View
 	data    map[string]bool // writes
-	disk    *playerDisk     // nil without a journal
+	disk    *memberDisk     // nil without a journal
 	timers  map[Timer]bool  // armed
 	jobs    []Job           // under way
 	token   ring.Token      // of the gate
@@ -68,14 +68,14 @@ type player struct {
 	stands  string          // as last printed
 }
 
-// playerDisk is what a process with a journal finds when it starts again.
-type playerDisk struct {
+// memberDisk is what a process with a journal finds when it starts again.
+type memberDisk struct {
 	origin, starts uint64
 	data           map[string]bool
 	records        map[int][]byte
 }
 
-type letter struct {
+type sent struct {
 	from, to Process
 	bytes    []byte
 	words    string
@@ -89,8 +89,8 @@ type arguments struct {
 
 func (a arguments) has(name string) bool { return slices.Contains(a.names, name) }
 
-// play carries out one command.
-func (s *scenario) play(cmd string, args []datadriven.CmdArg) {
+// do carries out one command.
+func (s *scenario) do(cmd string, args []datadriven.CmdArg) {
 	a := arguments{lists: make(map[string][]string)}
 	for _, arg := range args {
 		if arg.Vals == nil {
@@ -122,14 +122,14 @@ func (s *scenario) print(format string, args ...any) {
 }
 
 // at returns a process that runs.
-func (s *scenario) at(name string) *player {
+func (s *scenario) at(name string) *member {
 	p := s.running[name]
 	require.NotNil(s.t, p, "%s does not run", name)
 	return p
 }
 
 // sorted returns the processes that run, by name.
-func (s *scenario) sorted() (all []*player) {
+func (s *scenario) sorted() (all []*member) {
 	for _, name := range slices.Sorted(maps.Keys(s.running)) {
 		all = append(all, s.running[name])
 	}
@@ -174,7 +174,7 @@ func (s *scenario) start(a arguments) {
 		}
 		require.NotContains(s.t, s.running, name)
 		s.starts[name]++
-		p := &player{
+		p := &member{
 			Process: Process{name, s.starts[name]}, data: make(map[string]bool), timers: make(map[Timer]bool), open: make(map[string]bool),
 		}
 		restored := s.find(p)
@@ -191,13 +191,13 @@ func (s *scenario) start(a arguments) {
 
 // find has a process find its disk, if it has one. Where that holds nothing the process
 // begins anew, as package cluster does it.
-func (s *scenario) find(p *player) (found Restored) {
+func (s *scenario) find(p *member) (found Restored) {
 	if !s.durable {
 		return found
 	}
 	d := s.disks[p.ID]
 	if d == nil {
-		d = &playerDisk{data: p.data, records: make(map[int][]byte)}
+		d = &memberDisk{data: p.data, records: make(map[int][]byte)}
 		s.disks[p.ID] = d
 	}
 	held := false
@@ -231,7 +231,7 @@ func (s *scenario) off(a arguments) {
 	for _, name := range a.names {
 		gone := s.at(name).Process
 		delete(s.running, name)
-		s.mail = slices.DeleteFunc(s.mail, func(l letter) bool { return l.to == gone || l.from == gone })
+		s.queue = slices.DeleteFunc(s.queue, func(l sent) bool { return l.to == gone || l.from == gone })
 	}
 }
 

@@ -130,7 +130,7 @@ func (r report) words() string {
 }
 
 // job says what a job is to do.
-func (p *player) job(j Job) string {
+func (p *member) job(j Job) string {
 	switch {
 	case j.Partition == WholeProcess:
 		return "record which processes departed"
@@ -154,7 +154,7 @@ func (p *player) job(j Job) string {
 }
 
 // standing says how a process stands with the partition.
-func (p *player) standing() string {
+func (p *member) standing() string {
 	m := p.machine
 	pt := m.parts[0]
 	if pt == nil || pt.ownership == outside && pt.has == empty {
@@ -205,7 +205,7 @@ func (m *Machine) lifeWords() string {
 }
 
 // writes says which writes a process has.
-func (p *player) writes() string {
+func (p *member) writes() string {
 	if len(p.data) == 0 {
 		return "has no write"
 	}

@@ -16,11 +16,13 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// world is a cluster of cores: everything else is made up, and as bad as it may
-// be. News of members reaches each Process in its own time, messages are late,
-// out of order or lost, writes are checked long before they are applied, a merge
-// takes as few sources as it may, and reads nothing from a process that was
-// restarted while it thought to read the old one.
+// world is a cluster of machines. Everything else is simulated, and as bad as it may be:
+//
+//   - news of members reaches each process in its own time;
+//   - messages are late, out of order or lost;
+//   - writes are admitted long before they are applied;
+//   - a merge takes as few sources as it may, and reads nothing from a source that was
+//     restarted meanwhile.
 type world struct {
 	t     testing.TB
 	seed  uint64
@@ -32,25 +34,25 @@ type world struct {
 
 	partitions, factor, quorum int
 	without                    Safeguards
-	everywhere                 uint64 // if not 0, the start of every Process
+	everywhere                 uint64 // if not 0, the start of every process
 	skew                       time.Duration
 	latency                    time.Duration
 	lossy                      float64
-	treachery                  float64 // how often a source restarts when it is counted on
+	unreliable                 float64 // how often a source restarts when a merge relies on it
 
-	disks  map[string]*disk // of members whose data survives them; nil: nobody's does
-	enough int              // so many must be there before members begin that come back
+	disks  map[string]*disk // of members whose data survives a restart; nil: no member's does
+	enough int              // as many members must be there before restored members begin
 
 	starts   uint64
 	versions uint64
-	live     map[string]*actor
+	live     map[string]*worldProcess
 	cut      map[string]bool
 	reading  bool // check reads while handoffs go on
-	uncut    bool // no partitions
+	uncut    bool // there are no cuts
 	cloning  bool // step a clone of each machine beside it
-	loose    bool // more may be lost than lets all become ready again
-	scarred  bool // there was a partition since all were ready
-	formed   bool // the beginning is over
+	loose    bool // more processes may lose their state than lets all owners become ready again
+	wasCut   bool // there was a cut since all were ready
+	formed   bool // all members were ready once
 	losses   int  // processes that lost their state since all were ready
 	writes   []*write
 	written  int
@@ -58,11 +60,11 @@ type world struct {
 	history  []string
 	messages uint64
 	moved    int
-	follow   int // the partition to note details of, and 1
+	follow   int // one more than the partition to note details of
 }
 
-// actor is one Process of the world.
-type actor struct {
+// worldProcess is a process of the world.
+type worldProcess struct {
 	Process
 	w       *world
 	machine *Machine
@@ -74,11 +76,11 @@ type actor struct {
 	gates   map[int]*worldGate
 	store   map[int]map[int]bool // writes, by partition
 	jobs    map[uint64]bool      // under way
-	asleep  time.Time            // when it is woken for its timers
+	asleep  time.Time            // when it wakes for its timers
 	leaving bool
 	disk    *disk
 	back    bool         // it has found something on its disk
-	dropped map[int]bool // partitions it has let go of before
+	dropped map[int]bool // partitions that it has released before
 }
 
 // disk is what a member finds when it starts again.
@@ -106,9 +108,9 @@ type write struct {
 	id, partition int
 	serving       []Process
 	target        []Process
-	acked         map[*actor]bool // those that took it
-	holders       map[*actor]bool // those that the claim is about
-	known         bool            // acknowledged to the writer
+	acked         map[*worldProcess]bool // the processes that took it
+	holders       map[*worldProcess]bool // the processes that the claim counts
+	known         bool                   // acknowledged to the writer
 }
 
 type moment struct {
@@ -135,8 +137,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	return &world{
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 7)), now: began, began: began,
-		partitions: 8, factor: 3, quorum: 2, skew: 600 * time.Millisecond, latency: 40 * time.Millisecond, lossy: 0.02, treachery: 0.01,
-		live: make(map[string]*actor), cut: make(map[string]bool),
+		partitions: 8, factor: 3, quorum: 2, skew: 600 * time.Millisecond, latency: 40 * time.Millisecond, lossy: 0.02, unreliable: 0.01,
+		live: make(map[string]*worldProcess), cut: make(map[string]bool),
 	}
 }
 
@@ -182,7 +184,7 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) apart(a, b string) bool { return w.cut[a] != w.cut[b] }
 
 // start begins a process, the founder of the cluster or a joiner.
-func (w *world) start(id string, founder bool) *actor {
+func (w *world) start(id string, founder bool) *worldProcess {
 	w.starts++
 	start := w.starts
 	if w.everywhere != 0 {
@@ -191,7 +193,7 @@ func (w *world) start(id string, founder bool) *actor {
 	self, kept := Process{id, start}, w.disk(id, start)
 	self.Start = kept.origin
 	pace := Pace{Gather: 20 * time.Millisecond, Again: 100 * time.Millisecond, Rarely: 2 * time.Second, Patience: time.Second, Retry: 200 * time.Millisecond}
-	a := &actor{
+	a := &worldProcess{
 		Process: self, w: w, alarms: NewAlarms(pace), known: make(map[string]announced),
 		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
 	}
@@ -225,7 +227,7 @@ func (w *world) start(id string, founder bool) *actor {
 	return a
 }
 
-// disk is what a member finds that starts.
+// disk is what a member finds when it starts.
 func (w *world) disk(id string, start uint64) *disk {
 	d := w.disks[id]
 	if _, _, held := w.journal(d); d == nil || !held {
@@ -260,22 +262,22 @@ func (w *world) journal(d *disk) (records []Record, departed []Process, held boo
 }
 
 // resume takes up what is on a disk.
-func (a *actor) resume(d *disk) {
+func (a *worldProcess) resume(d *disk) {
 	records, departed, held := a.w.journal(d)
 	a.disk, a.store, a.back = d, d.store, held
 	a.step(Restored{Starts: d.starts, Records: records, Departed: departed})
 }
 
-// announce changes what a process says of itself. It knows at once, the others
-// in their time.
-func (w *world) announce(a *actor, m membership.Member) {
+// announce changes what a process says of itself. The process knows it at once, each other
+// one in its own time.
+func (w *world) announce(a *worldProcess, m membership.Member) {
 	w.versions++
 	news := announced{w.versions, true, m}
 	a.learn(news)
 	w.spread(a, news)
 }
 
-func (w *world) spread(from *actor, news announced) {
+func (w *world) spread(from *worldProcess, news announced) {
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		other := w.live[id]
 		if other != from && !w.apart(from.ID, id) {
@@ -288,8 +290,8 @@ func (w *world) spread(from *actor, news announced) {
 	}
 }
 
-// bury tells the others, each in its time, that a process is gone.
-func (w *world) bury(a *actor, detection time.Duration) {
+// reportGone tells each other process, in its own time, that a process is gone.
+func (w *world) reportGone(a *worldProcess, detection time.Duration) {
 	news := announced{alive: false, member: a.known[a.ID].member}
 	w.versions++
 	news.version = w.versions

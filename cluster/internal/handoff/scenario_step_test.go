@@ -8,7 +8,7 @@ import (
 )
 
 // step gives a machine an event and carries out the effects.
-func (s *scenario) step(p *player, e Event) {
+func (s *scenario) step(p *member, e Event) {
 	effects := p.machine.Step(e)
 	for _, f := range effects.Fences {
 		p.token = f.Token
@@ -17,11 +17,11 @@ func (s *scenario) step(p *player, e Event) {
 		}
 	}
 	for _, send := range effects.Send {
-		l := letter{p.Process, send.To, send.Message.Bytes(), words(send.Message)}
+		l := sent{p.Process, send.To, send.Message.Bytes(), words(send.Message)}
 		if s.apart(l.from.ID, l.to.ID) {
 			continue
 		}
-		s.mail = append(s.mail, l)
+		s.queue = append(s.queue, l)
 		s.say("%s->%s %s", word(l.from), word(l.to), l.words)
 	}
 	for _, id := range effects.Cancel {
@@ -57,7 +57,7 @@ func (s *scenario) deliver(a arguments) {
 	for _, l := range s.take(a) {
 		p := s.running[l.to.ID]
 		if a.has("twice") {
-			s.mail = append(s.mail, l)
+			s.queue = append(s.queue, l)
 		}
 		if p == nil || p.Process != l.to {
 			continue
@@ -70,17 +70,17 @@ func (s *scenario) deliver(a arguments) {
 
 func (s *scenario) drop(a arguments) { s.take(a) }
 
-// take removes messages from the mail.
-func (s *scenario) take(a arguments) (taken []letter) {
-	var left []letter
-	for _, l := range s.mail {
+// take removes messages that are on their way.
+func (s *scenario) take(a arguments) (taken []sent) {
+	var left []sent
+	for _, l := range s.queue {
 		if way := l.from.ID + "->" + l.to.ID; slices.Contains(a.names, way) || len(a.names) == 0 {
 			taken = append(taken, l)
 		} else {
 			left = append(left, l)
 		}
 	}
-	s.mail = left
+	s.queue = left
 	return taken
 }
 
@@ -134,7 +134,7 @@ func (s *scenario) timer(a arguments) {
 }
 
 // fire has the armed timers of a kind become due.
-func (s *scenario) fire(p *player, kind TimerKind) bool {
+func (s *scenario) fire(p *member, kind TimerKind) bool {
 	due := Due{}
 	for _, partition := range []int{0, WholeProcess} {
 		if t := (Timer{partition, kind}); p.timers[t] {
@@ -174,7 +174,7 @@ func (s *scenario) settle(a arguments) {
 
 // round delivers what is on its way, ends the jobs under way, and sends the next batch.
 func (s *scenario) round(hold []string) (busy bool) {
-	busy = len(s.mail) > 0
+	busy = len(s.queue) > 0
 	s.deliver(arguments{})
 	for _, p := range s.sorted() {
 		if len(p.jobs) > 0 && (p.jobs[0].Kind == Save || !slices.Contains(hold, p.ID)) {

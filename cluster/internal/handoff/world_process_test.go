@@ -14,7 +14,7 @@ import (
 )
 
 // learn takes news of a member unless there is newer.
-func (a *actor) learn(news announced) {
+func (a *worldProcess) learn(news announced) {
 	id := news.member.ID
 	if a.dead || a.known[id].version >= news.version {
 		return
@@ -23,8 +23,8 @@ func (a *actor) learn(news announced) {
 	a.refresh()
 }
 
-// refresh derives the view and tells the core.
-func (a *actor) refresh() {
+// refresh derives the view and gives it to the machine.
+func (a *worldProcess) refresh() {
 	var members []membership.Member
 	starts := make(map[string]uint64)
 	for _, id := range slices.Sorted(maps.Keys(a.known)) {
@@ -43,7 +43,7 @@ func (a *actor) refresh() {
 	a.progress()
 }
 
-func (w *world) detailView(a *actor) {
+func (w *world) detailView(a *worldProcess) {
 	if w.follow > 0 && a.view.Ring.Len() > 0 {
 		place := a.view.Ring.Placement(w.follow - 1)
 		ids := func(p ring.Placement) (ids []string) {
@@ -60,7 +60,7 @@ func (w *world) detailView(a *actor) {
 	}
 }
 
-func (a *actor) gate(p int) *worldGate {
+func (a *worldProcess) gate(p int) *worldGate {
 	g := a.gates[p]
 	if g == nil {
 		g = &worldGate{}
@@ -70,7 +70,7 @@ func (a *actor) gate(p int) *worldGate {
 }
 
 // step gives the machine an event and carries out what it wants.
-func (a *actor) step(e Event) Effects {
+func (a *worldProcess) step(e Event) Effects {
 	if a.dead {
 		return Effects{}
 	}
@@ -103,7 +103,7 @@ func (a *actor) step(e Event) Effects {
 }
 
 // advance steps the machine, and a clone of it where the world asks for that.
-func (a *actor) advance(e Event) Effects {
+func (a *worldProcess) advance(e Event) Effects {
 	if !a.w.cloning {
 		return a.machine.Step(e)
 	}
@@ -119,7 +119,7 @@ func (a *actor) advance(e Event) Effects {
 }
 
 // sleep sees to it that the process wakes when its next timer is due.
-func (a *actor) sleep() {
+func (a *worldProcess) sleep() {
 	next := a.alarms.Next()
 	if next.IsZero() || !a.asleep.IsZero() && !next.Before(a.asleep) {
 		return
@@ -134,8 +134,8 @@ func (a *actor) sleep() {
 	})
 }
 
-// progress takes a process to its next state of life.
-func (a *actor) progress() {
+// progress takes a process to its next lifecycle state.
+func (a *worldProcess) progress() {
 	self := a.known[a.ID].member
 	switch {
 	case self.State == membership.Joining && a.back:
@@ -158,7 +158,7 @@ func (a *actor) progress() {
 	a.w.announce(a, self)
 }
 
-func (a *actor) send(to Process, b []byte) {
+func (a *worldProcess) send(to Process, b []byte) {
 	w := a.w
 	w.messages++
 	if w.rand.Float64() < w.lossy {
@@ -180,8 +180,8 @@ func (a *actor) send(to Process, b []byte) {
 
 var errWorld = errors.New("made up")
 
-// begin carries out a job: a merge copies at some moment before its end.
-func (a *actor) begin(job Job) {
+// begin carries out a job. A merge copies at some moment before its end.
+func (a *worldProcess) begin(job Job) {
 	w := a.w
 	a.jobs[job.ID] = true
 	var err error
@@ -227,14 +227,14 @@ func (a *actor) begin(job Job) {
 	}
 	sources := slices.Clone(job.Sources)
 	w.rand.Shuffle(len(sources), func(i, j int) { sources[i], sources[j] = sources[j], sources[i] })
-	if victim := w.live[sources[0].ID]; w.formed && w.rand.Float64() < w.treachery && victim != nil && w.spares(victim) {
-		w.restart(victim) // just when it is counted on
+	if victim := w.live[sources[0].ID]; w.formed && w.rand.Float64() < w.unreliable && victim != nil && w.spares(victim) {
+		w.restart(victim) // just when the merge relies on it
 	}
 	w.after(w.upTo(150*time.Millisecond), func() {
 		got := 0
 		for _, s := range sources {
 			if other := w.live[s.ID]; got < job.Need && other != nil && !w.apart(a.ID, s.ID) && !a.dead && a.jobs[job.ID] {
-				a.merge(job.Partition, other.store[job.Partition]) // nobody looks which start it is
+				a.merge(job.Partition, other.store[job.Partition]) // the start of the source is not compared
 				got++
 			}
 		}
@@ -245,18 +245,18 @@ func (a *actor) begin(job Job) {
 	})
 }
 
-func (a *actor) merge(p int, writes map[int]bool) {
+func (a *worldProcess) merge(p int, writes map[int]bool) {
 	if a.store[p] == nil {
 		a.store[p] = make(map[int]bool)
 	}
 	maps.Copy(a.store[p], writes)
 }
 
-// order writes to a partition by the view of this process.
-func (a *actor) write(p int) {
+// write sends a write to the owners of a partition, by the view of this process.
+func (a *worldProcess) write(p int) {
 	w := a.w
 	place := a.view.Ring.Placement(p)
-	x := &write{id: w.written, partition: p, acked: make(map[*actor]bool), holders: make(map[*actor]bool)}
+	x := &write{id: w.written, partition: p, acked: make(map[*worldProcess]bool), holders: make(map[*worldProcess]bool)}
 	w.written++
 	for _, o := range place.All() {
 		x.serving = append(x.serving, Process{ID: o.ID()})
@@ -281,7 +281,7 @@ func (a *actor) write(p int) {
 }
 
 // accept takes a write if it means the same owners, and applies it later.
-func (a *actor) accept(x *write, token ring.Token) {
+func (a *worldProcess) accept(x *write, token ring.Token) {
 	w, p := a.w, x.partition
 	pt := a.machine.parts[p]
 	g := a.gate(p)
@@ -306,7 +306,7 @@ func (a *actor) accept(x *write, token ring.Token) {
 }
 
 // ack counts an acknowledgement, which has crossed the network.
-func (w *world) ack(x *write, by *actor) {
+func (w *world) ack(x *write, by *worldProcess) {
 	x.acked[by], x.holders[by] = true, true
 	count := func(owners []Process) (n int) {
 		for a := range x.acked {
