@@ -31,6 +31,7 @@ var covered = []struct {
 	{regexp.MustCompile(`^go test (-run '\^\$' )?-bench\b`), ""}, // the gate runs every benchmark once
 	{regexp.MustCompile(`^go (run|test) -C bench/peers `), ""},   // the gate runs the module's tests, which run the report
 	{regexp.MustCompile(`^go test -short \./\.\.\.$`), ""},       // the gate runs all of it without -short
+	{regexp.MustCompile(`^go test \./cluster/internal/handoff -run Scenario -rewrite$`), "TestScenarios"},
 	{regexp.MustCompile(`^go doc `), "TestDocumentationOfTypes"},
 	{regexp.MustCompile(`^openssl rand -hex 32$`), "TestSecurityCommands"},
 	{regexp.MustCompile(`^bash \.ci/run$`), ""},    // is the gate

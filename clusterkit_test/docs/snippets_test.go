@@ -28,7 +28,7 @@ var snippetImports = map[string]string{
 	"transport": module + "/transport", "api": module + "/transport/api", "client": module + "/transport/client", "route": module + "/transport/route",
 	"option":  module + "/ring/option",
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
-	"slog": "log/slog", "strings": "strings", "testing": "testing", "time": "time", "tls": "crypto/tls",
+	"maps": "maps", "slog": "log/slog", "strings": "strings", "sync": "sync", "testing": "testing", "time": "time", "tls": "crypto/tls",
 }
 
 // snippetScope is what statements in the documentation take for granted.
