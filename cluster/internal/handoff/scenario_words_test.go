@@ -172,7 +172,7 @@ func (p *member) standing() string {
 	add(pt.ownership == awaiting, "awaiting the end of a release")
 	add(pt.ownership == owning && pt.ready(), "owner, ready")
 	add(pt.ownership == owning && !pt.ready(), "owner, not ready")
-	add(true, "%sfence %s", has, number(pt.fence.last))
+	add(true, "%sfence %s", has, number(pt.fence))
 	add(pt.ownership == owning && !pt.accepts(), "accepts no writes")
 	add(!pt.drained && pt.has > leftover, "writes under way")
 	add(pt.pending() > 0, "pending%s", pt.sets.pendingWords())
