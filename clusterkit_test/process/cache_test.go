@@ -15,8 +15,8 @@ func testCache(t *testing.T, binary string) {
 	out := runScenario(t, "cache", binary, "-reads", "1000") // fewer than by default
 	requireLines(t, out,
 		`all 6 members agree: fingerprint [0-9a-f]{16}`,
-		`off: primary +9\d\d +\d+\.\d % +0\.0 % +[2-5]\d\.\d %`,
-		`on: nearest +9\d\d +\d+\.\d % +0\.0 % +(100\.0|99\.\d) %`,
+		`off: primary +9\d\d +\d+\.\d % +0\.\d % +[2-5]\d\.\d %`,
+		`on: nearest +9\d\d +\d+\.\d % +0\.\d % +(100\.0|99\.\d) %`,
 		`n2 is gone`,
 		`all 5 members agree: fingerprint [0-9a-f]{16}`,
 		`taken over +9\d\d .* 0\n`,
