@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
@@ -45,18 +44,6 @@ type answers struct {
 	view    atomic.Pointer[published]
 	health  atomic.Pointer[Health] // as of the last event about it
 	changed lifecycle.Broadcast    // wakes whatever waits for view or health
-}
-
-// phase is how far Start and Stop are.
-type phase struct {
-	settled  atomic.Bool  // Start knows the cluster; owning may begin
-	joinedAt atomic.Int64 // when it did, unix nanoseconds
-	leaving  atomic.Bool  // Stop has begun
-
-	mu     sync.Mutex // guards what follows; never held while waiting
-	err    error      // what Start came to
-	up     bool       // Start succeeded and Stop has not begun
-	server *transport.Server
 }
 
 // New checks the options and returns a cluster that is not running. It opens no socket. It

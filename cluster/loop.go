@@ -39,7 +39,7 @@ type loop struct {
 	refresh   chan chan struct{} // asks for a view at once
 	recheck   chan struct{}      // asks for a look at health
 	advance   chan struct{}      // says that this member may have become able to own
-	cancel    context.CancelFunc // ends the goroutine; guarded by life.mu
+	cancel    context.CancelFunc // ends the goroutine; guarded by phase.mu
 	done      sync.WaitGroup
 }
 

@@ -62,19 +62,3 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	}
 	c.done.Wait()
 }
-
-// check returns why the cluster is not running, nil when it is.
-func (c *Cluster) check() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.up:
-		return nil
-	case c.leaving.Load():
-		return ErrStopped
-	case c.err != nil:
-		return c.err
-	default:
-		return ErrNotStarted
-	}
-}

@@ -1,0 +1,36 @@
+package cluster
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/clusterkit/clusterkit/transport"
+)
+
+// phase is how far Start and Stop are.
+type phase struct {
+	settled  atomic.Bool  // Start knows the cluster; owning may begin
+	joinedAt atomic.Int64 // when it did, unix nanoseconds
+	leaving  atomic.Bool  // Stop has begun
+
+	mu     sync.Mutex // guards what follows; never held while waiting
+	err    error      // what Start came to
+	up     bool       // Start succeeded and Stop has not begun
+	server *transport.Server
+}
+
+// check returns why the cluster is not running, nil when it is.
+func (c *Cluster) check() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.up:
+		return nil
+	case c.leaving.Load():
+		return ErrStopped
+	case c.err != nil:
+		return c.err
+	default:
+		return ErrNotStarted
+	}
+}
