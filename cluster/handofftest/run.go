@@ -2,17 +2,12 @@ package handofftest
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"net/netip"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
@@ -30,9 +25,9 @@ type Options struct {
 	Events int
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
-	// Durable says that a store survives its process: any number of members crash,
-	// at times all of them, and come back with theirs, and with a
-	// [cluster.Journal]. False: who crashes has lost what it had.
+	// Durable says that a store survives its process. Any number of members crash, at
+	// times all of them, and come back with their stores and with a [cluster.Journal].
+	// False means that a process that crashes loses its store.
 	Durable bool
 }
 
@@ -99,108 +94,6 @@ func (r *run) all() {
 		}
 	}
 	r.settle()
-}
-
-type run struct {
-	t        *testing.T
-	o        Options
-	net      *memnet.Network
-	rand     *rand.Rand
-	peers    *peers
-	live     map[string]*process
-	disks    map[string]*disk // by NodeID, when they survive
-	away     []string         // members that are to come back
-	names    int
-	addrs    int
-	history  []string
-	keys     []string
-	versions map[string]uint64 // the newest acknowledged
-	losses   int               // of state, since all handoffs were complete
-	parted   bool              // it is cut now
-}
-
-func (r *run) note(format string, args ...any) {
-	r.history = append(r.history, fmt.Sprintf(format, args...))
-}
-
-// fail ends the run: who called simulate hears why.
-func (r *run) fail(format string, args ...any) {
-	panic(failure(fmt.Sprintf("handofftest: %s; seed %d: %v", fmt.Sprintf(format, args...), r.o.Seed, r.history)))
-}
-
-// sorted are the processes that run, by NodeID.
-func (r *run) sorted() []*process {
-	all := make([]*process, 0, len(r.live))
-	for _, n := range r.live {
-		all = append(all, n)
-	}
-	slices.SortFunc(all, func(a, b *process) int { return int(a.Local().Start.Number) - int(b.Local().Start.Number) })
-	return all
-}
-
-func (r *run) one() *process {
-	all := r.sorted()
-	return all[r.rand.IntN(len(all))]
-}
-
-// start starts a process, empty, at an address of its own.
-func (r *run) start(id string) {
-	r.addrs++
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(r.addrs / 200), byte(1 + r.addrs%200)}), 7946)
-	seeds := make([]string, 0, len(r.live))
-	for _, n := range r.sorted() {
-		seeds = append(seeds, n.addr.String())
-	}
-	n := &process{id: id, addr: addr}
-	handoff := cluster.HandoffOptions{WriteQuorum: quorum}
-	enough := 0
-	if n.store = r.inherit(n, &handoff); n.store == nil {
-		n.store = r.o.New(near{r.peers, id})
-	}
-	if r.o.Durable {
-		enough = r.o.Members/2 + 1
-		r.disks[id].store = n.store
-	}
-	handoff.Mover = n.store
-	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
-	c, err := cluster.New(cluster.Options{
-		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
-		PartitionCount: r.o.Partitions, ReplicationFactor: replicas, Logger: slog.New(slog.DiscardHandler),
-		Gossip: membership.GossipOptions{Network: r.net}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	n.Cluster = c
-	r.peers.add(n)
-	r.live[id] = n
-	r.note("%s starts in %s with weight %d", id, zone, weight)
-	if err := c.Start(r.t.Context()); err != nil {
-		r.fail("starting %s: %v", id, err)
-	}
-}
-
-// crash ends a process and what it had.
-func (r *run) crash(n *process) {
-	r.note("%s crashes", n.id)
-	r.losses++
-	r.peers.remove(n)
-	delete(r.live, n.id)
-	r.net.Crash(n.addr)
-	r.stop(n)
-}
-
-func (r *run) stop(n *process) {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = n.Stop(ended) // it goes on without us
-}
-
-func (r *run) end() {
-	for _, n := range r.sorted() {
-		r.stop(n)
-	}
-	time.Sleep(40 * time.Second) // what memberlist leaves behind ends by then
 }
 
 // write writes the next version of a key.
