@@ -29,7 +29,7 @@ func TestLayers(t *testing.T) {
 		"membership":                {module + "/membership/internal/guard", module + "/membership/lifecycle", module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
 		"membership/internal/guard": {"github.com/hashicorp/memberlist"},
 		"membership/lifecycle":      {},
-		"membership/memnet":         {module + "/membership", module + "/ring/option", "github.com/hashicorp/memberlist"},
+		"membership/memnet":         {module + "/ring/option", "github.com/hashicorp/memberlist"},
 		"transport/api":             {module + "/ring", module + "/ring/option", module + "/rebalance"},
 		"transport/client":          {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", bound, credential, reload, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
