@@ -81,7 +81,7 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 			self.ID, rivals[0].Addr)
 	}
 	if _, capable := c.settings.configs[v.Configuration]; !capable && v.Configuration != "" {
-		unready(api.ProblemConfiguration, "the cluster runs %q, this member can run %q: start it with that configuration accepted",
+		unready(api.ProblemConfiguration, "the cluster runs %q, this member can run %q: start it with that configuration in AlsoRuns",
 			v.Configuration, self.Configurations)
 	}
 	if membership.Drive(c.members).Isolated() {

@@ -137,7 +137,7 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 		joiner := b.start(3, with(older))
 		require.Equal(t, membership.Joining, joiner.Local().State)
 		require.Equal(t, []string{api.ProblemConfiguration}, problems(joiner)[:1])
-		require.Equal(t, `the cluster runs "rf2:balanced/1", this member can run ["rf1:balanced/1"]: start it with that configuration accepted`,
+		require.Equal(t, `the cluster runs "rf2:balanced/1", this member can run ["rf1:balanced/1"]: start it with that configuration in AlsoRuns`,
 			problem(t, joiner, api.ProblemConfiguration).Message)
 		require.False(t, joiner.Health().Ready)
 		require.Equal(t, "rf2:balanced/1", joiner.Health().Configuration)
