@@ -113,7 +113,8 @@ type RingChange struct {
 	Fingerprint ring.Fingerprint
 }
 
-// HealthChange is a change of this member's health.
+// HealthChange is a change of this member's health: as it was when subscribers were last told,
+// and as it is.
 type HealthChange struct{ Before, After Health }
 
 // memberKind is the kind of membership's event of that name, and 0 for any other.

@@ -39,7 +39,7 @@ type Move struct {
 	To string `json:"to,omitempty"`
 }
 
-// NodeChange is what one node gains and loses, in slots.
+// NodeChange is what the node of an ID gains and loses, in slots. Neither is negative.
 type NodeChange struct {
 	ID     string `json:"id"`
 	Gained int    `json:"gained"`

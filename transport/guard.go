@@ -169,7 +169,8 @@ type GuardCounts struct {
 	CrossOrigin, Limited, Unauthorized, Forbidden uint64
 }
 
-// Counts returns how many requests have been turned away.
+// Counts returns how many requests have been turned away since the guard was made. It does
+// not block.
 func (g *Guard) Counts() GuardCounts {
 	return GuardCounts{
 		CrossOrigin: g.counts.crossOrigin.Load(), Limited: g.counts.limited.Load(),

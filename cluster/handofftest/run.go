@@ -18,7 +18,7 @@ type Options struct {
 	New func(Peers) Store
 	// Seed chooses what happens. Zero means 1.
 	Seed uint64
-	// Members is about how many members there are, at least 5. Zero means 6.
+	// Members is about how many members there are. Fewer than 6 mean 6.
 	Members int
 	// Events is how many members come, go, or start again, and how many times the
 	// network is cut or heals. Zero means 10.

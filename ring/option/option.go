@@ -3,6 +3,14 @@
 //
 // In every record of options a zero field means the default, and [None] means that
 // there is no such bound, time or part. Any other negative number is an [Error].
+//
+//	for _, err := range option.All(options.Validate()) {
+//		if out, ok := errors.AsType[*option.Error](err); ok {
+//			fmt.Println(out.Field, out.Value, out.Bound)
+//		}
+//	}
+//
+// The package checks no option itself: each package knows its own bounds.
 package option
 
 import (

@@ -74,7 +74,7 @@ func (c *Client) Ring(ctx context.Context) (api.Ring, error) {
 	return askJSON[api.Ring](ctx, c, query{method: http.MethodGet, path: "/v1/ring"})
 }
 
-// Partition asks which members own a partition.
+// Partition asks which members own a partition, from 0.
 func (c *Client) Partition(ctx context.Context, partition int, near Near) (api.Placement, error) {
 	return askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/partitions/" + strconv.Itoa(partition), values: near.add(url.Values{}),

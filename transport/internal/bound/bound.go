@@ -1,4 +1,5 @@
-// Package bound checks options against their bounds.
+// Package bound checks a numeric option against its bounds, and reports it as an
+// [option.Error]. It knows no default: the caller fills defaults in before.
 package bound
 
 import (

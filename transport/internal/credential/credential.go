@@ -1,5 +1,6 @@
 // Package credential knows what bearer tokens (RFC 6750) look like, and the scopes
-// that stand before them in a token file.
+// that stand before them in a token file. It reads no file and compares no tokens: the
+// guard of package transport does.
 package credential
 
 import (

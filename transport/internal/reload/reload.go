@@ -1,5 +1,5 @@
 // Package reload keeps values that are made of files, and makes them anew when the
-// files change.
+// files change. It watches nothing by itself: it looks when a value is asked for.
 package reload
 
 import (

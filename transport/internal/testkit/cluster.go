@@ -1,4 +1,5 @@
-// Package testkit has what the tests of several packages below transport share.
+// Package testkit has what the tests of several packages below transport share: a cluster,
+// a guard, servers, clients, and certificates in files. Programs must not import it.
 package testkit
 
 import (

@@ -1,4 +1,5 @@
-// Package tlsfiles reads the files that TLS needs, for clients and servers alike.
+// Package tlsfiles reads the files that TLS needs, for clients and servers alike, and reads
+// them again when they change. What the two sides make of the files is theirs.
 package tlsfiles
 
 import (

@@ -1,5 +1,6 @@
 // Package wire writes what package api describes: documents, and refusals with their
-// types and titles.
+// types and titles. It decides nothing: which document or refusal is written, the handler,
+// the guard and the router say.
 package wire
 
 import (
