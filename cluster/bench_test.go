@@ -17,8 +17,8 @@ const hotKeys = 1024
 
 // benchViews makes views of 50 members and of 49, over 4096 partitions.
 func benchViews() (more, fewer *published) {
-	b := view.Builder{Configurations: map[string]ring.Config{
-		"rf3:rendezvous/1": {PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}},
+	b := view.Builder{Configurations: map[string]view.Configuration{
+		"rf3:rendezvous/1": {Config: ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}},
 	}}
 	members := make([]membership.Member, 50)
 	for i := range members {

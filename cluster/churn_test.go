@@ -20,8 +20,8 @@ import (
 
 // testBuilder derives views of what testMembers are.
 func testBuilder() *view.Builder {
-	return &view.Builder{Configurations: map[string]ring.Config{
-		"rf3:balanced/1": {PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
+	return &view.Builder{Configurations: map[string]view.Configuration{
+		"rf3:balanced/1": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},
 	}}
 }
 

@@ -56,7 +56,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	d := &driver{
 		c: c, user: o.Mover, options: o, self: self, nonce: local.Start.Nonce,
 		gates: make([]gate, c.settings.PartitionCount), cancels: make(map[uint64]context.CancelFunc), sending: make(map[handoff.Process]int),
-		machine: handoff.New(handoff.Config{Self: self, WriteQuorum: o.WriteQuorum, Parallel: o.Parallel, Durable: o.Journal != nil}),
+		machine: handoff.New(handoff.Config{Self: self, Parallel: o.Parallel, Durable: o.Journal != nil}),
 		// Asking needs to be quick where news is, and cheap where a member does not answer.
 		clock: clock{alarms: handoff.NewAlarms(handoff.Pace{
 			Gather: 20 * time.Millisecond, Again: 250 * time.Millisecond, Rarely: 5 * time.Second, Patience: 2 * time.Second, Retry: o.RetryAfter,
@@ -124,7 +124,8 @@ func (d *driver) view(v *view.View, state membership.State) {
 	}
 	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
 	if ours {
-		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
+		quorum := d.c.settings.configs[v.Configuration].WriteQuorum
+		d.drive(handoff.View{Ring: v.Ring, Quorum: quorum, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
 	}
 }
 

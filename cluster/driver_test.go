@@ -15,7 +15,7 @@ import (
 // A process that has released everything has drained, also where not every owner could be
 // told that it departs.
 func TestDrainWhenNotAllCanBeTold(t *testing.T) {
-	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, WriteQuorum: 2, Parallel: 1})
+	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, Parallel: 1})
 	d := &driver{c: &Cluster{}, machine: m}
 	leaving := func(self string, others ...string) {
 		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Weight: 1}})
@@ -24,7 +24,7 @@ func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 		for _, id := range append(others, self) {
 			starts[id] = 1
 		}
-		m.Step(handoff.View{Ring: r, Starts: starts, Leaving: true})
+		m.Step(handoff.View{Ring: r, Quorum: 2, Starts: starts, Leaving: true})
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

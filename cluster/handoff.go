@@ -31,6 +31,12 @@ type Handoff struct{ c *Cluster }
 // Handoff returns the handle on handoff. It is never nil, and may be kept.
 func (c *Cluster) Handoff() *Handoff { return &Handoff{c} }
 
+// WriteQuorum returns how many owners acknowledge a write under the configuration in use, for
+// [ring.WriteSet.Enough]. It is zero without a [Mover], and before the first view.
+func (h *Handoff) WriteQuorum() int {
+	return h.c.settings.configs[h.c.view.Load().Configuration].WriteQuorum
+}
+
 // Errors of writing and reading while partitions move.
 var (
 	// ErrNotOwner says that this member does not own the partition.

@@ -29,6 +29,8 @@ type store struct {
 	data     map[int]map[string]int // versions by key, by partition
 	received int
 	released map[int]int
+	need     int // of the last call
+	from     int
 	fault    func(ctx context.Context, partition int) error
 }
 
@@ -36,6 +38,7 @@ func (s *store) Receive(ctx context.Context, p int, from []cluster.Member, need 
 	s.mu.Lock()
 	fault := s.fault
 	s.received++
+	s.need, s.from = need, len(from)
 	s.mu.Unlock()
 	if fault != nil {
 		if err := fault(ctx, p); err != nil {

@@ -41,10 +41,11 @@ type HandoffOptions struct {
 	// Journal keeps what this member knows of its data, where the data survives a restart. Nil
 	// means that it does not: a process that starts is a new, empty owner. It needs a Mover.
 	Journal Journal
-	// WriteQuorum is how many of a partition's owners acknowledge a write before it counts:
-	// W, from 1 to the replication factor, the same on all members. The claim of
-	// docs/handoff.md needs more than half of the replication factor. Zero means the smallest
-	// such number.
+	// WriteQuorum is how many of a partition's owners acknowledge a write before it counts: W of
+	// the main configuration, from 1 to the replication factor. The claim of docs/handoff.md
+	// needs more than half of the replication factor. Zero means the smallest such number. It
+	// is part of the configuration: see [Configuration], and [Handoff.WriteQuorum] for the one
+	// in use.
 	WriteQuorum int
 	// Parallel is how many calls of Receive, Release and Save run at a time, 1 to 1024. Zero
 	// means 8.

@@ -57,7 +57,8 @@ type Options struct {
 	Strategy ring.RebalanceStrategy
 	// AlsoRuns are the configurations that this member can run beside the one above, at most
 	// 3. The last one is preferred among them, and the one above to all of them. The cluster
-	// runs the last configuration that all its active members have in common.
+	// runs the last configuration that all its active, draining and leaving members have in
+	// common.
 	//
 	// To change the replication factor or the strategy of a running cluster, restart every
 	// member with the new one above and the old one here, then every member without the old

@@ -205,6 +205,15 @@ func TestOptionsConfigurations(t *testing.T) {
 		{set: alsoRuns(rf(2), rf(5), rf(2)), want: `AlsoRuns[0] is "rf2:balanced/1": must be another configuration than the rest`},
 		{set: alsoRuns(rf(2), cluster.Configuration{ReplicationFactor: -1, Strategy: misnamed{","}}),
 			want: "AlsoRuns[1].ReplicationFactor is -1: must be between 1 and 16\n" + `AlsoRuns[1].Strategy.Name() is ",": ` + boundStrategy},
+		{set: alsoRuns(cluster.Configuration{ReplicationFactor: 2, WriteQuorum: 2}), want: "AlsoRuns[0].WriteQuorum is 2: must be zero without Handoff.Mover"},
+		{set: func(o *cluster.Options) {
+			o.Handoff.Mover = &store{}
+			o.AlsoRuns = []cluster.Configuration{{WriteQuorum: 1}, {WriteQuorum: 3}, {ReplicationFactor: 2, WriteQuorum: 3}}
+		}, want: "AlsoRuns[2].WriteQuorum is 3: must be between 1 and 2"},
+		{set: func(o *cluster.Options) {
+			o.Handoff.Mover, o.AlsoRuns = &store{}, []cluster.Configuration{{WriteQuorum: 2}}
+		},
+			want: `AlsoRuns[0] is "rf3w2:balanced/1": must be another configuration than the rest`},
 		{set: func(o *cluster.Options) { o.AlsoRuns, o.PartitionCount = []cluster.Configuration{rf(2)}, -5 },
 			want: "PartitionCount is -5: must be between 1 and 1048576"},
 	})

@@ -19,14 +19,14 @@ import (
 type settings struct {
 	Options
 	membership membership.Options
-	configs    map[string]ring.Config // by the name that is gossiped
-	journal    *journalState          // nil without one
+	configs    map[string]view.Configuration // by the name that is gossiped
+	journal    *journalState                 // nil without one
 }
 
 // parse fills in the defaults and checks every bound. Each check covers one group of options;
 // the paths in its errors are those of the fields of Options.
 func (o Options) parse() (settings, error) {
-	s := settings{Options: o.withDefaults(), configs: make(map[string]ring.Config)}
+	s := settings{Options: o.withDefaults(), configs: make(map[string]view.Configuration)}
 	names, err := s.checkConfigurations()
 	return s, errors.Join(err, s.checkSeeds(), s.checkHTTP(), s.checkBootstrap(), s.checkHandoff(), s.checkMembership(names))
 }
@@ -57,25 +57,40 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 	if n := len(s.AlsoRuns); n >= membership.MaxConfigurations {
 		errs = append(errs, &option.Error{Field: "AlsoRuns", Value: n, Bound: fmt.Sprintf("at most %d configurations", membership.MaxConfigurations-1)})
 	}
-	all := append(slices.Clone(s.AlsoRuns), Configuration{s.ReplicationFactor, s.Strategy})
+	all := append(slices.Clone(s.AlsoRuns), Configuration{ReplicationFactor: s.ReplicationFactor, Strategy: s.Strategy})
+	if s.Handoff.Mover != nil {
+		all[len(s.AlsoRuns)].WriteQuorum = s.Handoff.WriteQuorum // checkHandoff checks it
+	}
 	place := make(map[string]int) // where a name stands in all
 	for i, c := range all {
 		main := i == len(s.AlsoRuns)
-		config := ring.Config{PartitionCount: s.PartitionCount, ReplicationFactor: cmp.Or(c.ReplicationFactor, 3), Strategy: c.Strategy}
+		config := view.Configuration{
+			Config:      ring.Config{PartitionCount: s.PartitionCount, ReplicationFactor: cmp.Or(c.ReplicationFactor, 3), Strategy: c.Strategy},
+			WriteQuorum: c.WriteQuorum,
+		}
+		var quorum error
+		switch {
+		case s.Handoff.Mover != nil:
+			config.WriteQuorum = cmp.Or(c.WriteQuorum, config.ReplicationFactor/2+1)
+			quorum = between("WriteQuorum", config.WriteQuorum, 1, max(config.ReplicationFactor, 1))
+		case c.WriteQuorum != 0:
+			quorum = &option.Error{Field: "WriteQuorum", Value: c.WriteQuorum, Bound: "zero without Handoff.Mover"}
+		}
 		if config.Strategy == nil {
 			config.Strategy = rebalance.Balanced{}
 		}
 		if !main && !s.countable() {
 			config.PartitionCount = 1
 		}
-		if err := soundness(config); err != nil {
-			if !main {
-				err = option.Under(fmt.Sprintf("AlsoRuns[%d]", i), err)
-			}
+		err := soundness(config.Config)
+		if !main {
+			err = option.Under(fmt.Sprintf("AlsoRuns[%d]", i), errors.Join(err, quorum))
+		}
+		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		name := view.Name(config)
+		name := config.Name()
 		if first, twice := place[name]; twice {
 			errs = append(errs, &option.Error{Field: fmt.Sprintf("AlsoRuns[%d]", first), Value: name, Bound: "another configuration than the rest"})
 			continue

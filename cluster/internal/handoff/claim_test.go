@@ -249,7 +249,7 @@ func (w *world) describe() string {
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		a := w.live[id]
 		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, holds %d:", id, a.known[id].member.State, a.view.Fingerprint, len(a.view.Members), a.machine.Summary().Joined, a.machine.Summary().Held)
-		for _, p := range a.machine.sorted() {
+		for _, p := range slices.Sorted(maps.Keys(a.machine.parts)) {
 			pt := a.machine.parts[p]
 			if !pt.unfinished(&a.machine.around) && pt.job == nil {
 				continue

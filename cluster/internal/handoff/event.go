@@ -8,11 +8,10 @@ import (
 
 // Config is what a machine is made with.
 type Config struct {
-	Self        Process
-	WriteQuorum int        // acknowledgements that a write needs, 1 or more
-	Parallel    int        // jobs at a time, 1 or more
-	Durable     bool       // there is a journal
-	Without     Safeguards // for tests
+	Self     Process
+	Parallel int        // jobs at a time, 1 or more
+	Durable  bool       // there is a journal
+	Without  Safeguards // for tests
 }
 
 // Safeguards are rules of the model that a test switches off, to see that they are needed.
@@ -43,6 +42,7 @@ type (
 	// processes are alive, and the state of this one.
 	View struct {
 		Ring     *ring.Ring        // the serving ring, with its target
+		Quorum   int               // acknowledgements that a write needs under the ring's configuration
 		Starts   map[string]uint64 // the starts of the members alive, by NodeID; kept, not modified
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // or leaving

@@ -96,7 +96,10 @@ func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, a
 		if pt := m.parts[p]; kind == query && (pt.check != nil || pt.lost) {
 			r.flags |= flagAsks
 		}
-		n := r.size()
+		n := 24 // about how many bytes the report takes
+		for _, o := range r.sets {
+			n += 24 * len(o.members)
+		}
 		if size+n > maxMessageBytes && len(message.reports) > 0 {
 			m.send(to, message)
 			message, size = &Message{kind: kind, query: number, to: to.Start}, 0

@@ -37,12 +37,26 @@ const (
 	marksWritten = markServing<<1 - 1
 )
 
+// quorums are those of a configuration: how many owners a partition has, and how many of them
+// acknowledge a write.
+type quorums struct{ factor, writes uint8 }
+
+// slack is how many owners may lack an acknowledged write.
+func (q quorums) slack() int { return int(q.factor) - int(q.writes) }
+
 // ownerSet is a set of owners that served together, with what is known of it.
 type ownerSet struct {
 	members set
+	quorums        // under which they served; of several the hardest to satisfy
 	merged  uint32 // of a pending set, the members that were merged from, by place
 	marks   mark
 }
+
+// needed returns from how many members a process must have merged so that no write the set
+// acknowledged can be missing: any so many share a member with any write quorum. It counts
+// against the configured number of owners, because owners that are not in the set may have taken
+// part in a write. It is at least 1.
+func (o ownerSet) needed() int { return max(max(len(o.members), int(o.factor))-int(o.writes)+1, 1) }
 
 func (o ownerSet) is(m mark) bool { return o.marks&m != 0 }
 
@@ -81,11 +95,9 @@ func (l ledger) with(m mark) iter.Seq[ownerSet] {
 	}
 }
 
-// past returns the members of the sets with a mark, the newest first.
-func (l ledger) past(m mark) (sets []set) {
-	for o := range l.with(m) {
-		sets = append(sets, o.members)
-	}
+// past returns the sets with a mark, the newest first.
+func (l ledger) past(m mark) ledger {
+	sets := slices.Collect(l.with(m))
 	slices.Reverse(sets)
 	return sets
 }
@@ -120,26 +132,24 @@ func (l ledger) only(m mark) (some ledger) {
 	return some
 }
 
-// add gives a set a mark.
-func (l *ledger) add(members set, m mark) *ownerSet {
+// add gives a set a mark. One that is known already keeps the quorums that are harder to satisfy.
+func (l *ledger) add(members set, q quorums, m mark) *ownerSet {
 	at := l.find(members)
 	if at < 0 {
 		at = len(*l)
-		*l = append(*l, ownerSet{members: members})
+		*l = append(*l, ownerSet{members: members, quorums: q})
 	}
-	(*l)[at].marks |= m
-	return &(*l)[at]
+	o := &(*l)[at]
+	o.marks |= m
+	o.quorums = quorums{max(o.factor, q.factor), min(o.writes, q.writes)}
+	return o
 }
 
 // addNewest gives a set a mark and makes it the newest.
-func (l *ledger) addNewest(members set, m mark) {
-	o := ownerSet{members: members}
-	if at := l.find(members); at >= 0 {
-		o = (*l)[at]
-		*l = slices.Delete(*l, at, at+1)
-	}
-	o.marks |= m
-	*l = append(*l, o)
+func (l *ledger) addNewest(members set, q quorums, m mark) {
+	o := *l.add(members, q, m)
+	at := l.find(members)
+	*l = append(slices.Delete(*l, at, at+1), o)
 }
 
 // drop takes marks from all sets, and forgets those that have none left.
@@ -164,19 +174,16 @@ func (l *ledger) await(o ownerSet) {
 	switch {
 	case had&markSettled != 0:
 	case had&markPending != 0 || l.count(markPending) < maxPending:
-		l.add(o.members, markPending|o.marks&markConfirmed).merged |= o.merged
+		l.add(o.members, o.quorums, markPending|o.marks&markConfirmed).merged |= o.merged
 	default:
 		// Beyond the bound the owner becomes harder to satisfy: the last pending set gives way to
 		// nobody, from which nothing can be merged.
-		l.report(o.members)
+		l.report(o)
 		if nobody := (set{{}}); l.marks(nobody)&markPending == 0 {
-			var last set
-			for o := range l.with(markPending) {
-				last = o.members
-			}
+			last := l.past(markPending)[0]
 			l.report(last)
-			l.dropWhere(markPending, func(o ownerSet) bool { return o.members.is(last) })
-			l.add(nobody, markPending)
+			l.dropWhere(markPending, func(o ownerSet) bool { return o.members.is(last.members) })
+			l.add(nobody, o.quorums, markPending)
 		}
 	}
 }
@@ -184,28 +191,28 @@ func (l *ledger) await(o ownerSet) {
 // report notes a set that a process which was merged from lacks writes of. Of two where one
 // contains the other the larger one is enough: it has lost too many when the smaller one has. At
 // the bound nothing is added, and the loss check finds no evidence any more.
-func (l *ledger) report(members set) {
+func (l *ledger) report(r ownerSet) {
 	n := 0
 	for o := range l.with(markReported) {
-		if n++; o.members.contains(members) {
+		if n++; o.members.contains(r.members) && o.writes <= r.writes {
 			return
 		}
 	}
 	if n < maxReported {
-		l.dropWhere(markReported, func(o ownerSet) bool { return members.contains(o.members) })
-		l.add(members, markReported)
+		l.dropWhere(markReported, func(o ownerSet) bool { return r.members.contains(o.members) && r.writes <= o.writes })
+		l.add(r.members, r.quorums, markReported)
 	}
 }
 
 // serve notes a set that this process serves in now.
-func (l *ledger) serve(members set, m mark) {
-	l.addNewest(members, markServed|m)
+func (l *ledger) serve(members set, q quorums, m mark) {
+	l.addNewest(members, q, markServed|m)
 	past := l.past(markServed)
 	most := maxServed
-	if len(past) > fewServed && !slices.ContainsFunc(past[:fewServed], func(s set) bool { return l.marks(s)&(markReady|markFirst) == 0 }) {
+	if len(past) > fewServed && !slices.ContainsFunc(past[:fewServed], func(o ownerSet) bool { return !o.is(markReady | markFirst) }) {
 		most = fewServed
 	}
 	for _, old := range past[min(most, len(past)):] {
-		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(old) })
+		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(old.members) })
 	}
 }

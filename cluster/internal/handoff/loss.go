@@ -64,7 +64,7 @@ func (pt *partition) unharmed(s *surroundings) bool {
 		return false
 	}
 	for o := range pt.sets.with(markReported) {
-		if s.depleted(o.members) {
+		if s.depleted(o) {
 			return false
 		}
 	}
@@ -75,7 +75,7 @@ func (pt *partition) unharmed(s *surroundings) bool {
 	// A process that has seen nothing, as after all were away, goes by what was pending, here or
 	// where it merged from, and by what the processes that it merged from have seen.
 	for o := range pt.sets.with(markPending | markSettled | markReported) {
-		if pt.conclusive(s, []set{o.members}) {
+		if pt.conclusive(s, ledger{o}) {
 			return true
 		}
 	}
@@ -86,25 +86,25 @@ func (pt *partition) unharmed(s *surroundings) bool {
 
 // conclusive reports whether a past, the newest set first, leads to a set that is known to have
 // been ready, with no depleted set on the way.
-func (pt *partition) conclusive(s *surroundings, past []set) bool {
-	for _, members := range past {
-		if s.depleted(members) {
+func (pt *partition) conclusive(s *surroundings, past ledger) bool {
+	for _, o := range past {
+		if s.depleted(o) {
 			return false
 		}
 		ready := 0
-		for _, p := range members {
+		for _, p := range o.members {
 			known := pt.sets
 			if p != s.self {
 				known = pt.check.of(p).said.sets
 			}
-			switch m := known.marks(members); {
+			switch m := known.marks(o.members); {
 			case m&markFirst != 0:
 				return true
 			case m&markReady != 0:
 				ready++
 			}
 		}
-		if ready >= s.needed(members) {
+		if ready >= o.needed() {
 			return true
 		}
 	}

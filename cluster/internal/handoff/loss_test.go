@@ -75,8 +75,12 @@ func TestPossibleLossStaysReported(t *testing.T) {
 // which a quorum was ready.
 func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 	a, b, c, d, e := Process{"a", 1}, Process{"b", 2}, Process{"c", 3}, Process{"d", 4}, Process{"e", 5}
-	ready := func(owners ...Process) ownerSet { return ownerSet{members: owners, marks: markServed | markReady} }
-	first := func(owners ...Process) ownerSet { return ownerSet{members: owners, marks: markServed | markFirst} }
+	ready := func(owners ...Process) ownerSet {
+		return ownerSet{members: owners, quorums: quorums{3, 2}, marks: markServed | markReady}
+	}
+	first := func(owners ...Process) ownerSet {
+		return ownerSet{members: owners, quorums: quorums{3, 2}, marks: markServed | markFirst}
+	}
 	for name, tt := range map[string]struct {
 		gone   []Process
 		past   []set // the newest first
@@ -99,16 +103,16 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 		"one of another's only":     {gone: []Process{a}, past: []set{{b, c}}, words: map[Process]ledger{b: {ready(b, c)}, c: {ready(b, c)}}, others: []set{{a, c, d}}, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &surroundings{self: e, config: Config{WriteQuorum: 2}, factor: 3, alive: map[Process]bool{a: true, b: true, c: true, d: true, e: true}}
+			s := &surroundings{self: e, quorums: quorums{3, 2}, alive: map[Process]bool{a: true, b: true, c: true, d: true, e: true}}
 			for _, p := range tt.gone {
 				delete(s.alive, p)
 			}
 			pt := &partition{id: 7, sets: ledger{ready(a, b, e)}, check: others{}}
 			for _, members := range slices.Backward(tt.past) {
-				pt.sets.addNewest(members, markBefore)
+				pt.sets.addNewest(members, quorums{3, 2}, markBefore)
 			}
 			for _, members := range tt.others {
-				pt.sets.report(members)
+				pt.sets.report(ownerSet{members: members, quorums: quorums{3, 2}})
 			}
 			for p, known := range tt.words {
 				*pt.check.at(p) = other{process: p, heard: true, said: report{sets: known}}
@@ -129,18 +133,19 @@ func TestReportedSetsAreBounded(t *testing.T) {
 	}
 	pt := &partition{check: others{}}
 	for _, s := range []set{of(1, 2), of(2, 3), of(1, 2), of(1, 2, 3), of(1), of(4, 5)} {
-		pt.sets.report(s)
+		pt.sets.report(ownerSet{members: s, quorums: quorums{2, 2}})
 	}
-	require.Equal(t, []set{of(4, 5), of(1, 2, 3)}, pt.sets.past(markReported))
+	require.Equal(t, of(4, 5), pt.sets.past(markReported)[0].members)
+	require.Equal(t, of(1, 2, 3), pt.sets.past(markReported)[1].members)
 	for i := range uint64(2 * maxReported) {
-		pt.sets.report(of(10 + i))
+		pt.sets.report(ownerSet{members: of(10 + i), quorums: quorums{2, 2}})
 	}
 	require.Equal(t, maxReported, pt.sets.count(markReported))
-	pt.sets.report(of(1, 2, 3, 4, 5))
+	pt.sets.report(ownerSet{members: of(1, 2, 3, 4, 5), quorums: quorums{2, 2}})
 	require.Equal(t, maxReported, pt.sets.count(markReported))
 	self := Process{"b", 1}
-	s := &surroundings{self: self, config: Config{WriteQuorum: 2}}
-	pt.sets.add(set{self}, markBefore|markServed|markFirst)
+	s := &surroundings{self: self, quorums: quorums{2, 2}}
+	pt.sets.add(set{self}, quorums{2, 2}, markBefore|markServed|markFirst)
 	require.False(t, pt.unharmed(s))
 	pt.sets.drop(markReported)
 	require.True(t, pt.unharmed(s))
@@ -166,16 +171,16 @@ func TestPendingSetsAreBounded(t *testing.T) {
 func TestServedSetsAreBounded(t *testing.T) {
 	var l ledger
 	for i := range uint64(2 * maxServed) {
-		l.serve(set{{"a", i + 1}}, 0)
+		l.serve(set{{"a", i + 1}}, quorums{3, 2}, 0)
 	}
 	require.Equal(t, maxServed, l.count(markServed))
 	for i := range uint64(fewServed) {
 		require.Equal(t, maxServed, l.count(markServed))
-		l.serve(set{{"b", i + 1}}, markReady)
+		l.serve(set{{"b", i + 1}}, quorums{3, 2}, markReady)
 	}
 	require.Equal(t, fewServed, l.count(markServed))
-	l.serve(set{{"b", 1}}, 0)
-	require.Equal(t, set{{"b", 1}}, l.past(markServed)[0], "it is the newest")
+	l.serve(set{{"b", 1}}, quorums{3, 2}, 0)
+	require.Equal(t, set{{"b", 1}}, l.past(markServed)[0].members, "it is the newest")
 	require.NotZero(t, l.marks(set{{"b", 1}})&markReady, "and stays ready")
 }
 

@@ -54,9 +54,6 @@ func (m *Machine) Step(e Event) Effects {
 	return m.out.Effects
 }
 
-// sorted returns the partitions known, ascending.
-func (m *Machine) sorted() []int { return slices.Sorted(maps.Keys(m.parts)) }
-
 func (Founding) happen(m *Machine) { m.around.founding = true }
 
 func (e Received) happen(m *Machine) {
@@ -117,7 +114,7 @@ func (e Paused) happen(m *Machine) {
 	if (was == 0) == (m.paused == 0) {
 		return
 	}
-	for _, p := range m.sorted() {
+	for _, p := range slices.Sorted(maps.Keys(m.parts)) {
 		m.mail.ask(m.parts[p], anew)
 		m.work.wake(p)
 	}

@@ -53,15 +53,6 @@ type report struct {
 
 func (r report) is(flag byte) bool { return r.flags&flag != 0 }
 
-// size is about how many bytes a report takes.
-func (r report) size() int {
-	n := 24
-	for _, o := range r.sets {
-		n += 24 * len(o.members)
-	}
-	return n
-}
-
 var errMessage = errors.New("malformed message")
 
 // Bytes writes the message.

@@ -89,7 +89,7 @@ type state struct {
 type surroundings struct {
 	self     Process
 	config   Config
-	factor   int // the configured number of owners
+	quorums  quorums // of the configuration in use
 	alive    map[Process]bool
 	departed map[Process]bool // processes that left after handing everything over
 	owners   set              // every process that owns anything in the last view
@@ -104,22 +104,16 @@ func (s *surroundings) fence() uint64 {
 	return *s.fences
 }
 
-// needed returns from how many members of an owner set this process must have merged so that no
-// write the set acknowledged can be missing: any so many share a member with any write quorum. It
-// counts against the configured number of owners. The set may have fewer, and the others may have
-// existed and taken part in a write.
-func (s *surroundings) needed(o set) int { return max(len(o), s.factor) - s.config.WriteQuorum + 1 }
-
 // depleted reports whether so many members of an owner set are gone without having handed over
 // that a write which they acknowledged may be lost.
-func (s *surroundings) depleted(members set) bool {
+func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
-	for _, p := range members {
+	for _, p := range o.members {
 		if p != s.self && !s.alive[p] && !s.departed[p] {
 			gone++
 		}
 	}
-	return gone >= s.config.WriteQuorum
+	return gone >= int(o.writes)
 }
 
 // unheard is what the journal knows of a partition that it was told nothing of.
@@ -175,9 +169,9 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 			pt.has = complete
 		}
 	case len(prior) == 0 && pt.ownership != returned:
-		pt.sets.await(ownerSet{members: set{{}}})
+		pt.sets.await(ownerSet{members: set{{}}, quorums: s.quorums})
 	case len(prior) > 0 && (!wasReady || !s.config.Without.is(WithoutPending)):
-		pt.sets.await(ownerSet{members: prior[0]})
+		pt.sets.await(ownerSet{members: prior[0].members, quorums: prior[0].quorums})
 	}
 	pt.ownership = owning
 	pt.journal.change()
@@ -240,7 +234,7 @@ func (pt *partition) cover(had owners) {
 
 // indispensable reports whether no write can be acknowledged without this process.
 func (pt *partition) indispensable(s *surroundings) bool {
-	w := s.config.WriteQuorum
+	w := int(s.quorums.writes)
 	return pt.owners.serving.has(s.self) && len(pt.owners.serving) <= w ||
 		pt.owners.target.has(s.self) && len(pt.owners.target) <= w
 }
@@ -257,7 +251,7 @@ func (pt *partition) serve(s *surroundings) {
 	if s.founding {
 		m |= markFirst
 	}
-	pt.sets.serve(pt.owners.serving, m)
+	pt.sets.serve(pt.owners.serving, s.quorums, m)
 }
 
 func (pt *partition) pending() int { return pt.sets.count(markPending) }

@@ -68,7 +68,7 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 				with = pt.owners.all
 			}
 			sets = slices.Clone(sets)
-			sets.add(with, markServing)
+			sets.add(with, m.around.quorums, markServing)
 			tells |= markServing
 		}
 	}
@@ -100,7 +100,7 @@ func (e Restored) happen(m *Machine) {
 			if !o.members.is(set{m.around.self}) && !m.around.config.Without.is(WithoutRecords) {
 				// What was merged from these members was merged before it was away.
 				pt.sets.dropWhere(markPending, func(was ownerSet) bool { return was.members.is(o.members) })
-				pt.sets.await(ownerSet{members: o.members})
+				pt.sets.await(ownerSet{members: o.members, quorums: o.quorums})
 			}
 		}
 	}

@@ -178,7 +178,7 @@ func (s *scenario) start(a arguments) {
 			Process: Process{name, s.starts[name]}, data: make(map[string]bool), timers: make(map[Timer]bool), open: make(map[string]bool),
 		}
 		restored := s.find(p)
-		p.machine = New(Config{Self: p.Process, WriteQuorum: s.quorum, Parallel: 1, Durable: s.durable})
+		p.machine = New(Config{Self: p.Process, Parallel: 1, Durable: s.durable})
 		s.running[name] = p
 		if s.durable {
 			s.step(p, restored)
@@ -314,7 +314,8 @@ func (s *scenario) look(a arguments) {
 			}
 		}
 		p.view = View{
-			Ring: r, Starts: starts,
+			Quorum: s.quorum,
+			Ring:   r, Starts: starts,
 			Draining: slices.Contains(a.lists["draining"], p.ID), Leaving: slices.Contains(a.lists["leaving"], p.ID),
 		}
 		s.step(p, p.view)

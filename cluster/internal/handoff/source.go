@@ -85,7 +85,7 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 
 // fromQuorum is the merge from so many ready owners that nothing acknowledged can be missing.
 func (pt *partition) fromQuorum(s *surroundings) *job {
-	next := merge(quorum, s.needed(nil))
+	next := merge(quorum, s.quorums.slack()+1)
 	for _, o := range pt.owners.serving {
 		if source, offers := pt.from(o); offers && o != s.self && source.said.is(flagReady) {
 			next.sources = append(next.sources, source)
@@ -106,7 +106,7 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	small := false
 	for o := range pt.sets.with(markPending) {
 		pt.lost = pt.lost || !pt.attainable(s, o)
-		small = small || len(o.members) < s.needed(o.members)
+		small = small || len(o.members) < o.needed()
 	}
 	if pt.lost {
 		verdict, next := pt.verdict(s, out)
@@ -177,7 +177,7 @@ func (pt *partition) suffice(s *surroundings, sources []source) bool {
 		for _, h := range sources {
 			o.strike(h.process)
 		}
-		if s.merged(o) < min(s.needed(o.members), len(o.members)) {
+		if s.merged(o) < min(o.needed(), len(o.members)) {
 			return false
 		}
 	}
@@ -199,7 +199,7 @@ func (s *surroundings) merged(o ownerSet) (n int) {
 // all of them were merged from, and one of them knows that it missed nothing.
 func (s *surroundings) settles(o ownerSet) bool {
 	n := s.merged(o)
-	if need := s.needed(o.members); len(o.members) >= need {
+	if need := o.needed(); len(o.members) >= need {
 		return n >= need
 	}
 	return n == len(o.members) && o.is(markConfirmed)
@@ -216,7 +216,7 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 			n++
 		}
 	}
-	if need := s.needed(o.members); len(o.members) >= need {
+	if need := o.needed(); len(o.members) >= need {
 		return n >= need
 	}
 	// Whether one of them confirms shows only when all are merged from.
@@ -281,7 +281,7 @@ func (pt *partition) take(h source) {
 		member = member || o.members.has(h.process)
 	}
 	for o := range h.said.sets.with(markPending) {
-		pt.sets.report(o.members)
+		pt.sets.report(o)
 		if member {
 			pt.sets.await(o)
 		}
@@ -300,7 +300,7 @@ func (pt *partition) strike(h source) {
 // deprived reports whether a pending set is depleted.
 func (pt *partition) deprived(s *surroundings) bool {
 	for o := range pt.sets.with(markPending) {
-		if s.depleted(o.members) {
+		if s.depleted(o) {
 			return true
 		}
 	}

@@ -48,12 +48,12 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	w := writer{b, number}
 	s, d := &m.around, &m.departure
 	w.bits(s.founding, s.draining, s.leaving, m.mail.armed, d.retrying, d.armed)
-	w.numbers(uint64(m.paused), uint64(d.journal), uint64(s.factor), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
+	w.numbers(uint64(m.paused), uint64(d.journal), uint64(s.quorums.factor), uint64(s.quorums.writes), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
 	w.set(slices.SortedFunc(maps.Keys(s.alive), Process.Compare))
 	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
 	w.set(d.known)
 	w.set(s.owners)
-	for _, p := range m.sorted() {
+	for _, p := range slices.Sorted(maps.Keys(m.parts)) {
 		w.partition(m.parts[p])
 	}
 	for _, list := range [][]int{m.mail.asking, m.work.waiting} {
@@ -102,7 +102,7 @@ func (w *writer) ledger(l ledger) {
 	w.b = append(w.b, byte(len(l)))
 	for _, o := range l {
 		w.set(o.members)
-		w.numbers(uint64(o.merged), uint64(o.marks))
+		w.numbers(uint64(o.factor), uint64(o.writes), uint64(o.merged), uint64(o.marks))
 	}
 }
 

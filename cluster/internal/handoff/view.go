@@ -12,8 +12,9 @@ const maxPastViews = 32
 
 // pastView is a view as far as it matters to which processes served.
 type pastView struct {
-	ring   *ring.Ring
-	starts map[string]uint64
+	ring    *ring.Ring
+	starts  map[string]uint64
+	quorums quorums
 }
 
 // members returns the processes that own by a placement. Where they are the same as before it
@@ -57,11 +58,11 @@ func (v View) happen(m *Machine) {
 		// anything.
 		return
 	}
-	now := pastView{v.Ring, v.Starts}
+	now := pastView{v.Ring, v.Starts, quorums{uint8(v.Ring.Config().ReplicationFactor), uint8(v.Quorum)}}
 	if before.ring == nil {
 		before = now
 	}
-	m.ring, m.around.factor = v.Ring, v.Ring.Config().ReplicationFactor
+	m.ring, m.around.quorums = v.Ring, now.quorums
 	for p := range v.Ring.PartitionCount() {
 		place := v.Ring.Placement(p)
 		own := place.Owns(m.around.self.ID) || place.Target().Owns(m.around.self.ID)
@@ -117,6 +118,10 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 	}
 	if stays {
 		pt.request(s, had)
+		if before.quorums.slack() > now.quorums.slack() && pt.has != complete {
+			// More owners may have missed a write than the new configuration allows.
+			pt.sets.await(ownerSet{members: had.serving, quorums: before.quorums})
+		}
 	}
 	if pt.ownership == owning {
 		if changed || !stays {
@@ -147,7 +152,7 @@ func (m *Machine) lookBack(pt *partition, before pastView) {
 	var had set
 	for _, v := range m.past {
 		had = v.members(v.ring.Placement(pt.id), had)
-		pt.sets.addNewest(had, markBefore)
+		pt.sets.addNewest(had, v.quorums, markBefore)
 	}
 	if m.around.founding {
 		return
@@ -155,7 +160,7 @@ func (m *Machine) lookBack(pt *partition, before pastView) {
 	served := before.members(before.ring.Placement(pt.id), nil)
 	prior := slices.DeleteFunc(served, func(p Process) bool { return p.ID == m.around.self.ID })
 	if len(prior) > 0 {
-		pt.sets.add(prior, markPrior)
+		pt.sets.add(prior, before.quorums, markPrior)
 	}
 }
 
@@ -198,7 +203,7 @@ func (m *Machine) lastView() pastView {
 
 // remember keeps a view for partitions that this process comes to own later.
 func (m *Machine) remember(v pastView) {
-	if last := m.lastView(); last.ring == v.ring && maps.Equal(last.starts, v.starts) {
+	if last := m.lastView(); last.ring == v.ring && last.quorums == v.quorums && maps.Equal(last.starts, v.starts) {
 		return
 	}
 	m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPastViews):]), v)

@@ -122,7 +122,7 @@ func (w *wire) report(r *report) {
 	w.number(&r.fence)
 	w.number(&r.merged)
 	w.number(&r.asked)
-	n := w.count(len(r.sets), maxSets, 4)
+	n := w.count(len(r.sets), maxSets, 6)
 	if !w.writing && n > 0 {
 		r.sets = make(ledger, n)
 	}
@@ -131,17 +131,19 @@ func (w *wire) report(r *report) {
 	}
 }
 
-// ownerSet is the marks, the members merged from, and the members, ascending.
+// ownerSet is the marks, the replication factor, the write quorum, the members merged from, and the members, ascending.
 func (w *wire) ownerSet(o *ownerSet) {
-	marks, merged, members := byte(o.marks), uint64(o.merged), []Process(o.members)
+	marks, q, merged, members := byte(o.marks), o.quorums, uint64(o.merged), []Process(o.members)
 	w.byte(&marks)
+	w.byte(&q.factor)
+	w.byte(&q.writes)
 	w.number(&merged)
 	w.processes(&members, maxMembers)
 	if w.writing {
 		return
 	}
-	o.marks, o.merged, o.members = mark(marks), uint32(merged), members
-	w.require(len(members) > 0 && merged>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
+	o.marks, o.quorums, o.merged, o.members = mark(marks), q, uint32(merged), members
+	w.require(0 < q.writes && q.writes <= q.factor && len(members) > 0 && merged>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
 		(o.is(markPending) || merged == 0 && !o.is(markConfirmed)))
 	for i := 1; i < len(members); i++ {
 		w.require(members[i-1].Compare(members[i]) < 0)

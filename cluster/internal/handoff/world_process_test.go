@@ -39,7 +39,7 @@ func (a *worldProcess) refresh() {
 	}
 	state := a.known[a.ID].member.State
 	a.w.detailView(a)
-	a.step(View{Ring: a.view.Ring, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
+	a.step(View{Ring: a.view.Ring, Quorum: a.w.quorum, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
 	a.progress()
 }
 

@@ -197,12 +197,12 @@ func (w *world) start(id string, founder bool) *worldProcess {
 		Process: self, w: w, alarms: NewAlarms(pace), known: make(map[string]announced),
 		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
 	}
-	a.machine = New(Config{Self: self, WriteQuorum: w.quorum, Parallel: 4, Durable: w.disks != nil, Without: w.without})
+	a.machine = New(Config{Self: self, Parallel: 4, Durable: w.disks != nil, Without: w.without})
 	if w.disks != nil {
 		a.resume(kept)
 	}
-	config := ring.Config{PartitionCount: w.partitions, ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}
-	a.builder = view.Builder{Configurations: map[string]ring.Config{view.Name(config): config}}
+	config := view.Configuration{Config: ring.Config{PartitionCount: w.partitions, ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}, WriteQuorum: w.quorum}
+	a.builder = view.Builder{Configurations: map[string]view.Configuration{config.Name(): config}}
 	if old := w.live[id]; old != nil {
 		w.fail("%s runs twice", id)
 	}
@@ -218,7 +218,7 @@ func (w *world) start(id string, founder bool) *worldProcess {
 		a.step(Founding{})
 	}
 	m := membership.Member{ID: id, Weight: 1, State: state, PartitionCount: w.partitions,
-		Configurations: []string{view.Name(config)}, Start: membership.Start{Number: w.starts, Nonce: start}}
+		Configurations: []string{config.Name()}, Start: membership.Start{Number: w.starts, Nonce: start}}
 	if a.back {
 		m.Origin = kept.origin
 	}

@@ -10,8 +10,8 @@ import (
 // Builder derives views, each from the one before it, and asks a strategy for no table
 // that it has just had. It is not safe for concurrent use.
 type Builder struct {
-	// Configurations are the configurations that this process has, by [Name].
-	Configurations map[string]ring.Config
+	// Configurations are the configurations that this process has, by [Configuration.Name].
+	Configurations map[string]Configuration
 	// Self is the ID of the member whose [View.Holding] is counted.
 	Self string
 
@@ -83,5 +83,5 @@ func (b *Builder) table(configuration string, nodes []ring.Node, previous *ring.
 		}
 	}
 	b.asked++
-	return ring.Rebuild(previous, b.Configurations[configuration], nodes)
+	return ring.Rebuild(previous, b.Configurations[configuration].Config, nodes)
 }

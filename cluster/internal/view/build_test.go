@@ -12,9 +12,9 @@ import (
 )
 
 func testBuilder() *Builder {
-	return &Builder{Configurations: map[string]ring.Config{
-		"rf3:balanced/1": {PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
-		"rf2:balanced/1": {PartitionCount: 64, ReplicationFactor: 2, Strategy: rebalance.Balanced{}},
+	return &Builder{Configurations: map[string]Configuration{
+		"rf3:balanced/1": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},
+		"rf2:balanced/1": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
 	}}
 }
 

@@ -9,31 +9,39 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Name returns the name under which members gossip a configuration, for example
-// "rf3:balanced/1". Configurations of one name are the same. The strategy must be set.
-func Name(c ring.Config) string {
-	return fmt.Sprintf("rf%d:%s", c.ReplicationFactor, c.Strategy.Name())
+// Configuration is what members must have in common: to place keys alike and, with a handoff,
+// to move them safely.
+type Configuration struct {
+	ring.Config
+	// WriteQuorum is how many owners acknowledge a write. Zero: there is no handoff.
+	WriteQuorum int
+}
+
+// Name returns the name under which members gossip the configuration, for example
+// "rf3:balanced/1", and "rf3w2:balanced/1" with a handoff. Configurations of one name are the
+// same. The strategy must be set.
+func (c Configuration) Name() string {
+	if c.WriteQuorum == 0 {
+		return fmt.Sprintf("rf%d:%s", c.ReplicationFactor, c.Strategy.Name())
+	}
+	return fmt.Sprintf("rf%dw%d:%s", c.ReplicationFactor, c.WriteQuorum, c.Strategy.Name())
 }
 
 // chooseConfiguration returns the name of the configuration that a cluster of these members
 // runs. It depends on what the members announce and on nothing else, so that all
 // of them choose alike.
 //
-// The voters are the active members. Without any they are the draining members, then the
-// joining, then the leaving ones. The result is the last configuration that all voters have
+// The voters are the active, the draining and the leaving members: a member that leaves hands
+// over under the configuration that it has. As long as none is active or draining, they are the
+// joining members, and without these the leaving ones. The result is the last configuration that all voters have
 // in common, in the order of the voter with the lowest ID. Admission makes sure that any two
 // members have one in common, but three may have none. Then the result is the configuration
 // that most voters have; of equals, the first by name.
 func chooseConfiguration(members []membership.Member) string {
-	var voters []membership.Member
-	for _, state := range []membership.State{membership.Active, membership.Draining, membership.Joining, membership.Leaving} {
-		for _, m := range members {
-			if m.State == state {
-				voters = append(voters, m)
-			}
-		}
-		if len(voters) > 0 {
-			break
+	voters := membersIn(members, membership.Active, membership.Draining, membership.Leaving)
+	if !Formed(members) {
+		if voters = membersIn(members, membership.Joining); len(voters) == 0 {
+			voters = membersIn(members, membership.Leaving)
 		}
 	}
 	votes := make(map[string]int)
@@ -57,4 +65,14 @@ func chooseConfiguration(members []membership.Member) string {
 		}
 	}
 	return best
+}
+
+// membersIn returns the members in one of some states.
+func membersIn(members []membership.Member, states ...membership.State) (some []membership.Member) {
+	for _, m := range members {
+		if slices.Contains(states, m.State) {
+			some = append(some, m)
+		}
+	}
+	return some
 }

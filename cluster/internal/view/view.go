@@ -14,7 +14,7 @@ import (
 type View struct {
 	// Members are the members believed alive, ascending by ID.
 	Members []membership.Member
-	// Configuration names the configuration in use, as [Name] does. It is empty when no
+	// Configuration names the configuration in use, as [Configuration.Name] does. It is empty when no
 	// member can own anything.
 	Configuration string
 	// Ring is the serving ring, with its target. It is never nil. It is empty when no

@@ -1,0 +1,232 @@
+package cluster_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// changing is a cluster with data whose configuration changes while it is written and read.
+type changing struct {
+	t        *testing.T
+	b        *bed
+	shelf    *shelf
+	members  map[string]*cluster.Cluster
+	stores   map[string]*store
+	versions map[string]int // the newest acknowledged, by key
+	written  int
+	served   int // reads that were admitted
+}
+
+// restart has member i start with other options, empty.
+func (c *changing) start(i int, with edit) {
+	c.t.Helper()
+	m, s := c.b.startStore(c.shelf, i, with)
+	s.fault = func(_ context.Context, p int) error {
+		require.GreaterOrEqual(c.t, s.need, 1, "partition %d of %s", p, m.Local().ID)
+		require.GreaterOrEqual(c.t, s.from, s.need)
+		return nil
+	}
+	c.members[m.Local().ID], c.stores[m.Local().ID] = m, s
+}
+
+// write writes some keys the way docs/handoff.md says.
+func (c *changing) write() {
+	for range 8 {
+		c.written++
+		key := fmt.Sprint("key ", c.written%64)
+		by := c.members[slices.Sorted(maps.Keys(c.members))[c.written%len(c.members)]]
+		p := by.Lookup(key)
+		acknowledged := make(map[string]bool)
+		for o := range ring.Writers(p).All() {
+			m := c.members[o.ID()]
+			if m == nil {
+				continue
+			}
+			if done, err := m.Handoff().Admit(p.Partition(), p.Token()); err == nil {
+				c.stores[o.ID()].merge(p.Partition(), map[string]int{key: c.written})
+				done()
+				acknowledged[o.ID()] = true
+			}
+		}
+		w := by.Handoff().WriteQuorum()
+		if w > 0 && ring.Writers(p).Enough(w, func(id string) bool { return acknowledged[id] }) {
+			c.versions[key] = c.written
+		}
+	}
+}
+
+// check requires that no read quorum of the owners that admit a read misses what was
+// acknowledged, when all members have one view.
+func (c *changing) check() {
+	c.t.Helper()
+	by := slices.Collect(maps.Values(c.members))[0]
+	for _, m := range c.members {
+		if m.Fingerprint() != by.Fingerprint() || len(by.Members()) != len(c.members) {
+			return
+		}
+	}
+	for key, version := range c.versions {
+		p := by.Lookup(key)
+		behind := 0
+		for _, o := range p.All() {
+			if m := c.members[o.ID()]; m.Handoff().Serve(p.Partition(), p.Token()) == nil {
+				if c.served++; c.stores[o.ID()].copy(p.Partition())[key] < version {
+					behind++
+				}
+			}
+		}
+		slack := by.Ring().Config().ReplicationFactor - by.Handoff().WriteQuorum()
+		require.LessOrEqual(c.t, behind, slack, "%q of partition %d: version %d is missing from %d owners that admit a read, by %s",
+			key, p.Partition(), version, behind, by.Health().Configuration)
+	}
+}
+
+// during writes and checks until something is done.
+func (c *changing) during(what func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- what() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(20 * time.Millisecond):
+			c.write()
+			c.check()
+		}
+	}
+}
+
+// settle waits until all members are active, agree, and nothing moves.
+func (c *changing) settle() {
+	c.t.Helper()
+	c.b.await("all is still", func() bool {
+		var first *cluster.Cluster
+		for _, m := range c.members {
+			first = cmp.Or(first, m)
+			h := m.Handoff().State()
+			if m.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 ||
+				m.Fingerprint() != first.Fingerprint() || len(m.Members()) != len(c.members) {
+				return false
+			}
+		}
+		return true
+	})
+	c.check()
+}
+
+// roll restarts every member with other options, in the order of the documentation: drain,
+// stop, start. A member that does not drain loses what it had.
+func (c *changing) roll(members int, drains bool, with edit) {
+	c.t.Helper()
+	for i := 1; i <= members; i++ {
+		id := fmt.Sprintf("n%d", i)
+		m := c.members[id]
+		if drains {
+			require.NoError(c.t, c.during(func() error { return m.Drain(within(c.t, 5*time.Minute)) }), "%s with %v", id, m.Local().Configurations)
+		}
+		delete(c.members, id)
+		require.NoError(c.t, m.Stop(within(c.t, patience)))
+		require.NoError(c.t, c.during(func() error { c.start(i, with); return nil }))
+		c.settle()
+	}
+}
+
+// The replication factor of a cluster with data changes, up and down, in the two rounds of the
+// documentation. Every Drain ends, no merge has fewer sources than one, no read is admitted
+// without the data, and no acknowledged write is lost.
+func TestReplicationFactorChangesWithHandoff(t *testing.T) {
+	for _, change := range []struct {
+		from, to int
+		drains   bool
+	}{
+		{1, 3, true}, {1, 5, true}, {2, 4, true}, {3, 5, true}, {5, 3, true}, {4, 2, true}, {3, 1, true},
+		{2, 4, false}, {3, 5, false}, {5, 3, false}, {4, 2, false},
+	} {
+		t.Run(fmt.Sprintf("%d to %d, drains %v", change.from, change.to, change.drains), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bed) {
+				c := &changing{t: t, b: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), versions: make(map[string]int)}
+				const members = 6
+				with := func(factor int, also ...int) edit {
+					return func(o *cluster.Options) {
+						o.ReplicationFactor = factor
+						for _, f := range also {
+							o.AlsoRuns = append(o.AlsoRuns, cluster.Configuration{ReplicationFactor: f})
+						}
+					}
+				}
+				from, to := change.from, change.to
+				for i := 1; i <= members; i++ {
+					c.start(i, with(from))
+				}
+				c.settle()
+				for range 8 {
+					c.write()
+				}
+				require.Len(t, c.versions, 64)
+				c.roll(members, change.drains, with(to, from))
+				require.Equal(t, to, c.members["n1"].Ring().Config().ReplicationFactor)
+				require.Equal(t, to/2+1, c.members["n1"].Handoff().WriteQuorum())
+				c.roll(members, change.drains, with(to))
+				require.Positive(t, c.served)
+				for _, m := range c.members {
+					require.Empty(t, m.Handoff().State().Lost)
+				}
+			})
+		})
+	}
+}
+
+// The last member of the old configuration hands over under that configuration, and leaves.
+func TestTheLastOfTheOldConfigurationDrains(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		old := func(o *cluster.Options) { o.ReplicationFactor = 1 }
+		both := func(o *cluster.Options) {
+			o.ReplicationFactor, o.AlsoRuns = 3, []cluster.Configuration{{ReplicationFactor: 1}}
+		}
+		last, s := b.startStore(sh, 3, old, func(o *cluster.Options) { o.Seeds = nil })
+		var rest []*cluster.Cluster
+		for i := 1; i <= 2; i++ {
+			c, _ := b.startStore(sh, i, both, func(o *cluster.Options) { o.Seeds = []string{gossipAddr(3)} })
+			rest = append(rest, c)
+		}
+		b.still(append(rest, last)...)
+		require.Equal(t, "rf1w1:balanced/1", last.Health().Configuration)
+		require.NoError(t, last.Drain(within(t, patience)))
+		require.Empty(t, s.data)
+		require.NoError(t, last.Stop(within(t, patience)))
+		b.still(rest...)
+		require.Equal(t, "rf3w2:balanced/1", rest[0].Health().Configuration)
+	})
+}
+
+// A member with a handoff and a cluster without one refuse each other, and each says what the
+// other runs.
+func TestHandoffIsPartOfTheConfiguration(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		all := b.startMany(2)
+		sh := newShelf()
+		s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+		joiner := b.make(3, func(o *cluster.Options) { o.Handoff.Mover = s })
+		var differ *membership.ConfigurationError
+		err := joiner.Start(within(t, patience))
+		require.ErrorAs(t, err, &differ)
+		require.ErrorContains(t, err, "rf3:balanced/1")
+		require.ErrorContains(t, err, "rf3w2:balanced/1")
+		t.Log(err)
+		b.agree(all...)
+		require.Len(t, all[0].Members(), 2)
+	})
+}
