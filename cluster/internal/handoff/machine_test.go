@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -117,4 +118,27 @@ func loseTwoOfFive(t *testing.T, seed uint64, without Safeguards) (lost, reporte
 		}
 	}
 	return lost, reported
+}
+
+// A merge that a former owner asked for, and that fails, is begun again when its timer is due,
+// without another word from the former owner.
+func TestARequestedMergeIsRetried(t *testing.T) {
+	a, b := Process{"a", 1}, Process{"b", 1}
+	m := newMachine(a, false, b)
+	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: "a", Weight: 1}})
+	require.NoError(t, err)
+	m.Step(Founding{})
+	m.Step(View{Ring: r, Quorum: 1, Starts: map[string]uint64{"a": 1, "b": 1}})
+	require.True(t, m.Standing(0).Ready())
+
+	asks := &Message{kind: query, query: 1, to: a.Start, reports: []report{{flags: flagOffers, fence: 7, asked: 7}}}
+	first := m.Step(Received{b, asks}).Start
+	require.Len(t, first, 1)
+	require.Equal(t, []Process{b}, first[0].Sources)
+	failed := m.Step(Ended{ID: first[0].ID, Failed: true})
+	require.Contains(t, failed.Arm, Arm{Timer: Timer{0, Retry}})
+	require.Empty(t, failed.Start)
+	again := m.Step(Due{[]Timer{{0, Retry}}}).Start
+	require.Len(t, again, 1)
+	require.Equal(t, first[0].Sources, again[0].Sources)
 }

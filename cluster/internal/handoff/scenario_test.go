@@ -140,15 +140,20 @@ func (s *scenario) apart(a, b string) bool {
 	return slices.Contains(s.cut, a) != slices.Contains(s.cut, b)
 }
 
-// configure sets the replication factor, the write quorum and whether there are journals,
-// and forms a cluster of owners that are ready.
-func (s *scenario) configure(a arguments) {
+// quorums sets the replication factor and the write quorum, where they are given.
+func (s *scenario) quorums(a arguments) {
 	for key, at := range map[string]*int{"factor": &s.factor, "quorum": &s.quorum} {
 		if list := a.lists[key]; list != nil {
 			_, err := fmt.Sscan(list[0], at)
 			require.NoError(s.t, err)
 		}
 	}
+}
+
+// configure sets the replication factor, the write quorum and whether there are journals,
+// and forms a cluster of owners that are ready.
+func (s *scenario) configure(a arguments) {
+	s.quorums(a)
 	s.durable = a.has("journal")
 	owners := a.lists["owners"]
 	if owners == nil {
@@ -293,6 +298,7 @@ func (s *scenario) ring(names []string) *ring.Ring {
 // look gives a view to the processes of at, or to all. In it those are alive that the
 // process can reach, or those of alive.
 func (s *scenario) look(a arguments) {
+	s.quorums(a)
 	var r *ring.Ring
 	if serving := a.lists["serving"]; serving != nil {
 		r = s.ring(serving)
