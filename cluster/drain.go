@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/membership"
 )
 
@@ -26,14 +28,18 @@ import (
 // ends in step 3 or 5. After the latter this member keeps what it has and health says so. To
 // call Stop then is to give that up.
 //
-// While all other owners are draining as well, no member can take over. Each of them serves, and
-// waits for a member that stays. A member without any other from the beginning does not wait:
-// the error wraps [ErrNoSuccessor].
+// When all other owners are draining as well, no member can take over. After two seconds without
+// a member that joins or stays the error wraps [ErrNoSuccessor], and at once when this member is
+// alone from the beginning. This member goes on serving: call Stop to give up what it has, or
+// Drain again when another member has come.
 func (c *Cluster) Drain(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	alone := !c.succeeded()
+	grace := drainGrace
+	if !c.others(membership.Joining, membership.Active, membership.Draining) {
+		grace = 0
+	}
 	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
 		now := c.members.Local().State
 		if state == membership.Draining && now != membership.Active && now != membership.Draining {
@@ -46,12 +52,48 @@ func (c *Cluster) Drain(ctx context.Context) error {
 			return err
 		}
 		if c.handoff != nil {
-			if err := c.handoff.drained(ctx, state, alone); err != nil {
+			if err := c.drained(ctx, state, grace); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// drainGrace is how long a draining member waits for a member that stays when all owners drain.
+const drainGrace = 2 * time.Second
+
+// drained waits until nothing keeps this member from going on from a state, or all owners have been
+// draining for the grace.
+func (c *Cluster) drained(ctx context.Context, state membership.State, grace time.Duration) error {
+	done, held := false, 0
+	var abandoned time.Time // since when no owner stays; zero: one does
+	err := c.handoff.await(ctx, func(m *handoff.Machine) bool {
+		sum := m.Summary()
+		if done, held = sum.Bare, sum.Held; state == membership.Draining {
+			done = sum.HandedOver
+		}
+		switch {
+		case done:
+			return true
+		case !m.Departing() || c.others(membership.Joining, membership.Active):
+			abandoned = time.Time{}
+			return false
+		case abandoned.IsZero() && grace > 0 && (state != membership.Draining || !c.others(membership.Draining, membership.Leaving)):
+			return false // a member that is gone without a word may come back
+		case abandoned.IsZero():
+			abandoned = time.Now()
+			time.AfterFunc(grace, c.handoff.changed.Signal)
+		}
+		return time.Since(abandoned) >= grace
+	})
+	switch {
+	case done || err != nil && held == 0 && state == membership.Leaving:
+		return nil // in the second case all is released, and not every owner could be told
+	case err == nil:
+		err = ErrNoSuccessor
+	}
+	return &NotHandedOverError{Held: held, Handoff: c.handoff.state(time.Now()), Err: err}
 }
 
 // ErrNoSuccessor says that no other member is there that could own what this one
@@ -80,9 +122,9 @@ func (e *NotHandedOverError) Error() string {
 // Unwrap returns why waiting ended.
 func (e *NotHandedOverError) Unwrap() error { return e.Err }
 
-// succeeded reports whether there is another member that owns, or will.
-func (c *Cluster) succeeded() bool {
+// others reports whether there is another member in one of some states.
+func (c *Cluster) others(states ...membership.State) bool {
 	return slices.ContainsFunc(c.view.Load().Members, func(m membership.Member) bool {
-		return m.ID != c.settings.NodeID && (m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining)
+		return m.ID != c.settings.NodeID && slices.Contains(states, m.State)
 	})
 }

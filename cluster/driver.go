@@ -269,26 +269,6 @@ func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) er
 	}
 }
 
-// drained waits until nothing keeps this member from going on from a state. One that is alone does
-// not wait for a member to come.
-func (d *driver) drained(ctx context.Context, state membership.State, alone bool) error {
-	done, held := false, 0
-	err := d.await(ctx, func(m *handoff.Machine) bool {
-		sum := m.Summary()
-		if done, held = sum.Bare, sum.Held; state == membership.Draining {
-			done = sum.HandedOver
-		}
-		return done || alone && m.Departing()
-	})
-	switch {
-	case done || err != nil && held == 0 && state == membership.Leaving:
-		return nil // in the second case all is released, and not every owner could be told
-	case err == nil:
-		err = ErrNoSuccessor
-	}
-	return &NotHandedOverError{Held: held, Handoff: d.state(time.Now()), Err: err}
-}
-
 // state is what the user is told.
 func (d *driver) state(now time.Time) HandoffState {
 	d.mu.Lock()

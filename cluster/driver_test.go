@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +17,9 @@ import (
 // told that it departs.
 func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, Parallel: 1})
-	d := &driver{c: &Cluster{}, machine: m}
+	c := &Cluster{}
+	c.view.Store(&published{})
+	c.handoff = &driver{c: c, machine: m}
 	leaving := func(self string, others ...string) {
 		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Weight: 1}})
 		require.NoError(t, err)
@@ -30,10 +33,10 @@ func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	cancel()
 	leaving("b")
 	require.False(t, m.Summary().Bare, "b has not been told")
-	require.NoError(t, d.drained(ended, membership.Leaving, false))
+	require.NoError(t, c.drained(ended, membership.Leaving, time.Minute))
 
 	leaving("a", "b")
 	var left *NotHandedOverError
-	require.ErrorAs(t, d.drained(ended, membership.Leaving, false), &left)
+	require.ErrorAs(t, c.drained(ended, membership.Leaving, time.Minute), &left)
 	require.Equal(t, 2, left.Held)
 }
