@@ -14,6 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // changing is a cluster with data whose configuration changes while it is written and read.
@@ -186,6 +187,44 @@ func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A member takes a larger share while it runs, and gives it back. What moves is handed over.
+func TestWeightChangesWithHandoff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		c := &changing{t: t, b: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), versions: make(map[string]int)}
+		for i := 1; i <= 6; i++ {
+			c.start(i, func(o *cluster.Options) { o.Zone = "one" })
+		}
+		c.settle()
+		owned := func() (n int) {
+			for _, p := range c.members["n2"].Ring().All() {
+				if p.Owns("n2") {
+					n++
+				}
+			}
+			return n
+		}
+		fair := owned()
+		for range 8 {
+			c.write()
+		}
+		weigh := func(weight int) error {
+			return c.members["n2"].Update(t.Context(), func(a *membership.Attributes) { a.Weight = weight })
+		}
+		for _, weight := range []int{4, 0} {
+			require.NoError(t, weigh(weight))
+			require.NoError(t, c.during(func() error { time.Sleep(2 * time.Second); return nil }))
+			require.Equal(t, max(weight, 1), c.members["n2"].Local().Weight)
+			b.await("the share changes", func() bool { return (owned() > fair) == (weight > 1) })
+			c.settle()
+		}
+		var bad *option.Error
+		require.ErrorAs(t, weigh(-1), &bad)
+		require.EqualError(t, weigh(1<<20+1), "membership: Weight is 1048577: must be between 0 and 1048576")
+		require.Equal(t, 1, c.members["n2"].Local().Weight, "nothing has changed")
+		require.Positive(t, c.served)
+	})
 }
 
 // The last member of the old configuration hands over under that configuration, and leaves.

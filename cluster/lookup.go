@@ -73,11 +73,12 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 	return plan, nil
 }
 
-// Update edits what this member announces: its metadata, services and HTTP address. It takes
-// effect at once, and reaches the other members with gossip. It may be called before Start, for
-// example by a service that learns its port only after [New]. The function must not call methods
-// of the cluster. Update returns a [membership.MetadataSizeError] and changes nothing when the
-// result does not fit, and the context's error when that ends first.
+// Update edits what this member announces: its metadata, services, HTTP address and weight. It
+// takes effect at once, and reaches the other members with gossip; partitions move when the
+// weight changes. It may be called before Start, for example by a service that learns its port
+// only after [New]. The function must not call methods of the cluster. Update changes nothing
+// and returns a [membership.MetadataSizeError] when the result does not fit, an [option.Error]
+// when the weight is out of bounds, and the context's error when that ends first.
 func (c *Cluster) Update(ctx context.Context, edit func(*membership.Attributes)) error {
 	return c.members.Update(ctx, edit)
 }

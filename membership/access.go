@@ -1,8 +1,12 @@
 package membership
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"maps"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // Members returns the members believed alive, this one included, ascending by ID. Of each
@@ -26,17 +30,26 @@ type Attributes struct {
 	HTTPAddr string
 	// Services and Metadata replace those announced before.
 	Services, Metadata map[string]string
+	// Weight is the share of partitions this member asks for, relative to the others, 1 to
+	// 2^20. Zero means 1.
+	Weight int
 }
 
 // Update edits what this member announces. The function gets copies that it may keep and
 // modify; it must not call the membership. The change takes effect at once and reaches the
-// others with gossip. Update returns a [MetadataSizeError], and changes nothing, when the
-// result does not fit. It blocks while another change is made, and returns the context's
+// others with gossip. Update changes nothing and returns a [MetadataSizeError] when the result
+// does not fit, and an [option.Error] when the weight is out of bounds. It blocks while another change is made, and returns the context's
 // error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
-	return m.announcer.change(ctx, func(self *Member) {
-		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata)}
+	var bad error
+	err := m.announcer.change(ctx, func(self *Member) {
+		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata), Weight: self.Weight}
 		edit(&a)
-		self.HTTPAddr, self.Services, self.Metadata = a.HTTPAddr, maps.Clone(a.Services), maps.Clone(a.Metadata)
+		if a.Weight < 0 || a.Weight > maxWeight {
+			bad = fmt.Errorf("membership: %w", &option.Error{Field: "Weight", Value: a.Weight, Bound: fmt.Sprintf("between 0 and %d", maxWeight)})
+			return
+		}
+		self.HTTPAddr, self.Services, self.Metadata, self.Weight = a.HTTPAddr, maps.Clone(a.Services), maps.Clone(a.Metadata), max(a.Weight, 1)
 	})
+	return cmp.Or(bad, err)
 }
