@@ -32,6 +32,7 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 		}
 		if c.handoff != nil {
 			c.handoff.drive(handoff.Founding{})
+			c.founding.Store(c.present(v) >= c.settings.Bootstrap.MinMembers)
 		}
 	case c.handoff != nil && !c.handoff.joined():
 		return false
@@ -71,14 +72,11 @@ func (c *Cluster) enough(v *published) bool {
 
 // present counts the members that can own.
 func (c *Cluster) present(v *published) int {
-	n := 0
-	for _, m := range v.Members {
-		if m.State == membership.Joining || m.State == membership.Active || m.State == membership.Draining {
-			n++
-		}
-	}
-	return n
+	return v.count(membership.Joining, membership.Active, membership.Draining)
 }
+
+// owning counts the members that own.
+func (c *Cluster) owning(v *published) int { return v.count(membership.Active, membership.Draining) }
 
 // waited is for how long this member has known the cluster.
 func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }

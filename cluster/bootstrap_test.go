@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -31,6 +32,42 @@ func TestMinMembers(t *testing.T) {
 		require.NoError(t, third.Stop(t.Context()))
 		require.NoError(t, second.Stop(t.Context()))
 		require.True(t, first.Health().Ready, "it is about the beginning alone")
+	})
+}
+
+// With a handoff one member founds the cluster and the others receive from it. It is not ready
+// before as many own as it takes to begin: a write would meet no quorum.
+func TestMinMembersWithHandoff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		sh := newShelf()
+		received := make(chan struct{})
+		var all []*cluster.Cluster
+		for i := 1; i <= 3; i++ {
+			s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+			s.fault = func(ctx context.Context, _ int) error {
+				select {
+				case <-received:
+				case <-ctx.Done():
+				}
+				return ctx.Err()
+			}
+			c := b.make(i, func(o *cluster.Options) { o.Handoff.Mover, o.Bootstrap.MinMembers = s, 3 })
+			sh.stores[c.Local().Start.Nonce] = s
+			require.NoError(t, c.Start(t.Context()))
+			all = append(all, c)
+		}
+		b.await("the first one owns", func() bool { return all[0].Local().State == membership.Active })
+		time.Sleep(10 * time.Second)
+		require.False(t, all[0].Health().Ready)
+		require.Equal(t, "1 of 3 members own that it takes to begin: the others are receiving", problem(t, all[0], api.ProblemMinMembers).Message)
+		close(received)
+		for _, c := range all {
+			require.NoError(t, c.WaitReady(within(t, patience)))
+		}
+		b.still(all...)
+		require.NoError(t, all[1].Drain(within(t, patience)))
+		require.NoError(t, all[1].Stop(t.Context()))
+		require.True(t, all[0].Health().Ready, "it is about the beginning alone")
 	})
 }
 

@@ -91,6 +91,9 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 		unready(api.ProblemMinMembers, "%d of %d members are here that it takes to begin: start the others, or set Bootstrap.Alone",
 			c.present(v), c.settings.Bootstrap.MinMembers)
 	}
+	if c.founding.Load() && c.owning(v) < c.settings.Bootstrap.MinMembers {
+		unready(api.ProblemMinMembers, "%d of %d members own that it takes to begin: the others are receiving", c.owning(v), c.settings.Bootstrap.MinMembers)
+	}
 	if self.State == membership.Joining && len(h.Problems) == 0 {
 		if n := c.Handoff().State().Receiving; n > 0 {
 			unready(api.ProblemJoining, "this member owns nothing yet: it has %d partitions to receive", n)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,16 @@ func newLoop(s *settings) loop {
 		recheck:   make(chan struct{}, 1),
 		advance:   make(chan struct{}, 1),
 	}
+}
+
+// count counts the members in some states.
+func (p *published) count(states ...membership.State) (n int) {
+	for _, m := range p.Members {
+		if slices.Contains(states, m.State) {
+			n++
+		}
+	}
+	return n
 }
 
 // healthInterval is how often health is looked at when nothing happens: some of
@@ -173,6 +184,9 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		}
 		if c.handoff != nil && c.settled.Load() {
 			c.handoff.view(&next.View, c.members.Local().State)
+		}
+		if c.owning(next) >= c.settings.Bootstrap.MinMembers {
+			c.founding.Store(false)
 		}
 		c.changed.Signal()
 		if !c.activate(ctx, next) {

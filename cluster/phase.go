@@ -10,6 +10,7 @@ import (
 // phase is how far Start and Stop are.
 type phase struct {
 	settled  atomic.Bool  // Start knows the cluster; owning may begin
+	founding atomic.Bool  // this member has founded the cluster, and the others have not all received yet
 	joinedAt atomic.Int64 // when it did, unix nanoseconds
 	leaving  atomic.Bool  // Stop has begun
 
