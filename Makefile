@@ -9,7 +9,7 @@ short: ## less than half a minute: no processes, few members
 	go test -short ./...
 
 simulate: ## the large form of the simulations, as the gate runs it
-	CLUSTERKIT_SIM_FULL=1 go test ./clusterkit_test/sim
+	CLUSTERKIT_SIM_FULL=1 go test ./clusterkit_test/sim ./cluster/internal/handoff
 
 race: ## -cpu 1: see .ci/run
 	go test -race -cpu 1 ./...

@@ -29,8 +29,7 @@ type store struct {
 	data     map[int]map[string]int // versions by key, by partition
 	received int
 	released map[int]int
-	need     int // of the last call
-	from     int
+	needs    [][2]int // of each call of Receive, how many sources were needed, and how many named
 	fault    func(ctx context.Context, partition int) error
 }
 
@@ -38,7 +37,7 @@ func (s *store) Receive(ctx context.Context, p int, from []cluster.Member, need 
 	s.mu.Lock()
 	fault := s.fault
 	s.received++
-	s.need, s.from = need, len(from)
+	s.needs = append(s.needs, [2]int{need, len(from)})
 	s.mu.Unlock()
 	if fault != nil {
 		if err := fault(ctx, p); err != nil {

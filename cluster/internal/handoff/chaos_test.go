@@ -221,7 +221,7 @@ func (w *world) require(t testing.TB) {
 }
 
 // seedCount is how many worlds a test runs: few with -short and under the race detector, many
-// with CLUSTERKIT_SIM_FULL.
+// with CLUSTERKIT_SIM_FULL, as the gate does.
 func seedCount(normal, full int) int {
 	switch {
 	case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
@@ -229,7 +229,7 @@ func seedCount(normal, full int) int {
 	case underRace:
 		return 2
 	case testing.Short():
-		return max(2, normal/10)
+		return max(2, normal/5)
 	default:
 		return normal
 	}
@@ -238,7 +238,7 @@ func seedCount(normal, full int) int {
 // The claim of docs/handoff.md holds: an acknowledged write survives.
 func TestAcknowledgedWritesSurvive(t *testing.T) {
 	t.Parallel()
-	seeds := seedCount(40, 200)
+	seeds := seedCount(20, 200)
 	writes, moved, messages := 0, 0, uint64(0)
 	first, _ := strconv.Atoi(os.Getenv("HANDOFF_SEED"))
 	for seed := range uint64(seeds) {
@@ -253,7 +253,7 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 // moments, than lets all owners become ready again.
 func TestAcknowledgedWritesSurviveFurtherLosses(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seedCount(20, 200)) {
+	for seed := range uint64(seedCount(10, 200)) {
 		runPlan(t, seed+1, plan{members: 7, events: 25, edit: func(w *world) { w.loose = true }}).require(t)
 	}
 }

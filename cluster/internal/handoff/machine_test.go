@@ -54,7 +54,7 @@ func TestAPausedMachineBeginsNothing(t *testing.T) {
 // and shares nothing with the original.
 func TestMachinesAreDeterministic(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seedCount(5, 40)) {
+	for seed := range uint64(seedCount(2, 40)) {
 		runPlan(t, seed+1, plan{members: 5, events: 12, edit: func(w *world) { w.cloning = true }}).require(t)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // make up for them.
 func TestOwnersAreRightWithoutRequests(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seedCount(10, 40)) {
+	for seed := range uint64(seedCount(5, 40)) {
 		runPlan(t, seed+1, plan{members: 7, events: 25, edit: unasked}).require(t)
 	}
 }
