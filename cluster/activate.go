@@ -21,8 +21,8 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 	}
 	switch {
 	case self.Origin != 0:
-		// It is back, and owes what it has missed. Where all were away, it is not
-		// to begin before enough of them are.
+		// It is back with its data, and merges what it has missed. Where all were away, it
+		// must not begin before enough of them are back.
 		if !view.Formed(v.Members) && !c.enough(v) {
 			return false
 		}

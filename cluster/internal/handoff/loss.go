@@ -13,7 +13,7 @@ import "slices"
 type verdict uint8
 
 const (
-	undecided verdict = iota // somebody's word, or a merge, is missing
+	undecided verdict = iota // a word, or a merge, is missing
 	unharmed                 // nothing acknowledged can be lost
 	harmed                   // there is no such evidence
 )

@@ -263,7 +263,7 @@ func (m *Machine) failed(pt *partition, done *job) {
 	if m.around.config.Durable {
 		switch done.Kind {
 		case Release:
-			pt.journal = unsaved // nobody knows what the journal has
+			pt.journal = unsaved // what the journal has is not known
 		case Save:
 			pt.journal.change()
 		}

@@ -35,7 +35,7 @@ const (
 // Message says how a process stands with partitions. It is immutable.
 type Message struct {
 	kind     byte
-	query    uint64 // the number of a query; an answer repeats it, 0 when nobody asked
+	query    uint64 // the number of a query; an answer repeats it, 0 when it was not asked for
 	to       uint64 // the start that it is meant for
 	reports  []report
 	departed []Process // processes that left after handing everything over, the last one last

@@ -248,7 +248,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 		return
 	}
 	if done.Need < len(done.sources) || done.purpose == settlingAll && gone > 0 {
-		return // nobody knows which of them it was merged from
+		return // which of them it was merged from is not known
 	}
 	sources := slices.DeleteFunc(done.sources, func(h source) bool { return h.proof != proven })
 	for _, h := range sources {

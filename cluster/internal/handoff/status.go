@@ -57,7 +57,7 @@ type Summary struct {
 	HandedOver bool // it drains, and every target owner has what it serves
 	Bare       bool // nothing is left here, served or not, and every owner knows it
 	Held       int  // partitions that keep it from leaving
-	Stranded   int  // partitions that it goes on owning, draining or leaving, since nobody takes them over
+	Stranded   int  // partitions that it goes on owning, draining or leaving, since no member takes them over
 }
 
 // Summary returns how far the whole process is. It looks at every partition.
@@ -90,7 +90,7 @@ func (m *Machine) Totals() Totals { return m.count.totals }
 func (m *Machine) Departing() bool { return m.around.draining || m.around.leaving }
 
 // handed reports whether all target owners have what this process serves of a partition. Where it
-// is a target owner itself nobody has taken over.
+// is a target owner itself no member has taken over.
 func (pt *partition) handed(s *surroundings) bool {
 	return pt.ownership != owning || !slices.ContainsFunc(pt.owners.target, func(o Process) bool {
 		return o == s.self || !pt.others.of(o).said.is(flagReady)

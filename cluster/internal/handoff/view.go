@@ -54,7 +54,7 @@ func (v View) happen(m *Machine) {
 		m.around.alive[Process{id, start}] = true
 	}
 	if v.Ring == nil || v.Ring.Len() == 0 || v.Ring.PartitionCount() == 0 {
-		// Nobody owns, or this process cannot tell which member does: no reason to release
+		// No member owns, or this process cannot tell which member does: no reason to release
 		// anything.
 		return
 	}
