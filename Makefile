@@ -5,7 +5,7 @@
 test: ## the README's test command
 	go test ./...
 
-short: ## less than half a minute: no processes, few members
+short: ## a minute: no processes, few members
 	go test -short ./...
 
 simulate: ## the large form of the simulations, as the gate runs it
