@@ -142,3 +142,33 @@ func TestARequestedMergeIsRetried(t *testing.T) {
 	require.Len(t, again, 1)
 	require.Equal(t, first[0].Sources, again[0].Sources)
 }
+
+// A process that is an owner again while it deletes what it had begins to be one when the
+// release has ended, and also when it failed.
+func TestAnOwnerAgainWhileItReleases(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		a, b := Process{"a", 1}, Process{"b", 1}
+		m := newMachine(a, false, b)
+		see := func(id string) Effects {
+			r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: id, Weight: 1}})
+			require.NoError(t, err)
+			return m.Step(View{Ring: r, Quorum: 1, Starts: map[string]uint64{"a": 1, "b": 1}})
+		}
+		m.Step(Founding{})
+		see("a")
+		see("b")
+		m.Step(Drained{[]int{0}})
+		merged := &Message{kind: answer, to: a.Start, reports: []report{{flags: flagOwner | flagReady, fence: 1, merged: m.parts[0].fence}}}
+		jobs := m.Step(Received{b, merged}).Start
+		require.Len(t, jobs, 1)
+		require.Equal(t, Release, jobs[0].Kind)
+
+		see("a")
+		st := m.Standing(0)
+		require.True(t, st.Owner && !st.Accepts, "it is still deleting")
+		m.Step(Ended{ID: jobs[0].ID, Failed: fails})
+		require.Equal(t, owning, m.parts[0].ownership, "fails %v", fails)
+		st = m.Standing(0)
+		require.True(t, st.Owner && st.Accepts && !st.Ready(), "it may lack what b has")
+	}
+}
