@@ -28,6 +28,13 @@ type changing struct {
 	served   int // reads that were admitted
 }
 
+func newChanging(t *testing.T, b *bed) *changing {
+	return &changing{
+		t: t, b: b, shelf: newShelf(),
+		members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), versions: make(map[string]int),
+	}
+}
+
 // start has member i start, empty.
 func (c *changing) start(i int, with edit) {
 	c.t.Helper()
@@ -160,7 +167,7 @@ func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 		t.Run(fmt.Sprintf("%d to %d, drains %v", change.from, change.to, change.drains), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, b *bed) {
-				c := &changing{t: t, b: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), versions: make(map[string]int)}
+				c := newChanging(t, b)
 				const members = 6
 				with := func(factor int, also ...int) edit {
 					return func(o *cluster.Options) {
@@ -195,7 +202,7 @@ func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 // A member takes a larger share while it runs, and gives it back. What moves is handed over.
 func TestWeightChangesWithHandoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		c := &changing{t: t, b: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), versions: make(map[string]int)}
+		c := newChanging(t, b)
 		for i := 1; i <= 6; i++ {
 			c.start(i, func(o *cluster.Options) { o.Zone = "one" })
 		}

@@ -58,13 +58,7 @@ func TestDrainWithoutASuccessor(t *testing.T) {
 func TestDrainOfAll(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		sh := newShelf()
-		members, stores := make(map[string]*cluster.Cluster), make(map[string]*store)
-		var all []*cluster.Cluster
-		for i := 1; i <= 4; i++ {
-			c, s := b.startStore(sh, i)
-			all = append(all, c)
-			members[c.Local().ID], stores[c.Local().ID] = c, s
-		}
+		all, members, stores := b.startStores(sh, 4)
 		b.still(all...)
 		for i := range 30 {
 			put(t, stores, members, all[0], fmt.Sprint(i), i+1)

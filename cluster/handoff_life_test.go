@@ -107,13 +107,7 @@ func TestHandoffOverdue(t *testing.T) {
 func TestAQuickEmptyRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		sh := newShelf()
-		members, stores := make(map[string]*cluster.Cluster), make(map[string]*store)
-		var all []*cluster.Cluster
-		for i := 1; i <= 3; i++ {
-			c, s := b.startStore(sh, i)
-			all = append(all, c)
-			members[c.Local().ID], stores[c.Local().ID] = c, s
-		}
+		all, members, stores := b.startStores(sh, 3)
 		b.still(all...)
 		for i := range 40 {
 			put(t, stores, members, all[0], string(rune('a'+i)), i+1)

@@ -97,6 +97,19 @@ func (b *bed) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster, *st
 	return c, s
 }
 
+// startStores starts the members 1 to n with stores. It returns the members also by ID, and the
+// stores.
+func (b *bed) startStores(sh *shelf, n int) (all []*cluster.Cluster, members map[string]*cluster.Cluster, stores map[string]*store) {
+	b.t.Helper()
+	members, stores = make(map[string]*cluster.Cluster), make(map[string]*store)
+	for i := 1; i <= n; i++ {
+		c, s := b.startStore(sh, i)
+		all = append(all, c)
+		members[c.Local().ID], stores[c.Local().ID] = c, s
+	}
+	return all, members, stores
+}
+
 func newShelf() *shelf { return &shelf{stores: make(map[uint64]*store)} }
 
 // put writes a key the way docs/handoff.md tells to.
@@ -120,13 +133,7 @@ func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluste
 func TestHandoffOfADrain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		sh := newShelf()
-		members, stores := make(map[string]*cluster.Cluster), make(map[string]*store)
-		var all []*cluster.Cluster
-		for i := 1; i <= 4; i++ {
-			c, s := b.startStore(sh, i)
-			all = append(all, c)
-			members[c.Local().ID], stores[c.Local().ID] = c, s
-		}
+		all, members, stores := b.startStores(sh, 4)
 		b.await("all own", func() bool {
 			for _, c := range all {
 				if c.Local().State != membership.Active {
