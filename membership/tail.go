@@ -112,14 +112,18 @@ func (m *Membership) compare(id, addr string, theirs digest) {
 
 // syncer decides when members are exchanged to close the tail: one at a time,
 // each pair of views once and then ever more rarely, and all of it within a
-// budget of bytes, so that a difference that lasts does not become a storm.
+// budget of bytes, so that a difference that lasts does not become a storm. An
+// exchange whose connection is lost ends only with the time-out of a dial. It
+// does not hold up the next one for longer than patience.
 type syncer struct {
-	longest time.Duration
-	now     func() time.Time
-	count   atomic.Uint64
+	longest  time.Duration
+	patience time.Duration
+	now      func() time.Time
+	count    atomic.Uint64
 
 	mu     sync.Mutex
-	busy   bool
+	busy   int       // exchanges under way
+	begun  time.Time // the last of them
 	ours   digest
 	pairs  map[digest]backoff // by the other's view, for ours
 	budget float64            // bytes
@@ -136,10 +140,11 @@ const (
 	syncBytesPerSecond = 256 << 10 // of the budget's refill
 	syncBudget         = 8 * syncBytesPerSecond
 	maxSyncPairs       = 256
+	maxSyncs           = 4 // under way, all but one of them for longer than patience
 )
 
 func newSyncer(t timings, now func() time.Time) *syncer {
-	return &syncer{longest: t.pushPullInterval, now: now, budget: syncBudget, filled: now()}
+	return &syncer{longest: t.pushPullInterval, patience: t.tailDelay, now: now, budget: syncBudget, filled: now()}
 }
 
 // begin reports whether an exchange may take place now; if so, end follows it.
@@ -155,7 +160,8 @@ func (s *syncer) begin(ours, theirs digest, members int) bool {
 	pair := s.pairs[theirs]
 	// A cluster too large for the budget may exchange when it is full.
 	cost := min(float64(members*syncBytesPerMember), syncBudget)
-	if s.busy || now.Before(pair.until) || s.budget < cost {
+	waiting := s.busy > 0 && now.Sub(s.begun) < s.patience
+	if waiting || s.busy >= maxSyncs || now.Before(pair.until) || s.budget < cost {
 		return false
 	}
 	// Each of many members would exchange with the one that differs: the more
@@ -164,12 +170,13 @@ func (s *syncer) begin(ours, theirs digest, members int) bool {
 	pair.until = now.Add(pair.delay)
 	s.pairs[theirs] = pair
 	s.budget -= cost
-	s.busy = true
+	s.busy++
+	s.begun = now
 	return true
 }
 
 func (s *syncer) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = false
+	s.busy--
 }
