@@ -13,6 +13,7 @@ const (
 	firstRetry      = 200 * time.Millisecond // after the first attempt to join that failed
 	joinParallel    = 3                      // addresses to try at a time
 	joinPatience    = 250 * time.Millisecond // after which one more is tried
+	redialAfter     = time.Second            // after which an address that is silent is dialled once more
 	rejoinSample    = 3                      // addresses of each sort to try in one round
 	discoverTimeout = 5 * time.Second
 )
@@ -55,21 +56,42 @@ func (m *Membership) attempt(ctx context.Context) (silent bool, refusal error) {
 		silent = true
 	}
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	results := make(chan error, len(addrs))
+	type answer struct {
+		addr netip.AddrPort
+		err  error
+	}
+	results := make(chan answer)
+	ended := make(chan struct{})
+	defer close(ended)
 	waiting := 0
-	next := func() {
+	pending := make(map[netip.AddrPort]bool) // dialled, and not heard of since
+	dial := func(addr netip.AddrPort) bool {
+		begun := m.contact(addr, func(err error) {
+			select {
+			case results <- answer{addr, err}:
+			case <-ended:
+			}
+		})
+		if begun {
+			waiting++
+			pending[addr] = true
+		}
+		return begun
+	}
+	next := func() bool {
 		for len(addrs) > 0 {
 			addr := addrs[0]
 			addrs = addrs[1:]
-			if m.contact(addr, func(err error) { results <- err }) {
-				waiting++
-				return
+			if dial(addr) {
+				return true
 			}
 			silent = true // keepJoining is at it, and has not had an answer yet
 		}
+		return false
 	}
-	// One exchange is enough, so a few are tried at a time; but those that do
-	// not answer must not hold up the others.
+	// One exchange is enough, so a few are tried at a time. An address that does not answer
+	// must hold up neither the others nor itself: a connection whose first packets were lost
+	// hangs for longer than this member waits before it goes ahead alone.
 	for range joinParallel {
 		next()
 	}
@@ -79,9 +101,16 @@ func (m *Membership) attempt(ctx context.Context) (silent bool, refusal error) {
 		select {
 		case <-impatient.C:
 			waiting++
-			next()
-		case err := <-results:
-			switch {
+			if !next() {
+				for addr := range pending {
+					if dial(addr) {
+						break
+					}
+				}
+			}
+		case a := <-results:
+			delete(pending, a.addr)
+			switch err := a.err; {
 			case len(m.registry.others()) > 0:
 				return false, nil
 			case err == nil: // it was ourselves
@@ -167,10 +196,10 @@ func (m *Membership) keepJoining(ctx context.Context) {
 }
 
 // contact exchanges members with an address in the background and hands what
-// came of it to done. It reports whether it began: not while the same address
-// is being contacted, nor when we are stopping.
+// came of it to done. It reports whether it began: not when the same address
+// is being contacted since less than redialAfter, nor when we are stopping.
 func (m *Membership) contact(addr netip.AddrPort, done func(error)) bool {
-	if !m.dialing.begin(addr) {
+	if !m.dialing.begin(addr, m.settings.now()) {
 		return false
 	}
 	gossip, g, running := m.live()
@@ -204,25 +233,37 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 // dialing are the addresses being contacted.
 type dialing struct {
 	mu    sync.Mutex
-	addrs map[netip.AddrPort]bool
+	addrs map[netip.AddrPort]dials
 }
 
-func (d *dialing) begin(addr netip.AddrPort) bool {
+// dials are those to one address that have not ended.
+type dials struct {
+	number int
+	last   time.Time // when the last of them began
+}
+
+func (d *dialing) begin(addr netip.AddrPort, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.addrs == nil {
-		d.addrs = make(map[netip.AddrPort]bool)
+		d.addrs = make(map[netip.AddrPort]dials)
 	}
-	if d.addrs[addr] {
+	before := d.addrs[addr]
+	if before.number > 0 && now.Sub(before.last) < redialAfter {
 		return false
 	}
-	d.addrs[addr] = true
+	d.addrs[addr] = dials{before.number + 1, now}
 	return true
 }
 
 func (d *dialing) end(addr netip.AddrPort) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	left := d.addrs[addr]
+	if left.number--; left.number > 0 {
+		d.addrs[addr] = left
+		return
+	}
 	delete(d.addrs, addr)
 }
 

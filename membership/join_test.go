@@ -77,6 +77,36 @@ func TestSilentSeedsDoNotHoldUpAJoin(t *testing.T) {
 	})
 }
 
+// The first packets to every seed are lost. A dial takes as long to fail as a member that
+// finds no cluster waits before it goes ahead alone.
+func TestAJoinDialsAgainBeforeItGoesAheadAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
+		require.NoError(t, err)
+		seeds := []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.3:7946"}
+		var all []*Membership
+		for i := range 3 {
+			m, err := New(joinOptions(network, i+1, seeds[:i]...))
+			require.NoError(t, err)
+			require.NoError(t, m.Start(t.Context()))
+			all = append(all, m)
+		}
+		require.NoError(t, network.SetStreamLoss(1))
+		time.AfterFunc(300*time.Millisecond, func() { _ = network.SetStreamLoss(0) })
+		late, err := New(joinOptions(network, 4, seeds...))
+		require.NoError(t, err)
+		begun := time.Now()
+		require.NoError(t, late.Start(t.Context()))
+		members, _ := late.Members()
+		require.Len(t, members, 4, "it went ahead alone")
+		require.Less(t, time.Since(begun), 3*time.Second)
+		for _, m := range append(all, late) {
+			require.NoError(t, m.Stop(t.Context()))
+		}
+		time.Sleep(30 * time.Second)
+	})
+}
+
 // A start that is given up after others have let the member in is told to them.
 func TestAStartThatIsGivenUpIsALeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
