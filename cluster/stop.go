@@ -20,7 +20,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	c.up = false
 	c.mu.Unlock()
-	return c.life.Stop(ctx, func(started bool) {
+	return c.life.Stop(ctx, func(ctx context.Context, started bool) {
 		defer c.events.close()
 		defer c.closeHTTP()
 		if started {

@@ -136,7 +136,7 @@ func (m *Membership) abandon(ctx context.Context) {
 // released, or the error of its own context when that ends first. A membership that was
 // stopped cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
-	return m.life.Stop(ctx, func(bool) {
+	return m.life.Stop(ctx, func(ctx context.Context, _ bool) {
 		if _, _, ok := m.live(); ok {
 			m.leave(ctx, m.settings.timings.leaveWait)
 			m.shutdown()

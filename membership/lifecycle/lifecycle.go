@@ -12,7 +12,7 @@
 //	func (w *Worker) Start(ctx context.Context) error { return w.life.Start(ctx, w.open) }
 //
 //	func (w *Worker) Stop(ctx context.Context) error {
-//		return w.life.Stop(ctx, func(started bool) {
+//		return w.life.Stop(ctx, func(ctx context.Context, started bool) {
 //			if started {
 //				w.close(ctx)
 //			}
@@ -68,9 +68,14 @@ func (l *Life) make() {
 // The context of the run ends with that of the first call, and when Stop begins. The
 // cause is Ended in the latter case. When Stop has begun already, Start returns Ended and
 // runs nothing. After an error the function must have undone what it did: the Life is
-// started all the same, and is not started again.
+// started all the same, and is not started again. A run that panics counts as one that
+// returned an error, so that Stop does not wait for it. A nil context is an error, and
+// does not count as a start.
 func (l *Life) Start(ctx context.Context, run func(context.Context) error) error {
 	l.make()
+	if ctx == nil {
+		return fmt.Errorf("%s: starting: the context is nil: pass context.Background() to set no limit", l.Name)
+	}
 	l.mu.Lock()
 	first := l.running == nil
 	if first {
@@ -79,11 +84,14 @@ func (l *Life) Start(ctx context.Context, run func(context.Context) error) error
 	running := l.running
 	l.mu.Unlock()
 	if first {
-		err := l.run(ctx, run)
-		l.mu.Lock()
-		l.err = err
-		l.mu.Unlock()
-		close(running)
+		err := fmt.Errorf("%s: starting: panicked", l.Name)
+		defer func() {
+			l.mu.Lock()
+			l.err = err
+			l.mu.Unlock()
+			close(running)
+		}()
+		err = l.run(ctx, run)
 		return err
 	}
 	if err := await(ctx, running); err != nil {
@@ -105,12 +113,16 @@ func (l *Life) run(ctx context.Context, run func(context.Context) error) error {
 }
 
 // Stop ends the context of a run that is under way, waits for that run, and then runs the
-// function in a goroutine of its own. The function learns whether Start was called
-// before. It runs once, whatever the number of calls of Stop. Every call returns nil when
-// the function has returned, or the error of its own context when that ends first; the
-// function goes on in that case.
-func (l *Life) Stop(ctx context.Context, run func(started bool)) error {
+// function in a goroutine of its own. The function gets the context of the first call, and
+// learns whether Start was called before. It runs once, whatever the number of calls of
+// Stop. Every call returns nil when the function has returned, or the error of its own
+// context when that ends first; the function goes on in that case. A nil context is one
+// that never ends.
+func (l *Life) Stop(ctx context.Context, run func(ctx context.Context, started bool)) error {
 	l.make()
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	l.once.Do(func() {
 		l.end()
 		l.mu.Lock()
@@ -121,7 +133,7 @@ func (l *Life) Stop(ctx context.Context, run func(started bool)) error {
 			if running != nil {
 				<-running
 			}
-			run(running != nil)
+			run(ctx, running != nil)
 		}()
 	})
 	if err := await(ctx, l.stopped); err != nil {

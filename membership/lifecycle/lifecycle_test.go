@@ -56,7 +56,7 @@ func TestStopEndsAStart(t *testing.T) {
 		l := newLife()
 		go func() {
 			time.Sleep(time.Second)
-			_ = l.Stop(context.Background(), func(started bool) {
+			_ = l.Stop(context.Background(), func(_ context.Context, started bool) {
 				if !started {
 					t.Error("it was started")
 				}
@@ -89,7 +89,7 @@ func TestStopComesFirst(t *testing.T) {
 	l := newLife()
 	var runs int
 	for range 3 {
-		require.NoError(t, l.Stop(t.Context(), func(started bool) {
+		require.NoError(t, l.Stop(t.Context(), func(_ context.Context, started bool) {
 			runs++
 			require.False(t, started)
 		}))
@@ -98,7 +98,7 @@ func TestStopComesFirst(t *testing.T) {
 	require.Equal(t, errStopped, l.Start(t.Context(), func(context.Context) error { panic("it is stopped") }))
 	require.NoError(t, l.Stop(ended(), nil), "it is done, even when the context has ended")
 	var zero lifecycle.Life
-	require.NoError(t, zero.Stop(t.Context(), func(bool) {}))
+	require.NoError(t, zero.Stop(t.Context(), func(context.Context, bool) {}))
 	require.Equal(t, context.Canceled, zero.Start(t.Context(), nil))
 }
 
@@ -108,12 +108,33 @@ func TestStopGoesOnWithoutItsCaller(t *testing.T) {
 		require.NoError(t, l.Start(t.Context(), func(context.Context) error { return nil }))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := l.Stop(ctx, func(bool) { time.Sleep(time.Minute) })
+		err := l.Stop(ctx, func(context.Context, bool) { time.Sleep(time.Minute) })
 		require.EqualError(t, err, "worker: stopping: context deadline exceeded")
 		begun := time.Now()
 		require.NoError(t, l.Stop(t.Context(), nil))
 		require.Equal(t, 59*time.Second, time.Since(begun))
 	})
+}
+
+func TestANilContext(t *testing.T) {
+	l := newLife()
+	err := l.Start(nil, func(context.Context) error { panic("not run") }) //nolint:staticcheck // what the test is about
+	require.EqualError(t, err, "worker: starting: the context is nil: pass context.Background() to set no limit")
+	require.NoError(t, l.Start(t.Context(), func(context.Context) error { return nil }), "it did not count")
+	require.NoError(t, l.Stop(nil, func(ctx context.Context, started bool) { //nolint:staticcheck // as above
+		require.NoError(t, ctx.Err())
+		require.True(t, started)
+	}))
+}
+
+// A panic is the program's to handle, or to die of. What recovers from it can still stop.
+func TestStopDoesNotWaitForAStartThatPanicked(t *testing.T) {
+	l := newLife()
+	require.PanicsWithValue(t, "no reason", func() {
+		_ = l.Start(t.Context(), func(context.Context) error { panic("no reason") })
+	})
+	require.EqualError(t, l.Start(t.Context(), nil), "worker: starting: panicked")
+	require.NoError(t, l.Stop(t.Context(), func(context.Context, bool) {}))
 }
 
 func TestBroadcastWakesAllThatWait(t *testing.T) {
