@@ -70,7 +70,7 @@ func TestUpdateReachesTheOthers(t *testing.T) {
 			require.Equal(t, fingerprint, c.Fingerprint(), "metadata does not place keys")
 		}
 		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"\xff": ""} }), "is not UTF-8")
-		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Services = map[string]string{"": "x"} }), "entry without a name")
+		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Services = map[string]string{"kv": "x"} }), `Services["kv"] is "x": must be host:port that others can reach`)
 		require.Equal(t, map[string]string{"rack": "r2"}, all[0].Local().Metadata)
 	})
 }
@@ -80,7 +80,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		key := []byte("0123456789abcdef")
 		o := options(1, func(o *cluster.Options) {
 			o.Gossip.Network = b.net
-			o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "1"}
+			o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "s:1"}
 			o.AlsoRuns = []cluster.Configuration{{ReplicationFactor: 2}}
 			o.Gossip.Keys = [][]byte{key}
 			o.Seeds = []string{gossipAddr(2)}
@@ -88,7 +88,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		c, err := cluster.New(o)
 		require.NoError(t, err)
 		b.Add(c)
-		o.Metadata["a"], o.Services["s"], o.Seeds[0] = "2", "2", gossipAddr(99)
+		o.Metadata["a"], o.Services["s"], o.Seeds[0] = "2", "s:2", gossipAddr(99)
 		o.AlsoRuns[0] = cluster.Configuration{ReplicationFactor: 5, Strategy: rebalance.RoundRobin{}}
 		clear(key)
 		o.Gossip.Keys[0] = nil
@@ -99,7 +99,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		m, ok := other.Member("n1")
 		require.True(t, ok)
 		require.Equal(t, map[string]string{"a": "1"}, m.Metadata)
-		require.Equal(t, map[string]string{"s": "1"}, m.Services)
+		require.Equal(t, map[string]string{"s": "s:1"}, m.Services)
 		require.Equal(t, []string{"rf2:balanced/1", "rf3:balanced/1"}, m.Configurations)
 	})
 }

@@ -65,8 +65,9 @@ type Options struct {
 	// one. Nil means none.
 	AlsoRuns []Configuration
 
-	// Services are the addresses of what this process offers, by name, and Metadata is what
-	// the other members should know beside. Both are announced, and with the rest of what is
+	// Services are the addresses of what this process offers, by name: host:port, with a host
+	// that others can reach and a port from 1 to 65535. Metadata is what the other members
+	// should know beside. Both are announced, and with the rest of what is
 	// announced they must fit in 448 bytes. [Cluster.Update] changes them. Nil means none.
 	Services, Metadata map[string]string
 

@@ -183,6 +183,12 @@ func (s *settings) checkMembership(names []string) error {
 	if s.checkBootstrap() != nil {
 		checked.BootstrapTimeout = 0
 	}
+	if s.checkSeeds() != nil {
+		checked.Discovery = s.Discovery
+	}
+	if s.checkAdvertised() != nil {
+		checked.HTTPAddr = ""
+	}
 	return checked.Validate()
 }
 

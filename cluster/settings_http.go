@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
@@ -19,18 +20,23 @@ func (s *settings) checkHTTP() error {
 			errs = append(errs, &option.Error{Field: "HTTPAddr", Value: s.HTTPAddr, Bound: "host:port, with a port from 0 to 65535"})
 		}
 	}
-	if addr := s.HTTP.AdvertiseAddr; addr != "" {
-		if host, port, err := splitHostPort(addr); err != nil || host == "" || port == 0 {
-			errs = append(errs, &option.Error{Field: "HTTP.AdvertiseAddr", Value: addr, Bound: "host:port that others can reach"})
-		}
-	}
 	return errors.Join(append(errs,
+		s.checkAdvertised(),
 		s.checkListener(),
 		option.Under("HTTP.Server", s.HTTP.Server.Validate()),
 		option.Under("HTTP.Guard", s.HTTP.Guard.Validate()),
 		option.Under("HTTP.Handler", s.HTTP.Handler.Validate()),
 		s.checkClear(),
 	)...)
+}
+
+// checkAdvertised returns what is wrong with HTTP.AdvertiseAddr.
+func (s *settings) checkAdvertised() error {
+	addr := s.HTTP.AdvertiseAddr
+	if _, _, err := splitHostPort(addr); addr != "" && (err != nil || membership.CheckSeed(addr) != nil) {
+		return &option.Error{Field: "HTTP.AdvertiseAddr", Value: addr, Bound: "host:port that others can reach"}
+	}
+	return nil
 }
 
 func (s *settings) checkListener() error {
@@ -95,7 +101,7 @@ func (o Options) expectedHTTPAddr() string {
 		return ""
 	}
 	if isAnywhere(host) {
-		host = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+		host = "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 	}
 	if port == 0 {
 		port = 65535

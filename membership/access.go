@@ -3,6 +3,7 @@ package membership
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -26,9 +27,10 @@ func (m *Membership) Local() Member {
 
 // Attributes are the announcements that a member may change while it runs.
 type Attributes struct {
-	// HTTPAddr is the address announced for HTTP, host:port; empty: none.
+	// HTTPAddr is the address announced for HTTP, within the bounds of [Options]. Empty: none.
 	HTTPAddr string
-	// Services and Metadata replace those announced before.
+	// Services and Metadata replace those announced before. Services are within the bounds of
+	// [Options].
 	Services, Metadata map[string]string
 	// Weight is the share of partitions this member asks for, relative to the others, 1 to
 	// 2^20. Zero means 1.
@@ -38,15 +40,18 @@ type Attributes struct {
 // Update edits what this member announces. The function gets copies that it may keep and
 // modify; it must not call the membership. The change takes effect at once and reaches the
 // others with gossip. Update changes nothing and returns a [MetadataSizeError] when the result
-// does not fit, and an [option.Error] when the weight is out of bounds. It blocks while another change is made, and returns the context's
-// error when that ends first.
+// does not fit, and an [option.Error] when an address or the weight is out of bounds. It blocks
+// while another change is made, and returns the context's error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 	var bad error
 	err := m.announcer.change(ctx, func(self *Member) {
 		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata), Weight: self.Weight}
 		edit(&a)
 		if a.Weight < 0 || a.Weight > maxWeight {
-			bad = fmt.Errorf("membership: %w", &option.Error{Field: "Weight", Value: a.Weight, Bound: fmt.Sprintf("between 0 and %d", maxWeight)})
+			bad = &option.Error{Field: "Weight", Value: a.Weight, Bound: fmt.Sprintf("between 0 and %d", maxWeight)}
+		}
+		if bad = errors.Join(bad, checkAddresses(a.HTTPAddr, a.Services)); bad != nil {
+			bad = fmt.Errorf("membership: %w", bad)
 			return
 		}
 		self.HTTPAddr, self.Services, self.Metadata, self.Weight = a.HTTPAddr, maps.Clone(a.Services), maps.Clone(a.Metadata), max(a.Weight, 1)

@@ -3,10 +3,13 @@ package membership
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // Discovery finds addresses to join the cluster through. It is asked again on
@@ -47,9 +50,29 @@ func orDefault(r Resolver) Resolver {
 
 // Static is a Discovery of fixed addresses, in the order given. Names among
 // them are looked up again on every attempt. Without addresses it finds none.
-func Static(addrs ...string) Discovery {
-	addrs = slices.Clone(addrs)
-	return DiscoveryFunc(func(context.Context) ([]string, error) { return slices.Clone(addrs), nil })
+func Static(addrs ...string) Discovery { return static(slices.Clone(addrs)) }
+
+type static []string
+
+func (s static) Discover(context.Context) ([]string, error) { return slices.Clone(s), nil }
+
+func (s static) check() error {
+	var errs []error
+	for i, addr := range s {
+		if CheckSeed(addr) != nil {
+			errs = append(errs, &option.Error{Field: fmt.Sprintf("Static[%d]", i), Value: addr, Bound: "host:port or host"})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkDiscovery returns what is wrong with the fields of a Discovery of this package. It asks
+// nothing. Of other implementations it knows nothing.
+func checkDiscovery(d Discovery) error {
+	if checked, ok := d.(interface{ check() error }); ok {
+		return checked.check()
+	}
+	return nil
 }
 
 // Join is a Discovery that asks all of d at once. It returns the addresses that any of
@@ -57,17 +80,28 @@ func Static(addrs ...string) Discovery {
 // ones that failed: a failure hides no address that another one found. It waits for the
 // slowest, at most until ctx ends. Nil entries are skipped.
 func Join(d ...Discovery) Discovery {
-	d = slices.DeleteFunc(slices.Clone(d), func(one Discovery) bool { return one == nil })
-	return DiscoveryFunc(func(ctx context.Context) ([]string, error) {
-		found := make([][]string, len(d))
-		errs := make([]error, len(d))
-		var wg sync.WaitGroup
-		for i, one := range d {
-			wg.Go(func() { found[i], errs[i] = one.Discover(ctx) })
-		}
-		wg.Wait()
-		return distinct(slices.Concat(found...)), errors.Join(errs...)
-	})
+	return joined(slices.DeleteFunc(slices.Clone(d), func(one Discovery) bool { return one == nil }))
+}
+
+type joined []Discovery
+
+func (d joined) Discover(ctx context.Context) ([]string, error) {
+	found := make([][]string, len(d))
+	errs := make([]error, len(d))
+	var wg sync.WaitGroup
+	for i, one := range d {
+		wg.Go(func() { found[i], errs[i] = one.Discover(ctx) })
+	}
+	wg.Wait()
+	return distinct(slices.Concat(found...)), errors.Join(errs...)
+}
+
+func (d joined) check() error {
+	errs := make([]error, len(d))
+	for i, one := range d {
+		errs[i] = checkDiscovery(one)
+	}
+	return errors.Join(errs...)
 }
 
 // distinct returns the first of each value, in order.

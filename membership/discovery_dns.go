@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // DNS is a Discovery that looks up the A and AAAA records of a name, as a
@@ -41,6 +44,23 @@ func (d DNS) Discover(ctx context.Context) ([]string, error) {
 	return distinct(found), nil
 }
 
+func (d DNS) check() error {
+	errs := []error{checkLookup(d.Name)}
+	if d.Port < 1 || d.Port > 65535 {
+		errs = append(errs, &option.Error{Field: "Port", Value: d.Port, Bound: "between 1 and 65535"})
+	}
+	return errors.Join(errs...)
+}
+
+// checkLookup returns what is wrong with a name to look up. An address is a name that is its own
+// answer.
+func checkLookup(name string) error {
+	if _, err := netip.ParseAddr(name); err == nil || checkHostName(name) == "" {
+		return nil
+	}
+	return &option.Error{Field: "Name", Value: name, Bound: "a host name"}
+}
+
 // SRV is a Discovery that looks up the SRV records of a service: each record
 // is one member with a port of its own. Priorities and weights only order the
 // result.
@@ -73,4 +93,12 @@ func (s SRV) Discover(ctx context.Context) ([]string, error) {
 		found = append(found, net.JoinHostPort(host, strconv.Itoa(int(r.Port))))
 	}
 	return distinct(found), err
+}
+
+func (s SRV) check() error {
+	errs := []error{checkLookup(s.Name)}
+	if (s.Service == "") != (s.Proto == "") {
+		errs = append(errs, &option.Error{Field: "Proto", Value: s.Proto, Bound: "set where Service is, and empty where Service is"})
+	}
+	return errors.Join(errs...)
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 const (
@@ -42,6 +44,13 @@ func (f File) Discover(ctx context.Context) ([]string, error) {
 		return found, fmt.Errorf("membership: file discovery: %q: %w", f.Path, err)
 	}
 	return found, nil
+}
+
+func (f File) check() error {
+	if f.Path == "" {
+		return &option.Error{Field: "Path", Value: "", Bound: "set"}
+	}
+	return nil
 }
 
 func readSeedFile(path string) ([]byte, error) {

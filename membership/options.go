@@ -51,9 +51,11 @@ type Options struct {
 	// Weight is the share of partitions this member asks for, 1 to 2^20.
 	// Zero means 1.
 	Weight int
-	// HTTPAddr is the address announced for HTTP, host:port. Empty: none.
+	// HTTPAddr is the address announced for HTTP, host:port with a host that others can
+	// reach and a port from 1 to 65535. Empty: none.
 	HTTPAddr string
-	// Services and Metadata are announced to the others. Together with the
+	// Services are addresses within the bounds of HTTPAddr, by the name of the service, and
+	// Metadata is any text. Both are announced to the others. Together with the
 	// other fields that are announced they must fit in 448 bytes. Nil: none.
 	Services, Metadata map[string]string
 
@@ -69,7 +71,8 @@ type Options struct {
 	Origin uint64
 
 	// Discovery finds addresses to join through. It is asked again for every attempt.
-	// Nil means that this member waits until others join through it.
+	// Nil means that this member waits until others join through it. The fields of [DNS],
+	// [SRV], [File], [Static] and what [Join] made of them are checked with the options.
 	Discovery Discovery
 	// BootstrapTimeout is how long Start looks for a cluster before it goes
 	// ahead alone, at most an hour. Zero means
@@ -156,6 +159,7 @@ func (o Options) parse() (settings, error) {
 	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > maxBootstrapTimeout {
 		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", maxBootstrapTimeout)
 	}
+	errs = append(errs, checkAddresses(o.HTTPAddr, o.Services), option.Under("Discovery", checkDiscovery(o.Discovery)))
 	errs = append(errs, option.Under("Gossip", s.parseGossip()))
 	s.fill()
 	errs = append(errs, checkPairs("Services", o.Services), checkPairs("Metadata", o.Metadata), checkMetaSize(s.member()))
@@ -262,6 +266,24 @@ func (s *settings) parseAdvertise() error {
 	}
 	s.advertise = netip.AddrPortFrom(ip.Unmap(), port)
 	return nil
+}
+
+// checkAddresses returns an [option.Error] for every address to be announced that no other
+// member could dial.
+func checkAddresses(http string, services map[string]string) error {
+	var errs []error
+	check := func(field, addr string) {
+		if s, err := parseSeed(addr); err != nil || s.port == 0 {
+			errs = append(errs, &option.Error{Field: field, Value: addr, Bound: "host:port that others can reach"})
+		}
+	}
+	if http != "" {
+		check("HTTPAddr", http)
+	}
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		check(fmt.Sprintf("Services[%q]", name), services[name])
+	}
+	return errors.Join(errs...)
 }
 
 func splitHostPort(s string) (host string, port uint16, err error) {

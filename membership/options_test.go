@@ -15,6 +15,7 @@ func TestOptions(t *testing.T) {
 		bind      = "must be IP:port, with a port from 0 to 65535"
 		advertise = "must be IP or IP:port that others can reach"
 		place     = "must be at most 64 bytes of printable UTF-8"
+		dial      = "must be host:port that others can reach"
 	)
 	long := strings.Repeat("x", 128)
 	for i, c := range []struct {
@@ -51,7 +52,26 @@ func TestOptions(t *testing.T) {
 		{func(o *Options) { o.Gossip.Keys = [][]byte{make([]byte, 16), []byte("secret")} }, `Gossip.Keys[1] is "6 bytes": must be 16, 24 or 32 bytes`},
 		{func(o *Options) { o.Metadata = map[string]string{"": "x"} }, "Metadata has an entry without a name"},
 		{func(o *Options) { o.Services = map[string]string{"a": "\xff"} }, `value of "a" in Services "\xff" is not UTF-8`},
-		{func(o *Options) { o.HTTPAddr = "\xff" }, `HTTP address "\xff" is not UTF-8`},
+		{func(o *Options) { o.HTTPAddr = "\xff" }, `HTTPAddr is "\xff": ` + dial},
+		{func(o *Options) { o.HTTPAddr = "0.0.0.0:80" }, `HTTPAddr is "0.0.0.0:80": ` + dial},
+		{func(o *Options) { o.HTTPAddr = "kv.example:80" }, ""},
+		{func(o *Options) { o.HTTPAddr = "[2001:db8::1]:80" }, ""},
+		{func(o *Options) { o.HTTPAddr = "[fe80::1%eth0]:80" }, `HTTPAddr is "[fe80::1%eth0]:80": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "no port"} }, `Services["kv"] is "no port": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "host"} }, `Services["kv"] is "host": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "host:0"} }, `Services["kv"] is "host:0": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "host:70000"} }, `Services["kv"] is "host:70000": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": ":80"} }, `Services["kv"] is ":80": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "[::]:80"} }, `Services["kv"] is "[::]:80": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "a host:80"} }, `Services["kv"] is "a host:80": ` + dial},
+		{func(o *Options) { o.Services = map[string]string{"kv": "http://host:80"} }, `Services["kv"] is "http://host:80": ` + dial},
+		{func(o *Options) { o.Discovery = DNS{} }, `Discovery.Name is "": must be a host name` + "\n" + `Discovery.Port is 0: must be between 1 and 65535`},
+		{func(o *Options) { o.Discovery = &DNS{Name: "a b", Port: 1} }, `Discovery.Name is "a b": must be a host name`},
+		{func(o *Options) { o.Discovery = DNS{Name: "127.0.0.1", Port: 65535} }, ""},
+		{func(o *Options) { o.Discovery = SRV{Service: "gossip", Name: "orders.svc"} }, `Discovery.Proto is "": must be set where Service is`},
+		{func(o *Options) { o.Discovery = SRV{Name: "_gossip._udp.orders.svc"} }, ""},
+		{func(o *Options) { o.Discovery = File{} }, `Discovery.Path is "": must be set`},
+		{func(o *Options) { o.Discovery = Join(nil, Static("a", ":1"), Join(File{})) }, `Discovery.Static[1] is ":1": must be host:port or host` + "\n" + `Discovery.Path is "": must be set`},
 	} {
 		o := townOptions(1)
 		c.set(&o)
@@ -80,7 +100,7 @@ func TestOptionsReportEverythingAtOnce(t *testing.T) {
 		fields = append(fields, strings.Fields(line)[0])
 	}
 	require.Equal(t, []string{"ClusterName", "NodeID", "GossipAddr", "Region", "Zone", "Weight", "PartitionCount",
-		"Configurations", "BootstrapTimeout", "Gossip.AdvertiseAddr", "Gossip.Profile", "Gossip.Keys[0]", "Services", "membership:"}, fields)
+		"Configurations", "BootstrapTimeout", `Services[""]`, "Gossip.AdvertiseAddr", "Gossip.Profile", "Gossip.Keys[0]", "Services", "membership:"}, fields)
 	var size *MetadataSizeError
 	require.ErrorAs(t, err, &size)
 	for range 10 {
@@ -90,14 +110,14 @@ func TestOptionsReportEverythingAtOnce(t *testing.T) {
 
 func TestOptionsAreCopiedByNew(t *testing.T) {
 	o := townOptions(1)
-	o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "1"}
+	o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "s:1"}
 	o.Gossip.Keys = [][]byte{[]byte("one key of 16 b.")}
 	m, err := New(o)
 	require.NoError(t, err)
-	o.Metadata["a"], o.Services["s"], o.Configurations[0] = "2", "2", "other"
+	o.Metadata["a"], o.Services["s"], o.Configurations[0] = "2", "s:2", "other"
 	clear(o.Gossip.Keys[0])
 	require.Equal(t, map[string]string{"a": "1"}, m.Local().Metadata)
-	require.Equal(t, map[string]string{"s": "1"}, m.Local().Services)
+	require.Equal(t, map[string]string{"s": "s:1"}, m.Local().Services)
 	require.Equal(t, []string{"rf3:rendezvous/1"}, m.Local().Configurations)
 	require.Equal(t, "one key of 16 b.", string(m.keys.ring.GetPrimaryKey()))
 	require.NoError(t, m.admission.check(Member{PartitionCount: 64, Configurations: []string{"rf3:rendezvous/1"}}))
