@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -10,10 +11,7 @@ import (
 )
 
 const (
-	firstRetry      = 200 * time.Millisecond // after the first attempt to join that failed
-	joinParallel    = 3                      // addresses to try at a time
-	joinPatience    = 250 * time.Millisecond // after which one more is tried
-	redialAfter     = time.Second            // after which an address that is silent is dialled once more
+	firstRetry      = 200 * time.Millisecond // after the first search that failed
 	rejoinSample    = 3                      // addresses of each sort to try in one round
 	discoverTimeout = 5 * time.Second
 )
@@ -24,7 +22,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	defer cancel()
 	var refused error
 	for wait := firstRetry; ; wait = min(2*wait, m.settings.timings.rejoinInterval) {
-		silent, refusal := m.attempt(limited)
+		silent, refusal := m.search(ctx, limited)
 		switch {
 		case len(m.registry.others()) > 0:
 			return nil
@@ -46,88 +44,6 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	}
 }
 
-// attempt tries every address that discovery names. It returns when one of them let this
-// member in, or when all have answered or failed. It reports whether an address was
-// silent, and the refusal if one refused this member.
-func (m *Membership) attempt(ctx context.Context) (silent bool, refusal error) {
-	addrs, err := m.seeds(ctx)
-	if err != nil {
-		m.log.Warn("looking for members to join", "error", err)
-		silent = true
-	}
-	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	type answer struct {
-		addr netip.AddrPort
-		err  error
-	}
-	results := make(chan answer)
-	ended := make(chan struct{})
-	defer close(ended)
-	waiting := 0
-	pending := make(map[netip.AddrPort]bool) // dialled, and not heard of since
-	dial := func(addr netip.AddrPort) bool {
-		begun := m.contact(addr, func(err error) {
-			select {
-			case results <- answer{addr, err}:
-			case <-ended:
-			}
-		})
-		if begun {
-			waiting++
-			pending[addr] = true
-		}
-		return begun
-	}
-	next := func() bool {
-		for len(addrs) > 0 {
-			addr := addrs[0]
-			addrs = addrs[1:]
-			if dial(addr) {
-				return true
-			}
-			silent = true // keepJoining is at it, and has not had an answer yet
-		}
-		return false
-	}
-	// One exchange is enough, so a few are tried at a time. An address that does not answer
-	// must hold up neither the others nor itself: a connection whose first packets were lost
-	// hangs for longer than this member waits before it goes ahead alone.
-	for range joinParallel {
-		next()
-	}
-	impatient := time.NewTicker(joinPatience)
-	defer impatient.Stop()
-	for ; waiting > 0; waiting-- {
-		select {
-		case <-impatient.C:
-			waiting++
-			if !next() {
-				for addr := range pending {
-					if dial(addr) {
-						break
-					}
-				}
-			}
-		case a := <-results:
-			delete(pending, a.addr)
-			switch err := a.err; {
-			case len(m.registry.others()) > 0:
-				return false, nil
-			case err == nil: // it was ourselves
-			case isRefusal(err):
-				refusal = err
-			default:
-				m.log.Info("joining", "error", err)
-				silent = true
-			}
-			next()
-		case <-ctx.Done():
-			return true, refusal
-		}
-	}
-	return silent, refusal
-}
-
 func isRefusal(err error) bool {
 	return errors.Is(err, ErrClusterName) || errors.Is(err, ErrGossipKey) || errors.Is(err, ErrConfiguration)
 }
@@ -138,7 +54,7 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
 	entries, err := m.settings.Discovery.Discover(ctx)
-	addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, defaultPort, entries)
+	addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
 	return m.unknown(addrs), errors.Join(err, lookupErr)
 }
 
@@ -161,7 +77,7 @@ func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 }
 
 // keepJoining looks for members that are missing until the context ends: the
-// seeds, and the members that failed. After a partition that lasted until both
+// seeds, and the members that failed. A member that is alone searches all seeds. After a partition that lasted until both
 // sides forgot each other, this is what brings them together again.
 func (m *Membership) keepJoining(ctx context.Context) {
 	for {
@@ -171,6 +87,12 @@ func (m *Membership) keepJoining(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
+		}
+		if len(m.registry.others()) == 0 {
+			if _, refused := m.search(ctx, ctx); refused != nil {
+				m.log.Warn("joining", "error", refused)
+			}
+			continue
 		}
 		seeds, err := m.seeds(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -197,9 +119,9 @@ func (m *Membership) keepJoining(ctx context.Context) {
 
 // contact exchanges members with an address in the background and hands what
 // came of it to done. It reports whether it began: not when the same address
-// is being contacted since less than redialAfter, nor when we are stopping.
+// is being contacted since a moment ago, nor when we are stopping.
 func (m *Membership) contact(addr netip.AddrPort, done func(error)) bool {
-	if !m.dialing.begin(addr, m.settings.now()) {
+	if !m.dialing.begin(addr, m.settings.now(), m.settings.timings.redialAfter) {
 		return false
 	}
 	gossip, g, running := m.live()
@@ -242,14 +164,16 @@ type dials struct {
 	last   time.Time // when the last of them began
 }
 
-func (d *dialing) begin(addr netip.AddrPort, now time.Time) bool {
+// begin reports whether an address may be dialled: not while an earlier dial is younger than the
+// patience.
+func (d *dialing) begin(addr netip.AddrPort, now time.Time, patience time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.addrs == nil {
 		d.addrs = make(map[netip.AddrPort]dials)
 	}
 	before := d.addrs[addr]
-	if before.number > 0 && now.Sub(before.last) < redialAfter {
+	if before.number > 0 && now.Sub(before.last) < patience {
 		return false
 	}
 	d.addrs[addr] = dials{before.number + 1, now}

@@ -19,7 +19,8 @@ import (
 
 // Defaults and bounds of [Options].
 const (
-	// defaultPort is the port of a seed that names none.
+	// defaultPort is the port of a seed that names none, where this member listens on any free
+	// port.
 	defaultPort = 7946
 	// DefaultBootstrapTimeout is how long Start looks for a cluster.
 	DefaultBootstrapTimeout = 5 * time.Second

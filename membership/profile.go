@@ -64,6 +64,7 @@ type timings struct {
 	settleMax      time.Duration // after which it goes ahead anyway
 	tailDelay      time.Duration // a view must have stood before stragglers are looked for
 	leaveWait      time.Duration // for each announcement of a leave to go out
+	redialAfter    time.Duration // without an answer, after which an address is dialled once more
 }
 
 func (p Profile) timings() timings {
@@ -83,6 +84,7 @@ func (p Profile) timings() timings {
 		settleMax:        2 * time.Second,
 		tailDelay:        time.Second,
 		leaveWait:        time.Second,
+		redialAfter:      time.Second,
 	}
 	switch p {
 	case WAN:
@@ -99,6 +101,7 @@ func (p Profile) timings() timings {
 		t.settleMax = 5 * time.Second
 		t.tailDelay = 3 * time.Second
 		t.leaveWait = 3 * time.Second
+		t.redialAfter = 3 * time.Second
 	case Local:
 		t.probeTimeout = 200 * time.Millisecond
 		t.gossipInterval = 100 * time.Millisecond
@@ -111,6 +114,7 @@ func (p Profile) timings() timings {
 		t.settleMax = time.Second
 		t.tailDelay = 500 * time.Millisecond
 		t.leaveWait = 500 * time.Millisecond
+		t.redialAfter = 500 * time.Millisecond
 	}
 	return t
 }
