@@ -85,6 +85,22 @@ func TestBootstrapAlone(t *testing.T) {
 	})
 }
 
+// Two of five members may be the smaller side of a split network. Without MinMembers they wait for a
+// third one.
+func TestExpectedMembersWaitForAMajority(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		five := func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 5 }
+		all := []*cluster.Cluster{b.start(1, five), b.start(2, five)}
+		b.agree(all...)
+		time.Sleep(time.Hour)
+		require.Contains(t, problems(all[0]), api.ProblemMinMembers)
+		all = append(all, b.start(3, five))
+		for _, c := range all {
+			require.NoError(t, c.WaitReady(within(t, patience)))
+		}
+	})
+}
+
 func TestExpectedMembers(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		five := func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 5 }

@@ -39,9 +39,10 @@ type Options struct {
 	// [Cluster.Handler] can be mounted in another server.
 	HTTPAddr string
 
-	// Seeds are addresses to join through, host:port, port 7946 when none is given. This
-	// member's own address may be among them. Without Seeds and Discovery this member begins
-	// alone, and waits for other members to come.
+	// Seeds are addresses to join through, host:port. Without a port it is the port of
+	// GossipAddr, or 7946 where that is 0. This member's own address may be among them, and the
+	// address of a load balancer in front of the members. Without Seeds and Discovery this
+	// member begins alone, and waits for other members to come.
 	Seeds []string
 	// Discovery finds more addresses to join through. It is asked again for every attempt.
 	// Nil means Seeds alone.
@@ -118,7 +119,7 @@ type BootstrapOptions struct {
 	// MinMembers is how many members must be there, this one included, before the first of
 	// them own partitions, up to 65535. Until then all of them are unready. MinMembers applies
 	// only to the first start of a cluster. A member that finds a running cluster joins it.
-	// Zero means 1.
+	// Zero means more than half of ExpectedMembers, or 1 where that number is not known.
 	MinMembers int
 	// Alone lets this member begin with fewer than MinMembers once it has waited for Timeout.
 	// Members that cannot see each other then begin a cluster each. False means that this
@@ -126,7 +127,8 @@ type BootstrapOptions struct {
 	Alone bool
 	// ExpectedMembers is how many members there should be, up to 65535. With fewer, health has
 	// a problem; with half or fewer, health says that this may be the smaller side of a split
-	// network. Nothing else depends on it. Zero means that the number is not known.
+	// network. It is also what MinMembers defaults to the majority of. Zero means that the
+	// number is not known.
 	ExpectedMembers int
 }
 

@@ -42,6 +42,9 @@ func (o Options) withDefaults() Options {
 		o.Strategy = rebalance.Balanced{}
 	}
 	o.Bootstrap.Timeout = cmp.Or(o.Bootstrap.Timeout, 5*time.Second)
+	if expected := o.Bootstrap.ExpectedMembers; expected > 0 && o.Bootstrap.MinMembers == 0 {
+		o.Bootstrap.MinMembers = expected/2 + 1
+	}
 	o.Handoff.WriteQuorum = cmp.Or(o.Handoff.WriteQuorum, o.ReplicationFactor/2+1)
 	o.Handoff.Parallel = cmp.Or(o.Handoff.Parallel, 8)
 	o.Handoff.RetryAfter = cmp.Or(o.Handoff.RetryAfter, time.Second)
