@@ -21,6 +21,11 @@ type Config struct {
 	// 16. With fewer nodes than that every node owns
 	// every partition, and [Ring.Spread] reports it.
 	ReplicationFactor int
+	// WriteQuorum is how many owners acknowledge a write, 1 to ReplicationFactor,
+	// so that [Placement.Token] names both numbers: writers and readers that count
+	// to different ones have different tokens. It plays no part in placement. Zero:
+	// tokens name neither.
+	WriteQuorum int
 	// Strategy places partitions on nodes. Required.
 	Strategy RebalanceStrategy
 }
@@ -43,6 +48,9 @@ func (c Config) validate() (name string, err error) {
 	}
 	if c.ReplicationFactor < 1 || c.ReplicationFactor > maxReplicationFactor {
 		errs = append(errs, &option.Error{Field: "ReplicationFactor", Value: c.ReplicationFactor, Bound: fmt.Sprintf("between 1 and %d", maxReplicationFactor)})
+	}
+	if c.WriteQuorum < 0 || c.WriteQuorum > max(c.ReplicationFactor, 0) {
+		errs = append(errs, &option.Error{Field: "WriteQuorum", Value: c.WriteQuorum, Bound: fmt.Sprintf("between 0 and %d, the replication factor", max(c.ReplicationFactor, 0))})
 	}
 	if c.Strategy == nil {
 		errs = append(errs, &option.Error{Field: "Strategy", Bound: "set"})
@@ -96,28 +104,58 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	if len(sorted) == 0 {
 		return r, nil
 	}
-	topology := Topology{Nodes: slices.Clone(sorted), PartitionCount: c.PartitionCount, Replicas: r.replicas}
+	if r.sharesTable(previous) {
+		r.owners = previous.owners // neither ring changes it
+	} else if err := r.place(previous); err != nil {
+		return nil, err
+	}
+	r.zones, r.places = zonesOf(sorted)
+	r.hashes = r.identities()
+	r.print = r.fingerprint()
+	return r, nil
+}
+
+// place fills the table.
+func (r *Ring) place(previous *Ring) error {
+	topology := r.topology()
 	table, derived, err := r.derive(previous, topology)
 	if err == nil && !derived {
 		table = NewTable(topology)
 		err = r.assign(topology, table)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// The strategy may have kept the table it was given; the ring must not
 	// change with it.
 	r.owners = slices.Clone(table.owners)
-	if err := r.check(); err != nil {
-		return nil, err
+	return r.check()
+}
+
+// topology is what the strategy sees of the ring. The slice of nodes is the strategy's.
+func (r *Ring) topology() Topology {
+	nodes := slices.Clone(r.nodes)
+	for i := range nodes {
+		nodes[i].Start = 0
 	}
-	r.zones, r.places = zonesOf(sorted)
-	r.hashes = make([]uint64, len(sorted))
-	for i, n := range sorted {
-		r.hashes[i] = xxhash.Sum64String(n.ID)
+	return Topology{Nodes: nodes, PartitionCount: int(r.count), Replicas: r.replicas}
+}
+
+// identities are the hashes of what tokens say of each node. The quorums are part of them,
+// which costs a token nothing.
+func (r *Ring) identities() []uint64 {
+	hashes := make([]uint64, len(r.nodes))
+	for i, n := range r.nodes {
+		h := xxhash.Sum64String(n.ID)
+		if n.Start != 0 {
+			h = mix(h ^ mix(n.Start))
+		}
+		if w := r.config.WriteQuorum; w != 0 {
+			h = mix(h ^ mix(uint64(w)<<32|uint64(r.config.ReplicationFactor)))
+		}
+		hashes[i] = h
 	}
-	r.print = r.fingerprint()
-	return r, nil
+	return hashes
 }
 
 // normalize returns the nodes in the form strategies expect.

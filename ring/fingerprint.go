@@ -9,7 +9,8 @@ import (
 )
 
 // Fingerprint identifies a whole ring: its configuration, its nodes and its
-// table. Equal fingerprints mean equal rings, up to the odds of a 64-bit hash;
+// table. Equal fingerprints mean rings that are equal but for [Node.Start], up to
+// the odds of a 64-bit hash;
 // it is no defence against an attacker that makes two rings collide.
 type Fingerprint uint64
 
@@ -85,7 +86,8 @@ func (r *Ring) fingerprint() Fingerprint {
 		buf = append(buf, s...)
 	}
 	text(r.strategy)
-	for _, v := range []int{int(r.count), r.config.ReplicationFactor, r.replicas, len(r.nodes)} {
+	quorums := r.config.ReplicationFactor | r.config.WriteQuorum<<16
+	for _, v := range []int{int(r.count), quorums, r.replicas, len(r.nodes)} {
 		buf = binary.LittleEndian.AppendUint32(buf, uint32(v))
 	}
 	for _, n := range r.nodes {

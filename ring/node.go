@@ -26,4 +26,9 @@ type Node struct {
 	// the others: a node of weight 2 carries what two of weight 1 carry.
 	// Bounds: 1 to 2^20. Zero means 1.
 	Weight int `json:"weight,omitempty"`
+	// Start tells two owners of one ID apart that have not the same data: a start
+	// of the member that begins without the data of the start before it has
+	// another Start. [Placement.Token] names it. It plays no part in placement or
+	// in [Ring.Fingerprint]: a [RebalanceStrategy] sees zero. Zero names nothing.
+	Start uint64 `json:"-"`
 }

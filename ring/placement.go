@@ -93,7 +93,8 @@ func (p Placement) Target() Placement {
 
 // Token identifies the owners of the partition and their order, in the ring
 // and in its target. Two members whose tokens are equal mean the same owners,
-// even while their rings differ elsewhere. A ring without a target stands for
+// even while their rings differ elsewhere: of the same IDs, of the same
+// [Node.Start] and, with a [Config.WriteQuorum], of the same quorums. A ring without a target stands for
 // one whose target has the same owners in the same order.
 func (p Placement) Token() Token {
 	h := p.hash()

@@ -23,7 +23,7 @@ type Ring struct {
 	config   Config
 	strategy string   // its name
 	nodes    []Node   // ascending by ID
-	hashes   []uint64 // of each node's identity, for tokens
+	hashes   []uint64 // of what tokens say of each node
 	zones    []zone
 	places   []place  // where each node stands
 	owners   []uint16 // replicas indices a partition
@@ -129,7 +129,7 @@ func (r *Ring) All() iter.Seq2[int, Placement] {
 // Toward returns a ring that answers as r does and whose placements also know
 // their owners in the target, the ring that r is about to give way to. It
 // shares r's table. Targets that the two have already play no part. An empty
-// target, or one equal to r, gives r without a target, and an empty r gives r.
+// target, or one of r's fingerprint, gives r without a target, and an empty r gives r.
 //
 // It returns an [option.Error], wrapped, when the two have different numbers of partitions.
 func (r *Ring) Toward(target *Ring) (*Ring, error) {

@@ -40,11 +40,15 @@ func (s WriteSet) Includes(id string) bool { return s.serving.Owns(id) || s.targ
 // an ID has acknowledged the write; it is called at most once for each owner of either
 // set.
 //
-// The quorum must be a number of the configuration, and more than half of the
-// replication factor. It must not be derived from the number of owners that there are:
+// Zero means the [Config.WriteQuorum] of the placement's ring, which the token names, too; where
+// that is zero no write is enough. Another quorum must be a number of the configuration, and more
+// than half of the replication factor. It must not be derived from the number of owners that there are:
 // with fewer nodes than the replication factor, a write that too few nodes hold is not
 // enough.
 func (s WriteSet) Enough(quorum int, acknowledged func(id string) bool) bool {
+	if quorum == 0 {
+		quorum = s.serving.ring.Config().WriteQuorum
+	}
 	for _, owners := range []Placement{s.serving, s.target} {
 		n := 0
 		for _, o := range owners.All() {
@@ -52,7 +56,7 @@ func (s WriteSet) Enough(quorum int, acknowledged func(id string) bool) bool {
 				n++
 			}
 		}
-		if n < quorum {
+		if quorum < 1 || n < quorum {
 			return false
 		}
 	}
