@@ -124,8 +124,7 @@ func (d *driver) view(v *view.View, state membership.State) {
 	}
 	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
 	if ours {
-		quorum := d.c.settings.configs[v.Configuration].WriteQuorum
-		d.drive(handoff.View{Ring: v.Ring, Quorum: quorum, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
+		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
 	}
 }
 

@@ -21,13 +21,13 @@ func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	c.view.Store(&published{})
 	c.handoff = &driver{c: c, machine: m}
 	leaving := func(self string, others ...string) {
-		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Weight: 1}})
+		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, WriteQuorum: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Start: 1}})
 		require.NoError(t, err)
 		starts := map[string]uint64{"a": 1}
 		for _, id := range append(others, self) {
 			starts[id] = 1
 		}
-		m.Step(handoff.View{Ring: r, Quorum: 2, Starts: starts, Leaving: true})
+		m.Step(handoff.View{Ring: r, Starts: starts, Leaving: true})
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

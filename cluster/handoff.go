@@ -22,8 +22,9 @@ import (
 //	Serve     an owner, after reading locally  serves, and its answer counts in a read quorum  TokenError, ErrNotOwner, ErrNotReceived
 //	Received  whatever waits for data          owns, now or to come, and has what it must      TokenError, ErrNotOwner, ErrNotReceived
 //
-// "The same owners" are those of the partition now and in the ring to come. The rings of the
-// two members may differ elsewhere.
+// "The same owners" are those of the partition now and in the ring to come, with the data that they
+// have: with a [Mover] a start without the data of the start before it is another owner. The rings
+// of the two members may differ elsewhere.
 //
 // Without a [Mover], an owner always admits, and always has what it must have.
 type Handoff struct{ c *Cluster }
@@ -31,8 +32,9 @@ type Handoff struct{ c *Cluster }
 // Handoff returns the handle on handoff. It is never nil, and may be kept.
 func (c *Cluster) Handoff() *Handoff { return &Handoff{c} }
 
-// WriteQuorum returns how many owners acknowledge a write under the configuration in use, for
-// [ring.WriteSet.Enough]. It is zero without a [Mover], and before the first view.
+// WriteQuorum returns how many owners acknowledge a write under the configuration in use. It is
+// zero without a [Mover], and before the first view. A writer that has a placement counts to the
+// write quorum of that, which may be another by now: see [ring.WriteSet.Enough].
 func (h *Handoff) WriteQuorum() int {
 	return h.c.settings.configs[h.c.view.Load().Configuration].WriteQuorum
 }
@@ -50,7 +52,8 @@ var (
 	ErrNotReceived = errors.New("cluster: the partition has not been received yet")
 )
 
-// TokenError says that two members mean different owners of a partition. It goes away when the
+// TokenError says that two members mean different owners of a partition, or that the request is
+// older than a start of an owner without its data. It goes away when the
 // news that one of them lacks has arrived: look the key up again.
 type TokenError struct {
 	// Partition is the partition that both mean.

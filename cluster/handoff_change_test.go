@@ -61,8 +61,7 @@ func (c *changing) write() {
 				acknowledged[o.ID()] = true
 			}
 		}
-		w := by.Handoff().WriteQuorum()
-		if w > 0 && ring.Writers(p).Enough(w, func(id string) bool { return acknowledged[id] }) {
+		if ring.Writers(p).Enough(0, func(id string) bool { return acknowledged[id] }) {
 			c.versions[key] = c.written
 		}
 	}

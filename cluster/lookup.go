@@ -52,7 +52,8 @@ func (c *Cluster) Member(id string) (Member, bool) { return c.view.Load().Member
 func (c *Cluster) Local() Member { return c.members.Local() }
 
 // Fingerprint identifies this member's view: the ring, the configuration in
-// use, and the members with their states. Members whose fingerprints are equal
+// use, and the members with their states. With a [Mover] it also identifies the
+// starts that their data goes back to. Members whose fingerprints are equal
 // agree on all of it. It is zero before the first view.
 func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().Fingerprint }
 

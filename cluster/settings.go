@@ -67,15 +67,15 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 	place := make(map[string]int) // where a name stands in all
 	for i, c := range all {
 		main := i == len(s.AlsoRuns)
-		config := view.Configuration{
-			Config:      ring.Config{PartitionCount: s.PartitionCount, ReplicationFactor: cmp.Or(c.ReplicationFactor, 3), Strategy: c.Strategy},
-			WriteQuorum: c.WriteQuorum,
-		}
+		config := view.Configuration{Config: ring.Config{
+			PartitionCount: s.PartitionCount, ReplicationFactor: cmp.Or(c.ReplicationFactor, 3), Strategy: c.Strategy,
+		}}
 		var quorum error
+		writes := 0
 		switch {
 		case s.Handoff.Mover != nil:
-			config.WriteQuorum = cmp.Or(c.WriteQuorum, config.ReplicationFactor/2+1)
-			quorum = between("WriteQuorum", config.WriteQuorum, 1, max(config.ReplicationFactor, 1))
+			writes = cmp.Or(c.WriteQuorum, config.ReplicationFactor/2+1)
+			quorum = between("WriteQuorum", writes, 1, max(config.ReplicationFactor, 1))
 		case c.WriteQuorum != 0:
 			quorum = &option.Error{Field: "WriteQuorum", Value: c.WriteQuorum, Bound: "zero without Handoff.Mover"}
 		}
@@ -93,6 +93,7 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 			errs = append(errs, err)
 			continue
 		}
+		config.WriteQuorum = writes
 		name := config.Name()
 		if first, twice := place[name]; twice {
 			errs = append(errs, &option.Error{Field: fmt.Sprintf("AlsoRuns[%d]", first), Value: name, Bound: "another configuration than the rest"})

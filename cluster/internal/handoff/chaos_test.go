@@ -76,6 +76,8 @@ func runPlan(t testing.TB, seed uint64, o plan) *world {
 		return w
 	}
 	w.await(2*time.Minute, "the end")
+	w.run(w.tardy)
+	w.settle()
 	if n := w.lost(); w.wrong == "" && n > 0 {
 		w.fail("%d partitions are reported as lost", n)
 	}
@@ -247,6 +249,19 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 		writes, moved, messages = writes+len(w.writes), moved+w.moved, messages+w.messages
 	}
 	t.Logf("%d seeds: %d acknowledged writes, %d partitions released, %d messages", seeds, writes, moved, messages)
+}
+
+// A write request may be older than a restart of an owner. Then the acknowledgement of the
+// earlier start must not count together with an acknowledgement that comes after the restart.
+func TestLateRequestsDoNotCountTwice(t *testing.T) {
+	for _, tardy := range []time.Duration{3 * time.Second, 10 * time.Second, time.Minute} {
+		t.Run(tardy.String(), func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(seedCount(6, 200)) {
+				runPlan(t, seed+1, plan{members: 7, events: 25, edit: func(w *world) { w.tardy = tardy }}).require(t)
+			}
+		})
+	}
 }
 
 // An acknowledged write also survives where more processes lose their state, and at worse

@@ -41,9 +41,8 @@ type (
 	// View is what the process sees of the cluster. A ring without owners changes only which
 	// processes are alive, and the state of this one.
 	View struct {
-		Ring     *ring.Ring        // the serving ring, with its target
-		Quorum   int               // acknowledgements that a write needs under the ring's configuration
-		Starts   map[string]uint64 // the starts of the members alive, by NodeID; kept, not modified
+		Ring     *ring.Ring        // the serving ring, with its target; it has a write quorum, and the starts of its nodes
+		Starts   map[string]uint64 // the starts of the members alive, by NodeID
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // or leaving
 	}

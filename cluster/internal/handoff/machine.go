@@ -13,8 +13,8 @@ type Machine struct {
 	around surroundings
 	parts  map[int]*partition
 
-	ring      *ring.Ring // the last one with owners; nil before it
-	past      []pastView // what came before, the newest last
+	ring      *ring.Ring   // the last one with owners; nil before it
+	past      []*ring.Ring // what came before, the newest last
 	departure departure
 	paused    PauseCause
 

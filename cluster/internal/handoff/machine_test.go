@@ -125,10 +125,10 @@ func loseTwoOfFive(t *testing.T, seed uint64, without Safeguards) (lost, reporte
 func TestARequestedMergeIsRetried(t *testing.T) {
 	a, b := Process{"a", 1}, Process{"b", 1}
 	m := newMachine(a, false, b)
-	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: "a", Weight: 1}})
+	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, WriteQuorum: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: "a", Start: 1}})
 	require.NoError(t, err)
 	m.Step(Founding{})
-	m.Step(View{Ring: r, Quorum: 1, Starts: map[string]uint64{"a": 1, "b": 1}})
+	m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1}})
 	require.True(t, m.Standing(0).Ready())
 
 	asks := &Message{kind: query, query: 1, to: a.Start, reports: []report{{flags: flagOffers, fence: 7, asked: 7}}}
@@ -150,9 +150,9 @@ func TestAnOwnerAgainWhileItReleases(t *testing.T) {
 		a, b := Process{"a", 1}, Process{"b", 1}
 		m := newMachine(a, false, b)
 		see := func(id string) Effects {
-			r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: id, Weight: 1}})
+			r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, WriteQuorum: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: id, Start: 1}})
 			require.NoError(t, err)
-			return m.Step(View{Ring: r, Quorum: 1, Starts: map[string]uint64{"a": 1, "b": 1}})
+			return m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1}})
 		}
 		m.Step(Founding{})
 		see("a")

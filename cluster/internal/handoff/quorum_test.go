@@ -20,14 +20,14 @@ func TestAnOwnerStaysReadyWhereTheConfigurationAllowsIt(t *testing.T) {
 	} {
 		m := New(Config{Self: Process{"a", 1}, Parallel: 1})
 		see := func(factor, quorum int, ids ...string) {
-			v := View{Quorum: quorum, Starts: make(map[string]uint64)}
+			v := View{Starts: make(map[string]uint64)}
 			var nodes []ring.Node
 			for _, id := range ids {
-				nodes = append(nodes, ring.Node{ID: id, Weight: 1})
+				nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: 1})
 				v.Starts[id] = 1
 			}
 			var err error
-			v.Ring, err = ring.Build(ring.Config{PartitionCount: 16, ReplicationFactor: factor, Strategy: rebalance.Rendezvous{}}, nodes)
+			v.Ring, err = ring.Build(ring.Config{PartitionCount: 16, ReplicationFactor: factor, WriteQuorum: quorum, Strategy: rebalance.Rendezvous{}}, nodes)
 			require.NoError(t, err)
 			m.Step(v)
 		}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -42,6 +43,7 @@ func TestEverySafeguardIsNeeded(t *testing.T) {
 		"an owner that is back may lack writes":  {edit: unasked, then: WithoutPending, seed: 26},
 		"one source is not enough":               {edit: unasked, then: WithoutQuorum},
 		"owners ask later owners to merge":       {then: WithoutRequests, seed: 130},
+		"tokens name starts":                     {edit: func(w *world) { w.tardy = 10 * time.Second }, then: withoutStarts},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

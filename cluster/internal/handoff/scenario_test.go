@@ -23,7 +23,7 @@ func TestScenarios(t *testing.T) {
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64)}
+			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64), writes: make(map[string]*request)}
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				s.t, s.log = t, nil
 				s.do(d.Cmd, d.CmdArgs)
@@ -49,8 +49,9 @@ type scenario struct {
 	disks   map[string]*memberDisk
 	starts  map[string]uint64 // of each name, how many starts there were
 	cut     []string          // the names on one side
-	queue   []sent            // messages on their way
-	quiet   bool              // messages and jobs that begin are not printed
+	writes  map[string]*request
+	queue   []sent // messages on their way
+	quiet   bool   // messages and jobs that begin are not printed
 	log     []string
 }
 
@@ -102,7 +103,7 @@ func (s *scenario) do(cmd string, args []datadriven.CmdArg) {
 	commands := map[string]func(arguments){
 		"cluster": s.configure, "start": s.start, "crash": s.crash, "off": s.off, "restart": s.restart, "leave": s.leave,
 		"view": s.look, "cut": s.divide, "heal": s.heal,
-		"write": s.write, "apply": s.apply, "end": s.end, "accept-loss": s.acceptLoss,
+		"write": s.write, "arrive": s.arrive, "apply": s.apply, "end": s.end, "accept-loss": s.acceptLoss,
 		"pause": s.pause, "resume": s.pause,
 		"deliver": s.deliver, "drop": s.drop, "timer": s.timer, "settle": s.settle, "status": s.status,
 	}
@@ -285,12 +286,20 @@ func (l listed) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
+// begun is the start of a process that runs, or ran last.
+func (s *scenario) begun(name string) uint64 {
+	if p := s.running[name]; p != nil {
+		return p.Start
+	}
+	return s.starts[name]
+}
+
 func (s *scenario) ring(names []string) *ring.Ring {
 	var nodes []ring.Node
 	for _, name := range names {
-		nodes = append(nodes, ring.Node{ID: name})
+		nodes = append(nodes, ring.Node{ID: name, Start: s.begun(name)})
 	}
-	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: s.factor, Strategy: listed(names)}, nodes)
+	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: s.factor, WriteQuorum: s.quorum, Strategy: listed(names)}, nodes)
 	require.NoError(s.t, err)
 	return r
 }
@@ -320,67 +329,10 @@ func (s *scenario) look(a arguments) {
 			}
 		}
 		p.view = View{
-			Quorum: s.quorum,
-			Ring:   r, Starts: starts,
+			Ring: r, Starts: starts,
 			Draining: slices.Contains(a.lists["draining"], p.ID), Leaving: slices.Contains(a.lists["leaving"], p.ID),
 		}
 		s.step(p, p.view)
-	}
-}
-
-// write sends a write to the processes of at, with the token of the view of by.
-func (s *scenario) write(a arguments) {
-	x, at := a.names[0], a.lists["at"]
-	by := s.at(at[0])
-	if a.lists["by"] != nil {
-		by = s.at(a.lists["by"][0])
-	}
-	place := by.view.Ring.Placement(0)
-	took := make(map[string]bool)
-	for _, name := range at {
-		p := s.at(name)
-		switch pt := p.machine.parts[0]; {
-		case pt == nil || p.token != place.Token():
-			s.print("%s refuses %s: it is meant for other owners", word(p.Process), x)
-		case !pt.accepts():
-			s.print("%s refuses %s: it is fenced", word(p.Process), x)
-		case a.has("open"):
-			p.open[x] = false
-			s.print("%s accepts %s, which is under way", word(p.Process), x)
-		default:
-			p.data[x], took[name] = true, true
-		}
-	}
-	if len(took) > 0 {
-		acknowledged := "not acknowledged"
-		if s.enough(place, took) && s.enough(place.Target(), took) {
-			acknowledged = "acknowledged"
-		}
-		s.print("%s is at %s: %s", x, strings.Join(slices.Sorted(maps.Keys(took)), " "), acknowledged)
-	}
-}
-
-func (s *scenario) enough(place ring.Placement, took map[string]bool) bool {
-	n := 0
-	for _, o := range place.All() {
-		if took[o.ID()] {
-			n++
-		}
-	}
-	return n >= s.quorum
-}
-
-// apply ends a write that was under way.
-func (s *scenario) apply(a arguments) {
-	x := a.names[0]
-	for _, name := range a.lists["at"] {
-		p := s.at(name)
-		require.Contains(s.t, p.open, x)
-		delete(p.open, x)
-		p.data[x] = true
-		if !slices.Contains(slices.Collect(maps.Values(p.open)), true) {
-			s.step(p, Drained{[]int{0}})
-		}
 	}
 }
 

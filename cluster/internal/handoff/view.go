@@ -1,44 +1,41 @@
 package handoff
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// maxPastViews is how many views a process remembers for partitions that it comes to own.
-const maxPastViews = 32
+// maxPastRings is how many rings a process remembers for partitions that it comes to own.
+const maxPastRings = 32
 
-// pastView is a view as far as it matters to which processes served.
-type pastView struct {
-	ring    *ring.Ring
-	starts  map[string]uint64
-	quorums quorums
+// quorumsOf are those of the configuration that a ring was built with.
+func quorumsOf(r *ring.Ring) quorums {
+	return quorums{uint8(r.Config().ReplicationFactor), uint8(r.Config().WriteQuorum)}
 }
 
-// members returns the processes that own by a placement. Where they are the same as before it
+// membersOf returns the processes that own by a placement. Where they are the same as before it
 // allocates nothing.
-func (v pastView) members(place ring.Placement, had set) set {
+func membersOf(place ring.Placement, had set) set {
 	same := place.Len() == len(had)
 	for _, o := range place.All() {
-		same = same && had.has(Process{o.ID(), v.starts[o.ID()]})
+		same = same && had.has(Process{o.ID(), o.Node().Start})
 	}
 	if same {
 		return had
 	}
 	members := make(set, 0, place.Len())
 	for _, o := range place.All() {
-		members = append(members, Process{o.ID(), v.starts[o.ID()]})
+		members = append(members, Process{o.ID(), o.Node().Start})
 	}
 	return newSet(members...)
 }
 
-// owners returns the owners of a partition.
-func (v pastView) owners(place ring.Placement, had owners) owners {
-	next := owners{token: place.Token(), serving: v.members(place, had.serving)}
+// ownersOf returns the owners of a partition.
+func ownersOf(place ring.Placement, had owners) owners {
+	next := owners{token: place.Token(), serving: membersOf(place, had.serving)}
 	if next.target = next.serving; place.Target() != place {
-		next.target = v.members(place.Target(), had.target)
+		next.target = membersOf(place.Target(), had.target)
 	}
 	if next.all = had.all; !next.serving.is(had.serving) || !next.target.is(had.target) {
 		next.all = newSet(slices.Concat(next.serving, next.target)...)
@@ -47,7 +44,6 @@ func (v pastView) owners(place ring.Placement, had owners) owners {
 }
 
 func (v View) happen(m *Machine) {
-	before := m.lastView()
 	m.around.draining, m.around.leaving = v.Draining, v.Leaving
 	m.around.alive = make(map[Process]bool, len(v.Starts))
 	for id, start := range v.Starts {
@@ -58,11 +54,11 @@ func (v View) happen(m *Machine) {
 		// anything.
 		return
 	}
-	now := pastView{v.Ring, v.Starts, quorums{uint8(v.Ring.Config().ReplicationFactor), uint8(v.Quorum)}}
-	if before.ring == nil {
-		before = now
+	before := m.ring
+	if before == nil {
+		before = v.Ring
 	}
-	m.ring, m.around.quorums = v.Ring, now.quorums
+	m.ring, m.around.quorums = v.Ring, quorumsOf(v.Ring)
 	for p := range v.Ring.PartitionCount() {
 		place := v.Ring.Placement(p)
 		own := place.Owns(m.around.self.ID) || place.Target().Owns(m.around.self.ID)
@@ -76,20 +72,19 @@ func (v View) happen(m *Machine) {
 		case !own && pt.ownership == outside && pt.has == empty:
 			continue // only its ledger is left
 		}
-		m.place(pt, place, own, before, now)
+		m.place(pt, place, own, before)
 	}
-	m.remember(now)
+	m.remember(v.Ring)
 	m.around.founding = false
 }
 
 // place takes up what a view says of one partition.
-func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, now pastView) {
+func (m *Machine) place(pt *partition, place ring.Placement, own bool, before *ring.Ring) {
 	s := &m.around
 	had, stays := pt.owners, own && pt.ownership == owning
-	pt.owners = now.owners(place, had)
+	pt.owners = ownersOf(place, had)
 	pt.cover(had)
-	// The token names members. A member that joins and starts again changes no token.
-	changed := pt.owners.token != had.token || !pt.owners.serving.is(had.serving) || !pt.owners.target.is(had.target)
+	changed := pt.owners.token != had.token
 	switch {
 	case own && pt.ownership != owning:
 		if pt.ownership != awaiting {
@@ -118,9 +113,9 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before, n
 	}
 	if stays {
 		pt.request(s, had)
-		if before.quorums.slack() > now.quorums.slack() && pt.has != complete {
+		if was := quorumsOf(before); was.slack() > s.quorums.slack() && pt.has != complete {
 			// More owners may have missed a write than the new configuration allows.
-			pt.sets.await(ownerSet{members: had.serving, quorums: before.quorums})
+			pt.sets.await(ownerSet{members: had.serving, quorums: was})
 		}
 	}
 	if pt.ownership == owning {
@@ -147,20 +142,20 @@ func (m *Machine) fence(pt *partition) {
 
 // lookBack notes which sets served before this process becomes an owner, as it saw them. The last
 // one is what it may lack writes of.
-func (m *Machine) lookBack(pt *partition, before pastView) {
+func (m *Machine) lookBack(pt *partition, before *ring.Ring) {
 	pt.sets.drop(markBefore | markPrior)
 	var had set
-	for _, v := range m.past {
-		had = v.members(v.ring.Placement(pt.id), had)
-		pt.sets.addNewest(had, v.quorums, markBefore)
+	for _, r := range m.past {
+		had = membersOf(r.Placement(pt.id), had)
+		pt.sets.addNewest(had, quorumsOf(r), markBefore)
 	}
 	if m.around.founding {
 		return
 	}
-	served := before.members(before.ring.Placement(pt.id), nil)
+	served := membersOf(before.Placement(pt.id), nil)
 	prior := slices.DeleteFunc(served, func(p Process) bool { return p.ID == m.around.self.ID })
 	if len(prior) > 0 {
-		pt.sets.add(prior, before.quorums, markPrior)
+		pt.sets.add(prior, quorumsOf(before), markPrior)
 	}
 }
 
@@ -194,22 +189,15 @@ func (m *Machine) forgetGone(pt *partition) {
 	}
 }
 
-func (m *Machine) lastView() pastView {
-	if len(m.past) == 0 {
-		return pastView{}
-	}
-	return m.past[len(m.past)-1]
-}
-
-// remember keeps a view for partitions that this process comes to own later.
-func (m *Machine) remember(v pastView) {
-	if last := m.lastView(); last.ring == v.ring && last.quorums == v.quorums && maps.Equal(last.starts, v.starts) {
+// remember keeps a ring for partitions that this process comes to own later.
+func (m *Machine) remember(r *ring.Ring) {
+	if n := len(m.past); n > 0 && m.past[n-1] == r {
 		return
 	}
-	m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPastViews):]), v)
+	m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPastRings):]), r)
 	m.around.owners = nil
-	for _, n := range slices.Concat(v.ring.Nodes(), v.ring.Target().Nodes()) {
-		m.around.owners = append(m.around.owners, Process{n.ID, v.starts[n.ID]})
+	for _, n := range slices.Concat(r.Nodes(), r.Target().Nodes()) {
+		m.around.owners = append(m.around.owners, Process{n.ID, n.Start})
 	}
 	m.around.owners = newSet(m.around.owners...)
 }

@@ -20,7 +20,8 @@ import (
 //
 //   - news of members reaches each process in its own time;
 //   - messages are late, out of order or lost;
-//   - writes are admitted long before they are applied;
+//   - writes are admitted long before they are applied, and a request may be older than a
+//     restart of its receiver;
 //   - a merge takes as few sources as it may, and reads nothing from a source that was
 //     restarted meanwhile.
 type world struct {
@@ -37,6 +38,7 @@ type world struct {
 	everywhere                 uint64 // if not 0, the start of every process
 	skew                       time.Duration
 	latency                    time.Duration
+	tardy                      time.Duration // if not 0, a quarter of the write requests is up to so late
 	lossy                      float64
 	unreliable                 float64 // how often a source restarts when a merge relies on it
 
@@ -201,7 +203,7 @@ func (w *world) start(id string, founder bool) *worldProcess {
 	if w.disks != nil {
 		a.resume(kept)
 	}
-	config := view.Configuration{Config: ring.Config{PartitionCount: w.partitions, ReplicationFactor: w.factor, Strategy: rebalance.Rendezvous{}}, WriteQuorum: w.quorum}
+	config := view.Configuration{Config: ring.Config{PartitionCount: w.partitions, ReplicationFactor: w.factor, WriteQuorum: w.quorum, Strategy: rebalance.Rendezvous{}}}
 	a.builder = view.Builder{Configurations: map[string]view.Configuration{config.Name(): config}}
 	if old := w.live[id]; old != nil {
 		w.fail("%s runs twice", id)

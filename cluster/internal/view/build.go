@@ -30,8 +30,9 @@ func (b *Builder) Asked() int { return b.asked }
 // that is not among Configurations the ring is empty. It takes as long as the strategy does.
 func (b *Builder) Derive(members []membership.Member, previous *View) *View {
 	v := &View{Members: members, Configuration: chooseConfiguration(members), Ring: previous.Ring}
-	serving, target := owners(members, v.Configuration)
-	if _, ok := b.Configurations[v.Configuration]; ok || len(serving)+len(target) == 0 {
+	config, ok := b.Configurations[v.Configuration]
+	serving, target := owners(members, v.Configuration, config.WriteQuorum > 0)
+	if ok || len(serving)+len(target) == 0 {
 		v.Ring, v.Failure = b.build(v.Configuration, serving, target, previous.Ring)
 	} else {
 		v.Ring = &ring.Ring{}
@@ -66,22 +67,37 @@ func (b *Builder) build(configuration string, serving, target []ring.Node, previ
 		return nil, err
 	}
 	b.made = configuration
-	if paired.Fingerprint() == previous.Fingerprint() {
+	if same(paired, previous) && same(paired.Target(), previous.Target()) {
 		return previous, nil
 	}
 	return paired, nil
 }
 
+// same reports whether two rings answer alike, with the same tokens.
+func same(a, b *ring.Ring) bool {
+	return a.Fingerprint() == b.Fingerprint() && slices.Equal(a.Nodes(), b.Nodes())
+}
+
 // table builds a ring, unless it is the previous one or the target of the previous one. A
-// strategy may derive its table from the previous one; the result is the same as without.
+// strategy may derive its table from the previous one; the result is the same as without. No
+// strategy is asked where starts alone differ.
 func (b *Builder) table(configuration string, nodes []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
 	if b.made == configuration {
 		for _, r := range []*ring.Ring{previous, previous.Target()} {
-			if r.Len() > 0 && slices.Equal(r.Nodes(), nodes) {
+			switch had := r.Nodes(); {
+			case len(had) == 0:
+			case slices.Equal(had, nodes):
 				return r, nil
+			case slices.EqualFunc(had, nodes, sameButForStart):
+				return ring.Rebuild(r, b.Configurations[configuration].Config, nodes)
 			}
 		}
 	}
 	b.asked++
 	return ring.Rebuild(previous, b.Configurations[configuration].Config, nodes)
+}
+
+func sameButForStart(a, b ring.Node) bool {
+	a.Start = b.Start
+	return a == b
 }

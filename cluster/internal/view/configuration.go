@@ -10,12 +10,8 @@ import (
 )
 
 // Configuration is what members must have in common: to place keys alike and, with a handoff,
-// to move them safely.
-type Configuration struct {
-	ring.Config
-	// WriteQuorum is how many owners acknowledge a write. Zero: there is no handoff.
-	WriteQuorum int
-}
+// to move them safely. Without a handoff WriteQuorum is zero.
+type Configuration struct{ ring.Config }
 
 // Name returns the name under which members gossip the configuration, for example
 // "rf3:balanced/1", and "rf3w2:balanced/1" with a handoff. Configurations of one name are the

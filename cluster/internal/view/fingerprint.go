@@ -9,8 +9,9 @@ import (
 )
 
 // fingerprint identifies a view: its ring, its configuration, and what its members
-// announce that placement or routing depend on. It covers nothing that tells one start of a
-// member from another, so a cluster whose members are back has its fingerprint back.
+// announce that placement or routing depend on. With a handoff it covers the starts that data
+// goes back to, as tokens do. It covers nothing else that tells one start of a member from
+// another, so a cluster whose members are back with their data has its fingerprint back.
 func fingerprint(v *View) ring.Fingerprint {
 	var d xxhash.Digest
 	d.Reset()
@@ -27,6 +28,9 @@ func fingerprint(v *View) ring.Fingerprint {
 		text(m.Zone)
 		buf = binary.LittleEndian.AppendUint32(buf, uint32(m.Weight))
 		buf = append(buf, byte(m.State))
+		if v.Ring.Config().WriteQuorum > 0 {
+			buf = binary.LittleEndian.AppendUint64(buf, Origin(m))
+		}
 	}
 	_, _ = d.Write(buf) // a Digest's Write cannot fail
 	return ring.Fingerprint(d.Sum64())

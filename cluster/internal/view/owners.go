@@ -34,7 +34,10 @@ func Origin(m membership.Member) uint64 {
 // Otherwise members that come back together would become owners one by one, each with a
 // ring of its own. When target is empty, the draining members go on, and without them the
 // leaving ones: the last members to go answer to the end.
-func owners(members []membership.Member, configuration string) (serving, target []ring.Node) {
+//
+// With a handoff the nodes have the starts that the data of the members goes back to, so that
+// tokens name them.
+func owners(members []membership.Member, configuration string, handoff bool) (serving, target []ring.Node) {
 	formed := Formed(members)
 	var draining, leaving []ring.Node
 	for _, m := range members {
@@ -42,6 +45,9 @@ func owners(members []membership.Member, configuration string) (serving, target 
 			continue
 		}
 		node := ring.Node{ID: m.ID, Region: m.Region, Zone: m.Zone, Weight: m.Weight}
+		if handoff {
+			node.Start = Origin(m)
+		}
 		switch state := m.State; {
 		case state == membership.Joining && (m.Origin == 0 || !formed):
 			target = append(target, node)
