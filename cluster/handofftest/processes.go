@@ -17,21 +17,21 @@ import (
 
 // run is one simulation. Only the goroutine of the test changes it.
 type run struct {
-	t        *testing.T
-	o        Options
-	net      *memnet.Network
-	rand     *rand.Rand
-	peers    *peers
-	live     map[string]*process
-	disks    map[string]*disk // by NodeID, when they survive
-	away     []string         // members that are to come back
-	names    int
-	addrs    int
-	history  []string
-	keys     []string
-	versions map[string]uint64 // the newest acknowledged
-	losses   int               // of state, since all handoffs were complete
-	parted   bool              // it is cut now
+	t       *testing.T
+	o       Options
+	net     *memnet.Network
+	rand    *rand.Rand
+	peers   *peers
+	live    map[string]*process
+	disks   map[string]*disk // by NodeID, when they survive
+	away    []string         // members that are to come back
+	names   int
+	addrs   int
+	history []string
+	keys    []string
+	tardy   time.Duration // how late a write request may be
+	losses  int           // of state, since all handoffs were complete
+	parted  bool          // it is cut now
 }
 
 func (r *run) note(format string, args ...any) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
+	"github.com/clusterkit/clusterkit/ring"
 )
 
 // Options are what [Run] does. Only New is required.
@@ -59,7 +60,8 @@ func simulate(t *testing.T, o Options) (wrong error) {
 			t.Fatal(err)
 		}
 		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), live: make(map[string]*process), disks: make(map[string]*disk),
-			peers: &peers{all: make(map[uint64]*process)}, versions: make(map[string]uint64)}
+			peers: &peers{all: make(map[uint64]*process), versions: make(map[string]uint64)}}
+		r.tardy = []time.Duration{3 * time.Second, 10 * time.Second, time.Minute}[r.rand.IntN(3)]
 		defer func() {
 			r.end()
 			if v := recover(); v != nil {
@@ -93,18 +95,25 @@ func (r *run) all() {
 			time.Sleep(time.Duration(r.rand.Int64N(int64(pause))))
 		}
 	}
+	time.Sleep(r.tardy)
 	r.settle()
 }
 
-// write writes the next version of a key.
+// write writes the next version of a key. A quarter of the requests arrives late.
 func (r *run) write() {
 	if len(r.keys) < 64 {
 		r.keys = append(r.keys, fmt.Sprintf("key-%d", len(r.keys)))
 	}
 	key := r.keys[r.rand.IntN(len(r.keys))]
-	version := r.versions[key] + 1
-	if r.peers.write(r.t.Context(), r.one(), key, version, quorum) {
-		r.versions[key] = version
+	by := r.one()
+	w := &write{by, key, r.peers.acknowledged(key) + 1, by.Lookup(key), make(map[string]bool)}
+	for o := range ring.Writers(w.place).All() {
+		id := o.ID()
+		if r.rand.IntN(4) == 0 {
+			time.AfterFunc(time.Duration(r.rand.Int64N(int64(r.tardy))), func() { r.peers.deliver(w, id) })
+		} else {
+			r.peers.deliver(w, id)
+		}
 	}
 }
 
@@ -144,7 +153,7 @@ func (r *run) still() bool {
 func (r *run) check(key string) {
 	by := r.one()
 	place := by.Lookup(key)
-	behind := 0
+	behind, want := 0, r.peers.acknowledged(key)
 	for _, o := range place.All() {
 		n := r.live[o.ID()]
 		if err := n.Handoff().Serve(place.Partition(), place.Token()); err != nil {
@@ -154,11 +163,11 @@ func (r *run) check(key string) {
 		if err != nil {
 			r.fail("reading %q from %s: %v", key, n.id, err)
 		}
-		if version < r.versions[key] {
+		if version < want {
 			behind++
 		}
 	}
 	if behind > replicas-quorum {
-		r.fail("version %d of %q was acknowledged and is missing from %d of its %d owners", r.versions[key], key, behind, place.Len())
+		r.fail("version %d of %q was acknowledged and is missing from %d of its %d owners", want, key, behind, place.Len())
 	}
 }
