@@ -204,8 +204,12 @@ func (l *ledger) report(r ownerSet) {
 	}
 }
 
-// serve notes a set that this process serves in now.
-func (l *ledger) serve(members set, q quorums, m mark) {
+// serve notes a set that this process serves in now, with marks. Those of an earlier time stay
+// only where the process goes on serving in the set: otherwise other sets may have served since.
+func (l *ledger) serve(members set, q quorums, m mark, goesOn bool) {
+	if past := l.past(markServed); !goesOn || len(past) == 0 || !past[0].members.is(members) {
+		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(members) })
+	}
 	l.addNewest(members, q, markServed|m)
 	past := l.past(markServed)
 	most := maxServed

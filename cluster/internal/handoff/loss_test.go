@@ -171,17 +171,42 @@ func TestPendingSetsAreBounded(t *testing.T) {
 func TestServedSetsAreBounded(t *testing.T) {
 	var l ledger
 	for i := range uint64(2 * maxServed) {
-		l.serve(set{{"a", i + 1}}, quorums{3, 2}, 0)
+		l.serve(set{{"a", i + 1}}, quorums{3, 2}, 0, true)
 	}
 	require.Equal(t, maxServed, l.count(markServed))
 	for i := range uint64(fewServed) {
 		require.Equal(t, maxServed, l.count(markServed))
-		l.serve(set{{"b", i + 1}}, quorums{3, 2}, markReady)
+		l.serve(set{{"b", i + 1}}, quorums{3, 2}, markReady, true)
 	}
 	require.Equal(t, fewServed, l.count(markServed))
-	l.serve(set{{"b", 1}}, quorums{3, 2}, 0)
+	l.serve(set{{"b", 1}}, quorums{3, 2}, 0, true)
 	require.Equal(t, set{{"b", 1}}, l.past(markServed)[0].members, "it is the newest")
-	require.NotZero(t, l.marks(set{{"b", 1}})&markReady, "and stays ready")
+}
+
+// A set that serves again says nothing of what was acknowledged meanwhile. A process that goes on
+// serving in it, for example toward another target, stays ready in it.
+func TestASetThatServesAgainIsNotReadyYet(t *testing.T) {
+	first, other := set{{"a", 1}}, set{{"a", 1}, {"b", 1}}
+	for name, tt := range map[string]struct {
+		between set
+		goesOn  bool
+		want    mark
+	}{
+		"it goes on":         {nil, true, markServed | markReady | markFirst | markReported},
+		"another set served": {other, true, markServed | markReported},
+		"it owned nothing":   {nil, false, markServed | markReported},
+		"both":               {other, false, markServed | markReported},
+	} {
+		var l ledger
+		l.serve(first, quorums{3, 2}, markReady|markFirst, false)
+		l.add(first, quorums{3, 2}, markReported)
+		if tt.between != nil {
+			l.serve(tt.between, quorums{3, 2}, markReady, true)
+		}
+		l.serve(first, quorums{3, 2}, 0, tt.goesOn)
+		require.Equal(t, tt.want, l.marks(first), name)
+		require.Equal(t, first, l.past(markServed)[0].members, name)
+	}
 }
 
 // Two members are lost at once among cuts, and moves that are not complete. Nearly every

@@ -242,7 +242,7 @@ func (e Ended) happen(m *Machine) {
 		pt.becomeEmpty(&m.around)
 		if pt.ownership == awaiting {
 			pt.becomeOwner(&m.around, &m.out)
-			pt.serve(&m.around)
+			pt.serve(&m.around, false)
 		}
 	default:
 		m.count.totals.Received++
@@ -271,6 +271,6 @@ func (m *Machine) failed(pt *partition, done *job) {
 	if done.Kind == Release && pt.ownership == awaiting {
 		// Part of the data may be gone. An owner that merges from the others does not mind.
 		pt.becomeOwner(&m.around, &m.out)
-		pt.serve(&m.around)
+		pt.serve(&m.around, false)
 	}
 }

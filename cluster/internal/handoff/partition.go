@@ -239,8 +239,9 @@ func (pt *partition) indispensable(s *surroundings) bool {
 		pt.owners.target.has(s.self) && len(pt.owners.target) <= w
 }
 
-// serve notes that this process serves in the present set of owners, if it does.
-func (pt *partition) serve(s *surroundings) {
+// serve notes that this process serves in the present set of owners, if it does, and whether it
+// goes on as an owner.
+func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if !pt.owners.serving.has(s.self) {
 		return
 	}
@@ -251,7 +252,7 @@ func (pt *partition) serve(s *surroundings) {
 	if s.founding {
 		m |= markFirst
 	}
-	pt.sets.serve(pt.owners.serving, s.quorums, m)
+	pt.sets.serve(pt.owners.serving, s.quorums, m, goesOn)
 }
 
 func (pt *partition) pending() int { return pt.sets.count(markPending) }

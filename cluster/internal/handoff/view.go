@@ -120,7 +120,7 @@ func (m *Machine) place(pt *partition, place ring.Placement, own bool, before *r
 	}
 	if pt.ownership == owning {
 		if changed || !stays {
-			pt.serve(s)
+			pt.serve(s, stays)
 		}
 		if !pt.indispensable(s) {
 			pt.has = partial
