@@ -69,6 +69,7 @@ func runPlan(t testing.TB, seed uint64, o plan) *world {
 		}
 	}
 	w.heal()
+	w.replenish()
 	writing = false
 	if w.loose {
 		w.run(30 * time.Second)
@@ -82,6 +83,22 @@ func runPlan(t testing.TB, seed uint64, o plan) *world {
 		w.fail("%d partitions are reported as lost", n)
 	}
 	return w
+}
+
+// replenish starts members until enough stay.
+func (w *world) replenish() {
+	stay := 0
+	for _, a := range w.live {
+		if state := a.known[a.ID].member.State; state == membership.Joining || state == membership.Active {
+			stay++
+		}
+	}
+	for i := 0; stay < w.factor; i++ {
+		if id := fmt.Sprintf("n%03d", i); w.live[id] == nil {
+			w.start(id, false)
+			stay++
+		}
+	}
 }
 
 func (w *world) await(limit time.Duration, what string) {
@@ -257,7 +274,7 @@ func TestLateRequestsDoNotCountTwice(t *testing.T) {
 	for _, tardy := range []time.Duration{3 * time.Second, 10 * time.Second, time.Minute} {
 		t.Run(tardy.String(), func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(seedCount(6, 200)) {
+			for seed := range uint64(seedCount(6, 100)) {
 				runPlan(t, seed+1, plan{members: 7, events: 25, edit: func(w *world) { w.tardy = tardy }}).require(t)
 			}
 		})

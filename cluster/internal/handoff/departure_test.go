@@ -104,3 +104,29 @@ func TestDeparturesAreRecorded(t *testing.T) {
 	require.Empty(t, next.Step(Restored{Departed: departed}).Start, "the journal knows")
 	require.True(t, next.around.departed[c])
 }
+
+// In a small cluster, of which half may be cut off, hand over and depart, next to no process reports
+// possible loss while the claim holds: the processes that stay vouch for those that departed. Without
+// vouchers 36 of 500 worlds have such a report, and with them 2. In these two no cut is involved: of
+// two owners that are left of three one starts again empty.
+func TestDepartedProcessesAreEvidence(t *testing.T) {
+	t.Parallel()
+	reported := func(seed uint64, without Safeguards) bool {
+		w := runPlan(t, seed, plan{members: 4, events: 12, partitions: 4, edit: func(w *world) { w.without = without }})
+		return w.lost() > 0
+	}
+	needless, unvouched := []uint64(nil), 0
+	seeds := seedCount(40, 500)
+	for seed := range uint64(seeds) {
+		if reported(seed+1, 0) {
+			needless = append(needless, seed+1)
+		}
+		if seed < 8 && reported(seed+1, WithoutVouchers) {
+			unvouched++
+		}
+	}
+	require.LessOrEqual(t, 100*len(needless), seeds, "seeds %v", needless)
+	if seeds >= 8 {
+		require.Positive(t, unvouched, "it makes no difference")
+	}
+}

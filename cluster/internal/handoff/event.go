@@ -30,6 +30,7 @@ const (
 	WithoutLossCheck                         // an owner that lacks sources takes nothing for lost
 	WithoutRecords                           // the journal does not keep what is pending
 	WithoutDepartures                        // a process that departed is gone like one that crashed
+	WithoutVouchers                          // no process says that another one was ready
 )
 
 func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }

@@ -147,13 +147,16 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 		r.flags |= flagOffers
 		if r.asked = pt.others.of(to).asked; pt.ownership != owning {
 			r.asked = pt.fence
+			tells |= markReady // it may depart, and the receiver vouches for it then
 		}
 		if pt.has == complete || pt.covered.has(to) {
 			r.flags |= flagComplete
 		}
 		tells |= markPending | markConfirmed
 	}
-	r.sets = pt.sets.only(tells)
+	if r.sets = pt.sets.only(tells); !withPast {
+		r.sets.dropWhere(markReady, func(o ownerSet) bool { return !o.members.has(to) })
+	}
 	return r
 }
 

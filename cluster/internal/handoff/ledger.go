@@ -49,6 +49,7 @@ type ownerSet struct {
 	members set
 	quorums        // under which they served; of several the hardest to satisfy
 	merged  uint32 // of a pending set, the members that were merged from, by place
+	vouched uint32 // of a set of the past, the members that were ready in it and merged from later
 	marks   mark
 }
 
@@ -59,6 +60,24 @@ type ownerSet struct {
 func (o ownerSet) needed() int { return max(max(len(o.members), int(o.factor))-int(o.writes)+1, 1) }
 
 func (o ownerSet) is(m mark) bool { return o.marks&m != 0 }
+
+// keep takes away other marks than some, and what belongs to them.
+func (o *ownerSet) keep(m mark) {
+	if o.marks &= m; !o.is(markPending) {
+		o.merged, o.marks = 0, o.marks&^markConfirmed
+	}
+	if !o.is(marksOfPast) {
+		o.vouched = 0
+	}
+}
+
+// ready returns the members that were ready in the set, by the word of a process about it.
+func (o ownerSet) ready(by Process) uint32 {
+	if o.merged = o.vouched; o.is(markReady) {
+		o.strike(by)
+	}
+	return o.merged
+}
 
 // missing iterates over the members that were not merged from.
 func (o ownerSet) missing() iter.Seq[Process] {
@@ -124,9 +143,7 @@ func (l ledger) marks(members set) mark {
 // only returns the sets with any of some marks, with these marks alone.
 func (l ledger) only(m mark) (some ledger) {
 	for o := range l.with(m) {
-		if o.marks &= m; !o.is(markPending) {
-			o.merged = 0
-		}
+		o.keep(m)
 		some = append(some, o)
 	}
 	return some
@@ -160,9 +177,7 @@ func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
 	*l = slices.DeleteFunc(*l, func(o ownerSet) bool { return o.is(m) && which(o) && o.marks&^(m|markConfirmed) == 0 })
 	for i := range *l {
 		if o := &(*l)[i]; o.is(m) && which(*o) {
-			if o.marks &^= m; !o.is(markPending) {
-				o.merged, o.marks = 0, o.marks&^markConfirmed
-			}
+			o.keep(^m)
 		}
 	}
 }

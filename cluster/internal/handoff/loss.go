@@ -1,6 +1,9 @@
 package handoff
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // An owner that cannot settle a pending set asks every process, and merges from all that have
 // anything. Then it looks for evidence that nothing is lost, because an acknowledged write is lost
@@ -87,24 +90,21 @@ func (pt *partition) unharmed(s *surroundings) bool {
 // conclusive reports whether a past, the newest set first, leads to a set that is known to have
 // been ready, with no depleted set on the way.
 func (pt *partition) conclusive(s *surroundings, past ledger) bool {
+	words := append(slices.Clone(pt.check), other{process: s.self, said: report{sets: pt.sets}})
 	for _, o := range past {
 		if s.depleted(o) {
 			return false
 		}
-		ready := 0
-		for _, p := range o.members {
-			known := pt.sets
-			if p != s.self {
-				known = pt.check.of(p).said.sets
-			}
-			switch m := known.marks(o.members); {
-			case m&markFirst != 0:
-				return true
-			case m&markReady != 0:
-				ready++
+		ready := uint32(0)
+		for _, word := range words {
+			if at := word.said.sets.find(o.members); at >= 0 {
+				if word.said.sets[at].is(markFirst) {
+					return true
+				}
+				ready |= word.said.sets[at].ready(word.process)
 			}
 		}
-		if ready >= o.needed() {
+		if bits.OnesCount32(ready) >= o.needed() {
 			return true
 		}
 	}

@@ -2,8 +2,8 @@ package handoff
 
 import "errors"
 
-// version is that of messages and records. Version 1 wrote pending and served sets in two lists.
-const version = 2
+// version is that of messages and records.
+const version = 3
 
 // The kinds of messages. A query asks for the same from the receiver. A process that needs an
 // answer asks again, and the newest answer counts: nothing is remembered about messages.

@@ -13,19 +13,19 @@ func testMessage() *Message {
 	return &Message{kind: query, query: 300, to: 9, reports: []report{
 		{partition: 5, flags: flagOwner | flagReady, fence: 7, merged: 1, asked: 2},
 		{partition: 6, flags: flagOffers | flagAsks, fence: 8, sets: ledger{
-			{set{a, b}, quorums{3, 2}, 2, markPending | markConfirmed},
-			{set{b}, quorums{1, 1}, 0, markServed | markFirst | markReady},
-			{set{a}, quorums{16, 9}, 0, markServed},
+			{set{a, b}, quorums{3, 2}, 2, 0, markPending | markConfirmed},
+			{set{b}, quorums{1, 1}, 0, 1, markServed | markFirst | markReady},
+			{set{a}, quorums{16, 9}, 0, 0, markServed},
 		}},
 	}, departed: []Process{b}}
 }
 
 // The bytes are the protocol.
 func TestMessageGolden(t *testing.T) {
-	want := []byte{2, 1, 0xAC, 2, 9,
+	want := []byte{3, 1, 0xAC, 2, 9,
 		2, 5, 3, 7, 1, 2, 0, 6, 0x24, 8, 0, 0, 3,
-		3, 3, 2, 2, 2, 0, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
-		0x1C, 1, 1, 0, 1, 1, 4, 16, 9, 0, 1, 0,
+		3, 3, 2, 2, 0, 2, 0, 1, 'a', 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 'b', 2, 0, 0, 0, 0, 0, 0, 0,
+		0x1C, 1, 1, 0, 1, 1, 1, 4, 16, 9, 0, 0, 1, 0,
 		1, 1}
 	require.Equal(t, want, testMessage().Bytes())
 	got, err := ParseMessage(want, 7)
@@ -72,7 +72,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 func FuzzParseRecord(f *testing.F) {
 	r := testMessage().reports[1]
 	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
-	r.sets = append(r.sets, ownerSet{set{{"b", 2}, {"c", 3}}, quorums{3, 2}, 0, markServing | markReported})
+	r.sets = append(r.sets, ownerSet{set{{"b", 2}, {"c", 3}}, quorums{3, 2}, 0, 0, markServing | markReported})
 	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const partitions = 16

@@ -33,13 +33,17 @@ func number(fence uint64) string {
 	return fmt.Sprint(fence)
 }
 
-// set names the members of an owner set, with a star for those that were merged from.
+// words names the members of an owner set, with a star for those that were merged from, and a plus
+// for those that are vouched for.
 func (o ownerSet) words() string {
 	var members []string
 	for i, p := range o.members {
 		name := word(p)
 		if o.is(markPending) && o.merged>>i&1 == 1 {
 			name += "*"
+		}
+		if o.vouched>>i&1 == 1 {
+			name += "+"
 		}
 		members = append(members, name)
 	}

@@ -252,7 +252,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	}
 	sources := slices.DeleteFunc(done.sources, func(h source) bool { return h.proof != proven })
 	for _, h := range sources {
-		pt.take(h)
+		pt.take(s, h)
 		if done.purpose == requested {
 			out.mail.note(h.process, pt.id)
 		}
@@ -274,8 +274,13 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 }
 
 // take notes what came from a source. What a member of a pending set lacked is lacking here.
-func (pt *partition) take(h source) {
+func (pt *partition) take(s *surroundings, h source) {
 	pt.others.at(h.process).merged = h.said.fence
+	for o := range h.said.sets.with(markReady) {
+		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) && !s.config.Without.is(WithoutVouchers) {
+			pt.sets[at].vouched |= o.ready(h.process) // it may depart, and cannot say so any more
+		}
+	}
 	member := false
 	for o := range pt.sets.with(markPending) {
 		member = member || o.members.has(h.process)

@@ -74,7 +74,9 @@ func (v View) happen(m *Machine) {
 		}
 		m.place(pt, place, own, before)
 	}
-	m.remember(v.Ring)
+	if before != v.Ring || len(m.past) == 0 {
+		m.remember(v.Ring)
+	}
 	m.around.founding = false
 }
 
@@ -191,9 +193,6 @@ func (m *Machine) forgetGone(pt *partition) {
 
 // remember keeps a ring for partitions that this process comes to own later.
 func (m *Machine) remember(r *ring.Ring) {
-	if n := len(m.past); n > 0 && m.past[n-1] == r {
-		return
-	}
 	m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPastRings):]), r)
 	m.around.owners = nil
 	for _, n := range slices.Concat(r.Nodes(), r.Target().Nodes()) {
