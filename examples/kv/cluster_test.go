@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ const testPartitions = 64 // as testcluster has it
 type testCluster struct {
 	*testcluster.Cluster
 
+	walls   [10]wall // the clocks of the machines
 	mu      sync.Mutex
 	members map[string]*testMember // by HTTP address
 }
@@ -44,15 +46,26 @@ type testMember struct {
 
 	mu     sync.Mutex
 	refuse func(*http.Request) error // requests of other members; nil: none
+	side   int                       // of a cut
+}
+
+// outbound is what a member sends its requests through.
+type outbound struct {
+	*testMember
+	tc *testCluster
 }
 
 // RoundTrip brings a request of one member to another one.
-func (tc *testCluster) RoundTrip(request *http.Request) (*http.Response, error) {
-	tc.mu.Lock()
-	m := tc.members[request.URL.Host]
-	tc.mu.Unlock()
+func (o outbound) RoundTrip(request *http.Request) (*http.Response, error) {
+	o.tc.mu.Lock()
+	m := o.tc.members[request.URL.Host]
+	cut := m != nil && m.side != o.side
+	o.tc.mu.Unlock()
 	if m == nil {
 		return nil, errors.New("connection refused")
+	}
+	if cut {
+		return nil, hang(request)
 	}
 	m.mu.Lock()
 	refuse := m.refuse
@@ -83,12 +96,12 @@ func hang(request *http.Request) error {
 func (tc *testCluster) start(i int) *testMember {
 	tc.T.Helper()
 	m := &testMember{store: NewStore(testPartitions)}
-	peers := NewPeers(&http.Client{Transport: tc}, replyWithin)
+	peers := NewPeers(&http.Client{Transport: outbound{m, tc}}, replyWithin)
 	m.Cluster = tc.Make(i, func(o *cluster.Options) {
 		o.Handoff = cluster.HandoffOptions{Mover: NewMover(m.store, peers), WriteQuorum: majority.Write}
 		o.Gossip.Profile = membership.Local
 	})
-	m.clock = NewClock(m.Local().Start.Nonce)
+	m.clock = NewClock(m.Local().Start.Nonce, tc.walls[i].now)
 	m.replica = NewReplica(m.Cluster, m.store, m.clock)
 	m.coordinator = NewCoordinator(m.Cluster, m.replica, peers, majority, answerWithin)
 	m.coordinator.Routes(&m.mux)
@@ -126,6 +139,21 @@ func (tc *testCluster) still(all ...*testMember) {
 	synctest.Wait()
 }
 
+// cut splits the members 1 to n from the others. With 0 it heals the cut.
+func (tc *testCluster) cut(n int) {
+	tc.mu.Lock()
+	defer tc.mu.Unlock()
+	var side []netip.AddrPort
+	for i := range len(tc.members) {
+		m := tc.members[testcluster.HTTPAddr(i+1)]
+		if m.side = 0; i < n {
+			m.side = 1
+			side = append(side, testcluster.Addr(i+1))
+		}
+	}
+	require.NoError(tc.T, tc.Net.Partition(side))
+}
+
 // crash makes a member vanish, with all that it had.
 func (tc *testCluster) crash(i int) {
 	tc.mu.Lock()
@@ -137,8 +165,17 @@ func (tc *testCluster) crash(i int) {
 }
 
 func (m *testMember) do(method, key, body string) *httptest.ResponseRecorder {
+	return m.doAfter("", method, key, body)
+}
+
+// doAfter sends the version along that a client has seen, if any.
+func (m *testMember) doAfter(version, method, key, body string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, "/kv/"+key, strings.NewReader(body))
+	if version != "" {
+		request.Header.Set(versionHeader, version)
+	}
 	w := httptest.NewRecorder()
-	m.mux.ServeHTTP(w, httptest.NewRequest(method, "/kv/"+key, strings.NewReader(body)))
+	m.mux.ServeHTTP(w, request)
 	return w
 }
 

@@ -24,6 +24,10 @@ const (
 	lastPause  = 320 * time.Millisecond
 )
 
+// quorumWithin is how long a write waits for a read quorum, to get a version. On one
+// side of a cut there may be none for as long as the cut lasts.
+const quorumWithin = 300 * time.Millisecond
+
 // view is what a coordinator asks the cluster.
 type view interface {
 	Lookup(key string) ring.Placement
@@ -64,11 +68,21 @@ func (c *Coordinator) Follow(events iter.Seq[cluster.Event]) {
 func (c *Coordinator) Close() { c.tasks.Wait() }
 
 // Write stores a value, or its deletion, and returns its version. It returns nil
-// when a write quorum has it. Otherwise it may have been stored or not, and may
-// come to light later.
-func (c *Coordinator) Write(ctx context.Context, key string, content []byte, deleted bool) (Version, error) {
-	e := Entry{Version: c.clock.Next(), Deleted: deleted, Content: content}
-	err := c.retry(ctx, "writing", key, func(ctx context.Context) error {
+// when a write quorum has it. Its version is higher than that of every write that a
+// read quorum has, and than after, the highest that the user has seen.
+//
+// After an error the value may have been stored or not, and may come to light
+// later, under the version that is returned or a lower one. With the zero version it
+// has not been stored.
+func (c *Coordinator) Write(ctx context.Context, key string, content []byte, deleted bool, after Version) (Version, error) {
+	began := time.Now()
+	e := Entry{Deleted: deleted, Content: content}
+	err := c.retry(ctx, "writing", key, func(ctx context.Context) (err error) {
+		if e.Version.IsZero() {
+			if e.Version, err = c.version(ctx, key, after, time.Since(began) < quorumWithin); err != nil {
+				return err
+			}
+		}
 		for {
 			newer, err := c.write(ctx, key, e)
 			if newer.IsZero() {
@@ -79,12 +93,7 @@ func (c *Coordinator) Write(ctx context.Context, key string, content []byte, del
 			if end, _ := ctx.Deadline(); ctx.Err() != nil || !time.Now().Before(end) {
 				return errors.New("others write it, too")
 			}
-			// By the clock of another member something was written later, but it
-			// was there before this write. This one shall win.
-			if err := c.clock.See(newer); err != nil {
-				return err
-			}
-			e.Version = c.clock.Next()
+			e.Version = c.clock.Next(0, newer) // of two writes at the same time this one shall win
 		}
 	})
 	return e.Version, err
@@ -124,134 +133,169 @@ func (c *Coordinator) retry(ctx context.Context, doing, key string, attempt func
 	}
 }
 
-// answer is what one replica says.
-type answer struct {
-	id    string
-	entry Entry // of a write only the version
-	err   error
+// version issues a version that is higher than all that a read quorum has, and than
+// after. Its time is the earliest by the clocks of these replicas and of this member.
+// So a clock that is ahead has no effect: a write that reaches one replica alone does
+// not win over later ones. A clock that is behind does no harm.
+//
+// If it need not be a read quorum, as many replicas as make a write quorum will do.
+// What the others have is then left to the clocks.
+func (c *Coordinator) version(ctx context.Context, key string, after Version, quorate bool) (Version, error) {
+	p := c.cluster.Lookup(key)
+	answers := ask(c, ctx, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Highest, error) {
+		if local {
+			return c.local.Highest(p.Partition(), p.Token(), key)
+		}
+		return c.peers.Highest(ctx, m, p.Partition(), p.Token(), key)
+	})
+	count := 0
+	good, err := answers.gather(ctx, c.quorum.Read, func(a answer[Highest]) bool {
+		if a.value.Counts {
+			count++
+		}
+		return count == c.quorum.Read
+	})
+	if err != nil && (quorate || ctx.Err() != nil || len(good) < c.quorum.Write) {
+		return Version{}, err
+	}
+	now, follows := c.clock.Now(), []Version{after}
+	for _, a := range good {
+		c.clock.See(a.value.Version)
+		now, follows = min(now, a.value.Now), append(follows, a.value.Version)
+	}
+	return c.clock.Next(now, follows...), nil
 }
 
 // write makes one attempt. When a replica has a higher version already, it
 // returns that.
 func (c *Coordinator) write(ctx context.Context, key string, e Entry) (newer Version, err error) {
-	placement := c.cluster.Lookup(key)
-	owners := ring.Writers(placement)
-	answers, asked := c.ask(ctx, owners.All(), func(ctx context.Context, m cluster.Member, local bool) (Entry, error) {
-		var newest Version
-		var err error
+	p := c.cluster.Lookup(key)
+	owners := ring.Writers(p)
+	answers := ask(c, ctx, owners.All(), func(ctx context.Context, m cluster.Member, local bool) (Version, error) {
 		if local {
-			newest, err = c.local.Write(placement.Partition(), placement.Token(), key, e)
-		} else {
-			newest, err = c.peers.Write(ctx, m, placement.Partition(), placement.Token(), key, e)
+			return c.local.Write(p.Partition(), p.Token(), key, e)
 		}
-		return Entry{Version: newest}, err
+		return c.peers.Write(ctx, m, p.Partition(), p.Token(), key, e)
 	})
 	took := make(map[string]bool)
-	var failed []error
-	for range asked {
-		select {
-		case a := <-answers:
-			switch {
-			case a.err != nil:
-				failed = append(failed, fmt.Errorf("%s: %w", a.id, a.err))
-				continue
-			case a.entry.Version != e.Version:
-				return a.entry.Version, nil
-			}
-			if took[a.id] = true; owners.Enough(c.quorum.Write, func(id string) bool { return took[id] }) {
-				return Version{}, nil
-			}
-		case <-ctx.Done():
-			return Version{}, noQuorum(len(took), c.quorum.Write, append(failed, context.Cause(ctx)))
+	_, err = answers.gather(ctx, c.quorum.Write, func(a answer[Version]) bool {
+		if a.value != e.Version {
+			newer = a.value
+			return true
 		}
-	}
-	return Version{}, noQuorum(len(took), c.quorum.Write, failed)
+		took[a.id] = true
+		return owners.Enough(c.quorum.Write, func(id string) bool { return took[id] })
+	})
+	return newer, err
 }
 
 // read makes one attempt.
-func (c *Coordinator) read(ctx context.Context, key string) (newest Entry, err error) {
-	placement := c.cluster.Lookup(key)
-	answers, asked := c.ask(ctx, servers(placement), func(ctx context.Context, m cluster.Member, local bool) (Entry, error) {
+func (c *Coordinator) read(ctx context.Context, key string) (Entry, error) {
+	p := c.cluster.Lookup(key)
+	answers := ask(c, ctx, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Entry, error) {
 		if local {
-			return c.local.Read(placement.Partition(), placement.Token(), key)
+			return c.local.Read(p.Partition(), p.Token(), key)
 		}
-		return c.peers.Read(ctx, m, placement.Partition(), placement.Token(), key)
+		return c.peers.Read(ctx, m, p.Partition(), p.Token(), key)
 	})
-	var good []answer
-	var failed []error
-	for range asked {
-		select {
-		case a := <-answers:
-			if a.err != nil {
-				failed = append(failed, fmt.Errorf("%s: %w", a.id, a.err))
-				continue
-			}
-			good = append(good, a)
-			if a.entry.Version.Compare(newest.Version) > 0 {
-				newest = a.entry
-			}
-		case <-ctx.Done():
-			return Entry{}, noQuorum(len(good), c.quorum.Read, append(failed, context.Cause(ctx)))
-		}
-		if len(good) == c.quorum.Read {
-			c.repair(ctx, placement, key, good, answers, asked-len(good)-len(failed))
-			return newest, nil
+	count := 0
+	good, err := answers.gather(ctx, c.quorum.Read, func(answer[Entry]) bool {
+		count++
+		return count == c.quorum.Read
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	c.repair(ctx, p, key, good, answers)
+	return newest(good), nil
+}
+
+// newest returns the entry of the highest version.
+func newest(answers []answer[Entry]) (e Entry) {
+	for _, a := range answers {
+		if a.value.Version.Compare(e.Version) > 0 {
+			e = a.value
 		}
 	}
-	return Entry{}, noQuorum(len(good), c.quorum.Read, failed)
+	return e
 }
 
 // repair awaits the answers that are outstanding, and gives the newest to those
 // who have something older.
-func (c *Coordinator) repair(ctx context.Context, placement ring.Placement, key string, known []answer, answers <-chan answer, outstanding int) {
+func (c *Coordinator) repair(ctx context.Context, p ring.Placement, key string, known []answer[Entry], outstanding *answers[Entry]) {
 	ctx = context.WithoutCancel(ctx) // the user does not wait for it
 	c.tasks.Go(func() {
-		for range outstanding {
-			if a := <-answers; a.err == nil {
-				known = append(known, a)
-			}
-		}
-		var newest Entry
+		others, _ := outstanding.gather(ctx, 0, func(answer[Entry]) bool { return false })
+		known = append(known, others...)
+		newest := newest(known)
 		for _, a := range known {
-			if a.entry.Version.Compare(newest.Version) > 0 {
-				newest = a.entry
-			}
-		}
-		for _, a := range known {
-			if a.entry.Version == newest.Version {
+			if a.value.Version == newest.Version {
 				continue
 			}
 			if a.id == c.id {
-				_, _ = c.local.Write(placement.Partition(), placement.Token(), key, newest) // the next reader tries again
+				_, _ = c.local.Write(p.Partition(), p.Token(), key, newest) // the next reader tries again
 			} else if m, ok := c.cluster.Member(a.id); ok {
-				_, _ = c.peers.Write(ctx, m, placement.Partition(), placement.Token(), key, newest)
+				_, _ = c.peers.Write(ctx, m, p.Partition(), p.Token(), key, newest)
 			}
 		}
 	})
+}
+
+// answer is what one replica says.
+type answer[T any] struct {
+	id    string
+	value T
+	err   error
+}
+
+// answers are those of the replicas that were asked.
+type answers[T any] struct {
+	come        chan answer[T]
+	outstanding int
 }
 
 // ask asks owners at the same time. Each answers exactly once; who does not in
 // time is answered for. They go on when the user has got an answer or given up: a
 // write is to reach all owners.
-func (c *Coordinator) ask(ctx context.Context, owners iter.Seq[ring.Owner], do func(ctx context.Context, m cluster.Member, local bool) (Entry, error)) (answers <-chan answer, asked int) {
+func ask[T any](c *Coordinator, ctx context.Context, owners iter.Seq[ring.Owner], do func(ctx context.Context, m cluster.Member, local bool) (T, error)) *answers[T] {
 	var all []string
 	for o := range owners {
 		all = append(all, o.ID())
 	}
 	ctx = context.WithoutCancel(ctx)
-	out := make(chan answer, len(all)) // nobody has to wait for a reader
+	out := make(chan answer[T], len(all)) // nobody has to wait for a reader
 	for _, id := range all {
 		c.tasks.Go(func() {
-			m, ok := c.cluster.Member(id)
-			if !ok {
-				out <- answer{id: id, err: errors.New("it is gone")}
-				return
+			a := answer[T]{id: id, err: errors.New("it is gone")}
+			if m, ok := c.cluster.Member(id); ok {
+				a.value, a.err = do(ctx, m, id == c.id)
 			}
-			e, err := do(ctx, m, id == c.id)
-			out <- answer{id, e, err}
+			out <- a
 		})
 	}
-	return out, len(all)
+	return &answers[T]{out, len(all)}
+}
+
+// gather awaits answers that are no errors until they are enough, and returns them.
+// When there are no more to come before that, it returns a [QuorumError], too.
+func (a *answers[T]) gather(ctx context.Context, needed int, enough func(answer[T]) bool) (good []answer[T], err error) {
+	var failed []error
+	for ; a.outstanding > 0; a.outstanding-- {
+		select {
+		case one := <-a.come:
+			if one.err != nil {
+				failed = append(failed, fmt.Errorf("%s: %w", one.id, one.err))
+				continue
+			}
+			if good = append(good, one); enough(one) {
+				a.outstanding--
+				return good, nil
+			}
+		case <-ctx.Done():
+			return good, noQuorum(len(good), needed, append(failed, context.Cause(ctx)))
+		}
+	}
+	return good, noQuorum(len(good), needed, failed)
 }
 
 // servers are the owners that serve.

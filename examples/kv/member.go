@@ -96,7 +96,7 @@ func newMember(s memberSettings, address string, logger *slog.Logger) (*member, 
 	if err != nil {
 		return nil, err
 	}
-	replica := NewReplica(c, store, NewClock(c.Local().Start.Nonce))
+	replica := NewReplica(c, store, NewClock(c.Local().Start.Nonce, time.Now))
 	m := &member{Cluster: c, store: store, coordinator: NewCoordinator(c, replica, peers, majority, answerWithin)}
 	mux := http.NewServeMux()
 	m.coordinator.Routes(mux)

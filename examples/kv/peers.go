@@ -54,6 +54,20 @@ func (p *Peers) Read(ctx context.Context, from cluster.Member, partition int, to
 	return e, e.Version.UnmarshalText([]byte(answer.Get(versionHeader)))
 }
 
+// Highest asks a member what version it has: see [Replica.Highest].
+func (p *Peers) Highest(ctx context.Context, from cluster.Member, partition int, token ring.Token, key string) (h Highest, err error) {
+	header := http.Header{tokenHeader: {token.String()}}
+	answer, _, err := p.ask(ctx, http.MethodHead, from, replicaPath(partition, key), header, nil, 0)
+	if err != nil {
+		return Highest{}, err
+	}
+	if h.Now, err = strconv.ParseInt(answer.Get(clockHeader), 10, 64); err != nil {
+		return Highest{}, fmt.Errorf("%s: %w", clockHeader, err)
+	}
+	h.Counts = answer.Get(countsHeader) == strconv.FormatBool(true)
+	return h, h.Version.UnmarshalText([]byte(answer.Get(versionHeader)))
+}
+
 // Page reads a part of a partition from a process. Another start of the same
 // member does not count: it began empty.
 func (p *Peers) Page(ctx context.Context, from cluster.Member, partition int, after string) (page Page, err error) {

@@ -22,6 +22,10 @@ const (
 	tokenHeader = "Kv-Token"
 	// startHeader says which start of the member answers.
 	startHeader = "Kv-Start"
+	// clockHeader is the time by the clock of the member that answers.
+	clockHeader = "Kv-Clock"
+	// countsHeader says whether an answer counts as one of a read quorum.
+	countsHeader = "Kv-Counts"
 )
 
 // pageBytes is about how much a page holds.
@@ -44,14 +48,12 @@ func NewReplica(c *cluster.Cluster, store *Store, clock *Clock) *Replica {
 // the version that is here then: when that is a higher one the write has no
 // effect, and must not be acknowledged.
 func (r *Replica) Write(partition int, token ring.Token, key string, e Entry) (newest Version, err error) {
-	if err := r.clock.See(e.Version); err != nil {
-		return Version{}, err
-	}
 	done, err := r.cluster.Handoff().Admit(partition, token)
 	if err != nil {
 		return Version{}, err
 	}
 	defer done() // it is here: who asks from now on for all that is gets it
+	r.clock.See(e.Version)
 	return r.store.Put(partition, key, e), nil
 }
 
@@ -63,10 +65,29 @@ func (r *Replica) Read(partition int, token ring.Token, key string) (Entry, erro
 	return e, r.cluster.Handoff().Serve(partition, token)
 }
 
+// Highest says what version is here.
+type Highest struct {
+	Version Version
+	Now     int64 // by the clock of the member that answers
+	Counts  bool  // as one of the answers of a read quorum
+}
+
+// Highest returns what version is here, if sender and receiver mean the same
+// owners. An owner that has not received everything says so.
+func (r *Replica) Highest(partition int, token ring.Token, key string) (Highest, error) {
+	e, err := r.Read(partition, token, key)
+	h := Highest{e.Version, r.clock.Now(), err == nil}
+	if errors.Is(err, cluster.ErrNotReceived) {
+		err = nil
+	}
+	return h, err
+}
+
 // Routes adds what other members ask for to a mux. Nobody else should.
 func (r *Replica) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /replica/{partition}", r.put)
 	mux.HandleFunc("GET /replica/{partition}", r.get)
+	mux.HandleFunc("HEAD /replica/{partition}", r.head)
 	mux.HandleFunc("GET /partition/{partition}", r.page)
 }
 
@@ -110,6 +131,22 @@ func (r *Replica) get(w http.ResponseWriter, request *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	_, _ = w.Write(e.Content) // to a reader that may have gone
+}
+
+func (r *Replica) head(w http.ResponseWriter, request *http.Request) {
+	p, token, key, err := r.address(request)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	h, err := r.Highest(p, token, key)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set(versionHeader, h.Version.String())
+	w.Header().Set(clockHeader, strconv.FormatInt(h.Now, 10))
+	w.Header().Set(countsHeader, strconv.FormatBool(h.Counts))
 }
 
 // page answers a process that receives a partition. It does not ask who owns

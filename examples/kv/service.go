@@ -52,17 +52,30 @@ func (c *Coordinator) serveWrite(w http.ResponseWriter, r *http.Request, content
 		fail(w, err)
 		return
 	}
-	v, err := c.Write(r.Context(), key, content, deleted)
+	var after Version
+	if text := r.Header.Get(versionHeader); text != "" {
+		err := after.UnmarshalText([]byte(text))
+		if err == nil {
+			err = c.clock.Check(after)
+		}
+		if err != nil {
+			fail(w, badRequest("%s: %v", versionHeader, err))
+			return
+		}
+	}
+	v, err := c.Write(r.Context(), key, content, deleted, after)
+	if !v.IsZero() {
+		w.Header().Set(versionHeader, v.String())
+	}
 	if err != nil {
 		unavailable(w, err)
 		return
 	}
-	w.Header().Set(versionHeader, v.String())
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// unavailable says that there was no quorum. Of a write that does not say that
-// it has not been stored.
+// unavailable says that there was no quorum. A write may have been stored all the
+// same if the answer has a version.
 func unavailable(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "1")
 	http.Error(w, err.Error(), http.StatusServiceUnavailable)

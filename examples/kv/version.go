@@ -8,18 +8,14 @@ import (
 	"time"
 )
 
-// maxSkew is how far the clocks of two members may be apart. A version from a
-// clock further ahead is refused: it would win over all others until then.
-const maxSkew = time.Minute
-
 // Version orders the values of a key: the higher one wins, wherever they meet.
 // No two writes have the same. The zero Version is that of a key that was never
 // written.
 type Version struct {
-	// Time is when the write began, in nanoseconds since 1970 by the clock of
-	// the member that took it, or by a later one that it had seen.
+	// Time is in nanoseconds since 1970. It is higher than that of every version
+	// that the write follows, whatever the clocks say.
 	Time int64
-	// Count tells apart what happened at one time.
+	// Count numbers the versions that a process issues.
 	Count uint32
 	// Process is the start of the process that took the write, random.
 	Process uint64
@@ -45,6 +41,9 @@ func (v Version) String() string { return fmt.Sprintf("%016x-%08x-%016x", v.Time
 // MarshalText returns the same as String.
 func (v Version) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
+// maxTime leaves room for higher versions: it is in the year 2116.
+const maxTime = 1 << 62
+
 // UnmarshalText reads what MarshalText wrote. After an error nothing has changed.
 func (v *Version) UnmarshalText(text []byte) error {
 	var w Version
@@ -52,47 +51,73 @@ func (v *Version) UnmarshalText(text []byte) error {
 	if err != nil || n != 3 || w.String() != string(text) {
 		return fmt.Errorf("version %q: must be three hexadecimal numbers of 16, 8 and 16 digits", text)
 	}
+	if w.Time < 0 || w.Time > maxTime {
+		return fmt.Errorf("version %q: its time must be from 0 to %016x", text, int64(maxTime))
+	}
 	*v = w
 	return nil
 }
 
-// Clock makes versions, each higher than all that it has made or seen. It is a
-// hybrid logical clock (Kulkarni et al., 2014). It is safe for concurrent use.
+// Clock issues the versions of a process. Versions have an order that no clock can
+// upset, because a writer first asks a read quorum for the highest version that is
+// there, and issues a higher one (Lynch and Shvartsman, 1997). The time in a version
+// decides only between writes of which neither saw the other, such as those on two
+// sides of a cut: there the later one should win. It is safe for concurrent use.
 type Clock struct {
 	process uint64
+	now     func() time.Time
+	start   time.Time
 
-	mu   sync.Mutex
-	last Version
+	mu    sync.Mutex
+	ahead time.Duration // what is added to the time of the machine
+	count uint32
 }
 
-// NewClock returns the clock of a process.
-func NewClock(process uint64) *Clock { return &Clock{process: process} }
-
-// Next makes a version.
-func (c *Clock) Next() Version {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v := Version{Time: time.Now().UnixNano(), Process: c.process}
-	if v.Time <= c.last.Time {
-		v.Time, v.Count = c.last.Time, c.last.Count+1
-		if v.Count == 0 { // all counts of this nanosecond are used up
-			v.Time++
-		}
-	}
-	c.last = v
-	return v
+// NewClock returns the clock of a process. Of now, which is time.Now, it uses the
+// date once. From then on it steps by the monotonic clock, which is never set.
+func NewClock(process uint64, now func() time.Time) *Clock {
+	return &Clock{process: process, now: now, start: now()}
 }
 
-// See takes a version of another member into account. It returns an error, and
-// does not, when that is more than maxSkew ahead.
-func (c *Clock) See(v Version) error {
-	if ahead := time.Duration(v.Time - time.Now().UnixNano()); v.Time < 0 || ahead > maxSkew {
-		return fmt.Errorf("version %v is %v ahead of this member's clock: must be at most %v", v, ahead, maxSkew)
+// machine returns the time by the machine alone.
+func (c *Clock) machine() int64 { return c.start.UnixNano() + int64(c.now().Sub(c.start)) }
+
+// Now returns the time, in nanoseconds since 1970.
+func (c *Clock) Now() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.machine() + int64(c.ahead)
+}
+
+// See sets the clock forward to a version that another member issued, as hybrid
+// logical clocks do (Kulkarni et al., 2014). So a clock that is behind catches up.
+func (c *Clock) See(v Version) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = max(c.ahead, time.Duration(v.Time-c.machine()))
+}
+
+// Next issues a version of a time, or of a higher one: higher than the versions
+// that it follows.
+func (c *Clock) Next(at int64, follows ...Version) Version {
+	at = max(at, 0)
+	for _, v := range follows {
+		at = max(at, v.Time+1)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v.Compare(c.last) > 0 {
-		c.last = v
+	c.count++ // two versions of one time differ
+	return Version{Time: at, Count: c.count, Process: c.process}
+}
+
+// maxAhead is how far a version that a user sends may be ahead of this machine's
+// clock. It keeps users from using up the versions that there are.
+const maxAhead = 24 * time.Hour
+
+// Check says what is wrong with a version that a user sends.
+func (c *Clock) Check(v Version) error {
+	if ahead := time.Duration(v.Time - c.machine()); ahead > maxAhead {
+		return fmt.Errorf("version %v is %v ahead of this member's clock: must be at most %v; without a version the write is taken", v, ahead, maxAhead)
 	}
 	return nil
 }

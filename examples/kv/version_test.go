@@ -12,7 +12,7 @@ import (
 
 func TestVersionsAreTextThatSortsAsTheyDo(t *testing.T) {
 	t.Parallel()
-	ascending := []Version{{}, {0, 0, 1}, {0, 1, 0}, {1, 0, 0}, {1, 0, math.MaxUint64}, {1, math.MaxUint32, 0}, {math.MaxInt64, 0, 0}}
+	ascending := []Version{{}, {0, 0, 1}, {0, 1, 0}, {1, 0, 0}, {1, 0, math.MaxUint64}, {1, math.MaxUint32, 0}, {maxTime, 0, 0}}
 	for i, v := range ascending {
 		var read Version
 		require.NoError(t, read.UnmarshalText([]byte(v.String())))
@@ -39,28 +39,53 @@ func FuzzVersion(f *testing.F) {
 	})
 }
 
-func TestAClockOnlyGoesUp(t *testing.T) {
+func TestVersionsLeaveRoomForHigherOnes(t *testing.T) {
+	t.Parallel()
+	var v Version
+	require.NoError(t, v.UnmarshalText([]byte(Version{Time: maxTime}.String())))
+	require.ErrorContains(t, v.UnmarshalText([]byte(Version{Time: maxTime + 1}.String())), "its time must be from 0 to 4000000000000000")
+	require.Equal(t, int64(maxTime), v.Time)
+}
+
+func TestVersionsAreHigherThanWhatTheyFollow(t *testing.T) {
+	t.Parallel()
+	c, d := NewClock(1, time.Now), NewClock(2, time.Now)
+	now := c.Now()
+	follows := []Version{{}, {Time: now}, {Time: now, Count: math.MaxUint32, Process: math.MaxUint64}, {Time: now + int64(time.Hour)}}
+	for _, f := range follows {
+		v := c.Next(now, f, Version{})
+		require.Positive(t, v.Compare(f))
+		require.GreaterOrEqual(t, v.Time, now)
+		require.NotEqual(t, v, c.Next(now, f))
+		require.NotEqual(t, v, d.Next(now, f))
+	}
+	require.Equal(t, now, c.Next(now, follows[0]).Time, "nothing that it does not follow counts")
+	require.False(t, c.Next(math.MinInt64).IsZero())
+	require.Zero(t, c.Next(math.MinInt64).Time)
+}
+
+// A clock takes the date once, and from then on steps by what has passed. One that
+// is behind catches up with what it sees.
+func TestAClockSteps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, ahead := NewClock(1), NewClock(2)
-		first, second := c.Next(), c.Next() // at the same time
-		require.Positive(t, second.Compare(first))
+		var machine wall
+		machine.set(-time.Hour)
+		c, right := NewClock(1, machine.now), NewClock(2, time.Now)
+		begin := right.Now()
+		require.Equal(t, begin-int64(time.Hour), c.Now())
+		c.See(Version{Time: begin})
+		require.Equal(t, begin, c.Now())
+		time.Sleep(time.Minute)
+		require.Equal(t, begin+int64(time.Minute), c.Now(), "it steps on from what it has seen")
+		c.See(Version{Time: begin})
+		require.Equal(t, right.Now(), c.Now(), "nothing sets it back")
 
-		v := ahead.Next()
-		v.Time += int64(maxSkew)
-		require.NoError(t, c.See(v))
-		require.Positive(t, c.Next().Compare(v), "though its own clock is behind")
-
-		v.Time++
-		require.EqualError(t, c.See(v), "version "+v.String()+" is 1m0.000000001s ahead of this member's clock: must be at most 1m0s")
-		require.Error(t, c.See(Version{Time: -1}))
-		require.Error(t, c.See(Version{Time: math.MaxInt64}))
-		require.Negative(t, c.Next().Compare(v), "what was refused has no effect")
-
-		time.Sleep(2 * maxSkew)
-		require.Zero(t, c.Next().Count)
-		c.last.Count = math.MaxUint32
-		last := c.last
-		require.Positive(t, c.Next().Compare(last))
+		at := func(ahead time.Duration) Version { return Version{Time: right.Now() + int64(ahead)} }
+		require.NoError(t, right.Check(at(maxAhead)))
+		require.EqualError(t, right.Check(at(maxAhead+1)), "version "+at(maxAhead+1).String()+" is 24h0m0.000000001s ahead of this member's clock: must be at most 24h0m0s; without a version the write is taken")
+		tooFar := at(maxAhead + 1)
+		right.See(tooFar)
+		require.Error(t, right.Check(tooFar), "what users send does not count for more than the machine")
 	})
 }
