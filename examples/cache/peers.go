@@ -25,7 +25,7 @@ type reply struct {
 }
 
 func (a *reply) write(w http.ResponseWriter) {
-	for _, name := range []string{"Content-Type", memberHeader, zoneHeader, resultHeader, writtenHeader} {
+	for _, name := range []string{"Content-Type", memberHeader, zoneHeader, resultHeader, versionHeader, ageHeader} {
 		if value := a.header.Get(name); value != "" {
 			w.Header().Set(name, value)
 		}
@@ -42,14 +42,18 @@ func (s *Service) forward(ctx context.Context, id, path string, p ring.Placement
 	return s.ask(ctx, http.MethodGet, id, path, p, nil, nil)
 }
 
-// send has another member take a write.
-func (s *Service) send(ctx context.Context, id, path string, v Value, p ring.Placement) error {
+// send has another member take a write, and returns the version that it has then:
+// the value's, or a higher one.
+func (s *Service) send(ctx context.Context, id, path string, v Value, p ring.Placement) (highest int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	_, err := s.ask(ctx, http.MethodPut, id, path, p, v.Content, http.Header{
-		writtenHeader: {strconv.FormatInt(v.Written.UnixNano(), 10)},
-	})
-	return err
+	header := make(http.Header)
+	setValue(header, v)
+	a, err := s.ask(ctx, http.MethodPut, id, path, p, v.Content, header)
+	if err != nil || a.status != http.StatusConflict {
+		return v.Version, err
+	}
+	return number(a.header, versionHeader)
 }
 
 // fill returns what the other owners of a key hold, the newest of it. It takes
@@ -71,16 +75,16 @@ func (s *Service) fill(ctx context.Context, path string, p ring.Placement) (newe
 				values <- Value{}
 				return
 			}
-			written, err := parseWritten(a.header)
+			v, err := value(a.header, a.content)
 			if err != nil {
 				values <- Value{}
 				return
 			}
-			values <- Value{a.content, written}
+			values <- v
 		}()
 	}
 	for range asked {
-		if v := <-values; v.Written.After(newest.Written) {
+		if v := <-values; v.Version > newest.Version {
 			newest, found = v, true
 		}
 	}
@@ -112,22 +116,33 @@ func (s *Service) ask(ctx context.Context, method, id, path string, p ring.Place
 		return nil, fmt.Errorf("%s answers with more than %d bytes", id, maxValue)
 	case response.StatusCode == http.StatusMisdirectedRequest:
 		return nil, fmt.Errorf("%s does not own this key: its token is %s, ours %v", id, response.Header.Get(tokenHeader), p.Token())
-	case response.StatusCode >= 300 && response.StatusCode != http.StatusNotFound:
+	case response.StatusCode >= 300 && response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusConflict:
 		return nil, fmt.Errorf("%s answers %s", id, response.Status)
 	}
 	return &reply{response.StatusCode, response.Header, content}, nil
 }
 
-// parseWritten reads when a value was written. A clock that is far ahead would
-// make its values win over all others, for ever.
-func parseWritten(h http.Header) (time.Time, error) {
-	ns, err := strconv.ParseInt(h.Get(writtenHeader), 10, 64)
-	if err != nil {
-		return time.Time{}, errors.New(writtenHeader + ": must be nanoseconds since 1970")
-	}
-	written := time.Unix(0, ns)
-	if ahead := time.Until(written); ahead > maxSkew {
-		return time.Time{}, fmt.Errorf("%s is %v ahead of this member's clock: must be at most %v", writtenHeader, ahead, maxSkew)
-	}
-	return written, nil
+// setValue and value write and read what a member is told of a value beside its
+// content.
+func setValue(h http.Header, v Value) {
+	h.Set(versionHeader, strconv.FormatInt(v.Version, 10))
+	h.Set(ageHeader, strconv.FormatInt(int64(time.Since(v.Taken)), 10))
 }
+
+func value(h http.Header, content []byte) (Value, error) {
+	version, noVersion := number(h, versionHeader)
+	age, noAge := number(h, ageHeader)
+	return Value{content, version, time.Now().Add(-time.Duration(age))}, errors.Join(noVersion, noAge)
+}
+
+// number reads a number that leaves room for higher ones.
+func number(h http.Header, name string) (int64, error) {
+	n, err := strconv.ParseInt(h.Get(name), 10, 64)
+	if err != nil || n < 0 || n > maxNumber {
+		return 0, fmt.Errorf("%s: %q: must be a number from 0 to %d", name, h.Get(name), int64(maxNumber))
+	}
+	return n, nil
+}
+
+// maxNumber is as nanoseconds since 1970 in the year 2116.
+const maxNumber = 1 << 62

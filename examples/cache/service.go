@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -15,18 +16,16 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-const (
-	maxValue = 1 << 20     // bytes
-	maxSkew  = time.Minute // between the clocks of two members
-)
+const maxValue = 1 << 20 // bytes
 
 // Headers of requests between members, and of answers.
 const (
 	// tokenHeader marks a request that comes from another member. It holds the
 	// token by which that member chose this one; the answer 421 holds ours.
 	tokenHeader = "Cache-Token"
-	// writtenHeader is when a value was written, in nanoseconds since 1970.
-	writtenHeader = "Cache-Written"
+	// versionHeader and ageHeader are of a value: see [Value]. The age is in
+	// nanoseconds. The answer 409 to a write holds the version that is higher.
+	versionHeader, ageHeader = "Cache-Version", "Cache-Age"
 	// memberHeader, zoneHeader and resultHeader say who answered a read, where,
 	// and whether it had the value ("hit"), got it from another owner
 	// ("fill"), or none of them has it ("miss").
@@ -143,7 +142,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, key string, p r
 		return
 	}
 	h.Set(resultHeader, result)
-	h.Set(writtenHeader, strconv.FormatInt(v.Written.UnixNano(), 10))
+	setValue(h, v)
 	h.Set("Content-Type", "application/octet-stream")
 	_, _ = w.Write(v.Content) // to a reader that may have gone
 }
@@ -166,7 +165,7 @@ func (s *Service) put(w http.ResponseWriter, r *http.Request) {
 		s.take(w, r, key, content, p)
 		return
 	}
-	stored, all := s.spread(r.Context(), r.URL.EscapedPath(), key, Value{content, time.Now()}, p)
+	stored, all := s.spread(r.Context(), r.URL.EscapedPath(), key, content, p)
 	w.Header().Set(storedHeader, fmt.Sprintf("%d/%d", stored, all))
 	if stored == 0 {
 		http.Error(w, "no owner of this key answers", http.StatusServiceUnavailable)
@@ -181,18 +180,37 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, key string, conte
 		misdirected(w, p)
 		return
 	}
-	written, err := parseWritten(r.Header)
+	v, err := value(r.Header, content)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.store.Put(key, Value{content, written})
+	if highest := s.store.Put(key, v); highest > v.Version {
+		w.Header().Set(versionHeader, strconv.FormatInt(highest, 10))
+		http.Error(w, "there is a higher version", http.StatusConflict)
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// spread sends a value to all who own it or are about to, at the same time, and
-// returns how many took it, of how many.
-func (s *Service) spread(ctx context.Context, path, key string, v Value, p ring.Placement) (stored, all int) {
+// spread sends a value to all who own it or are about to, and returns how many took
+// it, of how many. When one of them has a higher version it does so again, with a
+// version that is higher still: what was there before this write does not win.
+func (s *Service) spread(ctx context.Context, path, key string, content []byte, p ring.Placement) (stored, all int) {
+	now := time.Now()
+	v := Value{Content: content, Version: now.UnixNano(), Taken: now}
+	for {
+		var highest int64
+		if stored, all, highest = s.offer(ctx, path, key, v, p); highest <= v.Version || ctx.Err() != nil {
+			return stored, all
+		}
+		v.Version = highest + 1 + rand.Int64N(1000) // another writer may do the same
+	}
+}
+
+// offer sends a value to all who own it or are about to, at the same time. It
+// returns how many took it, of how many, and the highest version that one has.
+func (s *Service) offer(ctx context.Context, path, key string, v Value, p ring.Placement) (stored, all int, highest int64) {
 	ids := make(map[string]bool)
 	for _, placement := range []ring.Placement{p, p.Target()} {
 		for _, owner := range placement.All() {
@@ -204,23 +222,24 @@ func (s *Service) spread(ctx context.Context, path, key string, v Value, p ring.
 		mu   sync.Mutex
 	)
 	for id := range ids {
-		if id == s.id() {
-			s.store.Put(key, v)
-			mu.Lock()
-			stored++
-			mu.Unlock()
-			continue
-		}
 		wait.Go(func() {
-			if s.send(ctx, id, path, v, p) == nil {
-				mu.Lock()
-				stored++
-				mu.Unlock()
+			var there int64
+			var err error
+			if id == s.id() {
+				there = s.store.Put(key, v)
+			} else {
+				there, err = s.send(ctx, id, path, v, p)
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && there == v.Version {
+				stored++
+			}
+			highest = max(highest, there)
 		})
 	}
 	wait.Wait()
-	return stored, len(ids)
+	return stored, len(ids), highest
 }
 
 // misdirected refuses a request of a member whose view differs. It is not

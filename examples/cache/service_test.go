@@ -42,7 +42,7 @@ func TestForwardedRequestsAreNotForwarded(t *testing.T) {
 		all := tc.startMany(6)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return !p.Owns("n1") })
 		for _, method := range []string{http.MethodGet, http.MethodPut} {
-			answer := all[0].do(method, "/cache/"+key, "v", tokenHeader, "0123456789abcdef", writtenHeader, "1")
+			answer := all[0].do(method, "/cache/"+key, "v", tokenHeader, "0123456789abcdef", versionHeader, "1", ageHeader, "0")
 			require.Equal(t, http.StatusMisdirectedRequest, answer.Code)
 			require.Equal(t, all[0].Cluster.Lookup(key).Token().String(), answer.Header().Get(tokenHeader))
 			require.Zero(t, tc.forwarded())
@@ -184,13 +184,37 @@ func TestFillTakesTheNewest(t *testing.T) {
 		all := tc.startMany(3)
 		now := time.Now()
 		for i, key := range []string{"k", "l"} {
-			all[1+i].store.Put(key, value("old", now.Add(-time.Second)))
-			all[2-i].store.Put(key, value("new", now))
+			all[1+i].store.Put(key, taken("old", now.Add(-time.Second)))
+			all[2-i].store.Put(key, taken("new", now))
 			require.Equal(t, "n1", all[0].read(t, key, "new", "fill"))
 			require.Equal(t, "n1", all[0].read(t, key, "new", "hit"))
 			v, _ := all[0].store.Get(key)
-			require.True(t, now.Equal(v.Written), "a fill makes nothing younger")
+			require.True(t, now.Equal(v.Taken), "a fill makes nothing younger")
+			require.Equal(t, now.UnixNano(), v.Version)
 		}
+	})
+}
+
+// A value of a clock that is ahead is replaced by the next write, also where that is
+// of another member, and is no younger than others.
+func TestAClockThatIsAheadHasNoEffect(t *testing.T) {
+	inCluster(t, func(t *testing.T, tc *testCluster) {
+		all := tc.startMany(5)
+		key := keyWhere(t, all[0], func(p ring.Placement) bool { return !p.Owns("n1") })
+		for n, version := range []int64{time.Now().Add(time.Hour).UnixNano(), time.Now().Add(-time.Hour).UnixNano()} {
+			p := all[0].Cluster.Lookup(key)
+			stored, owners, _ := all[0].offer(t.Context(), "/cache/"+key, key, Value{[]byte("wrong clock"), version, time.Now()}, p)
+			require.Equal(t, 3, owners)
+			require.Equal(t, 3-3*n, stored, "the higher version stays")
+			for i, m := range all {
+				m.write(t, key, fmt.Sprint(n, i), "3/3")
+				for _, reader := range all {
+					reader.read(t, key, fmt.Sprint(n, i), "hit")
+				}
+			}
+		}
+		time.Sleep(time.Hour + time.Nanosecond) // virtual
+		all[0].read(t, key, missing, "miss")
 	})
 }
 
@@ -214,12 +238,14 @@ func TestWhatIsRefused(t *testing.T) {
 		require.Equal(t, http.StatusMethodNotAllowed, n1.do(http.MethodDelete, "/cache/k", "").Code)
 
 		token := n1.Cluster.Lookup("k").Token().String()
-		at := func(ahead time.Duration) string {
-			return strconv.FormatInt(time.Now().Add(ahead).UnixNano(), 10)
+		put := func(version, age string) int {
+			return n1.do(http.MethodPut, "/cache/k", "v", tokenHeader, token, versionHeader, version, ageHeader, age).Code
 		}
-		require.Equal(t, http.StatusNoContent, n1.do(http.MethodPut, "/cache/k", "v", tokenHeader, token, writtenHeader, at(maxSkew)).Code)
-		for _, written := range []string{at(maxSkew + time.Nanosecond), "yesterday", ""} {
-			require.Equal(t, http.StatusBadRequest, n1.do(http.MethodPut, "/cache/k", "w", tokenHeader, token, writtenHeader, written).Code, written)
+		require.Equal(t, http.StatusConflict, put("1", "0"), "there is a higher version")
+		require.Equal(t, http.StatusNoContent, put(strconv.Itoa(maxNumber), "0"))
+		for _, wrong := range []string{strconv.Itoa(maxNumber + 1), "-1", "yesterday", ""} {
+			require.Equal(t, http.StatusBadRequest, put(wrong, "0"), wrong)
+			require.Equal(t, http.StatusBadRequest, put("1", wrong), wrong)
 		}
 		n1.read(t, "k", "v", "hit")
 	})

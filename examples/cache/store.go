@@ -9,9 +9,13 @@ import (
 // Value is what is cached under a key. Its content must not be modified.
 type Value struct {
 	Content []byte
-	// Written is when a member took it, by that member's clock. Of two values
-	// the one written later wins, and it is too old some time after.
-	Written time.Time
+	// Version orders the values of a key: the highest wins. It is the time of the
+	// writer, in nanoseconds since 1970, or higher than a version that an owner
+	// had before. So a clock that is wrong keeps no later write out.
+	Version int64
+	// Taken is when the first member took it, by the monotonic clock of this
+	// process: an age, which no clock of another machine has a part in.
+	Taken time.Time
 }
 
 // Store is the part of the cache that one member holds: what was used last, up
@@ -34,7 +38,7 @@ type entry struct {
 func (e *entry) size() int { return len(e.key) + len(e.Content) }
 
 // NewStore returns an empty store. It holds keys and values of up to maxBytes
-// together, each until maxAge after it was written.
+// together, each until maxAge after it was taken.
 func NewStore(maxBytes int, maxAge time.Duration) *Store {
 	return &Store{maxBytes: maxBytes, maxAge: maxAge, entries: make(map[string]*list.Element)}
 }
@@ -48,7 +52,7 @@ func (s *Store) Get(key string) (Value, bool) {
 		return Value{}, false
 	}
 	e := element.Value.(*entry)
-	if time.Since(e.Written) > s.maxAge {
+	if time.Since(e.Taken) > s.maxAge {
 		s.remove(element)
 		return Value{}, false
 	}
@@ -56,14 +60,14 @@ func (s *Store) Get(key string) (Value, bool) {
 	return e.Value, true
 }
 
-// Put stores a value, unless there is one that was written later, and makes
-// room for it.
-func (s *Store) Put(key string, v Value) {
+// Put stores a value, unless there is one of a higher version, and makes room for
+// it. It returns the version that is higher.
+func (s *Store) Put(key string, v Value) (highest int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if element, ok := s.entries[key]; ok {
-		if element.Value.(*entry).Written.After(v.Written) {
-			return
+		if there := element.Value.(*entry).Version; there > v.Version {
+			return there
 		}
 		s.remove(element)
 	}
@@ -73,6 +77,7 @@ func (s *Store) Put(key string, v Value) {
 	for s.bytes > s.maxBytes {
 		s.remove(s.recent.Back())
 	}
+	return v.Version
 }
 
 // Keep drops all keys but those that it is told to keep. The store is locked
