@@ -47,8 +47,9 @@ type clock struct {
 	at     time.Time // when it wakes
 }
 
-// maxSends is how many messages to one process may be on their way. The rest is asked for again.
-const maxSends = 3
+// maxSends is how many messages to one process may be on their way. The rest is asked for again,
+// which takes longer each time: there must be room while some of them hang.
+const maxSends = 8
 
 func newDriver(c *Cluster, o HandoffOptions) *driver {
 	local := c.members.Local()

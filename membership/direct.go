@@ -11,8 +11,9 @@ import (
 const (
 	maxMessage = 64 << 10 // bytes of the payload of one message
 	maxInbox   = 1024     // messages that wait until they are taken
-	// maxSends is how many messages are on their way at a time. A message to a member
-	// that does not answer takes as long as a connection may.
+	// maxSends is how many messages are on their way at a time. One that takes longer
+	// than messageTimeout does not count any more. Its connection fails by itself, some
+	// seconds later.
 	maxSends = 32
 )
 
@@ -37,17 +38,20 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 	if len(payload) > maxMessage {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", errMessageSize, len(payload), maxMessage)
 	}
+	limit := m.settings.timings.messageTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it takes longer than %v", limit))
+	defer cancel()
 	select {
 	case m.sends <- struct{}{}:
+		defer func() { <-m.sends }()
 	case <-m.life.Ending().Done():
 		return ErrStopped
 	case <-ctx.Done():
-		return fmt.Errorf("membership: sending to %q: %w", to, ctx.Err())
+		return fmt.Errorf("membership: sending to %q: %w", to, context.Cause(ctx))
 	}
 	gossip, _, running := m.live()
 	peer, known := m.registry.member(to)
 	if !running || !known || to == m.settings.NodeID {
-		<-m.sends
 		switch {
 		case running:
 			return fmt.Errorf("%w: %q", errUnknownMember, to)
@@ -64,12 +68,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 		Name: gossipName(peer.ID, peer.Start.Nonce), Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port(),
 	}
 	sent := make(chan error, 1)
-	begun := m.background(func() {
-		defer func() { <-m.sends }()
-		sent <- gossip.SendReliable(node, msg)
-	})
-	if !begun {
-		<-m.sends
+	if !m.background(func() { sent <- gossip.SendReliable(node, msg) }) {
 		return ErrStopped
 	}
 	select {
@@ -79,7 +78,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("membership: sending to %q: %w", to, ctx.Err())
+		return fmt.Errorf("membership: sending to %q: %w", to, context.Cause(ctx))
 	}
 }
 

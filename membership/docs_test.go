@@ -34,10 +34,11 @@ func TestDocumentedTimings(t *testing.T) {
 			"news is sent to":                           fmt.Sprintf("%d every %s", timings.gossipNodes, seconds(timings.gossipInterval)),
 			"up to 32 members, all are exchanged every": seconds(timings.pushPullInterval),
 			"lost members and seeds are tried every":    seconds(timings.rejoinInterval),
+			"a message about handoff is given up after": seconds(timings.messageTimeout),
 		} {
 			require.Contains(t, shown, row, "docs/operations.md")
 			require.Equal(t, want, strings.Replace(shown[row][i], "members ", "", 1), "docs/operations.md: %s (%v)", row, p)
 		}
 	}
-	require.Len(t, shown, 7, "docs/operations.md has a row that no test knows")
+	require.Len(t, shown, 8, "docs/operations.md has a row that no test knows")
 }

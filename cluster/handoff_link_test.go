@@ -1,0 +1,126 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+// link is a bad link between members, and how copies go over it.
+type link struct {
+	loss    float64       // of packets and dials
+	latency time.Duration // in one direction, with a quarter of it as jitter
+	copying bool          // a copy takes two round trips, and is lost as often as a dial
+	within  time.Duration
+}
+
+// copyLimit is how long a lost copy takes: the time-out of a request in examples/kv.
+const copyLimit = time.Second
+
+// A drain of 256 partitions over a bad link ends soon. A lost message is asked for again, and
+// does not hold up the next ones until its connection fails after five seconds. What copies take
+// comes on top: eight run at a time, and one that is lost takes until its time-out.
+func TestDrainOverABadLink(t *testing.T) {
+	for name, l := range map[string]link{
+		"3 % and 40 ms":                {loss: 0.03, latency: 40 * time.Millisecond, within: 5 * time.Second},
+		"10 % and 100 ms":              {loss: 0.1, latency: 100 * time.Millisecond, within: 20 * time.Second},
+		"3 % and 40 ms, with copies":   {loss: 0.03, latency: 40 * time.Millisecond, copying: true, within: 40 * time.Second},
+		"10 % and 100 ms, with copies": {loss: 0.1, latency: 100 * time.Millisecond, copying: true, within: 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seeds := uint64(3)
+			switch {
+			case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
+				seeds = 40
+			case l.copying:
+				seeds = 1
+			}
+			for seed := range seeds {
+				l.drain(t, seed+1)
+			}
+		})
+	}
+}
+
+// drain drains one of five members.
+func (l link) drain(t *testing.T, seed uint64) {
+	bubble.Run(t, memnet.Options{Seed: seed, Latency: time.Millisecond}, func(t *testing.T, inner *bubble.Bubble) {
+		b, sh := &bed{Bubble: inner, t: t, net: inner.Net}, newShelf()
+		var all []*cluster.Cluster
+		var stores []*store
+		for i := range 5 {
+			c, s := b.startStore(sh, i+1, func(o *cluster.Options) { o.PartitionCount = 256 })
+			all, stores = append(all, c), append(stores, s)
+		}
+		b.still(all...)
+		copies := &copies{link: l, random: rand.New(rand.NewPCG(seed, 1)), busy: make([]time.Duration, len(stores))}
+		for i, s := range stores {
+			s.mu.Lock()
+			if l.copying {
+				s.fault = func(ctx context.Context, _ int) error { return copies.make(ctx, i) }
+			}
+			s.mu.Unlock()
+		}
+		require.NoError(t, b.net.SetLatency(l.latency, l.latency/4))
+		require.NoError(t, b.net.SetPacketLoss(l.loss))
+		require.NoError(t, b.net.SetStreamLoss(l.loss))
+		sent := func() (n uint64) {
+			for _, c := range all {
+				n += c.Handoff().State().Messages
+			}
+			return n
+		}
+		before, begun := sent(), time.Now()
+		drained := make(chan error, 1)
+		go func() { drained <- all[0].Drain(within(t, 5*patience)) }()
+		awaitWithin(t, l.within, "the others own", func() bool { return all[0].Local().State == membership.Leaving })
+		handed := time.Since(begun)
+		require.NoError(t, <-drained)
+		took := time.Since(begun)
+		t.Logf("seed %d: owned by others after %v, drained after %v, %d messages, copying busy for %v", seed, handed, took, sent()-before, copies.busy)
+		require.LessOrEqual(t, took, l.within, "seed %d", seed)
+		time.Sleep(time.Second) // virtual: what was sent last has arrived
+		before = sent()
+		time.Sleep(time.Minute)
+		require.Equal(t, before, sent(), "seed %d: nothing is said where nothing moves", seed)
+	})
+}
+
+// copies are those of all members.
+type copies struct {
+	link
+	mu     sync.Mutex
+	random *rand.Rand
+	busy   []time.Duration // by member, the share of one of eight calls at a time
+}
+
+func (c *copies) make(ctx context.Context, member int) error {
+	c.mu.Lock()
+	takes, lost := 4*c.latency, c.random.Float64() < c.loss
+	if lost {
+		takes = copyLimit
+	}
+	c.busy[member] += takes / 8
+	c.mu.Unlock()
+	timer := time.NewTimer(takes)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if lost {
+		return fmt.Errorf("copying: %w", context.DeadlineExceeded)
+	}
+	return ctx.Err()
+}
