@@ -101,7 +101,8 @@ func TestNoClockLosesAWrite(t *testing.T) {
 // told that it is not acknowledged. It does not win over what the same client wrote
 // later, whatever the clocks say.
 func TestNoClockBringsBackWhatAClientReplaced(t *testing.T) {
-	for name, set := range wrongClocks {
+	for _, name := range []string{"one is an hour ahead for ten seconds", "one is an hour behind from its start", "all jump about"} {
+		set := wrongClocks[name]
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, func(t *testing.T, tc *testCluster) {
 				failed := 0
