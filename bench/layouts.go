@@ -10,12 +10,12 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// layout is a cluster to place partitions on, but for its members' names.
+// layout is a cluster to place partitions on, without the names of its members.
 type layout struct {
 	family     string // the heading it is reported under
 	zones      []int  // how many members each zone has
-	regions    int    // the zones are dealt out to so many regions, in order; zero means 1
-	weights    []int  // dealt out to the members of each zone in turn; none means all 1
+	regions    int    // how many regions the zones are dealt to, in order; zero means 1
+	weights    []int  // dealt to the members of each zone in turn; none means all 1
 	partitions int
 	replicas   int
 	quick      bool // measured by -quick too
@@ -45,8 +45,8 @@ var layouts = []layout{
 }
 
 // members returns the nodes of the layout, and one joiner for each zone and
-// weight there is. IDs follow from the seed, and their order says nothing about
-// zones, weights or who joins.
+// weight. IDs follow from the seed. The order of IDs is independent of zones and
+// weights.
 func (l layout) members(seed uint64) (nodes, joiners []ring.Node) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	node := func(zone, weight int) ring.Node {
@@ -99,13 +99,10 @@ func (l layout) shape() string {
 	case equal:
 		return fmt.Sprintf("%d zones of %d", count, first)
 	case l.regions > 1:
-		return fmt.Sprintf("%d regions, zones of %s", l.regions, l.sizes())
+		return fmt.Sprintf("%d regions, zones of %s", l.regions, slashed(l.zones))
 	}
-	return "zones of " + l.sizes()
+	return "zones of " + slashed(l.zones)
 }
-
-// sizes is how many members each zone has, with slashes in between.
-func (l layout) sizes() string { return slashed(l.zones) }
 
 // String is the layout in one line, distinct for each.
 func (l layout) String() string {
@@ -122,4 +119,75 @@ func slashed(values []int) string {
 		parts[i] = strconv.Itoa(v)
 	}
 	return strings.Join(parts, "/")
+}
+
+// atBest is a lower bound of the fullest member's replicas over the mean, while
+// partitions span as many zones as they can: small or few zones must hold their part
+// of every partition, and a member owns a partition once. The bound ignores regions
+// and the rounding to whole slots.
+func (l layout) atBest() float64 {
+	zones := make([]bounded, len(l.zones))
+	members := make([][]bounded, len(l.zones))
+	total := 0.0
+	for z, size := range l.zones {
+		least, most := l.copies(size)
+		zones[z] = bounded{0, float64(least), float64(most)}
+		for i := range size {
+			weight := float64(l.weight(i))
+			members[z] = append(members[z], bounded{weight, 0, 1})
+			zones[z].weight += weight
+			total += weight
+		}
+	}
+	replicas := float64(min(l.replicas, l.size()))
+	rate, fullest := fill(replicas, zones), 0.0
+	for z := range zones {
+		fullest = max(fullest, fill(zones[z].at(rate), members[z]))
+	}
+	return fullest * total / replicas
+}
+
+// copies is how many owners of one partition a zone of some members has, at least
+// and at most, when the counts of zones differ by one unless a zone runs out.
+func (l layout) copies(members int) (least, most int) {
+	held := func(t int) (n int) {
+		for _, size := range l.zones {
+			n += min(size, t)
+		}
+		return n
+	}
+	replicas := min(l.replicas, l.size())
+	t := 0
+	for held(t+1) <= replicas && held(t+1) > held(t) {
+		t++
+	}
+	least = min(members, t)
+	if held(t) < replicas {
+		return least, min(members, t+1)
+	}
+	return least, least
+}
+
+// bounded takes a share in proportion to its weight, within bounds. Shares are
+// in owners a partition.
+type bounded struct{ weight, least, most float64 }
+
+func (b bounded) at(rate float64) float64 { return min(max(rate*b.weight, b.least), b.most) }
+
+// fill returns the smallest rate at which the shares add up to a total. Weights
+// are 1 at least, so that at a rate of the total no share can be short of it.
+func fill(total float64, takers []bounded) float64 {
+	low, high := 0.0, total
+	for range 60 {
+		middle, taken := (low+high)/2, 0.0
+		for _, b := range takers {
+			taken += b.at(middle)
+		}
+		if taken < total-1e-12 {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return high
 }

@@ -16,14 +16,14 @@ func (s ringShape) String() string {
 	return fmt.Sprintf("%d members, %d partitions × %d", s.members, s.partitions, s.replicas)
 }
 
-// rebuild computes the ring that follows another when its nodes change, in the
-// way in which a member of a cluster does.
+// rebuild computes the ring that follows another when its nodes change, as a
+// member of a cluster does.
 func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
 	return ring.Rebuild(previous, previous.Config(), nodes)
 }
 
-// finished is a strategy that knows its table: what is left of a build is the
-// check, the copy and the fingerprint, which no strategy is spared.
+// finished is a strategy that knows its table. The rest of a build is the same for
+// every strategy: the check, the copy and the fingerprint.
 type finished struct{ rows [][]uint16 }
 
 func (finished) Name() string { return "finished/1" }
@@ -47,7 +47,7 @@ func finish(s ringShape) finished {
 }
 
 // buildCases time what a change of members costs.
-func buildCases(f *fixture) []measure.Case {
+func (f *fixture) buildCases() ([]measure.Case, error) {
 	var cases []measure.Case
 	for _, s := range f.rings {
 		group := "Rings: " + s.String()
@@ -59,9 +59,9 @@ func buildCases(f *fixture) []measure.Case {
 		for _, strategy := range strategies {
 			cases = append(cases, changes(group, s, strategy)...)
 		}
-		cases = append(cases, plans(group, s)...)
+		cases = append(cases, plan(group, s))
 	}
-	return cases
+	return cases, nil
 }
 
 // changes are the builds of one strategy.
@@ -85,11 +85,11 @@ func changes(group string, s ringShape, strategy ring.RebalanceStrategy) []measu
 	}
 }
 
-// plans are the comparisons of two rings.
-func plans(group string, s ringShape) []measure.Case {
+// plan compares two rings.
+func plan(group string, s ringShape) measure.Case {
 	config := ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: rebalance.Rendezvous{}}
 	all := nodes(s.members + 1)
-	return []measure.Case{{Group: group, Name: "plan between two rings, a member joins", Make: func() (func(int), error) {
+	return measure.Case{Group: group, Name: "plan between two rings, a member joins", Make: func() (func(int), error) {
 		from, err := ring.Build(config, all[:s.members])
 		if err != nil {
 			return nil, err
@@ -102,11 +102,11 @@ func plans(group string, s ringShape) []measure.Case {
 			_, err := rebalance.Diff(from, to)
 			return err
 		})()
-	}}}
+	}}
 }
 
-// repeat makes a run of something that must not fail, and has not when it was
-// tried.
+// repeat makes a run of a function that must not fail. Its first call reports an
+// error, later ones panic.
 func repeat(do func() error) maker {
 	return func() (func(int), error) {
 		if err := do(); err != nil {
@@ -124,28 +124,28 @@ func repeat(do func() error) maker {
 
 func ignore(_ *ring.Ring, err error) error { return err }
 
-// memoryTable tells what a ring keeps in memory.
-func memoryTable(shapes []ringShape) (measure.Table, error) {
+// memoryTables measure the memory of rings.
+func (f *fixture) memoryTables() ([]measure.Table, error) {
 	t := measure.Table{
 		Title: "Memory of a ring",
 		Head:  []string{"", "in all", "a partition", "of it owners"},
-		Note:  "In all and a partition are measured on the heap; owners take two bytes a replica. The rest is members and what is known of them.",
+		Note:  "In all and a partition are measured on the heap; owners take two bytes a replica. The rest is the members and an index of them.",
 	}
-	for _, s := range shapes {
+	for _, s := range f.memory {
 		size, err := ringSize(s)
 		if err != nil {
-			return t, err
+			return nil, err
 		}
 		t.Rows = append(t.Rows, []string{
 			s.String(), fmt.Sprintf("%.1f KiB", size/1024),
 			fmt.Sprintf("%.2f bytes", size/float64(s.partitions)), fmt.Sprintf("%d bytes", 2*min(s.replicas, s.members)),
 		})
 	}
-	return t, nil
+	return []measure.Table{t}, nil
 }
 
-// ringSize is how many bytes of heap a ring keeps: the mean of so many that the
-// rest of the process matters little, and the median of three such means.
+// ringSize is how many bytes of heap a ring keeps: the median of three means over
+// many rings, so that the rest of the process matters little.
 func ringSize(s ringShape) (float64, error) {
 	const enough, most, tries = 4 << 20, 128, 3
 	heap := func() float64 {

@@ -3,18 +3,19 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// keyCases look up keys of every form: how long they are, whether they are a
-// string, and whether the processor has seen them lately.
-func keyCases(f *fixture) []measure.Case {
+// keyCases look up keys of every form: strings and byte slices, short and long,
+// and keys that the processor has or has not seen lately.
+func (f *fixture) keyCases() ([]measure.Case, error) {
 	var cases []measure.Case
 	p, err := publishRing(usualMembers, usualPartitions, usualReplicas)
 	if err != nil {
-		return []measure.Case{{Group: "Keys", Name: "ring", Make: failing(err)}}
+		return nil, err
 	}
 	for _, set := range []struct {
 		count int
@@ -39,57 +40,47 @@ func keyCases(f *fixture) []measure.Case {
 			)
 		}
 	}
-	return cases
-}
-
-// publishRing publishes a ring that it builds.
-func publishRing(members, partitions, replicas int) (*published, error) {
-	r, err := buildRing(members, partitions, replicas)
-	if err != nil {
-		return nil, err
-	}
-	return publish(r), nil
+	return cases, nil
 }
 
 // growthCases vary one of members, partitions and replicas at a time.
-func growthCases(f *fixture) []measure.Case {
-	const hot, cold = ", hot keys of 16 bytes", ", a million keys of 16 bytes"
+func (f *fixture) growthCases() ([]measure.Case, error) {
 	var cases []measure.Case
-	add := func(group string, keys *source[string], name string, members, partitions, replicas int) {
-		if len(cases) == 0 || cases[len(cases)-1].Group != group {
-			cases = append(cases, floor(group, keys))
-		}
-		p, err := publishRing(members, partitions, replicas)
-		first, all := failing(err), failing(err)
-		if err == nil {
-			first, all = primary(p, keys), owners(p, keys)
-		}
-		cases = append(cases,
-			measure.Case{Group: group, Name: name + ", primary", Make: first},
-			measure.Case{Group: group, Name: name + ", all replicas", Make: all})
-	}
 	for _, set := range []struct {
 		name string
 		keys *source[string]
-	}{{hot, keysOf(hotKeys, 16)}, {cold, keysOf(f.cold, 16)}} {
-		for _, n := range []int{5, 50, 1000} {
-			add("Members"+set.name, set.keys, fmt.Sprintf("%d members", n), n, usualPartitions, usualReplicas)
-		}
-		for _, n := range f.partitions {
-			add("Partitions"+set.name, set.keys, fmt.Sprintf("%d partitions", n), usualMembers, n, usualReplicas)
-		}
-		for _, n := range []int{1, 3, 5} {
-			add("Replicas"+set.name, set.keys, fmt.Sprintf("%d replicas", n), usualMembers, usualPartitions, n)
+	}{{", hot keys of 16 bytes", keysOf(hotKeys, 16)}, {", a million keys of 16 bytes", keysOf(f.cold, 16)}} {
+		for _, of := range []struct {
+			name   string
+			counts []int
+			shape  func(n int) (members, partitions, replicas int)
+		}{
+			{"Members", []int{5, 50, 1000}, func(n int) (int, int, int) { return n, usualPartitions, usualReplicas }},
+			{"Partitions", f.partitions, func(n int) (int, int, int) { return usualMembers, n, usualReplicas }},
+			{"Replicas", []int{1, 3, 5}, func(n int) (int, int, int) { return usualMembers, usualPartitions, n }},
+		} {
+			group := of.name + set.name
+			cases = append(cases, floor(group, set.keys))
+			for _, n := range of.counts {
+				p, err := publishRing(of.shape(n))
+				if err != nil {
+					return nil, err
+				}
+				name := fmt.Sprintf("%d %s", n, strings.ToLower(of.name))
+				cases = append(cases,
+					measure.Case{Group: group, Name: name + ", primary", Make: primary(p, set.keys)},
+					measure.Case{Group: group, Name: name + ", all replicas", Make: owners(p, set.keys)})
+			}
 		}
 	}
-	return cases
+	return cases, nil
 }
 
 // batchCases sort keys by owner, in one call and one by one.
-func batchCases(f *fixture) []measure.Case {
+func (f *fixture) batchCases() ([]measure.Case, error) {
 	p, err := publishRing(usualMembers, usualPartitions, usualReplicas)
 	if err != nil {
-		return []measure.Case{{Group: "Batches", Name: "ring", Make: failing(err)}}
+		return nil, err
 	}
 	var cases []measure.Case
 	for _, set := range []struct {
@@ -107,7 +98,7 @@ func batchCases(f *fixture) []measure.Case {
 		}
 		cases = append(cases, measure.Case{Group: group, Name: "a map of slices, 1024 keys", Step: 1024, Make: groupedByMap(p, keys, 1024)})
 	}
-	return cases
+	return cases, nil
 }
 
 // grouped sorts batches of a size by owner and visits every group.
@@ -130,7 +121,7 @@ func grouped(p *published, keys *source[string], size int) maker {
 	}
 }
 
-// groupedByMap does the same as one would without a Batch.
+// groupedByMap does the same without a Batch: with a map of slices.
 func groupedByMap(p *published, keys *source[string], size int) maker {
 	return over(keys, func(keys []string, from, to int) {
 		last := 0

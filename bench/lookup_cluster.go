@@ -18,24 +18,13 @@ import (
 )
 
 // clusterCases are the calls of package cluster, in a cluster that gossips.
-func clusterCases(f *fixture) []measure.Case {
-	group := fmt.Sprintf("Calls to a cluster of %d members, hot keys of 16 bytes", f.members)
+func clusterCases(c *cluster.Cluster, members int) []measure.Case {
+	group := fmt.Sprintf("Calls to a cluster of %d members, hot keys of 16 bytes", members)
 	keys := keysOf(hotKeys, 16)
-	// through makes a loop once the cluster is there.
-	through := func(loop func(c *cluster.Cluster) maker) maker {
-		return func() (func(int), error) {
-			c, err := f.member()
-			if err != nil {
-				return nil, err
-			}
-			return loop(c)()
-		}
-	}
 	simple := func(name string, loop func(c *cluster.Cluster, keys []string, from, to int)) measure.Case {
-		return measure.Case{Group: group, Name: name, Make: through(func(c *cluster.Cluster) maker {
-			return over(keys, func(keys []string, from, to int) { loop(c, keys, from, to) })
-		})}
+		return measure.Case{Group: group, Name: name, Make: over(keys, func(keys []string, from, to int) { loop(c, keys, from, to) })}
 	}
+	var batch ring.Batch
 	return []measure.Case{
 		floor(group, keys),
 		{Group: group, Name: "hash and one array load", Make: hashAndLoad(keys, usualPartitions)},
@@ -61,14 +50,12 @@ func clusterCases(f *fixture) []measure.Case {
 			}
 			runtime.KeepAlive(last)
 		}),
-		{Group: group, Name: "primary, partition kept by the caller", Make: through(func(c *cluster.Cluster) maker {
-			return over(partitionsOf(c, keys), func(kept []int, from, to int) {
-				var last ring.Owner
-				for i := from; i < to; i++ {
-					last, _ = c.Ring().Placement(kept[i&(len(kept)-1)]).Primary()
-				}
-				runtime.KeepAlive(last)
-			})
+		{Group: group, Name: "primary, partition kept by the caller", Make: over(partitionsOf(c, keys), func(kept []int, from, to int) {
+			var last ring.Owner
+			for i := from; i < to; i++ {
+				last, _ = c.Ring().Placement(kept[i&(len(kept)-1)]).Primary()
+			}
+			runtime.KeepAlive(last)
 		})},
 		simple("three replicas, All", func(c *cluster.Cluster, keys []string, from, to int) {
 			var last ring.Owner
@@ -110,18 +97,15 @@ func clusterCases(f *fixture) []measure.Case {
 			}
 			runtime.KeepAlive(last)
 		}),
-		{Group: group, Name: "batch of 1024 by owner, a key", Step: hotKeys, Make: through(func(c *cluster.Cluster) maker {
-			var batch ring.Batch
-			return over(keys, func(keys []string, from, to int) {
-				last := 0
-				for ; from < to; from += hotKeys {
-					c.Ring().Group(keys, &batch)
-					for _, positions := range batch.All() {
-						last = len(positions)
-					}
+		{Group: group, Name: "batch of 1024 by owner, a key", Step: hotKeys, Make: over(keys, func(keys []string, from, to int) {
+			last := 0
+			for ; from < to; from += hotKeys {
+				c.Ring().Group(keys, &batch)
+				for _, positions := range batch.All() {
+					last = len(positions)
 				}
-				runtime.KeepAlive(last)
-			})
+			}
+			runtime.KeepAlive(last)
 		})},
 		simple("members with addresses, NodesForKey", func(c *cluster.Cluster, keys []string, from, to int) {
 			var last []cluster.Member
@@ -133,7 +117,7 @@ func clusterCases(f *fixture) []measure.Case {
 	}
 }
 
-// partitionsOf are the partitions of keys, for a caller who keeps them.
+// partitionsOf are the partitions of keys, for a caller that keeps them.
 func partitionsOf(c *cluster.Cluster, keys *source[string]) *source[int] {
 	return &source[int]{all: func() []int {
 		kept := make([]int, len(keys.all()))
@@ -148,59 +132,33 @@ func partitionsOf(c *cluster.Cluster, keys *source[string]) *source[int] {
 const httpBatch = 1000
 
 // httpCases ask one member over HTTP, on a connection that stays open.
-func httpCases(f *fixture) []measure.Case {
+func httpCases(c *cluster.Cluster) []measure.Case {
 	const group = "Lookups over HTTP, on loopback"
-	keys := keysOf(hotKeys, 16)
-	// asking makes a run that sends requests; each answers so many keys.
-	asking := func(answers int, request func(base, key string) (*http.Request, error)) maker {
+	keys := keySet[string](hotKeys, 16)
+	client, base := &http.Client{Transport: new(http.Transport)}, "http://"+c.HTTPAddr()
+	// asking makes a run that sends requests, each for a number of keys.
+	asking := func(keysEach int, method string, path func(key string) string, body []byte) maker {
 		return func() (func(int), error) {
-			c, err := f.member()
-			if err != nil {
-				return nil, err
-			}
-			client := &http.Client{Transport: new(http.Transport)}
-			base := "http://" + c.HTTPAddr()
-			ask := func(key string) error {
-				r, err := request(base, key)
+			at := 0
+			ask := func() error {
+				at++
+				r, err := http.NewRequestWithContext(context.Background(), method, base+path(keys[at%hotKeys]), bytes.NewReader(body))
 				if err != nil {
 					return err
 				}
+				r.Header.Set("Content-Type", "application/json")
 				return send(client, r)
 			}
-			if err := ask(keys.all()[0]); err != nil { // later ones are taken to do as well
-				return nil, err
-			}
-			at := 0
-			return func(n int) {
-				for range n / answers {
-					if err := ask(keys.all()[at%hotKeys]); err != nil {
-						panic(fmt.Sprintf("bench: a member that answered before does not any more: %v", err))
-					}
-					at++
-				}
-			}, nil
+			run, err := repeat(ask)()
+			return func(n int) { run(n / keysEach) }, err
 		}
 	}
-	body, err := json.Marshal(map[string][]string{"keys": keys.all()[:httpBatch]})
-	if err != nil {
-		return []measure.Case{{Group: group, Name: "batch", Make: failing(err)}}
-	}
-	get := func(path func(key string) string) func(base, key string) (*http.Request, error) {
-		return func(base, key string) (*http.Request, error) {
-			return http.NewRequestWithContext(context.Background(), http.MethodGet, base+path(key), nil)
-		}
-	}
+	body, _ := json.Marshal(map[string][]string{"keys": keys[:httpBatch]}) // strings do not fail
 	return []measure.Case{
-		{Group: group, Name: "GET /livez, which does nothing", Role: measure.Floor, Make: asking(1, get(func(string) string { return "/livez" }))},
-		{Group: group, Name: "GET /v1/lookup", Make: asking(1, get(func(key string) string { return "/v1/lookup?key=" + url.QueryEscape(key) }))},
+		{Group: group, Name: "GET /livez, which does nothing", Role: measure.Floor, Make: asking(1, http.MethodGet, func(string) string { return "/livez" }, nil)},
+		{Group: group, Name: "GET /v1/lookup", Make: asking(1, http.MethodGet, func(key string) string { return "/v1/lookup?key=" + url.QueryEscape(key) }, nil)},
 		{Group: group, Name: fmt.Sprintf("POST /v1/lookup, %d keys, a key", httpBatch), Step: httpBatch,
-			Make: asking(httpBatch, func(base, _ string) (*http.Request, error) {
-				r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, base+"/v1/lookup", bytes.NewReader(body))
-				if err == nil {
-					r.Header.Set("Content-Type", "application/json")
-				}
-				return r, err
-			})},
+			Make: asking(httpBatch, http.MethodPost, func(string) string { return "/v1/lookup" }, body)},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
@@ -19,19 +18,19 @@ func goroutineCounts() []int {
 
 // scaleCases do the same work on more and more goroutines, with and without
 // rings being published. Those of one row of the table follow each other.
-func scaleCases(*fixture) []measure.Case {
+func scaleCases() ([]measure.Case, error) {
 	const group = "Goroutines: hot keys of 16 bytes, 50 members"
 	keys := keysOf(hotKeys, 16)
 	before, err := buildRing(usualMembers, usualPartitions, usualReplicas)
 	if err != nil {
-		return []measure.Case{{Group: group, Name: "ring", Make: failing(err)}}
+		return nil, err
 	}
 	after, err := buildRing(usualMembers+1, usualPartitions, usualReplicas)
 	if err != nil {
-		return []measure.Case{{Group: group, Name: "ring", Make: failing(err)}}
+		return nil, err
 	}
 	quiet, busy := publish(before), publish(before)
-	meanwhile := busy.alternate([]*ring.Ring{before, after})
+	meanwhile := busy.alternate(before, after)
 	var cases []measure.Case
 	for _, row := range []measure.Case{
 		{Name: "hash alone", Make: hashAlone(keys)},
@@ -52,10 +51,10 @@ func scaleCases(*fixture) []measure.Case {
 			cases = append(cases, c)
 		}
 	}
-	return cases
+	return cases, nil
 }
 
-// scaleTable tells throughput and how it grows, a row for each kind of work.
+// scaleTable shows throughput and how it grows, a row for each kind of work.
 func scaleTable(results []measure.Result) measure.Table {
 	counts := goroutineCounts()
 	t := measure.Table{
@@ -83,24 +82,24 @@ func scaleTable(results []measure.Result) measure.Table {
 	return t
 }
 
-// stalls are the longest pauses of one reader in several runs.
+// stalls are the pauses of a reader in several runs.
 type stalls struct {
 	name   string
 	writer func(done <-chan struct{}) error
-	// longest is one for each run; over counts pauses of more than a tenth of
-	// a millisecond, and runs is how long the reader read.
-	longest []time.Duration
+	// longest is the longest pause of each run, over how many pauses exceeded
+	// noticeable, and read how long the reader read.
+	longest []float64 // nanoseconds
 	over    int
 	read    time.Duration
 }
 
-// noticeable is from where on a pause is counted.
+// noticeable is the shortest pause that is counted.
 const noticeable = 100 * time.Microsecond
 
-// measureStalls lets one goroutine look keys up while another publishes rings,
-// or builds them too, and finds when the reader was held up longest. What holds
-// it up without a writer is the machine's doing. The kinds of run take turns.
-func measureStalls(runs int, length time.Duration, step func()) ([]*stalls, error) {
+// stallTables measure the longest pause of a goroutine that looks keys up while
+// another publishes rings, or builds and publishes them. Pauses without a writer are
+// those of the machine and the Go runtime. The kinds of run take turns.
+func (f *fixture) stallTables() ([]measure.Table, error) {
 	all := nodes(usualMembers + 1)
 	config := ring.Config{PartitionCount: usualPartitions, ReplicationFactor: usualReplicas, Strategy: rebalance.Rendezvous{}}
 	before, err := ring.Build(config, all[:usualMembers])
@@ -113,53 +112,29 @@ func measureStalls(runs int, length time.Duration, step func()) ([]*stalls, erro
 	}
 	p, keys := publish(before), keySet[string](hotKeys, 16)
 	kinds := []*stalls{
-		{name: "no writer"},
+		{name: "no writer", writer: func(<-chan struct{}) error { return nil }},
 		{name: fmt.Sprintf("a ring published every %v", publishInterval), writer: func(done <-chan struct{}) error {
-			p.alternate([]*ring.Ring{before, after})(done)
+			p.alternate(before, after)(done)
 			return nil
 		}},
 		{name: fmt.Sprintf("a ring built and published every %v", publishInterval), writer: func(done <-chan struct{}) error {
-			return p.buildAndStore(config, all, done)
+			return p.publishing(done, func(i int) (*ring.Ring, error) { return ring.Build(config, all[:len(all)-i%2]) })
 		}},
 	}
-	for range runs {
+	for range f.stallRuns {
 		for _, k := range kinds {
-			if err := k.run(p, keys, length); err != nil {
+			if err := k.run(p, keys, f.stallLength); err != nil {
 				return nil, err
 			}
-			step()
 		}
 	}
-	return kinds, nil
-}
-
-// buildAndStore publishes rings from nothing, of all nodes and of all but the
-// last in turn.
-func (p *published) buildAndStore(config ring.Config, all []ring.Node, done <-chan struct{}) error {
-	tick := time.NewTicker(publishInterval)
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		r, err := ring.Build(config, all[:len(all)-i%2])
-		if err != nil {
-			return err
-		}
-		p.store(r)
-		select {
-		case <-done:
-			return nil
-		case <-tick.C:
-		}
-	}
+	return []measure.Table{stallTable(kinds, f.stallLength)}, nil
 }
 
 // run reads for a while.
 func (s *stalls) run(p *published, keys []string, length time.Duration) error {
-	done := make(chan struct{})
-	var failed error
-	var ended sync.WaitGroup
-	if s.writer != nil {
-		ended.Go(func() { failed = s.writer(done) })
-	}
+	done, failed := make(chan struct{}), make(chan error, 1)
+	go func() { failed <- s.writer(done) }()
 	const block = 64 // lookups between two looks at the clock
 	var owner ring.Owner
 	began := time.Now()
@@ -177,25 +152,23 @@ func (s *stalls) run(p *published, keys []string, length time.Duration) error {
 		}
 	}
 	runtime.KeepAlive(owner)
-	s.longest = append(s.longest, longest)
+	s.longest = append(s.longest, float64(longest))
 	s.read += last
 	close(done)
-	ended.Wait()
-	return failed
+	return <-failed
 }
 
-// stallTable tells the longest pauses.
-func stallTable(kinds []*stalls) measure.Table {
+// stallTable shows the longest pauses.
+func stallTable(kinds []*stalls, length time.Duration) measure.Table {
 	t := measure.Table{
 		Title: "The longest pause of a reader",
 		Head:  []string{"", "median run", "worst run", "pauses over 0.1 ms, a second"},
 		Note: fmt.Sprintf("%d runs of %v each. One goroutine does nothing but look keys up, on a machine that gives it and the writer %d processors. Rings are built by rendezvous: 50 and 51 members, 4096 partitions × 3.",
-			len(kinds[0].longest), (kinds[0].read / time.Duration(len(kinds[0].longest))).Round(10*time.Millisecond), runtime.GOMAXPROCS(0)),
+			len(kinds[0].longest), length, runtime.GOMAXPROCS(0)),
 	}
 	for _, k := range kinds {
-		sorted := slices.Sorted(slices.Values(k.longest))
 		t.Rows = append(t.Rows, []string{
-			k.name, measure.Duration(float64(sorted[len(sorted)/2])), measure.Duration(float64(sorted[len(sorted)-1])),
+			k.name, measure.Duration(measure.SpreadOf(k.longest).Median), measure.Duration(slices.Max(k.longest)),
 			fmt.Sprintf("%.1f", float64(k.over)/k.read.Seconds()),
 		})
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // The loops of the lookup report are written out, one for each case: a function
-// call for each operation would cost more than some of the operations. What an
-// operation gives goes to a variable that is kept alive after the loop, so that
-// the compiler can neither drop the work nor has to store it.
+// call for each operation would cost more than some of the operations. The result of
+// an operation goes to a variable that is kept alive after the loop. So the compiler
+// can neither drop the work, nor must it store every result.
 //
 // A function that returns a loop over an iterator is not inlined: in the copy
 // that inlining makes of the loop, Go 1.26 would call the iterator instead of
@@ -24,11 +24,11 @@ import (
 // maker is what [measure.Case.Make] is.
 type maker = func() (run func(n int), err error)
 
-// source hands out keys to the cases of a group. They are made when the first
-// case needs them; there is a power of two of them.
+// source hands out keys to the cases of a group. The keys are made when the first
+// case needs them. Their number is a power of two.
 type source[K any] struct {
 	all   func() []K
-	taken int // how many cases have begun
+	taken int // how many cases took the keys
 }
 
 func keysOf(count, length int) *source[string] {
@@ -43,9 +43,8 @@ func bytesOf(count, length int) *source[[]byte] {
 const largestBatch = 8192
 
 // take returns the keys and where the next case begins. Cases go through the same
-// keys, and begin as far from each other as their number allows, in steps of the
-// golden section: one that followed another would find the keys of a large set in
-// the caches, where the other has just brought them.
+// keys. They begin far apart, in steps of the golden section: a case that closely
+// followed another would find its keys in the caches.
 func (s *source[K]) take() (keys []K, at int) {
 	const golden = 0.6180339887498949
 	keys = s.all()
@@ -54,8 +53,8 @@ func (s *source[K]) take() (keys []K, at int) {
 	return keys, int(part*float64(len(keys))) / largestBatch * largestBatch
 }
 
-// over makes a run of a loop over keys that goes on where the last one ended,
-// round and round.
+// over makes a run of a loop over keys. Each call goes on where the last one ended,
+// and wraps around.
 func over[K any](keys *source[K], loop func(keys []K, from, to int)) maker {
 	return func() (func(int), error) {
 		all, at := keys.take()
@@ -66,8 +65,8 @@ func over[K any](keys *source[K], loop func(keys []K, from, to int)) maker {
 	}
 }
 
-// hashAlone is the floor of every table that looks keys up: nobody can say where
-// a key belongs without reading all of it.
+// hashAlone is the floor of every table that looks keys up: a key must be read in
+// full before its owners are known.
 func hashAlone(keys *source[string]) maker {
 	return over(keys, func(keys []string, from, to int) {
 		var last uint64
@@ -89,7 +88,7 @@ func hashBytes(keys *source[[]byte]) maker {
 }
 
 // hashAndLoad is the least that a table could do: the hash, and one load from an
-// array of as many small numbers as there are partitions.
+// array with a small number for each partition.
 func hashAndLoad(keys *source[string], partitions int) maker {
 	table := sequence(partitions)
 	return over(keys, func(keys []string, from, to int) {
@@ -169,11 +168,6 @@ func ownersBytes(p *published, keys *source[[]byte]) maker {
 		}
 		runtime.KeepAlive(last)
 	})
-}
-
-// failing is the run of a case that cannot be made.
-func failing(err error) maker {
-	return func() (func(int), error) { return nil, err }
 }
 
 // floor is the case of the hash alone.

@@ -1,14 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 	"github.com/clusterkit/clusterkit/rebalance"
@@ -31,82 +32,59 @@ const (
 	maxSeeds                = 1000
 )
 
-const placementUsage = `Measures what every built-in strategy makes of members, partitions and zones.
-
-Usage: bench placement [flags]
-
-`
-
 // placementOptions is what the command line asks for.
 type placementOptions struct {
 	quick      bool
 	seeds      int
 	strategies []ring.RebalanceStrategy
-	csv, svg   string // file names; empty for none
 }
 
-// runPlacement is the subcommand.
-func runPlacement(args []string, out, progress io.Writer) error {
-	o, err := parsePlacement(args, out)
-	if err != nil {
-		return err
-	}
-	return o.run(layouts, out, progress)
-}
-
-// parsePlacement reads the flags. Help goes to out.
-func parsePlacement(args []string, out io.Writer) (placementOptions, error) {
-	var o placementOptions
-	var names string
+// runPlacement is the subcommand, over some layouts.
+func runPlacement(args []string, all []layout, out, progress io.Writer) error {
+	o := placementOptions{strategies: strategies}
+	var names, csv, svg string
 	flags := flag.NewFlagSet("placement", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	flags.BoolVar(&o.quick, "quick", false, "a look in seconds: fewer layouts, seeds and leaves")
 	flags.IntVar(&o.seeds, "seeds", 0, fmt.Sprintf("measure seeds 1 to `n`, from which member IDs are derived; at most %d (default %d, with -quick %d)", maxSeeds, fullSeeds, quickSeeds))
 	flags.StringVar(&names, "strategies", "", "a comma-separated `list` of "+strings.Join(labels(strategies), ", ")+" (default all)")
-	flags.StringVar(&o.csv, "csv", "", "also write every figure to this `file`")
-	flags.StringVar(&o.svg, "svg", "", "also draw balance against movement into this `file`")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		flags.SetOutput(out)
-		_, _ = io.WriteString(out, placementUsage)
-		flags.PrintDefaults()
-		return o, err
-	case err != nil:
-		return o, &usageError{err.Error() + ", see placement -h"}
-	case flags.NArg() > 0:
-		return o, &usageError{fmt.Sprintf("unexpected argument %q, see placement -h", flags.Arg(0))}
+	flags.StringVar(&csv, "csv", "", "also write every figure to this `file`")
+	flags.StringVar(&svg, "svg", "", "also draw balance against movement into this `file`")
+	if err := measure.Parse(flags, args, "Measures what every built-in strategy makes of members, partitions and zones.", out); err != nil {
+		return err
 	}
-	seedsGiven := false
-	flags.Visit(func(f *flag.Flag) { seedsGiven = seedsGiven || f.Name == "seeds" })
 	switch {
-	case seedsGiven && (o.seeds < 1 || o.seeds > maxSeeds):
-		return o, &usageError{fmt.Sprintf("-seeds is %d, it must be 1 to %d", o.seeds, maxSeeds)}
-	case !seedsGiven && o.quick:
+	case o.seeds < 0 || o.seeds > maxSeeds:
+		return measure.UsageError(fmt.Sprintf("-seeds is %d, it must be 1 to %d", o.seeds, maxSeeds))
+	case o.seeds == 0 && o.quick:
 		o.seeds = quickSeeds
-	case !seedsGiven:
+	case o.seeds == 0:
 		o.seeds = fullSeeds
 	}
-	var err error
-	o.strategies, err = choose(names)
-	return o, err
-}
-
-// choose returns the strategies of a comma-separated list, all for none.
-func choose(names string) ([]ring.RebalanceStrategy, error) {
-	if names == "" {
-		return strategies, nil
-	}
-	var chosen []ring.RebalanceStrategy
-	for name := range strings.SplitSeq(names, ",") {
-		i := slices.Index(labels(strategies), strings.TrimSpace(name))
-		if i < 0 {
-			return nil, &usageError{fmt.Sprintf("-strategies: no strategy is called %q, there are %s", name, strings.Join(labels(strategies), ", "))}
-		}
-		if !slices.Contains(chosen, strategies[i]) {
-			chosen = append(chosen, strategies[i])
+	if names != "" {
+		o.strategies = nil
+		for name := range strings.SplitSeq(names, ",") {
+			i := slices.Index(labels(strategies), strings.TrimSpace(name))
+			if i < 0 {
+				return measure.UsageError(fmt.Sprintf("-strategies: no strategy is called %q, there are %s", name, strings.Join(labels(strategies), ", ")))
+			}
+			o.strategies = append(o.strategies, strategies[i])
 		}
 	}
-	return chosen, nil
+	csvOut, err := measure.Create(csv)
+	if err != nil {
+		return err
+	}
+	defer csvOut.Close()
+	svgOut, err := measure.Create(svg)
+	if err != nil {
+		return err
+	}
+	defer svgOut.Close()
+	results, err := o.measure(all, progress)
+	if err != nil {
+		return err
+	}
+	return errors.Join(o.print(out, results), measure.WriteCSV(csvOut, placementColumns(), results), drawn(results).Write(svgOut))
 }
 
 // label is a strategy's name without version and parameters.
@@ -123,37 +101,17 @@ func labels(all []ring.RebalanceStrategy) []string {
 	return names
 }
 
-// run measures, prints the table and writes the files. It creates these first,
-// so that a name that cannot be written to is known before the wait.
-func (o placementOptions) run(all []layout, out, progress io.Writer) error {
-	if err := measure.Touch(o.csv, o.svg); err != nil {
-		return err
-	}
-	results, err := o.measure(all, progress)
-	if err != nil {
-		return err
-	}
-	if err := writeTable(out, results, o.leaves); err != nil {
-		return err
-	}
-	if err := writeFile(o.csv, results, writeCSV); err != nil {
-		return err
-	}
-	return writeFile(o.svg, results, writeSVG)
-}
-
 // measure takes the figures of every strategy on every layout, by layout.
 func (o placementOptions) measure(all []layout, progress io.Writer) ([]figures, error) {
-	if o.quick {
-		all = slices.DeleteFunc(slices.Clone(all), func(l layout) bool { return !l.quick })
-	}
-	told := measure.NewTeller(progress, len(all)*len(o.strategies)*o.seeds)
-	defer told.End()
+	began := time.Now()
 	var results []figures
 	for _, l := range all {
+		if o.quick && !l.quick {
+			continue
+		}
 		for _, s := range o.strategies {
-			told.Now(label(s) + " on " + l.String())
-			f, err := figuresOf(s, l, o.seeds, o.leaves(l), told.Step)
+			_, _ = fmt.Fprintf(progress, "%5s  %s on %s\n", time.Since(began).Round(time.Second), label(s), l)
+			f, err := figuresOf(s, l, o.seeds, o.leaves(l))
 			if err != nil {
 				return nil, err
 			}
@@ -175,14 +133,127 @@ func (o placementOptions) leaves(l layout) int {
 	}
 }
 
-// writeFile writes the results to the file of a name, if there is one.
-func writeFile(name string, results []figures, write func(io.Writer, []figures) error) error {
-	if name == "" {
-		return nil
+const placementLegend = `
+Pairs are the worst and the mean over seeds and changes. Single figures are the worst.
+replicas   the slots of the fullest member over the mean, per weight
+primaries  the same for the partitions that a member is primary of
+at best    what no strategy can be below while partitions span as many zones as they can
+join       slots that change owner, over the slots that the joiner ends up with
+leave      the same over the slots of the leaver; each member in turn
+zone loss  the same over the slots of the zone; each zone in turn
+rolling    each member in turn leaves and comes back: over twice the slots of all of them
+zone span  partitions that span as many zones as they can, before and after every change
+peers      other owners of the partitions of a lost member, which take its load at once
+most on    the largest part of these partitions that one peer owns
+build      the median of %d builds on this machine (%s/%s, %d CPUs)
+`
+
+// print prints a table for each layout.
+func (o placementOptions) print(out io.Writer, results []figures) error {
+	_, err := fmt.Fprintf(out, "Placement with member IDs derived from the seeds 1 to %d. The legend is below.\n", o.seeds)
+	for some := range slices.Chunk(results, len(o.strategies)) {
+		l := some[0].layout
+		t := measure.Table{
+			Title: l.family + ": " + l.String(),
+			Head:  []string{"", "replicas", "primaries", "join", "leave", "zone loss", "rolling", "zone span", "peers", "most on", "build"},
+			Note:  fmt.Sprintf("replicas at best %.2f", l.atBest()),
+		}
+		if n := o.leaves(l); n < l.size() {
+			t.Note += fmt.Sprintf("; %d members leave", n)
+		}
+		for _, f := range some {
+			t.Rows = append(t.Rows, []string{
+				label(f.strategy), f.replicas.pair(), f.primaries.pair(), f.join.pair(), f.leave.pair(), f.zoneLoss.pair(), f.rolling.pair(),
+				percent(f.spread.least), fmt.Sprintf("%.0f", f.peers.least), percent(f.peerShare.most), measure.Duration(float64(f.build)),
+			})
+		}
+		err = errors.Join(err, t.Write(out))
 	}
-	var content bytes.Buffer
-	if err := write(&content, results); err != nil {
-		return err
+	_, printed := fmt.Fprintf(out, placementLegend, timedBuilds, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	return errors.Join(err, printed)
+}
+
+// pair is the worst and the mean.
+func (s stat) pair() string {
+	if s.count == 0 {
+		return "-"
 	}
-	return os.WriteFile(name, content.Bytes(), 0o644)
+	return measure.Digits(s.most) + " " + measure.Digits(s.mean())
+}
+
+// percent is a part of 1. Only the whole is shown as 100 %.
+func percent(v float64) string {
+	if v > 0.999 && v < 1 {
+		return ">99.9 %"
+	}
+	return measure.Digits(100*v) + " %"
+}
+
+// placementColumns are those of the CSV file. The worst of zone_spread and peers is
+// the least, of the others the most. Ratios and parts are fractions. A
+// figure that does not apply is empty.
+func placementColumns() []measure.Column[figures] {
+	type column = measure.Column[figures]
+	all := []column{
+		{Name: "family", Value: func(f figures) string { return f.layout.family }},
+		{Name: "layout", Value: func(f figures) string { return f.layout.shape() }},
+		{Name: "zones", Value: func(f figures) string { return slashed(f.layout.zones) }},
+		{Name: "regions", Value: func(f figures) string { return strconv.Itoa(max(f.layout.regions, 1)) }},
+		{Name: "weights", Value: func(f figures) string { return slashed(f.layout.weights) }},
+		{Name: "members", Value: func(f figures) string { return strconv.Itoa(f.layout.size()) }},
+		{Name: "partitions", Value: func(f figures) string { return strconv.Itoa(f.layout.partitions) }},
+		{Name: "replicas", Value: func(f figures) string { return strconv.Itoa(f.layout.replicas) }},
+		{Name: "strategy", Value: func(f figures) string { return f.strategy.Name() }},
+		{Name: "seeds", Value: func(f figures) string { return strconv.Itoa(f.seeds) }},
+		{Name: "replicas_max_over_mean_at_best", Value: func(f figures) string { return measure.Decimal(f.layout.atBest()) }},
+	}
+	most, least := func(s stat) float64 { return s.most }, func(s stat) float64 { return s.least }
+	for _, c := range []struct {
+		name  string
+		of    func(figures) stat
+		worst func(stat) float64
+	}{
+		{"replicas_max_over_mean", func(f figures) stat { return f.replicas }, most},
+		{"primaries_max_over_mean", func(f figures) stat { return f.primaries }, most},
+		{"join", func(f figures) stat { return f.join }, most},
+		{"leave", func(f figures) stat { return f.leave }, most},
+		{"zone_loss", func(f figures) stat { return f.zoneLoss }, most},
+		{"rolling_restart", func(f figures) stat { return f.rolling }, most},
+		{"zone_spread", func(f figures) stat { return f.spread }, least},
+		{"peers", func(f figures) stat { return f.peers }, least},
+		{"peer_share", func(f figures) stat { return f.peerShare }, most},
+	} {
+		value := func(of func(stat) float64) func(figures) string {
+			return func(f figures) string {
+				if c.of(f).count == 0 {
+					return ""
+				}
+				return measure.Decimal(of(c.of(f)))
+			}
+		}
+		all = append(all, column{Name: c.name + "_worst", Value: value(c.worst)}, column{Name: c.name + "_mean", Value: value(stat.mean)})
+	}
+	return append(all, column{Name: buildColumn, Value: func(f figures) string {
+		return measure.Decimal(float64(f.build) / float64(time.Millisecond))
+	}})
+}
+
+// buildColumn is the one column whose figures depend on the machine.
+const buildColumn = "build_ms_this_machine"
+
+// drawn are the results as a picture: how even the replicas are against what a join
+// moves, both the mean over seeds.
+func drawn(results []figures) measure.Scatter {
+	s := measure.Scatter{
+		Title: "Balance against movement", Caption: "one mark a strategy and layout, means over seeds; best is bottom left", Series: labels(strategies),
+		XTitle: "balance: the fullest member's replicas over the mean, per weight", YTitle: "movement: slots that a join moves, over the minimum",
+	}
+	for _, f := range results {
+		x, y := f.replicas.mean(), f.join.mean()
+		s.Points = append(s.Points, measure.Point{
+			X: x, Y: y, Series: label(f.strategy), Family: f.layout.family,
+			Tooltip: fmt.Sprintf("%s on %s: max/mean %.3f, join %.2f of the minimum", label(f.strategy), f.layout, x, y),
+		})
+	}
+	return s
 }

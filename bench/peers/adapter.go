@@ -1,64 +1,41 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+	"runtime/debug"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
+)
 
 // adapter is one library in one use that its documentation shows.
 type adapter struct {
 	name   string
-	module string // whose version is told; empty for what is no peer
-	pays   string // what a look-up costs, in a few words
-	kind   kind
-	// build makes the library know the members. It returns errUnfit when it
-	// cannot be asked at this size.
+	module string // whose version is shown; empty for what is no peer
+	role   measure.Role
+	most   int // members that it can be measured with; zero means no bound
+	// build makes the library know the members.
 	build func(members []string, partitions int) (*subject, error)
 }
 
-// kind tells whom a figure is compared with.
-type kind int
-
-const (
-	isPeer  kind = iota
-	isFloor      // no look-up at all: what nobody can be faster than
-	isOurs
-	// isTable is a peer whose look-up cannot be called: its data is read as
-	// the library reads it.
-	isTable
-)
-
-// subject is a library that knows its members, ready to be asked.
+// subject is a library that knows its members, ready to be asked. Its functions ask
+// about one key after the other and return the sum of the lengths of the owners'
+// IDs, so that the ID must have been found. Each is a loop written out: nothing but
+// the library's own calls stands between two keys. They panic when the library
+// returns an error.
 type subject struct {
-	primary *work
-	three   *work // nil when the library has no such call
-	close   func()
+	primary func(keys) int
+	three   func(keys) int // nil when the library has no such call
+	close   func()         // nil when there is nothing to release
 }
 
-// work is one question in two forms: as it is timed, and as it is checked. Both
-// make the same calls, which the gate verifies by comparing what they come to.
-type work struct {
-	// loop asks about one key after the other and returns the sum of the
-	// lengths of the owners' IDs: to know it one must have come as far as
-	// the ID, and no further. It is written out in each adapter, so that
-	// nothing but the library's own calls stands between two keys.
-	loop func(keys) (int, error)
-	// owners asks about the first key and returns the IDs. It is nil for
-	// the floor, which knows no owners.
-	owners func(k keys) ([]string, error)
-}
-
-// memberIDs are the members of a cluster of a size.
-func memberIDs(n int) []string {
-	ids := make([]string, n)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("member-%d", i)
-	}
-	return ids
-}
-
-// adapters are all that is measured, in the order of the report.
+// adapters are all that is measured, in the order of the report. The first floor
+// and the first reference are the units.
 func adapters() []adapter {
 	return []adapter{
 		hashAlone, hashAndLoad,
-		clusterkitRing, clusterkitBytes, clusterkitCluster, clusterkitPointer,
+		clusterkitPointer, clusterkitRing, clusterkitBytes, clusterkitCluster,
 		consistentBytes, consistentString, consistentDefault,
 		olricTable,
 		dskitRing,
@@ -70,4 +47,138 @@ func adapters() []adapter {
 		jumpList,
 		ckitRing, ckitRendezvous, ckitMultiprobe,
 	}
+}
+
+// construct is build, with a panic as an error.
+func (a adapter) construct(members []string, partitions int) (s *subject, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return a.build(members, partitions)
+}
+
+func (s *subject) end() {
+	if s.close != nil {
+		s.close()
+	}
+}
+
+// memberIDs are the members of a cluster of a size.
+func memberIDs(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("member-%d", i)
+	}
+	return ids
+}
+
+// gateIDs are members whose lengths are powers of two: the sum of lengths that a
+// subject returns for one key says which members it named.
+func gateIDs() []string {
+	ids := make([]string, 8)
+	for i := range ids {
+		ids[i] = strings.Repeat("m", 1<<i)
+	}
+	return ids
+}
+
+// gateKeys is how many keys a library must place correctly before it is timed.
+const gateKeys = 1024
+
+// gate asks a library, over the members of gateIDs, about keys, and returns what is
+// wrong with the answers: another number of distinct members than wanted, another
+// answer the second time, or a panic.
+func gate(ask func(keys) int, k keys, want int) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	total := 0
+	for i := range k.len() {
+		one := k.part(i, i+1)
+		sum := ask(one)
+		if sum < 0 || sum >= 1<<len(gateIDs()) || bits.OnesCount(uint(sum)) != want {
+			return fmt.Errorf("key %q: the owners' lengths sum to %b, which are not %d members", one.text[0], sum, want)
+		}
+		if again := ask(one); again != sum {
+			return fmt.Errorf("key %q: the owners' lengths sum to %b, and to %b when asked again", one.text[0], sum, again)
+		}
+		total += sum
+	}
+	if all := ask(k); all != total {
+		return fmt.Errorf("asked about all keys at once, the lengths sum to %d, one by one to %d", all, total)
+	}
+	return nil
+}
+
+// pass holds an adapter against the gate.
+func (a adapter) pass(k keys) error {
+	s, err := a.construct(gateIDs(), 512)
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	if a.role == measure.Floor { // which knows no owners
+		return nil
+	}
+	if err := gate(s.primary, k, 1); err != nil {
+		return fmt.Errorf("primary: %w", err)
+	}
+	if s.three == nil {
+		return nil
+	}
+	if err := gate(s.three, k, replicas); err != nil {
+		return fmt.Errorf("three owners: %w", err)
+	}
+	return nil
+}
+
+// spreadKeys is how many keys show how evenly an adapter spreads them.
+const spreadKeys = 65_536
+
+// spreadTable shows how evenly the libraries spread keys: the share of the member
+// with the most keys, over the mean. Every member has an ID of another length.
+func spreadTable(s size, list []adapter) measure.Table {
+	t := measure.Table{
+		Title: fmt.Sprintf("How evenly %d members own keys", s.members), Head: []string{"", "fullest over mean", "version"},
+		Note: fmt.Sprintf("Primaries of %d keys. clusterkit's cluster owns as its ring does.", spreadKeys),
+	}
+	k, ids := randomKeys(spreadKeys), make([]string, s.members)
+	for i := range ids {
+		ids[i] = "member-" + strings.Repeat("m", i)
+	}
+	for _, a := range list {
+		if a.role == measure.Floor || a.most > 0 {
+			continue
+		}
+		subject, err := a.construct(ids, s.partitions)
+		if err != nil {
+			t.Rows = append(t.Rows, []string{a.name, "-", err.Error()})
+			continue
+		}
+		counts, most := make(map[int]int), 0
+		for i := range k.len() {
+			length := subject.primary(k.part(i, i+1))
+			counts[length]++
+			most = max(most, counts[length])
+		}
+		subject.end()
+		t.Rows = append(t.Rows, []string{a.name, fmt.Sprintf("%.2f", float64(most)*float64(s.members)/spreadKeys), version(a.module)})
+	}
+	return t
+}
+
+// version is the module and version that this program was built with.
+func version(module string) string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dependency := range info.Deps {
+			if dependency.Path == module {
+				return module + " " + dependency.Version
+			}
+		}
+	}
+	return module
 }

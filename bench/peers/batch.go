@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/buraksezer/consistent"
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 	"github.com/clusterkit/clusterkit/ring"
@@ -13,100 +12,74 @@ import (
 // batchKeys is how many keys are grouped by their primary at once.
 const batchKeys = 1000
 
-// grouper sorts keys by their primaries.
+// grouper sorts keys by their primaries. Its loops return the sum over the groups of
+// the length of the primary's ID times the number of keys.
 type grouper struct {
 	name string
-	// make returns a loop that groups keys, with buffers of its own, and
-	// returns the sum over the groups of the length of the primary's ID
-	// times the number of keys.
-	make func() func(keys) (int, error)
-	// primary is the answer for the first key, for the gate.
-	primary func(keys) string
+	role measure.Role
+	make func() func(keys) int // a loop with buffers of its own
 }
 
-// groupers are those of a scenario. The other libraries have no call for a batch,
-// so what stands for them is what their users write: a map from owner to keys.
-func (sc *scenario) groupers() ([]grouper, error) {
-	r, err := ring.Build(ringConfig(sc.partitions), ringNodes(sc.members))
+// groupers are the ways to group a batch. The other libraries have no call for a
+// batch: their users write a map from owner to keys.
+func groupers(members []string, partitions int) ([]grouper, error) {
+	r, err := ring.Build(ringConfig(partitions), ringNodes(members))
 	if err != nil {
 		return nil, err
 	}
-	ours := func(k keys) string {
-		owner, _ := r.Lookup(k.text[0]).Primary()
-		return owner.ID()
+	hash, err := hashAlone.build(members, partitions)
+	if err != nil {
+		return nil, err
 	}
-	c := newConsistent(sc.members, sc.partitions)
-	theirs := func(k keys) string { return c.LocateKey(k.raw[0]).String() }
+	c := newConsistent(members, partitions)
 	return []grouper{
-		{name: hashAlone.name, make: func() func(keys) (int, error) {
-			return func(k keys) (sum int, _ error) {
-				for _, key := range k.text {
-					sum += int(xxhash.Sum64String(key))
+		{hashAlone.name, measure.Floor, func() func(keys) int { return hash.primary }},
+		{"clusterkit Group", measure.Reference, func() func(keys) int {
+			var batch ring.Batch
+			return func(k keys) (sum int) {
+				r.Group(k.text, &batch)
+				for owner, positions := range batch.All() {
+					sum += len(owner.ID()) * len(positions)
 				}
-				return sum, nil
+				return sum
 			}
 		}},
-		{name: singleName, primary: ours, make: func() func(keys) (int, error) {
-			return func(k keys) (int, error) {
+		{"clusterkit look-ups, map of slices", measure.Reference, func() func(keys) int {
+			return func(k keys) int {
 				groups := make(map[string][]int)
 				for i, key := range k.text {
 					owner, _ := r.Lookup(key).Primary()
 					groups[owner.ID()] = append(groups[owner.ID()], i)
 				}
-				return weigh(groups), nil
+				return weigh(groups)
 			}
 		}},
-		{name: groupName, primary: ours, make: func() func(keys) (int, error) {
-			var batch ring.Batch
-			return func(k keys) (sum int, _ error) {
-				r.Group(k.text, &batch)
-				for owner, positions := range batch.All() {
-					sum += len(owner.ID()) * len(positions)
-				}
-				return sum, nil
-			}
+		{"consistent, bytes, map of slices", measure.Plain, func() func(keys) int {
+			return func(k keys) int { return group(c, k, make(map[string][]int)) }
 		}},
-		{name: "consistent, bytes, map of slices", primary: theirs, make: func() func(keys) (int, error) {
-			return func(k keys) (int, error) {
-				groups := make(map[string][]int)
-				for i, key := range k.raw {
-					id := c.LocateKey(key).String()
-					groups[id] = append(groups[id], i)
-				}
-				return weigh(groups), nil
-			}
-		}},
-		{name: "consistent, bytes, map kept", primary: theirs, make: func() func(keys) (int, error) {
+		{"consistent, bytes, map kept", measure.Plain, func() func(keys) int {
 			groups := make(map[string][]int)
-			return func(k keys) (int, error) {
+			return func(k keys) int {
 				for id, positions := range groups {
 					groups[id] = positions[:0]
 				}
-				return groupKept(c, k, groups), nil
+				return group(c, k, groups)
 			}
 		}},
-		{name: "consistent, string, map of slices", primary: theirs, make: func() func(keys) (int, error) {
-			return func(k keys) (int, error) {
+		{"consistent, string, map of slices", measure.Plain, func() func(keys) int {
+			return func(k keys) int {
 				groups := make(map[string][]int)
 				for i, key := range k.text {
 					id := c.LocateKey([]byte(key)).String()
 					groups[id] = append(groups[id], i)
 				}
-				return weigh(groups), nil
+				return weigh(groups)
 			}
 		}},
 	}, nil
 }
 
-// groupName is the grouper that the others are weighed against.
-const groupName = "clusterkit Group"
-
-// singleName is what clusterkit's users could write without it.
-const singleName = "clusterkit look-ups, map of slices"
-
-// groupKept is the work of a careful user, who keeps the map and its slices for
-// the next batch.
-func groupKept(c *consistent.Consistent, k keys, groups map[string][]int) int {
+func group(c *consistent.Consistent, k keys, groups map[string][]int) int {
 	for i, key := range k.raw {
 		id := c.LocateKey(key).String()
 		groups[id] = append(groups[id], i)
@@ -121,32 +94,9 @@ func weigh(groups map[string][]int) (sum int) {
 	return sum
 }
 
-// check groups a batch twice, as buffers are used again, and compares it with
-// single look-ups.
-func (g grouper) check(k keys) error {
-	if g.primary == nil {
-		return nil
-	}
-	want := 0
-	for i := range k.len() {
-		want += len(g.primary(k.part(i, i+1)))
-	}
-	loop := g.make()
-	for range 2 {
-		sum, err := loop(k)
-		if err != nil {
-			return err
-		}
-		if sum != want {
-			return fmt.Errorf("the groups come to %d, single look-ups to %d", sum, want)
-		}
-	}
-	return nil
-}
-
 // batches are the cases that group keys. An operation is one key.
-func (sc *scenario) batches(f *failures) ([]measure.Case, error) {
-	groupers, err := sc.groupers()
+func (sc *scenario) batches() ([]measure.Case, error) {
+	groupers, err := groupers(sc.members, sc.partitions)
 	if err != nil {
 		return nil, err
 	}
@@ -155,26 +105,19 @@ func (sc *scenario) batches(f *failures) ([]measure.Case, error) {
 		name string
 		keys keys
 	}{{"hot keys", sc.hot.part(0, batchKeys)}, {"of a million keys", sc.cold}} {
-		group := fmt.Sprintf("batch of %d %s by primary, %d members", batchKeys, k.name, sc.size.members)
 		for _, g := range groupers {
-			if err := g.check(k.keys.part(0, batchKeys)); err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", group, g.name, err)
-			}
-			c := measure.Case{Group: group, Name: g.name, Step: batchKeys, Make: func() (func(int), error) {
-				w := &walk{keys: k.keys, loop: g.make(), failed: f.of(group, g.name)}
-				return func(n int) {
-					for ; n > 0; n -= batchKeys {
-						w.run(batchKeys)
-					}
-				}, nil
-			}}
-			switch g.name {
-			case hashAlone.name:
-				c.Role = measure.Floor
-			case groupName:
-				c.Role = measure.Reference
-			}
-			all = append(all, c)
+			all = append(all, measure.Case{
+				Group: fmt.Sprintf("batch of %d %s by primary, %d members", batchKeys, k.name, sc.size.members),
+				Name:  g.name, Role: g.role, Step: batchKeys,
+				Make: func() (func(int), error) {
+					w := &walk{keys: k.keys, ask: g.make()}
+					return func(n int) {
+						for ; n > 0; n -= batchKeys {
+							w.run(batchKeys)
+						}
+					}, nil
+				},
+			})
 		}
 	}
 	return all, nil

@@ -31,36 +31,23 @@ func newConsistent(members []string, partitions int) *consistent.Consistent {
 
 func consistentSubject(c *consistent.Consistent) *subject {
 	return &subject{
-		primary: &work{
-			loop: func(k keys) (sum int, _ error) {
-				for _, key := range k.raw {
-					sum += len(c.LocateKey(key).String())
-				}
-				return sum, nil
-			},
-			owners: func(k keys) ([]string, error) { return []string{c.LocateKey(k.raw[0]).String()}, nil },
+		primary: func(k keys) (sum int) {
+			for _, key := range k.raw {
+				sum += len(c.LocateKey(key).String())
+			}
+			return sum
 		},
-		three: &work{
-			loop: func(k keys) (sum int, _ error) {
-				for _, key := range k.raw {
-					owners, err := c.GetClosestN(key, replicas)
-					if err != nil {
-						return 0, err
-					}
-					for _, owner := range owners {
-						sum += len(owner.String())
-					}
+		three: func(k keys) (sum int) {
+			for _, key := range k.raw {
+				owners, err := c.GetClosestN(key, replicas)
+				if err != nil {
+					panic(err)
 				}
-				return sum, nil
-			},
-			owners: func(k keys) ([]string, error) {
-				owners, err := c.GetClosestN(k.raw[0], replicas)
-				ids := make([]string, 0, len(owners))
 				for _, owner := range owners {
-					ids = append(ids, owner.String())
+					sum += len(owner.String())
 				}
-				return ids, err
-			},
+			}
+			return sum
 		},
 	}
 }
@@ -68,37 +55,29 @@ func consistentSubject(c *consistent.Consistent) *subject {
 // consistentBytes is the library at its best: the keys are bytes already.
 var consistentBytes = adapter{
 	name: "consistent, bytes", module: consistentModule,
-	pays: "read lock, map; for three: sorts all members",
 	build: func(members []string, partitions int) (*subject, error) {
 		return consistentSubject(newConsistent(members, partitions)), nil
 	},
 }
 
-// consistentDefault leaves the number of partitions alone as well.
+// consistentDefault has the library's default number of partitions too.
 var consistentDefault = adapter{
 	name: "consistent, bytes, 271", module: consistentModule,
-	pays: "as above, with a map that fits a small cache",
 	build: func(members []string, _ int) (*subject, error) {
 		return consistentSubject(newConsistent(members, consistent.DefaultPartitionCount)), nil
 	},
 }
 
-// consistentString is what a user pays whose keys are strings.
+// consistentString is the cost for a user whose keys are strings: each is copied.
 var consistentString = adapter{
 	name: "consistent, string", module: consistentModule,
-	pays: "as above, and a copy of the key",
 	build: func(members []string, partitions int) (*subject, error) {
 		c := newConsistent(members, partitions)
-		return &subject{
-			primary: &work{
-				loop: func(k keys) (sum int, _ error) {
-					for _, key := range k.text {
-						sum += len(c.LocateKey([]byte(key)).String())
-					}
-					return sum, nil
-				},
-				owners: func(k keys) ([]string, error) { return []string{c.LocateKey([]byte(k.text[0])).String()}, nil },
-			},
-		}, nil
+		return &subject{primary: func(k keys) (sum int) {
+			for _, key := range k.text {
+				sum += len(c.LocateKey([]byte(key)).String())
+			}
+			return sum
+		}}, nil
 	},
 }

@@ -26,7 +26,6 @@ const (
 // two.
 var dskitRing = adapter{
 	name: "dskit ring", module: "github.com/grafana/dskit",
-	pays: "read lock, search, map of tokens, health of each",
 	build: func(members []string, _ int) (*subject, error) {
 		client, closer := consul.NewInMemoryClient(ring.GetCodec(), log.NewNopLogger(), nil)
 		one, err := startDskit(client, members, 1)
@@ -41,8 +40,8 @@ var dskitRing = adapter{
 			return nil, err
 		}
 		return &subject{
-			primary: dskitWork(one),
-			three:   dskitWork(three),
+			primary: dskitAsk(one),
+			three:   dskitAsk(three),
 			close: func() {
 				stopDskit(one)
 				stopDskit(three)
@@ -82,25 +81,18 @@ func startDskit(client *consul.Client, members []string, factor int) (*ring.Ring
 
 func stopDskit(r *ring.Ring) { _ = services.StopAndAwaitTerminated(context.Background(), r) }
 
-func dskitWork(r *ring.Ring) *work {
-	return &work{
-		loop: func(k keys) (sum int, _ error) {
-			instances, hosts, zones := ring.MakeBuffersForGet()
-			for _, key := range k.text {
-				set, err := r.Get(uint32(xxhash.Sum64String(key)), ring.Write, instances, hosts, zones)
-				if err != nil {
-					return 0, err
-				}
-				for i := range set.Instances {
-					sum += len(set.Instances[i].Addr)
-				}
+func dskitAsk(r *ring.Ring) func(keys) int {
+	return func(k keys) (sum int) {
+		instances, hosts, zones := ring.MakeBuffersForGet()
+		for _, key := range k.text {
+			set, err := r.Get(uint32(xxhash.Sum64String(key)), ring.Write, instances, hosts, zones)
+			if err != nil {
+				panic(err)
 			}
-			return sum, nil
-		},
-		owners: func(k keys) ([]string, error) {
-			instances, hosts, zones := ring.MakeBuffersForGet()
-			set, err := r.Get(uint32(xxhash.Sum64String(k.text[0])), ring.Write, instances, hosts, zones)
-			return set.GetAddresses(), err
-		},
+			for i := range set.Instances {
+				sum += len(set.Instances[i].Addr)
+			}
+		}
+		return sum
 	}
 }

@@ -11,18 +11,16 @@ const groupcachePoints = 50
 // ring alone it is not there.
 var groupcacheMap = adapter{
 	name: "groupcache consistenthash", module: "github.com/golang/groupcache",
-	pays: "CRC-32, search, map; no lock",
 	build: func(members []string, _ int) (*subject, error) {
 		m := consistenthash.New(groupcachePoints, nil)
 		m.Add(members...)
-		return &subject{primary: &work{
-			loop: func(k keys) (sum int, _ error) {
+		return &subject{
+			primary: func(k keys) (sum int) {
 				for _, key := range k.text {
 					sum += len(m.Get(key))
 				}
-				return sum, nil
+				return sum
 			},
-			owners: func(k keys) ([]string, error) { return []string{m.Get(k.text[0])}, nil },
-		}}, nil
+		}, nil
 	},
 }

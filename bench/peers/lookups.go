@@ -2,44 +2,98 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
 const (
-	// hotKeys fit the nearest cache with what is looked up for them.
+	// hotKeys fit the nearest cache together with what is looked up for them.
 	hotKeys = 1024
-	// coldKeys do not fit any cache that is not shared by many processors.
+	// coldKeys fit only a cache that many processors share.
 	coldKeys = 1_000_000
-	// stride is how many keys a loop is given at once. It spreads the cost
-	// of calling the loop thin.
+	// stride is how many keys a loop gets at once, so that the cost of calling
+	// the loop is spread thin.
 	stride = 1024
 )
 
 // hotName is what groups of hot keys have in their names.
 const hotName = "1024 hot keys"
 
-// cases are the look-ups of a scenario, by question, keys and goroutines.
-func (sc *scenario) cases(f *failures) []measure.Case {
+// scenario is a size with everything that can be asked about it.
+type scenario struct {
+	size
+	hot, cold keys
+	members   []string
+	entrants  []entrant
+}
+
+// entrant is an adapter that has passed the gate.
+type entrant struct {
+	adapter
+	*subject
+}
+
+// newScenario builds the scenario of a size. It leaves out the adapters that do not
+// pass the gate or cannot be built, and tells why.
+func newScenario(s size, list []adapter, tell io.Writer) *scenario {
+	cold := randomKeys(coldKeys)
+	sc := &scenario{size: s, cold: cold, members: memberIDs(s.members)}
+	sc.hot = cold.part(0, hotKeys).clone() // next to each other, apart from the cold keys
+	for _, a := range list {
+		if a.most > 0 && s.members > a.most {
+			_, _ = fmt.Fprintf(tell, "%s, %d members: left out, it is measured with at most %d\n", a.name, s.members, a.most)
+			continue
+		}
+		err := a.pass(sc.hot.part(0, gateKeys))
+		var built *subject
+		if err == nil {
+			built, err = a.construct(memberIDs(s.members), s.partitions)
+		}
+		if err != nil {
+			_, _ = fmt.Fprintf(tell, "%s, %d members: not timed: %v\n", a.name, s.members, err)
+			continue
+		}
+		sc.entrants = append(sc.entrants, entrant{a, built})
+	}
+	return sc
+}
+
+// end releases what the scenario holds.
+func (sc *scenario) end() {
+	for _, a := range sc.entrants {
+		a.end()
+	}
+	sc.entrants = nil
+}
+
+// lookups are the cases of a scenario, by question, keys and goroutines.
+func (sc *scenario) lookups() []measure.Case {
 	var all []measure.Case
-	for _, q := range questions {
+	for _, q := range []struct {
+		name string
+		ask  func(*subject) func(keys) int
+	}{
+		{"primary", func(s *subject) func(keys) int { return s.primary }},
+		{"three owners", func(s *subject) func(keys) int { return s.three }},
+	} {
 		for _, k := range []struct {
 			name string
 			keys keys
 		}{{hotName, sc.hot}, {"a million keys", sc.cold}} {
-			for goroutines := 1; goroutines <= 2; goroutines++ {
-				group := fmt.Sprintf("%s, %s, %d members, %s", q.name, k.name, sc.size.members, plural(goroutines, "goroutine"))
+			for n, goroutines := range []string{"1 goroutine", "2 goroutines"} {
 				for _, a := range sc.entrants {
-					w := *q.of(a.subject)
-					if w == nil {
+					ask := q.ask(a.subject)
+					if ask == nil {
 						continue
 					}
 					start := 0
 					all = append(all, measure.Case{
-						Group: group, Name: a.name, Role: role(a.adapter), Goroutines: goroutines,
+						Group: fmt.Sprintf("%s, %s, %d members, %s", q.name, k.name, sc.size.members, goroutines),
+						Name:  a.name, Role: a.role, Goroutines: n + 1,
 						Make: func() (func(int), error) {
-							walk := &walk{keys: k.keys, at: start, loop: w.loop, failed: f.of(group, a.name)}
-							start = (start + k.keys.len()/goroutines) % k.keys.len()
+							walk := &walk{keys: k.keys, at: start, ask: ask}
+							start = (start + k.keys.len()/(n+1)) % k.keys.len()
 							return walk.run, nil
 						},
 					})
@@ -50,43 +104,18 @@ func (sc *scenario) cases(f *failures) []measure.Case {
 	return all
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// role is what an adapter is to the others while measuring. There is one floor,
-// and one of ours to weigh the peers against: the one that costs what a look-up
-// in a cluster costs, and can be had at any size.
-func role(a adapter) measure.Role {
-	switch a.name {
-	case hashAlone.name:
-		return measure.Floor
-	case clusterkitPointer.name:
-		return measure.Reference
-	}
-	return measure.Plain
-}
-
 // walk asks about keys in turn, and goes on where it stopped.
 type walk struct {
-	keys   keys
-	at     int
-	loop   func(keys) (int, error)
-	failed func(error)
-	sum    int // so that nothing is thrown away unused
+	keys keys
+	at   int
+	ask  func(keys) int
+	sum  int // so that the compiler cannot drop the work
 }
 
 func (w *walk) run(n int) {
 	for n > 0 {
 		to := min(w.at+min(n, stride), w.keys.len())
-		sum, err := w.loop(w.keys.part(w.at, to))
-		if err != nil {
-			w.failed(err)
-		}
-		w.sum += sum
+		w.sum += w.ask(w.keys.part(w.at, to))
 		n -= to - w.at
 		if w.at = to; to == w.keys.len() {
 			w.at = 0

@@ -1,10 +1,10 @@
-// Command peers times clusterkit against the other libraries of Go that say who
-// owns a key.
+// Command peers times clusterkit against other Go libraries that find the owners of
+// a key.
 //
 //	go run -C bench/peers . -quick
 //
-// Everything asked is answered by each library in the way that its documentation
-// shows; README.md says which. Who gives a wrong answer is not timed.
+// Each library is used as its documentation shows; README.md says how. A library
+// that gives a wrong answer is not timed.
 package main
 
 import (
@@ -15,15 +15,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
-	"time"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := peers(sizes, adapters(), os.Stderr).Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		_, _ = fmt.Fprintln(os.Stderr, "peers:", err)
@@ -31,64 +31,45 @@ func main() {
 	}
 }
 
-// options are what the command line asks for.
-type options struct {
-	quick              bool
-	csv, svg, markdown string
-	benchstat          string
-	only               string
-	rounds             int
-	sample             time.Duration
-}
+// size is a cluster that is asked.
+type size struct{ members, partitions int }
 
-func parse(args []string, out io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
-	flags.SetOutput(out)
-	flags.BoolVar(&o.quick, "quick", false, "a look in less than a minute: few rounds of short samples")
-	flags.IntVar(&o.rounds, "rounds", 0, "how many `samples` each case has (default 21, with -quick 5)")
-	flags.DurationVar(&o.sample, "sample", 0, "how `long` a sample is (default 20ms, with -quick 2ms)")
-	flags.StringVar(&o.only, "only", "", "only the tables with this `text` in their titles, such as \"2 goroutines\" or join")
-	flags.StringVar(&o.csv, "csv", "", "also write every figure to this `file`")
-	flags.StringVar(&o.svg, "svg", "", "also draw hot keys, as ratios to the floor, into this `file`")
-	flags.StringVar(&o.markdown, "markdown", "", "also put the tables between the lines <!-- begin peers --> and <!-- end peers --> of this `file`")
-	flags.StringVar(&o.benchstat, "benchstat", "", "also write every sample to this `file`, as benchstat reads it")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q, see -h", flags.Arg(0))
-	}
-	if o.rounds < 0 || o.sample < 0 {
-		return o, fmt.Errorf("-rounds is %d and -sample %v, neither may be negative", o.rounds, o.sample)
-	}
-	if o.rounds == 0 {
-		if o.rounds = 21; o.quick {
-			o.rounds = 5
-		}
-	}
-	if o.sample == 0 {
-		if o.sample = measure.DefaultSample; o.quick {
-			o.sample = 2 * time.Millisecond
-		}
-	}
-	return o, nil
-}
+// sizes are measured one after the other. The libraries of one size are released
+// before those of the next are built.
+var sizes = []size{{50, 4096}, {1000, 65_536}}
 
-func run(ctx context.Context, args []string, out, progress io.Writer) error {
-	o, err := parse(args, progress)
-	if err != nil {
-		return err
+// peers is the report on some libraries. What it leaves out is written to tell.
+func peers(sizes []size, list []adapter, tell io.Writer) measure.Report {
+	return measure.Report{
+		Name: "peers", Title: "Against other libraries", Rounds: 21, QuickRounds: 5, HoldCollector: true,
+		About: "Times clusterkit against other Go libraries that find the owners of a key.",
+		Notes: "bench/peers/README.md says what is compared, and how.\n",
+		Parts: func(bool) []measure.Part {
+			var parts []measure.Part
+			for i, s := range sizes {
+				var sc *scenario
+				part := measure.Part{
+					Name: fmt.Sprintf("%d members", s.members), Summary: fmt.Sprintf("lookups and batches, %d partitions", s.partitions),
+					Cases: func() (cases []measure.Case, err error) {
+						sc = newScenario(s, list, tell)
+						batches, err := sc.batches()
+						return append(sc.lookups(), batches...), err
+					},
+					End: func() { sc.end() },
+				}
+				if i == 0 {
+					part.More = func() ([]measure.Table, error) { return []measure.Table{spreadTable(s, list)}, nil }
+				}
+				parts = append(parts, part)
+			}
+			last := sizes[len(sizes)-1]
+			return append(parts, measure.Part{
+				Name: "changes", Summary: fmt.Sprintf("a member joins %d, or leaves them", last.members),
+				Cases: func() ([]measure.Case, error) { return rebuilds(last) },
+			})
+		},
+		Drawn: func(r measure.Result) bool { // hot keys, at the first size
+			return strings.Contains(r.Case.Group, fmt.Sprintf("%s, %d members,", hotName, sizes[0].members))
+		},
 	}
-	if err := o.createFiles(); err != nil {
-		return err
-	}
-	report, err := o.measure(ctx, sizes, adapters(), progress)
-	if err != nil {
-		return err
-	}
-	if err := report.print(out); err != nil {
-		return err
-	}
-	return o.writeFiles(report)
 }

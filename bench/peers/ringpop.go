@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/dgryski/go-farm"
 	"github.com/uber/ringpop-go/hashring"
 	"github.com/uber/ringpop-go/membership"
@@ -23,7 +21,6 @@ func (m ringpopMember) Label(string) (string, bool) { return "", false }
 // it with.
 var ringpopRing = adapter{
 	name: "ringpop hashring", module: "github.com/uber/ringpop-go",
-	pays: "read lock, red-black tree, map and slices",
 	build: func(members []string, _ int) (*subject, error) {
 		r := hashring.New(farm.Fingerprint32, ringpopPoints)
 		list := make([]membership.Member, len(members))
@@ -32,32 +29,23 @@ var ringpopRing = adapter{
 		}
 		r.AddMembers(list...)
 		return &subject{
-			primary: &work{
-				loop: func(k keys) (sum int, _ error) {
-					for _, key := range k.text {
-						owner, ok := r.Lookup(key)
-						if !ok {
-							return 0, fmt.Errorf("no owner of %q", key)
-						}
+			primary: func(k keys) (sum int) {
+				for _, key := range k.text {
+					owner, ok := r.Lookup(key)
+					if !ok {
+						panic("no owner of " + key)
+					}
+					sum += len(owner)
+				}
+				return sum
+			},
+			three: func(k keys) (sum int) {
+				for _, key := range k.text {
+					for _, owner := range r.LookupN(key, replicas) {
 						sum += len(owner)
 					}
-					return sum, nil
-				},
-				owners: func(k keys) ([]string, error) {
-					owner, _ := r.Lookup(k.text[0])
-					return []string{owner}, nil
-				},
-			},
-			three: &work{
-				loop: func(k keys) (sum int, _ error) {
-					for _, key := range k.text {
-						for _, owner := range r.LookupN(key, replicas) {
-							sum += len(owner)
-						}
-					}
-					return sum, nil
-				},
-				owners: func(k keys) ([]string, error) { return r.LookupN(k.text[0], replicas), nil },
+				}
+				return sum
 			},
 		}, nil
 	},

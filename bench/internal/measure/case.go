@@ -1,79 +1,102 @@
+// Package measure times small operations against each other and reports the
+// results as tables, CSV and pictures.
+//
+// The cases of a group take turns: each has one short sample in every round. A
+// disturbance of the machine therefore falls on all cases alike. The time of a
+// case is the median of its samples. Its ratio to another case is the median of
+// the ratios within each round. Both come with quartiles.
+//
+//	results, err := measure.Run(ctx, []measure.Case{
+//		{Group: "Primary", Name: "hash alone", Role: measure.Floor, Make: hash},
+//		{Group: "Primary", Name: "clusterkit", Role: measure.Reference, Make: ours},
+//		{Group: "Primary", Name: "another library", Make: theirs},
+//	}, measure.Options{})
 package measure
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
-// Role is what a case is to the others of its group.
+// Role says what other cases of a group are compared with.
 type Role uint8
 
 const (
 	// Plain cases are compared with the floor and the reference.
 	Plain Role = iota
-	// Floor is what the group's work cannot be done without: its time is the
-	// unit. A group has one at most.
+	// Floor marks work that every case of the group includes. The first floor
+	// of a group is its unit of time.
 	Floor
-	// Reference is the case that the plain ones are weighed against. A group
-	// has one at most.
+	// Reference marks the code under test. The first reference of a group is
+	// the second unit.
 	Reference
 )
 
-// Case is something to time.
+func (r Role) String() string { return [...]string{"", "floor", "reference"}[r] }
+
+// Case is an operation to time.
 type Case struct {
-	// Group is the heading that the case stands under. Cases of one group
-	// are measured in turns, and compared; groups follow each other, so that
-	// what one has built does not burden the next.
+	// Group is the heading. Run measures and compares the cases of a group
+	// together, and groups one after the other.
 	Group string
 	// Name is unique in the group.
 	Name string
-	// Role is what the case is to its group.
 	Role Role
-	// Make builds what the case works on and returns a function that does n
-	// operations. It is called once for each goroutine, before the group's
-	// first sample. What it built is let go after the group's last.
+	// Make prepares the case and returns a function that does n operations.
+	// Run calls it once for each goroutine, before the group's first sample.
 	Make func() (run func(n int), err error)
-	// Step divides every n that the function is called with: the size of a
-	// batch when an operation is one key of it. Zero means 1.
+	// Step divides every n that the function gets: the size of a batch when
+	// an operation is one key of the batch. Zero means 1.
 	Step int
-	// Goroutines is how many run it at once. Zero means 1.
+	// Goroutines is how many run the function at once. Zero means 1.
 	Goroutines int
-	// Meanwhile, when set, runs in a goroutine of its own for the length of
-	// every sample, until the channel is closed.
+	// Meanwhile, when set, runs in its own goroutine during each sample. It
+	// returns when the channel is closed.
 	Meanwhile func(done <-chan struct{})
+	// Untimed, when set, counts the time that the function spent on work that
+	// is no part of the operation. It is subtracted.
+	Untimed *time.Duration
 }
 
 func (c Case) step() int       { return max(c.Step, 1) }
 func (c Case) goroutines() int { return max(c.Goroutines, 1) }
 
-// Result is what came of a case: a sample for each round.
+// prepare calls Make for each goroutine.
+func (c Case) prepare() ([]func(n int), error) {
+	runs := make([]func(int), c.goroutines())
+	for i := range runs {
+		var err error
+		if runs[i], err = c.Make(); err != nil {
+			return nil, err
+		}
+	}
+	return runs, nil
+}
+
+// Result is one sample of a case for each round.
 type Result struct {
-	// Case is the case, without Make and Meanwhile, so that a result does
-	// not keep in memory what was measured.
+	// Case has no Make and no Meanwhile, so that a result keeps nothing in
+	// memory that was measured.
 	Case Case
-	// N is how many operations a sample has, of all goroutines together.
+	// N is how many operations a sample has, all goroutines together.
 	N int
-	// Times are nanoseconds an operation: how long the sample took, divided
-	// by N, so that two goroutines that do twice the work of one in the same
-	// time have half its figure.
+	// Times are nanoseconds an operation: the length of the sample over N.
+	// Two goroutines that do twice the work of one in the same time have half
+	// its figure.
 	Times []float64
-	// ToFloor and ToReference are the times over those of the group's floor
-	// and reference in the same round; nil where the group has none.
+	// ToFloor and ToReference are Times over the times of the group's floor and
+	// reference in the same round; nil in a group without one.
 	ToFloor, ToReference []float64
 	// Allocs and Bytes are what an operation allocates, the median over
-	// rounds. What else the process does in the meantime counts too.
+	// rounds. They include what the rest of the process allocates.
 	Allocs, Bytes float64
 }
 
-// Spread is the median of samples, and the quartiles around it.
+// Spread is the median of samples and the quartiles around it.
 type Spread struct{ Median, Low, High float64 }
 
-// Time is the spread of [Result.Times], in nanoseconds an operation.
+// Time is the spread of Times, in nanoseconds an operation.
 func (r Result) Time() Spread { return SpreadOf(r.Times) }
-
-// Floors is the spread of [Result.ToFloor]; zero where the group has no floor.
-func (r Result) Floors() Spread { return SpreadOf(r.ToFloor) }
-
-// References is the spread of [Result.ToReference]; zero where the group has no
-// reference.
-func (r Result) References() Spread { return SpreadOf(r.ToReference) }
 
 // SpreadOf returns the spread of samples; zero for none.
 func SpreadOf(samples []float64) Spread {
@@ -81,44 +104,39 @@ func SpreadOf(samples []float64) Spread {
 		return Spread{}
 	}
 	sorted := slices.Sorted(slices.Values(samples))
-	return Spread{Median: quantile(sorted, 0.5), Low: quantile(sorted, 0.25), High: quantile(sorted, 0.75)}
-}
-
-// quantile interpolates between the two samples that lie around it.
-func quantile(sorted []float64, q float64) float64 {
-	at := q * float64(len(sorted)-1)
-	i := int(at)
-	if i+1 == len(sorted) {
-		return sorted[i]
+	at := func(part float64) float64 { // between the two samples around it
+		i := int(part * float64(len(sorted)-1))
+		next := sorted[min(i+1, len(sorted)-1)]
+		return sorted[i] + (part*float64(len(sorted)-1)-float64(i))*(next-sorted[i])
 	}
-	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
+	return Spread{Median: at(0.5), Low: at(0.25), High: at(0.75)}
 }
 
-// Groups splits results by group, in the order in which they come.
-func Groups(results []Result) [][]Result {
-	var groups [][]Result
-	for i, r := range results {
-		if i == 0 || results[i-1].Case.Group != r.Case.Group {
+// Over returns the ratios of two cases, round by round.
+func Over(times, unit []float64) []float64 {
+	ratios := make([]float64, len(times))
+	for i := range times {
+		ratios[i] = times[i] / unit[i]
+	}
+	return ratios
+}
+
+// groupsOf splits a list by group, in the order of first appearance.
+func groupsOf[T any](list []T, group func(T) string) [][]T {
+	var groups [][]T
+	at := make(map[string]int)
+	for _, v := range list {
+		i, known := at[group(v)]
+		if !known {
+			i = len(groups)
+			at[group(v)] = i
 			groups = append(groups, nil)
 		}
-		last := &groups[len(groups)-1]
-		*last = append(*last, r)
+		groups[i] = append(groups[i], v)
 	}
 	return groups
 }
 
-// Best returns the fastest of the plain cases of a group, and whether there is
-// one.
-func Best(group []Result) (best Result, ok bool) {
-	for _, r := range group {
-		if r.Case.Role == Plain && (!ok || r.Time().Median < best.Time().Median) {
-			best, ok = r, true
-		}
-	}
-	return best, ok
-}
-
-// holder returns the position of the case that has a role, -1 for none.
-func holder(cases []Case, role Role) int {
-	return slices.IndexFunc(cases, func(c Case) bool { return c.Role == role })
+func resultGroups(results []Result) [][]Result {
+	return groupsOf(results, func(r Result) string { return r.Case.Group })
 }

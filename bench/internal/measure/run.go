@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 )
 
-// Defaults of [Options]. Many short samples tell more than a few long ones: on a
-// machine that is shared, one that is shorter than the scheduler's slices is
-// mostly left alone, and the median does not mind the others.
+// Defaults of [Options]. On a shared machine, most samples that are shorter than
+// a slice of the scheduler run without interruption, and the median ignores the
+// others.
 const (
 	DefaultRounds = 105
 	DefaultSample = 2 * time.Millisecond
@@ -23,22 +25,26 @@ const (
 type Options struct {
 	// Rounds is how many samples each case has. Zero means [DefaultRounds].
 	Rounds int
-	// Sample is about how long a sample lasts, or one step of the case when
-	// that takes longer. Zero means [DefaultSample].
+	// Sample is about how long a sample lasts, or one step of the case if that
+	// takes longer. Zero means [DefaultSample].
 	Sample time.Duration
-	// Progress, when set, is called before a group is prepared and after
-	// each of its rounds; the work of all groups together is total, of which
-	// done is done.
-	Progress func(group string, done, total int)
-	// Now is the clock, as the time since some moment. Nil means the
-	// machine's own.
+	// HoldCollector keeps the garbage collector from running during samples.
+	// It then runs between rounds, when there is much garbage.
+	HoldCollector bool
+	// Progress, when set, is called before each group.
+	Progress func(group string)
+	// Now is the clock, as the time since some moment. Nil means the clock of
+	// the machine.
 	Now func() time.Duration
 }
 
-// Run measures the cases, group by group, and returns their results in the same
-// order; the cases of a group must stand together. It returns an error when two
-// cases of a group have one name or one role that only one may have, when a
-// Make fails, or when the context ends.
+const (
+	mostGarbage = 256 << 20 // between rounds, before it is collected
+	mostMemory  = 3 << 30   // before the collector runs during a sample after all
+)
+
+// Run measures the cases, group by group, and returns their results in that
+// order. It returns an error when a Make fails or the context ends.
 func Run(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 	if o.Rounds == 0 {
 		o.Rounds = DefaultRounds
@@ -50,20 +56,17 @@ func Run(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 		began := time.Now()
 		o.Now = func() time.Duration { return time.Since(began) }
 	}
-	if o.Progress == nil {
-		o.Progress = func(string, int, int) {}
-	}
-	groups, err := split(cases)
-	if err != nil {
-		return nil, err
+	if o.HoldCollector {
+		percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(mostMemory)
+		defer debug.SetMemoryLimit(limit)
+		defer debug.SetGCPercent(percent)
 	}
 	var results []Result
-	for _, group := range groups {
-		done := len(results) * o.Rounds
-		o.Progress(group[0].Group, done, len(cases)*o.Rounds)
-		some, err := runGroup(ctx, group, o, func(rounds int) {
-			o.Progress(group[0].Group, done+rounds*len(group), len(cases)*o.Rounds)
-		})
+	for _, group := range groupsOf(cases, func(c Case) string { return c.Group }) {
+		if o.Progress != nil {
+			o.Progress(group[0].Group)
+		}
+		some, err := runGroup(ctx, group, o)
 		if err != nil {
 			return nil, err
 		}
@@ -72,54 +75,18 @@ func Run(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 	return results, nil
 }
 
-// split checks the cases and cuts them into groups.
-func split(cases []Case) ([][]Case, error) {
-	type name struct{ group, name string }
-	type role struct {
-		group string
-		role  Role
-	}
-	var groups [][]Case
-	names, roles, seen := make(map[name]bool), make(map[role]string), make(map[string]bool)
-	for i, c := range cases {
-		if names[name{c.Group, c.Name}] {
-			return nil, fmt.Errorf("measure: group %q has two cases called %q", c.Group, c.Name)
-		}
-		names[name{c.Group, c.Name}] = true
-		if c.Role != Plain {
-			if other, taken := roles[role{c.Group, c.Role}]; taken {
-				return nil, fmt.Errorf("measure: group %q has two cases of one role, %q and %q", c.Group, other, c.Name)
-			}
-			roles[role{c.Group, c.Role}] = c.Name
-		}
-		if i == 0 || cases[i-1].Group != c.Group {
-			if seen[c.Group] {
-				return nil, fmt.Errorf("measure: the cases of group %q do not stand together", c.Group)
-			}
-			seen[c.Group] = true
-			groups = append(groups, nil)
-		}
-		last := &groups[len(groups)-1]
-		*last = append(*last, c)
-	}
-	return groups, nil
-}
-
 // runGroup measures the cases of one group in turns. Each round begins with
-// another case, so that none always follows the same one.
-func runGroup(ctx context.Context, cases []Case, o Options, ended func(rounds int)) ([]Result, error) {
+// another case, so that no case always follows the same one.
+func runGroup(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 	subjects := make([]*subject, len(cases))
 	for i, c := range cases {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		s, err := newSubject(c, o.Now)
+		runs, err := c.prepare()
 		if err != nil {
 			return nil, fmt.Errorf("measure: preparing %q of %q: %w", c.Name, c.Group, err)
 		}
-		subjects[i] = s
+		subjects[i] = &subject{c: c, now: o.Now, runs: runs, n: c.step()}
 	}
-	runtime.GC() // what was built only to prepare is not collected in a sample
+	runtime.GC() // so that no sample collects the garbage of preparing
 	for _, s := range subjects {
 		s.calibrate(o.Sample)
 	}
@@ -130,30 +97,27 @@ func runGroup(ctx context.Context, cases []Case, o Options, ended func(rounds in
 			}
 			subjects[(round+i)%len(subjects)].sample()
 		}
-		ended(round + 1)
+		var m runtime.MemStats
+		if runtime.ReadMemStats(&m); o.HoldCollector && m.HeapAlloc > mostGarbage {
+			runtime.GC()
+		}
 	}
 	results := make([]Result, len(subjects))
 	for i, s := range subjects {
 		results[i] = s.result()
 	}
+	unit := func(role Role) int {
+		return slices.IndexFunc(cases, func(c Case) bool { return c.Role == role })
+	}
 	for i := range results {
-		if at := holder(cases, Floor); at >= 0 {
+		if at := unit(Floor); at >= 0 {
 			results[i].ToFloor = Over(results[i].Times, results[at].Times)
 		}
-		if at := holder(cases, Reference); at >= 0 {
+		if at := unit(Reference); at >= 0 {
 			results[i].ToReference = Over(results[i].Times, results[at].Times)
 		}
 	}
 	return results, nil
-}
-
-// Over returns the ratios of two cases, round by round.
-func Over(times, unit []float64) []float64 {
-	ratios := make([]float64, len(times))
-	for i := range times {
-		ratios[i] = times[i] / unit[i]
-	}
-	return ratios
 }
 
 // subject is a case that is ready to run.
@@ -161,29 +125,17 @@ type subject struct {
 	c             Case
 	now           func() time.Duration
 	runs          []func(n int)
-	n             int // operations a goroutine in each sample
+	n             int // operations of each goroutine in a sample
 	times         []float64
 	allocs, bytes []float64
 }
 
-func newSubject(c Case, now func() time.Duration) (*subject, error) {
-	s := &subject{c: c, now: now, n: c.step()}
-	for range c.goroutines() {
-		run, err := c.Make()
-		if err != nil {
-			return nil, err
-		}
-		s.runs = append(s.runs, run)
-	}
-	return s, nil
-}
-
-// calibrate finds how many operations fill a sample. On the way caches warm up
-// and buffers grow to their size.
+// calibrate finds how many operations fill a sample. Meanwhile caches warm up and
+// buffers grow to their size.
 func (s *subject) calibrate(sample time.Duration) {
 	const (
-		tries  = 3   // of which the shortest counts: the machine may be busy for a moment
-		faster = 100 // times as many at once: the first runs are no measure
+		tries  = 3   // the shortest counts: the machine may be busy for a moment
+		faster = 100 // most growth in one step: the first runs are no measure
 		most   = 1e9 // operations, for a clock that stands still
 	)
 	for {
@@ -191,18 +143,15 @@ func (s *subject) calibrate(sample time.Duration) {
 		for range tries {
 			took = max(min(took, s.time(s.n)), 1)
 		}
-		if took > sample*3/4 {
-			return
-		}
 		wanted := float64(s.n) * min(float64(sample)/float64(took), faster)
-		if wanted > most {
+		if took > sample*3/4 || wanted > most {
 			return
 		}
 		s.n = int(math.Ceil(wanted/float64(s.c.step()))) * s.c.step()
 	}
 }
 
-// sample takes one.
+// sample takes one sample.
 func (s *subject) sample() {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -214,20 +163,21 @@ func (s *subject) sample() {
 	s.bytes = append(s.bytes, float64(after.TotalAlloc-before.TotalAlloc)/total)
 }
 
-// time takes the time of n operations on each goroutine. One that is alone runs
-// on the caller's.
+// time returns how long n operations take on each goroutine. A single goroutine is
+// the caller's.
 func (s *subject) time(n int) time.Duration {
-	if s.c.Meanwhile != nil {
-		done := make(chan struct{})
-		var ended sync.WaitGroup
-		ended.Go(func() { s.c.Meanwhile(done) })
-		defer ended.Wait()
-		defer close(done)
+	defer s.c.meanwhile()()
+	untimed := func() time.Duration {
+		if s.c.Untimed == nil {
+			return 0
+		}
+		return *s.c.Untimed
 	}
+	before := untimed()
 	if len(s.runs) == 1 {
 		began := s.now()
 		s.runs[0](n)
-		return s.now() - began
+		return s.now() - began - (untimed() - before)
 	}
 	var ready, ended sync.WaitGroup
 	start := make(chan struct{})
@@ -243,16 +193,48 @@ func (s *subject) time(n int) time.Duration {
 	began := s.now()
 	close(start)
 	ended.Wait()
-	return s.now() - began
+	return s.now() - began - (untimed() - before)
+}
+
+// meanwhile starts the case's Meanwhile and returns a function that ends it.
+func (c Case) meanwhile() (end func()) {
+	if c.Meanwhile == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() { c.Meanwhile(done) })
+	return func() { close(done); ended.Wait() }
 }
 
 func (s *subject) result() Result {
-	slices.Sort(s.allocs)
-	slices.Sort(s.bytes)
 	c := s.c
 	c.Make, c.Meanwhile = nil, nil
 	return Result{
 		Case: c, N: s.n * len(s.runs), Times: s.times,
-		Allocs: quantile(s.allocs, 0.5), Bytes: quantile(s.bytes, 0.5),
+		Allocs: SpreadOf(s.allocs).Median, Bytes: SpreadOf(s.bytes).Median,
+	}
+}
+
+// Benchmark runs cases under the testing package, for profiles and benchstat. A
+// case of several goroutines splits b.N between them: the bookkeeping of
+// RunParallel costs about as much as a lookup.
+func Benchmark(b *testing.B, cases []Case) {
+	for _, c := range cases {
+		b.Run(c.Group+"/"+c.Name, func(b *testing.B) {
+			runs, err := c.prepare()
+			if err != nil {
+				b.Fatal(err)
+			}
+			began := time.Now()
+			s := &subject{c: c, runs: runs, now: func() time.Duration { return time.Since(began) }}
+			step := c.step() * len(runs)
+			steps := (b.N + step - 1) / step
+			b.ReportAllocs()
+			b.ResetTimer()
+			took := s.time(steps * c.step())
+			b.StopTimer()
+			b.ReportMetric(float64(took)/float64(steps*step), "ns/op") // of whole steps
+		})
 	}
 }

@@ -2,13 +2,16 @@ package measure
 
 import (
 	"bytes"
+	"encoding/csv"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 	"unicode/utf8"
 )
 
-// Table is rows of text under a heading: names to the left, figures to the right.
+// Table is rows of text under a heading: a name and figures.
 type Table struct {
 	Title string
 	// Head names the columns; every row has as many cells.
@@ -18,59 +21,20 @@ type Table struct {
 	Note string
 }
 
-// Tables returns a table for each group.
-func Tables(results []Result) []Table {
-	groups := Groups(results)
-	tables := make([]Table, len(groups))
-	for i, group := range groups {
-		tables[i] = Table{Title: group[0].Case.Group, Head: heading(group), Rows: cells(group), Note: Verdict(group)}
-	}
-	return tables
-}
-
-// WriteTable prints a table for each group, for a terminal.
-func WriteTable(out io.Writer, results []Result) error {
-	for _, t := range Tables(results) {
-		if err := t.Write(out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// WriteMarkdown prints the same tables for a page, each under a heading of a
-// level.
-func WriteMarkdown(out io.Writer, results []Result, level int) error {
-	for _, t := range Tables(results) {
-		if err := t.WriteMarkdown(out, level); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Write prints the table for a terminal, after an empty line.
 func (t Table) Write(out io.Writer) error {
+	rows, width := append([][]string{t.Head}, t.Rows...), 0
+	for _, row := range rows {
+		width = max(width, utf8.RuneCountInString(row[0]))
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "\n%s\n", strings.ToUpper(t.Title))
-	rows := append([][]string{t.Head}, t.Rows...)
-	widths := make([]int, len(t.Head))
+	columns := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
+		// Padded, the name stays at the left of a column that is aligned right.
+		fmt.Fprintf(columns, "%-*s\t%s\t\n", width, row[0], strings.Join(row[1:], "\t"))
 	}
-	for _, row := range rows {
-		for i, cell := range row {
-			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				b.WriteString(cell + gap)
-			} else {
-				b.WriteString("  " + gap + cell)
-			}
-		}
-		b.WriteByte('\n')
-	}
+	_ = columns.Flush() // a Buffer does not fail
 	if t.Note != "" {
 		b.WriteString(t.Note + "\n")
 	}
@@ -78,15 +42,17 @@ func (t Table) Write(out io.Writer) error {
 	return err
 }
 
-// WriteMarkdown prints the table for a page under a heading of a level, after an
-// empty line.
-func (t Table) WriteMarkdown(out io.Writer, level int) error {
+// WriteMarkdown prints the table as Markdown, after an empty line.
+func (t Table) WriteMarkdown(out io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n%s %s\n\n", strings.Repeat("#", level), t.Title)
-	writeRow(&b, t.Head)
-	b.WriteString("|---|" + strings.Repeat("---:|", len(t.Head)-1) + "\n")
-	for _, row := range t.Rows {
-		writeRow(&b, row)
+	fmt.Fprintf(&b, "\n### %s\n\n", t.Title)
+	rows := append([][]string{t.Head, append([]string{"---"}, strings.Fields(strings.Repeat("---: ", len(t.Head)-1))...)}, t.Rows...)
+	for _, row := range rows {
+		line := "|"
+		for _, cell := range row {
+			line += " " + strings.ReplaceAll(cell, "|", `\|`) + " |"
+		}
+		b.WriteString(line + "\n")
 	}
 	if t.Note != "" {
 		fmt.Fprintf(&b, "\n%s\n", t.Note)
@@ -95,109 +61,167 @@ func (t Table) WriteMarkdown(out io.Writer, level int) error {
 	return err
 }
 
-func writeRow(b *bytes.Buffer, row []string) {
-	for _, cell := range row {
-		b.WriteString("| " + strings.ReplaceAll(cell, "|", `\|`) + " ")
+// Tables returns a table for each group.
+func Tables(results []Result) []Table {
+	var tables []Table
+	for _, group := range resultGroups(results) {
+		t := Table{Title: group[0].Case.Group, Head: []string{"", "time", "quartiles"}, Note: Verdict(group)}
+		if group[0].ToFloor != nil {
+			t.Head = append(t.Head, "/floor", "quartiles")
+		}
+		if group[0].ToReference != nil {
+			t.Head = append(t.Head, "/reference")
+		}
+		t.Head = append(t.Head, "allocs", "bytes")
+		for _, r := range group {
+			t.Rows = append(t.Rows, cells(r))
+		}
+		tables = append(tables, t)
 	}
-	b.WriteString("|\n")
+	return tables
 }
 
-// heading names the columns that a group has.
-func heading(group []Result) []string {
-	head := []string{"", "time", "quartiles"}
-	if group[0].ToFloor != nil {
-		head = append(head, "/floor", "quartiles")
+func cells(r Result) []string {
+	name, time := r.Case.Name, r.Time()
+	if r.Case.Role != Plain {
+		name += " (" + r.Case.Role.String() + ")"
 	}
-	if group[0].ToReference != nil {
-		head = append(head, "/reference")
+	ns, _ := unit(time.Median)
+	row := []string{name, Duration(time.Median), Digits(time.Low/ns) + "–" + Digits(time.High/ns)}
+	if f := SpreadOf(r.ToFloor); r.ToFloor != nil {
+		row = append(row, Digits(f.Median), Digits(f.Low)+"–"+Digits(f.High))
 	}
-	return append(head, "allocs", "bytes")
+	if r.ToReference != nil {
+		row = append(row, Digits(SpreadOf(r.ToReference).Median))
+	}
+	return append(row, count(r.Allocs), count(r.Bytes))
 }
 
-func cells(group []Result) [][]string {
-	rows := make([][]string, 0, len(group))
-	for _, r := range group {
-		t, unit := r.Time(), unitOf(r.Time().Median)
-		name := r.Case.Name
-		switch r.Case.Role {
-		case Floor:
-			name += " (floor)"
-		case Reference:
-			name += " (reference)"
-		}
-		row := []string{name, Duration(t.Median), digits(t.Low/unit.ns) + "–" + digits(t.High/unit.ns)}
-		if f := r.Floors(); r.ToFloor != nil {
-			row = append(row, digits(f.Median), digits(f.Low)+"–"+digits(f.High))
-		}
-		if r.ToReference != nil {
-			row = append(row, digits(r.References().Median))
-		}
-		rows = append(rows, append(row, count(r.Allocs), count(r.Bytes)))
-	}
-	return rows
-}
-
-// Verdict says how the fastest plain case of a group compares with the
-// reference; empty when the group has not both.
+// Verdict compares the fastest plain case of a group with the reference; empty
+// when the group has not both.
 func Verdict(group []Result) string {
-	best, ok := Best(group)
-	if !ok || best.ToReference == nil {
+	reference, best, fastest := "", "", 0.0
+	for _, r := range group {
+		ratio := SpreadOf(r.ToReference).Median
+		switch {
+		case r.Case.Role == Reference && reference == "":
+			reference = r.Case.Name
+		case r.Case.Role == Plain && (best == "" || ratio < fastest):
+			best, fastest = r.Case.Name, ratio
+		}
+	}
+	if reference == "" || best == "" {
 		return ""
 	}
-	reference := ""
-	for _, r := range group {
-		if r.Case.Role == Reference {
-			reference = r.Case.Name
-		}
-	}
-	return fmt.Sprintf("The fastest beside the reference, %s, takes %s times as long as %s.",
-		best.Case.Name, digits(best.References().Median), reference)
+	return fmt.Sprintf("The fastest beside the reference, %s, takes %s times as long as %s.", best, Digits(fastest), reference)
 }
 
-type unit struct {
-	ns   float64
-	name string
-}
-
-func unitOf(ns float64) unit {
+// unit returns the unit that a number of nanoseconds is shown in.
+func unit(ns float64) (size float64, name string) {
 	switch {
 	case ns < 1e3:
-		return unit{1, "ns"}
+		return 1, "ns"
 	case ns < 1e6:
-		return unit{1e3, "µs"}
+		return 1e3, "µs"
 	case ns < 1e9:
-		return unit{1e6, "ms"}
+		return 1e6, "ms"
 	}
-	return unit{1e9, "s"}
+	return 1e9, "s"
 }
 
 // Duration is a number of nanoseconds in three digits and a unit.
 func Duration(ns float64) string {
-	u := unitOf(ns)
-	return digits(ns/u.ns) + " " + u.name
+	size, name := unit(ns)
+	return Digits(ns/size) + " " + name
 }
 
-// digits is a number in three digits or as many as it has before the point.
-func digits(v float64) string {
+// Digits is a number in three digits, or in more when it has more before the
+// point.
+func Digits(v float64) string {
+	decimals := 0
 	switch {
 	case v < 9.995:
-		return fmt.Sprintf("%.2f", v)
+		decimals = 2
 	case v < 99.95:
-		return fmt.Sprintf("%.1f", v)
+		decimals = 1
 	}
-	return fmt.Sprintf("%.0f", v)
+	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
-// count is a number of allocations or bytes an operation. What is far from one
-// in a hundred operations is the rest of the process.
+// count is a number of allocations or bytes an operation. Less than one in two
+// hundred operations is the rest of the process.
 func count(v float64) string {
+	decimals := 0
 	switch {
 	case v < 0.005:
 		return "0"
 	case v < 0.095:
-		return fmt.Sprintf("%.2f", v)
+		decimals = 2
 	case v < 0.95:
-		return fmt.Sprintf("%.1f", v)
+		decimals = 1
 	}
-	return fmt.Sprintf("%.0f", v)
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+// Column is one column of a CSV file.
+type Column[T any] struct {
+	Name  string
+	Value func(T) string
+}
+
+// WriteCSV writes the columns' names and a record for each row.
+func WriteCSV[T any](out io.Writer, columns []Column[T], rows []T) error {
+	w := csv.NewWriter(out)
+	record := make([]string, len(columns))
+	for i, c := range columns {
+		record[i] = c.Name
+	}
+	_ = w.Write(record) // the Writer keeps the error
+	for _, row := range rows {
+		for i, c := range columns {
+			record[i] = c.Value(row)
+		}
+		_ = w.Write(record)
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// Decimal is a number as CSV files have it.
+func Decimal(v float64) string { return strconv.FormatFloat(v, 'f', 4, 64) }
+
+// columns are those of results. Times are in nanoseconds an operation; a figure
+// that does not apply is empty.
+func columns() []Column[Result] {
+	all := []Column[Result]{
+		{"group", func(r Result) string { return r.Case.Group }},
+		{"case", func(r Result) string { return r.Case.Name }},
+		{"role", func(r Result) string { return r.Case.Role.String() }},
+		{"goroutines", func(r Result) string { return strconv.Itoa(r.Case.goroutines()) }},
+		{"rounds", func(r Result) string { return strconv.Itoa(len(r.Times)) }},
+		{"operations_a_round", func(r Result) string { return strconv.Itoa(r.N) }},
+	}
+	for _, f := range []struct {
+		name    string
+		samples func(Result) []float64
+	}{
+		{"ns", func(r Result) []float64 { return r.Times }},
+		{"over_floor", func(r Result) []float64 { return r.ToFloor }},
+		{"over_reference", func(r Result) []float64 { return r.ToReference }},
+	} {
+		column := func(name string, of func(Spread) float64) {
+			all = append(all, Column[Result]{f.name + name, func(r Result) string {
+				if f.samples(r) == nil {
+					return ""
+				}
+				return Decimal(of(SpreadOf(f.samples(r))))
+			}})
+		}
+		column("_median", func(s Spread) float64 { return s.Median })
+		column("_low_quartile", func(s Spread) float64 { return s.Low })
+		column("_high_quartile", func(s Spread) float64 { return s.High })
+	}
+	return append(all,
+		Column[Result]{"allocs_an_operation", func(r Result) string { return Decimal(r.Allocs) }},
+		Column[Result]{"bytes_an_operation", func(r Result) string { return Decimal(r.Bytes) }})
 }

@@ -15,16 +15,16 @@ const timedBuilds = 5
 
 // figures are what one strategy does on one layout. Ratios are 1 at best.
 //
-// Movement is in replica slots, against the slots that no plan between the two
-// memberships could have left where they were:
+// Movement is the replica slots that change owner, over the slots that must move in
+// any plan between the two memberships:
 //
-//   - join: those that the joiner ends up with,
-//   - leave and zone loss: those that the leaver, or the zone, held,
-//   - rolling restart, in which each member in turn leaves and comes back: those
-//     that each of them held, twice.
+//   - join: the slots that the joiner ends up with,
+//   - leave and zone loss: the slots of the leaver, or of the zone,
+//   - rolling restart, in which each member in turn leaves and comes back: twice
+//     the slots of each of them.
 //
-// A slot that goes without an owner because too few members are left counts as
-// one that moves.
+// A slot that has no owner afterwards, because too few members are left, counts as
+// moved.
 type figures struct {
 	layout   layout
 	strategy ring.RebalanceStrategy
@@ -38,13 +38,10 @@ type figures struct {
 	rolling   stat // the members of leave, in total
 	spread    stat // part of the partitions that span as many zones as they can, 0 to 1
 
-	// Who bears the loss of a member. Until the ring changes, its load falls
-	// on the other owners of the partitions that it held; thereafter on those
-	// that take its slots over.
-	peers      stat // how many others own one of its partitions
-	peerShare  stat // the largest part of its partitions that one of them owns, 0 to 1
-	takers     stat // how many take its slots over
-	takerShare stat // the largest part of its slots that one of them takes, 0 to 1
+	// Peers are the other owners of a lost member's partitions. Until the ring
+	// changes they bear its load.
+	peers     stat // how many peers it has
+	peerShare stat // the largest part of its partitions that one peer owns, 0 to 1
 
 	build time.Duration // the median of building the ring, on this machine
 }
@@ -56,28 +53,24 @@ type stat struct {
 }
 
 func (s *stat) add(v float64) {
-	if s.count == 0 || v < s.least {
+	if s.count == 0 {
 		s.least = v
 	}
-	if s.count == 0 || v > s.most {
-		s.most = v
-	}
+	s.least, s.most = min(s.least, v), max(s.most, v)
 	s.sum += v
 	s.count++
 }
 
 func (s stat) mean() float64 { return s.sum / float64(s.count) }
 
-// figuresOf takes all figures of a strategy on a layout. A cluster of more than
-// leaves members loses only so many of them, evenly spaced. It calls done after
-// each seed.
-func figuresOf(s ring.RebalanceStrategy, l layout, seeds, leaves int, done func()) (figures, error) {
+// figuresOf takes all figures of a strategy on a layout. At most leaves members,
+// evenly spaced, leave the cluster one by one.
+func figuresOf(s ring.RebalanceStrategy, l layout, seeds, leaves int) (figures, error) {
 	f := figures{layout: l, strategy: s, seeds: seeds}
 	for seed := range seeds {
 		if err := f.addSeed(uint64(seed)+1, leaves); err != nil {
 			return f, fmt.Errorf("measuring %s on %s with seed %d: %w", s.Name(), l, seed+1, err)
 		}
-		done()
 	}
 	return f, f.timeBuild()
 }
@@ -126,9 +119,9 @@ func (f *figures) addJoins(r *ring.Ring, joiners []ring.Node) error {
 	return nil
 }
 
-// addLeaves measures leaves and, from them, the rolling restart: a strategy has
-// no memory, so that the member comes back to the very ring that it left, and
-// what moved away moves back.
+// addLeaves measures leaves and, from them, the rolling restart. A strategy has no
+// memory: the member comes back to the ring that it left, and every moved slot
+// moves back.
 func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 	slots, _ := loads(r)
 	moved, minimum := 0, 0
@@ -139,7 +132,6 @@ func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 		}
 		f.leave.addRatio(len(plan.Moves), slots[n.ID])
 		f.addPeers(r, n.ID)
-		f.addTakers(plan, n.ID)
 		f.addSpread(to)
 		moved += 2 * len(plan.Moves)
 		minimum += 2 * slots[n.ID]
@@ -173,7 +165,7 @@ func (f *figures) addZoneLosses(r *ring.Ring) error {
 	return nil
 }
 
-// addPeers counts who owns partitions together with a member.
+// addPeers counts the members that own partitions together with a member.
 func (f *figures) addPeers(r *ring.Ring, member string) {
 	common, held, most := make(map[string]int), 0, 0
 	for _, p := range r.All() {
@@ -192,21 +184,7 @@ func (f *figures) addPeers(r *ring.Ring, member string) {
 	f.peerShare.addRatio(most, held)
 }
 
-// addTakers counts who takes over what a member that left had.
-func (f *figures) addTakers(plan rebalance.Plan, left string) {
-	taken, total, most := make(map[string]int), 0, 0
-	for _, m := range plan.Moves {
-		if m.From == left && m.To != "" {
-			taken[m.To]++
-			total++
-			most = max(most, taken[m.To])
-		}
-	}
-	f.takers.add(float64(len(taken)))
-	f.takerShare.addRatio(most, total)
-}
-
-// addRatio adds nothing when there is nothing to compare with.
+// addRatio adds a ratio, unless the minimum is zero.
 func (s *stat) addRatio(moved, minimum int) {
 	if minimum > 0 {
 		s.add(float64(moved) / float64(minimum))
@@ -254,7 +232,7 @@ func maxOverMean(load map[string]int, nodes []ring.Node) float64 {
 	return most * float64(weights) / float64(total)
 }
 
-// evenly returns at most so many of the nodes, evenly spaced.
+// evenly returns at most a number of the nodes, evenly spaced.
 func evenly(nodes []ring.Node, most int) []ring.Node {
 	if len(nodes) <= most {
 		return nodes

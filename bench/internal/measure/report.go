@@ -1,0 +1,208 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Report is a command that measures cases, part by part, and prints tables.
+type Report struct {
+	// Name is the command's, About the usage text above the flags.
+	Name, About string
+	// Title heads the output and the picture; Notes follow the heading.
+	Title, Notes string
+	// Rounds and QuickRounds are how many samples a case has, without and with
+	// -quick.
+	Rounds, QuickRounds int
+	// HoldCollector is that of [Options].
+	HoldCollector bool
+	// Parts are what can be measured.
+	Parts func(quick bool) []Part
+	// Drawn picks the results of the picture.
+	Drawn func(Result) bool
+}
+
+// Part is a chapter of a report.
+type Part struct {
+	Name, Summary string
+	// Cases makes the cases, when it is the part's turn.
+	Cases func() ([]Case, error)
+	// Tables show the results; nil means a table for each group.
+	Tables func([]Result) []Table
+	// More, when set, measures what is no case. It runs after the cases.
+	More func() ([]Table, error)
+	// Rounds bounds the rounds; zero means no bound.
+	Rounds int
+	// Sample is the length of a sample; zero means that of the report.
+	Sample time.Duration
+	// End, when set, releases what the cases use.
+	End func()
+}
+
+// UsageError is a mistake on the command line.
+type UsageError string
+
+func (e UsageError) Error() string { return string(e) }
+
+// Parse parses flags and refuses arguments that are none. Help goes to out, below
+// a text about the command.
+func Parse(flags *flag.FlagSet, args []string, about string, out io.Writer) error {
+	flags.SetOutput(io.Discard)
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(out)
+		_, _ = fmt.Fprintf(out, "%s\n\nUsage: %s [flags]\n\n", about, flags.Name())
+		flags.PrintDefaults()
+		return err
+	case err != nil:
+		return UsageError(err.Error() + ", see -h")
+	case flags.NArg() > 0:
+		return UsageError(fmt.Sprintf("unexpected argument %q, see -h", flags.Arg(0)))
+	}
+	return nil
+}
+
+// Create creates a file, before the wait, so that a name that cannot be written to
+// is known early. It returns a writer that discards for an empty name.
+func Create(name string) (io.WriteCloser, error) {
+	if name == "" {
+		return struct {
+			io.Writer
+			io.Closer
+		}{io.Discard, io.NopCloser(nil)}, nil
+	}
+	return os.Create(name)
+}
+
+// Main runs the command with its arguments: it writes the report to out and says
+// on progress what it measures.
+func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer) error {
+	var (
+		quick, markdown    bool
+		only, svgFile, csv string
+		o                  = Options{HoldCollector: r.HoldCollector}
+	)
+	flags := flag.NewFlagSet(r.Name, flag.ContinueOnError)
+	flags.BoolVar(&quick, "quick", false, fmt.Sprintf("a look in under a minute: %d rounds, and no large sizes where they take long", r.QuickRounds))
+	flags.IntVar(&o.Rounds, "rounds", 0, fmt.Sprintf("how many `samples` each case has (default %d, with -quick %d)", r.Rounds, r.QuickRounds))
+	flags.DurationVar(&o.Sample, "sample", DefaultSample, "how `long` a sample is")
+	flags.StringVar(&only, "only", "", "only the tables whose \"part: title\" matches this `regexp`, such as ^caches")
+	flags.BoolVar(&markdown, "markdown", false, "print the tables as Markdown")
+	flags.StringVar(&csv, "csv", "", "also write every figure to this `file`")
+	flags.StringVar(&svgFile, "svg", "", "also draw ratios to the floor into this `file`")
+	about := r.About + "\n\nParts:\n"
+	for _, p := range r.Parts(true) {
+		about += fmt.Sprintf("  %-12s %s\n", p.Name, p.Summary)
+	}
+	if err := Parse(flags, args, strings.TrimSpace(about), out); err != nil {
+		return err
+	}
+	wanted, err := regexp.Compile(only)
+	switch {
+	case err != nil:
+		return UsageError(fmt.Sprintf("-only is %q: %v", only, err))
+	case o.Rounds < 0 || o.Sample <= 0:
+		return UsageError(fmt.Sprintf("-rounds is %d and -sample is %v, both must be above zero", o.Rounds, o.Sample))
+	case o.Rounds == 0 && quick:
+		o.Rounds = r.QuickRounds
+	case o.Rounds == 0:
+		o.Rounds = r.Rounds
+	}
+	csvOut, err := Create(csv)
+	if err != nil {
+		return err
+	}
+	defer csvOut.Close()
+	svgOut, err := Create(svgFile)
+	if err != nil {
+		return err
+	}
+	defer svgOut.Close()
+
+	began, machine := time.Now(), Machine()
+	o.Progress = func(group string) {
+		_, _ = fmt.Fprintf(progress, "%5s  %s\n", time.Since(began).Round(time.Second), group)
+	}
+	heading, section, write := "%s on %s.\n%s", "\n%[2]s: %d rounds of samples of %v.\n", Table.Write
+	if markdown {
+		heading, section, write = "# %s\n\n%s.\n%s", "\n## %s\n\n%s: %d rounds of samples of %v.\n", Table.WriteMarkdown
+	}
+	if _, err := fmt.Fprintf(out, heading, r.Title, machine, r.Notes); err != nil {
+		return err
+	}
+	var all []Result
+	shown := 0
+	for _, p := range r.Parts(quick) {
+		results, tables, err := p.measure(ctx, wanted, &o)
+		if err != nil {
+			return err
+		}
+		if len(tables) > 0 {
+			name := strings.ToUpper(p.Name[:1]) + p.Name[1:]
+			_, _ = fmt.Fprintf(out, section, name, strings.ToUpper(p.Summary[:1])+p.Summary[1:], p.rounds(o), p.sample(o))
+		}
+		for _, t := range tables {
+			if err := write(t, out); err != nil {
+				return err
+			}
+		}
+		all = append(all, results...)
+		shown += len(tables)
+	}
+	if shown == 0 {
+		return UsageError(fmt.Sprintf("-only: no table matches %q, see -h", only))
+	}
+	_, _ = fmt.Fprintf(progress, "%5s  done\n", time.Since(began).Round(time.Second))
+	drawn := slices.DeleteFunc(slices.Clone(all), func(result Result) bool { return !r.Drawn(result) })
+	return errors.Join(WriteCSV(csvOut, columns(), all),
+		WriteBars(svgOut, r.Title, "times the hash of the key alone, median and quartiles; "+machine, drawn))
+}
+
+func (p Part) rounds(o Options) int {
+	if p.Rounds > 0 {
+		return min(p.Rounds, o.Rounds)
+	}
+	return o.Rounds
+}
+
+func (p Part) sample(o Options) time.Duration { return max(p.Sample, o.Sample) }
+
+// measure measures the wanted cases of the part. What is no case is wanted when the
+// name of the part matches.
+func (p Part) measure(ctx context.Context, wanted *regexp.Regexp, o *Options) ([]Result, []Table, error) {
+	if p.End != nil {
+		defer p.End()
+	}
+	cases, err := p.Cases()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	cases = slices.DeleteFunc(cases, func(c Case) bool { return !wanted.MatchString(p.Name + ": " + c.Group) })
+	own := *o
+	own.Rounds, own.Sample = p.rounds(*o), p.sample(*o)
+	results, err := Run(ctx, cases, own)
+	if err != nil {
+		return nil, nil, err
+	}
+	tables := Tables(results)
+	if p.Tables != nil && len(results) > 0 {
+		tables = p.Tables(results)
+	}
+	if p.More != nil && wanted.MatchString(p.Name) {
+		o.Progress(p.Name + ": what is no case")
+		more, err := p.More()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		tables = append(tables, more...)
+	}
+	return results, tables, nil
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/dgryski/go-jump"
+	"github.com/dgryski/go-rendezvous"
+
+	"github.com/clusterkit/clusterkit/bench/internal/measure"
+)
+
+// hashAlone is the floor: a key that is not hashed cannot be placed.
+var hashAlone = adapter{
+	name: "xxhash", role: measure.Floor,
+	build: func([]string, int) (*subject, error) {
+		hash := func(k keys) (sum int) {
+			for _, key := range k.text {
+				sum += int(xxhash.Sum64String(key))
+			}
+			return sum
+		}
+		return &subject{primary: hash, three: hash}, nil
+	},
+}
+
+// hashAndLoad adds the least that a table could cost: one load from an array with an
+// entry a partition.
+var hashAndLoad = adapter{
+	name: "xxhash, one load", role: measure.Floor,
+	build: func(members []string, partitions int) (*subject, error) {
+		table := make([]uint16, partitions)
+		for i := range table {
+			table[i] = uint16(i % len(members))
+		}
+		load := func(k keys) (sum int) {
+			for _, key := range k.text {
+				slot, _ := bits.Mul64(xxhash.Sum64String(key), uint64(len(table)))
+				sum += int(table[slot])
+			}
+			return sum
+		}
+		return &subject{primary: load, three: load}, nil
+	},
+}
+
+// rendezvousList scores every member for every key. It takes the hash from its user.
+var rendezvousList = adapter{
+	name: "dgryski rendezvous", module: "github.com/dgryski/go-rendezvous",
+	build: func(members []string, _ int) (*subject, error) {
+		r := rendezvous.New(members, xxhash.Sum64String)
+		return &subject{primary: func(k keys) (sum int) {
+			for _, key := range k.text {
+				sum += len(r.Lookup(key))
+			}
+			return sum
+		}}, nil
+	},
+}
+
+// jumpList computes the number of a bucket, which is a position in the list of
+// members. Only the last member can leave without renumbering the others.
+var jumpList = adapter{
+	name: "dgryski jump", module: "github.com/dgryski/go-jump",
+	build: func(members []string, _ int) (*subject, error) {
+		return &subject{primary: func(k keys) (sum int) {
+			for _, key := range k.text {
+				sum += len(members[jump.Hash(xxhash.Sum64String(key), len(members))])
+			}
+			return sum
+		}}, nil
+	},
+}
