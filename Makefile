@@ -23,9 +23,11 @@ fmt:
 bench:
 	go test -run '^$$' -bench . ./...
 
-performance: ## rewrites the figures of docs/performance.md; for a quiet machine
-	go run ./bench lookup -markdown docs/performance.md -benchstat docs/performance/lookup.txt \
-		-csv docs/performance/lookup.csv -svg docs/performance/lookup.svg
+performance: ## rewrites docs/performance; for a quiet machine
+	go run ./bench lookup -markdown -csv docs/performance/lookup.csv \
+		-svg docs/performance/lookup.svg >docs/performance/lookup.md
+	go run -C bench/peers . -rounds 63 -markdown -csv ../../docs/performance/peers.csv \
+		-svg ../../docs/performance/peers.svg >docs/performance/peers.md
 
 fuzz:
 	bash .ci/fuzz 100000x

@@ -1,5 +1,5 @@
-// Package documents finds what the Markdown files of the repository show, for
-// the tests that hold it against what is so.
+// Package documents finds what the Markdown files of the repository show, for tests
+// that compare it with what is so.
 package documents
 
 import (
@@ -30,22 +30,14 @@ func Root(t testing.TB) string {
 // Read returns the Markdown files of the repository, by path, with their content.
 func Read(t testing.TB) map[string]string {
 	t.Helper()
-	docs := files(t, ".md")
-	require.Contains(t, docs, "README.md")
-	return docs
+	return Files(t, ".md")
 }
 
-// Tests returns the files with tests of the repository, by path, with their content.
-func Tests(t testing.TB) map[string]string {
+// Files returns the files whose name ends with suffix, by slashed path below the root,
+// with their content.
+func Files(t testing.TB, suffix string) map[string]string {
 	t.Helper()
-	return files(t, "_test.go")
-}
-
-// files returns the files whose name ends so, by slashed path below the root.
-func files(t testing.TB, suffix string) map[string]string {
-	t.Helper()
-	found := make(map[string]string)
-	root := os.DirFS(Root(t))
+	found, root := make(map[string]string), os.DirFS(Root(t))
 	require.NoError(t, fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -59,5 +51,6 @@ func files(t testing.TB, suffix string) map[string]string {
 		found[path] = string(content)
 		return err
 	}))
+	require.NotEmpty(t, found)
 	return found
 }

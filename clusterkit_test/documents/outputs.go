@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Output is something that a document says that a program prints: a block of
-// output, or a table of results.
+// Output is what a document shows as printed by a program: a block of output, or a
+// table of results.
 type Output struct {
 	Document string
 	Line     int // of the first of its lines
@@ -20,22 +20,16 @@ type Output struct {
 
 func (s Output) String() string { return fmt.Sprintf("%s:%d", s.Document, s.Line) }
 
-// Holder says which test holds an output of a document against what is so. The
-// output is known by how its first line begins. A holder may be of several.
-type Holder struct{ Document, Begins, Test string }
-
-// Holders returns the holders of all that the documents show.
-func Holders() []Holder { return slices.Clone(holders) }
-
-var holders = []Holder{
+// holders say which test compares an output of a document with what is printed. The
+// first line of the output begins as given. A holder may stand for several outputs.
+var holders = []struct{ document, begins, test string }{
 	{"README.md", "2. n2 crashes", "TestProcesses/quickstart"},
 	{"README.md", "$ curl -s '127.0.0.1:8080/v1/lookup", "TestDocumentedAnswers"},
 	{"README.md", "| strategy | fullest", "TestPlacementPages"},
 	{"README.md", "| primary | its partition kept", "TestPerformancePages"},
 	{"docs/operations.md", "| profile | members | packets/s", "TestDocumentedTraffic"},
 	{"docs/operations.md", "| | LAN | WAN | Local |", "TestDocumentedTimings"},
-	{"docs/performance.md", "|  | ", "TestPerformancePages"},
-	{"docs/performance.md", "| million operations a second", "TestPerformancePages"},
+	{"docs/performance.md", "| ", "TestPerformancePages"},
 	{"docs/placement.md", "| members | ", "TestPlacementPages"},
 	{"examples/cache/README.md", "3. n2 is killed", "TestProcesses/cache"},
 	{"examples/kv/README.md", "5. kill -9", "TestProcesses/kv"},
@@ -45,10 +39,6 @@ var holders = []Holder{
 }
 
 var (
-	// languages are those of blocks that show no output. Where a test looks at
-	// such blocks it is named.
-	languages = map[string]bool{"go": true /* TestDocumentationCompiles */, "mermaid": true, "yaml": true /* testPrometheus */}
-
 	// Separator matches the line between the head of a table and its rows.
 	Separator = regexp.MustCompile(`^\|[-:| ]+\|$`)
 	// Indented finds commands in indented blocks; the first group is the command.
@@ -56,59 +46,41 @@ var (
 	// Fence finds fenced blocks.
 	Fence = regexp.MustCompile("(?ms)^```.*?^```$")
 
+	// block finds a fenced block, by language and lines, or a table.
+	block  = regexp.MustCompile("(?m)^```(\\w*)\n((?:[^`].*\n|\n)*)^```$|^((?:\\|.*\n)+)")
 	figure = regexp.MustCompile(`^[0-9][0-9.,]*([,/ –]+[0-9.,]+)?( ?(%|ns|µs|ms|s|bytes|KiB|MiB))?$`)
 )
 
-// Outputs finds what a document shows as printed: blocks that are not of a
-// language, of indented ones what is not a command, and tables in which a good
-// part of the cells are figures.
-func Outputs(name, content string) (found []Output) {
-	var block Output
-	language, fenced := "", false
-	end := func(is bool) {
-		if is && len(block.Lines) > 0 {
-			found = append(found, block)
+// outputs finds what a document shows as printed: blocks of text, consoles that show
+// more than commands, and tables in which a third of the cells are figures.
+func outputs(name, content string) (found []Output) {
+	for _, m := range block.FindAllStringSubmatchIndex(content+"\n", -1) {
+		from, is, fenced := m[6], isResults, m[2] >= 0
+		if fenced {
+			language := content[m[2]:m[3]]
+			from = m[4]
+			is = func([]string) bool { return language == "" || language == "text" }
+			if language == "console" {
+				is = hasOutput
+			}
 		}
-		block = Output{Document: name}
+		lines := strings.Split(strings.TrimSuffix(content[from:max(m[5], m[7])], "\n"), "\n")
+		if is(lines) {
+			found = append(found, Output{Document: name, Line: strings.Count(content[:from], "\n") + 1, Lines: lines})
+		}
 	}
-	end(false)
-	for i, line := range strings.Split(content, "\n") {
-		begins := strings.HasPrefix(line, "```")
-		switch {
-		case begins && fenced:
-			end(!languages[language] && (language != "console" || hasOutput(block.Lines)))
-			fenced = false
-			continue
-		case begins:
-			language, fenced = strings.TrimPrefix(line, "```"), true
-			continue
-		case fenced:
-		case strings.HasPrefix(line, "    ") && !Indented.MatchString(line):
-			line = strings.TrimPrefix(line, "    ")
-		case strings.HasPrefix(line, "|"):
-		default:
-			end(len(block.Lines) > 0 && (block.Lines[0][0] != '|' || isResults(block.Lines)))
-			continue
-		}
-		if len(block.Lines) == 0 {
-			block.Line = i + 1
-		}
-		block.Lines = append(block.Lines, line)
-	}
-	end(isResults(block.Lines))
 	return found
 }
 
-// hasOutput reports whether a block of a console shows more than commands, which
-// may go on in lines that are Indented.
+// hasOutput reports whether a console shows more than commands. A command may go on in
+// indented lines.
 func hasOutput(lines []string) bool {
 	return slices.ContainsFunc(lines, func(line string) bool {
 		return line != "" && !strings.HasPrefix(line, "$ ") && !strings.HasPrefix(line, "    ")
 	})
 }
 
-// isResults reports whether a third of the cells beside the first column are
-// figures.
+// isResults reports whether a third of the cells beside the first column are figures.
 func isResults(lines []string) bool {
 	if len(lines) < 3 || !Separator.MatchString(lines[1]) {
 		return false
@@ -134,20 +106,39 @@ func Cells(row string) []string {
 	return parts
 }
 
-// HeldBy finds what a test has to hold.
-func HeldBy(t testing.TB, test string) (blocks []Output) {
+// HeldBy finds the outputs that a test has to compare.
+func HeldBy(t testing.TB, test string) (found []Output) {
 	t.Helper()
-	docs := Read(t)
-	for _, h := range holders {
-		if h.Test != test {
-			continue
-		}
-		for _, s := range Outputs(h.Document, docs[h.Document]) {
-			if strings.HasPrefix(s.Lines[0], h.Begins) {
-				blocks = append(blocks, s)
+	for name, content := range Read(t) {
+		for _, s := range outputs(name, content) {
+			if slices.Contains(s.holders(), test) {
+				found = append(found, s)
 			}
 		}
 	}
-	require.NotEmpty(t, blocks, "no document shows what %s has to hold", test)
-	return blocks
+	require.NotEmpty(t, found, "no document shows what %s has to compare", test)
+	return found
+}
+
+// holders are the tests that compare the output.
+func (s Output) holders() (tests []string) {
+	for _, h := range holders {
+		if h.document == s.Document && strings.HasPrefix(s.Lines[0], h.begins) {
+			tests = append(tests, h.test)
+		}
+	}
+	return tests
+}
+
+// RequireHeld fails unless each output of the documents has one test that compares it.
+// The pages in docs/performance are themselves output.
+func RequireHeld(t testing.TB) {
+	t.Helper()
+	for name, content := range Read(t) {
+		for _, s := range outputs(name, content) {
+			if !strings.HasPrefix(name, "docs/performance/") {
+				require.Len(t, s.holders(), 1, "%v shows %q: name the one test that compares it with what is printed in documents.holders", s, s.Lines[0])
+			}
+		}
+	}
 }

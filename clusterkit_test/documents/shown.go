@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RequireShown holds what documents say that a program prints against what it
-// printed: each line, in this order. What varies are the parts of a line that
-// match one of the patterns, the first that does; they may be others of the same
-// kind. An ellipsis stands for anything.
+// RequireShown compares the outputs that the running test holds with what a program
+// printed: each line that a document shows was printed, in this order. A part of a line
+// that matches one of the patterns may be another one of its kind; the first pattern
+// that matches counts. An ellipsis stands for anything.
 func RequireShown(t testing.TB, out string, varies ...Vary) {
 	t.Helper()
 	printed := strings.Split(out, "\n")
@@ -22,66 +22,51 @@ func RequireShown(t testing.TB, out string, varies ...Vary) {
 			if strings.Trim(line, " …") == "" {
 				continue
 			}
-			pattern := PatternOf(line, varies)
-			at := slices.IndexFunc(rest, pattern.MatchString)
+			at := slices.IndexFunc(rest, PatternOf(line, varies).MatchString)
 			require.GreaterOrEqual(t, at, 0, "%s:%d says that this is printed:\n%s\nbut no line like it comes after what it shows before", s.Document, s.Line+i, line)
 			rest = rest[at+1:]
 		}
 	}
 }
 
-// Vary is a kind of what is printed that is not the same each time: how it looks
-// in a document, and how it may look when it is printed.
-type Vary struct{ shown, printed *regexp.Regexp }
+// Vary is a kind of text that differs from run to run: how it looks in a document, and
+// how it may be printed.
+type Vary struct{ shown, printed string }
 
-// Varying returns a kind of what is printed that is not the same each time, from
-// patterns for how it looks in a document and how it may be printed.
-func Varying(shown, printed string) Vary {
-	return Vary{regexp.MustCompile("^(?:" + shown + ")"), regexp.MustCompile(printed)}
-}
+// Varying returns a [Vary] of two patterns.
+func Varying(shown, printed string) Vary { return Vary{shown, printed} }
 
-// What varies: seconds after an event, ports; and of what depends on load, figures
-// with the blanks before them, in columns whose width they share. Figures in a
-// name, such as n2, do not.
+// Seconds after an event and ports vary. Figures that depend on load vary with the
+// blanks before them, which fill a column.
 var (
-	Since    = Varying(`\+\d+\.\d+s`, `\+\d+\.\d+s`)
-	port     = Varying(` *127\.0\.0\.1:\d+`, ` *127\.0\.0\.1:\d+`)
-	duration = Varying(` *\b\d+(\.\d+)?(ns|µs|ms|s)\b`, ` *\d+(\.\d+)?(ns|µs|ms|s)`)
-	decimal  = Varying(` *\b\d+\.\d+\b`, ` *\d+\.\d+`)
-	whole    = Varying(` *\b\d+\b`, ` *\d+`)
+	Since    = Vary{`\+\d+\.\d+s`, `\+\d+\.\d+s`}
+	port     = Vary{` *127\.0\.0\.1:\d+`, ` *127\.0\.0\.1:\d+`}
+	duration = Vary{` *\b\d+(?:\.\d+)?(?:ns|µs|ms|s)\b`, ` *\d+(\.\d+)?(ns|µs|ms|s)`}
+	decimal  = Vary{` *\b\d+\.\d+\b`, ` *\d+\.\d+`}
+	whole    = Vary{` *\b\d+\b`, ` *\d+`}
 	Figures  = []Vary{Since, port, duration, decimal, whole}
-	ellipsis = Varying(`…`, `.*`)
 )
 
-// PatternOf makes a pattern of a line.
+// PatternOf makes a pattern of a line. Figures in a name, such as n2 or zone-2, do not
+// vary.
 func PatternOf(line string, varies []Vary) *regexp.Regexp {
-	var pattern strings.Builder
-	for at := 0; at < len(line); {
-		length := 0
-		for _, v := range append(slices.Clone(varies), ellipsis) {
-			if length = matchAt(v.shown, line, at); length > 0 {
-				pattern.WriteString(v.printed.String())
-				break
-			}
-		}
-		if length == 0 {
-			length = len(string([]rune(line[at:])[0]))
-			pattern.WriteString(regexp.QuoteMeta(line[at : at+length]))
-		}
-		at += length
+	varies = append(slices.Clone(varies), Vary{`…`, `.*`})
+	var shown []string
+	for _, v := range varies {
+		shown = append(shown, v.shown)
 	}
-	return regexp.MustCompile("^" + pattern.String() + " *$")
-}
-
-// matchAt returns the length of a match that begins at a place of a line and not
-// within a word.
-func matchAt(pattern *regexp.Regexp, line string, at int) int {
-	if at > 0 && isWord(line[at]) && (isWord(line[at-1]) || strings.ContainsRune("-.:", rune(line[at-1]))) {
-		return 0
+	kinds, pattern, quoted := regexp.MustCompile(strings.Join(shown, "|")), "^", 0
+	for _, m := range kinds.FindAllStringIndex(line, -1) {
+		part := line[m[0]:m[1]]
+		if m[0] > 0 && part[0] >= '0' && part[0] <= '9' && strings.ContainsRune("-.:", rune(line[m[0]-1])) {
+			continue
+		}
+		kind := slices.IndexFunc(varies, func(v Vary) bool { return regexp.MustCompile("^(?:" + v.shown + ")$").MatchString(part) })
+		if kind < 0 { // a pattern that looks around its match
+			continue
+		}
+		pattern += regexp.QuoteMeta(line[quoted:m[0]]) + varies[kind].printed
+		quoted = m[1]
 	}
-	return len(pattern.FindString(line[at:]))
-}
-
-func isWord(b byte) bool {
-	return b == '_' || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
+	return regexp.MustCompile(pattern + regexp.QuoteMeta(line[quoted:]) + " *$")
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the pattern of a line lets pass, and what not.
+// Which printed lines the pattern of a shown line matches.
 func TestPatternsOfLines(t *testing.T) {
 	for _, test := range []struct {
 		shown, printed string

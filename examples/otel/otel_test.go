@@ -39,8 +39,8 @@ func TestATraceFollowsAForwardedRequest(t *testing.T) {
 
 // tree reads the trace that a page draws: for each span the one that it is in.
 func tree(page string) map[string]string {
-	_, drawn, _ := strings.Cut(page, "\n    ask ")
-	drawn, _, _ = strings.Cut("ask "+drawn, "\n\n")
+	_, drawn, _ := strings.Cut(page, "\nask ")
+	drawn, _, _ = strings.Cut("ask "+drawn, "\n```")
 	parents, last := make(map[string]string), ""
 	for line := range strings.Lines(drawn) {
 		// Each is in the one above it.
