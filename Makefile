@@ -24,9 +24,9 @@ bench:
 	go test -run '^$$' -bench . ./...
 
 performance: ## rewrites docs/performance; for a quiet machine
-	go run ./bench lookup -markdown -csv docs/performance/lookup.csv \
+	go run ./bench lookup -csv docs/performance/lookup.csv \
 		-svg docs/performance/lookup.svg >docs/performance/lookup.md
-	go run -C bench/peers . -rounds 63 -markdown -csv ../../docs/performance/peers.csv \
+	go run -C bench/peers . -rounds 63 -csv ../../docs/performance/peers.csv \
 		-svg ../../docs/performance/peers.svg >docs/performance/peers.md
 
 fuzz:

@@ -106,15 +106,24 @@ func (f *figures) addSpread(r *ring.Ring) {
 	f.spread.add(1 - float64(r.Spread().ZoneViolations)/float64(r.PartitionCount()))
 }
 
+// change returns what a change makes of a ring, and counts its spread.
+func (f *figures) change(r *ring.Ring, c rebalance.Change) (*ring.Ring, int, error) {
+	to, plan, err := rebalance.WhatIf(r, c)
+	if err != nil {
+		return nil, 0, err
+	}
+	f.addSpread(to)
+	return to, len(plan.Moves), nil
+}
+
 func (f *figures) addJoins(r *ring.Ring, joiners []ring.Node) error {
 	for _, n := range joiners {
-		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Add: []ring.Node{n}})
+		to, moves, err := f.change(r, rebalance.Change{Add: []ring.Node{n}})
 		if err != nil {
 			return err
 		}
 		slots, _ := loads(to)
-		f.join.addRatio(len(plan.Moves), slots[n.ID])
-		f.addSpread(to)
+		f.join.addRatio(moves, slots[n.ID])
 	}
 	return nil
 }
@@ -126,14 +135,13 @@ func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 	slots, _ := loads(r)
 	moved, minimum := 0, 0
 	for _, n := range evenly(r.Nodes(), leaves) {
-		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: []string{n.ID}})
+		_, moves, err := f.change(r, rebalance.Change{Remove: []string{n.ID}})
 		if err != nil {
 			return err
 		}
-		f.leave.addRatio(len(plan.Moves), slots[n.ID])
+		f.leave.addRatio(moves, slots[n.ID])
 		f.addPeers(r, n.ID)
-		f.addSpread(to)
-		moved += 2 * len(plan.Moves)
+		moved += 2 * moves
 		minimum += 2 * slots[n.ID]
 	}
 	f.rolling.addRatio(moved, minimum)
@@ -141,26 +149,22 @@ func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 }
 
 func (f *figures) addZoneLosses(r *ring.Ring) error {
-	inZone := make(map[string][]string)
+	inZone, held := make(map[string][]string), make(map[string]int)
+	slots, _ := loads(r)
 	for _, n := range r.Nodes() {
-		inZone[n.Region+"/"+n.Zone] = append(inZone[n.Region+"/"+n.Zone], n.ID)
+		zone := n.Region + "/" + n.Zone
+		inZone[zone] = append(inZone[zone], n.ID)
+		held[zone] += slots[n.ID]
 	}
 	if len(inZone) == 1 {
 		return nil
 	}
-	slots, _ := loads(r)
 	for _, zone := range slices.Sorted(maps.Keys(inZone)) {
-		ids := inZone[zone]
-		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: ids})
+		_, moves, err := f.change(r, rebalance.Change{Remove: inZone[zone]})
 		if err != nil {
 			return err
 		}
-		held := 0
-		for _, id := range ids {
-			held += slots[id]
-		}
-		f.zoneLoss.addRatio(len(plan.Moves), held)
-		f.addSpread(to)
+		f.zoneLoss.addRatio(moves, held[zone])
 	}
 	return nil
 }

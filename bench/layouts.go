@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -79,46 +77,27 @@ func (l layout) weight(i int) int {
 }
 
 // size is the number of members.
-func (l layout) size() int {
-	total := 0
+func (l layout) size() (total int) {
 	for _, n := range l.zones {
 		total += n
 	}
 	return total
 }
 
-// shape is the zones in words.
-func (l layout) shape() string {
-	first, count := l.zones[0], len(l.zones)
-	equal := !slices.ContainsFunc(l.zones, func(n int) bool { return n != first })
-	switch {
-	case count == 1:
-		return "one zone"
-	case equal && l.regions > 1:
-		return fmt.Sprintf("%d regions × %d zones of %d", l.regions, count/l.regions, first)
-	case equal:
-		return fmt.Sprintf("%d zones of %d", count, first)
-	case l.regions > 1:
-		return fmt.Sprintf("%d regions, zones of %s", l.regions, slashed(l.zones))
-	}
-	return "zones of " + slashed(l.zones)
-}
-
 // String is the layout in one line, distinct for each.
 func (l layout) String() string {
-	weights := ""
+	regions, weights := "", ""
+	if l.regions > 1 {
+		regions = fmt.Sprintf(" in %d regions", l.regions)
+	}
 	if len(l.weights) > 0 {
 		weights = " of weight " + slashed(l.weights)
 	}
-	return fmt.Sprintf("%s, %d members%s, %d partitions × %d", l.shape(), l.size(), weights, l.partitions, l.replicas)
+	return fmt.Sprintf("zones of %s%s, %d members%s, %d partitions × %d", slashed(l.zones), regions, l.size(), weights, l.partitions, l.replicas)
 }
 
 func slashed(values []int) string {
-	parts := make([]string, len(values))
-	for i, v := range values {
-		parts[i] = strconv.Itoa(v)
-	}
-	return strings.Join(parts, "/")
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", "/")
 }
 
 // atBest is a lower bound of the fullest member's replicas over the mean, while
@@ -126,68 +105,52 @@ func slashed(values []int) string {
 // of every partition, and a member owns a partition once. The bound ignores regions
 // and the rounding to whole slots.
 func (l layout) atBest() float64 {
-	zones := make([]bounded, len(l.zones))
-	members := make([][]bounded, len(l.zones))
-	total := 0.0
-	for z, size := range l.zones {
-		least, most := l.copies(size)
-		zones[z] = bounded{0, float64(least), float64(most)}
-		for i := range size {
-			weight := float64(l.weight(i))
-			members[z] = append(members[z], bounded{weight, 0, 1})
-			zones[z].weight += weight
-			total += weight
+	replicas, weights := float64(min(l.replicas, l.size())), 0.0
+	// enough reports whether members can hold all replicas of a partition when
+	// each holds at most its weight times level of it.
+	enough := func(level float64) bool {
+		all := 1e-12
+		weights = 0
+		for _, size := range l.zones {
+			least, most := l.copies(size)
+			held := 1e-12
+			for i := range size {
+				weights += float64(l.weight(i))
+				held += min(1, level*float64(l.weight(i)))
+			}
+			if held < float64(least) {
+				return false
+			}
+			all += min(held, float64(most))
+		}
+		return all >= replicas
+	}
+	low, high := 0.0, 1.0
+	for range 60 {
+		if middle := (low + high) / 2; enough(middle) {
+			high = middle
+		} else {
+			low = middle
 		}
 	}
-	replicas := float64(min(l.replicas, l.size()))
-	rate, fullest := fill(replicas, zones), 0.0
-	for z := range zones {
-		fullest = max(fullest, fill(zones[z].at(rate), members[z]))
-	}
-	return fullest * total / replicas
+	enough(high)
+	return high * weights / replicas
 }
 
 // copies is how many owners of one partition a zone of some members has, at least
 // and at most, when the counts of zones differ by one unless a zone runs out.
 func (l layout) copies(members int) (least, most int) {
-	held := func(t int) (n int) {
-		for _, size := range l.zones {
-			n += min(size, t)
-		}
-		return n
-	}
 	replicas := min(l.replicas, l.size())
-	t := 0
-	for held(t+1) <= replicas && held(t+1) > held(t) {
-		t++
-	}
-	least = min(members, t)
-	if held(t) < replicas {
-		return least, min(members, t+1)
-	}
-	return least, least
-}
-
-// bounded takes a share in proportion to its weight, within bounds. Shares are
-// in owners a partition.
-type bounded struct{ weight, least, most float64 }
-
-func (b bounded) at(rate float64) float64 { return min(max(rate*b.weight, b.least), b.most) }
-
-// fill returns the smallest rate at which the shares add up to a total. Weights
-// are 1 at least, so that at a rate of the total no share can be short of it.
-func fill(total float64, takers []bounded) float64 {
-	low, high := 0.0, total
-	for range 60 {
-		middle, taken := (low+high)/2, 0.0
-		for _, b := range takers {
-			taken += b.at(middle)
+	for t := 1; ; t++ {
+		held := 0
+		for _, size := range l.zones {
+			held += min(size, t)
 		}
-		if taken < total-1e-12 {
-			low = middle
-		} else {
-			high = middle
+		switch {
+		case held == replicas:
+			return min(members, t), min(members, t)
+		case held > replicas:
+			return min(members, t-1), min(members, t)
 		}
 	}
-	return high
 }

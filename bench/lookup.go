@@ -15,7 +15,7 @@ func lookup(of func(quick bool) sizes) measure.Report {
 computes. Cases take turns in short samples. Figures are medians with quartiles.
 Ratios are taken within each round, to the floor: the hash of the key alone, unless
 a table marks another floor.`,
-		Notes: "docs/performance.md says how to read the tables.\n",
+		Notes: "docs/performance.md says how to read the tables.",
 		Parts: func(quick bool) []measure.Part { return lookupParts(newFixture(of(quick))) },
 		Drawn: func(r measure.Result) bool {
 			kind, rest, _ := strings.Cut(r.Case.Group, " ")

@@ -107,17 +107,11 @@ func throughSyncMap(p *published, keys *source[string]) maker {
 
 func throughLRU(p *published, keys *source[string], capacity int) maker {
 	return func() (func(int), error) {
-		cache := newLRU(capacity)
+		cache := &lru{capacity: capacity, entries: make(map[string]*list.Element, capacity)}
 		return over(keys, func(keys []string, from, to int) {
 			var last ring.Owner
 			for i := from; i < to; i++ {
-				key := keys[i&(len(keys)-1)]
-				owner, ok := cache.get(key)
-				if !ok {
-					owner, _ = p.Lookup(key).Primary()
-					cache.put(strings.Clone(key), owner)
-				}
-				last = owner
+				last = cache.owner(p, keys[i&(len(keys)-1)])
 			}
 			runtime.KeepAlive(last)
 		})()
@@ -137,30 +131,19 @@ type entry struct {
 	owner ring.Owner
 }
 
-func newLRU(capacity int) *lru {
-	return &lru{capacity: capacity, entries: make(map[string]*list.Element, capacity)}
-}
-
-func (c *lru) get(key string) (ring.Owner, bool) {
+// owner returns the owner of a key from the cache, or from the table.
+func (c *lru) owner(p *published, key string) ring.Owner {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.entries[key]
-	if !ok {
-		return ring.Owner{}, false
-	}
-	c.recent.MoveToFront(element)
-	return element.Value.(entry).owner, true
-}
-
-// put adds an entry. A key that another goroutine added meanwhile stays.
-func (c *lru) put(key string, owner ring.Owner) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.entries[key] != nil {
-		return
+	if element, ok := c.entries[key]; ok {
+		c.recent.MoveToFront(element)
+		return element.Value.(entry).owner
 	}
 	if c.recent.Len() == c.capacity {
 		delete(c.entries, c.recent.Remove(c.recent.Back()).(entry).key)
 	}
+	owner, _ := p.Lookup(key).Primary()
+	key = strings.Clone(key)
 	c.entries[key] = c.recent.PushFront(entry{key, owner})
+	return owner
 }

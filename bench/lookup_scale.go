@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
@@ -82,95 +83,77 @@ func scaleTable(results []measure.Result) measure.Table {
 	return t
 }
 
-// stalls are the pauses of a reader in several runs.
-type stalls struct {
-	name   string
-	writer func(done <-chan struct{}) error
-	// longest is the longest pause of each run, over how many pauses exceeded
-	// noticeable, and read how long the reader read.
-	longest []float64 // nanoseconds
-	over    int
-	read    time.Duration
-}
-
-// noticeable is the shortest pause that is counted.
-const noticeable = 100 * time.Microsecond
-
 // stallTables measure the longest pause of a goroutine that looks keys up while
 // another publishes rings, or builds and publishes them. Pauses without a writer are
 // those of the machine and the Go runtime. The kinds of run take turns.
 func (f *fixture) stallTables() ([]measure.Table, error) {
 	all := nodes(usualMembers + 1)
 	config := ring.Config{PartitionCount: usualPartitions, ReplicationFactor: usualReplicas, Strategy: rebalance.Rendezvous{}}
-	before, err := ring.Build(config, all[:usualMembers])
+	build := func(i int) (*ring.Ring, error) { return ring.Build(config, all[:len(all)-i%2]) }
+	after, err := build(0)
 	if err != nil {
 		return nil, err
 	}
-	after, err := ring.Build(config, all)
+	before, err := build(1)
 	if err != nil {
 		return nil, err
 	}
-	p, keys := publish(before), keySet[string](hotKeys, 16)
-	kinds := []*stalls{
-		{name: "no writer", writer: func(<-chan struct{}) error { return nil }},
-		{name: fmt.Sprintf("a ring published every %v", publishInterval), writer: func(done <-chan struct{}) error {
-			p.alternate(before, after)(done)
-			return nil
-		}},
-		{name: fmt.Sprintf("a ring built and published every %v", publishInterval), writer: func(done <-chan struct{}) error {
-			return p.publishing(done, func(i int) (*ring.Ring, error) { return ring.Build(config, all[:len(all)-i%2]) })
-		}},
+	p := publish(before)
+	kinds := []struct {
+		name  string
+		write func(done <-chan struct{}) error
+	}{
+		{"no writer", func(<-chan struct{}) error { return nil }},
+		{"a ring published every %v", func(done <-chan struct{}) error { p.alternate(before, after)(done); return nil }},
+		{"a ring built and published every %v", func(done <-chan struct{}) error { return p.publishing(done, build) }},
 	}
+	t := measure.Table{
+		Title: "The longest pause of a reader", Head: []string{"", "median run", "worst run", "pauses over 0.1 ms, a second"},
+		Note: fmt.Sprintf("%d runs of %v each. One goroutine does nothing but look keys up, on a machine that gives it and the writer %d processors. Rings are built by rendezvous: 50 and 51 members, 4096 partitions × 3.",
+			f.stallRuns, f.stallLength, runtime.GOMAXPROCS(0)),
+	}
+	longest, over := make([][]float64, len(kinds)), make([]int, len(kinds))
 	for range f.stallRuns {
-		for _, k := range kinds {
-			if err := k.run(p, keys, f.stallLength); err != nil {
+		for i, k := range kinds {
+			done, failed := make(chan struct{}), make(chan error, 1)
+			go func() { failed <- k.write(done) }()
+			pause, some := p.pauses(f.stallLength)
+			close(done)
+			if err := <-failed; err != nil {
 				return nil, err
 			}
+			longest[i] = append(longest[i], float64(pause))
+			over[i] += some
 		}
 	}
-	return []measure.Table{stallTable(kinds, f.stallLength)}, nil
+	for i, k := range kinds {
+		t.Rows = append(t.Rows, []string{
+			strings.ReplaceAll(k.name, "%v", publishInterval.String()),
+			measure.Duration(measure.SpreadOf(longest[i]).Median), measure.Duration(slices.Max(longest[i])),
+			fmt.Sprintf("%.1f", float64(over[i])/(f.stallLength.Seconds()*float64(f.stallRuns))),
+		})
+	}
+	return []measure.Table{t}, nil
 }
 
-// run reads for a while.
-func (s *stalls) run(p *published, keys []string, length time.Duration) error {
-	done, failed := make(chan struct{}), make(chan error, 1)
-	go func() { failed <- s.writer(done) }()
+// pauses looks keys up for a while. It returns the longest pause, and how many pauses
+// took over a tenth of a millisecond.
+func (p *published) pauses(length time.Duration) (longest time.Duration, over int) {
 	const block = 64 // lookups between two looks at the clock
+	keys := keySet[string](hotKeys, 16)
 	var owner ring.Owner
 	began := time.Now()
-	longest, last := time.Duration(0), time.Duration(0)
-	for at := 0; last < length; at += block {
+	for at, last := 0, time.Duration(0); last < length; at += block {
 		for i := at; i < at+block; i++ {
 			owner, _ = p.Lookup(keys[i&(len(keys)-1)]).Primary()
 		}
 		now := time.Since(began)
-		pause := now - last
-		last = now
-		longest = max(longest, pause)
-		if pause > noticeable {
-			s.over++
+		longest = max(longest, now-last)
+		if now-last > 100*time.Microsecond {
+			over++
 		}
+		last = now
 	}
 	runtime.KeepAlive(owner)
-	s.longest = append(s.longest, float64(longest))
-	s.read += last
-	close(done)
-	return <-failed
-}
-
-// stallTable shows the longest pauses.
-func stallTable(kinds []*stalls, length time.Duration) measure.Table {
-	t := measure.Table{
-		Title: "The longest pause of a reader",
-		Head:  []string{"", "median run", "worst run", "pauses over 0.1 ms, a second"},
-		Note: fmt.Sprintf("%d runs of %v each. One goroutine does nothing but look keys up, on a machine that gives it and the writer %d processors. Rings are built by rendezvous: 50 and 51 members, 4096 partitions × 3.",
-			len(kinds[0].longest), length, runtime.GOMAXPROCS(0)),
-	}
-	for _, k := range kinds {
-		t.Rows = append(t.Rows, []string{
-			k.name, measure.Duration(measure.SpreadOf(k.longest).Median), measure.Duration(slices.Max(k.longest)),
-			fmt.Sprintf("%.1f", float64(k.over)/k.read.Seconds()),
-		})
-	}
-	return t
+	return longest, over
 }

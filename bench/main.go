@@ -16,8 +16,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
 const usage = `Measures clusterkit and prints a report.
@@ -31,14 +29,7 @@ bench <report> -h lists the flags of a report; bench alone is bench lookup -quic
 `
 
 func main() {
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	var mistake measure.UsageError
-	switch {
-	case err == nil || errors.Is(err, flag.ErrHelp):
-	case errors.As(err, &mistake):
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(2)
-	default:
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -60,5 +51,5 @@ func run(args []string, out, progress io.Writer) error {
 	case "placement":
 		return runPlacement(args[1:], layouts, out, progress)
 	}
-	return measure.UsageError(fmt.Sprintf("no report is called %q, bench -h lists them", args[0]))
+	return fmt.Errorf("no report is called %q, bench -h lists them", args[0])
 }

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +53,7 @@ func runPlacement(args []string, all []layout, out, progress io.Writer) error {
 	}
 	switch {
 	case o.seeds < 0 || o.seeds > maxSeeds:
-		return measure.UsageError(fmt.Sprintf("-seeds is %d, it must be 1 to %d", o.seeds, maxSeeds))
+		return fmt.Errorf("-seeds is %d, it must be 1 to %d", o.seeds, maxSeeds)
 	case o.seeds == 0 && o.quick:
 		o.seeds = quickSeeds
 	case o.seeds == 0:
@@ -65,7 +64,7 @@ func runPlacement(args []string, all []layout, out, progress io.Writer) error {
 		for name := range strings.SplitSeq(names, ",") {
 			i := slices.Index(labels(strategies), strings.TrimSpace(name))
 			if i < 0 {
-				return measure.UsageError(fmt.Sprintf("-strategies: no strategy is called %q, there are %s", name, strings.Join(labels(strategies), ", ")))
+				return fmt.Errorf("-strategies: no strategy is called %q, there are %s", name, strings.Join(labels(strategies), ", "))
 			}
 			o.strategies = append(o.strategies, strategies[i])
 		}
@@ -133,24 +132,27 @@ func (o placementOptions) leaves(l layout) int {
 	}
 }
 
-const placementLegend = `
-Pairs are the worst and the mean over seeds and changes. Single figures are the worst.
-replicas   the slots of the fullest member over the mean, per weight
-primaries  the same for the partitions that a member is primary of
-at best    what no strategy can be below while partitions span as many zones as they can
-join       slots that change owner, over the slots that the joiner ends up with
-leave      the same over the slots of the leaver; each member in turn
-zone loss  the same over the slots of the zone; each zone in turn
-rolling    each member in turn leaves and comes back: over twice the slots of all of them
-zone span  partitions that span as many zones as they can, before and after every change
-peers      other owners of the partitions of a lost member, which take its load at once
-most on    the largest part of these partitions that one peer owns
-build      the median of %d builds on this machine (%s/%s, %d CPUs)
+const placementLegend = `# Placement
+
+Member IDs are derived from the seeds 1 to %d. Pairs are the worst and the mean over
+seeds and changes; single figures are the worst.
+
+- replicas: the slots of the fullest member over the mean, per weight
+- primaries: the same for the partitions that a member is primary of
+- at best: what no strategy can be below while partitions span as many zones as they can
+- join: slots that change owner, over the slots that the joiner ends up with
+- leave: the same over the slots of the leaver; each member in turn
+- zone loss: the same over the slots of the zone; each zone in turn
+- rolling: each member in turn leaves and comes back: over twice the slots of all of them
+- zone span: partitions that span as many zones as they can, before and after every change
+- peers: other owners of the partitions of a lost member, which take its load at once
+- most on: the largest part of these partitions that one peer owns
+- build: the median of %d builds on this machine, %s
 `
 
 // print prints a table for each layout.
 func (o placementOptions) print(out io.Writer, results []figures) error {
-	_, err := fmt.Fprintf(out, "Placement with member IDs derived from the seeds 1 to %d. The legend is below.\n", o.seeds)
+	_, err := fmt.Fprintf(out, placementLegend, o.seeds, timedBuilds, measure.Machine())
 	for some := range slices.Chunk(results, len(o.strategies)) {
 		l := some[0].layout
 		t := measure.Table{
@@ -169,8 +171,7 @@ func (o placementOptions) print(out io.Writer, results []figures) error {
 		}
 		err = errors.Join(err, t.Write(out))
 	}
-	_, printed := fmt.Fprintf(out, placementLegend, timedBuilds, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	return errors.Join(err, printed)
+	return err
 }
 
 // pair is the worst and the mean.
@@ -196,7 +197,6 @@ func placementColumns() []measure.Column[figures] {
 	type column = measure.Column[figures]
 	all := []column{
 		{Name: "family", Value: func(f figures) string { return f.layout.family }},
-		{Name: "layout", Value: func(f figures) string { return f.layout.shape() }},
 		{Name: "zones", Value: func(f figures) string { return slashed(f.layout.zones) }},
 		{Name: "regions", Value: func(f figures) string { return strconv.Itoa(max(f.layout.regions, 1)) }},
 		{Name: "weights", Value: func(f figures) string { return slashed(f.layout.weights) }},

@@ -29,7 +29,7 @@ func TestPlacementReport(t *testing.T) {
 	require.NoError(t, runPlacement([]string{"-seeds", "2", "-csv", csvFile, "-svg", svgFile}, few, &out, io.Discard))
 	require.Contains(t, out.String(), "seeds 1 to 2")
 	for _, s := range strategies {
-		require.Equal(t, len(few), strings.Count(out.String(), "\n  "+label(s)+" "), label(s))
+		require.Equal(t, len(few), strings.Count(out.String(), "\n| "+label(s)+" "), label(s))
 	}
 	content, err := os.ReadFile(csvFile)
 	require.NoError(t, err)
@@ -48,8 +48,8 @@ func TestPlacementReport(t *testing.T) {
 
 	out.Reset()
 	require.NoError(t, runPlacement([]string{"-quick", "-strategies", "round-robin"}, few, &out, io.Discard))
-	require.Equal(t, 2, strings.Count(out.String(), "\n  round-robin "))
-	require.NotContains(t, out.String(), "\n  rendezvous")
+	require.Equal(t, 2, strings.Count(out.String(), "\n| round-robin "))
+	require.NotContains(t, out.String(), "\n| rendezvous")
 }
 
 func TestPercent(t *testing.T) {
@@ -69,7 +69,7 @@ func TestCommandLine(t *testing.T) {
 	for args, contains := range map[string][]string{
 		"-h":           {"lookup", "placement"},
 		"placement -h": {"-quick", "-seeds", "-strategies", "-csv", "-svg"},
-		"lookup -h":    {"-quick", "-only", "-rounds", "-csv", "-svg", "-markdown", "growth"},
+		"lookup -h":    {"-quick", "-only", "-rounds", "-csv", "-svg", "growth"},
 	} {
 		var out bytes.Buffer
 		if err := run(strings.Fields(args), &out, io.Discard); err != nil {
@@ -88,8 +88,6 @@ func TestCommandLine(t *testing.T) {
 		"placement -strategies=, -quick": `-strategies: no strategy is called "", there are ` + strings.Join(labels(strategies), ", "),
 	} {
 		err := run(strings.Fields(args), io.Discard, io.Discard)
-		var mistake measure.UsageError
-		require.ErrorAs(t, err, &mistake, args)
 		require.EqualError(t, err, message)
 	}
 	for _, report := range []string{"lookup", "placement"} {

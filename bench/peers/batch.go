@@ -12,12 +12,12 @@ import (
 // batchKeys is how many keys are grouped by their primary at once.
 const batchKeys = 1000
 
-// grouper sorts keys by their primaries. Its loops return the sum over the groups of
-// the length of the primary's ID times the number of keys.
+// grouper sorts keys by their primaries. It returns the sum over the groups of the
+// length of the primary's ID times the number of keys.
 type grouper struct {
-	name string
-	role measure.Role
-	make func() func(keys) int // a loop with buffers of its own
+	name  string
+	role  measure.Role
+	group func(keys) int
 }
 
 // groupers are the ways to group a batch. The other libraries have no call for a
@@ -31,50 +31,39 @@ func groupers(members []string, partitions int) ([]grouper, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newConsistent(members, partitions)
+	var batch ring.Batch
+	c, kept := newConsistent(members, partitions), make(map[string][]int)
 	return []grouper{
-		{hashAlone.name, measure.Floor, func() func(keys) int { return hash.primary }},
-		{"clusterkit Group", measure.Reference, func() func(keys) int {
-			var batch ring.Batch
-			return func(k keys) (sum int) {
-				r.Group(k.text, &batch)
-				for owner, positions := range batch.All() {
-					sum += len(owner.ID()) * len(positions)
-				}
-				return sum
+		{hashAlone.name, measure.Floor, hash.primary},
+		{"clusterkit Group", measure.Reference, func(k keys) (sum int) {
+			r.Group(k.text, &batch)
+			for owner, positions := range batch.All() {
+				sum += len(owner.ID()) * len(positions)
 			}
+			return sum
 		}},
-		{"clusterkit look-ups, map of slices", measure.Reference, func() func(keys) int {
-			return func(k keys) int {
-				groups := make(map[string][]int)
-				for i, key := range k.text {
-					owner, _ := r.Lookup(key).Primary()
-					groups[owner.ID()] = append(groups[owner.ID()], i)
-				}
-				return weigh(groups)
-			}
-		}},
-		{"consistent, bytes, map of slices", measure.Plain, func() func(keys) int {
-			return func(k keys) int { return group(c, k, make(map[string][]int)) }
-		}},
-		{"consistent, bytes, map kept", measure.Plain, func() func(keys) int {
+		{"clusterkit look-ups, map of slices", measure.Reference, func(k keys) int {
 			groups := make(map[string][]int)
-			return func(k keys) int {
-				for id, positions := range groups {
-					groups[id] = positions[:0]
-				}
-				return group(c, k, groups)
+			for i, key := range k.text {
+				owner, _ := r.Lookup(key).Primary()
+				groups[owner.ID()] = append(groups[owner.ID()], i)
 			}
+			return weigh(groups)
 		}},
-		{"consistent, string, map of slices", measure.Plain, func() func(keys) int {
-			return func(k keys) int {
-				groups := make(map[string][]int)
-				for i, key := range k.text {
-					id := c.LocateKey([]byte(key)).String()
-					groups[id] = append(groups[id], i)
-				}
-				return weigh(groups)
+		{"consistent, bytes, map of slices", measure.Plain, func(k keys) int { return group(c, k, make(map[string][]int)) }},
+		{"consistent, bytes, map kept", measure.Plain, func(k keys) int {
+			for id, positions := range kept {
+				kept[id] = positions[:0]
 			}
+			return group(c, k, kept)
+		}},
+		{"consistent, string, map of slices", measure.Plain, func(k keys) int {
+			groups := make(map[string][]int)
+			for i, key := range k.text {
+				id := c.LocateKey([]byte(key)).String()
+				groups[id] = append(groups[id], i)
+			}
+			return weigh(groups)
 		}},
 	}, nil
 }
@@ -110,7 +99,7 @@ func (sc *scenario) batches() ([]measure.Case, error) {
 				Group: fmt.Sprintf("batch of %d %s by primary, %d members", batchKeys, k.name, sc.size.members),
 				Name:  g.name, Role: g.role, Step: batchKeys,
 				Make: func() (func(int), error) {
-					w := &walk{keys: k.keys, ask: g.make()}
+					w := &walk{keys: k.keys, ask: g.group}
 					return func(n int) {
 						for ; n > 0; n -= batchKeys {
 							w.run(batchKeys)

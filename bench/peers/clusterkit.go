@@ -18,6 +18,17 @@ func ringConfig(partitions int) ring.Config {
 	return ring.Config{PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.Rendezvous{}}
 }
 
+// overRing builds a subject over a ring of the members.
+func overRing(ask func(*ring.Ring) *subject) func([]string, int) (*subject, error) {
+	return func(members []string, partitions int) (*subject, error) {
+		r, err := ring.Build(ringConfig(partitions), ringNodes(members))
+		if err != nil {
+			return nil, err
+		}
+		return ask(r), nil
+	}
+}
+
 func ringNodes(members []string) []ring.Node {
 	nodes := make([]ring.Node, len(members))
 	for i, id := range members {
@@ -42,11 +53,7 @@ func (p *published) lookup(key string) ring.Placement { return p.view.Load().rin
 // a cluster costs, and can be had at any size.
 var clusterkitPointer = adapter{
 	name: "clusterkit atomic pointer", role: measure.Reference,
-	build: func(members []string, partitions int) (*subject, error) {
-		r, err := ring.Build(ringConfig(partitions), ringNodes(members))
-		if err != nil {
-			return nil, err
-		}
+	build: overRing(func(r *ring.Ring) *subject {
 		p := new(published)
 		p.view.Store(&view{ring: r})
 		return &subject{
@@ -65,17 +72,13 @@ var clusterkitPointer = adapter{
 				}
 				return sum
 			},
-		}, nil
-	},
+		}
+	}),
 }
 
 var clusterkitRing = adapter{
 	name: "clusterkit ring", role: measure.Reference,
-	build: func(members []string, partitions int) (*subject, error) {
-		r, err := ring.Build(ringConfig(partitions), ringNodes(members))
-		if err != nil {
-			return nil, err
-		}
+	build: overRing(func(r *ring.Ring) *subject {
 		return &subject{
 			primary: func(k keys) (sum int) {
 				for _, key := range k.text {
@@ -92,17 +95,13 @@ var clusterkitRing = adapter{
 				}
 				return sum
 			},
-		}, nil
-	},
+		}
+	}),
 }
 
 var clusterkitBytes = adapter{
 	name: "clusterkit ring, bytes", role: measure.Reference,
-	build: func(members []string, partitions int) (*subject, error) {
-		r, err := ring.Build(ringConfig(partitions), ringNodes(members))
-		if err != nil {
-			return nil, err
-		}
+	build: overRing(func(r *ring.Ring) *subject {
 		return &subject{
 			primary: func(k keys) (sum int) {
 				for _, key := range k.raw {
@@ -119,8 +118,8 @@ var clusterkitBytes = adapter{
 				}
 				return sum
 			},
-		}, nil
-	},
+		}
+	}),
 }
 
 // clusterkitCluster asks one member of a running cluster. The other members gossip in

@@ -37,9 +37,7 @@ type entrant struct {
 // newScenario builds the scenario of a size. It leaves out the adapters that do not
 // pass the gate or cannot be built, and tells why.
 func newScenario(s size, list []adapter, tell io.Writer) *scenario {
-	cold := randomKeys(coldKeys)
-	sc := &scenario{size: s, cold: cold, members: memberIDs(s.members)}
-	sc.hot = cold.part(0, hotKeys).clone() // next to each other, apart from the cold keys
+	sc := &scenario{size: s, hot: randomKeys(hotKeys), cold: randomKeys(coldKeys), members: memberIDs(s.members)}
 	for _, a := range list {
 		if a.most > 0 && s.members > a.most {
 			_, _ = fmt.Fprintf(tell, "%s, %d members: left out, it is measured with at most %d\n", a.name, s.members, a.most)
@@ -64,7 +62,6 @@ func (sc *scenario) end() {
 	for _, a := range sc.entrants {
 		a.end()
 	}
-	sc.entrants = nil
 }
 
 // lookups are the cases of a scenario, by question, keys and goroutines.

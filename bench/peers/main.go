@@ -43,7 +43,7 @@ func peers(sizes []size, list []adapter, tell io.Writer) measure.Report {
 	return measure.Report{
 		Name: "peers", Title: "Against other libraries", Rounds: 21, QuickRounds: 5, HoldCollector: true,
 		About: "Times clusterkit against other Go libraries that find the owners of a key.",
-		Notes: "bench/peers/README.md says what is compared, and how.\n",
+		Notes: "bench/peers/README.md says what is compared, and how.",
 		Parts: func(bool) []measure.Part {
 			var parts []measure.Part
 			for i, s := range sizes {

@@ -47,11 +47,6 @@ type Part struct {
 	End func()
 }
 
-// UsageError is a mistake on the command line.
-type UsageError string
-
-func (e UsageError) Error() string { return string(e) }
-
 // Parse parses flags and refuses arguments that are none. Help goes to out, below
 // a text about the command.
 func Parse(flags *flag.FlagSet, args []string, about string, out io.Writer) error {
@@ -63,9 +58,9 @@ func Parse(flags *flag.FlagSet, args []string, about string, out io.Writer) erro
 		flags.PrintDefaults()
 		return err
 	case err != nil:
-		return UsageError(err.Error() + ", see -h")
+		return fmt.Errorf("%w, see -h", err)
 	case flags.NArg() > 0:
-		return UsageError(fmt.Sprintf("unexpected argument %q, see -h", flags.Arg(0)))
+		return fmt.Errorf("unexpected argument %q, see -h", flags.Arg(0))
 	}
 	return nil
 }
@@ -85,19 +80,16 @@ func Create(name string) (io.WriteCloser, error) {
 // Main runs the command with its arguments: it writes the report to out and says
 // on progress what it measures.
 func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer) error {
-	var (
-		quick, markdown    bool
-		only, svgFile, csv string
-		o                  = Options{HoldCollector: r.HoldCollector}
-	)
+	var quick bool
+	var only, svg, csv string
+	o := Options{HoldCollector: r.HoldCollector}
 	flags := flag.NewFlagSet(r.Name, flag.ContinueOnError)
 	flags.BoolVar(&quick, "quick", false, fmt.Sprintf("a look in under a minute: %d rounds, and no large sizes where they take long", r.QuickRounds))
 	flags.IntVar(&o.Rounds, "rounds", 0, fmt.Sprintf("how many `samples` each case has (default %d, with -quick %d)", r.Rounds, r.QuickRounds))
 	flags.DurationVar(&o.Sample, "sample", DefaultSample, "how `long` a sample is")
 	flags.StringVar(&only, "only", "", "only the tables whose \"part: title\" matches this `regexp`, such as ^caches")
-	flags.BoolVar(&markdown, "markdown", false, "print the tables as Markdown")
 	flags.StringVar(&csv, "csv", "", "also write every figure to this `file`")
-	flags.StringVar(&svgFile, "svg", "", "also draw ratios to the floor into this `file`")
+	flags.StringVar(&svg, "svg", "", "also draw ratios to the floor into this `file`")
 	about := r.About + "\n\nParts:\n"
 	for _, p := range r.Parts(true) {
 		about += fmt.Sprintf("  %-12s %s\n", p.Name, p.Summary)
@@ -108,9 +100,9 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 	wanted, err := regexp.Compile(only)
 	switch {
 	case err != nil:
-		return UsageError(fmt.Sprintf("-only is %q: %v", only, err))
+		return fmt.Errorf("-only is %q: %w", only, err)
 	case o.Rounds < 0 || o.Sample <= 0:
-		return UsageError(fmt.Sprintf("-rounds is %d and -sample is %v, both must be above zero", o.Rounds, o.Sample))
+		return fmt.Errorf("-rounds is %d and -sample is %v, both must be above zero", o.Rounds, o.Sample)
 	case o.Rounds == 0 && quick:
 		o.Rounds = r.QuickRounds
 	case o.Rounds == 0:
@@ -121,7 +113,7 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 		return err
 	}
 	defer csvOut.Close()
-	svgOut, err := Create(svgFile)
+	svgOut, err := Create(svg)
 	if err != nil {
 		return err
 	}
@@ -131,11 +123,7 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 	o.Progress = func(group string) {
 		_, _ = fmt.Fprintf(progress, "%5s  %s\n", time.Since(began).Round(time.Second), group)
 	}
-	heading, section, write := "%s on %s.\n%s", "\n%[2]s: %d rounds of samples of %v.\n", Table.Write
-	if markdown {
-		heading, section, write = "# %s\n\n%s.\n%s", "\n## %s\n\n%s: %d rounds of samples of %v.\n", Table.WriteMarkdown
-	}
-	if _, err := fmt.Fprintf(out, heading, r.Title, machine, r.Notes); err != nil {
+	if _, err := fmt.Fprintf(out, "# %s\n\n%s.\n%s\n", r.Title, machine, r.Notes); err != nil {
 		return err
 	}
 	var all []Result
@@ -146,11 +134,10 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 			return err
 		}
 		if len(tables) > 0 {
-			name := strings.ToUpper(p.Name[:1]) + p.Name[1:]
-			_, _ = fmt.Fprintf(out, section, name, strings.ToUpper(p.Summary[:1])+p.Summary[1:], p.rounds(o), p.sample(o))
+			_, _ = fmt.Fprintf(out, "\n## %s: %s\n\n%d rounds of samples of %v.\n", p.Name, p.Summary, p.rounds(o), p.sample(o))
 		}
 		for _, t := range tables {
-			if err := write(t, out); err != nil {
+			if err := t.Write(out); err != nil {
 				return err
 			}
 		}
@@ -158,7 +145,7 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 		shown += len(tables)
 	}
 	if shown == 0 {
-		return UsageError(fmt.Sprintf("-only: no table matches %q, see -h", only))
+		return fmt.Errorf("-only: no table matches %q, see -h", only)
 	}
 	_, _ = fmt.Fprintf(progress, "%5s  done\n", time.Since(began).Round(time.Second))
 	drawn := slices.DeleteFunc(slices.Clone(all), func(result Result) bool { return !r.Drawn(result) })

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -21,43 +22,26 @@ type Table struct {
 	Note string
 }
 
-// Write prints the table for a terminal, after an empty line.
+// Write prints the table as Markdown, after an empty line. Its columns are aligned, so
+// that it can be read on a terminal too.
 func (t Table) Write(out io.Writer) error {
-	rows, width := append([][]string{t.Head}, t.Rows...), 0
+	rows := append([][]string{t.Head, append([]string{"---"}, slices.Repeat([]string{"---:"}, len(t.Head)-1)...)}, t.Rows...)
+	width := 0
 	for _, row := range rows {
 		width = max(width, utf8.RuneCountInString(row[0]))
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n%s\n", strings.ToUpper(t.Title))
-	columns := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(&b, "\n### %s\n\n", t.Title)
+	columns := tabwriter.NewWriter(&b, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
 	for _, row := range rows {
 		// Padded, the name stays at the left of a column that is aligned right.
-		fmt.Fprintf(columns, "%-*s\t%s\t\n", width, row[0], strings.Join(row[1:], "\t"))
+		fmt.Fprintf(columns, "| %-*s \t%s \t\n", width, row[0], strings.Join(row[1:], " \t"))
 	}
 	_ = columns.Flush() // a Buffer does not fail
 	if t.Note != "" {
-		b.WriteString(t.Note + "\n")
-	}
-	_, err := out.Write(b.Bytes())
-	return err
-}
-
-// WriteMarkdown prints the table as Markdown, after an empty line.
-func (t Table) WriteMarkdown(out io.Writer) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n### %s\n\n", t.Title)
-	rows := append([][]string{t.Head, append([]string{"---"}, strings.Fields(strings.Repeat("---: ", len(t.Head)-1))...)}, t.Rows...)
-	for _, row := range rows {
-		line := "|"
-		for _, cell := range row {
-			line += " " + strings.ReplaceAll(cell, "|", `\|`) + " |"
-		}
-		b.WriteString(line + "\n")
-	}
-	if t.Note != "" {
 		fmt.Fprintf(&b, "\n%s\n", t.Note)
 	}
-	_, err := out.Write(b.Bytes())
+	_, err := out.Write(bytes.ReplaceAll(b.Bytes(), []byte("\n |"), []byte("\n|"))) // the padding of the first column
 	return err
 }
 
