@@ -22,8 +22,8 @@ import (
 
 var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
-// TestSecurityCommands types what docs/security.md tells its readers to type, in
-// a directory of its own, and lets a member use the files that come of it.
+// TestSecurityCommands types what docs/security.md tells its readers to type, in a
+// directory of its own. A member uses the files that come of it.
 func TestSecurityCommands(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"bash", "openssl", "curl"} {
@@ -33,14 +33,13 @@ func TestSecurityCommands(t *testing.T) {
 	}
 	blocks := consoleBlock.FindAllStringSubmatch(documents.Read(t)["docs/security.md"], -1)
 	require.Len(t, blocks, 4, "certificates, authority, tokens, gossip keys")
-	script := func(block int) string {
-		var lines []string
+	script := func(block int) (lines string) {
 		for line := range strings.Lines(blocks[block][1]) {
 			if command, ok := strings.CutPrefix(line, "$ "); ok || strings.HasPrefix(line, "    ") {
-				lines = append(lines, command)
+				lines += command
 			}
 		}
-		return strings.Join(lines, "")
+		return lines
 	}
 	dir := t.TempDir()
 	shell := func(script string) string {
@@ -53,31 +52,25 @@ func TestSecurityCommands(t *testing.T) {
 		require.NoError(t, err, "%s\n%s", script, out)
 		return string(out)
 	}
-
 	shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=first")
 	shell("echo read 0123456789abcdef0123456789abcdef > tokens")
-	pair := strings.ReplaceAll(script(0), "10.0.0.1", "127.0.0.1")
-	making, showing, found := strings.Cut(pair, "openssl s_client")
+	making, showing, found := strings.Cut(strings.ReplaceAll(script(0), "10.0.0.1", "127.0.0.1"), "openssl s_client")
 	require.True(t, found)
 	shell(making)
 
-	file := func(name string) string { return filepath.Join(dir, name) }
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "security", NodeID: "orders-1", GossipAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0",
 		Gossip: membership.GossipOptions{Profile: membership.Local},
 		HTTP: cluster.HTTPOptions{
-			Server: transport.ServerOptions{TLS: client.TLSOptions{CertFile: file("tls.pem"), KeyFile: file("tls.key")}},
-			Guard:  transport.GuardOptions{TokenFile: file("tokens")},
+			Server: transport.ServerOptions{TLS: client.TLSOptions{CertFile: filepath.Join(dir, "tls.pem"), KeyFile: filepath.Join(dir, "tls.key")}},
+			Guard:  transport.GuardOptions{TokenFile: filepath.Join(dir, "tokens")},
 		},
 	})
 	require.NoError(t, err)
 	require.NoError(t, c.Start(t.Context()))
 	defer func() { require.NoError(t, c.Stop(context.Background())) }()
 
-	at := func(script string) string {
-		script = strings.ReplaceAll(script, "127.0.0.1:8443", c.HTTPAddr())
-		return strings.ReplaceAll(script, "10.0.0.1:8443", c.HTTPAddr())
-	}
+	at := strings.NewReplacer("127.0.0.1:8443", c.HTTPAddr(), "10.0.0.1:8443", c.HTTPAddr()).Replace
 	require.Contains(t, shell(at("openssl s_client"+showing)), "notAfter=")
 
 	// The member looks at its files once a second: curl asks until it lets it in.

@@ -3,9 +3,13 @@
 package documents
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,16 +19,9 @@ import (
 // Root returns the directory of the module.
 func Root(t testing.TB) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "cluster", "cluster.go")); err == nil {
-			return dir
-		}
-		up := filepath.Dir(dir)
-		require.NotEqual(t, up, dir, "no module above the working directory")
-		dir = up
-	}
+	_, file, _, ok := runtime.Caller(0)
+	require.True(t, ok)
+	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
 // Read returns the Markdown files of the repository, by path, with their content.
@@ -53,4 +50,153 @@ func Files(t testing.TB, suffix string) map[string]string {
 	}))
 	require.NotEmpty(t, found)
 	return found
+}
+
+// Output is what a document shows as printed by a program: a block of output, or a
+// table.
+type Output struct {
+	Document string
+	Line     int // of the first of its lines
+	Lines    []string
+	Tests    []string // that compare it, by holders
+}
+
+func (s Output) String() string { return fmt.Sprintf("%s:%d", s.Document, s.Line) }
+
+// holders say which test compares an output of a document with what is printed. The
+// first line of the output begins as given. A holder may stand for several outputs.
+var holders = []struct{ document, begins, test string }{
+	{"README.md", "2. n2 crashes", "TestProcesses/quickstart"},
+	{"README.md", "$ curl -s '127.0.0.1:8080/v1/lookup", "TestDocumentedAnswers"},
+	{"README.md", "| strategy | fullest", "TestPlacementPages"},
+	{"README.md", "| primary | its partition kept", "TestPerformancePages"},
+	{"docs/operations.md", "| profile | members | packets/s", "TestDocumentedTraffic"},
+	{"docs/operations.md", "| | LAN | WAN | Local |", "TestDocumentedTimings"},
+	{"docs/performance.md", "| ", "TestPerformancePages"},
+	{"docs/placement.md", "| members | ", "TestPlacementPages"},
+	{"examples/cache/README.md", "3. n2 is killed", "TestProcesses/cache"},
+	{"examples/kv/README.md", "5. kill -9", "TestProcesses/kv"},
+	{"examples/otel/README.md", "ask ", "TestATraceFollowsAForwardedRequest"},
+	{"examples/workers/README.md", "2. n4 joins", "TestProcesses/workers"},
+	{"examples/zonerouter/README.md", "3. Zone c is killed", "TestProcesses/zonerouter"},
+}
+
+var (
+	// Indented finds commands in indented blocks; the first group is the command.
+	Indented = regexp.MustCompile(`(?m)^    ((?:[A-Z_]+=(?:\S+|\$\(.*?\)) )?(?:cd|go|bash|make|curl|promtool|openssl) .*)$`)
+	// Fence finds fenced blocks.
+	Fence = regexp.MustCompile("(?ms)^```.*?^```$")
+
+	// block finds a fenced block, by language and lines, or a table.
+	block = regexp.MustCompile("(?m)^```(\\w*)\n((?:[^`].*\n|\n)*)^```$|^((?:\\|.*\n)+)")
+)
+
+// Outputs finds what documents show as printed: blocks of text, consoles that show more
+// than commands, and tables.
+func Outputs(t testing.TB) (found []Output) {
+	t.Helper()
+	for name, content := range Read(t) {
+		for _, m := range block.FindAllStringSubmatchIndex(content+"\n", -1) {
+			from, language := m[6], "text"
+			if m[2] >= 0 {
+				from, language = m[4], content[m[2]:m[3]]
+			}
+			lines := strings.Split(strings.TrimSuffix(content[from:max(m[5], m[7])], "\n"), "\n")
+			if language != "" && language != "text" && (language != "console" || !hasOutput(lines)) {
+				continue
+			}
+			s := Output{Document: name, Line: strings.Count(content[:from], "\n") + 1, Lines: lines}
+			for _, h := range holders {
+				if h.document == name && strings.HasPrefix(lines[0], h.begins) {
+					s.Tests = append(s.Tests, h.test)
+				}
+			}
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// hasOutput reports whether a console shows more than commands. A command may go on in
+// indented lines.
+func hasOutput(lines []string) bool {
+	return slices.ContainsFunc(lines, func(line string) bool {
+		return line != "" && !strings.HasPrefix(line, "$ ") && !strings.HasPrefix(line, "    ")
+	})
+}
+
+// Cells are those of a row.
+func Cells(row string) []string {
+	parts := strings.Split(strings.Trim(row, "|"), "|")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+// HeldBy finds the outputs that a test has to compare.
+func HeldBy(t testing.TB, test string) []Output {
+	t.Helper()
+	found := slices.DeleteFunc(Outputs(t), func(s Output) bool { return !slices.Contains(s.Tests, test) })
+	require.NotEmpty(t, found, "no document shows what %s has to compare", test)
+	return found
+}
+
+// RequireShown compares the outputs that the running test holds with what a program
+// printed: each line that a document shows was printed, in this order. A part of a line
+// that matches one of the patterns may be another one of its kind; the first pattern
+// that matches counts. An ellipsis stands for anything.
+func RequireShown(t testing.TB, out string, varies ...Vary) {
+	t.Helper()
+	printed := strings.Split(out, "\n")
+	for _, s := range HeldBy(t, t.Name()) {
+		rest := printed
+		for i, line := range s.Lines {
+			if strings.Trim(line, " …") == "" {
+				continue
+			}
+			at := slices.IndexFunc(rest, PatternOf(line, varies).MatchString)
+			require.GreaterOrEqual(t, at, 0, "%s:%d says that this is printed:\n%s\nbut no line like it comes after what it shows before", s.Document, s.Line+i, line)
+			rest = rest[at+1:]
+		}
+	}
+}
+
+// Vary is a kind of text that differs from run to run: how it looks in a document, and
+// how it may be printed.
+type Vary struct{ shown, printed string }
+
+// Varying returns a [Vary] of two patterns.
+func Varying(shown, printed string) Vary { return Vary{shown, printed} }
+
+// Seconds after an event and ports vary. Figures that depend on load vary with the
+// blanks before them, which fill a column.
+var (
+	Since    = Vary{`\+\d+\.\d+s`, `\+\d+\.\d+s`}
+	port     = Vary{` *127\.0\.0\.1:\d+`, ` *127\.0\.0\.1:\d+`}
+	duration = Vary{` *\b\d+(?:\.\d+)?(?:ns|µs|ms|s)\b`, ` *\d+(\.\d+)?(ns|µs|ms|s)`}
+	decimal  = Vary{` *\b\d+\.\d+\b`, ` *\d+\.\d+`}
+	whole    = Vary{` *\b\d+\b`, ` *\d+`}
+	Figures  = []Vary{Since, port, duration, decimal, whole}
+)
+
+// PatternOf makes a pattern of a line. Figures in a name, such as n2 or zone-2, do not
+// vary.
+func PatternOf(line string, varies []Vary) *regexp.Regexp {
+	varies = append(slices.Clone(varies), Vary{`…`, `.*`})
+	shown := ""
+	for _, v := range varies {
+		shown += "|" + v.shown
+	}
+	pattern, quoted := "^", 0
+	for _, m := range regexp.MustCompile(shown[1:]).FindAllStringIndex(line, -1) {
+		part := line[m[0]:m[1]]
+		if m[0] > 0 && part[0] >= '0' && part[0] <= '9' && strings.ContainsRune("-.:", rune(line[m[0]-1])) {
+			continue
+		}
+		kind := slices.IndexFunc(varies, func(v Vary) bool { return regexp.MustCompile("^(?:" + v.shown + ")$").MatchString(part) })
+		pattern += regexp.QuoteMeta(line[quoted:m[0]]) + varies[kind].printed
+		quoted = m[1]
+	}
+	return regexp.MustCompile(pattern + regexp.QuoteMeta(line[quoted:]) + " *$")
 }
