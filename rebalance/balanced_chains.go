@@ -2,10 +2,9 @@ package rebalance
 
 import "slices"
 
-// chains finds room for slots that nobody with room left can take: somebody
-// without room takes the slot and passes one of its own on, to somebody that can
-// take it, until somebody has room. These are the augmenting paths of bipartite
-// matching; the shortest is taken.
+// chains finds owners for slots that no unit with room can take. A full unit takes the
+// slot and passes one of its own slots to another unit, and so on, until a unit has
+// room. These are the augmenting paths of bipartite matching. The shortest is taken.
 type chains struct {
 	owners     []int32
 	units      []unit

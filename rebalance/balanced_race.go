@@ -8,7 +8,7 @@ import (
 
 // Owners that are not members yet.
 const (
-	open  int32 = -1 // of a slot: nobody's
+	open  int32 = -1 // a slot without an owner
 	fixed int32 = -2 // minus a unit: held as one of those it has in every row
 )
 
@@ -113,10 +113,10 @@ func (r *race) resolve() []int32 {
 	return r.owners
 }
 
-// run lets the members propose until no slot is open, or until they find none
-// anymore; unitOf is the unit of this level that each member proposes for. A
-// member that owns every row asks for each of them in its turn too, so that all
-// owners of a row stand in one order.
+// run lets the members propose until no slot is open, or until no member finds one.
+// unitOf is the unit of this level that each member proposes for. A member that owns
+// every row proposes to each of them in its turn too, so that all owners of a row
+// stand in one order.
 func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64) {
 	classes := newClasses(members)
 	queue := make([]turn, len(classes)) // a heap; the heaviest, who begin, in front
@@ -166,10 +166,10 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 	}
 }
 
-// claims returns how many slots each member may get for its unit: as many as it
-// may have itself, of those that the unit does not have anyway. Otherwise a
-// member that is full would go on winning slots for its zone, which then others
-// have to take.
+// claims returns how many slots each member may win for its unit: as many as the
+// member itself may own, without the slots that the unit has in every row. Otherwise a
+// full member would go on winning slots for its zone, and other members of the zone
+// would have to own them.
 func (r *race) claims(members []unit, unitOf []int32, partitions uint64) []uint64 {
 	left := make([]uint64, len(members))
 	for m, u := range unitOf {
@@ -181,8 +181,8 @@ func (r *race) claims(members []unit, unitOf []int32, partitions uint64) []uint6
 	return left
 }
 
-// finish fills the slots that the race has left open. Slots that nobody asked
-// for come last in the order.
+// finish fills the slots that the race has left open. Slots without a proposal
+// come last in the order.
 func (r *race) finish() {
 	if r.open > 0 {
 		r.fill()

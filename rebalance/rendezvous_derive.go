@@ -6,22 +6,15 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Derive implements [ring.Deriver]. A change that touches a zone which has, in
-// what stays of it, fewer nodes than a row may take of one zone is not for it;
-// nor is one after which weights are all equal that were not, or the reverse.
+// Derive implements [ring.Deriver]: it changes the table of from into the table that
+// Assign computes for to. It returns false, and leaves the work to Assign, in two cases:
 //
-// Why the outcome is that of Assign: rows that spread as they should are the
-// bases of a matroid, and Assign's row is the cheapest of them, in an order of
-// nodes, by cost and then by place, in which no two are equal. As long as no zone
-// runs out, nodes that go and come take elements from the matroid and add some,
-// and leave the rest of it as it is. Taking away what is not in the cheapest basis
-// leaves that the cheapest. Adding an element leaves it the cheapest but for the
-// element, which takes the place of a dearer one. So a row that loses no owner
-// finds its owners among those it has and the nodes that join; and when none of
-// these costs less than the dearest owner, nothing about the row changes. That
-// they also stand in the order that Assign gives them follows step by step: in
-// each, the zone that Assign takes from has the same node to offer, and no other
-// zone has a cheaper one.
+//   - The change touches a zone in which fewer nodes stay than a row may have owners
+//     in one zone.
+//   - All weights are equal before the change and not after it, or the reverse.
+//
+// A row that keeps its owners changes only if a joining node costs less than the row's
+// dearest owner. docs/placement.md proves that the table is that of Assign.
 func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	c, ok := compare(from, to)
 	if !ok {
