@@ -1,7 +1,7 @@
 package handoff
 
 import (
-	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -19,8 +19,14 @@ type Pace struct {
 type Alarms struct {
 	pace    Pace
 	armed   map[Timer]alarm
-	queue   alarmQueue
+	queue   []ringing // the first due first
 	batched time.Time // when the last batch was due
+}
+
+// ringing are the timers that were set to one time. Some of them may have been set anew since.
+type ringing struct {
+	at     time.Time
+	timers []Timer
 }
 
 // alarm is one timer. It stays known while it is not armed, for the sake of its delay.
@@ -53,19 +59,41 @@ func (a *Alarms) Arm(x Arm, now time.Time) {
 		t.at = now.Add(t.delay)
 	}
 	a.armed[x.Timer] = t
-	heap.Push(&a.queue, dueTimer{t.at, x.Timer})
+	i, known := slices.BinarySearchFunc(a.queue, t.at, func(r ringing, at time.Time) int { return r.at.Compare(at) })
+	if !known {
+		a.queue = slices.Insert(a.queue, i, ringing{at: t.at})
+	}
+	a.queue[i].timers = append(a.queue[i].timers, x.Timer)
 }
 
 // Succeeded has the next retry of a partition wait for the shortest time.
 func (a *Alarms) Succeeded(partition int) { delete(a.armed, Timer{partition, Retry}) }
 
-// Next returns when the next timer is due, the zero time when none is armed.
+// Next returns when the next timer is due, the zero time when none is armed. Then it forgets the
+// delays, but for those of retries.
 func (a *Alarms) Next() time.Time {
-	for len(a.queue) > 0 {
-		if first := a.queue[0]; a.armed[first.timer].at.Equal(first.at) {
-			return first.at
+	next := a.next()
+	if next.IsZero() {
+		armed := make(map[Timer]alarm)
+		for timer, t := range a.armed {
+			if timer.Kind == Retry {
+				armed[timer] = t
+			}
 		}
-		heap.Pop(&a.queue) // it was set anew
+		a.armed = armed
+	}
+	return next
+}
+
+func (a *Alarms) next() time.Time {
+	for len(a.queue) > 0 {
+		first := &a.queue[0]
+		for ; len(first.timers) > 0; first.timers = first.timers[1:] {
+			if a.armed[first.timers[0]].at.Equal(first.at) {
+				return first.at
+			}
+		}
+		a.queue = slices.Delete(a.queue, 0, 1)
 	}
 	return time.Time{}
 }
@@ -73,33 +101,15 @@ func (a *Alarms) Next() time.Time {
 // Due returns the timers that are due, which are not armed any more then.
 func (a *Alarms) Due(now time.Time) (due []Timer) {
 	for {
-		next := a.Next()
+		next := a.next()
 		if next.IsZero() || next.After(now) {
 			return due
 		}
-		timer := heap.Pop(&a.queue).(dueTimer).timer
+		timer := a.queue[0].timers[0]
 		a.armed[timer] = alarm{delay: a.armed[timer].delay}
 		if timer.Kind == Batch {
 			a.batched = now
 		}
 		due = append(due, timer)
 	}
-}
-
-// alarmQueue is a heap of timers, the first due first.
-type alarmQueue []dueTimer
-
-type dueTimer struct {
-	at    time.Time
-	timer Timer
-}
-
-func (q alarmQueue) Len() int           { return len(q) }
-func (q alarmQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
-func (q alarmQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *alarmQueue) Push(x any)        { *q = append(*q, x.(dueTimer)) }
-func (q *alarmQueue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
 }

@@ -12,7 +12,12 @@ func (m *Machine) flush() {
 	}
 	queries := make(map[Process][]int)
 	slices.Sort(m.mail.asking)
-	for _, p := range slices.Compact(m.mail.asking) { // twice, when it was gone in between
+	asking := slices.Compact(m.mail.asking) // twice, when it was gone in between
+	now := min(len(asking), maxAsking)
+	if m.mail.asking = asking[now:]; now == len(asking) {
+		m.mail.asking = nil
+	}
+	for _, p := range asking[:now] {
 		pt := m.parts[p]
 		if pt == nil {
 			continue
@@ -29,7 +34,7 @@ func (m *Machine) flush() {
 		}
 	}
 	notes := m.mail.notes
-	m.mail.asking, m.mail.notes = nil, nil
+	m.mail.notes = nil
 	for _, to := range slices.SortedFunc(maps.Keys(queries), Process.Compare) {
 		m.count.queries++
 		m.tell(to, query, m.count.queries, queries[to], nil)
@@ -162,10 +167,11 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 
 // receive takes what a message says of partitions.
 func (m *Machine) receive(e Received) {
-	for _, r := range e.Message.reports {
+	for i := range e.Message.reports {
+		r := &e.Message.reports[i]
 		if pt := m.parts[r.partition]; pt != nil && (pt.ownership >= awaiting || pt.has > empty) {
 			pt.hear(e.From, e.Message, r)
-			m.work.wake(pt.id)
+			m.work.wake(pt)
 		}
 	}
 }
@@ -186,7 +192,7 @@ func (m *Machine) reply(e Received) {
 }
 
 // hear takes what a process says of a partition.
-func (pt *partition) hear(from Process, message *Message, said report) {
+func (pt *partition) hear(from Process, message *Message, said *report) {
 	o := pt.others.at(from)
 	o.said, o.heard = said, true
 	if said.merged >= o.asked {

@@ -24,7 +24,7 @@ const (
 // source is a process that is merged from.
 type source struct {
 	process Process
-	said    report // before the merge
+	said    *report // before the merge
 	proof   proof
 }
 
@@ -42,7 +42,7 @@ func merge(why purpose, need int, sources ...source) *job {
 }
 
 // answered takes the word of a source about itself after the merge.
-func (j *job) answered(from Process, said report) {
+func (j *job) answered(from Process, said *report) {
 	for i := range j.sources {
 		if h := &j.sources[i]; h.process == from {
 			if said.fence == h.said.fence && said.is(flagOffers) {

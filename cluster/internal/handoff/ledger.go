@@ -122,8 +122,10 @@ func (l ledger) past(m mark) ledger {
 }
 
 func (l ledger) count(m mark) (n int) {
-	for range l.with(m) {
-		n++
+	for i := range l {
+		if l[i].is(m) {
+			n++
+		}
 	}
 	return n
 }
@@ -174,12 +176,17 @@ func (l *ledger) drop(m mark) { l.dropWhere(m, func(ownerSet) bool { return true
 
 // dropWhere takes marks from those sets with any of them that meet a condition.
 func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
-	*l = slices.DeleteFunc(*l, func(o ownerSet) bool { return o.is(m) && which(o) && o.marks&^(m|markConfirmed) == 0 })
-	for i := range *l {
-		if o := &(*l)[i]; o.is(m) && which(*o) {
+	kept := (*l)[:0]
+	for _, o := range *l {
+		if o.is(m) && which(o) {
 			o.keep(^m)
 		}
+		if o.marks != 0 {
+			kept = append(kept, o)
+		}
 	}
+	clear((*l)[len(kept):])
+	*l = kept
 }
 
 // await makes a set pending. One that is pending already takes over what the other was merged
@@ -226,12 +233,16 @@ func (l *ledger) serve(members set, q quorums, m mark, goesOn bool) {
 		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(members) })
 	}
 	l.addNewest(members, q, markServed|m)
-	past := l.past(markServed)
-	most := maxServed
-	if len(past) > fewServed && !slices.ContainsFunc(past[:fewServed], func(o ownerSet) bool { return !o.is(markReady | markFirst) }) {
-		most = fewServed
+	served, ready := 0, true
+	for i := range slices.Backward(*l) {
+		o := &(*l)[i]
+		if !o.is(markServed) {
+			continue
+		}
+		if served++; served > maxServed || served > fewServed && ready {
+			o.keep(^marksOfPast)
+		}
+		ready = ready && (served > fewServed || o.is(markReady|markFirst))
 	}
-	for _, old := range past[min(most, len(past)):] {
-		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(old.members) })
-	}
+	l.drop(0) // the sets that have no mark left
 }

@@ -90,7 +90,7 @@ func (pt *partition) unharmed(s *surroundings) bool {
 // conclusive reports whether a past, the newest set first, leads to a set that is known to have
 // been ready, with no depleted set on the way.
 func (pt *partition) conclusive(s *surroundings, past ledger) bool {
-	words := append(slices.Clone(pt.check), other{process: s.self, said: report{sets: pt.sets}})
+	words := append(slices.Clone(pt.check), other{process: s.self, said: &report{sets: pt.sets}})
 	for _, o := range past {
 		if s.depleted(o) {
 			return false

@@ -115,7 +115,7 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 				pt.sets.report(ownerSet{members: members, quorums: quorums{3, 2}})
 			}
 			for p, known := range tt.words {
-				*pt.check.at(p) = other{process: p, heard: true, said: report{sets: known}}
+				*pt.check.at(p) = other{process: p, heard: true, said: &report{sets: known}}
 			}
 			require.Equal(t, tt.want, pt.unharmed(s))
 		})

@@ -13,8 +13,8 @@ type Machine struct {
 	around surroundings
 	parts  map[int]*partition
 
-	ring      *ring.Ring   // the last one with owners; nil before it
-	past      []*ring.Ring // what came before, the newest last
+	ring      *ring.Ring // the last one with owners; nil before it
+	past      []era      // what came before, the newest last
 	departure departure
 	paused    PauseCause
 
@@ -29,12 +29,13 @@ type counters struct {
 	fences  uint64 // the last fence
 	jobs    uint64 // the last job
 	queries uint64 // the last query
+	eras    uint64 // of serving owners
 	totals  Totals
 }
 
 // New returns a machine that knows no view.
 func New(c Config) *Machine {
-	m := &Machine{parts: make(map[int]*partition), work: work{queued: make(map[int]bool)}, departure: departure{journal: saved}}
+	m := &Machine{parts: make(map[int]*partition), departure: departure{journal: saved}}
 	m.around = surroundings{self: c.Self, config: c, fences: &m.count.fences}
 	return m
 }
@@ -70,7 +71,7 @@ func (e Drained) happen(m *Machine) {
 		if pt := m.parts[p]; pt != nil && !pt.drained {
 			pt.drained = true
 			m.mail.ask(pt, anew)
-			m.work.wake(p)
+			m.work.wake(pt)
 		}
 	}
 }
@@ -96,11 +97,11 @@ func (m *Machine) due(t Timer) {
 	case t.Kind == Ask:
 		if pt.asking == waiting {
 			m.mail.ask(pt, again)
-			m.work.wake(pt.id)
+			m.work.wake(pt)
 		}
 	case pt.timers.has(t.Kind):
 		pt.timers &^= 1 << t.Kind
-		m.work.wake(pt.id)
+		m.work.wake(pt)
 	}
 }
 
@@ -116,7 +117,7 @@ func (e Paused) happen(m *Machine) {
 	}
 	for _, p := range slices.Sorted(maps.Keys(m.parts)) {
 		m.mail.ask(m.parts[p], anew)
-		m.work.wake(p)
+		m.work.wake(m.parts[p])
 	}
 }
 
@@ -125,32 +126,28 @@ func (e LossAccepted) happen(m *Machine) {
 		pt.sets.drop(markPending)
 		pt.lost = false
 		pt.journal.change()
-		m.work.wake(pt.id)
+		m.work.wake(pt)
 	}
 }
 
 // advanceAll looks at the partitions that something has happened to, and at those that wait for a
 // job to end while fewer than the bound run.
 func (m *Machine) advanceAll() {
-	look := func(p int) {
-		m.out.Changed = append(m.out.Changed, p)
-		if pt := m.parts[p]; pt != nil {
-			m.advance(pt)
-		}
-	}
 	for w := &m.work; ; {
 		switch {
 		case len(w.queue) > 0:
 			queue := w.queue
 			w.queue = nil
-			for _, p := range queue {
-				delete(w.queued, p)
-				look(p)
+			for _, pt := range queue {
+				pt.queued, pt.rests = false, false
+				m.advance(pt)
 			}
 		case len(w.waiting) > 0 && w.running < m.around.config.Parallel && m.paused == 0:
 			p := w.waiting[0]
 			w.waiting = w.waiting[1:]
-			look(p)
+			if pt := m.parts[p]; pt != nil {
+				m.advance(pt)
+			}
 		default:
 			return
 		}
@@ -159,11 +156,11 @@ func (m *Machine) advanceAll() {
 
 // advance takes a partition as far as it gets.
 func (m *Machine) advance(pt *partition) {
-	if pt.job != nil {
+	if m.out.Changed = append(m.out.Changed, pt.id); pt.job != nil {
 		return
 	}
 	if pt.ownership < awaiting && pt.has == empty {
-		if pt.sets.count(markServed) == 0 {
+		if pt.rests, pt.begun = true, m.count.eras; pt.sets.count(markServed) == 0 {
 			delete(m.parts, pt.id)
 		}
 		return
@@ -188,8 +185,14 @@ func (m *Machine) advance(pt *partition) {
 		m.start(pt, next)
 		return
 	}
-	if pt.asking == quiet && pt.unfinished(&m.around) {
+	if unfinished := pt.unfinished(&m.around); unfinished && pt.asking == quiet {
 		m.mail.ask(pt, anew)
+	} else if !unfinished && next == nil && pt.check == nil && pt.ready() {
+		// What was merged from others is remembered. They may ask again.
+		pt.others.forget()
+		if pt.rests = true; cap(pt.sets) > 2*len(pt.sets) {
+			pt.sets = slices.Clone(pt.sets)
+		}
 	}
 }
 
@@ -227,7 +230,7 @@ func (e Ended) happen(m *Machine) {
 	pt.job = nil
 	m.work.running--
 	m.mail.ask(pt, anew)
-	m.work.wake(pt.id)
+	m.work.wake(pt)
 	switch {
 	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.begun):
 		// What came belongs to an ownership that is over. It is handed over with the rest, and was

@@ -17,6 +17,7 @@ const (
 const (
 	maxDeparted     = 128      // departed processes that a process remembers and tells
 	maxIDBytes      = 128      // of a NodeID
+	maxAsking       = 2048     // partitions that ask in one batch
 	maxMessageBytes = 32 << 10 // about how long a message gets before another is begun
 )
 

@@ -52,22 +52,28 @@ type timers uint8
 
 func (t timers) has(k TimerKind) bool { return t>>k&1 == 1 }
 
-// owners are the owners of a partition in one view.
-type owners struct {
-	serving, target, all set
-	token                ring.Token
+// owners are the owners of a partition in one view. They are immutable, and shared by the partitions
+// that have the same.
+type owners struct{ serving, target, all set }
+
+// attention is when a partition is looked at.
+type attention struct {
+	asking asking
+	timers timers // those of Patience and Retry that are armed
+	queued bool   // it is looked at in this step
+	rests  bool   // it has nothing to do, and waits for no process, while its owners stay the same
 }
 
 // partition is how this process stands with one partition.
 type partition struct {
 	id     int
-	owners owners
+	token  ring.Token // of the owners
+	owners *owners
 	state
-	asking  asking
-	timers  timers // those of Patience and Retry that are armed
+	attention
 	drained bool   // no write accepted under an earlier token is under way
 	lost    bool   // an acknowledged write may be gone
-	begun   uint64 // the fence at which the present ownership began
+	begun   uint64 // the fence at which the present ownership began; of what was released, the era
 	fence   uint64 // the last one; fences are compared for order and equality only
 	sets    ledger
 	others  others
@@ -161,20 +167,31 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.has, pt.lost, pt.check, pt.proof = steady, false, nil, nil
 	pt.timers = 1 << Patience
 	out.arm(pt.id, Patience, true)
-	prior := pt.sets.past(markPrior)
+	var prior ownerSet
+	for prior = range pt.sets.with(markPrior) {
+	}
 	pt.sets.drop(markPrior)
 	switch {
-	case len(prior) == 0 && s.founding:
+	case prior.members == nil && s.founding:
 		if pt.pending() == 0 {
 			pt.has = complete
 		}
-	case len(prior) == 0 && pt.ownership != returned:
+	case prior.members == nil && pt.ownership != returned:
 		pt.sets.await(ownerSet{members: set{{}}, quorums: s.quorums})
-	case len(prior) > 0 && (!wasReady || !s.config.Without.is(WithoutPending)):
-		pt.sets.await(ownerSet{members: prior[0].members, quorums: prior[0].quorums})
+	case prior.members != nil && (!wasReady || !s.config.Without.is(WithoutPending)):
+		pt.sets.await(ownerSet{members: prior.members, quorums: prior.quorums})
 	}
 	pt.ownership = owning
+	pt.weaken(s)
 	pt.journal.change()
+}
+
+// weaken notes that writes may be acknowledged without this owner, where its word is not needed.
+func (pt *partition) weaken(s *surroundings) {
+	needed := func(owners set) bool { return len(owners) <= int(s.quorums.writes) && owners.has(s.self) }
+	if !needed(pt.owners.serving) && !needed(pt.owners.target) {
+		pt.has = partial
+	}
 }
 
 // becomeFormer ends an ownership. The process keeps what it has until every owner has it, and is
@@ -198,7 +215,7 @@ func (pt *partition) becomeEmpty(s *surroundings) {
 	if pt.ownership == returned {
 		pt.ownership = outside
 	}
-	pt.sets.drop(markPending)
+	pt.sets.drop(markPending | markBefore)
 	pt.journal = s.unheard()
 }
 
@@ -224,19 +241,17 @@ func (pt *partition) becomeReady(out *effects) {
 
 // cover notes which of the owners came while every acknowledged write was here. Later writes reach
 // them too, so that for them this process goes on having everything acknowledged before.
-func (pt *partition) cover(had owners) {
-	if !pt.owners.all.is(had.all) {
-		pt.covered = slices.DeleteFunc(slices.Clone(pt.owners.all), func(o Process) bool {
-			return !pt.covered.has(o) && (pt.has != complete || had.all.has(o))
-		})
+func (pt *partition) cover(had *owners) {
+	var covered set
+	if pt.owners.all.is(had.all) {
+		return
 	}
-}
-
-// indispensable reports whether no write can be acknowledged without this process.
-func (pt *partition) indispensable(s *surroundings) bool {
-	w := int(s.quorums.writes)
-	return pt.owners.serving.has(s.self) && len(pt.owners.serving) <= w ||
-		pt.owners.target.has(s.self) && len(pt.owners.target) <= w
+	for _, o := range pt.owners.all {
+		if pt.covered.has(o) || pt.has == complete && !had.all.has(o) {
+			covered = append(covered, o)
+		}
+	}
+	pt.covered = covered
 }
 
 // serve notes that this process serves in the present set of owners, if it does, and whether it
@@ -306,11 +321,14 @@ func (pt *partition) unfinished(s *surroundings) bool {
 // other is what a partition knows of another process.
 type other struct {
 	process Process
-	merged  uint64 // the fence of its data as of which this owner has merged it; 0: none
-	asked   uint64 // the fence of ours as of which it should merge what is here; 0: none
-	heard   bool   // said is its last word under the present token
-	said    report
+	merged  uint64  // the fence of its data as of which this owner has merged it; 0: none
+	asked   uint64  // the fence of ours as of which it should merge what is here; 0: none
+	heard   bool    // said is its last word under the present token
+	said    *report // part of a message, and immutable; never nil
 }
+
+// silent is what a process has said that has said nothing.
+var silent = &report{}
 
 // others are ascending by process.
 type others []other
@@ -323,7 +341,7 @@ func (o others) find(p Process) (int, bool) {
 func (o *others) at(p Process) *other {
 	i, known := o.find(p)
 	if !known {
-		*o = slices.Insert(*o, i, other{process: p})
+		*o = slices.Insert(*o, i, other{process: p, said: silent})
 	}
 	return &(*o)[i]
 }
@@ -333,15 +351,16 @@ func (o others) of(p Process) other {
 	if i, known := o.find(p); known {
 		return o[i]
 	}
-	return other{process: p}
+	return other{process: p, said: silent}
 }
 
-// forget drops the last words of those processes that meet a condition.
-func (o others) forget(which func(Process) bool) {
-	for i := range o {
-		if o[i].heard && which(o[i].process) {
-			o[i].heard, o[i].said = false, report{}
-		}
+// forget drops the last words of all.
+func (o *others) forget() {
+	for i := range *o {
+		(*o)[i].heard, (*o)[i].said = false, silent
+	}
+	if *o = slices.DeleteFunc(*o, func(o other) bool { return o.asked == 0 && o.merged == 0 }); len(*o) == 0 {
+		*o = nil
 	}
 }
 

@@ -15,7 +15,7 @@ func (m *Machine) Clone() *Machine {
 	c := *m
 	c.around.fences = &c.count.fences
 	c.departure.told = maps.Clone(m.departure.told)
-	c.work.queue, c.work.waiting, c.work.queued = slices.Clone(m.work.queue), slices.Clone(m.work.waiting), maps.Clone(m.work.queued)
+	c.work.waiting = slices.Clone(m.work.waiting) // the queue is empty between two steps
 	c.mail.asking, c.mail.notes = slices.Clone(m.mail.asking), maps.Clone(m.mail.notes)
 	for p, partitions := range c.mail.notes {
 		c.mail.notes[p] = slices.Clone(partitions)
@@ -118,12 +118,12 @@ func (w *writer) others(all others) {
 		w.set(set{o.process})
 		w.numbers(o.merged, o.asked)
 		w.bits(o.heard)
-		w.report(o.said)
+		w.report(*o.said)
 	}
 }
 
 func (w *writer) partition(pt *partition) {
-	w.numbers(uint64(pt.id), uint64(pt.owners.token), pt.begun, pt.fence)
+	w.numbers(uint64(pt.id), uint64(pt.token), pt.begun, pt.fence)
 	w.b = append(w.b, byte(pt.ownership), byte(pt.has), byte(pt.journal), byte(pt.asking), byte(pt.timers))
 	w.bits(pt.drained, pt.lost, pt.check != nil, pt.job != nil, pt.proof != nil)
 	for _, s := range []set{pt.owners.serving, pt.owners.target, pt.covered} {
@@ -141,7 +141,7 @@ func (w *writer) partition(pt *partition) {
 		for _, h := range j.sources {
 			w.set(set{h.process})
 			w.b = append(w.b, byte(h.proof))
-			w.report(h.said)
+			w.report(*h.said)
 		}
 	}
 }

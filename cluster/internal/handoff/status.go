@@ -39,7 +39,7 @@ func (m *Machine) Standing(p int) Standing {
 	default:
 		return Standing{Token: m.ring.Placement(p).Token()}
 	}
-	st := Standing{Token: pt.owners.token, Owner: pt.ownership >= awaiting, Accepts: pt.accepts(), Lost: pt.lost}
+	st := Standing{Token: pt.token, Owner: pt.ownership >= awaiting, Accepts: pt.accepts(), Lost: pt.lost}
 	switch {
 	case !st.Owner:
 		st.Phase = Releasing

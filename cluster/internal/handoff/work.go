@@ -2,17 +2,16 @@ package handoff
 
 // work is what partitions are to do.
 type work struct {
-	queue   []int // partitions to look at
-	queued  map[int]bool
-	running int   // jobs
-	waiting []int // partitions that have a job to begin when another ends
+	queue   []*partition // to look at
+	running int          // jobs
+	waiting []int        // partitions that have a job to begin when another ends
 }
 
 // wake has a partition looked at in this step.
-func (w *work) wake(p int) {
-	if !w.queued[p] {
-		w.queued[p] = true
-		w.queue = append(w.queue, p)
+func (w *work) wake(pt *partition) {
+	if !pt.queued {
+		pt.queued = true
+		w.queue = append(w.queue, pt)
 	}
 }
 

@@ -1,0 +1,89 @@
+package handoff
+
+import (
+	"slices"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// maxPast is how many changes of the serving owners a process remembers, for partitions that it
+// comes to own.
+const maxPast = 32
+
+// row is the owners of a placement, in their order.
+type row [16]ring.Owner
+
+func rowOf(place ring.Placement) (r row) {
+	for i, o := range place.All() {
+		r[i] = o
+	}
+	return r
+}
+
+// rows makes the owner sets of a view, one for each row. What a process keeps grows with the number
+// of rows that differ, and not with that of partitions.
+type rows struct {
+	numbers map[row]int
+	sets    []set // by number
+	owners  map[[2]row]*owners
+}
+
+func newRows() *rows {
+	return &rows{numbers: make(map[row]int), owners: make(map[[2]row]*owners)}
+}
+
+// number returns the number of the set of processes that own by a placement.
+func (r *rows) number(place ring.Placement) int {
+	row := rowOf(place)
+	number, known := r.numbers[row]
+	if !known {
+		var members set
+		for _, o := range place.All() {
+			members = append(members, Process{o.ID(), o.Node().Start})
+		}
+		number = len(r.sets)
+		r.numbers[row], r.sets = number, append(r.sets, newSet(members...))
+	}
+	return number
+}
+
+func (r *rows) members(place ring.Placement) set { return r.sets[r.number(place)] }
+
+// of returns the owners of a placement.
+func (r *rows) of(place ring.Placement) *owners {
+	key := [2]row{rowOf(place), rowOf(place.Target())}
+	next := r.owners[key]
+	if next == nil {
+		next = &owners{serving: r.members(place), target: r.members(place.Target())}
+		next.all = newSet(slices.Concat(next.serving, next.target)...)
+		r.owners[key] = next
+	}
+	return next
+}
+
+// era is what one view ended: the sets that had served until then, where others serve since.
+type era struct {
+	quorums quorums
+	sets    []set
+	chunks  []*[64]uint16 // by partition, one more than the number of its set; 0: it serves on
+}
+
+// end notes which set has served a partition. Beyond 65,535 sets it notes nothing: a loss check
+// finds less evidence then.
+func (e *era) end(p, number int) {
+	c := &e.chunks[p/64]
+	if *c == nil {
+		*c = new([64]uint16)
+	}
+	if number < 1<<16-1 {
+		(*c)[p%64] = uint16(number + 1)
+	}
+}
+
+// of returns the set that had served a partition, nil where it serves on.
+func (e *era) of(p int) set {
+	if c := e.chunks[p/64]; c != nil && c[p%64] > 0 {
+		return e.sets[c[p%64]-1]
+	}
+	return nil
+}
