@@ -148,8 +148,9 @@ func (d *driver) drive(e handoff.Event) (stale bool) {
 func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 	effects := d.machine.Step(e)
 	var drained []int
+	settled := d.settled
 	for _, f := range effects.Fences {
-		if d.gates[f.Partition].fence(f.Token, func() { d.settled(f.Partition) }) {
+		if d.gates[f.Partition].fence(f.Token, settled) {
 			drained = append(drained, f.Partition)
 		}
 	}

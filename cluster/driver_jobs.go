@@ -107,7 +107,9 @@ func (d *driver) show(p int, now time.Time) {
 		next.since = now
 	}
 	if r.moving[p] = next; next.phase == handoff.Still {
-		delete(r.moving, p)
+		if delete(r.moving, p); len(r.moving) == 0 {
+			r.moving = make(map[int]moving) // a map keeps the room that it once needed
+		}
 	}
 }
 

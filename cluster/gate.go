@@ -18,7 +18,7 @@ type gate struct {
 	ready    bool // and has what it needs
 	now      int  // writes under way
 	earlier  int  // those of them that were let in before the last fence
-	onsettle func()
+	onsettle func(partition int)
 }
 
 // enter lets a write in.
@@ -35,10 +35,10 @@ func (g *gate) enter(partition int, token ring.Token) (done func(), err error) {
 	}
 	g.now++
 	epoch := g.epoch
-	return sync.OnceFunc(func() { g.leave(epoch) }), nil
+	return sync.OnceFunc(func() { g.leave(partition, epoch) }), nil
 }
 
-func (g *gate) leave(epoch uint64) {
+func (g *gate) leave(partition int, epoch uint64) {
 	g.mu.Lock()
 	g.now--
 	settled := false
@@ -49,13 +49,13 @@ func (g *gate) leave(epoch uint64) {
 	tell := g.onsettle
 	g.mu.Unlock()
 	if settled && tell != nil {
-		tell()
+		tell(partition)
 	}
 }
 
 // fence refuses the token in force from now on in favour of another. It reports whether no write
 // let in before is under way; if one is, tell is called when the last is done.
-func (g *gate) fence(token ring.Token, tell func()) bool {
+func (g *gate) fence(token ring.Token, tell func(partition int)) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.token, g.open, g.ready = token, false, false

@@ -18,7 +18,7 @@ func TestAFenceWaitsForWritesUnderWay(t *testing.T) {
 	require.EqualError(t, err, "cluster: partition 7 has token 0000000000000001 here, the request has 0000000000000002: sender and receiver mean different owners")
 
 	told := 0
-	tell := func() { told++ }
+	tell := func(int) { told++ }
 	require.False(t, g.fence(2, tell))
 	require.False(t, g.isReady())
 	_, err = g.enter(7, 2)
@@ -63,7 +63,7 @@ func TestFencesAndWritesAtOnce(t *testing.T) {
 	for i := range 500 {
 		settled := make(chan struct{}, 1)
 		old, next := ring.Token(i%2), ring.Token((i+1)%2)
-		if !g.fence(next, func() { settled <- struct{}{} }) {
+		if !g.fence(next, func(int) { settled <- struct{}{} }) {
 			<-settled
 		}
 		mu.Lock()

@@ -1,0 +1,53 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// BenchmarkHandoffView takes views under the lock of handoff, with all that the driver does in the
+// same step: a member of five leaves 65,536 partitions, and another one joins.
+func BenchmarkHandoffView(b *testing.B) {
+	const partitions = 65536
+	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}
+	c := &Cluster{loop: loop{advance: make(chan struct{}, 1)}}
+	d := &driver{
+		c: c, gates: make([]gate, partitions), report: handoffReport{moving: make(map[int]moving)}, options: HandoffOptions{OverdueAfter: time.Hour},
+		machine: handoff.New(handoff.Config{Self: handoff.Process{ID: "n0", Start: 1}, Parallel: 1}),
+		clock:   clock{alarms: handoff.NewAlarms(handoff.Pace{Gather: time.Hour, Again: time.Hour, Rarely: time.Hour, Patience: time.Hour, Retry: time.Hour}), timer: time.NewTimer(time.Hour)},
+	}
+	var r *ring.Ring
+	see := func(ids []string) time.Duration {
+		starts := make(map[string]uint64)
+		var nodes []ring.Node
+		for _, id := range ids {
+			starts[id] = 1
+			nodes = append(nodes, ring.Node{ID: id, Weight: 1})
+		}
+		var err error
+		if r, err = ring.Rebuild(r, config, nodes); err != nil {
+			b.Fatal(err)
+		}
+		begun := time.Now()
+		d.drive(handoff.View{Ring: r, Quorum: 2, Starts: starts})
+		return time.Since(begun)
+	}
+	d.drive(handoff.Founding{})
+	ids := []string{"n0", "n1", "n2", "n3", "n4"}
+	see(ids)
+	shortest := time.Hour
+	for n := 5; b.Loop(); n++ {
+		ids = slices.Delete(ids, 1, 2)
+		shortest = min(shortest, see(ids))
+		ids = append(ids, fmt.Sprint("n", n))
+		see(ids)
+	}
+	b.ReportMetric(float64(shortest.Microseconds())/1000, "ms-locked")
+	b.ReportMetric(0, "ns/op")
+}
