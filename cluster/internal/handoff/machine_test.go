@@ -172,3 +172,31 @@ func TestAnOwnerAgainWhileItReleases(t *testing.T) {
 		require.True(t, st.Owner && st.Accepts && !st.Ready(), "it may lack what b has")
 	}
 }
+
+// An owner that waited for the end of a release has not every later write either: two others may
+// acknowledge one without it.
+func TestAnOwnerThatWaitedForAReleaseMayMissWrites(t *testing.T) {
+	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
+	m := newMachine(a, false, b, c)
+	see := func(ids ...string) {
+		var nodes []ring.Node
+		for _, id := range ids {
+			nodes = append(nodes, ring.Node{ID: id, Weight: 1})
+		}
+		r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}, nodes)
+		require.NoError(t, err)
+		m.Step(View{Ring: r, Quorum: 2, Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
+	}
+	m.Step(Founding{})
+	see("a")
+	see("b")
+	m.Step(Drained{[]int{0}})
+	merged := &Message{kind: answer, to: a.Start, reports: []report{{flags: flagOwner | flagReady, fence: 1, merged: m.parts[0].fence}}}
+	jobs := m.Step(Received{b, merged}).Start
+	require.Len(t, jobs, 1)
+	see("a", "b", "c")
+	require.Equal(t, awaiting, m.parts[0].ownership)
+	m.Step(Ended{ID: jobs[0].ID})
+	require.Equal(t, owning, m.parts[0].ownership)
+	require.Equal(t, partial, m.parts[0].has)
+}
