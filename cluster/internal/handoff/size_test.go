@@ -15,6 +15,9 @@ import (
 
 // Members that are replaced under new NodeIDs leave nothing behind.
 func TestMemoryIsFlatWhileMembersAreReplaced(t *testing.T) {
+	if underRace {
+		t.Skip("it runs in one goroutine")
+	}
 	sizes := []struct{ members, partitions int }{{5, 64}, {50, 1024}}
 	if seedCount(0, 1) > 0 {
 		sizes = append(sizes, struct{ members, partitions int }{1000, 65536})
