@@ -15,7 +15,7 @@ import (
 // same step: a member of five leaves 65,536 partitions, and another one joins.
 func BenchmarkHandoffView(b *testing.B) {
 	const partitions = 65536
-	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}
+	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}
 	c := &Cluster{loop: loop{advance: make(chan struct{}, 1)}}
 	d := &driver{
 		c: c, gates: make([]gate, partitions), report: handoffReport{moving: make(map[int]moving)}, options: HandoffOptions{OverdueAfter: time.Hour},
@@ -28,14 +28,14 @@ func BenchmarkHandoffView(b *testing.B) {
 		var nodes []ring.Node
 		for _, id := range ids {
 			starts[id] = 1
-			nodes = append(nodes, ring.Node{ID: id, Weight: 1})
+			nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: 1})
 		}
 		var err error
 		if r, err = ring.Rebuild(r, config, nodes); err != nil {
 			b.Fatal(err)
 		}
 		begun := time.Now()
-		d.drive(handoff.View{Ring: r, Quorum: 2, Starts: starts})
+		d.drive(handoff.View{Ring: r, Starts: starts})
 		return time.Since(begun)
 	}
 	d.drive(handoff.Founding{})

@@ -181,11 +181,11 @@ func TestAnOwnerThatWaitedForAReleaseMayMissWrites(t *testing.T) {
 	see := func(ids ...string) {
 		var nodes []ring.Node
 		for _, id := range ids {
-			nodes = append(nodes, ring.Node{ID: id, Weight: 1})
+			nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: 1})
 		}
-		r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}, nodes)
+		r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}, nodes)
 		require.NoError(t, err)
-		m.Step(View{Ring: r, Quorum: 2, Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
+		m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
 	}
 	m.Step(Founding{})
 	see("a")
