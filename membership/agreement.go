@@ -217,6 +217,15 @@ func (a *agreement) missing() (ids []string, age time.Duration, few bool) {
 	return ids, a.now().Sub(a.since), 2*a.held < len(a.index)
 }
 
+// confirmed reports whether all members are known to have held the view, and this member has a
+// state in it.
+func (a *agreement) confirmed(s State) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i, ok := a.index[a.self]
+	return ok && a.holders[i].State == s && a.held == len(a.index)
+}
+
 // holds reports whether a member is known to have held the view.
 func (a *agreement) holds(member int) bool { return a.bitmap[member/8]&(1<<(member%8)) != 0 }
 

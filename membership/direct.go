@@ -50,7 +50,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 		return fmt.Errorf("membership: sending to %q: %w", to, context.Cause(ctx))
 	}
 	gossip, _, running := m.live()
-	peer, known := m.registry.member(to)
+	peer, known := m.registry.reachable(to)
 	if !running || !known || to == m.settings.NodeID {
 		switch {
 		case running:

@@ -43,17 +43,46 @@ func (d driver) LastSync() time.Time {
 
 // SetState announces another state of life. It takes effect at once and reaches the
 // others with gossip. Before Start it changes what is announced first. A member that is
-// Leaving stays so: after that, and after Stop, SetState has no effect. It returns the
+// Leaving stays so: after that, and after Depart or Stop, SetState has no effect. It returns the
 // context's error when an earlier change takes that long.
 func (d driver) SetState(ctx context.Context, s State) error {
 	if s < Joining || s > Observer {
 		return fmt.Errorf("membership: cannot announce %v", s)
 	}
 	return d.m.announcer.change(ctx, func(self *Member) {
-		if self.State != Leaving {
+		if self.State != Leaving && !d.m.parting.Load() {
 			self.State = s
 		}
 	})
+}
+
+// Depart announces that this member is about to leave: that it is Away when it is Active and has a
+// RestartGrace, and Leaving otherwise. A member that is Joining while an earlier start of its
+// NodeID is away announces nothing. Stop does the same, unless Depart was called before. It
+// returns the context's error when an earlier change takes that long.
+func (d driver) Depart(ctx context.Context) error {
+	_, err := d.m.depart(ctx)
+	return err
+}
+
+// Return announces that this member is active when it is Joining and an earlier start of its
+// NodeID is away: it takes the place of that start. It reports whether it did.
+func (d driver) Return(ctx context.Context) bool {
+	keeper, kept := d.m.registry.away(d.m.settings.NodeID)
+	if !kept {
+		return false
+	}
+	returned := false
+	err := d.m.announcer.change(ctx, func(self *Member) {
+		if self.State != Joining || d.m.parting.Load() {
+			return
+		}
+		returned, self.State = true, Active
+		if keeper.Start.Compare(self.Start) > 0 {
+			self.Start.Number = keeper.Start.Number + 1
+		}
+	})
+	return returned && err == nil
 }
 
 // Publish tells the others which view this member holds, and begins to collect which of

@@ -86,12 +86,33 @@ func (h *hooks) NotifyMsg(b []byte) {
 	}
 }
 
-// LocalState and MergeRemoteState frame an exchange of all members.
-func (h *hooks) LocalState(bool) []byte { return h.AckPayload() }
+// LocalState adds to an exchange of all members which members are away. It is never empty:
+// memberlist reports no exchange without it.
+func (h *hooks) LocalState(bool) []byte { return appendAbsences(nil, h.m.registry.absenceRecords()) }
 
-func (h *hooks) MergeRemoteState([]byte, bool) {
+// MergeRemoteState takes what the other member adds to an exchange of all members, which memberlist
+// has merged by then.
+func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 	h.m.lastSync.Store(h.m.settings.now().UnixNano())
 	h.m.exchanges.Add(1)
+	if h.m.closed.Load() {
+		return
+	}
+	all, err := parseAbsences(b)
+	if err != nil {
+		h.m.log.Warn("ignoring what another member says about members that are away", "error", err)
+		return
+	}
+	records := make([]absenceRecord, 0, len(all))
+	for _, raw := range all {
+		record, err := h.m.admission.admitAbsence(raw)
+		if err != nil {
+			h.m.refused.Add(1)
+			continue
+		}
+		records = append(records, record)
+	}
+	h.m.registry.learn(records)
 }
 
 // AckPayload puts this member's digest into the answer to a probe.

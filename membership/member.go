@@ -36,6 +36,12 @@ type Member struct {
 	Started time.Time
 	// Start tells one start of a NodeID from another.
 	Start Start
+	// Grace is, for a member that is Away, how long it keeps its place after it has left, as it
+	// announced. For others it is zero.
+	Grace time.Duration
+	// Until is, for a member that is Away and has left, when it counts as failed, by the clock of
+	// this process. For others it is zero.
+	Until time.Time
 	// Origin is the nonce of the start whose data this start goes on with. Zero means
 	// that it began without data.
 	Origin uint64

@@ -46,8 +46,9 @@ type Membership struct {
 	lastGuard atomic.Pointer[guard.Guard] // that of the one start, for its counts
 	heardAt   atomic.Int64                // when a probe last succeeded, unix nanoseconds
 
-	life   lifecycle.Life
-	closed atomic.Bool // callbacks of memberlist are ignored from here on
+	life    lifecycle.Life
+	parting atomic.Bool // it has announced that it is about to leave
+	closed  atomic.Bool // callbacks of memberlist are ignored from here on
 
 	workers sync.WaitGroup
 
@@ -129,8 +130,8 @@ func (m *Membership) abandon(ctx context.Context) {
 	m.shutdown()
 }
 
-// Stop leaves the cluster and releases everything. It announces that this member is
-// leaving, waits until that has been sent to others, leaves, and closes the address. When
+// Stop leaves the cluster and releases everything. It announces that this member is leaving,
+// or Away where it is Active and has a RestartGrace. It waits until that has been sent to others, leaves, and closes the address. When
 // the context ends first it goes on without further waits. Stop may be called any number
 // of times, also before or during Start. Every call returns nil when everything is
 // released, or the error of its own context when that ends first. A membership that was
@@ -144,16 +145,35 @@ func (m *Membership) Stop(ctx context.Context) error {
 	})
 }
 
+// depart announces that this member is about to leave, for good or to come back. From then on it
+// announces no other state. It reports whether that is new.
+func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
+	_, kept := m.registry.away(m.settings.NodeID)
+	err = m.announcer.change(ctx, func(self *Member) {
+		changed = !m.parting.Swap(true)
+		switch {
+		case !changed:
+		case self.State == Active && m.settings.RestartGrace > 0:
+			self.State, self.Grace = Away, m.settings.RestartGrace
+		case self.State == Joining && kept: // an earlier start goes on being away
+		default:
+			self.State = Leaving
+		}
+	})
+	return changed, err
+}
+
 // leave tells the others that this member is about to leave, and then that it leaves. It
 // waits until each of the two has gone out.
 func (m *Membership) leave(ctx context.Context, wait time.Duration) {
 	if len(m.registry.others()) == 0 {
 		return
 	}
-	if m.announcer.get().State != Leaving {
-		if err := m.announcer.change(ctx, func(self *Member) { self.State = Leaving }); err == nil {
-			m.announcer.wait(ctx, wait)
-		}
+	// memberlist drops an announcement that is still on its way when it announces the leave. Without
+	// it the others would take a member that is away for one that failed.
+	changed, err := m.depart(ctx)
+	if changed && err == nil || m.announcer.get().State == Away && !m.agreement.confirmed(Away) {
+		m.announcer.wait(ctx, wait)
 	}
 	m.announcer.detach(func(gossip *memberlist.Memberlist) {
 		if deadline, ok := ctx.Deadline(); ok {

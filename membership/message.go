@@ -13,10 +13,11 @@ const (
 	messageVersion = 1 << 4
 
 	kindAgreement = 1 // fingerprint, hash of the starts, bitmap
-	kindDigest    = 2 // digest; what acks and push/pulls carry
+	kindDigest    = 2 // digest; what acks carry
 	kindAsk       = 3 // digest, sender's ID: please answer with yours
 	kindAnswer    = 4 // digest, sender's ID
 	kindDirect    = 5 // the two starts, sender's ID, payload: for one member alone
+	kindAbsences  = 6 // records of members that are away; what push/pulls carry
 )
 
 const (

@@ -48,6 +48,7 @@ const (
 	tagStarted
 	tagStartNumber
 	tagOrigin
+	tagGrace
 )
 
 // MetadataSizeError says that what a member wants to tell the others does not
@@ -156,6 +157,9 @@ func libraryFields(m Member) []metaField {
 	if m.Origin != 0 {
 		fields = append(fields, metaField{tagOrigin, "Origin", binary.AppendUvarint(nil, m.Origin)})
 	}
+	if m.Grace != 0 {
+		fields = append(fields, metaField{tagGrace, "Grace", binary.AppendUvarint(nil, uint64(milliseconds(m.Grace)))})
+	}
 	return fields
 }
 
@@ -180,8 +184,12 @@ func checkMeta(m Member) error {
 		return fmt.Errorf("weight %d is not in [1, %d]", m.Weight, maxWeight)
 	case m.PartitionCount < 1 || m.PartitionCount > maxPartitionCount:
 		return fmt.Errorf("partition count %d is not in [1, %d]", m.PartitionCount, maxPartitionCount)
-	case m.State < Joining || m.State > Observer:
+	case m.State < Joining || m.State > Away:
 		return fmt.Errorf("unknown state %d", uint8(m.State))
+	case m.Grace < 0 || m.Grace > maxRestartGrace:
+		return fmt.Errorf("grace %v is not in [0, %v]", m.Grace, maxRestartGrace)
+	case (m.State == Away) != (m.Grace > 0):
+		return fmt.Errorf("grace %v in state %v: a member has one in state %v, and in no other", m.Grace, m.State, Away)
 	case !m.Started.IsZero() && (m.Started.Unix() < 0 || m.Started.Unix() > maxStarted):
 		return fmt.Errorf("start time of %d seconds is not in [0, %d]", m.Started.Unix(), int64(maxStarted))
 	}

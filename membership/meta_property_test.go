@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -24,8 +25,11 @@ func drawMember(t *rapid.T) Member {
 		Metadata:       named.Draw(t, "metadata"),
 		PartitionCount: rapid.IntRange(1, maxPartitionCount).Draw(t, "partitions"),
 		Configurations: rapid.SliceOfN(rapid.StringN(1, 6, 12), 0, 4).Draw(t, "configurations"),
-		State:          State(rapid.IntRange(int(Joining), int(Observer)).Draw(t, "state")),
+		State:          State(rapid.IntRange(int(Joining), int(Away)).Draw(t, "state")),
 		Start:          Start{rapid.Uint64().Draw(t, "number"), rapid.Uint64().Draw(t, "nonce")},
+	}
+	if m.State == Away {
+		m.Grace = time.Duration(rapid.IntRange(1, int(maxRestartGrace/time.Millisecond)).Draw(t, "grace")) * time.Millisecond
 	}
 	if rapid.Bool().Draw(t, "hasStarted") {
 		m.Started = memberTime(rapid.Int64Range(0, maxStarted).Draw(t, "started"))

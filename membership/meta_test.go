@@ -31,7 +31,9 @@ func smallMember() Member {
 func memberName(m Member) string { return gossipName(m.ID, m.Start.Nonce) }
 
 func TestMetaRoundTrip(t *testing.T) {
-	for _, m := range []Member{fullMember(), smallMember()} {
+	away := fullMember()
+	away.State, away.Grace = Away, 90*time.Second
+	for _, m := range []Member{fullMember(), smallMember(), away} {
 		b, err := encodeMeta(m)
 		require.NoError(t, err)
 		got, err := decodeMeta(memberName(m), m.Addr, b)
@@ -78,22 +80,26 @@ func TestMetaIsDeterministic(t *testing.T) {
 
 func TestEncodeMetaRefuses(t *testing.T) {
 	for want, spoil := range map[string]func(*Member){
-		"weight 0 is not in [1, 1048576]":                                func(m *Member) { m.Weight = 0 },
-		"weight 1048577 is not in [1, 1048576]":                          func(m *Member) { m.Weight = 1<<20 + 1 },
-		"partition count 0 is not in [1, 1048576]":                       func(m *Member) { m.PartitionCount = 0 },
-		"partition count 1048577 is not in [1, 1048576]":                 func(m *Member) { m.PartitionCount = 1<<20 + 1 },
-		"unknown state 0":                                                func(m *Member) { m.State = 0 },
-		"unknown state 6":                                                func(m *Member) { m.State = Observer + 1 },
-		"start time of -1 seconds is not in [0, 253402300799]":           func(m *Member) { m.Started = time.Unix(-1, 0) },
-		"start time of 253402300800 seconds is not in [0, 253402300799]": func(m *Member) { m.Started = time.Unix(maxStarted+1, 0) },
-		`region "\xff" is not UTF-8`:                                     func(m *Member) { m.Region = "\xff" },
-		`zone "\xff" is not UTF-8`:                                       func(m *Member) { m.Zone = "\xff" },
-		`HTTP address "\xff" is not UTF-8`:                               func(m *Member) { m.HTTPAddr = "\xff" },
-		"services has an entry without a name":                           func(m *Member) { m.Services = map[string]string{"": "x"} },
-		`name in services "\xff" is not UTF-8`:                           func(m *Member) { m.Services = map[string]string{"\xff": "x"} },
-		`value of "k" in metadata "\xff" is not UTF-8`:                   func(m *Member) { m.Metadata = map[string]string{"k": "\xff"} },
-		"a configuration has no name":                                    func(m *Member) { m.Configurations = []string{""} },
-		`configuration "\xff" is not UTF-8`:                              func(m *Member) { m.Configurations = []string{"\xff"} },
+		"weight 0 is not in [1, 1048576]":                                           func(m *Member) { m.Weight = 0 },
+		"weight 1048577 is not in [1, 1048576]":                                     func(m *Member) { m.Weight = 1<<20 + 1 },
+		"partition count 0 is not in [1, 1048576]":                                  func(m *Member) { m.PartitionCount = 0 },
+		"partition count 1048577 is not in [1, 1048576]":                            func(m *Member) { m.PartitionCount = 1<<20 + 1 },
+		"unknown state 0":                                                           func(m *Member) { m.State = 0 },
+		"unknown state 7":                                                           func(m *Member) { m.State = Away + 1 },
+		"grace -1ns is not in [0, 1h0m0s]":                                          func(m *Member) { m.State, m.Grace = Away, -1 },
+		"grace 1h0m0.001s is not in [0, 1h0m0s]":                                    func(m *Member) { m.State, m.Grace = Away, time.Hour+time.Millisecond },
+		"grace 0s in state away: a member has one in state away, and in no other":   func(m *Member) { m.State = Away },
+		"grace 1s in state active: a member has one in state away, and in no other": func(m *Member) { m.Grace = time.Second },
+		"start time of -1 seconds is not in [0, 253402300799]":                      func(m *Member) { m.Started = time.Unix(-1, 0) },
+		"start time of 253402300800 seconds is not in [0, 253402300799]":            func(m *Member) { m.Started = time.Unix(maxStarted+1, 0) },
+		`region "\xff" is not UTF-8`:                                                func(m *Member) { m.Region = "\xff" },
+		`zone "\xff" is not UTF-8`:                                                  func(m *Member) { m.Zone = "\xff" },
+		`HTTP address "\xff" is not UTF-8`:                                          func(m *Member) { m.HTTPAddr = "\xff" },
+		"services has an entry without a name":                                      func(m *Member) { m.Services = map[string]string{"": "x"} },
+		`name in services "\xff" is not UTF-8`:                                      func(m *Member) { m.Services = map[string]string{"\xff": "x"} },
+		`value of "k" in metadata "\xff" is not UTF-8`:                              func(m *Member) { m.Metadata = map[string]string{"k": "\xff"} },
+		"a configuration has no name":                                               func(m *Member) { m.Configurations = []string{""} },
+		`configuration "\xff" is not UTF-8`:                                         func(m *Member) { m.Configurations = []string{"\xff"} },
 	} {
 		m := fullMember()
 		spoil(&m)
@@ -131,7 +137,11 @@ func TestDecodeMetaRefuses(t *testing.T) {
 		{"partitions 0", "partition count 0 is not in [1, 1048576]", []byte{1, 7, 1, 0, 64, 1, 1}},
 		{"partitions too many", "field 7: 1048577 is over the limit of 1048576", []byte{1, 7, 3, 0x81, 0x80, 0x40, 64, 1, 1}},
 		{"state 0", "unknown state 0", []byte{1, 7, 1, 1, 64, 1, 0}},
-		{"state unknown", "unknown state 6", []byte{1, 7, 1, 1, 64, 1, 6}},
+		{"state unknown", "unknown state 7", []byte{1, 7, 1, 1, 64, 1, 7}},
+		{"away without grace", "grace 0s in state away: a member has one in state away, and in no other", []byte{1, 7, 1, 1, 64, 1, 6}},
+		{"grace without away", "grace 1ms in state joining: a member has one in state away, and in no other", []byte{1, 7, 1, 1, 64, 1, 1, 68, 1, 1}},
+		{"grace too long", "field 68: 3600001 is over the limit of 3600000", []byte{1, 7, 1, 1, 64, 1, 6, 68, 4, 0x81, 0xdd, 0xdb, 0x01}},
+
 		{"state long", "field 64: not a number of its size", []byte{1, 7, 1, 1, 64, 2, 1, 1}},
 		{"started late", "field 65: 253402300800 is over the limit of 253402300799", with(append([]byte{65, 6}, binary.AppendUvarint(nil, maxStarted+1)...)...)},
 		{"name without value", "field 5: truncated", with(5, 2, 1, 'a')},

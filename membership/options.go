@@ -71,6 +71,11 @@ type Options struct {
 	// start goes on with. Zero means that it begins without data.
 	Origin uint64
 
+	// RestartGrace is how long this member keeps its place after [Membership.Stop], 1 ms to an
+	// hour, so that it can restart: see [Away]. It applies to a member that is Active. Zero means
+	// that Stop leaves for good.
+	RestartGrace time.Duration
+
 	// Discovery finds addresses to join through. It is asked again for every attempt.
 	// Nil means that this member waits until others join through it. The fields of [DNS],
 	// [SRV], [File], [Static] and what [Join] made of them are checked with the options.
@@ -160,6 +165,9 @@ func (o Options) parse() (settings, error) {
 	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > maxBootstrapTimeout {
 		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", maxBootstrapTimeout)
 	}
+	if g := o.RestartGrace; g != 0 && (g < time.Millisecond || g > maxRestartGrace) {
+		bad("RestartGrace", g, "0, or between %v and %v", time.Millisecond, maxRestartGrace)
+	}
 	errs = append(errs, checkAddresses(o.HTTPAddr, o.Services), option.Under("Discovery", checkDiscovery(o.Discovery)))
 	errs = append(errs, option.Under("Gossip", s.parseGossip()))
 	s.fill()
@@ -190,6 +198,7 @@ func (s *settings) fill() {
 	if s.Discovery == nil {
 		s.Discovery = Static()
 	}
+	s.RestartGrace = time.Duration(milliseconds(s.RestartGrace)) * time.Millisecond // as it is announced
 	s.Services, s.Metadata = maps.Clone(s.Services), maps.Clone(s.Metadata)
 	s.Configurations = slices.Clone(s.Configurations)
 	keys := make([][]byte, len(s.Gossip.Keys))

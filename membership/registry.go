@@ -27,6 +27,7 @@ type registry struct {
 	mu       sync.Mutex
 	alive    map[string]Member   // by gossip name
 	names    map[string][]string // gossip names of a NodeID, those alive
+	absences map[string]absence  // by NodeID
 	departed map[string]departure
 	lost     int      // of departed, those that failed
 	tally    tally    // of events about others
@@ -48,6 +49,7 @@ func newRegistry(self string, now func() time.Time) *registry {
 		now:      now,
 		alive:    make(map[string]Member),
 		names:    make(map[string][]string),
+		absences: make(map[string]absence),
 		departed: make(map[string]departure),
 	}
 }
@@ -61,6 +63,11 @@ func (r *registry) set(name string, m Member) {
 		r.names[m.ID] = append(r.names[m.ID], name)
 	}
 	r.alive[name] = m
+	if a := r.absences[m.ID]; r.replaced(a.member) {
+		r.endAbsence(m.ID, a.member.Start.Nonce)
+	} else if a.member.Start == m.Start && !a.over {
+		delete(r.absences, m.ID) // it has not left yet
+	}
 	after, _ := r.winner(m.ID)
 	r.changed(name, before, was, after, true)
 }
@@ -79,13 +86,25 @@ func (r *registry) remove(name string) {
 	if len(r.names[m.ID]) == 0 {
 		delete(r.names, m.ID)
 	}
+	r.left(m, m.Grace)
 	after, is := r.winner(m.ID)
 	r.changed(name, before, was, after, is)
+	r.boundAbsences()
 }
 
-// winner is the newest start of a NodeID.
+// winner is the start that speaks for a NodeID: the newest one, except that a start that is joining
+// leaves the place to an earlier one that is away.
 func (r *registry) winner(id string) (Member, bool) {
-	var newest Member
+	newest, found := r.newest(id)
+	keeper, kept := r.keeper(id)
+	if kept && (!found || newest.State == Joining || keeper.Start.Compare(newest.Start) > 0) {
+		return keeper, true
+	}
+	return newest, found
+}
+
+// newest is the newest start of a NodeID among those alive.
+func (r *registry) newest(id string) (newest Member, found bool) {
 	for i, name := range r.names[id] {
 		if m := r.alive[name]; i == 0 || m.Start.Compare(newest.Start) > 0 {
 			newest = m
@@ -105,7 +124,9 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 			e.Kind, e.Before, e.Away = eventRejoined, gone.member, e.At.Sub(gone.at)
 			r.forget(gone)
 		}
-	case was && !is:
+	case !was:
+		return
+	case !is:
 		e.Kind, e.ID = eventFailed, before.ID
 		if before.State == Leaving {
 			e.Kind = eventLeft
@@ -113,6 +134,9 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 		r.remember(departure{member: before, failed: e.Kind == eventFailed, at: e.At})
 	case before.Start.Nonce != after.Start.Nonce:
 		e.Kind, e.ID = eventRejoined, after.ID
+		if a, ok := r.absences[after.ID]; ok && a.member.Start == before.Start {
+			e.Away = e.At.Sub(a.since)
+		}
 	case equalMembers(before, after):
 		return
 	default:
@@ -147,7 +171,7 @@ func (r *registry) forget(d departure) {
 	}
 }
 
-// members returns the newest start of each NodeID, ascending by ID, and how
+// members returns the start that speaks for each NodeID, ascending by ID, and how
 // many times that has changed. The slice is shared and must not be modified.
 func (r *registry) members() ([]Member, uint64) {
 	r.mu.Lock()
@@ -158,16 +182,28 @@ func (r *registry) members() ([]Member, uint64) {
 			m, _ := r.winner(id)
 			r.sorted = append(r.sorted, m)
 		}
+		for id, a := range r.absences {
+			if _, alive := r.names[id]; !alive && !a.over {
+				r.sorted = append(r.sorted, a.member)
+			}
+		}
 		slices.SortFunc(r.sorted, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 	}
 	return r.sorted, r.version
 }
 
-// member returns the newest start of one NodeID.
+// member returns the start that speaks for a NodeID.
 func (r *registry) member(id string) (Member, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.winner(id)
+}
+
+// reachable returns the newest start of a NodeID that is believed alive.
+func (r *registry) reachable(id string) (Member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newest(id)
 }
 
 // rivals returns the other starts of our own NodeID believed alive, newest
@@ -215,7 +251,7 @@ func (r *registry) failed() []Member {
 func equalMembers(a, b Member) bool {
 	return a.ID == b.ID && a.Region == b.Region && a.Zone == b.Zone && a.Weight == b.Weight &&
 		a.Addr == b.Addr && a.HTTPAddr == b.HTTPAddr && a.PartitionCount == b.PartitionCount &&
-		a.State == b.State && a.Start == b.Start && a.Started.Equal(b.Started) &&
+		a.State == b.State && a.Grace == b.Grace && a.Until.IsZero() == b.Until.IsZero() && a.Start == b.Start && a.Started.Equal(b.Started) &&
 		maps.Equal(a.Services, b.Services) && maps.Equal(a.Metadata, b.Metadata) &&
 		slices.Equal(a.Configurations, b.Configurations)
 }

@@ -6,8 +6,9 @@ import "fmt"
 // member that crashed was Active to the end.
 type State uint8
 
-// The states of a member's life. A member moves forward through them, except that an
-// Observer stays one until it is Leaving. The zero State is never announced.
+// The states of a member's life. A member is Joining, then Active, then Draining, then Leaving.
+// An Observer stays one until it is Leaving. A member that stops to come back is Away instead of
+// Leaving. The zero State is never announced.
 const (
 	// Joining members are known to the cluster and own nothing yet.
 	Joining State = iota + 1
@@ -19,13 +20,22 @@ const (
 	Leaving
 	// Observer members route to owners and never own anything themselves.
 	Observer
+	// Away members were Active, and have announced that they stop and come back within their
+	// [Member.Grace]. An Away member keeps its place until one of these:
+	//
+	//   - A newer start of its NodeID is Active. A newer start that is Joining does not take the
+	//     place yet.
+	//   - The grace is over. The member then counts as failed.
+	//
+	// It answers nothing, but for the moment until it has left.
+	Away
 )
 
-var stateNames = [...]string{Joining: "joining", Active: "active", Draining: "draining", Leaving: "leaving", Observer: "observer"}
+var stateNames = [...]string{Joining: "joining", Active: "active", Draining: "draining", Leaving: "leaving", Observer: "observer", Away: "away"}
 
 // String returns the state in lower case, as HTTP and logs show it.
 func (s State) String() string {
-	if s < Joining || s > Observer {
+	if s < Joining || s > Away {
 		return fmt.Sprintf("state(%d)", uint8(s))
 	}
 	return stateNames[s]
@@ -36,7 +46,7 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads what MarshalText wrote; anything else is an error.
 func (s *State) UnmarshalText(text []byte) error {
-	for state := Joining; state <= Observer; state++ {
+	for state := Joining; state <= Away; state++ {
 		if stateNames[state] == string(text) {
 			*s = state
 			return nil

@@ -37,6 +37,7 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 		case msg := <-m.asks:
 			m.answer(msg)
 		case <-tick.C:
+			m.registry.endAbsences()
 			ids, age, few := m.agreement.missing()
 			own, ok := m.agreement.own()
 			if !ok || len(ids) == 0 {
@@ -64,7 +65,7 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 
 // answer compares a digest that was sent to us and, if asked, returns ours.
 func (m *Membership) answer(msg digestMessage) {
-	peer, ok := m.registry.member(msg.from)
+	peer, ok := m.registry.reachable(msg.from)
 	if !ok || msg.from == m.settings.NodeID {
 		return
 	}
@@ -76,7 +77,7 @@ func (m *Membership) answer(msg digestMessage) {
 
 func (m *Membership) sendDigest(kind byte, to string, own digest) {
 	gossip, _, running := m.live()
-	peer, known := m.registry.member(to)
+	peer, known := m.registry.reachable(to)
 	if !running || !known {
 		return
 	}

@@ -1,0 +1,207 @@
+package membership
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// A member that stops with [Options.RestartGrace] announces that it is Away, and leaves. Every
+// member keeps its record, so that it keeps its place until a newer start of the NodeID takes
+// over, or the grace is over. memberlist tells newcomers nothing of members that have left, so
+// exchanges of members carry the records: see absence_message.go.
+
+const (
+	// maxRestartGrace bounds how long a member may keep its place.
+	maxRestartGrace = time.Hour
+	// maxAbsences bounds how many records of each sort are kept: of members that are away, and
+	// of absences that are over.
+	maxAbsences = 1024
+	// absenceMemory is how long the end of an absence is told after its grace. Members that
+	// noticed the leave at different times differ by less.
+	absenceMemory = 5 * time.Minute
+)
+
+// absence is the record of a member that is away and has left.
+type absence struct {
+	member Member    // its Until is set
+	since  time.Time // when this process learned that the member had left
+	over   bool      // the member is away no longer; others are told
+}
+
+// left takes the record of a start that has left, or another member's record of it. It reports
+// whether the member is away now. The lock is held.
+func (r *registry) left(m Member, remaining time.Duration) bool {
+	now := r.now()
+	if m.State != Away || r.replaced(m) {
+		return false
+	}
+	until := now.Add(min(remaining, m.Grace))
+	if known, ok := r.absences[m.ID]; ok {
+		switch c := known.member.Start.Compare(m.Start); {
+		case c > 0 || c == 0 && known.over:
+			return false
+		case c == 0:
+			// The earliest end counts, so that no exchange prolongs an absence.
+			if until.Before(known.member.Until) {
+				known.member.Until = until
+				r.absences[m.ID] = known
+				r.sorted = nil
+			}
+			return true
+		}
+	}
+	// An absence that ended here must not begin again where the record of its end is gone. A
+	// member that failed here before the news arrived that it is away, is away.
+	if gone, ok := r.departed[m.ID]; ok {
+		if c := gone.member.Start.Compare(m.Start); c > 0 || c == 0 && gone.member.State == Away {
+			return false
+		}
+	}
+	m.Until = until
+	r.absences[m.ID] = absence{member: m, since: now}
+	return true
+}
+
+// replaced reports whether a newer start than m has taken its place. A start that is joining has not
+// yet. The lock is held.
+func (r *registry) replaced(m Member) bool {
+	return slices.ContainsFunc(r.names[m.ID], func(name string) bool {
+		other := r.alive[name]
+		return other.State != Joining && other.Start.Compare(m.Start) > 0
+	})
+}
+
+// learn takes what another member says about absences.
+func (r *registry) learn(records []absenceRecord) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, record := range records {
+		name := gossipName(record.member.ID, record.member.Start.Nonce)
+		if _, here := r.alive[name]; here || name == r.self {
+			continue // this process knows better
+		}
+		id := record.member.ID
+		before, was := r.winner(id)
+		switch {
+		case record.over():
+			r.endAbsence(id, record.member.Start.Nonce)
+		case !r.left(record.member, record.remaining):
+			r.contradict(record)
+		}
+		after, is := r.winner(id)
+		r.changed(name, before, was, after, is)
+	}
+	r.boundAbsences()
+}
+
+// contradict remembers that an absence is over that another member takes for one that lasts, so
+// that this process tells it. The lock is held.
+func (r *registry) contradict(record absenceRecord) {
+	m := record.member
+	if known, ok := r.absences[m.ID]; ok && known.member.Start.Compare(m.Start) >= 0 {
+		return
+	}
+	m.Until = r.now().Add(record.remaining)
+	r.absences[m.ID] = absence{member: m, since: r.now(), over: true}
+}
+
+// endAbsence ends the absence of one start. The lock is held.
+func (r *registry) endAbsence(id string, nonce uint64) {
+	if a, ok := r.absences[id]; ok && !a.over && a.member.Start.Nonce == nonce {
+		a.over = true
+		r.absences[id] = a
+	}
+}
+
+// endAbsences ends the absences whose grace is over, and forgets the ends that were told for
+// long enough.
+func (r *registry) endAbsences() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	for id, a := range r.absences {
+		switch until := a.member.Until; {
+		case !a.over && !now.Before(until):
+			r.expel(a)
+		case a.over && now.Sub(until) > absenceMemory:
+			delete(r.absences, id)
+		}
+	}
+}
+
+// expel ends an absence as a failure. The lock is held.
+func (r *registry) expel(a absence) {
+	id := a.member.ID
+	before, was := r.winner(id)
+	r.endAbsence(id, a.member.Start.Nonce)
+	after, is := r.winner(id)
+	r.changed(gossipName(id, a.member.Start.Nonce), before, was, after, is)
+}
+
+// boundAbsences keeps both sorts of records within their bound. Members with the same records
+// drop the same ones. The lock is held.
+func (r *registry) boundAbsences() {
+	if len(r.absences) <= maxAbsences {
+		return
+	}
+	var away, over []absence
+	for _, a := range r.absences {
+		if a.over {
+			over = append(over, a)
+		} else {
+			away = append(away, a)
+		}
+	}
+	byID := func(a, b absence) int { return strings.Compare(a.member.ID, b.member.ID) }
+	if len(away) > maxAbsences {
+		slices.SortFunc(away, byID)
+		for _, a := range away[maxAbsences:] {
+			r.expel(a)
+			over = append(over, r.absences[a.member.ID])
+		}
+	}
+	if len(over) > maxAbsences {
+		slices.SortFunc(over, func(a, b absence) int { return b.member.Until.Compare(a.member.Until) })
+		for _, a := range over[maxAbsences:] {
+			delete(r.absences, a.member.ID)
+		}
+	}
+}
+
+// away returns the start that keeps the place of a NodeID while a newer one is joining.
+func (r *registry) away(id string) (Member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keeper(id)
+}
+
+// keeper is away with the lock held.
+func (r *registry) keeper(id string) (keeper Member, found bool) {
+	if a, ok := r.absences[id]; ok && !a.over {
+		keeper, found = a.member, true
+	}
+	for _, name := range r.names[id] {
+		if m := r.alive[name]; m.State == Away && name != r.self && (!found || m.Start.Compare(keeper.Start) > 0) {
+			keeper, found = m, true
+		}
+	}
+	return keeper, found
+}
+
+// absenceRecords returns what this member tells others about absences, ascending by ID.
+func (r *registry) absenceRecords() []absenceRecord {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	records := make([]absenceRecord, 0, len(r.absences))
+	for _, a := range r.absences {
+		record := absenceRecord{member: a.member}
+		if !a.over {
+			record.remaining = max(a.member.Until.Sub(now), time.Millisecond)
+		}
+		records = append(records, record)
+	}
+	slices.SortFunc(records, func(a, b absenceRecord) int { return strings.Compare(a.member.ID, b.member.ID) })
+	return records
+}
