@@ -11,13 +11,17 @@ import (
 )
 
 // activate announces that this member owns, once it knows the cluster, can run
-// what that runs, and has received what it is to own. It reports whether it did so
+// what that runs, and has received what it is to own. Where an earlier start has kept
+// its place it owns at once, and receives as an owner. It reports whether it did so
 // now.
 func (c *Cluster) activate(ctx context.Context, v *published) bool {
 	self := c.members.Local()
 	_, capable := c.settings.configs[v.Configuration]
 	if self.State != membership.Joining || !c.settled.Load() || !capable || c.superseded(self) {
 		return false
+	}
+	if membership.Drive(c.members).Return(ctx) {
+		return true
 	}
 	switch {
 	case self.Origin != 0:
@@ -72,11 +76,13 @@ func (c *Cluster) enough(v *published) bool {
 
 // present counts the members that can own.
 func (c *Cluster) present(v *published) int {
-	return v.count(membership.Joining, membership.Active, membership.Draining)
+	return v.count(membership.Joining, membership.Active, membership.Away, membership.Draining)
 }
 
 // owning counts the members that own.
-func (c *Cluster) owning(v *published) int { return v.count(membership.Active, membership.Draining) }
+func (c *Cluster) owning(v *published) int {
+	return v.count(membership.Active, membership.Away, membership.Draining)
+}
 
 // waited is for how long this member has known the cluster.
 func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }

@@ -37,7 +37,7 @@ func (c *Cluster) Drain(ctx context.Context) error {
 		return err
 	}
 	grace := drainGrace
-	if !c.others(membership.Joining, membership.Active, membership.Draining) {
+	if !c.others(membership.Joining, membership.Active, membership.Away, membership.Draining) {
 		grace = 0
 	}
 	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
@@ -76,7 +76,7 @@ func (c *Cluster) drained(ctx context.Context, state membership.State, grace tim
 		switch {
 		case done:
 			return true
-		case !m.Departing() || c.others(membership.Joining, membership.Active):
+		case !m.Departing() || c.others(membership.Joining, membership.Active, membership.Away):
 			abandoned = time.Time{}
 			return false
 		case abandoned.IsZero() && grace > 0 && (state != membership.Draining || !c.others(membership.Draining, membership.Leaving)):

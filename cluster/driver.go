@@ -117,15 +117,15 @@ func (d *driver) close() {
 
 // view takes up a view. While another process speaks for this NodeID, nothing begins here.
 func (d *driver) view(v *view.View, state membership.State) {
-	starts := make(map[string]uint64, len(v.Members))
+	starts, away := make(map[string]uint64, len(v.Members)), make(map[string]bool)
 	ours := false
 	for _, m := range v.Members {
-		starts[m.ID] = view.Origin(m)
+		starts[m.ID], away[m.ID] = view.Origin(m), view.Gone(m)
 		ours = ours || m.ID == d.self.ID && m.Start.Nonce == d.nonce
 	}
 	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
 	if ours {
-		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
+		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Away: away, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
 	}
 }
 

@@ -15,13 +15,14 @@ type EventKind uint8
 const (
 	// MemberJoined: a member that was not known before.
 	MemberJoined EventKind = iota + 1
-	// MemberUpdated: a member announced something else about itself.
+	// MemberUpdated: a member announced something else about itself, that it is away for
+	// example; or a member that is away has left, and After.Until is set.
 	MemberUpdated
 	// MemberLeaving: a member announced that it is about to go.
 	MemberLeaving
 	// MemberLeft: a member went after it said so.
 	MemberLeft
-	// MemberFailed: a member is gone without a word.
+	// MemberFailed: a member is gone without a word, or was away for longer than its grace.
 	MemberFailed
 	// MemberRejoined: a member is back, or a new start of it took over.
 	MemberRejoined

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
@@ -16,6 +17,9 @@ var ErrNoRing = errors.New("cluster: no ring yet")
 
 // Health is how this member is, and why: the document of GET /v1/health.
 type Health = api.Health
+
+// problemAway is the code of a problem: members are away, and have left.
+const problemAway = "member-away"
 
 const (
 	// disagreementGrace is how long a view may be news before members that differ are a
@@ -145,6 +149,15 @@ func (c *Cluster) moving(h *Health, v *published) {
 	default:
 		degraded(api.ProblemExpectedMembers, "%d of %d expected members are here", here, expected)
 	}
+	var away []string
+	for _, m := range v.Members {
+		if view.Gone(m) {
+			away = append(away, fmt.Sprintf("%s until %s", m.ID, m.Until.UTC().Format(time.RFC3339)))
+		}
+	}
+	if len(away) > 0 {
+		degraded(problemAway, "%d members keep their place and do not answer: %s", len(away), few(away))
+	}
 	handoff := c.Handoff().State()
 	if n := len(handoff.Lost); n > 0 {
 		degraded(api.ProblemPossibleLoss, "%d partitions, the first of them %d, lost so many owners that acknowledged writes may be gone: "+
@@ -162,13 +175,18 @@ func (c *Cluster) moving(h *Health, v *published) {
 
 // describe names a few members that differ, with their reasons.
 func describe(members []api.Differing) string {
-	const most = 5
-	var parts []string
-	for _, d := range members[:min(len(members), most)] {
+	parts := make([]string, 0, len(members))
+	for _, d := range members {
 		parts = append(parts, fmt.Sprintf("%s %s", d.ID, d.Reason))
 	}
-	if len(members) > most {
-		parts = append(parts, fmt.Sprintf("and %d more", len(members)-most))
+	return few(parts)
+}
+
+// few joins the first of some parts, and counts the others.
+func few(parts []string) string {
+	const most = 5
+	if len(parts) > most {
+		return fmt.Sprintf("%s; and %d more", strings.Join(parts[:most], "; "), len(parts)-most)
 	}
 	return strings.Join(parts, "; ")
 }

@@ -23,7 +23,7 @@ func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().Ring.
 func (c *Cluster) Ring() *ring.Ring { return c.view.Load().Ring }
 
 // NodesForKey returns the owners of a key, the primary first, with their
-// addresses. It waits until this member is ready, as [Cluster.WaitReady] does,
+// addresses. Owners that are away come last. It waits until this member is ready, as [Cluster.WaitReady] does,
 // and returns that method's errors.
 func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error) {
 	if err := c.WaitReady(ctx); err != nil {
@@ -32,19 +32,24 @@ func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error)
 	v := c.view.Load()
 	placement := v.Ring.Lookup(key)
 	nodes := make([]Member, 0, placement.Len())
+	var away []Member
 	for _, node := range placement.All() {
-		if m, ok := v.Member(node.ID()); ok {
+		switch m, ok := v.Member(node.ID()); {
+		case ok && m.State == membership.Away:
+			away = append(away, m)
+		case ok:
 			nodes = append(nodes, m)
 		}
 	}
+	nodes = append(nodes, away...)
 	return nodes, nil
 }
 
-// Members returns the members believed alive, this one included, ascending by
-// ID, as of the present view. The slice is shared and must not be modified.
+// Members returns the members believed alive, this one included, and those that are
+// [membership.Away], ascending by ID, as of the present view. The slice is shared and must not be modified.
 func (c *Cluster) Members() []Member { return c.view.Load().Members }
 
-// Member returns one member by its ID, and whether it is believed alive. It
+// Member returns one member by its ID, and whether it is among [Cluster.Members]. It
 // allocates nothing.
 func (c *Cluster) Member(id string) (Member, bool) { return c.view.Load().Member(id) }
 

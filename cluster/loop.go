@@ -139,6 +139,9 @@ func (c *Cluster) run(ctx context.Context) {
 func (c *Cluster) forward() bool {
 	events := membership.Drive(c.members).TakeEvents()
 	for _, e := range events {
+		if view.Gone(e.After) && !view.Gone(e.Before) {
+			c.settings.Logger.Info("a member is away and keeps its place", "member", e.ID, "until", e.After.Until)
+		}
 		c.events.add(Event{Kind: memberKind(e.Kind.String()), At: e.At, Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away}})
 	}
 	if self := c.members.Local(); self.State != c.announced {

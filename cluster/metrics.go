@@ -57,7 +57,7 @@ func (c *Cluster) Metrics() transport.Metrics {
 var problemCodes = [...]string{
 	api.ProblemNotStarted, api.ProblemLeaving, api.ProblemSuperseded, api.ProblemConfiguration, api.ProblemIsolated, api.ProblemJoining,
 	api.ProblemMinMembers, api.ProblemNoRing, api.ProblemStrategy, api.ProblemDuplicate, api.ProblemDisagreement, api.ProblemUnderReplicated, api.ProblemZones,
-	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue,
+	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue, problemAway,
 }
 
 // counts are what the loop counts, and any goroutine reads.

@@ -72,6 +72,14 @@ type Options struct {
 	// announced they must fit in 448 bytes. [Cluster.Update] changes them. Nil means none.
 	Services, Metadata map[string]string
 
+	// RestartGrace is how long this member keeps its place after [Cluster.Stop] without a
+	// [Cluster.Drain] before it, 1 ms to an hour, so that it can restart. Meanwhile it goes on
+	// being an owner that does not answer: nothing moves, and a write lacks its acknowledgement.
+	// A start under the same NodeID takes the place at once, and receives what it lacks. When none
+	// comes in time, this member counts as failed, and other members take over. Zero means that
+	// Stop leaves for good.
+	RestartGrace time.Duration
+
 	// Gossip configures how members exchange what they know.
 	Gossip membership.GossipOptions
 	// HTTP configures what is served over HTTP, and by whom it may be asked.

@@ -173,7 +173,7 @@ func (s *settings) checkMembership(names []string) error {
 		GossipAddr: s.GossipAddr, HTTPAddr: s.expectedHTTPAddr(),
 		Region: s.Region, Zone: s.Zone, Weight: s.Weight,
 		Services: s.Services, Metadata: s.Metadata,
-		PartitionCount: s.PartitionCount, Configurations: names,
+		PartitionCount: s.PartitionCount, Configurations: names, RestartGrace: s.RestartGrace,
 		Discovery: discovery, BootstrapTimeout: s.Bootstrap.Timeout,
 		Gossip: s.Gossip, Logger: s.Logger,
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Stop leaves the cluster and releases everything, in this order: this member becomes unready,
-// announces that it is leaving, gives the other members a moment to agree, finishes the HTTP
+// announces that it is leaving, or that it is away when it owns and has a RestartGrace, gives the other members a moment to agree, finishes the HTTP
 // requests in flight, leaves, and closes its addresses. When the context ends first, Stop goes
 // on without further waits.
 //
@@ -42,7 +42,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	server, cancel := c.server, c.cancel
 	c.server, c.cancel, c.up = nil, nil, false
 	c.mu.Unlock()
-	if cancel != nil && agreement > 0 && membership.Drive(c.members).SetState(ctx, membership.Leaving) == nil {
+	if cancel != nil && agreement > 0 && membership.Drive(c.members).Depart(ctx) == nil {
 		wait, done := context.WithTimeout(ctx, agreement)
 		_ = c.waitConverged(wait) // they will learn it from the leave itself
 		done()

@@ -3,8 +3,10 @@ package transport
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
@@ -89,8 +91,7 @@ type answerer struct {
 }
 
 func (b *answerer) placement(p ring.Placement) api.Placement {
-	primary, _ := p.Primary()
-	answer := api.Placement{Partition: p.Partition(), Token: p.Token(), Primary: primary.ID()}
+	answer := api.Placement{Partition: p.Partition(), Token: p.Token(), Primary: b.primary(p)}
 	if b.moving() {
 		answer.Target = b.owners(p.Target())
 	}
@@ -101,15 +102,36 @@ func (b *answerer) placement(p ring.Placement) api.Placement {
 	return answer
 }
 
+// primary returns the first owner that is not away, or the first one where all are.
+func (b *answerer) primary(p ring.Placement) string {
+	for _, o := range p.All() {
+		if !b.away(o.ID()) {
+			return o.ID()
+		}
+	}
+	first, _ := p.Primary()
+	return first.ID()
+}
+
+func (b *answerer) away(id string) bool {
+	i, found := slices.BinarySearchFunc(b.view.Members, id, byID)
+	return found && b.view.Members[i].State == membership.Away
+}
+
 func (b *answerer) moving() bool { return b.view.Ring.Target() != b.view.Ring }
 
+// owners lists the owners in their order, but those that are away last.
 func (b *answerer) owners(p ring.Placement) []api.Owner {
 	if cap(b.free)-len(b.free) < p.Len() {
 		b.free = make([]api.Owner, 0, p.Len())
 	}
 	from := len(b.free)
-	for _, n := range p.All() {
-		b.free = append(b.free, api.Owner{ID: n.ID(), Region: n.Region(), Zone: n.Zone(), HTTPAddr: httpAddr(b.view.Members, n.ID())})
+	for _, late := range []bool{false, true} {
+		for _, n := range p.All() {
+			if b.away(n.ID()) == late {
+				b.free = append(b.free, api.Owner{ID: n.ID(), Region: n.Region(), Zone: n.Zone(), HTTPAddr: httpAddr(b.view.Members, n.ID())})
+			}
+		}
 	}
 	return b.free[from:len(b.free):len(b.free)]
 }

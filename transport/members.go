@@ -32,6 +32,7 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 			PartitionCount: m.PartitionCount,
 			Configurations: append([]string{}, m.Configurations...),
 			Started:        presentable(m.Started),
+			AwayUntil:      presentable(m.Until),
 		})
 	}
 	return wire.WriteJSON(w, r, http.StatusOK, answer)
@@ -45,12 +46,12 @@ func notNil(m map[string]string) map[string]string {
 	return m
 }
 
+func byID(m membership.Member, id string) int { return strings.Compare(m.ID, id) }
+
 // httpAddr is the address that a member announces; empty when it announces
 // none or is not among the members.
 func httpAddr(members []membership.Member, id string) string {
-	i, found := slices.BinarySearchFunc(members, id, func(m membership.Member, id string) int {
-		return strings.Compare(m.ID, id)
-	})
+	i, found := slices.BinarySearchFunc(members, id, byID)
 	if !found {
 		return ""
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // memberStates are all there are, in the order of a member's life.
-var memberStates = [...]membership.State{membership.Joining, membership.Active, membership.Draining, membership.Leaving, membership.Observer}
+var memberStates = [...]membership.State{membership.Joining, membership.Active, membership.Draining, membership.Leaving, membership.Observer, membership.Away}
 
 // maxPlaces is how many pairs of region and zone are told apart. Members name them
 // as they please: host names in their place must not fill the memory of the monitoring.

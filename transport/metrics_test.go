@@ -269,7 +269,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	got := 0
 	for _, family := range families {
 		if family.GetName() == "clusterkit_members" {
-			require.Len(t, family.GetMetric(), 64*5)
+			require.Len(t, family.GetMetric(), 64*6)
 			for _, m := range family.GetMetric() {
 				got += int(m.GetGauge().GetValue())
 			}

@@ -24,14 +24,14 @@ type Placement struct {
 	// Token identifies the owners and their order, in the ring and in its target.
 	// Answers with equal tokens mean the same owners.
 	Token ring.Token `json:"token"`
-	// Primary is the ID of the first owner of the preference list, in whatever
-	// order Owners are.
+	// Primary is the ID of the first owner of the preference list that is not away, in
+	// whatever order Owners are. It is the first owner where all are away.
 	Primary string `json:"primary"`
 	// Owners are the owners, in the order of the preference list or, when a
-	// region or zone was asked for, the nearest first.
+	// region or zone was asked for, the nearest first. Owners that are away come last.
 	Owners []Owner `json:"owners"`
 	// Target are the owners in the ring that this one is about to give way to,
-	// always in the order of the preference list. Nil when the ring is not moving;
+	// always in the order of the preference list, but those that are away last. Nil when the ring is not moving;
 	// equal to Owners when it is but this partition stays.
 	Target []Owner `json:"target,omitempty"`
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Members lists the members that one member believes alive. It answers
+// Members lists the members that one member believes alive, and those that are away. It answers
 // GET /v1/members.
 type Members struct {
 	// ClusterName and NodeID say whose belief it is.
@@ -47,4 +47,7 @@ type Member struct {
 	// Started is when its process started, by its own clock, in UTC; zero
 	// when it does not say.
 	Started time.Time `json:"started,omitzero"`
+	// AwayUntil is, for a member that is away and has left, when it counts as failed, by the clock
+	// of the member that answers, in UTC; zero for others.
+	AwayUntil time.Time `json:"awayUntil,omitzero"`
 }

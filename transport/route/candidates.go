@@ -18,7 +18,7 @@ type candidate struct {
 func (c candidate) local() bool { return c.addr == "" }
 
 // plan lists the candidates of a journey by a view, the best first: by its
-// policy, leaving out owners that are not alive in the view or have no address.
+// policy, leaving out owners that are away or not alive in the view, or have no address.
 // Owners that could not be reached lately come last.
 func (j *journey) plan(view View) {
 	rt := j.router
@@ -26,7 +26,7 @@ func (j *journey) plan(view View) {
 	j.token = tokenOf(j.placement)
 	j.candidates, j.next = j.room[:0], 0
 	p := j.placement
-	if rt.mine(p, j.policy, false) {
+	if rt.mine(view, p, j.policy, false) {
 		j.candidates = append(j.candidates, candidate{id: rt.node})
 		return
 	}
@@ -34,21 +34,25 @@ func (j *journey) plan(view View) {
 	if here := memberOf(view.Members, rt.node); here != nil {
 		region, zone = here.Region, here.Zone
 	}
-	owners := p.Len()
-	switch j.policy {
-	case Nearest:
+	if j.policy == Nearest {
 		p = p.Prefer(region, zone)
-	case PrimaryOnly:
-		owners = min(owners, 1)
 	}
 	var last []candidate
-	for i := range owners {
+	considered := 0
+	for i := range p.Len() {
 		owner := p.At(i)
+		if j.policy == PrimaryOnly && considered == 1 {
+			break
+		}
+		m := memberOf(view.Members, owner.ID())
+		if m != nil && m.State == membership.Away && m.ID != rt.node {
+			continue
+		}
+		considered++
 		if owner.ID() == rt.node {
 			j.candidates = append(j.candidates, candidate{id: rt.node})
 			continue
 		}
-		m := memberOf(view.Members, owner.ID())
 		if m == nil {
 			continue
 		}

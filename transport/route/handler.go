@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/client"
@@ -158,7 +159,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	placement := view.Ring.Lookup(q.key)
 	forwarded := rt.inScope(r.Header[api.ForwardedHeader])
 	switch {
-	case rt.mine(placement, q.policy, forwarded):
+	case rt.mine(view, placement, q.policy, forwarded):
 		rt.serve(w, r, placement)
 	case forwarded:
 		rt.refuse(w, r, placement)
@@ -203,13 +204,21 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 
 // mine reports whether this member should answer. One that a request was
 // forwarded to does so too when the sender may have had a reason to pass over a
-// better one.
-func (rt *Router) mine(p ring.Placement, policy Policy, forwarded bool) bool {
+// better one. An owner that is away leaves its turn to the next one.
+func (rt *Router) mine(view View, p ring.Placement, policy Policy, forwarded bool) bool {
 	if policy == Nearest || policy == PrimaryFirst && forwarded {
 		return p.Owns(rt.node)
 	}
-	primary, ok := p.Primary()
-	return ok && primary.ID() == rt.node
+	for i := range p.Len() {
+		id := p.At(i).ID()
+		if id == rt.node {
+			return true
+		}
+		if m := memberOf(view.Members, id); m == nil || m.State != membership.Away {
+			return false
+		}
+	}
+	return false
 }
 
 // serve runs the own handler.

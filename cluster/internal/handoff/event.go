@@ -44,6 +44,7 @@ type (
 	View struct {
 		Ring     *ring.Ring        // the serving ring, with its target; it has a write quorum, and the starts of its nodes
 		Starts   map[string]uint64 // the starts of the members alive, by NodeID
+		Away     map[string]bool   // those of them that do not answer, and are expected back
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // or leaving
 	}

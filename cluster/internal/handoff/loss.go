@@ -58,7 +58,7 @@ func (pt *partition) possibleHolders(s *surroundings) set {
 			all = append(all, o.members...)
 		}
 	}
-	return slices.DeleteFunc(newSet(all...), func(p Process) bool { return p == s.self || !s.alive[p] })
+	return slices.DeleteFunc(newSet(all...), func(p Process) bool { return p == s.self || !s.stays(p) })
 }
 
 // unharmed reports whether there is evidence that nothing acknowledged is lost.

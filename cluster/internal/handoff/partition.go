@@ -95,8 +95,8 @@ type state struct {
 type surroundings struct {
 	self     Process
 	config   Config
-	quorums  quorums // of the configuration in use
-	alive    map[Process]bool
+	quorums  quorums          // of the configuration in use
+	alive    map[Process]bool // false: the process is away
 	departed map[Process]bool // processes that left after handing everything over
 	owners   set              // every process that owns anything in the last view
 	founding bool             // this process founds the cluster: there is nothing to receive
@@ -110,12 +110,15 @@ func (s *surroundings) fence() uint64 {
 	return *s.fences
 }
 
+// stays reports whether a process is alive or away.
+func (s *surroundings) stays(p Process) bool { _, ok := s.alive[p]; return ok }
+
 // depleted reports whether so many members of an owner set are gone without having handed over
 // that a write which they acknowledged may be lost.
 func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
 	for _, p := range o.members {
-		if p != s.self && !s.alive[p] && !s.departed[p] {
+		if p != s.self && !s.stays(p) && !s.departed[p] {
 			gone++
 		}
 	}

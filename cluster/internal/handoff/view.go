@@ -21,7 +21,7 @@ func (v View) happen(m *Machine) {
 	}
 	s.alive = make(map[Process]bool, len(v.Starts))
 	for id, start := range v.Starts {
-		s.alive[Process{id, start}] = true
+		s.alive[Process{id, start}] = !v.Away[id]
 	}
 	if v.Ring == nil || v.Ring.Len() == 0 || v.Ring.PartitionCount() == 0 {
 		// No member owns, or this process cannot tell which member does: no reason to release

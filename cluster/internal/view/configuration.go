@@ -27,14 +27,14 @@ func (c Configuration) Name() string {
 // runs. It depends on what the members announce and on nothing else, so that all
 // of them choose alike.
 //
-// The voters are the active, the draining and the leaving members: a member that leaves hands
-// over under the configuration that it has. As long as none is active or draining, they are the
+// The voters are the active, the away, the draining and the leaving members: a member that leaves
+// hands over under the configuration that it has. As long as none is active, away or draining, they are the
 // joining members, and without these the leaving ones. The result is the last configuration that all voters have
 // in common, in the order of the voter with the lowest ID. Admission makes sure that any two
 // members have one in common, but three may have none. Then the result is the configuration
 // that most voters have; of equals, the first by name.
 func chooseConfiguration(members []membership.Member) string {
-	voters := membersIn(members, membership.Active, membership.Draining, membership.Leaving)
+	voters := membersIn(members, membership.Active, membership.Away, membership.Draining, membership.Leaving)
 	if !Formed(members) {
 		if voters = membersIn(members, membership.Joining); len(voters) == 0 {
 			voters = membersIn(members, membership.Leaving)

@@ -7,11 +7,11 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Formed reports whether any of the members owns: whether one is active or draining. If
+// Formed reports whether any of the members owns: whether one is active, draining or away. If
 // not, the cluster is at its beginning, or its members are all on their way out.
 func Formed(members []membership.Member) bool {
 	return slices.ContainsFunc(members, func(m membership.Member) bool {
-		return m.State == membership.Active || m.State == membership.Draining
+		return m.State == membership.Active || m.State == membership.Draining || m.State == membership.Away
 	})
 }
 
@@ -27,8 +27,8 @@ func Origin(m membership.Member) uint64 {
 // owners returns the owners of now and those after the change, of the members that have
 // the configuration:
 //
-//   - serving are the active and the draining members,
-//   - target are the active and the joining members.
+//   - serving are the active, the away and the draining members,
+//   - target are the active, the away and the joining members.
 //
 // A joining member that is back with its data counts as active as soon as any member owns.
 // Otherwise members that come back together would become owners one by one, each with a
@@ -51,7 +51,7 @@ func owners(members []membership.Member, configuration string, handoff bool) (se
 		switch state := m.State; {
 		case state == membership.Joining && (m.Origin == 0 || !formed):
 			target = append(target, node)
-		case state == membership.Joining, state == membership.Active:
+		case state == membership.Joining, state == membership.Active, state == membership.Away:
 			serving, target = append(serving, node), append(target, node)
 		case state == membership.Draining:
 			serving, draining = append(serving, node), append(draining, node)

@@ -12,7 +12,7 @@ import (
 // immutable, so it is safe for concurrent use. Make one with [Builder.Derive]; [Empty]
 // returns the one to begin with.
 type View struct {
-	// Members are the members believed alive, ascending by ID.
+	// Members are the members believed alive and those that are away, ascending by ID.
 	Members []membership.Member
 	// Configuration names the configuration in use, as [Configuration.Name] does. It is empty when no
 	// member can own anything.
@@ -53,13 +53,18 @@ func (v *View) Member(id string) (membership.Member, bool) {
 	return v.Members[i], true
 }
 
+// Gone reports whether a member is away and has left.
+func Gone(m membership.Member) bool { return m.State == membership.Away && !m.Until.IsZero() }
+
 // Participants returns the members that can derive this view, ascending by ID: the
-// members that have its configuration. Only they can agree on the view; the health of
+// members that are there and have its configuration. Only they can agree on the view; the health of
 // each other member says that it cannot. The result may be Members itself, and must not
 // be modified.
 func (v *View) Participants() []membership.Member {
-	lacks := func(m membership.Member) bool { return !slices.Contains(m.Configurations, v.Configuration) }
-	if v.Configuration == "" || !slices.ContainsFunc(v.Members, lacks) {
+	lacks := func(m membership.Member) bool {
+		return Gone(m) || v.Configuration != "" && !slices.Contains(m.Configurations, v.Configuration)
+	}
+	if !slices.ContainsFunc(v.Members, lacks) {
 		return v.Members
 	}
 	return slices.DeleteFunc(slices.Clone(v.Members), lacks)
