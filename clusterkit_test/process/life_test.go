@@ -55,7 +55,7 @@ func testKill(t *testing.T, binary string) {
 func testLeave(t *testing.T, binary string) {
 	nodes := startNodes(t, binary)
 	leaver, others := nodes[2], nodes[:2]
-	leaver.signal(syscall.SIGTERM)
+	leaver.signal(syscall.SIGINT)
 	require.Equal(t, 0, leaver.exit(exitLimit))
 	awaitAgreed(t, joinLimit, others...)
 	for _, n := range others {

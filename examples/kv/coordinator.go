@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -266,8 +267,8 @@ func ask[T any](c *Coordinator, ctx context.Context, owners iter.Seq[ring.Owner]
 	out := make(chan answer[T], len(all)) // nobody has to wait for a reader
 	for _, id := range all {
 		c.tasks.Go(func() {
-			a := answer[T]{id: id, err: errors.New("it is gone")}
-			if m, ok := c.cluster.Member(id); ok {
+			a := answer[T]{id: id, err: errors.New("it is gone, or away")}
+			if m, ok := c.cluster.Member(id); ok && (m.State != membership.Away || id == c.id) {
 				a.value, a.err = do(ctx, m, id == c.id)
 			}
 			out <- a

@@ -20,7 +20,8 @@ type config struct {
 	leaveTimeout time.Duration
 }
 
-const usage = `Runs one member of a cluster until SIGTERM or Ctrl-C, which make it leave.
+const usage = `Runs one member of a cluster. SIGTERM stops it for a restart: it keeps its place for
+the time of -restart-grace. Ctrl-C makes it leave for good.
 
 Every flag can be given in the environment too: -log-level as CLUSTERKIT_LOG_LEVEL.
 A flag wins over the environment, and an empty variable counts as none. Exit
@@ -66,6 +67,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 	flags.TextVar(&o.Gossip.Profile, "profile", o.Gossip.Profile, "`timings` of gossip: lan, wan or local")
 	flags.StringVar(&keys, "key", "", "gossip `keys` of 16, 24 or 32 bytes, hex or base64, comma-separated: the first\nencrypts, all decrypt. The command line is for everybody to see: better in\n$CLUSTERKIT_KEY")
 	flags.DurationVar(&o.Bootstrap.Timeout, "bootstrap-timeout", 5*time.Second, "how long to look for members before going ahead alone")
+	flags.DurationVar(&o.RestartGrace, "restart-grace", time.Minute, "how long this member keeps its place after SIGTERM; 0 for not at all")
 	flags.DurationVar(&c.leaveTimeout, "leave-timeout", 10*time.Second, "how long leaving may take")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "lowest `level` to log: debug, info, warn or error")
 
@@ -120,7 +122,7 @@ var flagNames = map[string]string{
 	"ClusterName": "cluster", "NodeID": "id", "Region": "region", "Zone": "zone", "Weight": "weight",
 	"GossipAddr": "gossip", "Gossip.AdvertiseAddr": "advertise", "HTTPAddr": "http", "HTTP.AdvertiseAddr": "advertise-http",
 	"Seeds": "join", "PartitionCount": "partitions", "ReplicationFactor": "replicas", "AlsoRuns": "accept",
-	"Gossip.Keys": "key", "Bootstrap.Timeout": "bootstrap-timeout",
+	"Gossip.Keys": "key", "Bootstrap.Timeout": "bootstrap-timeout", "RestartGrace": "restart-grace",
 }
 
 // inFlags turns the library's complaints about options into ones about flags.

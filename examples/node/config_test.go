@@ -30,7 +30,7 @@ func TestParseReadsEveryFlag(t *testing.T) {
 		"-join", "127.0.0.1:7946, n2:7946", "-partitions", "64", "-replicas", "2", "-strategy", "round-robin",
 		"-accept", "rf3/balanced,rf1/consistent-hash", "-profile", "wan",
 		"-key", "00112233445566778899aabbccddeeff,ABEiM0RVZneImaq7zN3u/w==",
-		"-bootstrap-timeout", "1s", "-leave-timeout", "2s", "-log-level", "warn",
+		"-bootstrap-timeout", "1s", "-leave-timeout", "2s", "-restart-grace", "3s", "-log-level", "warn",
 	}, nil)
 	require.NoError(t, err)
 	key := []byte("\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff")
@@ -46,7 +46,7 @@ func TestParseReadsEveryFlag(t *testing.T) {
 			},
 			Gossip:    membership.GossipOptions{AdvertiseAddr: "10.0.0.1", Profile: membership.WAN, Keys: [][]byte{key, key}},
 			HTTP:      cluster.HTTPOptions{AdvertiseAddr: "n1:80"},
-			Bootstrap: cluster.BootstrapOptions{Timeout: time.Second},
+			Bootstrap: cluster.BootstrapOptions{Timeout: time.Second}, RestartGrace: 3 * time.Second,
 		},
 		leaveTimeout: 2 * time.Second,
 		logLevel:     slog.LevelWarn,

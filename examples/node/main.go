@@ -27,16 +27,35 @@ func main() {
 		fmt.Fprintln(os.Stderr, "node:", err)
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if err := run(ctx, stop, c, os.Stderr); err != nil {
+	if err := run(untilSignal(), c, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
 		os.Exit(1)
 	}
 }
 
-// run is a member's life: it joins, works until the context ends, and leaves.
-// Before it leaves it calls interrupted, so that a second signal does not wait.
-func run(ctx context.Context, interrupted func(), c config, out io.Writer) error {
+// errLeave is the cause for which a member leaves for good.
+var errLeave = errors.New("interrupted")
+
+// untilSignal returns a context that ends with the first signal: SIGTERM, or Ctrl-C with the cause
+// errLeave. A second signal ends the process.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		var cause error
+		if <-signals == os.Interrupt {
+			cause = errLeave
+		}
+		signal.Stop(signals)
+		cancel(cause)
+	}()
+	return ctx
+}
+
+// run is a member's life: it joins, works until the context ends, and stops. With the cause errLeave
+// it drains first, so that it leaves for good. Otherwise it keeps its place for a restart.
+func run(ctx context.Context, c config, out io.Writer) error {
 	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: c.logLevel}))
 	c.options.Logger = logger
 	member, err := cluster.New(c.options)
@@ -59,9 +78,13 @@ func run(ctx context.Context, interrupted func(), c config, out io.Writer) error
 		logger.Info("leaving", "at_most", c.leaveTimeout)
 	}
 	asked := ctx.Err() != nil
-	interrupted()
 	leaving, cancel := context.WithTimeout(context.Background(), c.leaveTimeout)
 	defer cancel()
+	if started == nil && errors.Is(context.Cause(ctx), errLeave) {
+		if err := member.Drain(leaving); err != nil {
+			logger.Warn("draining", "error", err)
+		}
+	}
 	stopped := member.Stop(leaving)
 	following.Wait()
 	if started != nil && !asked {
