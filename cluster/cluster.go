@@ -37,6 +37,7 @@ type Cluster struct {
 	events   subscribers
 	counts   counts
 	life     lifecycle.Life
+	service  *service
 	phase
 	answers
 	loop
@@ -76,7 +77,7 @@ func newCluster(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := &Cluster{settings: s, members: members, loop: newLoop(&s), life: lifecycle.Life{Name: "cluster", Ended: ErrStopped}}
+	c := &Cluster{settings: s, members: members, loop: newLoop(&s), service: newService(), life: lifecycle.Life{Name: "cluster", Ended: ErrStopped}}
 	c.view.Store(&published{View: *view.Empty()})
 	if s.Handoff.Mover != nil {
 		c.handoff = newDriver(c, s.Handoff)

@@ -20,8 +20,9 @@ import (
 //  5. With a [Mover] it waits until this member has released everything, and the other owners
 //     know that nothing is left here.
 //
-// Then it returns nil. This member still answers lookups, and [Cluster.Stop] ends it. There is
-// no way back to owning. Drain may be called again after an error, and goes on.
+// Then it returns nil. This member still answers lookups and routes requests. [Cluster.Stop] ends
+// it, and [Cluster.Resume] takes it back into ownership. Drain may be called again after an error,
+// and goes on. It returns an error that says so when Resume is called meanwhile.
 //
 // It returns [ErrNotStarted] or [ErrStopped]; a [NotConvergedError] that names the members that
 // have not confirmed, when the context ends in step 2 or 4; and a [NotHandedOverError] when it
@@ -40,12 +41,22 @@ func (c *Cluster) Drain(ctx context.Context) error {
 	if !c.others(membership.Joining, membership.Active, membership.Away, membership.Draining) {
 		grace = 0
 	}
+	ctx, end := c.service.begin(ctx)
+	defer end()
+	err := c.drain(ctx, grace)
+	if errors.Is(context.Cause(ctx), errResumed) {
+		return fmt.Errorf("cluster: draining: %w", errResumed)
+	}
+	return err
+}
+
+func (c *Cluster) drain(ctx context.Context, grace time.Duration) error {
 	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
 		now := c.members.Local().State
 		if state == membership.Draining && now != membership.Active && now != membership.Draining {
 			continue // it owns nothing
 		}
-		if err := membership.Drive(c.members).SetState(ctx, state); err != nil {
+		if err := c.leave(ctx, state); err != nil {
 			return fmt.Errorf("cluster: draining: %w", err)
 		}
 		if err := c.WaitConverged(ctx); err != nil {

@@ -38,6 +38,7 @@ type loop struct {
 	builder   view.Builder
 	announced membership.State   // the last state of this member that subscribers were told
 	refresh   chan chan struct{} // asks for a view at once
+	calls     chan func()        // to be run while no view is derived
 	recheck   chan struct{}      // asks for a look at health
 	advance   chan struct{}      // says that this member may have become able to own
 	cancel    context.CancelFunc // ends the goroutine; guarded by phase.mu
@@ -49,6 +50,7 @@ func newLoop(s *settings) loop {
 		builder:   view.Builder{Configurations: s.configs, Self: s.NodeID},
 		announced: membership.Joining,
 		refresh:   make(chan chan struct{}),
+		calls:     make(chan func()),
 		recheck:   make(chan struct{}, 1),
 		advance:   make(chan struct{}, 1),
 	}
@@ -108,6 +110,8 @@ func (c *Cluster) run(ctx context.Context) {
 			}
 			c.checkHealth()
 			c.changed.Signal()
+		case f := <-c.calls:
+			f()
 		case done := <-c.refresh:
 			publish()
 			close(done)

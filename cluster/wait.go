@@ -34,7 +34,7 @@ func (e *NotReadyError) Unwrap() error { return e.Err }
 
 // WaitReady returns nil once this member is ready: it owns partitions, or it is an observer, and
 // nothing else makes it unready. Otherwise it returns a [NotReadyError] when the context ends,
-// when starting fails, or when this member leaves. It may be called before Start. To learn of
+// when starting fails, or while this member leaves. It may be called before Start. To learn of
 // each change instead of waiting once, follow the event [StateChanged].
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	for {
@@ -56,7 +56,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 			return give(err)
 		}
 		if h.State == membership.Leaving.String() {
-			return give(ErrStopped) // Drain is past the point of return
+			return give(ErrStopped) // unless Resume is called
 		}
 		select {
 		case <-changed:

@@ -56,6 +56,25 @@ func (d driver) SetState(ctx context.Context, s State) error {
 	})
 }
 
+// Rejoin announces a state of a member that is Draining or Leaving and stays after all. A data start
+// that is not zero takes the place of what its data went back to. It returns [ErrStopped] after Depart
+// or Stop, or the context's error when an earlier change takes that long.
+func (d driver) Rejoin(ctx context.Context, s State, dataStart uint64) error {
+	parting := false
+	err := d.m.announcer.change(ctx, func(self *Member) {
+		if parting = d.m.parting.Load(); parting || self.State != Draining && self.State != Leaving {
+			return
+		}
+		if self.State = s; dataStart != 0 {
+			self.Origin, self.Renewal = 0, dataStart
+		}
+	})
+	if parting {
+		return ErrStopped
+	}
+	return err
+}
+
 // Depart announces that this member is about to leave: that it is Away when it is Active and has a
 // RestartGrace, and Leaving otherwise. A member that is Joining while an earlier start of its
 // NodeID is away announces nothing. Stop does the same, unless Depart was called before. It

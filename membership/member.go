@@ -45,6 +45,9 @@ type Member struct {
 	// Origin is the nonce of the start whose data this start goes on with. Zero means
 	// that it began without data.
 	Origin uint64
+	// Renewal is, for a member that joined again in the course of this start, what its data goes
+	// back to in place of Start.Nonce. Its Origin is zero then. Zero means that it did not.
+	Renewal uint64
 }
 
 // Start identifies one start of a process under a NodeID. Of two, the newer

@@ -49,6 +49,7 @@ const (
 	tagStartNumber
 	tagOrigin
 	tagGrace
+	tagRenewal
 )
 
 // MetadataSizeError says that what a member wants to tell the others does not
@@ -159,6 +160,9 @@ func libraryFields(m Member) []metaField {
 	}
 	if m.Grace != 0 {
 		fields = append(fields, metaField{tagGrace, "Grace", binary.AppendUvarint(nil, uint64(milliseconds(m.Grace)))})
+	}
+	if m.Renewal != 0 {
+		fields = append(fields, metaField{tagRenewal, "Renewal", binary.AppendUvarint(nil, m.Renewal)})
 	}
 	return fields
 }

@@ -79,6 +79,8 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 		m.Start.Number, err = number(value, 1<<64-1)
 	case tagOrigin:
 		m.Origin, err = number(value, 1<<64-1)
+	case tagRenewal:
+		m.Renewal, err = number(value, 1<<64-1)
 	case tagGrace:
 		n, err = number(value, uint64(maxRestartGrace/time.Millisecond))
 		m.Grace = time.Duration(n) * time.Millisecond

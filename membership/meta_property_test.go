@@ -28,6 +28,9 @@ func drawMember(t *rapid.T) Member {
 		State:          State(rapid.IntRange(int(Joining), int(Away)).Draw(t, "state")),
 		Start:          Start{rapid.Uint64().Draw(t, "number"), rapid.Uint64().Draw(t, "nonce")},
 	}
+	if rapid.Bool().Draw(t, "renewed") {
+		m.Renewal = rapid.Uint64().Draw(t, "renewal")
+	}
 	if m.State == Away {
 		m.Grace = time.Duration(rapid.IntRange(1, int(maxRestartGrace/time.Millisecond)).Draw(t, "grace")) * time.Millisecond
 	}

@@ -33,7 +33,9 @@ func memberName(m Member) string { return gossipName(m.ID, m.Start.Nonce) }
 func TestMetaRoundTrip(t *testing.T) {
 	away := fullMember()
 	away.State, away.Grace = Away, 90*time.Second
-	for _, m := range []Member{fullMember(), smallMember(), away} {
+	renewed := fullMember()
+	renewed.Renewal = 1<<64 - 1
+	for _, m := range []Member{fullMember(), smallMember(), away, renewed} {
 		b, err := encodeMeta(m)
 		require.NoError(t, err)
 		got, err := decodeMeta(memberName(m), m.Addr, b)

@@ -48,6 +48,9 @@ func hashMembers(members []Member, states bool) uint64 {
 		buf = append(buf, m.ID...)
 		buf = binary.LittleEndian.AppendUint64(buf, m.Start.Number)
 		buf = binary.LittleEndian.AppendUint64(buf, m.Start.Nonce)
+		if m.Renewal != 0 {
+			buf = binary.LittleEndian.AppendUint64(buf, m.Renewal)
+		}
 		if states {
 			buf = append(buf, byte(m.State))
 		}

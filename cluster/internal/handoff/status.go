@@ -56,6 +56,7 @@ type Summary struct {
 	Joined     bool // it is ready for all that it is to own
 	HandedOver bool // it drains, and every target owner has what it serves
 	Bare       bool // nothing is left here, served or not, and every owner knows it
+	Departed   bool // it has announced that it departs
 	Held       int  // partitions that keep it from leaving
 	Stranded   int  // partitions that it goes on owning, draining or leaving, since no member takes them over
 }
@@ -63,7 +64,7 @@ type Summary struct {
 // Summary returns how far the whole process is. It looks at every partition.
 func (m *Machine) Summary() Summary {
 	s := &m.around
-	sum := Summary{Joined: m.ring != nil}
+	sum := Summary{Joined: m.ring != nil, Departed: m.departure.announced > 0}
 	for _, pt := range m.parts {
 		if pt.ownership >= awaiting && !pt.ready() {
 			sum.Joined = false

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -15,14 +16,9 @@ func Formed(members []membership.Member) bool {
 	})
 }
 
-// Origin returns the nonce of the start that a member's data goes back to: its own start,
-// or the earlier one whose data it has kept.
-func Origin(m membership.Member) uint64 {
-	if m.Origin != 0 {
-		return m.Origin
-	}
-	return m.Start.Nonce
-}
+// Origin returns the start that a member's data goes back to: its own, the earlier one whose data
+// it has kept, or the one that began when it joined again.
+func Origin(m membership.Member) uint64 { return cmp.Or(m.Renewal, m.Origin, m.Start.Nonce) }
 
 // owners returns the owners of now and those after the change, of the members that have
 // the configuration:
