@@ -33,6 +33,7 @@ func TestWhoServesAndWhoWill(t *testing.T) {
 		membership.Draining: {4, 3},
 		membership.Leaving:  {3, 3},
 		membership.Observer: {3, 3},
+		membership.Away:     {4, 4},
 	} {
 		v := testBuilder().Derive(testMembers(4, inState(state, 3)), Empty())
 		require.NoError(t, v.Failure)
