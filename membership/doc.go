@@ -1,7 +1,7 @@
 // Package membership keeps the list of the members of a cluster.
 //
 // It runs hashicorp/memberlist gossip. Every member holds the list of members believed
-// alive, with what each announces of itself: region, zone, weight, addresses, the
+// alive or away, with what each announces of itself: region, zone, weight, addresses, the
 // configurations it can run, and its state of life.
 //
 //	m, err := membership.New(membership.Options{
@@ -21,7 +21,8 @@
 //
 //   - An identity that is stable, apart from the gossip name: a restart at another
 //     address is seen at once, and the newest start of a NodeID speaks for it.
-//   - A leave is told apart from a failure.
+//   - A leave is told apart from a failure, and from a restart: a member that is [Away] keeps
+//     its place in the list for the time that it announced.
 //   - A member joins for as long as it takes, and joins again after a partition.
 //   - Members without a configuration in common refuse each other and say what differs.
 //   - Agreement: the proof that all members hold the same view.
