@@ -23,9 +23,9 @@ type copying struct {
 }
 
 func (s *copying) Receive(ctx context.Context, p int, from []cluster.Member, need int) error {
-	had := len(s.store.copy(p))
+	had := len(s.copy(p))
 	err := s.store.Receive(ctx, p, from, need)
-	if had == 0 && len(s.store.copy(p)) > 0 {
+	if had == 0 && len(s.copy(p)) > 0 {
 		s.mu.Lock()
 		s.copied[p]++
 		s.mu.Unlock()

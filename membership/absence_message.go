@@ -23,10 +23,10 @@ type absenceRecord struct {
 
 func (r absenceRecord) over() bool { return r.remaining == 0 }
 
-// appendAbsences encodes the records. A record is the remaining time in milliseconds, and the
+// encodeAbsences encodes the records. A record is the remaining time in milliseconds, and the
 // gossip name. Unless the absence is over, address, port and metadata follow.
-func appendAbsences(b []byte, records []absenceRecord) []byte {
-	b = append(b, messageVersion|kindAbsences)
+func encodeAbsences(records []absenceRecord) []byte {
+	b := []byte{messageVersion | kindAbsences}
 	for _, r := range records {
 		var meta []byte
 		if !r.over() {
@@ -56,7 +56,7 @@ type rawAbsence struct {
 	node      memberlist.Node
 }
 
-// parseAbsences reads what appendAbsences wrote. It never panics, allocates in proportion to
+// parseAbsences reads what encodeAbsences wrote. It never panics, allocates in proportion to
 // len(b), and the result shares b.
 func parseAbsences(b []byte) ([]rawAbsence, error) {
 	if len(b) == 0 || len(b) > maxAbsenceMessage || b[0] != messageVersion|kindAbsences {

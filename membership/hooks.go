@@ -88,7 +88,7 @@ func (h *hooks) NotifyMsg(b []byte) {
 
 // LocalState adds to an exchange of all members which members are away. It is never empty:
 // memberlist reports no exchange without it.
-func (h *hooks) LocalState(bool) []byte { return appendAbsences(nil, h.m.registry.absenceRecords()) }
+func (h *hooks) LocalState(bool) []byte { return encodeAbsences(h.m.registry.absenceRecords()) }
 
 // MergeRemoteState takes what the other member adds to an exchange of all members, which memberlist
 // has merged by then.
