@@ -34,14 +34,19 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 		if !c.mayFound(v, self) {
 			return false
 		}
-		if c.handoff != nil {
+		if c.hands(v) {
 			c.handoff.drive(handoff.Founding{})
 			c.founding.Store(c.present(v) >= c.settings.Bootstrap.MinMembers)
 		}
-	case c.handoff != nil && !c.handoff.joined():
-		return false
+	case c.handoff != nil && !c.handoff.is(func(m *handoff.Machine) bool { return m.Summary().Joined }):
+		return false // it is not ready for all that it is to own
 	}
 	return membership.Drive(c.members).SetState(ctx, membership.Active) == nil
+}
+
+// hands reports whether there is a handoff under the configuration of a view.
+func (c *Cluster) hands(v *published) bool {
+	return c.settings.configs[v.Configuration].WriteQuorum > 0
 }
 
 // mayFound reports whether this member may be the first to own: when enough are
@@ -52,7 +57,7 @@ func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	if !c.enough(v) {
 		return false
 	}
-	if c.handoff == nil {
+	if !c.hands(v) {
 		return true
 	}
 	for _, m := range v.Members {

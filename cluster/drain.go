@@ -20,14 +20,16 @@ import (
 //  5. With a [Mover] it waits until this member has released everything, and the other owners
 //     know that nothing is left here.
 //
+// While the cluster runs a configuration in which handoff is off, steps 3 and 5 are left out.
+//
 // Then it returns nil. This member still answers lookups and routes requests. [Cluster.Stop] ends
 // it, and [Cluster.Resume] takes it back into ownership. Drain may be called again after an error,
 // and goes on. It returns an error that says so when Resume is called meanwhile.
 //
 // It returns [ErrNotStarted] or [ErrStopped]; a [NotConvergedError] that names the members that
 // have not confirmed, when the context ends in step 2 or 4; and a [NotHandedOverError] when it
-// ends in step 3 or 5. After the latter this member keeps what it has and health says so. To
-// call Stop then is to give that up.
+// ends in step 3 or 5, or when handoff is turned off in these steps. After the latter this member
+// keeps what it has, and health says so where handoff is on. To call Stop then is to give that up.
 //
 // When all other owners are draining as well, no member can take over. After two seconds without
 // a member that joins or stays the error wraps [ErrNoSuccessor], and at once when this member is
@@ -51,6 +53,10 @@ func (c *Cluster) Drain(ctx context.Context) error {
 }
 
 func (c *Cluster) drain(ctx context.Context, grace time.Duration) error {
+	held := 0 // what is to be handed over; none where handoff is off
+	if c.handoff != nil {
+		c.handoff.is(func(m *handoff.Machine) bool { held = m.Summary().Held; return true })
+	}
 	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
 		now := c.members.Local().State
 		if state == membership.Draining && now != membership.Active && now != membership.Draining {
@@ -63,8 +69,13 @@ func (c *Cluster) drain(ctx context.Context, grace time.Duration) error {
 			return err
 		}
 		if c.handoff != nil {
-			if err := c.drained(ctx, state, grace); err != nil {
+			switch err := c.drained(ctx, state, grace); {
+			case err == nil:
+				held = 0
+			case !errors.Is(err, errTurnedOff):
 				return err
+			case held > 0:
+				return &NotHandedOverError{Held: held, Handoff: c.handoff.state(time.Now()), Err: errTurnedOff}
 			}
 		}
 	}
@@ -75,17 +86,17 @@ func (c *Cluster) drain(ctx context.Context, grace time.Duration) error {
 const drainGrace = 2 * time.Second
 
 // drained waits until nothing keeps this member from going on from a state, or all owners have been
-// draining for the grace.
+// draining for the grace, or handoff is off.
 func (c *Cluster) drained(ctx context.Context, state membership.State, grace time.Duration) error {
-	done, held := false, 0
+	done, off, held := false, false, 0
 	var abandoned time.Time // since when no owner stays; zero: one does
 	err := c.handoff.await(ctx, func(m *handoff.Machine) bool {
 		sum := m.Summary()
-		if done, held = sum.Bare, sum.Held; state == membership.Draining {
+		if done, off, held = sum.Bare, sum.Off, sum.Held; state == membership.Draining {
 			done = sum.HandedOver
 		}
 		switch {
-		case done:
+		case done, off:
 			return true
 		case !m.Departing() || c.others(membership.Joining, membership.Active, membership.Away):
 			abandoned = time.Time{}
@@ -99,6 +110,8 @@ func (c *Cluster) drained(ctx context.Context, state membership.State, grace tim
 		return time.Since(abandoned) >= grace
 	})
 	switch {
+	case off:
+		return errTurnedOff
 	case done || err != nil && held == 0 && state == membership.Leaving:
 		return nil // in the second case all is released, and not every owner could be told
 	case err == nil:
@@ -111,6 +124,9 @@ func (c *Cluster) drained(ctx context.Context, state membership.State, grace tim
 // has.
 var ErrNoSuccessor = errors.New("cluster: no other member is there to hand over to")
 
+// errTurnedOff says that the cluster has changed to a configuration without a handoff.
+var errTurnedOff = errors.New("cluster: handoff was turned off meanwhile")
+
 // NotHandedOverError says that [Cluster.Drain] ended before everything was handed
 // over.
 type NotHandedOverError struct {
@@ -119,8 +135,8 @@ type NotHandedOverError struct {
 	Held int
 	// Handoff is how far it was.
 	Handoff HandoffState
-	// Err is why waiting ended: the context's error, [ErrStopped], or
-	// [ErrNoSuccessor].
+	// Err is why waiting ended: the context's error, [ErrStopped], [ErrNoSuccessor], or an
+	// error that says that handoff was turned off.
 	Err error
 }
 

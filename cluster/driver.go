@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -13,7 +11,6 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
-	"github.com/clusterkit/clusterkit/ring"
 )
 
 // driver gives the state machine of handoff its clock, its messages and the user's code, and
@@ -100,7 +97,7 @@ func (d *driver) resume(ctx context.Context) error {
 	if err := journal.begin(ctx, d.options.Journal, d.nonce); err != nil {
 		return err
 	}
-	d.drive(handoff.Restored{Starts: journal.head.Starts, Records: journal.records, Departed: journal.departed})
+	d.drive(handoff.Restored{Starts: journal.head.Starts, Records: journal.records, Departed: journal.departed, Since: journal.since})
 	journal.records = nil
 	return nil
 }
@@ -219,38 +216,13 @@ func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	})
 }
 
-func (d *driver) accept(p int, token ring.Token) (func(), error) {
-	if p < 0 || p >= len(d.gates) {
-		return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
-	}
-	done, err := d.gates[p].enter(p, token)
-	if differ := (*TokenError)(nil); errors.As(err, &differ) {
-		// The gate of a partition that was never ours knows no token.
-		if placement, same := d.c.own(p, token); same == nil && !ring.Writers(placement).Includes(d.self.ID) {
-			return nil, fmt.Errorf("%w %d", ErrNotOwner, p)
-		}
-	}
-	return done, err
-}
-
 func (d *driver) ready(p int) bool { return p >= 0 && p < len(d.gates) && d.gates[p].isReady() }
-
-func (d *driver) acceptLoss(p int) bool {
-	was := d.is(func(m *handoff.Machine) bool { return m.Standing(p).Lost })
-	d.drive(handoff.LossAccepted{Partition: p})
-	return was
-}
 
 // is asks the machine.
 func (d *driver) is(what func(*handoff.Machine) bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return what(d.machine)
-}
-
-// joined reports whether this member is ready for all that it is to own.
-func (d *driver) joined() bool {
-	return d.is(func(m *handoff.Machine) bool { return m.Summary().Joined })
 }
 
 // await waits until the machine answers yes, and returns why it did not.

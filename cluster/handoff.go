@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
@@ -26,15 +27,18 @@ import (
 // have: with a [Mover] a start without the data of the start before it is another owner. The rings
 // of the two members may differ elsewhere.
 //
-// Without a [Mover], an owner always admits, and always has what it must have.
+// Without a [Mover], and under a configuration in which handoff is off, an owner always admits,
+// and always has what it must have. One exception: an owner whose [Mover.Release] of the time with
+// a handoff still runs returns ErrFenced and ErrNotReceived until that call has returned.
 type Handoff struct{ c *Cluster }
 
 // Handoff returns the handle on handoff. It is never nil, and may be kept.
 func (c *Cluster) Handoff() *Handoff { return &Handoff{c} }
 
 // WriteQuorum returns how many owners acknowledge a write under the configuration in use. It is
-// zero without a [Mover], and before the first view. A writer that has a placement counts to the
-// write quorum of that, which may be another by now: see [ring.WriteSet.Enough].
+// zero where handoff is off or there is no [Mover], and before the first view: then nothing is
+// claimed of a write, however many owners acknowledge it. A writer that has a placement counts to
+// the write quorum of that, which may be another by now: see [ring.WriteSet.Enough].
 func (h *Handoff) WriteQuorum() int {
 	return h.c.settings.configs[h.c.view.Load().Configuration].WriteQuorum
 }
@@ -83,13 +87,24 @@ func (h *Handoff) Check(partition int, token ring.Token) error {
 // Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrFenced], and done is nil. The write
 // must then not be applied.
 func (h *Handoff) Admit(partition int, token ring.Token) (done func(), err error) {
-	if h.c.handoff != nil {
-		return h.c.handoff.accept(partition, token)
+	switch d := h.c.handoff; {
+	case d == nil:
+		if err := h.owns(partition, token); err != nil {
+			return nil, err
+		}
+		return func() {}, nil
+	case partition < 0 || partition >= len(d.gates):
+		return nil, fmt.Errorf("%w %d", ErrNotOwner, partition)
+	default:
+		done, err := d.gates[partition].enter(partition, token)
+		if differ := (*TokenError)(nil); errors.As(err, &differ) {
+			// The gate of a partition that was never ours knows no token.
+			if owns := h.owns(partition, token); errors.Is(owns, ErrNotOwner) {
+				return nil, owns
+			}
+		}
+		return done, err
 	}
-	if err := h.owns(partition, token); err != nil {
-		return nil, err
-	}
-	return func() {}, nil
 }
 
 // Serve returns nil when this member may answer a read as one of the R answers that a quorum
@@ -124,7 +139,12 @@ func (h *Handoff) Received(partition int, token ring.Token) error {
 // have what it has. That is for people to decide, on each member that lists the partition. It
 // reports whether the partition was listed; if not, nothing is changed.
 func (h *Handoff) AcceptLoss(partition int) bool {
-	return h.c.handoff != nil && h.c.handoff.acceptLoss(partition)
+	d := h.c.handoff
+	if d == nil || !d.is(func(m *handoff.Machine) bool { return m.Standing(partition).Lost }) {
+		return false
+	}
+	d.drive(handoff.LossAccepted{Partition: partition})
+	return true
 }
 
 // State returns how far this member is with moving partitions. It is zero without a [Mover].

@@ -74,6 +74,12 @@ func (s *store) copy(p int) map[string]int {
 	return maps.Clone(s.data[p])
 }
 
+func (s *store) version(p int, key string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data[p][key]
+}
+
 func (s *store) merge(p int, data map[string]int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,13 +94,19 @@ func (s *store) merge(p int, data map[string]int) {
 // startStore starts member i with a store.
 func (b *bed) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster, *store) {
 	b.t.Helper()
-	s := &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+	s := sh.make()
+	return b.startWith(s, i, edits...), s
+}
+
+// startWith starts member i with a store that there is.
+func (b *bed) startWith(s *store, i int, edits ...edit) *cluster.Cluster {
+	b.t.Helper()
 	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover = s }}, edits...)...)
-	sh.mu.Lock()
-	sh.stores[c.Local().Start.Nonce] = s
-	sh.mu.Unlock()
+	s.shelf.mu.Lock()
+	s.shelf.stores[c.Local().Start.Nonce] = s
+	s.shelf.mu.Unlock()
 	require.NoError(b.t, c.Start(b.t.Context()))
-	return c, s
+	return c
 }
 
 // startStores starts the members 1 to n with stores. It returns the members also by ID, and the
@@ -111,6 +123,11 @@ func (b *bed) startStores(sh *shelf, n int) (all []*cluster.Cluster, members map
 }
 
 func newShelf() *shelf { return &shelf{stores: make(map[uint64]*store)} }
+
+// make makes an empty store.
+func (sh *shelf) make() *store {
+	return &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
+}
 
 // put writes a key the way docs/handoff.md tells to.
 func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluster, by *cluster.Cluster, key string, version int) {

@@ -18,7 +18,7 @@ type journalHead struct {
 	Node       string `json:"node"`
 	Partitions int    `json:"partitions"`
 	Origin     uint64 `json:"origin"` // the nonce of the start that the data goes back to
-	Starts     uint64 `json:"starts"` // those since then
+	Starts     uint64 `json:"starts"` // those that wrote this journal
 }
 
 const (
@@ -39,6 +39,7 @@ type journalState struct {
 	head     journalHead
 	records  []handoff.Record // of the partitions that are or were held, ascending
 	departed []handoff.Process
+	since    uint64 // older records count no more
 }
 
 // loadJournal reads a journal. One that holds nothing begins anew.
@@ -58,16 +59,21 @@ func loadJournal(s *settings) (*journalState, error) {
 			return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
 		}
 	}
+	// What was tracked before the cluster ran without a handoff is neither here nor to be released.
+	state.records = slices.DeleteFunc(state.records, func(r handoff.Record) bool { return r.Before(state.since) })
 	slices.SortFunc(state.records, func(a, b handoff.Record) int { return a.Partition() - b.Partition() })
+	var saved journalHead
+	if err := json.Unmarshal(all[journalHeadKey], &saved); err != nil && (state.restored() || all[journalHeadKey] != nil) {
+		return nil, fmt.Errorf("cluster: the journal's %q: %w", journalHeadKey, err)
+	}
 	if !state.restored() {
 		for i, r := range state.records {
 			state.records[i] = r.Released() // of an earlier life
 		}
+		state.head.Starts = saved.Starts // the fences of this life come after those of the earlier ones
 		return state, nil
 	}
-	if err := json.Unmarshal(all[journalHeadKey], &state.head); err != nil {
-		return nil, fmt.Errorf("cluster: the journal's %q: %w", journalHeadKey, err)
-	}
+	state.head = saved
 	if theirs := state.head; theirs.Cluster != mine.Cluster || theirs.Node != mine.Node || theirs.Partitions != mine.Partitions || theirs.Origin == 0 {
 		return nil, fmt.Errorf("cluster: the journal is of member %q of cluster %q with %d partitions, this is %q of %q with %d: "+
 			"take the right one, or empty it and the data beside it",
@@ -79,7 +85,7 @@ func loadJournal(s *settings) (*journalState, error) {
 // read takes what a journal has under a key. Other keys than ours are ignored.
 func (s *journalState) read(key string, value []byte, partitions int) (err error) {
 	if key == journalDeparted {
-		s.departed, err = handoff.ParseDeparted(value)
+		s.departed, s.since, err = handoff.ParseDeparted(value)
 		return err
 	}
 	if number, ok := strings.CutPrefix(key, journalPartition); ok {
@@ -104,7 +110,7 @@ func (s *journalState) restored() bool {
 // begin notes that the member starts.
 func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error {
 	if !s.restored() {
-		s.head.Origin, s.head.Starts = nonce, 0
+		s.head.Origin = nonce
 	}
 	s.head.Starts++
 	value, err := json.Marshal(s.head)

@@ -62,15 +62,10 @@ func (h *house) turnOn(i int, edits ...edit) {
 	id := fmt.Sprint("n", i)
 	s, j := h.stores[id], h.books[i]
 	if s == nil {
-		s, j = &store{shelf: h.shelf, data: make(map[int]map[string]int), released: make(map[int]int)}, newBook()
+		s, j = h.shelf.make(), newBook()
 		h.stores[id], h.books[i] = s, j
 	}
-	c := h.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = s, j }}, edits...)...)
-	h.shelf.mu.Lock()
-	h.shelf.stores[c.Local().Start.Nonce] = s
-	h.shelf.mu.Unlock()
-	require.NoError(h.t, c.Start(h.t.Context()))
-	h.members[id] = c
+	h.members[id] = h.startWith(s, i, append([]edit{func(o *cluster.Options) { o.Handoff.Journal = j }}, edits...)...)
 }
 
 // turnOff ends member i at once; what is on its disk stays.

@@ -35,8 +35,8 @@ type Mover interface {
 // HandoffOptions configure handoff. The zero value of every field is usable.
 type HandoffOptions struct {
 	// Mover moves the data. Nil means that there is none to move: members own as soon as they
-	// have joined, and [Cluster.Handoff] checks tokens and ownership alone. Either all members
-	// of a cluster that own have a Mover, or none has.
+	// have joined, and [Cluster.Handoff] checks tokens and ownership alone. Members with a Mover
+	// and members without one own together only under a configuration in which handoff is off.
 	Mover Mover
 	// Journal keeps what this member knows of its data, where the data survives a restart. Nil
 	// means that it does not: a process that starts is a new, empty owner. It needs a Mover.
@@ -47,6 +47,11 @@ type HandoffOptions struct {
 	// is part of the configuration: see [Configuration], and [Handoff.WriteQuorum] for the one
 	// in use.
 	WriteQuorum int
+	// Off says that under the main configuration handoff is off: see Configuration.HandoffOff. It is
+	// for turning handoff off in a running cluster: restart every member with Off and the
+	// configuration in use in AlsoRuns, then every member without the Mover. WriteQuorum must then
+	// be zero. False means that handoff is on where there is a Mover.
+	Off bool
 	// Parallel is how many calls of Receive, Release and Save run at a time, 1 to 1024. Zero
 	// means 8.
 	Parallel int

@@ -139,6 +139,8 @@ func TestOptionsOfBootstrapAndHandoff(t *testing.T) {
 	}
 	checkOptions(t, []optionCase{
 		set(func(o *cluster.Options) { o.Handoff.WriteQuorum = 3 }),
+		set(func(o *cluster.Options) { o.Handoff.Off, o.ReplicationFactor = true, 1 }),
+		bad("Handoff.WriteQuorum is 2: must be zero with Off", func(o *cluster.Options) { o.Handoff.Off, o.Handoff.WriteQuorum = true, 2 }),
 		bad("Handoff.WriteQuorum is 4: must be between 1 and 3", func(o *cluster.Options) { o.Handoff.WriteQuorum = 4 }),
 		bad("Handoff.WriteQuorum is -1: must be between 1 and 3", func(o *cluster.Options) { o.Handoff.WriteQuorum = -1 }),
 		bad("Handoff.Parallel is 1025: must be between 1 and 1024", func(o *cluster.Options) { o.Handoff.Parallel = 1025 }),
@@ -214,6 +216,14 @@ func TestOptionsConfigurations(t *testing.T) {
 			o.Handoff.Mover, o.AlsoRuns = &store{}, []cluster.Configuration{{WriteQuorum: 2}}
 		},
 			want: `AlsoRuns[0] is "rf3w2:balanced/1": must be another configuration than the rest`},
+		{set: func(o *cluster.Options) {
+			o.Handoff.Mover, o.AlsoRuns = &store{}, []cluster.Configuration{{HandoffOff: true}, {HandoffOff: true, WriteQuorum: 2}}
+		},
+			want: "AlsoRuns[1].WriteQuorum is 2: must be zero with HandoffOff"},
+		{set: func(o *cluster.Options) {
+			o.Handoff, o.AlsoRuns = cluster.HandoffOptions{Mover: &store{}, Off: true}, []cluster.Configuration{{HandoffOff: true}}
+		},
+			want: `AlsoRuns[0] is "rf3:balanced/1": must be another configuration than the rest`},
 		{set: func(o *cluster.Options) { o.AlsoRuns, o.PartitionCount = []cluster.Configuration{rf(2)}, -5 },
 			want: "PartitionCount is -5: must be between 1 and 1048576"},
 	})

@@ -45,7 +45,9 @@ func (o Options) withDefaults() Options {
 	if expected := o.Bootstrap.ExpectedMembers; expected > 0 && o.Bootstrap.MinMembers == 0 {
 		o.Bootstrap.MinMembers = expected/2 + 1
 	}
-	o.Handoff.WriteQuorum = cmp.Or(o.Handoff.WriteQuorum, o.ReplicationFactor/2+1)
+	if !o.Handoff.Off {
+		o.Handoff.WriteQuorum = cmp.Or(o.Handoff.WriteQuorum, o.ReplicationFactor/2+1)
+	}
 	o.Handoff.Parallel = cmp.Or(o.Handoff.Parallel, 8)
 	o.Handoff.RetryAfter = cmp.Or(o.Handoff.RetryAfter, time.Second)
 	o.Handoff.CallLimit = cmp.Or(o.Handoff.CallLimit, 10*time.Minute)
@@ -60,7 +62,7 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 	if n := len(s.AlsoRuns); n >= membership.MaxConfigurations {
 		errs = append(errs, &option.Error{Field: "AlsoRuns", Value: n, Bound: fmt.Sprintf("at most %d configurations", membership.MaxConfigurations-1)})
 	}
-	all := append(slices.Clone(s.AlsoRuns), Configuration{ReplicationFactor: s.ReplicationFactor, Strategy: s.Strategy})
+	all := append(slices.Clone(s.AlsoRuns), Configuration{ReplicationFactor: s.ReplicationFactor, Strategy: s.Strategy, HandoffOff: s.Handoff.Off})
 	if s.Handoff.Mover != nil {
 		all[len(s.AlsoRuns)].WriteQuorum = s.Handoff.WriteQuorum // checkHandoff checks it
 	}
@@ -73,7 +75,9 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 		var quorum error
 		writes := 0
 		switch {
-		case s.Handoff.Mover != nil:
+		case c.HandoffOff && c.WriteQuorum != 0:
+			quorum = &option.Error{Field: "WriteQuorum", Value: c.WriteQuorum, Bound: "zero with HandoffOff"}
+		case s.Handoff.Mover != nil && !c.HandoffOff:
 			writes = cmp.Or(c.WriteQuorum, config.ReplicationFactor/2+1)
 			quorum = between("WriteQuorum", writes, 1, max(config.ReplicationFactor, 1))
 		case c.WriteQuorum != 0:
@@ -146,13 +150,20 @@ func (s *settings) checkBootstrap() error {
 func (s *settings) checkHandoff() error {
 	h := s.Handoff
 	var alone error
+	quorum := between("WriteQuorum", h.WriteQuorum, 1, max(s.ReplicationFactor, 1))
+	if h.Off {
+		quorum = nil
+		if h.WriteQuorum != 0 {
+			quorum = &option.Error{Field: "WriteQuorum", Value: h.WriteQuorum, Bound: "zero with Off"}
+		}
+	}
 	if h.Journal != nil && h.Mover == nil {
 		alone = &option.Error{Field: "Mover", Value: nil, Bound: "set where Journal is"}
 	}
 	const week = 7 * 24 * time.Hour
 	return option.Under("Handoff", errors.Join(
 		alone,
-		between("WriteQuorum", h.WriteQuorum, 1, max(s.ReplicationFactor, 1)),
+		quorum,
 		between("Parallel", h.Parallel, 1, 1024),
 		between("RetryAfter", h.RetryAfter, time.Millisecond, time.Hour),
 		between("CallLimit", h.CallLimit, time.Millisecond, week),

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/clusterkit/clusterkit/membership"
 )
 
 // Start binds the addresses and joins the cluster. It blocks until one of these is true:
@@ -67,6 +69,9 @@ func (c *Cluster) startLoop() {
 
 func (c *Cluster) join(ctx context.Context) error {
 	if err := c.members.Start(ctx); err != nil {
+		if differ, ok := errors.AsType[*membership.ConfigurationError](err); ok && differ.Field == "Configurations" {
+			return fmt.Errorf("cluster: %w: the old ones stand in AlsoRuns meanwhile, and where the names of one side have no w, with HandoffOff", err)
+		}
 		return fmt.Errorf("cluster: %w", err)
 	}
 	if err := c.announceHTTP(ctx); err != nil {

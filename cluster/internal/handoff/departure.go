@@ -10,6 +10,7 @@ import "slices"
 // departure is what a process knows of departures, its own included.
 type departure struct {
 	known    []Process // that departed, the last one last
+	since    uint64    // the fence of the last view under which handoff was off: older records count no more
 	journal  recorded  // what the journal knows of them
 	retrying bool      // it failed, and the timer is armed
 
@@ -85,7 +86,7 @@ func (m *Machine) recordDepartures() {
 	}
 	m.count.jobs++
 	d.journal = saving
-	record := (&Message{kind: stored, to: m.around.self.Start, departed: d.known}).Bytes()
+	record := (&Message{kind: stored, query: d.since, to: m.around.self.Start, departed: d.known}).Bytes()
 	m.out.Start = append(m.out.Start, Job{ID: m.count.jobs, Partition: WholeProcess, Kind: Save, Record: record})
 }
 

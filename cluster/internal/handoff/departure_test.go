@@ -95,10 +95,10 @@ func TestDeparturesAreRecorded(t *testing.T) {
 	m.Step(Ended{Partition: WholeProcess, ID: second[0].ID})
 	require.Empty(t, m.Step(Due{}).Start)
 
-	departed, err := ParseDeparted(second[0].Record)
+	departed, _, err := ParseDeparted(second[0].Record)
 	require.NoError(t, err)
 	require.Equal(t, []Process{c}, departed)
-	_, err = ParseDeparted(second[0].Record[1:])
+	_, _, err = ParseDeparted(second[0].Record[1:])
 	require.Error(t, err)
 	next := newMachine(a, true)
 	require.Empty(t, next.Step(Restored{Departed: departed}).Start, "the journal knows")

@@ -42,8 +42,8 @@ type (
 	// View is what the process sees of the cluster. A ring without owners changes only which
 	// processes are alive, and the state of this one.
 	View struct {
-		Ring     *ring.Ring        // the serving ring, with its target; it has a write quorum, and the starts of its nodes
-		Starts   map[string]uint64 // the starts of the members alive, by NodeID
+		Ring     *ring.Ring        // the serving ring, with its target; it has a write quorum, and the starts of its nodes, or handoff is off
+		Starts   map[string]uint64 // the starts of the members alive, by NodeID; kept, not modified
 		Away     map[string]bool   // those of them that do not answer, and are expected back
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // or leaving
@@ -78,6 +78,7 @@ type (
 		Starts   uint64 // how many starts the data has seen, this one included
 		Records  []Record
 		Departed []Process
+		Since    uint64 // the fence of the last view under which handoff was off
 	}
 )
 

@@ -58,7 +58,7 @@ func (m *Machine) Step(e Event) Effects {
 func (Founding) happen(m *Machine) { m.around.founding = true }
 
 func (e Received) happen(m *Machine) {
-	if m.around.alive[e.From] && e.Message.to == m.around.self.Start {
+	if m.around.alive[e.From] && e.Message.to == m.around.self.Start && !m.around.off() {
 		m.hearDeparted(e)
 		m.receive(e)
 		m.advanceAll() // so that the reply is about what follows from the question
@@ -232,9 +232,9 @@ func (e Ended) happen(m *Machine) {
 	m.mail.ask(pt, anew)
 	m.work.wake(pt)
 	switch {
-	case done.Kind == Merge && (pt.ownership != owning || done.begun != pt.begun):
+	case done.Kind == Merge && pt.ownership != owning, done.Kind != Release && done.begun != pt.begun:
 		// What came belongs to an ownership that is over. It is handed over with the rest, and was
-		// not confirmed.
+		// not confirmed. Its record is written anew.
 		m.out.Stale = true
 	case e.Failed:
 		m.failed(pt, done)

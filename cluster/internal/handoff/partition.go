@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -95,15 +96,19 @@ type state struct {
 type surroundings struct {
 	self     Process
 	config   Config
-	quorums  quorums          // of the configuration in use
-	alive    map[Process]bool // false: the process is away
-	departed map[Process]bool // processes that left after handing everything over
-	owners   set              // every process that owns anything in the last view
-	founding bool             // this process founds the cluster: there is nothing to receive
+	quorums  quorums           // of the configuration in use; no write quorum: handoff is off
+	starts   map[string]uint64 // of the members of the last view with handoff off, whose ring has none
+	alive    map[Process]bool  // false: the process is away
+	departed map[Process]bool  // processes that left after handing everything over
+	owners   set               // every process that owns anything in the last view
+	founding bool              // this process founds the cluster, or handoff is off: there is nothing to receive
 	draining bool
 	leaving  bool
 	fences   *uint64 // the last fence given out
 }
+
+// off reports whether the configuration in use has no handoff.
+func (s *surroundings) off() bool { return s.quorums.factor > 0 && s.quorums.writes == 0 }
 
 func (s *surroundings) fence() uint64 {
 	*s.fences++
@@ -127,7 +132,7 @@ func (s *surroundings) depleted(o ownerSet) bool {
 
 // unheard is what the journal knows of a partition that it was told nothing of.
 func (s *surroundings) unheard() recorded {
-	if s.config.Durable {
+	if s.config.Durable && !s.off() {
 		return unsaved
 	}
 	return saved // there is nothing to save
@@ -270,7 +275,8 @@ func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if s.founding {
 		m |= markFirst
 	}
-	pt.sets.serve(pt.owners.serving, s.quorums, m, goesOn)
+	q := quorums{s.quorums.factor, cmp.Or(s.quorums.writes, s.quorums.factor)} // while handoff is off, each owner counts as complete
+	pt.sets.serve(pt.owners.serving, q, m, goesOn)
 }
 
 func (pt *partition) pending() int { return pt.sets.count(markPending) }
@@ -302,7 +308,7 @@ func (pt *partition) offers(to Process) bool {
 
 // unrecorded reports whether the journal is to be told of the partition.
 func (pt *partition) unrecorded(s *surroundings) bool {
-	return s.config.Durable && (pt.journal == unsaved || pt.journal == stale) && pt.has > empty
+	return s.config.Durable && !s.off() && (pt.journal == unsaved || pt.journal == stale) && pt.has > empty
 }
 
 // handing reports whether this process serves a partition that it is about to give to others.

@@ -23,13 +23,14 @@ func rowOf(place ring.Placement) (r row) {
 // rows makes the owner sets of a view, one for each row. What a process keeps grows with the number
 // of rows that differ, and not with that of partitions.
 type rows struct {
+	around  *surroundings
 	numbers map[row]int
 	sets    []set // by number
 	owners  map[[2]row]*owners
 }
 
-func newRows() *rows {
-	return &rows{numbers: make(map[row]int), owners: make(map[[2]row]*owners)}
+func newRows(s *surroundings) *rows {
+	return &rows{around: s, numbers: make(map[row]int), owners: make(map[[2]row]*owners)}
 }
 
 // number returns the number of the set of processes that own by a placement.
@@ -39,7 +40,7 @@ func (r *rows) number(place ring.Placement) int {
 	if !known {
 		var members set
 		for _, o := range place.All() {
-			members = append(members, Process{o.ID(), o.Node().Start})
+			members = append(members, r.around.process(o.Node()))
 		}
 		number = len(r.sets)
 		r.numbers[row], r.sets = number, append(r.sets, newSet(members...))

@@ -33,6 +33,9 @@ func (r Record) Partition() int { return r.report.partition }
 // Released returns a record of the same partition that says that nothing of it is held.
 func (r Record) Released() Record { return Record{report{partition: r.report.partition}} }
 
+// Before reports whether the record was written before a fence.
+func (r Record) Before(fence uint64) bool { return r.report.fence < fence }
+
 // ParseRecord reads a record of a partition. It never panics.
 func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 	m, err := parse(b, partitions)
@@ -42,18 +45,19 @@ func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 	return Record{m.reports[0]}, nil
 }
 
-// ParseDeparted reads a record of the processes that departed. It never panics.
-func ParseDeparted(b []byte) ([]Process, error) {
+// ParseDeparted reads a record of the processes that departed, with the fence before which records of
+// partitions count no more. It never panics.
+func ParseDeparted(b []byte) (departed []Process, since uint64, err error) {
 	m, err := parse(b, 1)
 	if err != nil || m.kind != stored {
-		return nil, errRecord
+		return nil, 0, errRecord
 	}
-	return m.departed, nil
+	return m.departed, m.query, nil
 }
 
 // record returns what the journal is to keep of a partition, that is held or released.
 func (m *Machine) record(pt *partition, held bool) []byte {
-	r := report{partition: pt.id}
+	r := report{partition: pt.id, fence: m.count.fences}
 	tells := marksOfPast
 	sets := pt.sets
 	if held {
@@ -81,7 +85,7 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 func (e Restored) happen(m *Machine) {
 	m.around.config.Durable = true
 	m.rememberDeparted(e.Departed)
-	m.departure.journal = saved
+	m.departure.journal, m.departure.since = saved, e.Since
 	m.count.fences, m.count.queries = e.Starts<<startsApart, e.Starts<<startsApart
 	for _, r := range e.Records {
 		pt := &partition{id: r.Partition(), owners: &owners{}, state: state{journal: saved, has: leftover}, sets: r.report.sets.only(marksWritten &^ markServing)}

@@ -207,23 +207,23 @@ func (s *scenario) find(p *member) (found Restored) {
 		d = &memberDisk{data: p.data, records: make(map[int][]byte)}
 		s.disks[p.ID] = d
 	}
-	held := false
 	for at, b := range d.records {
 		var err error
 		if at == WholeProcess {
-			found.Departed, err = ParseDeparted(b)
+			found.Departed, found.Since, err = ParseDeparted(b)
 		} else {
 			var r Record
 			r, err = ParseRecord(b, at, 1)
-			found.Records, held = append(found.Records, r), r.Held()
+			found.Records = append(found.Records, r)
 		}
 		require.NoError(s.t, err)
 	}
-	if held {
+	found.Records = slices.DeleteFunc(found.Records, func(r Record) bool { return r.Before(found.Since) })
+	if slices.ContainsFunc(found.Records, Record.Held) {
 		s.starts[p.ID]--
 		p.Start = d.origin
 	} else {
-		d.origin, d.starts = p.Start, 0
+		d.origin = p.Start
 		for i, r := range found.Records {
 			found.Records[i] = r.Released()
 		}
@@ -299,7 +299,11 @@ func (s *scenario) begun(name string) uint64 {
 func (s *scenario) ring(names []string) *ring.Ring {
 	var nodes []ring.Node
 	for _, name := range names {
-		nodes = append(nodes, ring.Node{ID: name, Start: s.begun(name)})
+		n := ring.Node{ID: name}
+		if s.quorum > 0 { // with handoff off tokens do not name starts
+			n.Start = s.begun(name)
+		}
+		nodes = append(nodes, n)
 	}
 	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: s.factor, WriteQuorum: s.quorum, Strategy: listed(names)}, nodes)
 	require.NoError(s.t, err)

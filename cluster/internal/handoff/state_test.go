@@ -48,7 +48,7 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	w := writer{b, number}
 	s, d := &m.around, &m.departure
 	w.bits(s.founding, s.draining, s.leaving, m.mail.armed, d.retrying, d.armed)
-	w.numbers(uint64(m.paused), uint64(d.journal), uint64(s.quorums.factor), uint64(s.quorums.writes), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
+	w.numbers(uint64(m.paused), d.since, uint64(d.journal), uint64(s.quorums.factor), uint64(s.quorums.writes), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
 	w.set(slices.SortedFunc(maps.Keys(s.alive), Process.Compare))
 	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
 	w.set(d.known)

@@ -54,6 +54,7 @@ func (m *Machine) Standing(p int) Standing {
 // Summary is how far the whole process is.
 type Summary struct {
 	Joined     bool // it is ready for all that it is to own
+	Off        bool // handoff is off: nothing keeps it from leaving
 	HandedOver bool // it drains, and every target owner has what it serves
 	Bare       bool // nothing is left here, served or not, and every owner knows it
 	Departed   bool // it has announced that it departs
@@ -64,12 +65,12 @@ type Summary struct {
 // Summary returns how far the whole process is. It looks at every partition.
 func (m *Machine) Summary() Summary {
 	s := &m.around
-	sum := Summary{Joined: m.ring != nil, Departed: m.departure.announced > 0}
+	sum := Summary{Joined: m.ring != nil, Off: s.off(), Departed: m.departure.announced > 0}
 	for _, pt := range m.parts {
 		if pt.ownership >= awaiting && !pt.ready() {
 			sum.Joined = false
 		}
-		if s.draining && !pt.handed(s) || !s.draining && pt.has > empty {
+		if s.draining && !pt.handed(s) || !s.draining && !s.off() && pt.has > empty {
 			sum.Held++
 		}
 		if (s.draining || s.leaving) && pt.ownership == owning && pt.owners.target.has(s.self) {

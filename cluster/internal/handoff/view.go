@@ -1,14 +1,22 @@
 package handoff
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// quorumsOf are those of the configuration that a ring was built with.
+// quorumsOf are those of the configuration that a ring was built with. Where handoff is off, each owner
+// counts as complete.
 func quorumsOf(r *ring.Ring) quorums {
-	return quorums{uint8(r.Config().ReplicationFactor), uint8(r.Config().WriteQuorum)}
+	c := r.Config()
+	return quorums{uint8(c.ReplicationFactor), uint8(cmp.Or(c.WriteQuorum, c.ReplicationFactor))}
+}
+
+// process returns the process of a node.
+func (s *surroundings) process(n ring.Node) Process {
+	return Process{n.ID, cmp.Or(n.Start, s.starts[n.ID])}
 }
 
 func (v View) happen(m *Machine) {
@@ -28,12 +36,21 @@ func (v View) happen(m *Machine) {
 		// anything.
 		return
 	}
-	before, first := m.ring, m.ring == nil
+	before, wasOff := m.ring, s.off()
+	m.ring, s.quorums = v.Ring, quorums{uint8(v.Ring.Config().ReplicationFactor), uint8(v.Ring.Config().WriteQuorum)}
+	off := s.off()
+	s.founding = off || s.founding && !wasOff
+	if off {
+		// All that was tracked ends, also in the journal. Each owner founds, and so is complete.
+		s.draining, s.leaving = false, false
+		m.past, m.departure.since, s.starts = nil, s.fence(), v.Starts
+		m.departure.journal.change()
+	}
+	first := before == nil || off
 	if first {
 		before = v.Ring
 	}
-	q, was, now := quorumsOf(before), newRows(), newRows()
-	m.ring, s.quorums = v.Ring, quorumsOf(v.Ring)
+	q, was, now := quorumsOf(before), newRows(s), newRows(s)
 	ended := era{quorums: q, chunks: make([]*[64]uint16, (v.Ring.PartitionCount()+63)/64)}
 	for p, place := range v.Ring.All() {
 		had, pt := before.Placement(p), m.parts[p]
@@ -45,8 +62,11 @@ func (v View) happen(m *Machine) {
 		if !first && !moved && (pt == nil || pt.rests) {
 			continue
 		}
-		if !first && (q != s.quorums || moved && !was.members(had).is(now.members(place))) {
+		if !first && (q != quorumsOf(v.Ring) || moved && !was.members(had).is(now.members(place))) {
 			ended.end(p, was.number(had))
+		}
+		if pt != nil && (off || wasOff) {
+			m.anew(pt)
 		}
 		own := place.Owns(s.self.ID) || place.Target().Owns(s.self.ID)
 		switch {
@@ -70,10 +90,23 @@ func (v View) happen(m *Machine) {
 	}
 	s.owners = nil
 	for _, n := range slices.Concat(v.Ring.Nodes(), v.Ring.Target().Nodes()) {
-		s.owners = append(s.owners, Process{n.ID, n.Start})
+		s.owners = append(s.owners, s.process(n))
 	}
 	s.owners = newSet(s.owners...)
-	s.founding = false
+	s.founding = off
+}
+
+// anew forgets what is known of a partition, but for a job: no other begins before it has ended. When
+// handoff is turned on, an owner that serves is complete.
+func (m *Machine) anew(pt *partition) {
+	if m.work.wake(pt); !m.around.off() && pt.ownership == owning && pt.owners.serving.has(m.around.self) {
+		pt.has, pt.journal = complete, m.around.unheard()
+		return
+	}
+	if pt.job != nil {
+		m.out.Cancel = append(m.out.Cancel, pt.job.ID)
+	}
+	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
 // place takes up what a view says of one partition.

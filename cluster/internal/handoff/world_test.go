@@ -250,7 +250,7 @@ func (w *world) journal(d *disk) (records []Record, departed []Process, held boo
 	for _, p := range slices.Sorted(maps.Keys(d.records)) {
 		var err error
 		if p == WholeProcess {
-			departed, err = ParseDeparted(d.records[p])
+			departed, _, err = ParseDeparted(d.records[p])
 		} else {
 			var r Record
 			r, err = ParseRecord(d.records[p], p, w.partitions)
