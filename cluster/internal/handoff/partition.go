@@ -119,11 +119,11 @@ func (s *surroundings) fence() uint64 {
 func (s *surroundings) stays(p Process) bool { _, ok := s.alive[p]; return ok }
 
 // depleted reports whether so many members of an owner set are gone without having handed over
-// that a write which they acknowledged may be lost.
+// that a write which they acknowledged may be lost. Nobody stands for owners that are not known.
 func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
 	for _, p := range o.members {
-		if p != s.self && !s.stays(p) && !s.departed[p] {
+		if p != s.self && p != (Process{}) && !s.stays(p) && !s.departed[p] {
 			gone++
 		}
 	}
