@@ -3,40 +3,68 @@
 package process_test
 
 import (
+	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 )
 
-// testRoll changes the replication factor of a running cluster as the README of
-// examples/node says: member by member, first accepting both.
+// rounds are the flags that a section of docs/operations.md gives every member, round by round.
+func rounds(t *testing.T, section string) (flags [][]string) {
+	t.Helper()
+	_, text, found := strings.Cut(documents.Read(t)["docs/operations.md"], "\n### "+section+"\n")
+	require.True(t, found, section)
+	text, _, _ = strings.Cut(text, "\n### ")
+	for _, command := range regexp.MustCompile(`(?m)^    go run \./examples/node -id n1 (.*)$`).FindAllStringSubmatch(text, -1) {
+		flags = append(flags, strings.Fields(command[1]))
+	}
+	return flags
+}
+
+// testRoll changes the configuration of running clusters with the commands of docs/operations.md:
+// member by member, first with both.
 func testRoll(t *testing.T, binary string) {
-	nodes := startNodes(t, binary)
-	restart := func(i int, args ...string) {
-		t.Helper()
-		nodes[i].signal(syscall.SIGTERM)
-		require.Equal(t, 0, nodes[i].exit(exitLimit))
-		nodes[i] = startNode(t, binary, i+1, append([]string{"-join", nodes[(i+1)%3].gossip}, args...)...)
-		awaitAgreed(t, joinLimit, nodes...)
-	}
-	runs := func(want string) {
-		t.Helper()
-		awaitConfiguration(t, want, nodes...)
-	}
-	runs("rf3:balanced/1")
-	for i := range nodes {
-		restart(i, "-replicas", "2", "-accept", "rf3/balanced")
-		if i < len(nodes)-1 {
-			runs("rf3:balanced/1") // not everybody can run the other one yet
-		}
-	}
-	runs("rf2:balanced/1")
-	for i := range nodes {
-		restart(i, "-replicas", "2")
-		runs("rf2:balanced/1")
-	}
-	for _, owners := range requireSameOwners(t, nodes...) {
-		require.Len(t, owners, 2)
+	factor := rounds(t, "Change the replication factor")
+	strategy := rounds(t, "Change the strategy")
+	require.Len(t, factor, 4)
+	require.Len(t, strategy, 2)
+	for _, change := range []struct {
+		name, before, after string
+		begin               []string
+		rounds              [][]string
+	}{
+		{"replicas down", "rf3:balanced/1", "rf2:balanced/1", nil, factor[:2]},
+		{"replicas up", "rf2:balanced/1", "rf3:balanced/1", factor[1], factor[2:]},
+		{"strategy", "rf3:balanced/1", "rf3:rendezvous/1", nil, strategy},
+	} {
+		t.Run(change.name, func(t *testing.T) {
+			t.Parallel()
+			n1 := startNode(t, binary, 1, change.begin...)
+			nodes := []*node{n1}
+			for number := 2; number <= 3; number++ {
+				nodes = append(nodes, startNode(t, binary, number, slices.Concat([]string{"-join", n1.gossip}, change.begin)...))
+			}
+			awaitAgreed(t, joinLimit, nodes...)
+			awaitConfiguration(t, change.before, nodes...)
+			for round, flags := range change.rounds {
+				for i := range nodes {
+					nodes[i].signal(syscall.SIGTERM)
+					require.Equal(t, 0, nodes[i].exit(exitLimit))
+					nodes[i] = startNode(t, binary, i+1, slices.Concat([]string{"-join", nodes[(i+1)%3].gossip}, flags)...)
+					awaitAgreed(t, joinLimit, nodes...)
+					if round == 0 && i < len(nodes)-1 {
+						awaitConfiguration(t, change.before, nodes...) // not every member can run the other one yet
+					} else {
+						awaitConfiguration(t, change.after, nodes...)
+					}
+				}
+			}
+			requireSameOwners(t, nodes...)
+		})
 	}
 }
