@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,12 +24,14 @@ func (r *run) event() {
 		r.outage()
 		return
 	}
-	n, dice := r.one(), r.rand.IntN(12)
+	n, dice := r.one(), r.rand.IntN(14)
 	stays := n.drained == nil && n.Local().State == membership.Active
 	switch {
 	case dice < 3 || len(r.live) < r.o.Members-1:
 		r.start(fmt.Sprintf("m%d", r.names))
 		r.names++
+	case dice >= 12 || r.round > 0 && dice%2 == 0:
+		r.reconfigure()
 	case dice < 5 && stays:
 		r.calm(false)
 		r.drain(n)
@@ -104,6 +108,47 @@ func (r *run) depart() {
 			r.fail("stopping %s: %v", n.id, err)
 		}
 		r.note("%s is gone", n.id)
+		if n.back {
+			r.start(n.id)
+		}
+	}
+}
+
+// reconfigure goes on with a change of the configuration, or begins one. In the first round every
+// member starts again with the new one and the old one, in the second one without the old one. Some
+// members drain, and start again once that has ended, while other things happen.
+func (r *run) reconfigure() {
+	maps.DeleteFunc(r.todo, func(id string, _ bool) bool { return r.live[id] == nil }) // it has left, or starts with what it is to run
+	if len(r.todo) == 0 {
+		r.settle()
+		switch r.round++; r.round {
+		case 1:
+			others := slices.DeleteFunc(slices.Clone(configurations), func(c cluster.Configuration) bool { return c == r.runs })
+			r.also, r.runs = []cluster.Configuration{r.runs}, others[r.rand.IntN(len(others))]
+		case 2:
+			r.also = nil
+		default:
+			r.round = 0
+			return
+		}
+		r.note("round %d to %+v", r.round, r.runs)
+		r.todo = make(map[string]bool)
+		for id := range r.live {
+			r.todo[id] = true
+		}
+	}
+	stay := 0
+	for _, n := range r.live {
+		if n.drained == nil {
+			stay++
+		}
+	}
+	for _, n := range r.sorted() {
+		if stay > 3 && r.todo[n.id] && n.drained == nil && n.Local().State == membership.Active && r.rand.IntN(2) == 0 {
+			stay--
+			n.back = true
+			r.drain(n)
+		}
 	}
 }
 

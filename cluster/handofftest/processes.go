@@ -32,6 +32,11 @@ type run struct {
 	tardy   time.Duration // how late a write request may be
 	losses  int           // of state, since all handoffs were complete
 	parted  bool          // it is cut now
+
+	runs  cluster.Configuration   // what a member that starts prefers
+	also  []cluster.Configuration // and what else it runs
+	todo  map[string]bool         // the members that are to start again in this round
+	round int                     // of a change of the configuration; 0: there is none
 }
 
 func (r *run) note(format string, args ...any) {
@@ -67,7 +72,7 @@ func (r *run) start(id string) {
 		seeds = append(seeds, n.addr.String())
 	}
 	n := &process{id: id, addr: addr}
-	handoff := cluster.HandoffOptions{WriteQuorum: quorum}
+	handoff := cluster.HandoffOptions{WriteQuorum: r.runs.WriteQuorum}
 	enough := 0
 	if n.store = r.inherit(n, &handoff); n.store == nil {
 		n.store = r.o.New(near{r.peers, id})
@@ -80,13 +85,14 @@ func (r *run) start(id string) {
 	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
-		PartitionCount: r.o.Partitions, ReplicationFactor: replicas, Logger: slog.New(slog.DiscardHandler),
+		PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
 		Gossip: membership.GossipOptions{Network: r.net}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	n.Cluster = c
+	delete(r.todo, id)
 	r.peers.add(n)
 	r.live[id] = n
 	r.note("%s starts in %s with weight %d", id, zone, weight)

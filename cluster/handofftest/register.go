@@ -4,8 +4,9 @@
 // [Run] forms a cluster in virtual time, over a network in memory, whose members
 // hold their data in stores of yours. It writes through quorums while members
 // join, drain, crash, start again empty, with another weight and in another zone,
-// and while the network is cut and heals, within what the claim allows. A quarter of the
-// write requests arrives late, up to a minute. It requires
+// while the network is cut and heals, and while the replication factor and the write quorum
+// change by two rounds of restarts, within what the claim allows. A quarter of the write requests
+// arrives late, up to a minute. It requires
 // that every read quorum finds every acknowledged write whenever all handoffs are
 // complete. With [Options.Durable] stores outlive their processes, and any number of
 // these may lose their power at once.
@@ -65,6 +66,7 @@ type process struct {
 	store   Store
 	addr    netip.AddrPort
 	drained chan error // what Drain came to, nil before it is called
+	back    bool       // it is to start again when it has drained
 }
 
 // near is the network as one member sees it.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/ring"
@@ -21,8 +22,8 @@ type Options struct {
 	Seed uint64
 	// Members is about how many members there are. Fewer than 6 mean 6.
 	Members int
-	// Events is how many members come, go, or start again, and how many times the
-	// network is cut or heals. Zero means 10.
+	// Events is how many members come, go, or start again, how many times the network is cut
+	// or heals, and how many steps a change of the configuration takes. Zero means 10.
 	Events int
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
@@ -32,11 +33,13 @@ type Options struct {
 	Durable bool
 }
 
-// The quorums, of three owners.
-const (
-	replicas = 3
-	quorum   = 2
-)
+// configurations are those that a cluster changes between, the one that it begins with first.
+var configurations = []cluster.Configuration{
+	{ReplicationFactor: 3, WriteQuorum: 2}, {ReplicationFactor: 2, WriteQuorum: 2}, {ReplicationFactor: 4, WriteQuorum: 3}, {ReplicationFactor: 5, WriteQuorum: 3},
+}
+
+// quorum is the smallest of their write quorums.
+const quorum = 2
 
 // Run fails the test when an acknowledged write is lost, when a member says it has
 // received what it has not, or when members do not all become ready again. It takes
@@ -59,7 +62,7 @@ func simulate(t *testing.T, o Options) (wrong error) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), live: make(map[string]*process), disks: make(map[string]*disk),
+		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), runs: configurations[0], live: make(map[string]*process), disks: make(map[string]*disk),
 			peers: &peers{all: make(map[uint64]*process), versions: make(map[string]uint64)}}
 		r.tardy = []time.Duration{3 * time.Second, 10 * time.Second, time.Minute}[r.rand.IntN(3)]
 		defer func() {
@@ -96,7 +99,9 @@ func (r *run) all() {
 		}
 	}
 	time.Sleep(r.tardy)
-	r.settle()
+	for r.settle(); r.round > 0; r.settle() {
+		r.reconfigure()
+	}
 }
 
 // write writes the next version of a key. A quarter of the requests arrives late.
@@ -167,7 +172,7 @@ func (r *run) check(key string) {
 			behind++
 		}
 	}
-	if behind > replicas-quorum {
+	if slack := by.Ring().Config().ReplicationFactor - by.Handoff().WriteQuorum(); behind > slack {
 		r.fail("version %d of %q was acknowledged and is missing from %d of its %d owners", want, key, behind, place.Len())
 	}
 }
