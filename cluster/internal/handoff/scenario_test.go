@@ -23,7 +23,7 @@ func TestScenarios(t *testing.T) {
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64), ended: make(map[string]uint64), writes: make(map[string]*request)}
+			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64), writes: make(map[string]*request)}
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				s.t, s.log = t, nil
 				s.do(d.Cmd, d.CmdArgs)
@@ -48,7 +48,6 @@ type scenario struct {
 	running map[string]*member
 	disks   map[string]*memberDisk
 	starts  map[string]uint64 // of each name, how many starts there were
-	ended   map[string]uint64 // of each name, the last process that ended
 	cut     []string          // the names on one side
 	writes  map[string]*request
 	queue   []sent // messages on their way
@@ -237,7 +236,6 @@ func (s *scenario) find(p *member) (found Restored) {
 func (s *scenario) off(a arguments) {
 	for _, name := range a.names {
 		gone := s.at(name).Process
-		s.ended[name] = gone.Start
 		delete(s.running, name)
 		s.queue = slices.DeleteFunc(s.queue, func(l sent) bool { return l.to == gone || l.from == gone })
 	}
@@ -336,7 +334,7 @@ func (s *scenario) look(a arguments) {
 		}
 		away := make(map[string]bool)
 		for _, name := range a.lists["away"] {
-			starts[name], away[name] = s.ended[name], true
+			starts[name], away[name] = s.begun(name), true
 		}
 		p.view = View{
 			Ring: r, Starts: starts, Away: away,
