@@ -23,7 +23,7 @@ func newChains(owners []int32, units []unit, candidates func(slot int) []int32) 
 	return c
 }
 
-// fill gives an open slot an owner: one over its limit, if there is no chain.
+// fill gives an open slot an owner. If there is no chain, the owner exceeds its limit.
 func (c *chains) fill(slot int) {
 	for u := range c.via {
 		c.via[u] = open

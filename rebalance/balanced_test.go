@@ -34,7 +34,7 @@ func TestBalancedValidate(t *testing.T) {
 	}
 }
 
-// seeded makes zones of the given sizes, dealt out to so many regions, whose
+// seeded makes zones of the given sizes, dealt out to a number of regions, whose
 // members' names depend on a seed.
 func seeded(seed, regions int, zones ...int) []ring.Node {
 	var nodes []ring.Node
@@ -180,7 +180,7 @@ func moves(t *testing.T, r *ring.Ring, c rebalance.Change) int {
 	return len(plan.Moves)
 }
 
-// Exact slack: nobody has more than the mean, rounded up.
+// Exact slack: no member has more than the mean, rounded up.
 func TestBalancedExactly(t *testing.T) {
 	for seed := range 10 {
 		for _, n := range []int{1, 2, 7, 30, 100} {

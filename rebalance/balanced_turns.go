@@ -58,9 +58,9 @@ func sink(heap []turn, t turn) {
 	}
 }
 
-// newTimes returns when a member of weight 1 proposes to the partition of each
-// rank: the times at which the first, second and further of that many clocks
-// ring, when each rings at a random moment, once in 2^59 on average.
+// newTimes returns when a member of weight 1 proposes to the partition of each rank.
+// They are the mean times of the first, second and further of n events, one for each
+// partition, where each event comes at a random time (exponential, mean 2^59).
 func newTimes(partitions int) []uint64 {
 	times := make([]uint64, partitions)
 	now := uint64(0)

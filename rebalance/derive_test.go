@@ -154,7 +154,7 @@ func TestDeriveLeavesTheRestToAssign(t *testing.T) {
 		"a zone disappears":             nodes[:4],
 		"weights differ":                grown(ring.Node{ID: "x", Region: "eu", Zone: "eu-0", Weight: 2}),
 		"every node has another weight": weighted,
-		"nobody stays":                  {{ID: "x", Weight: 1}, {ID: "y", Weight: 1}, {ID: "z", Weight: 1}},
+		"no node stays":                 {{ID: "x", Weight: 1}, {ID: "y", Weight: 1}, {ID: "z", Weight: 1}},
 	} {
 		require.False(t, derive(t, 10, 3, nodes, to), name)
 	}

@@ -25,10 +25,10 @@ func newPermutation(id string) permutation {
 // dither is a fraction of 2^16 that the member keeps for life.
 func (p *permutation) dither() uint64 { return p.add[0] >> 48 }
 
-// at returns the partition of a rank. Adding, multiplying by an odd number, and
-// folding high bits onto low ones can each be undone on the numbers below a power
-// of two, so all of them together shuffle these; a number that is no partition
-// is shuffled again until it is one.
+// at returns the partition of a rank. On the numbers below a power of two, adding,
+// multiplying by an odd number and folding high bits onto low ones can each be undone,
+// so together they shuffle these numbers. A number that is no partition is shuffled
+// again until it is one.
 func (p *permutation) at(rank, partitions uint64) uint64 {
 	width := max(2, bits.Len64(partitions-1))
 	mask, fold := uint64(1)<<width-1, (width+1)/2

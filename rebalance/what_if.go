@@ -43,9 +43,9 @@ type Reweight struct {
 // WhatIf returns the ring that a change would lead to, and the plan that leads
 // there. The ring it starts from, whose [ring.Config] it uses, is not touched.
 //
-// It returns an error that names every ID that the ring does not have, has
-// already, or that the change names twice; and those of [ring.Build]. It takes as
-// long as the strategy does.
+// It returns an error that names every ID that the ring lacks, has already, or that the
+// change names twice, and the errors of [ring.Build]. It takes as long as the strategy
+// does.
 func WhatIf(r *ring.Ring, c Change) (to *ring.Ring, plan Plan, err error) {
 	nodes, err := c.apply(r.Nodes())
 	if err != nil {

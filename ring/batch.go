@@ -9,8 +9,9 @@ import (
 // they have held and are used again by the next [Ring.Group]; the zero Batch is
 // ready to use. A Batch must not be used by two goroutines at once.
 //
-// It holds ten bytes a key. Where one call for each key would do, a batch pays
-// when the keys are many and cold: it fetches them from memory several at a time.
+// A Batch holds ten bytes a key. It is faster than one call for each key when the keys
+// are many and not in the processor's caches: it fetches several of them from memory at
+// a time.
 type Batch struct {
 	ring   *Ring
 	owner  []uint16 // index of each key's primary
@@ -20,7 +21,7 @@ type Batch struct {
 
 // ahead is how many keys are fetched from memory before the first of them is
 // hashed. The processor overlaps loads that do not wait for each other, but
-// hashing one key takes so many instructions that it sees only a few keys ahead.
+// hashing one key takes many instructions, so that it sees only a few keys ahead.
 const ahead = 32
 
 // Group fills the batch with the keys' primaries, forgetting what it held. On an
@@ -30,8 +31,8 @@ func (r *Ring) Group(keys []string, b *Batch) { group(r, keys, b) }
 // GroupBytes is [Ring.Group] for keys held as bytes.
 func (r *Ring) GroupBytes(keys [][]byte, b *Batch) { group(r, keys, b) }
 
-// group is Group for keys of either type. It asks for the type once for as many keys as
-// are fetched at a time.
+// group is Group for keys of either type. It asks for the type once for each block of
+// keys that are fetched at a time.
 func group[K string | []byte](r *Ring, keys []K, b *Batch) {
 	if !b.begin(r, len(keys)) {
 		return
@@ -56,8 +57,8 @@ func group[K string | []byte](r *Ring, keys []K, b *Batch) {
 }
 
 // fetch reads a byte of every key, so that the keys are near when they are
-// hashed. It must not be inlined: nobody needs what it returns, and the compiler
-// would drop the reads.
+// hashed. It must not be inlined: its result is not used, and the compiler would
+// drop the reads.
 //
 //go:noinline
 func fetch[K string | []byte](keys []K) (sum byte) {

@@ -8,7 +8,7 @@ type StrategyError struct {
 	Strategy  string // the strategy's name
 	Partition int    // the first partition that breaks the rule; -1 when it is not about one
 	Rule      string // the rule that is broken, for example "owners are distinct"
-	Err       error  // what the strategy returned, or what is wrong in the row
+	Err       error  // the strategy's error, or what is wrong in the row
 }
 
 // Error names the strategy, the partition, the rule and the cause.

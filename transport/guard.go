@@ -22,7 +22,7 @@ import (
 )
 
 // GuardOptions say which requests are let through, and how often. The zero value lets
-// every request through but those of pages of other origins in a browser.
+// every request through, except requests from pages of other origins in a browser.
 type GuardOptions struct {
 	// Tokens are bearer tokens, at most 100: several, so that a new one is known
 	// everywhere before the old one goes. With any here or in TokenFile, all

@@ -156,7 +156,7 @@ func TestNothingIsSmuggled(t *testing.T) {
 	}
 }
 
-// TestSlowClients hold nobody up at any stage: before the handshake, in it, in the
+// TestSlowClients do not delay other clients at any point: before the handshake, in it, in the
 // header, in the body over HTTP/1.1 and over HTTP/2.
 func TestSlowClients(t *testing.T) {
 	const patience = 200 * time.Millisecond

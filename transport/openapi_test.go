@@ -39,8 +39,8 @@ func TestTheDocumentIsServed(t *testing.T) {
 	require.JSONEq(t, string(text), string(got))
 }
 
-// TestTheDocumentHoldsTogether: every reference leads somewhere, nothing is there
-// for nobody, every operation has a name of its own.
+// TestTheDocumentHoldsTogether: every reference leads somewhere, no component is
+// unused, every operation has a name of its own.
 func TestTheDocumentHoldsTogether(t *testing.T) {
 	text, err := os.ReadFile("openapi.json")
 	require.NoError(t, err)

@@ -175,8 +175,8 @@ func TestContentTypes(t *testing.T) {
 	require.Equal(t, 415, call(h, "POST", "/v1/plan", "").Code, "no body, no type")
 }
 
-// TestBeforeTheFirstRing also has an empty ring, as when everybody only
-// observes.
+// TestBeforeTheFirstRing also has an empty ring, as when all members are
+// observers.
 func TestBeforeTheFirstRing(t *testing.T) {
 	for _, r := range []*ring.Ring{nil, {}, testkit.Build(t, testkit.Stairs{}, 8)} {
 		c := testkit.NewCluster(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNobodyFillsTheLog from outside.
-func TestNobodyFillsTheLog(t *testing.T) {
+// TestClientsCannotFillTheLog of the server.
+func TestClientsCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		l := newServerLog(slog.New(slog.NewTextHandler(&out, nil)))

@@ -152,9 +152,9 @@ func TestShutdownRightAfterListen(t *testing.T) {
 	}
 }
 
-// TestASlowClientBlocksNobody has one that never ends its header and one that
+// TestASlowClientBlocksNoOther has a client that never ends its header and one that
 // never ends its body.
-func TestASlowClientBlocksNobody(t *testing.T) {
+func TestASlowClientBlocksNoOther(t *testing.T) {
 	srv, client := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{ReadHeaderTimeout: 200 * time.Millisecond, ReadTimeout: 200 * time.Millisecond})
 	header, body := testkit.Dial(t, srv), testkit.Dial(t, srv)
 	_, err := io.WriteString(header, "GET /livez HTTP/1.1\r\nHos")

@@ -74,7 +74,7 @@ func (s tokenSet) scope(token string) credential.Scope {
 }
 
 // parseTokens reads a token file: a line for each, its scope, blanks, the token.
-// Empty lines and those that begin with # do not count. No error repeats what is
+// Empty lines and lines that begin with # do not count. No error repeats what is
 // in the file.
 func parseTokens(path string, content []byte) (tokenSet, error) {
 	var set tokenSet

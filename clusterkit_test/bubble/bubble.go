@@ -20,9 +20,8 @@ import (
 // Patience is how long a condition is waited for, in virtual time.
 const Patience = time.Minute
 
-// afterlife is how long the goroutines of memberlist may outlive it: probes that
-// were under way.
-const afterlife = 40 * time.Second
+// probesEnd is how long probes of memberlist may run after it has shut down.
+const probesEnd = 40 * time.Second
 
 // Bubble is a network in memory and the members that ran on it.
 type Bubble struct {
@@ -44,9 +43,9 @@ func Run(t *testing.T, options memnet.Options, test func(t *testing.T, b *Bubble
 		defer func() {
 			network.Heal()
 			for _, c := range b.all {
-				_ = c.Stop(Ended()) // its goroutines end within the afterlife
+				_ = c.Stop(Ended()) // its goroutines end within probesEnd
 			}
-			time.Sleep(afterlife) // virtual
+			time.Sleep(probesEnd) // virtual
 		}()
 		test(t, b)
 	})

@@ -107,7 +107,7 @@ func testRefused(t *testing.T, binary string) {
 		require.True(t, strings.HasPrefix(last, "node: "), last)
 		require.Contains(t, last, test.want)
 	}
-	awaitAgreed(t, joinLimit, n1) // nobody else is in
+	awaitAgreed(t, joinLimit, n1) // no other member is in
 }
 
 func testMistakes(t *testing.T, binary string) {

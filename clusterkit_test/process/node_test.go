@@ -113,7 +113,7 @@ func (n *node) lookup(key string) (body []byte, answer api.Placement, err error)
 }
 
 // agreed returns the fingerprint that members have in common, once they know
-// each other and nobody else.
+// each other and no other member.
 func agreed(nodes ...*node) (common ring.Fingerprint, err error) {
 	for i, n := range nodes {
 		health, err := n.health()

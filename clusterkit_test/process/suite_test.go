@@ -40,7 +40,7 @@ func TestProcesses(t *testing.T) {
 		{"kv by hand", "kv", testKVByHand},
 		{"zonerouter leaves no member behind", "zonerouter", testZoneRouterEnds},
 		{"members agree, byte for byte", "node", testAgreement},
-		{"a member that is asked to go says goodbye", "node", testLeave},
+		{"a member that is asked to leave says so", "node", testLeave},
 		{"a member of another cluster is refused", "node", testRefused},
 		{"a mistake in the flags says which", "node", testMistakes},
 	} {

@@ -24,7 +24,7 @@ func testZoneRouter(t *testing.T, binary string) {
 		`every key has three owners, one in each zone`,
 		`on +[0-9]+ +0\.0 % +[0-9.]+ ms +[0-9.]+ ms`,
 		`off +[0-9]+ +[5-7][0-9]\.[0-9] % +[0-9.]+ ms +[0-9.]+ ms`,
-		`n5 and n6 are gone; nobody was told`,
+		`n5 and n6 are gone; no other member was told`,
 		`\+[0-9.]+s  the four that are left have noticed, and agree`,
 		`reads +[1-9][0-9]* +0 +[0-9.]+ ms  went to another zone at once`,
 		`writes +[1-9][0-9]* +0 +[0-9.]+ ms  waited for their new primary`,
@@ -49,8 +49,8 @@ func testZoneRouterEnds(t *testing.T, binary string) {
 	p.kill()
 	for _, pid := range members {
 		eventually(t, pid+" has ended", exitLimit, func() error {
-			// One that has ended and that nobody has waited for has no
-			// command line any more.
+			// A process that has ended has no command line any more, even
+			// before its parent waits for it.
 			line, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
 			if err == nil && strings.HasPrefix(string(line), binary+"\x00") {
 				return fmt.Errorf("%q is still there", line)

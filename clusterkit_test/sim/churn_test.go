@@ -8,7 +8,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// churnLimit is how long everybody may take to agree on a change once it is
+// churnLimit is how long all members may take to agree on a change once it is
 // visible.
 const churnLimit = 3 * time.Second
 
@@ -33,7 +33,7 @@ func TestSimChurn(t *testing.T) {
 		t.Logf("seed %d: %d changes at %d members in %v of virtual time", s.seed, changes, members, time.Since(s.began).Round(time.Second))
 		t.Logf("join, from when Start was called: %s", quantiles(c.called))
 		t.Logf("join, from when Start had returned: %s", quantiles(c.joined))
-		t.Logf("leave, from when Stop was called until nobody's ring has it: %s", quantiles(c.released))
+		t.Logf("leave, from when Stop was called until no ring has it: %s", quantiles(c.released))
 		t.Logf("leave, from when the first one had dropped it until all had: %s", quantiles(c.dropped))
 		t.Logf("leave, from when Stop was called until all had dropped it: %s", quantiles(c.gone))
 	})

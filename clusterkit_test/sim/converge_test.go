@@ -59,8 +59,8 @@ func TestSimWaitConverged(t *testing.T) {
 	}
 }
 
-// awaitAgreement waits until a member owns, by another's view, and that view is
-// known to be everybody's.
+// awaitAgreement waits until a member owns partitions in the view of another member,
+// and that member knows that all members hold this view.
 func awaitAgreement(m *simMember, id string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

@@ -106,7 +106,7 @@ func TestSimNamesAMemberThatCannotSeeAnother(t *testing.T) {
 		all := s.form(8)
 		one := s.make(s.number(8), only("one"))
 		s.start(one)
-		s.sleep(5 * time.Second) // one is everybody's choice by now
+		s.sleep(5 * time.Second) // all members run configuration one by now
 		two := s.make(s.number(9), only("two"))
 		s.start(two)
 		s.sleep(5 * time.Second)
@@ -150,7 +150,7 @@ func requireProblem(s *sim, m *simMember, code string, unready bool) {
 }
 
 // TestSimLastingDifferenceMakesNoStorm counts the streams of clusters in which a
-// member differs for ever, and compares them with those of a healthy one.
+// member differs for ever, and compares them with the streams of a healthy cluster.
 func TestSimLastingDifferenceMakesNoStorm(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -43,7 +43,7 @@ type sim struct {
 
 	began   time.Time
 	lastIP  uint32
-	members map[string]*simMember   // those that run, by NodeID
+	members map[string]*simMember   // the members that run, by NodeID
 	cut     map[netip.AddrPort]bool // the smaller side of the partition, nil without one
 	working sync.WaitGroup          // starts and stops under way
 	history []string
@@ -121,7 +121,7 @@ func (s *sim) fail(format string, args ...any) {
 // number returns the n-th NodeID. Their order is that of the numbers.
 func (s *sim) number(n int) string { return fmt.Sprintf("m%03d", n) }
 
-// nextAddr returns an address that nobody has had.
+// nextAddr returns an address that no member has had.
 func (s *sim) nextAddr() netip.AddrPort {
 	s.lastIP++
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(s.lastIP >> 16), byte(s.lastIP >> 8), byte(s.lastIP)}), simPort)
@@ -203,8 +203,8 @@ func (s *sim) leave(m *simMember) <-chan struct{} {
 	return gone
 }
 
-// crash makes a member vanish. What is left of it is released, and reaches
-// nobody any more.
+// crash ends a member without notice. Its goroutines are stopped after it is cut off
+// from the network, so that nothing it sends arrives.
 func (s *sim) crash(m *simMember) {
 	delete(s.members, m.id)
 	s.net.Crash(m.addr)
@@ -253,8 +253,7 @@ func (s *sim) sorted() []*simMember {
 	return all
 }
 
-// components returns the members that run, those that reach each other
-// together.
+// components returns the members that run, grouped by which of them reach each other.
 func (s *sim) components() [][]*simMember {
 	var sides [2][]*simMember
 	for _, m := range s.sorted() {

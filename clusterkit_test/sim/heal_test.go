@@ -129,7 +129,7 @@ func TestSimIsolation(t *testing.T) {
 				s.fail("isolated %v, alone %v", isolated, alone)
 			}
 			s.heal()
-			together := s.quiet(2 * time.Minute) // everybody is ready
+			together := s.quiet(2 * time.Minute) // all members are ready
 			if all[0].Fingerprint() != before {
 				s.fail("the fingerprint is %v, was %v before", all[0].Fingerprint(), before)
 			}

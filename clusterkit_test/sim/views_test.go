@@ -16,7 +16,7 @@ import (
 
 // quiet waits until all starts and stops are through and the views are what
 // they should be: in each component every member sees the members of the
-// component and nobody else, all fingerprints are equal, and everybody knows
+// component and no other, all fingerprints are equal, and all members know
 // that. It checks the rings, and returns how long that took.
 func (s *sim) quiet(limit time.Duration) time.Duration {
 	s.t.Helper()
@@ -53,8 +53,8 @@ func (s *sim) starting() (late []*simMember) {
 	return late
 }
 
-// settled reports whether the members of a component see each other and nobody
-// else, in their final states, have equal fingerprints, and know it.
+// settled reports whether the members of a component see each other and no
+// other member, in their final states, have equal fingerprints, and know it.
 func settled(component []*simMember) bool {
 	first := component[0].Fingerprint()
 	for _, m := range component {

@@ -70,7 +70,7 @@ func (t *tally) hitRate() float64 { return share(t.hits+t.fills, t.reads) }
 // share is part of all in percent.
 func share(part, all int) float64 { return 100 * float64(part) / float64(max(all, 1)) }
 
-// run reads from the members, so many times in all or until the context ends,
+// run reads from the members, a number of times in all or until the context ends,
 // with a query added to every read.
 func (l *load) run(ctx context.Context, members []*demo.Process, reads int, query string) (total tally) {
 	l.runs++

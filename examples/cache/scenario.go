@@ -81,7 +81,7 @@ func (s *scenario) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.aftermath(ctx, "unnoticed", was, "taken over")
+	return s.showChange(ctx, "unnoticed", was, "taken over")
 }
 
 // restart brings n2 back, with nothing in its memory.
@@ -101,12 +101,12 @@ func (s *scenario) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.aftermath(ctx, "joining", was, "back")
+	return s.showChange(ctx, "joining", was, "back")
 }
 
-// aftermath shows the load while a change was under way and what follows, and
+// showChange shows the load while a change was under way and what follows, and
 // holds it against what was before.
-func (s *scenario) aftermath(ctx context.Context, name string, during tally, next string) error {
+func (s *scenario) showChange(ctx context.Context, name string, during tally, next string) error {
 	s.Printf("\n")
 	s.head()
 	if err := s.line("before", s.before); err != nil {

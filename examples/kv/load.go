@@ -100,7 +100,7 @@ func (l *load) worker(ctx context.Context, pause time.Duration, keys []*ledger, 
 	}
 }
 
-// another returns a key that nobody has written.
+// another returns a key that has not been written.
 func (l *load) another() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -100,8 +100,8 @@ func sequence(sizes []int) string {
 	return strings.Join(texts, " to ")
 }
 
-// kill kills members, one at a time and with time to recover. Every second one
-// is started again before anybody can have noticed.
+// kill kills members, one at a time and with time to recover. Every second one is
+// started again before the other members can have noticed.
 func kill(count int) step {
 	return func(sc *scenario, ctx context.Context) error {
 		sc.Step("kill -9, one at a time: what they had in memory is gone.")
@@ -191,9 +191,9 @@ func (sc *scenario) metadata(ctx context.Context) error {
 	return nil
 }
 
-// check stops the load and looks for every acknowledged write: for those that
-// were written once, and not read since, through one member each; then for the
-// others through all of them.
+// check stops the load and looks for every acknowledged write. It reads keys that were
+// written once, and not read since, through one member each. Then it reads the other
+// keys through all members.
 func (sc *scenario) check(ctx context.Context) error {
 	sc.Step("The load stops. Is every acknowledged write there?")
 	sc.stop()

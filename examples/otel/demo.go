@@ -131,7 +131,7 @@ func demonstrate(ctx context.Context, exporter sdktrace.SpanExporter) (answer st
 	return string(body), err
 }
 
-// together waits until a member's ring has so many owners, on which all agree.
+// together waits until a member's ring has a number of nodes and all members agree on it.
 func together(ctx context.Context, c *cluster.Cluster, owners int) error {
 	events := c.Events(ctx)
 	if c.Ring().Len() < owners {

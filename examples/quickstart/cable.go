@@ -13,7 +13,7 @@ import (
 
 // cable is a membership.Network of real UDP and TCP sockets that can be cut.
 // To the others, a member whose cable is cut is a process that was killed: its
-// port is closed and nothing comes from it any more, not even a goodbye.
+// port is closed and it sends nothing any more, not even that it leaves.
 //
 // Your program needs none of this: it leaves Options.Network empty.
 type cable struct {

@@ -42,7 +42,7 @@ func start(ctx context.Context, id, zone string, logger *slog.Logger, seeds ...s
 	return m, nil
 }
 
-// crash ends a member as kill -9 does: nobody is told.
+// crash ends a member as kill -9 does: no other member is told.
 func (m *member) crash() {
 	m.cable.cut()
 	now, cancel := context.WithCancel(context.Background())

@@ -18,7 +18,8 @@ func TestWindows(t *testing.T) {
 	for partition := range 5 {
 		say("n1", "begin", partition, 1)
 	}
-	// Partition 0 stays. 1 has two for three seconds, 2 nobody for four, 3 both.
+	// Partition 0 keeps its worker. 1 has two workers for three seconds, 2 has none for
+	// four, and 3 has both faults.
 	say("n2", "begin", 1, 12)
 	say("n1", "end", 1, 15)
 	say("n1", "end", 2, 12)

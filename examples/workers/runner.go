@@ -63,7 +63,7 @@ func (r *Runner) Run(events iter.Seq[cluster.Event]) {
 	}
 }
 
-// reconcile makes the workers that run those that should. An event says when to
+// reconcile starts and stops workers, until the ones that run are the ones that should. An event says when to
 // look, not what to do: what should run is read from the ring as it is now, so
 // that nothing missed or mistaken earlier is carried on.
 //

@@ -115,7 +115,7 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 				exactlyOne(b, r, n1, n3, n4)
 
 				b.Net.Crash(testcluster.Addr(3))
-				_ = n3.Stop(bubble.Ended()) // nobody hears of it
+				_ = n3.Stop(bubble.Ended()) // no other member is told
 				<-n3.done
 				exactlyOne(b, r, n1, n4)
 			})
@@ -123,9 +123,9 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 	}
 }
 
-// While the network is split a partition can have two workers: nobody can tell
-// the others from the dead. Who finds itself cut off from most of them stops, and
-// afterwards there is one worker again.
+// While the network is split a partition can have two workers: a member cannot tell
+// whether the others are dead or cut off. A member that is cut off from most of the
+// others stops its workers. Then each partition has one worker again.
 func TestOneWorkerAgainAfterASplit(t *testing.T) {
 	testcluster.Run(t, func(t *testing.T, b *testcluster.Cluster) {
 		r := newRoster()

@@ -93,7 +93,7 @@ func (s *scenario) kill(ctx context.Context) error {
 
 // account asks the store what came of the work.
 func (s *scenario) account(context.Context) error {
-	s.Step("The store's account, after everybody has left.")
+	s.Step("The store's account, after all members have left.")
 	if err := demo.StopAll(s.members); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type Fenced interface {
 	// number of this claim and how far the work has come. The token is for
 	// people to read: by which owners the worker came to begin.
 	Claim(ctx context.Context, partition int, token ring.Token) (fence, position int64, err error)
-	// Save says how far the work has come. It returns ErrFenced when somebody
+	// Save says how far the work has come. It returns ErrFenced when another worker
 	// has claimed the partition since.
 	Save(ctx context.Context, partition int, fence, position int64) error
 }

@@ -101,7 +101,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 	// In this order: the others hear that we leave, requests under way end.
 	leaving, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = c.Stop(leaving) // when all leave at the same time nobody is there to agree
+	_ = c.Stop(leaving) // when all members leave at the same time, none is left to agree
 	_ = server.Shutdown(leaving)
 	return router.Close()
 }

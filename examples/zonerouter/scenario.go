@@ -96,7 +96,7 @@ func (s *scenario) loseZone(ctx context.Context) error {
 		p.Kill()
 	}
 	s.members = survivors
-	s.Printf("   +0.0s  n5 and n6 are gone; nobody was told\n")
+	s.Printf("   +0.0s  n5 and n6 are gone; no other member was told\n")
 	err := agree(ctx, survivors)
 	if err == nil {
 		s.Printf("   +%.1fs  the four that are left have noticed, and agree\n", time.Since(began).Seconds())
@@ -121,7 +121,8 @@ func (s *scenario) loseZone(ctx context.Context) error {
 	return nil
 }
 
-// agree waits until the members know each other, nobody else, and that all do.
+// agree waits until the members know each other and no other member, and all of them
+// know that they agree.
 func agree(ctx context.Context, all []*demo.Process) error {
 	return demo.Await(ctx, fmt.Sprintf("%d members agree", len(all)), func() error {
 		_, err := demo.Agreed(ctx, all...)

@@ -1,6 +1,6 @@
 // Package strategytest checks that a strategy keeps what a cluster relies on. It
-// is for those who write a [ring.RebalanceStrategy] of their own: one test that
-// calls [Check] tries it on many generated clusters.
+// is for authors of a [ring.RebalanceStrategy]: one test that calls [Check] tries the
+// strategy on many generated clusters.
 //
 //	func TestStrategy(t *testing.T) {
 //		if err := strategytest.Check(MyStrategy{}, strategytest.Options{}); err != nil {

@@ -106,7 +106,7 @@ const (
 	// ProblemMinority: at most half of the expected members are there. The others
 	// may be on the other side of a network split.
 	ProblemMinority = "minority"
-	// ProblemPossibleLoss: so many owners of a partition lost their state that an
+	// ProblemPossibleLoss: enough owners of a partition lost their state that an
 	// acknowledged write may be gone.
 	ProblemPossibleLoss = "possible-loss"
 	// ProblemNotHandedOver: the member is draining or leaving, and no other member
@@ -131,7 +131,7 @@ type HandoffState struct {
 	// owning because no other member can take them. Their data is nowhere else, as
 	// far as the member can know: Stop gives it up.
 	Stranded int `json:"stranded"`
-	// Lost are the partitions, ascending, of which so many owners lost their state
+	// Lost are the partitions, ascending, of which enough owners lost their state
 	// that an acknowledged write may be gone, by what the member found while it was
 	// to receive them. Unless those owners come back, it does not become ready for
 	// them by itself. Nor does it release what it has of them when it no longer owns

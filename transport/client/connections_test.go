@@ -96,7 +96,7 @@ func TestAThousandRequestsUseFewConnections(t *testing.T) {
 	}
 }
 
-// TestAPoolSendsItsToken to members, and to nobody else: not in clear, not over a token
+// TestAPoolSendsItsToken to members, and to no other server: not in clear, not over a token
 // that the request has, and not with requests that a router forwards.
 func TestAPoolSendsItsToken(t *testing.T) {
 	guard := testkit.NewGuard(t, transport.GuardOptions{Tokens: testkit.Tokens()})

@@ -77,7 +77,7 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		if r.Body != nil {
-			_ = r.Body.Close() // which a RoundTripper owes
+			_ = r.Body.Close() // as a RoundTripper must
 		}
 		return nil, err
 	}

@@ -206,8 +206,8 @@ const (
 	longestPause = 500 * time.Millisecond
 )
 
-// wait waits until the view has moved on, or those of the members that refused
-// may have, and lists the candidates anew.
+// wait waits until this member's view has changed, or the views of the members that
+// refused may have, and lists the candidates anew.
 func (j *journey) wait() error {
 	rt, ctx := j.router, j.request.Context()
 	if j.began.IsZero() {

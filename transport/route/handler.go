@@ -81,7 +81,7 @@ type Router struct {
 	counts      counts
 	own         *client.Pool // nil when the transport is the user's
 	sender      http.RoundTripper
-	proxy       httputil.ReverseProxy // what those of all journeys are copied from
+	proxy       httputil.ReverseProxy // the template that each journey copies
 }
 
 // New returns a router around a handler. It starts no goroutine; Close it

@@ -38,8 +38,8 @@ func Get(ctx context.Context, p *Process, path string, answer any) error {
 	return nil
 }
 
-// Agreed returns the fingerprint of members that know each other and nobody
-// else, and that there is one for all of them.
+// Agreed returns the fingerprint that all of the members have in common. It returns an
+// error unless they know each other and no other member.
 func Agreed(ctx context.Context, members ...*Process) (common ring.Fingerprint, err error) {
 	for i, p := range members {
 		var health api.Health

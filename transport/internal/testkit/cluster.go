@@ -42,7 +42,7 @@ func (c *Cluster) Health() api.Health {
 }
 
 // Stairs puts owner i of partition p on node p+i. Golden documents can be
-// checked by eye, and owe nothing to a real strategy.
+// checked by eye, and do not depend on a real strategy.
 type Stairs struct{}
 
 // Name is ring.RebalanceStrategy's.
