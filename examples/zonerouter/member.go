@@ -2,27 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// Headers by which this program tells itself who has answered.
-const (
-	servedBy = "Served-By"
-	servedIn = "Served-In"
-)
-
-// runMember is one member: the cluster, a service, and a router in front of it.
+// runMember runs one member of the demonstration in a process of its own.
 func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("zonerouter member", flag.ContinueOnError)
 	id := flags.String("id", "", "this member's name")
@@ -60,63 +51,19 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		return err
 	}
 
-	router, err := c.Router(service(*id, *zone), route.Options{
-		Service: "kv",
-		Key: func(r *http.Request) (string, bool) {
-			return strings.CutPrefix(r.URL.Path, "/kv/")
-		},
-		Policy: func(r *http.Request) route.Policy {
-			switch {
-			case r.Method != http.MethodGet:
-				return route.PrimaryOnly // every write of a key in one place
-			case r.URL.Query().Get("zones") == "ignore":
-				return route.PrimaryFirst // only to compare
-			default:
-				return route.Nearest
-			}
-		},
-		Patience: 2 * time.Minute, // longer than it takes to notice a crash, also on a machine that is busy
-		Wrap: func(next http.RoundTripper) http.RoundTripper {
-			return &distance{c: c, zone: *zone, link: *link, next: next}
-		},
+	router, err := newRouter(c, *id, *zone, func(next http.RoundTripper) http.RoundTripper {
+		return &distance{c: c, zone: *zone, link: *link, next: next}
 	})
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: router, ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-
-	if err := c.Start(ctx); err != nil {
-		return errors.Join(err, server.Close())
-	}
-	if err := demo.Serving(out, c.HTTPAddr(), c.Local().Addr.String(), listener.Addr().String()); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-	case err := <-served:
-		return err
-	}
-	// In this order: the others hear that we leave, requests under way end.
-	leaving, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = c.Stop(leaving) // when all members leave at the same time, none is left to agree
-	_ = server.Shutdown(leaving)
-	return router.Close()
-}
-
-// service is the handler that owners run. Yours would look the key up.
-func service(id, zone string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(servedBy, id)
-		w.Header().Set(servedIn, zone)
-		_, _ = io.WriteString(w, "value of "+r.URL.Path+"\n")
+	return serve(ctx, c, router, listener, func() error {
+		return demo.Serving(out, c.HTTPAddr(), c.Local().Addr.String(), listener.Addr().String())
 	})
 }
 
-// distance makes requests to other zones wait, as between sites they would. It
-// also shows where tracing goes: around every attempt.
+// distance makes requests to other zones wait, as they would between sites. It also
+// shows where tracing goes: around every attempt.
 type distance struct {
 	c    *cluster.Cluster
 	zone string
@@ -132,7 +79,7 @@ func (d *distance) RoundTrip(r *http.Request) (*http.Response, error) {
 			defer timer.Stop()
 			select {
 			case <-timer.C:
-			case <-r.Context().Done(): // the next one notices
+			case <-r.Context().Done(): // next returns the error
 			}
 		}
 	}
