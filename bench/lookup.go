@@ -38,40 +38,29 @@ func lookupParts(f *fixture) []measure.Part {
 		{Name: "growth", Summary: "more members, partitions and replicas", Cases: f.growthCases},
 		{Name: "batches", Summary: "keys sorted by owner, in one call and one by one", Cases: f.batchCases},
 		{Name: "caches", Summary: "whether a cache of keys could be faster", Cases: f.cacheCases},
-		{
-			Name: "goroutines", Summary: "throughput on one and on several processors, and the longest pause of a reader",
-			Cases: scaleCases, Sample: f.longSample, Rounds: 51,
-			Tables: func(results []measure.Result) []measure.Table { return []measure.Table{scaleTable(results)} },
-			More:   f.stallTables,
-		},
-		{Name: "rings", Summary: "building rings, plans, and the memory of a ring", Cases: f.buildCases, Rounds: 11, More: f.memoryTables},
+		{Name: "goroutines", Summary: "one and several goroutines, with and without rings being published", Cases: scaleCases, Sample: f.longSample, Rounds: 51},
+		{Name: "rings", Summary: "building rings, and plans", Cases: f.buildCases, Rounds: 11},
 	}
 }
 
-// sizes are how large the things are that cases work on, and how long the parts
-// take that are no cases.
+// sizes are how large the things are that cases work on.
 type sizes struct {
-	members     int         // of the cluster that is asked
-	cold        int         // keys in a set that no cache holds, a power of two
-	partitions  []int       // of the rings that are compared
-	rings       []ringShape // whose building is timed
-	memory      []ringShape // whose memory is measured
-	longSample  time.Duration
-	stallRuns   int
-	stallLength time.Duration
+	members    int         // of the cluster that is asked
+	cold       int         // keys in a set that no cache holds, a power of two
+	partitions []int       // of the rings that are compared
+	rings      []ringShape // whose building is timed
+	longSample time.Duration
 }
 
-// usualSizes are those of a report. A quick one builds no large rings.
+// usualSizes are the sizes of a report. A quick one builds no large rings.
 func usualSizes(quick bool) sizes {
-	usual, large := ringShape{usualMembers, usualPartitions, usualReplicas}, ringShape{1000, 65536, 3}
 	s := sizes{
 		members: usualMembers, cold: coldKeys, partitions: []int{1024, 4096, 65536, 1 << 20},
-		rings:      []ringShape{usual, large},
-		memory:     []ringShape{{5, 4096, 3}, usual, {1000, 4096, 3}, large, {1000, 65536, 5}},
-		longSample: 20 * time.Millisecond, stallRuns: 9, stallLength: time.Second,
+		rings:      []ringShape{{usualMembers, usualPartitions, usualReplicas}, {1000, 65536, 3}},
+		longSample: 20 * time.Millisecond,
 	}
 	if quick {
-		s.rings, s.stallRuns, s.stallLength = s.rings[:1], 5, 200*time.Millisecond
+		s.rings = s.rings[:1]
 	}
 	return s
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 	"github.com/clusterkit/clusterkit/rebalance"
@@ -123,49 +122,3 @@ func repeat(do func() error) maker {
 }
 
 func ignore(_ *ring.Ring, err error) error { return err }
-
-// memoryTables measure the memory of rings.
-func (f *fixture) memoryTables() ([]measure.Table, error) {
-	t := measure.Table{
-		Title: "Memory of a ring",
-		Head:  []string{"", "in all", "a partition", "of it owners"},
-		Note:  "In all and a partition are measured on the heap; owners take two bytes a replica. The rest is the members and an index of them.",
-	}
-	for _, s := range f.memory {
-		size, err := ringSize(s)
-		if err != nil {
-			return nil, err
-		}
-		t.Rows = append(t.Rows, []string{
-			s.String(), fmt.Sprintf("%.1f KiB", size/1024),
-			fmt.Sprintf("%.2f bytes", size/float64(s.partitions)), fmt.Sprintf("%d bytes", 2*min(s.replicas, s.members)),
-		})
-	}
-	return []measure.Table{t}, nil
-}
-
-// ringSize is how many bytes of heap a ring keeps: the median of three means over
-// many rings, so that the rest of the process matters little.
-func ringSize(s ringShape) (float64, error) {
-	const enough, most, tries = 4 << 20, 128, 3
-	heap := func() float64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return float64(m.HeapAlloc)
-	}
-	var sizes []float64
-	for range tries {
-		kept := make([]*ring.Ring, min(enough/(2*s.partitions*s.replicas), most))
-		before := heap()
-		for i := range kept {
-			var err error
-			if kept[i], err = buildRing(s.members, s.partitions, s.replicas); err != nil {
-				return 0, err
-			}
-		}
-		sizes = append(sizes, (heap()-before)/float64(len(kept)))
-		runtime.KeepAlive(kept)
-	}
-	return measure.SpreadOf(sizes).Median, nil
-}

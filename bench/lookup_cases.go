@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
@@ -138,4 +139,43 @@ func groupedByMap(p *published, keys *source[string], size int) maker {
 		}
 		runtime.KeepAlive(last)
 	})
+}
+
+// scaleCases do the same work on one and on several goroutines, with and without rings
+// being published.
+func scaleCases() ([]measure.Case, error) {
+	const group = "Goroutines: hot keys of 16 bytes, 50 members"
+	keys := keysOf(hotKeys, 16)
+	before, err := buildRing(usualMembers, usualPartitions, usualReplicas)
+	if err != nil {
+		return nil, err
+	}
+	after, err := buildRing(usualMembers+1, usualPartitions, usualReplicas)
+	if err != nil {
+		return nil, err
+	}
+	quiet, busy := publish(before), publish(before)
+	meanwhile := busy.alternate(before, after)
+	var cases []measure.Case
+	counts := slices.Compact([]int{1, min(2, runtime.GOMAXPROCS(0)), runtime.GOMAXPROCS(0)})
+	for _, row := range []measure.Case{
+		{Name: "hash alone", Make: hashAlone(keys)},
+		{Name: "hash alone, rings published", Make: hashAlone(keys), Meanwhile: meanwhile},
+		{Name: "primary", Make: primary(quiet, keys)},
+		{Name: "primary, rings published", Make: primary(busy, keys), Meanwhile: meanwhile},
+		{Name: "three replicas", Make: owners(quiet, keys)},
+		{Name: "three replicas, rings published", Make: owners(busy, keys), Meanwhile: meanwhile},
+		{Name: "a cache, map behind a read lock", Make: throughLockedMap(quiet, keys)},
+	} {
+		for _, count := range counts {
+			c := row
+			c.Group, c.Goroutines = group, count
+			c.Name = fmt.Sprintf("%s, on %d", row.Name, count)
+			if len(cases) == 0 {
+				c.Role = measure.Floor
+			}
+			cases = append(cases, c)
+		}
+	}
+	return cases, nil
 }

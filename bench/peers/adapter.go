@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/bits"
-	"runtime/debug"
 	"strings"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
@@ -11,10 +10,9 @@ import (
 
 // adapter is one library in one use that its documentation shows.
 type adapter struct {
-	name   string
-	module string // whose version is shown; empty for what is no peer
-	role   measure.Role
-	most   int // members that it can be measured with; zero means no bound
+	name string
+	role measure.Role
+	most int // members that it can be measured with; zero means no bound
 	// build makes the library know the members.
 	build func(members []string, partitions int) (*subject, error)
 }
@@ -134,51 +132,4 @@ func (a adapter) pass(k keys) error {
 		return fmt.Errorf("three owners: %w", err)
 	}
 	return nil
-}
-
-// spreadKeys is how many keys show how evenly an adapter spreads them.
-const spreadKeys = 65_536
-
-// spreadTable shows how evenly the libraries spread keys: the share of the member
-// with the most keys, over the mean. Every member has an ID of another length.
-func spreadTable(s size, list []adapter) measure.Table {
-	t := measure.Table{
-		Title: fmt.Sprintf("How evenly %d members own keys", s.members), Head: []string{"", "fullest over mean", "version"},
-		Note: fmt.Sprintf("Primaries of %d keys. clusterkit's cluster owns as its ring does.", spreadKeys),
-	}
-	k, ids := randomKeys(spreadKeys), make([]string, s.members)
-	for i := range ids {
-		ids[i] = "member-" + strings.Repeat("m", i)
-	}
-	for _, a := range list {
-		if a.role == measure.Floor || a.most > 0 {
-			continue
-		}
-		subject, err := a.construct(ids, s.partitions)
-		if err != nil {
-			t.Rows = append(t.Rows, []string{a.name, "-", err.Error()})
-			continue
-		}
-		counts, most := make(map[int]int), 0
-		for i := range k.len() {
-			length := subject.primary(k.part(i, i+1))
-			counts[length]++
-			most = max(most, counts[length])
-		}
-		subject.end()
-		t.Rows = append(t.Rows, []string{a.name, fmt.Sprintf("%.2f", float64(most)*float64(s.members)/spreadKeys), version(a.module)})
-	}
-	return t
-}
-
-// version is the module and version that this program was built with.
-func version(module string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dependency := range info.Deps {
-			if dependency.Path == module {
-				return module + " " + dependency.Version
-			}
-		}
-	}
-	return module
 }

@@ -16,7 +16,7 @@ var (
 
 // ckit is one of its sharders. One call serves for any number of owners.
 func ckit(name string, sharder func() shard.Sharder) adapter {
-	return adapter{name: name, module: "github.com/grafana/ckit", build: func(members []string, _ int) (*subject, error) {
+	return adapter{name: name, build: func(members []string, _ int) (*subject, error) {
 		list := make([]peer.Peer, len(members))
 		for i, id := range members {
 			list[i] = peer.Peer{Name: id, Addr: id, State: peer.StateParticipant}

@@ -5,8 +5,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-const consistentModule = "github.com/buraksezer/consistent"
-
 // The member and the hasher are those of the library's own examples.
 type consistentMember string
 
@@ -54,7 +52,7 @@ func consistentSubject(c *consistent.Consistent) *subject {
 
 // consistentBytes is the library at its best: the keys are bytes already.
 var consistentBytes = adapter{
-	name: "consistent, bytes", module: consistentModule,
+	name: "consistent, bytes",
 	build: func(members []string, partitions int) (*subject, error) {
 		return consistentSubject(newConsistent(members, partitions)), nil
 	},
@@ -62,7 +60,7 @@ var consistentBytes = adapter{
 
 // consistentDefault has the library's default number of partitions too.
 var consistentDefault = adapter{
-	name: "consistent, bytes, 271", module: consistentModule,
+	name: "consistent, bytes, 271",
 	build: func(members []string, _ int) (*subject, error) {
 		return consistentSubject(newConsistent(members, consistent.DefaultPartitionCount)), nil
 	},
@@ -70,7 +68,7 @@ var consistentDefault = adapter{
 
 // consistentString is the cost for a user whose keys are strings: each is copied.
 var consistentString = adapter{
-	name: "consistent, string", module: consistentModule,
+	name: "consistent, string",
 	build: func(members []string, partitions int) (*subject, error) {
 		c := newConsistent(members, partitions)
 		return &subject{primary: func(k keys) (sum int) {

@@ -25,7 +25,7 @@ const (
 // hand. A ring has its number of replicas from its configuration, so there are
 // two.
 var dskitRing = adapter{
-	name: "dskit ring", module: "github.com/grafana/dskit",
+	name: "dskit ring",
 	build: func(members []string, _ int) (*subject, error) {
 		client, closer := consul.NewInMemoryClient(ring.GetCodec(), log.NewNopLogger(), nil)
 		one, err := startDskit(client, members, 1)

@@ -46,7 +46,7 @@ var hashAndLoad = adapter{
 
 // rendezvousList scores every member for every key. It takes the hash from its user.
 var rendezvousList = adapter{
-	name: "dgryski rendezvous", module: "github.com/dgryski/go-rendezvous",
+	name: "dgryski rendezvous",
 	build: func(members []string, _ int) (*subject, error) {
 		r := rendezvous.New(members, xxhash.Sum64String)
 		return &subject{primary: func(k keys) (sum int) {
@@ -61,7 +61,7 @@ var rendezvousList = adapter{
 // jumpList computes the number of a bucket, which is a position in the list of
 // members. Only the last member can leave without renumbering the others.
 var jumpList = adapter{
-	name: "dgryski jump", module: "github.com/dgryski/go-jump",
+	name: "dgryski jump",
 	build: func(members []string, _ int) (*subject, error) {
 		return &subject{primary: func(k keys) (sum int) {
 			for _, key := range k.text {

@@ -15,10 +15,9 @@ const (
 	// stride is how many keys a loop gets at once, so that the cost of calling
 	// the loop is spread thin.
 	stride = 1024
+	// hotName is what groups of hot keys have in their names.
+	hotName = "1024 hot keys"
 )
-
-// hotName is what groups of hot keys have in their names.
-const hotName = "1024 hot keys"
 
 // scenario is a size with everything that can be asked about it.
 type scenario struct {

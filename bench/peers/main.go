@@ -46,9 +46,9 @@ func peers(sizes []size, list []adapter, tell io.Writer) measure.Report {
 		Notes: "bench/peers/README.md says what is compared, and how.",
 		Parts: func(bool) []measure.Part {
 			var parts []measure.Part
-			for i, s := range sizes {
+			for _, s := range sizes {
 				var sc *scenario
-				part := measure.Part{
+				parts = append(parts, measure.Part{
 					Name: fmt.Sprintf("%d members", s.members), Summary: fmt.Sprintf("lookups and batches, %d partitions", s.partitions),
 					Cases: func() (cases []measure.Case, err error) {
 						sc = newScenario(s, list, tell)
@@ -56,11 +56,7 @@ func peers(sizes []size, list []adapter, tell io.Writer) measure.Report {
 						return append(sc.lookups(), batches...), err
 					},
 					End: func() { sc.end() },
-				}
-				if i == 0 {
-					part.More = func() ([]measure.Table, error) { return []measure.Table{spreadTable(s, list)}, nil }
-				}
-				parts = append(parts, part)
+				})
 			}
 			last := sizes[len(sizes)-1]
 			return append(parts, measure.Part{

@@ -34,7 +34,7 @@ func (r *olricRoutes) route(key string) olric.Route {
 func newest(r olric.Route) string { return r.PrimaryOwners[len(r.PrimaryOwners)-1] }
 
 var olricTable = adapter{
-	name: "olric routing table", module: "github.com/olric-data/olric",
+	name: "olric routing table",
 	build: func(members []string, _ int) (*subject, error) {
 		r := newOlricRoutes(members)
 		return &subject{

@@ -47,7 +47,6 @@ func TestAdaptersPassTheGate(t *testing.T) {
 		"consistent, bytes", "consistent, bytes, 271", "olric routing table", "dskit ring", "ringpop hashring",
 		"stathat consistent", "serialx hashring", "ckit ring", "ckit rendezvous", "ckit multiprobe",
 	}, three)
-	require.Len(t, spreadTable(sizes[0], list).Rows, len(list)-2)
 }
 
 // All forms of clusterkit give the same answers. The cluster passes the gate too, here
@@ -130,8 +129,8 @@ func TestReport(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"### batch of 1000 of a million keys by primary, 7 members", "### How evenly 7 members own keys",
-		"### join, 7 members, 512 partitions", "consistent Remove", "takes", "times as long as clusterkit atomic pointer",
+		"### batch of 1000 of a million keys by primary, 7 members",
+		"### join, 7 members, 512 partitions", "consistent Remove",
 	} {
 		require.Contains(t, out.String(), want)
 	}

@@ -20,7 +20,7 @@ func (m ringpopMember) Label(string) (string, bool) { return "", false }
 // ringpopRing is ringpop's ring, with the hash and the points that ringpop makes
 // it with.
 var ringpopRing = adapter{
-	name: "ringpop hashring", module: "github.com/uber/ringpop-go",
+	name: "ringpop hashring",
 	build: func(members []string, _ int) (*subject, error) {
 		r := hashring.New(farm.Fingerprint32, ringpopPoints)
 		list := make([]membership.Member, len(members))

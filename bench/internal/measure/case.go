@@ -112,13 +112,13 @@ func SpreadOf(samples []float64) Spread {
 	return Spread{Median: at(0.5), Low: at(0.25), High: at(0.75)}
 }
 
-// Over returns the ratios of two cases, round by round.
-func Over(times, unit []float64) []float64 {
-	ratios := make([]float64, len(times))
+// ratios returns the ratios of two cases, round by round.
+func ratios(times, unit []float64) []float64 {
+	all := make([]float64, len(times))
 	for i := range times {
-		ratios[i] = times[i] / unit[i]
+		all[i] = times[i] / unit[i]
 	}
-	return ratios
+	return all
 }
 
 // groupsOf splits a list by group, in the order of first appearance.
@@ -137,6 +137,4 @@ func groupsOf[T any](list []T, group func(T) string) [][]T {
 	return groups
 }
 
-func resultGroups(results []Result) [][]Result {
-	return groupsOf(results, func(r Result) string { return r.Case.Group })
-}
+func groupOf(r Result) string { return r.Case.Group }

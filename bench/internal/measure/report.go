@@ -35,10 +35,6 @@ type Part struct {
 	Name, Summary string
 	// Cases makes the cases, when it is the part's turn.
 	Cases func() ([]Case, error)
-	// Tables show the results; nil means a table for each group.
-	Tables func([]Result) []Table
-	// More, when set, measures what is no case. It runs after the cases.
-	More func() ([]Table, error)
 	// Rounds bounds the rounds; zero means no bound.
 	Rounds int
 	// Sample is the length of a sample; zero means that of the report.
@@ -127,24 +123,26 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 		return err
 	}
 	var all []Result
-	shown := 0
 	for _, p := range r.Parts(quick) {
-		results, tables, err := p.measure(ctx, wanted, &o)
+		own := o
+		if own.Sample = max(o.Sample, p.Sample); p.Rounds > 0 {
+			own.Rounds = min(o.Rounds, p.Rounds)
+		}
+		results, err := p.measure(ctx, wanted, own)
 		if err != nil {
 			return err
 		}
-		if len(tables) > 0 {
-			_, _ = fmt.Fprintf(out, "\n## %s: %s\n\n%d rounds of samples of %v.\n", p.Name, p.Summary, p.rounds(o), p.sample(o))
+		if len(results) > 0 {
+			_, _ = fmt.Fprintf(out, "\n## %s: %s\n\n%d rounds of samples of %v.\n", p.Name, p.Summary, own.Rounds, own.Sample)
 		}
-		for _, t := range tables {
+		for _, t := range Tables(results) {
 			if err := t.Write(out); err != nil {
 				return err
 			}
 		}
 		all = append(all, results...)
-		shown += len(tables)
 	}
-	if shown == 0 {
+	if len(all) == 0 {
 		return fmt.Errorf("-only: no table matches %q, see -h", only)
 	}
 	_, _ = fmt.Fprintf(progress, "%5s  done\n", time.Since(began).Round(time.Second))
@@ -153,43 +151,15 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 		WriteBars(svgOut, r.Title, "times the hash of the key alone, median and quartiles; "+machine, drawn))
 }
 
-func (p Part) rounds(o Options) int {
-	if p.Rounds > 0 {
-		return min(p.Rounds, o.Rounds)
-	}
-	return o.Rounds
-}
-
-func (p Part) sample(o Options) time.Duration { return max(p.Sample, o.Sample) }
-
-// measure measures the wanted cases of the part. What is no case is wanted when the
-// name of the part matches.
-func (p Part) measure(ctx context.Context, wanted *regexp.Regexp, o *Options) ([]Result, []Table, error) {
+// measure measures the wanted cases of the part.
+func (p Part) measure(ctx context.Context, wanted *regexp.Regexp, o Options) ([]Result, error) {
 	if p.End != nil {
 		defer p.End()
 	}
 	cases, err := p.Cases()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
 	cases = slices.DeleteFunc(cases, func(c Case) bool { return !wanted.MatchString(p.Name + ": " + c.Group) })
-	own := *o
-	own.Rounds, own.Sample = p.rounds(*o), p.sample(*o)
-	results, err := Run(ctx, cases, own)
-	if err != nil {
-		return nil, nil, err
-	}
-	tables := Tables(results)
-	if p.Tables != nil && len(results) > 0 {
-		tables = p.Tables(results)
-	}
-	if p.More != nil && wanted.MatchString(p.Name) {
-		o.Progress(p.Name + ": what is no case")
-		more, err := p.More()
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
-		}
-		tables = append(tables, more...)
-	}
-	return results, tables, nil
+	return Run(ctx, cases, o)
 }

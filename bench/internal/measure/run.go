@@ -103,19 +103,16 @@ func runGroup(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 		}
 	}
 	results := make([]Result, len(subjects))
+	over := func(s *subject, role Role) []float64 {
+		at := slices.IndexFunc(cases, func(c Case) bool { return c.Role == role })
+		if at < 0 {
+			return nil
+		}
+		return ratios(s.times, subjects[at].times)
+	}
 	for i, s := range subjects {
 		results[i] = s.result()
-	}
-	unit := func(role Role) int {
-		return slices.IndexFunc(cases, func(c Case) bool { return c.Role == role })
-	}
-	for i := range results {
-		if at := unit(Floor); at >= 0 {
-			results[i].ToFloor = Over(results[i].Times, results[at].Times)
-		}
-		if at := unit(Reference); at >= 0 {
-			results[i].ToReference = Over(results[i].Times, results[at].Times)
-		}
+		results[i].ToFloor, results[i].ToReference = over(s, Floor), over(s, Reference)
 	}
 	return results, nil
 }

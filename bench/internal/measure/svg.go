@@ -99,7 +99,7 @@ func decades(from, to float64) (all []float64) {
 func WriteBars(out io.Writer, title, caption string, results []Result) error {
 	const left, right, pitch, top, nameLength = 340, 800, 22, 76, 46
 	results = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.ToFloor == nil })
-	groups := resultGroups(results)
+	groups := groupsOf(results, groupOf)
 	height := top + 34*len(groups) + pitch*len(results) + 40
 	scale := axis{zero: 0.5, fine: 0.5, most: 2, from: left, to: right}
 	for _, r := range results {

@@ -48,8 +48,8 @@ func (t Table) Write(out io.Writer) error {
 // Tables returns a table for each group.
 func Tables(results []Result) []Table {
 	var tables []Table
-	for _, group := range resultGroups(results) {
-		t := Table{Title: group[0].Case.Group, Head: []string{"", "time", "quartiles"}, Note: Verdict(group)}
+	for _, group := range groupsOf(results, groupOf) {
+		t := Table{Title: group[0].Case.Group, Head: []string{"", "time", "quartiles"}}
 		if group[0].ToFloor != nil {
 			t.Head = append(t.Head, "/floor", "quartiles")
 		}
@@ -79,25 +79,6 @@ func cells(r Result) []string {
 		row = append(row, Digits(SpreadOf(r.ToReference).Median))
 	}
 	return append(row, count(r.Allocs), count(r.Bytes))
-}
-
-// Verdict compares the fastest plain case of a group with the reference; empty
-// when the group has not both.
-func Verdict(group []Result) string {
-	reference, best, fastest := "", "", 0.0
-	for _, r := range group {
-		ratio := SpreadOf(r.ToReference).Median
-		switch {
-		case r.Case.Role == Reference && reference == "":
-			reference = r.Case.Name
-		case r.Case.Role == Plain && (best == "" || ratio < fastest):
-			best, fastest = r.Case.Name, ratio
-		}
-	}
-	if reference == "" || best == "" {
-		return ""
-	}
-	return fmt.Sprintf("The fastest beside the reference, %s, takes %s times as long as %s.", best, Digits(fastest), reference)
 }
 
 // unit returns the unit that a number of nanoseconds is shown in.
