@@ -58,7 +58,7 @@ func TestDocumentationLinks(t *testing.T) {
 	}
 	for from, content := range docs {
 		for _, m := range namedTest.FindAllStringSubmatch(content, -1) {
-			require.True(t, strings.Contains(tests, "\nfunc "+m[1]+"("), "%s names %s: no such test", from, m[1])
+			require.Positive(t, strings.Index(tests, "\nfunc "+m[1]+"("), "%s names %s: no such test", from, m[1])
 		}
 		text := spans.ReplaceAllString(documents.Fence.ReplaceAllString(content, ""), "")
 		for _, l := range link.FindAllStringSubmatch(text, -1) {
@@ -137,8 +137,8 @@ func TestFileMap(t *testing.T) {
 // the cells.
 func TestPerformancePages(t *testing.T) {
 	docs, measured := documents.Read(t), make(map[string]string)
-	for _, line := range strings.Split(docs["docs/performance/lookup.md"]+docs["docs/performance/peers.md"], "\n### ") {
-		title, table, _ := strings.Cut(line, "\n\n")
+	for section := range strings.SplitSeq(docs["docs/performance/lookup.md"]+docs["docs/performance/peers.md"], "\n### ") {
+		title, table, _ := strings.Cut(section, "\n\n")
 		rows := strings.Split(table, "\n")
 		for _, row := range rows[1:] {
 			cells := documents.Cells(row)

@@ -184,19 +184,19 @@ var (
 // vary.
 func PatternOf(line string, varies []Vary) *regexp.Regexp {
 	varies = append(slices.Clone(varies), Vary{`…`, `.*`})
-	shown := ""
-	for _, v := range varies {
-		shown += "|" + v.shown
+	shown := make([]string, len(varies))
+	for i, v := range varies {
+		shown[i] = v.shown
 	}
-	pattern, quoted := "^", 0
-	for _, m := range regexp.MustCompile(shown[1:]).FindAllStringIndex(line, -1) {
+	pattern, quoted := []string{"^"}, 0
+	for _, m := range regexp.MustCompile(strings.Join(shown, "|")).FindAllStringIndex(line, -1) {
 		part := line[m[0]:m[1]]
 		if m[0] > 0 && part[0] >= '0' && part[0] <= '9' && strings.ContainsRune("-.:", rune(line[m[0]-1])) {
 			continue
 		}
 		kind := slices.IndexFunc(varies, func(v Vary) bool { return regexp.MustCompile("^(?:" + v.shown + ")$").MatchString(part) })
-		pattern += regexp.QuoteMeta(line[quoted:m[0]]) + varies[kind].printed
+		pattern = append(pattern, regexp.QuoteMeta(line[quoted:m[0]]), varies[kind].printed)
 		quoted = m[1]
 	}
-	return regexp.MustCompile(pattern + regexp.QuoteMeta(line[quoted:]) + " *$")
+	return regexp.MustCompile(strings.Join(pattern, "") + regexp.QuoteMeta(line[quoted:]) + " *$")
 }

@@ -86,11 +86,11 @@ func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer
 	flags.StringVar(&only, "only", "", "only the tables whose \"part: title\" matches this `regexp`, such as ^caches")
 	flags.StringVar(&csv, "csv", "", "also write every figure to this `file`")
 	flags.StringVar(&svg, "svg", "", "also draw ratios to the floor into this `file`")
-	about := r.About + "\n\nParts:\n"
+	var about strings.Builder
 	for _, p := range r.Parts(true) {
-		about += fmt.Sprintf("  %-12s %s\n", p.Name, p.Summary)
+		fmt.Fprintf(&about, "\n  %-12s %s", p.Name, p.Summary)
 	}
-	if err := Parse(flags, args, strings.TrimSpace(about), out); err != nil {
+	if err := Parse(flags, args, r.About+"\n\nParts:"+about.String(), out); err != nil {
 		return err
 	}
 	wanted, err := regexp.Compile(only)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -40,18 +41,18 @@ type picture struct{ bytes.Buffer }
 
 func newPicture(width, height int, title, caption string) *picture {
 	p := new(picture)
-	fmt.Fprintf(p, svgHead, width, height, escape(title))
+	fmt.Fprintf(&p.Buffer, svgHead, width, height, escape(title))
 	p.text("title", "start", 24, 30, title)
 	p.text("soft", "start", 24, 52, caption)
 	return p
 }
 
 func (p *picture) text(class, anchor string, x, y float64, text string) {
-	fmt.Fprintf(p, `<text class="%s" text-anchor="%s" x="%.1f" y="%.1f">%s</text>`+"\n", class, anchor, x, y, escape(text))
+	fmt.Fprintf(&p.Buffer, `<text class="%s" text-anchor="%s" x="%.1f" y="%.1f">%s</text>`+"\n", class, anchor, x, y, escape(text))
 }
 
 func (p *picture) line(class string, x1, y1, x2, y2 float64) {
-	fmt.Fprintf(p, `<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`+"\n", class, x1, y1, x2, y2)
+	fmt.Fprintf(&p.Buffer, `<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`+"\n", class, x1, y1, x2, y2)
 }
 
 func (p *picture) end(out io.Writer) error {
@@ -122,7 +123,7 @@ func WriteBars(out io.Writer, title, caption string, results []Result) error {
 				name = string([]rune(name)[:nameLength-1]) + "…"
 			}
 			p.text("", "end", left-10, y+11, name)
-			fmt.Fprintf(p, `<rect class="%s" x="%d" y="%.1f" width="%.1f" height="13"><title>%s</title></rect>`+"\n",
+			fmt.Fprintf(&p.Buffer, `<rect class="%s" x="%d" y="%.1f" width="%.1f" height="13"><title>%s</title></rect>`+"\n",
 				[...]string{Plain: "c", Floor: "c1", Reference: "c0"}[r.Case.Role], left, y, max(scale.at(f.Median)-left, 1),
 				escape(fmt.Sprintf("%s: %s, %s times the floor", r.Case.Name, Duration(r.Time().Median), Digits(f.Median))))
 			p.line("line", scale.at(f.Low), y+6.5, scale.at(f.High), y+6.5)
@@ -176,7 +177,7 @@ func (s Scatter) Write(out io.Writer) error {
 		p.text("soft", "end", left-10, y.at(v)+4, fmt.Sprint(v))
 	}
 	p.text("", "middle", (left+right)/2, bottom+48, s.XTitle)
-	fmt.Fprintf(p, `<text transform="translate(24 %g) rotate(-90)" text-anchor="middle">%s</text>`+"\n", (top+bottom)/2, escape(s.YTitle))
+	fmt.Fprintf(&p.Buffer, `<text transform="translate(24 %g) rotate(-90)" text-anchor="middle">%s</text>`+"\n", (top+bottom)/2, escape(s.YTitle))
 	for _, m := range s.Points {
 		p.mark(slices.Index(s.Series, m.Series), slices.Index(families, m.Family), x.at(m.X), y.at(m.Y), m.Tooltip)
 	}
@@ -211,7 +212,7 @@ func (p *picture) mark(colour, shape int, x, y float64, tooltip string) {
 	const size = 5.5
 	class := "mark c"
 	if colour >= 0 {
-		class += fmt.Sprint(colour % Colours)
+		class += strconv.Itoa(colour % Colours)
 	}
 	drawn := fmt.Sprintf(`circle cx="%.1f" cy="%.1f" r="%g"`, x, y, size)
 	if corners := shapes[shape%len(shapes)]; len(corners) > 0 {
@@ -221,5 +222,5 @@ func (p *picture) mark(colour, shape int, x, y float64, tooltip string) {
 		}
 		drawn = fmt.Sprintf(`polygon points="%s"`, strings.Join(points, " "))
 	}
-	fmt.Fprintf(p, `<g class="%s"><title>%s</title><%s/></g>`+"\n", class, escape(tooltip), drawn)
+	fmt.Fprintf(&p.Buffer, `<g class="%s"><title>%s</title><%s/></g>`+"\n", class, escape(tooltip), drawn)
 }

@@ -35,7 +35,7 @@ func (t Table) Write(out io.Writer) error {
 	columns := tabwriter.NewWriter(&b, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
 	for _, row := range rows {
 		// Padded, the name stays at the left of a column that is aligned right.
-		fmt.Fprintf(columns, "| %-*s \t%s \t\n", width, row[0], strings.Join(row[1:], " \t"))
+		_, _ = fmt.Fprintf(columns, "| %-*s \t%s \t\n", width, row[0], strings.Join(row[1:], " \t"))
 	}
 	_ = columns.Flush() // a Buffer does not fail
 	if t.Note != "" {
@@ -47,8 +47,9 @@ func (t Table) Write(out io.Writer) error {
 
 // Tables returns a table for each group.
 func Tables(results []Result) []Table {
-	var tables []Table
-	for _, group := range groupsOf(results, groupOf) {
+	groups := groupsOf(results, groupOf)
+	tables := make([]Table, 0, len(groups))
+	for _, group := range groups {
 		t := Table{Title: group[0].Case.Group, Head: []string{"", "time", "quartiles"}}
 		if group[0].ToFloor != nil {
 			t.Head = append(t.Head, "/floor", "quartiles")
