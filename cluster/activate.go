@@ -73,7 +73,7 @@ func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	return false
 }
 
-// enough reports whether so many members are there that one may begin, or it has
+// enough reports whether enough members are there for one to begin, or this one has
 // waited for long enough.
 func (c *Cluster) enough(v *published) bool {
 	return c.present(v) >= c.settings.Bootstrap.MinMembers || c.settings.Bootstrap.Alone && c.waited() >= c.settings.Bootstrap.Timeout

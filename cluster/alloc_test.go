@@ -11,7 +11,7 @@ import (
 
 // What answers a request allocates nothing.
 func TestLookupsDoNotAllocate(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.startMany(5)[0]
 		key, raw := "user:42", []byte("user:42")
 		keys := make([]string, 256)

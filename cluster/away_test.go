@@ -26,7 +26,7 @@ func restartGrace(d time.Duration) edit {
 func TestRollingRestartInPlace(t *testing.T) {
 	for _, journal := range []bool{true, false} {
 		t.Run(fmt.Sprint("journal ", journal), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				f := newFleet(t, b, 6, journal, restartGrace(time.Minute))
 				ring := f.members["n1"].Ring().Fingerprint()
 				for i := 1; i <= 6; i++ {
@@ -62,7 +62,7 @@ func TestRollingRestartInPlace(t *testing.T) {
 // While a member is away, the others name it and until when, keep the ring, and a member that joins
 // derives the same ring.
 func TestWhileAMemberIsAway(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		f := newFleet(t, b, 4, true, restartGrace(10*time.Minute))
 		begun := time.Now()
 		f.end(4)
@@ -106,7 +106,7 @@ func TestWhileAMemberIsAway(t *testing.T) {
 func TestAMemberThatStaysAwayIsReplaced(t *testing.T) {
 	for name, crash := range map[string]bool{"it never starts": false, "its next start crashes": true} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				const grace, detection = 30 * time.Second, 15 * time.Second
 				f := newFleet(t, b, 5, true, restartGrace(grace))
 				f.end(5)
@@ -144,7 +144,7 @@ func TestSeveralMembersAreAwayAtOnce(t *testing.T) {
 		"with other weights": func(o *cluster.Options) { o.Weight = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				f := newFleet(t, b, 6, true, restartGrace(time.Minute))
 				f.end(4)
 				f.end(5)
@@ -163,7 +163,7 @@ func TestSeveralMembersAreAwayAtOnce(t *testing.T) {
 
 // All members restart at once, with journals. Nothing is copied and nothing is lost.
 func TestAllMembersRestartAtOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		f := newFleet(t, b, 5, true, restartGrace(time.Minute))
 		var stops sync.WaitGroup
 		for _, m := range f.members {
@@ -198,7 +198,7 @@ func TestAllMembersRestartAtOnce(t *testing.T) {
 
 // A member without a handoff keeps its place too, and an observer has none to keep.
 func TestAwayWithoutHandoff(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3, restartGrace(time.Minute))
 		observer := b.start(4, restartGrace(time.Minute), func(o *cluster.Options) { o.Observer = true })
 		b.agree(append(all, observer)...)
@@ -226,7 +226,7 @@ func TestAwayWithoutHandoff(t *testing.T) {
 
 // An owner that is away counts in a write set, and its acknowledgement is missing.
 func TestAnOwnerThatIsAwayCountsInAWriteSet(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3, restartGrace(time.Minute))
 		require.NoError(t, all[2].Stop(within(t, patience)))
 		p := all[0].Lookup("k")

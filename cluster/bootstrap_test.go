@@ -13,7 +13,7 @@ import (
 )
 
 func TestMinMembers(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		three := func(o *cluster.Options) { o.Bootstrap.MinMembers = 3 }
 		first, second := b.start(1, three), b.start(2, three)
 		b.agree(first, second)
@@ -38,7 +38,7 @@ func TestMinMembers(t *testing.T) {
 // With a handoff one member founds the cluster and the others receive from it. It is not ready
 // before as many own as it takes to begin: a write would meet no quorum.
 func TestMinMembersWithHandoff(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		received := make(chan struct{})
 		var all []*cluster.Cluster
@@ -72,7 +72,7 @@ func TestMinMembersWithHandoff(t *testing.T) {
 }
 
 func TestBootstrapAlone(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		begun := time.Now()
 		c := b.start(1, func(o *cluster.Options) {
 			o.Bootstrap.MinMembers, o.Bootstrap.Alone, o.Bootstrap.Timeout = 3, true, 20*time.Second
@@ -88,7 +88,7 @@ func TestBootstrapAlone(t *testing.T) {
 // Two of five members may be the smaller side of a split network. Without MinMembers they wait for a
 // third one.
 func TestExpectedMembersWaitForAMajority(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		five := func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 5 }
 		all := []*cluster.Cluster{b.start(1, five), b.start(2, five)}
 		b.agree(all...)
@@ -102,7 +102,7 @@ func TestExpectedMembersWaitForAMajority(t *testing.T) {
 }
 
 func TestExpectedMembers(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		five := func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 5 }
 		all := b.startMany(5, five)
 		require.True(t, all[0].Health().Healthy)

@@ -15,7 +15,7 @@ import (
 )
 
 func TestDrain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
 		drained, rest := all[3], all[:3]
 		require.NoError(t, drained.Drain(within(t, patience)))
@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 
 // What a drain takes away is known before the member stops owning it.
 func TestDrainingMembersOwnUntilAllAgree(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
 		b.net.Isolate(addrPort(2)) // cannot confirm
 		short := within(t, 2*time.Second)
@@ -70,7 +70,7 @@ func TestDrainingMembersOwnUntilAllAgree(t *testing.T) {
 
 // A drain that timed out at the very end waits again, too.
 func TestDrainAgainWaitsForTheLastStep(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		drained := make(chan error, 1)
 		go func() { drained <- all[2].Drain(within(t, 3*time.Second)) }()
@@ -89,7 +89,7 @@ func TestDrainAgainWaitsForTheLastStep(t *testing.T) {
 func TestDrainAndStopAtOnce(t *testing.T) {
 	for _, delay := range []time.Duration{0, time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				all := b.startMany(4)
 				var wg sync.WaitGroup
 				for range 5 {
@@ -111,7 +111,7 @@ func TestDrainAndStopAtOnce(t *testing.T) {
 }
 
 func TestDrainOfAnObserver(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		b.startMany(2)
 		observer := b.start(3, func(o *cluster.Options) { o.Observer = true })
 		events := observer.Events(within(t, patience))
@@ -126,7 +126,7 @@ func TestDrainOfAnObserver(t *testing.T) {
 }
 
 func TestStopWithAContextThatEnded(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		begun := time.Now()
 		require.ErrorIs(t, all[2].Stop(ended()), context.Canceled)
@@ -140,7 +140,7 @@ func TestStopWithAContextThatEnded(t *testing.T) {
 }
 
 func TestStopTellsTheOthers(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		events := all[0].Events(within(t, 20*time.Second))
 		require.NoError(t, all[2].Stop(t.Context()))
@@ -156,7 +156,7 @@ func TestStopTellsTheOthers(t *testing.T) {
 
 // When the last owner leaves, nobody owns anything.
 func TestStopOfTheOnlyMember(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1)
 		require.Equal(t, 1, c.Lookup("k").Len())
 		begun := time.Now()
@@ -168,7 +168,7 @@ func TestStopOfTheOnlyMember(t *testing.T) {
 
 // A leave is told apart from a failure, also where packets are lost.
 func TestLeavesAreNotTakenForFailures(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(20)
 		require.NoError(t, b.net.SetPacketLoss(0.05))
 		kinds := make(map[cluster.EventKind]int)

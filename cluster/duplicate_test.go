@@ -17,7 +17,7 @@ import (
 func at(i int) edit { return func(o *cluster.Options) { o.GossipAddr = gossipAddr(i) } }
 
 // wins requires that winner speaks for n3 everywhere, loser for nobody.
-func wins(t *testing.T, b *bed, winner, loser *cluster.Cluster, others ...*cluster.Cluster) {
+func wins(t *testing.T, b *testNet, winner, loser *cluster.Cluster, others ...*cluster.Cluster) {
 	t.Helper()
 	address := winner.Local().Addr
 	for _, c := range append([]*cluster.Cluster{winner, loser}, others...) {
@@ -49,7 +49,7 @@ func wins(t *testing.T, b *bed, winner, loser *cluster.Cluster, others ...*clust
 }
 
 func TestTwoProcessesOfOneNodeID(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		second := b.start(3, at(30))
 		wins(t, b, second, all[2], all[:2]...)
@@ -65,7 +65,7 @@ func TestTwoProcessesOfOneNodeID(t *testing.T) {
 // A process made an hour before another one has a start number an hour lower, as
 // one whose clock is slow.
 func TestTwoProcessesOfOneNodeIDAndASlowClock(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		slow := b.make(3, at(30))
 		time.Sleep(time.Hour)
 		all := b.startMany(3)
@@ -79,7 +79,7 @@ func TestTwoProcessesOfOneNodeIDAndASlowClock(t *testing.T) {
 // On two sides of a partition neither can see the other's number; the higher
 // one wins when they meet.
 func TestTwoProcessesOfOneNodeIDMeet(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		slow := b.make(3)
 		time.Sleep(time.Hour)
 		b.net.Isolate(addrPort(30))
@@ -94,7 +94,7 @@ func TestTwoProcessesOfOneNodeIDMeet(t *testing.T) {
 }
 
 func TestARestartOnASlowClockWinsOverItsCorpse(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		slow := b.make(3)
 		time.Sleep(time.Hour)
 		all := b.startMany(2)
@@ -117,7 +117,7 @@ func TestARestartOnASlowClockWinsOverItsCorpse(t *testing.T) {
 // The older of two live processes of one NodeID begins no handoff for as long as the newer
 // one lives, and goes on when it has left.
 func TestASupersededProcessMovesNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		var all []*cluster.Cluster
 		for i := 1; i <= 2; i++ {

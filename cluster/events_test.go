@@ -39,7 +39,7 @@ func of(id string, events []cluster.Event) (about []cluster.Event) {
 }
 
 func TestEventsTellTheStory(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		story, unwell := follow(c.Events(t.Context())), c.Health() // before Start, so from the beginning
 		require.NoError(t, c.Start(t.Context()))
@@ -133,7 +133,7 @@ func checkHealth(t *testing.T, was cluster.Health, events []cluster.Event) (abou
 }
 
 func TestEachSubscriberHasItsOwnChain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2)
 		c := all[0]
 		early, earlyRing := follow(c.Events(t.Context())), c.Ring()
@@ -153,7 +153,7 @@ func TestEachSubscriberHasItsOwnChain(t *testing.T) {
 // A subscriber that comes back late finds the newest state of everything, how
 // much was folded, and changes that still connect.
 func TestASlowSubscriber(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2)
 		c, ringBefore, memberBefore := all[0], all[0].Ring(), all[1].Local()
 		events := c.Events(within(t, 10*time.Minute))
@@ -191,7 +191,7 @@ func TestASlowSubscriber(t *testing.T) {
 }
 
 func TestSubscriptionsEnd(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1)
 		// With the context, iterated or not.
 		ctx, cancel := context.WithCancel(t.Context())
@@ -255,7 +255,7 @@ func TestEventKindNames(t *testing.T) {
 // Subscribers hear of each state that this member announces, before they hear of the ring that
 // follows from it.
 func TestStateChanged(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		story := follow(c.Events(t.Context()))
 		watcher := b.make(2, func(o *cluster.Options) { o.Observer = true })

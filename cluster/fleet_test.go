@@ -56,7 +56,7 @@ type fleet struct {
 }
 
 // newFleet starts members with a key in each partition, and writes to all of them.
-func newFleet(t *testing.T, b *bed, members int, journal bool, edits ...edit) *fleet {
+func newFleet(t *testing.T, b *testNet, members int, journal bool, edits ...edit) *fleet {
 	f := &fleet{changing: newChanging(t, b), copying: make(map[string]*copying)}
 	if journal {
 		f.books = make(map[int]*book)

@@ -19,7 +19,7 @@ import (
 // changing is a cluster with data whose configuration changes while it is written and read.
 type changing struct {
 	t        *testing.T
-	b        *bed
+	b        *testNet
 	shelf    *shelf
 	members  map[string]*cluster.Cluster
 	stores   map[string]*store
@@ -29,7 +29,7 @@ type changing struct {
 	served   int // reads that were admitted
 }
 
-func newChanging(t *testing.T, b *bed) *changing {
+func newChanging(t *testing.T, b *testNet) *changing {
 	return &changing{
 		t: t, b: b, shelf: newShelf(),
 		members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), versions: make(map[string]int),
@@ -188,13 +188,13 @@ func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%d to %d, drains %v, journal %v", from, to, how.drains, how.journal), func(t *testing.T) {
 				t.Parallel()
-				inBubble(t, func(t *testing.T, b *bed) { changeFactor(t, b, from, to, how.drains, how.journal) })
+				inBubble(t, func(t *testing.T, b *testNet) { changeFactor(t, b, from, to, how.drains, how.journal) })
 			})
 		}
 	}
 }
 
-func changeFactor(t *testing.T, b *bed, from, to int, drains, journal bool) {
+func changeFactor(t *testing.T, b *testNet, from, to int, drains, journal bool) {
 	c := newChanging(t, b)
 	if journal {
 		c.survives()
@@ -228,7 +228,7 @@ func changeFactor(t *testing.T, b *bed, from, to int, drains, journal bool) {
 
 // A member takes a larger share while it runs, and gives it back. What moves is handed over.
 func TestWeightChangesWithHandoff(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := newChanging(t, b)
 		for i := 1; i <= 6; i++ {
 			c.start(i, func(o *cluster.Options) { o.Zone = "one" })
@@ -266,7 +266,7 @@ func TestWeightChangesWithHandoff(t *testing.T) {
 
 // The last member of the old configuration hands over under that configuration, and leaves.
 func TestTheLastOfTheOldConfigurationDrains(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		old := func(o *cluster.Options) { o.ReplicationFactor = 1 }
 		both := func(o *cluster.Options) {
@@ -291,7 +291,7 @@ func TestTheLastOfTheOldConfigurationDrains(t *testing.T) {
 // A member with a handoff and a cluster without one refuse each other, and each says what the
 // other runs.
 func TestHandoffIsPartOfTheConfiguration(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2)
 		sh := newShelf()
 		s := sh.make()

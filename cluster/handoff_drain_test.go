@@ -18,7 +18,7 @@ import (
 // The last member of a cluster is told so at once, keeps what it has, serves it, and
 // hands it over to the next one to come.
 func TestDrainWithoutASuccessor(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		last, s := b.startStore(sh, 1)
 		b.still(last)
@@ -56,7 +56,7 @@ func TestDrainWithoutASuccessor(t *testing.T) {
 // Where all members drain there is no member to hand over to. Each says so within seconds, goes on
 // serving what it has, and hands it over to a member that comes.
 func TestDrainOfAll(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		all, members, stores := b.startStores(sh, 4)
 		b.still(all...)
@@ -105,7 +105,7 @@ func TestDrainOfAll(t *testing.T) {
 
 // Who is leaving already, and is left alone before all is handed over, says so.
 func TestLeftAloneWhileLeaving(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		stays, s := b.startStore(sh, 1)
 		goes, kept := b.startStore(sh, 2)

@@ -45,7 +45,7 @@ func (w *lateWrite) acknowledged() bool {
 // together with a later one.
 func TestAWriteRequestThatIsOlderThanARestart(t *testing.T) {
 	for _, factor := range []int{2, 3} {
-		inBubble(t, func(t *testing.T, b *bed) {
+		inBubble(t, func(t *testing.T, b *testNet) {
 			sh, members, stores := newShelf(), make(map[string]*cluster.Cluster), make(map[string]*store)
 			start := func(i int, with ...edit) {
 				c, s := b.startStore(sh, i, append(with, func(o *cluster.Options) { o.ReplicationFactor = factor })...)
@@ -95,7 +95,7 @@ func TestAWriteRequestThatIsOlderThanARestart(t *testing.T) {
 
 // A start that has the data of the one before it is the same owner: what was sent before counts.
 func TestAWriteRequestThatIsOlderThanARestartWithData(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
 		two := func(o *cluster.Options) { o.ReplicationFactor = 2 }
 		h.turnOn(1, two)
@@ -120,7 +120,7 @@ func TestAWriteQuorumChangesAlone(t *testing.T) {
 	for _, change := range [][2]int{{2, 3}, {3, 2}} {
 		from, to := change[0], change[1]
 		t.Run(fmt.Sprintf("%d to %d", from, to), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				h := newHouse(b)
 				with := func(w int, also ...int) edit {
 					return func(o *cluster.Options) {

@@ -16,7 +16,7 @@ import (
 
 // still waits until the members are active, nothing moves, and all of them see that: a member
 // that has just become active owns by its own view before the others know.
-func (b *bed) still(all ...*cluster.Cluster) {
+func (b *testNet) still(all ...*cluster.Cluster) {
 	b.t.Helper()
 	b.agree(all...)
 	defer b.agree(all...)
@@ -33,7 +33,7 @@ func (b *bed) still(all ...*cluster.Cluster) {
 // Code of the user's that fails or panics is contained, reported, and called
 // again.
 func TestHandoffFailures(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		first, _ := b.startStore(sh, 1)
 		b.still(first)
@@ -84,7 +84,7 @@ func TestHandoffFailures(t *testing.T) {
 // A member that is gone needs nobody to wait for it: what was to come from it is
 // cancelled, and health says when things take long.
 func TestHandoffOverdue(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		first, _ := b.startStore(sh, 1)
 		b.still(first)
@@ -105,7 +105,7 @@ func TestHandoffOverdue(t *testing.T) {
 // Restarted before anybody noticed, a member is empty, and does not serve until
 // it has what it lost.
 func TestAQuickEmptyRestart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		all, members, stores := b.startStores(sh, 3)
 		b.still(all...)
@@ -129,7 +129,7 @@ func TestAQuickEmptyRestart(t *testing.T) {
 // When W of those who acknowledged lose their state at once, what may be lost is
 // said, and nobody takes it for received until somebody accepts it.
 func TestPossibleLossIsSaid(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		var all []*cluster.Cluster
 		for i := 1; i <= 5; i++ {
@@ -160,7 +160,7 @@ func TestPossibleLossIsSaid(t *testing.T) {
 }
 
 func TestAcceptAndServeWithoutHandoff(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
 		p := all[0].Lookup("k")
 		done, err := all[0].Handoff().Admit(p.Partition(), p.Token()+1)

@@ -58,7 +58,7 @@ func TestDrainOverABadLink(t *testing.T) {
 // drain drains one of five members, and returns how long that takes.
 func (l link) drain(t *testing.T, seed uint64) (took time.Duration) {
 	bubble.Run(t, memnet.Options{Seed: seed, Latency: time.Millisecond}, func(t *testing.T, inner *bubble.Bubble) {
-		b, sh := &bed{Bubble: inner, t: t, net: inner.Net}, newShelf()
+		b, sh := &testNet{Bubble: inner, t: t, net: inner.Net}, newShelf()
 		var all []*cluster.Cluster
 		var stores []*store
 		for i := range 5 {

@@ -12,7 +12,7 @@ import (
 // Where there is nothing to copy, a cluster of many partitions is in order within
 // seconds, and few messages tell of many partitions.
 func TestHandoffOfManyPartitions(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		const members, partitions = 10, 4096
 		many := func(o *cluster.Options) { o.PartitionCount, o.Handoff.Parallel = partitions, 64 }
 		sh := newShelf()

@@ -63,7 +63,7 @@ func TestHandoffIsTurnedOnAndOff(t *testing.T) {
 		for _, journal := range []bool{true, false} {
 			t.Run(fmt.Sprintf("drains %v, journal %v", drains, journal), func(t *testing.T) {
 				t.Parallel()
-				inBubble(t, func(t *testing.T, b *bed) {
+				inBubble(t, func(t *testing.T, b *testNet) {
 					c := newChanging(t, b)
 					if journal {
 						c.survives()
@@ -138,7 +138,7 @@ func TestHandoffIsTurnedOnWithAnotherPlacement(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("from %d to %d", change.before.ReplicationFactor, change.after.ReplicationFactor), func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				c := newChanging(t, b)
 				c.survives()
 				for i := 1; i <= 4; i++ {
@@ -169,7 +169,7 @@ func TestHandoffIsTurnedOnWithAnotherPlacement(t *testing.T) {
 // The last member without the new configuration crashes, another member crashes and starts again
 // empty, and a new one joins, all at the moment of the switch. No owner is lost for good.
 func TestHandoffIsTurnedOnInTheMiddleOfCrashes(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := newChanging(t, b)
 		c.start(5, edit(func(o *cluster.Options) { noMover(o); o.Seeds = nil }))
 		for i := 1; i <= 4; i++ {
@@ -216,7 +216,7 @@ func (s hesitant) Release(ctx context.Context, p int) error {
 // Handoff is turned off while one member receives, one releases and one drains. The one that receives
 // owns, the one that drains may go, and an owner that still deletes admits no write before it is done.
 func TestHandoffIsTurnedOffInTheMiddle(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := newChanging(t, b)
 		gates := make(map[string]hesitant)
 		open := func() { // all, once

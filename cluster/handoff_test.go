@@ -92,14 +92,14 @@ func (s *store) merge(p int, data map[string]int) {
 }
 
 // startStore starts member i with a store.
-func (b *bed) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster, *store) {
+func (b *testNet) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster, *store) {
 	b.t.Helper()
 	s := sh.make()
 	return b.startWith(s, i, edits...), s
 }
 
 // startWith starts member i with a store that there is.
-func (b *bed) startWith(s *store, i int, edits ...edit) *cluster.Cluster {
+func (b *testNet) startWith(s *store, i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
 	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover = s }}, edits...)...)
 	s.shelf.mu.Lock()
@@ -111,7 +111,7 @@ func (b *bed) startWith(s *store, i int, edits ...edit) *cluster.Cluster {
 
 // startStores starts the members 1 to n with stores. It returns the members also by ID, and the
 // stores.
-func (b *bed) startStores(sh *shelf, n int) (all []*cluster.Cluster, members map[string]*cluster.Cluster, stores map[string]*store) {
+func (b *testNet) startStores(sh *shelf, n int) (all []*cluster.Cluster, members map[string]*cluster.Cluster, stores map[string]*store) {
 	b.t.Helper()
 	members, stores = make(map[string]*cluster.Cluster), make(map[string]*store)
 	for i := 1; i <= n; i++ {
@@ -148,7 +148,7 @@ func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluste
 }
 
 func TestHandoffOfADrain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		all, members, stores := b.startStores(sh, 4)
 		b.await("all own", func() bool {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestHealthOfALoneMember(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1)
 		h := c.Health()
 		require.Equal(t, "n1", h.NodeID)
@@ -35,7 +35,7 @@ func TestHealthOfALoneMember(t *testing.T) {
 }
 
 func TestHealthOfACluster(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		for _, c := range b.startMany(3) {
 			h := c.Health()
 			require.True(t, h.Ready)
@@ -51,7 +51,7 @@ func TestHealthOfACluster(t *testing.T) {
 
 // A member that is cut off knows, and does not make the others unready.
 func TestAMemberThatIsCutOff(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(5)
 		b.net.Isolate(addrPort(5))
 		require.NoError(t, all[0].WaitReady(t.Context()))
@@ -72,7 +72,7 @@ func TestAMemberThatIsCutOff(t *testing.T) {
 }
 
 func TestHealthOfBadlySpreadZones(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		inOneZone := func(o *cluster.Options) { o.Strategy = firstNodes{} }
 		all := b.startMany(4, inOneZone, func(o *cluster.Options) { o.ReplicationFactor = 2 })
 		require.Empty(t, problems(all[0]), "n1 and n2 stand in two zones")
@@ -101,7 +101,7 @@ func (firstNodes) Assign(t ring.Topology, table ring.Table) error {
 }
 
 func TestWaitReadyBeforeStart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		ready := make(chan error, 1)
 		go func() { ready <- c.WaitReady(t.Context()) }()

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a condition is waited for, in virtual time.
 const patience = bubble.Patience
 
-// bed is a network in memory and the clusters that ran on it, in virtual time.
-type bed struct {
+// testNet is a network in memory and the clusters that ran on it, in virtual time.
+type testNet struct {
 	*bubble.Bubble
 	t   *testing.T
 	net *memnet.Network
@@ -35,10 +35,10 @@ type edit func(*cluster.Options)
 
 // inBubble runs a test in virtual time. What the test started is stopped, and
 // the bubble fails it when a goroutine is left.
-func inBubble(t *testing.T, test func(t *testing.T, b *bed)) {
+func inBubble(t *testing.T, test func(t *testing.T, b *testNet)) {
 	t.Helper()
 	bubble.Run(t, memnet.Options{Seed: 1, Latency: time.Millisecond}, func(t *testing.T, b *bubble.Bubble) {
-		test(t, &bed{Bubble: b, t: t, net: b.Net})
+		test(t, &testNet{Bubble: b, t: t, net: b.Net})
 	})
 }
 
@@ -60,8 +60,8 @@ func options(i int, edits ...edit) cluster.Options {
 	return o
 }
 
-// make makes member i of the bed without starting it.
-func (b *bed) make(i int, edits ...edit) *cluster.Cluster {
+// make makes member i of the network without starting it.
+func (b *testNet) make(i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
 	c, err := cluster.New(options(i, append([]edit{func(o *cluster.Options) { o.Gossip.Network = b.net }}, edits...)...))
 	require.NoError(b.t, err)
@@ -70,7 +70,7 @@ func (b *bed) make(i int, edits ...edit) *cluster.Cluster {
 }
 
 // start makes member i and starts it.
-func (b *bed) start(i int, edits ...edit) *cluster.Cluster {
+func (b *testNet) start(i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
 	c := b.make(i, edits...)
 	require.NoError(b.t, c.Start(b.t.Context()))
@@ -78,7 +78,7 @@ func (b *bed) start(i int, edits ...edit) *cluster.Cluster {
 }
 
 // startMany starts the members 1 to n, which agree when it returns.
-func (b *bed) startMany(n int, edits ...edit) []*cluster.Cluster {
+func (b *testNet) startMany(n int, edits ...edit) []*cluster.Cluster {
 	b.t.Helper()
 	var all []*cluster.Cluster
 	for i := range n {
@@ -89,7 +89,7 @@ func (b *bed) startMany(n int, edits ...edit) []*cluster.Cluster {
 }
 
 // agree waits until the members are one cluster of one view.
-func (b *bed) agree(all ...*cluster.Cluster) {
+func (b *testNet) agree(all ...*cluster.Cluster) {
 	b.t.Helper()
 	// News that has not arrived is not waited for by WaitConverged.
 	b.Agree(all...)
@@ -102,7 +102,7 @@ func (b *bed) agree(all ...*cluster.Cluster) {
 }
 
 // await waits for a condition in virtual time.
-func (b *bed) await(what string, condition func() bool) {
+func (b *testNet) await(what string, condition func() bool) {
 	b.t.Helper()
 	awaitWithin(b.t, patience, what, condition)
 }

@@ -46,15 +46,15 @@ func (b *book) Save(_ context.Context, key string, value []byte) error {
 
 // house is a few members with disks.
 type house struct {
-	*bed
+	*testNet
 	shelf   *shelf
 	members map[string]*cluster.Cluster
 	stores  map[string]*store
 	books   map[int]*book
 }
 
-func newHouse(b *bed) *house {
-	return &house{bed: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), books: make(map[int]*book)}
+func newHouse(b *testNet) *house {
+	return &house{testNet: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), books: make(map[int]*book)}
 }
 
 // turnOn starts member i with what is on its disk.
@@ -86,7 +86,7 @@ func (h *house) all() []*cluster.Cluster {
 }
 
 // complete requires that all owners are ready, and that no read quorum misses any of
-// so many keys.
+// a number of keys.
 func (h *house) complete(keys int) {
 	h.await("all own", func() bool {
 		return !slices.ContainsFunc(h.all(), func(c *cluster.Cluster) bool { return c.Local().State != membership.Active })
@@ -112,7 +112,7 @@ func (h *house) complete(keys int) {
 // Members whose data survives go on where they were, when two of three owners were
 // away, and when all were.
 func TestJournalAfterAnOutage(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
 		together := func(o *cluster.Options) { o.Bootstrap.MinMembers = 3 }
 		for i := 1; i <= 5; i++ {
@@ -149,7 +149,7 @@ func TestJournalAfterAnOutage(t *testing.T) {
 
 // Who leaves nothing behind begins anew.
 func TestJournalOfWhoDrained(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
 		for i := 1; i <= 4; i++ {
 			h.turnOn(i)
@@ -167,7 +167,7 @@ func TestJournalOfWhoDrained(t *testing.T) {
 // A partition that the journal does not know of accepts no writes, and one that it
 // cannot be told of is not let go.
 func TestJournalThatFails(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
 		for i := 1; i <= 3; i++ {
 			h.turnOn(i)
@@ -220,7 +220,7 @@ func (w *wrong) Load() (map[string][]byte, error) { return w.pages, w.err }
 
 func TestJournalThatIsWrong(t *testing.T) {
 	var good map[string][]byte
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
 		h.turnOn(1)
 		h.still(h.all()...)

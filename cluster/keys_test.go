@@ -13,7 +13,7 @@ import (
 // The gossip key of a running cluster is replaced step by step, and nobody
 // notices.
 func TestRotationOfGossipKeys(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		older, newer := oneKey[0], otherKey[0]
 		with := func(keys ...[]byte) edit { return func(o *cluster.Options) { o.Gossip.Keys = keys } }
 		all := b.startMany(3, with(older))
@@ -63,7 +63,7 @@ func TestRotationOfGossipKeys(t *testing.T) {
 }
 
 func TestGossipKeysThatCannotBe(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		older, newer := oneKey[0], otherKey[0]
 		c := b.start(1, func(o *cluster.Options) { o.Gossip.Keys = [][]byte{older} })
 		const size = "membership: installing a gossip key: "

@@ -17,7 +17,7 @@ import (
 )
 
 // free requires that nothing listens at the address of member i.
-func (b *bed) free(i int) {
+func (b *testNet) free(i int) {
 	b.t.Helper()
 	transport, err := b.net.Listen(addrPort(i), nil)
 	require.NoError(b.t, err, "the address of member %d is free", i)
@@ -57,7 +57,7 @@ func callEverything(t *testing.T, c *cluster.Cluster) {
 }
 
 func TestEveryMethodBeforeStart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		callEverything(t, c)
 		require.Zero(t, c.Lookup("k").Len())
@@ -80,7 +80,7 @@ func TestEveryMethodBeforeStart(t *testing.T) {
 }
 
 func TestEveryMethodAfterStop(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2)
 		require.NoError(t, all[0].Stop(t.Context()))
 		callEverything(t, all[0])
@@ -96,7 +96,7 @@ func TestEveryMethodAfterStop(t *testing.T) {
 }
 
 func TestStopBeforeStart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		require.NoError(t, c.Stop(t.Context()))
 		require.NoError(t, c.Stop(t.Context()))
@@ -109,7 +109,7 @@ func TestStopBeforeStart(t *testing.T) {
 }
 
 func TestStopFromManyGoroutines(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		var wg sync.WaitGroup
 		for range 10 {
@@ -130,7 +130,7 @@ func TestStopDuringStart(t *testing.T) {
 	for _, delay := range []time.Duration{0, 1, time.Millisecond, 3 * time.Millisecond, 50 * time.Millisecond,
 		200 * time.Millisecond, 300 * time.Millisecond, 302 * time.Millisecond, 400 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				other := b.start(1)
 				c := b.make(2)
 				started := make(chan error, 1)
@@ -149,7 +149,7 @@ func TestStopDuringStart(t *testing.T) {
 }
 
 func TestStartIsOne(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		b.start(1)
 		c := b.make(2)
 		var wg sync.WaitGroup
@@ -176,7 +176,7 @@ func TestStartIsOne(t *testing.T) {
 func TestStartWithAContextThatEnds(t *testing.T) {
 	for _, delay := range []time.Duration{0, 1, 3 * time.Millisecond, 100 * time.Millisecond, 301 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				b.start(1)
 				c := b.make(2)
 				ctx, cancel := context.WithTimeout(t.Context(), delay)
@@ -197,7 +197,7 @@ func TestStartWithAContextThatEnds(t *testing.T) {
 }
 
 func TestStartOnAnAddressThatIsTaken(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		first := b.start(1)
 		c := b.make(1, func(o *cluster.Options) { o.NodeID = "other" })
 		err := c.Start(t.Context())

@@ -16,7 +16,7 @@ import (
 )
 
 func TestAllMembersAnswerAlike(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(6)
 		for i := range 200 {
 			key := fmt.Sprint("user:", i)
@@ -55,7 +55,7 @@ func TestAllMembersAnswerAlike(t *testing.T) {
 }
 
 func TestNodesForKeyWaitsForReadiness(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		found := make(chan []cluster.Member, 1)
 		go func() {
@@ -76,7 +76,7 @@ func TestNodesForKeyWaitsForReadiness(t *testing.T) {
 }
 
 func TestMembersAreSortedAndFound(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		for _, c := range b.startMany(4) {
 			for i, m := range c.Members() {
 				require.Equal(t, fmt.Sprintf("n%d", i+1), m.ID)
@@ -97,7 +97,7 @@ func TestMembersAreSortedAndFound(t *testing.T) {
 }
 
 func TestAnObserverRoutesAndOwnsNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		observer := b.start(9, func(o *cluster.Options) { o.Observer = true })
 		require.Equal(t, []string{api.ProblemNoRing}, problems(observer))
 		require.ErrorContains(t, observer.WaitReady(within(t, time.Second)),
@@ -125,7 +125,7 @@ func TestAnObserverRoutesAndOwnsNothing(t *testing.T) {
 func seededBy(i int) edit { return func(o *cluster.Options) { o.Seeds = []string{gossipAddr(i)} } }
 
 func TestWeights(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		heavy := b.start(1, func(o *cluster.Options) { o.Weight = 4; o.ReplicationFactor = 1; o.PartitionCount = 1024 })
 		light := b.start(2, func(o *cluster.Options) { o.ReplicationFactor = 1; o.PartitionCount = 1024 })
 		b.agree(heavy, light)
@@ -142,7 +142,7 @@ func TestWeights(t *testing.T) {
 }
 
 func TestPlan(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
 		before := all[0].Fingerprint()
 		var plans []rebalance.Plan
@@ -179,7 +179,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestWaitConvergedSaysWhoDiffers(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		require.NoError(t, all[0].WaitConverged(t.Context()))
 		require.NoError(t, all[0].WaitConverged(ended()), "it has converged already")

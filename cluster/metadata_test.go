@@ -13,7 +13,7 @@ import (
 )
 
 func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		note := func(n int) edit {
 			return func(o *cluster.Options) { o.Metadata = map[string]string{"note": strings.Repeat("x", n)} }
 		}
@@ -49,7 +49,7 @@ func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
 }
 
 func TestUpdateReachesTheOthers(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3, func(o *cluster.Options) { o.Metadata = map[string]string{"rack": "r1", "old": "yes"} })
 		fingerprint := all[0].Fingerprint()
 		var kept membership.Attributes
@@ -76,7 +76,7 @@ func TestUpdateReachesTheOthers(t *testing.T) {
 }
 
 func TestOptionsAreCopied(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		key := []byte("0123456789abcdef")
 		o := options(1, func(o *cluster.Options) {
 			o.Gossip.Network = b.net
@@ -105,7 +105,7 @@ func TestOptionsAreCopied(t *testing.T) {
 }
 
 func TestDefaultsOfOptions(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1, func(o *cluster.Options) {
 			*o = cluster.Options{ClusterName: "orders", NodeID: "a", GossipAddr: gossipAddr(1), Gossip: membership.GossipOptions{Network: b.net}, Logger: o.Logger}
 		})

@@ -22,7 +22,7 @@ import (
 var _ = func(c *cluster.Cluster) { transport.NewCollector(c) }
 
 func TestMetricsBeforeTheStart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		m := b.make(1).Metrics()
 		require.Equal(t, "orders", m.ClusterName)
 		require.Equal(t, "n1", m.NodeID)
@@ -37,7 +37,7 @@ func TestMetricsBeforeTheStart(t *testing.T) {
 }
 
 func TestMetricsOfACluster(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		var primaries, replicas int
 		for i, c := range all {
@@ -76,7 +76,7 @@ func values[K comparable, V any](m map[K]V) (all []V) {
 // What is counted as moved is what the plans of the events say, and an absence
 // shows as what it is.
 func TestMetricsOfAFailure(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
 		first := all[0]
 		before := first.Metrics()
@@ -149,7 +149,7 @@ func (s slow) Assign(t ring.Topology, table ring.Table) error {
 }
 
 func TestMetricsOfRebuilds(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		fails := false
 		slowly := func(o *cluster.Options) { o.Strategy = slow{takes: 30 * time.Millisecond, fails: &fails} }
 		c := b.start(1, slowly)
@@ -177,7 +177,7 @@ func TestMetricsOfRebuilds(t *testing.T) {
 
 // A member that drains gives up what it owns, and those that take over say so.
 func TestMetricsOfADrain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
 		plan, err := all[0].Plan(rebalance.Change{Drain: []string{"n4"}})
 		require.NoError(t, err)
@@ -207,7 +207,7 @@ func TestMetricsOfADrain(t *testing.T) {
 
 // Who is left alone while it drains keeps what it has, and says how much that is.
 func TestMetricsOfWhatIsKept(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		last, _ := b.startStore(newShelf(), 1)
 		b.still(last)
 		require.Zero(t, last.Metrics().Handoff.Stranded)
@@ -221,7 +221,7 @@ func TestMetricsOfWhatIsKept(t *testing.T) {
 // Two that were cut off from each other share what they have, until each has
 // merged from the other.
 func TestMetricsOfSharing(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
 		first, _ := b.startStore(sh, 1)
 		b.still(first)
@@ -251,7 +251,7 @@ func TestMetricsOfSharing(t *testing.T) {
 }
 
 func TestMetricsOverHTTP(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1, func(o *cluster.Options) {
 			o.HTTP.Guard.Tokens = []transport.Credential{{Token: func() string { return "0123456789abcdef-read" }}}
 		})

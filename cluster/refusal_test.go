@@ -88,7 +88,7 @@ func untouched(t *testing.T, all []*cluster.Cluster, fingerprint fmt.Stringer) {
 func TestRefusalsInMemory(t *testing.T) {
 	for _, r := range refusals() {
 		t.Run(r.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				all := b.startMany(2, r.cluster)
 				fingerprint := all[0].Fingerprint()
 				joiner := b.make(3, r.cluster, r.joiner)
@@ -109,7 +109,7 @@ func TestRefusalsInMemory(t *testing.T) {
 // What the cluster refuses is one thing, that it is not there another: while a
 // seed is silent a refusal by another one is not the last word.
 func TestRefusalWhileASeedIsSilent(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		b.start(1, func(o *cluster.Options) { o.Seeds = nil })
 		joiner := b.make(3, func(o *cluster.Options) { o.ClusterName = "payments" })
 		begun := time.Now()

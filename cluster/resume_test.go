@@ -25,7 +25,7 @@ func (f *fleet) drainUntil(c *cluster.Cluster, what string, holds func() bool) <
 	return done
 }
 
-// Drain is undone by Resume at every stage, again and again, while the cluster is written and read.
+// Drain is undone by Resume at every step, again and again, while the cluster is written and read.
 func TestResumeAtEveryStage(t *testing.T) {
 	for _, stage := range []struct {
 		name  string
@@ -45,9 +45,9 @@ func TestResumeAtEveryStage(t *testing.T) {
 				continue // the journal makes a difference after it has announced that it leaves
 			}
 			t.Run(fmt.Sprint(stage.name, ", journal ", journal), func(t *testing.T) {
-				inBubble(t, func(t *testing.T, b *bed) {
+				inBubble(t, func(t *testing.T, b *testNet) {
 					f := newFleet(t, b, 5, journal)
-					for _, s := range f.stores { // so that stages last
+					for _, s := range f.stores { // so that each step lasts
 						s.fault = func(ctx context.Context, _ int) error {
 							select {
 							case <-time.After(50 * time.Millisecond):
@@ -118,7 +118,7 @@ func (f *fleet) crash(i int) {
 func TestACrashAfterResumeIsALoss(t *testing.T) {
 	for _, resumed := range []bool{true, false} {
 		t.Run(fmt.Sprint("resumed ", resumed), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				f := newFleet(t, b, 5, false)
 				for _, i := range []int{4, 5} {
 					c := f.members[fmt.Sprint("n", i)]
@@ -153,7 +153,7 @@ func (f *fleet) all() (all []*cluster.Cluster) {
 }
 
 func TestResumeWithoutHandoff(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)
 		require.ErrorIs(t, c.Resume(t.Context()), cluster.ErrNotStarted)
 		require.NoError(t, c.Start(t.Context()))
@@ -181,7 +181,7 @@ func TestResumeWithoutHandoff(t *testing.T) {
 
 // A journal that cannot save that the data begins anew keeps a member from joining again.
 func TestResumeWithAJournalThatFails(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		f := newFleet(t, b, 4, true)
 		c := f.members["n4"]
 		require.NoError(t, f.busy(func() error { return c.Drain(within(t, 5*time.Minute)) }))
@@ -206,7 +206,7 @@ func (b *book) setFault(fault func(string) error) {
 func TestDrainResumeAndStopAtOnce(t *testing.T) {
 	for seed := range 6 {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				f := newFleet(t, b, 4, seed%2 == 0)
 				c := f.members["n4"]
 				var calls sync.WaitGroup

@@ -68,7 +68,7 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 		oldName := fmt.Sprintf("rf%d:%s", before.ReplicationFactor, before.Strategy.Name())
 		newName := fmt.Sprintf("rf%d:%s", after.ReplicationFactor, after.Strategy.Name())
 		t.Run(newName, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				const members = 5
 				with := func(main cluster.Configuration, accept ...cluster.Configuration) edit {
 					return func(o *cluster.Options) {
@@ -125,7 +125,7 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 // A joiner that shares a configuration with the members but not the one they
 // run is let in, owns nothing and says why, until they run what it can.
 func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		older, newer := cluster.Configuration{ReplicationFactor: 1}, cluster.Configuration{ReplicationFactor: 2}
 		with := func(main cluster.Configuration, accept ...cluster.Configuration) edit {
 			return func(o *cluster.Options) { o.ReplicationFactor, o.AlsoRuns = main.ReplicationFactor, accept }

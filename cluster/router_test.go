@@ -80,7 +80,7 @@ func request(h http.Handler, method, key string) (status int, body string, took 
 // TestRoutersOutlastTheCrashOfAMember: reads go elsewhere at once, and writes to
 // its partitions wait until the cluster has noticed. Not one fails.
 func TestRoutersOutlastTheCrashOfAMember(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4, withService)
 		w := &wires{at: make(map[string]http.Handler)}
 		var routers []*route.Router
@@ -136,7 +136,7 @@ func keysOf(c *cluster.Cluster, id string) (keys []string) {
 // TestRoutersFollowServiceAddresses: a change of an address moves no key, and is
 // seen all the same.
 func TestRoutersFollowServiceAddresses(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2, withService)
 		w := &wires{at: make(map[string]http.Handler)}
 		first, second := w.route(t, all[0], 10*time.Second), w.route(t, all[1], 10*time.Second)
@@ -159,7 +159,7 @@ func TestRoutersFollowServiceAddresses(t *testing.T) {
 
 // TestARouterBeforeStart answers what needs no cluster.
 func TestARouterBeforeStart(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1, withService)
 		w := &wires{at: make(map[string]http.Handler)}
 		router := w.route(t, c, time.Second)

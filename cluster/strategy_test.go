@@ -65,7 +65,7 @@ func TestAStrategyThatFails(t *testing.T) {
 		"forgetful":    "Name does not panic: panic: what was it again?",
 	} {
 		t.Run(mood, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bed) {
+			inBubble(t, func(t *testing.T, b *testNet) {
 				strategy := newMoody()
 				use := func(o *cluster.Options) { o.Strategy = strategy }
 				all := b.startMany(3, use)
@@ -128,7 +128,7 @@ func TestAStrategyThatFails(t *testing.T) {
 // A strategy that has never worked leaves a member without a ring, and saying
 // so.
 func TestAStrategyThatNeverWorks(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bed) {
+	inBubble(t, func(t *testing.T, b *testNet) {
 		strategy := newMoody()
 		strategy.be("panicking")
 		c := b.start(1, func(o *cluster.Options) { o.Strategy = strategy })

@@ -29,7 +29,7 @@ type observed struct {
 	wg *sync.WaitGroup
 }
 
-// changed is what was sent with another version, whose place is so many bytes
+// changed is what was sent with another version, whose place is a number of bytes
 // after the label of the cluster "orders".
 func changed(b []byte, after int) []byte {
 	b = bytes.Clone(b)

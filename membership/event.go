@@ -6,7 +6,7 @@ import (
 )
 
 // eventKind says what happened to a member. That gossip suspects a member is no event:
-// most suspicions are refuted.
+// most suspects refute it.
 type eventKind uint8
 
 const (

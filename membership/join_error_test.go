@@ -154,7 +154,7 @@ func TestJoinSameCluster(t *testing.T) {
 	}
 }
 
-// largeState is a delegate that pushes so many bytes of state.
+// largeState is a delegate that pushes a number of bytes of state.
 type largeState int
 
 func (largeState) NodeMeta(int) []byte             { return nil }

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// afterlife is how long the goroutines of memberlist may outlive it.
-const afterlife = 40 * time.Second
+// lingering is how long the goroutines of memberlist may outlive it.
+const lingering = 40 * time.Second
 
 // town is a network in memory and the members that lived on it, in virtual time.
 type town struct {
@@ -41,7 +41,7 @@ func inTown(t *testing.T, test func(t *testing.T, n *town)) {
 			for _, m := range n.all {
 				_ = m.Stop(ctx)
 			}
-			time.Sleep(afterlife)
+			time.Sleep(lingering)
 		}()
 		test(t, n)
 	})
@@ -81,7 +81,7 @@ func (n *town) start(i int, edits ...func(*Options)) *Membership {
 	return m
 }
 
-// see waits until the members see so many.
+// see waits until the members see that number of members.
 func (n *town) see(count int, all ...*Membership) {
 	n.t.Helper()
 	n.await(fmt.Sprint("all see ", count), func() bool {

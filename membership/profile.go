@@ -130,8 +130,8 @@ func (t timings) configure(c *memberlist.Config) {
 	c.TCPTimeout = t.tcpTimeout
 	c.IndirectChecks = t.indirectChecks
 	// The news of a death must reach every member. A member that missed it
-	// learns of it in no other way, because an exchange of members turns "dead" into a
-	// suspicion of one's own, which then runs for its longest time. So it is
+	// learns of it in no other way, because after an exchange of members it only
+	// suspects the member itself, with the longest suspicion timeout. So it is
 	// sent twice as often as memberlist would, which matters most among a
 	// handful of members of which some are dead, and the longest time is
 	// twice the shortest instead of six times.

@@ -91,7 +91,7 @@ func TestAClusterOfMemberlist(t *testing.T) {
 		all := func(int) int { return clusterSize }
 		formed := awaitSizes(t, members, all, time.Minute)
 
-		// A third is cut off: each side buries the other.
+		// A third is cut off: each side declares the other dead.
 		const minority = clusterSize / 3
 		var cutOff []netip.AddrPort
 		for i := range minority {

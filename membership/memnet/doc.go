@@ -5,7 +5,7 @@
 // any address will do and tests never collide. It serves as the Network of
 // package membership, and its transports serve memberlist directly. It loses
 // packets and streams at a given rate, delays them, cuts one direction or a
-// whole partition, and crashes a process without a goodbye. Every random
+// whole partition, and crashes a process without a word. Every random
 // decision comes from one generator, seeded by [Options.Seed].
 //
 //	network, err := memnet.New(memnet.Options{Seed: 1, PacketLoss: 0.05})

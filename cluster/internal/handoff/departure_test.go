@@ -106,8 +106,8 @@ func TestDeparturesAreRecorded(t *testing.T) {
 }
 
 // In a small cluster, of which half may be cut off, hand over and depart, next to no process reports
-// possible loss while the claim holds: the processes that stay vouch for those that departed. Without
-// vouchers 36 of 500 worlds have such a report, and with them 2. In these two no cut is involved: of
+// possible loss while the claim holds: the processes that stay attest for those that departed. Without
+// that 36 of 500 worlds have such a report, and with them 2. In these two no cut is involved: of
 // two owners that are left of three one starts again empty.
 func TestDepartedProcessesAreEvidence(t *testing.T) {
 	t.Parallel()
@@ -115,18 +115,18 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 		w := runPlan(t, seed, plan{members: 4, events: 12, partitions: 4, edit: func(w *world) { w.without = without }})
 		return w.lost() > 0
 	}
-	needless, unvouched := []uint64(nil), 0
+	needless, unattested := []uint64(nil), 0
 	seeds := seedCount(40, 500)
 	for seed := range uint64(seeds) {
 		if reported(seed+1, 0) {
 			needless = append(needless, seed+1)
 		}
-		if seed < 8 && reported(seed+1, WithoutVouchers) {
-			unvouched++
+		if seed < 8 && reported(seed+1, WithoutAttestation) {
+			unattested++
 		}
 	}
 	require.LessOrEqual(t, 100*len(needless), seeds, "seeds %v", needless)
 	if seeds >= 8 {
-		require.Positive(t, unvouched, "it makes no difference")
+		require.Positive(t, unattested, "it makes no difference")
 	}
 }

@@ -19,18 +19,18 @@ type Safeguards uint16
 
 // The safeguards that can be switched off.
 const (
-	WithoutFence      Safeguards = 1 << iota // a fence does not wait for writes under way
-	WithoutProof                             // a merge counts without its source being asked again
-	WithoutPending                           // an owner that is back is as ready as it was
-	WithoutQuorum                            // one source is enough
-	WithoutUnanimity                         // a former owner releases when one owner has merged
-	WithoutFreshness                         // a confirmation counts whatever fence it is about
-	WithoutMerges                            // an owner that is ready does not merge when asked to
-	WithoutRequests                          // an owner does not ask later owners to merge from it
-	WithoutLossCheck                         // an owner that lacks sources takes nothing for lost
-	WithoutRecords                           // the journal does not keep what is pending
-	WithoutDepartures                        // a process that departed is gone like one that crashed
-	WithoutVouchers                          // no process says that another one was ready
+	WithoutFence       Safeguards = 1 << iota // a fence does not wait for writes under way
+	WithoutProof                              // a merge counts without its source being asked again
+	WithoutPending                            // an owner that is back is as ready as it was
+	WithoutQuorum                             // one source is enough
+	WithoutUnanimity                          // a former owner releases when one owner has merged
+	WithoutFreshness                          // a confirmation counts whatever fence it is about
+	WithoutMerges                             // an owner that is ready does not merge when asked to
+	WithoutRequests                           // an owner does not ask later owners to merge from it
+	WithoutLossCheck                          // an owner that lacks sources takes nothing for lost
+	WithoutRecords                            // the journal does not keep what is pending
+	WithoutDepartures                         // a process that departed is gone like one that crashed
+	WithoutAttestation                        // no process says that another one was ready
 )
 
 func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }

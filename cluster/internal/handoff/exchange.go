@@ -152,7 +152,7 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 		r.flags |= flagOffers
 		if r.asked = pt.others.of(to).asked; pt.ownership != owning {
 			r.asked = pt.fence
-			tells |= markReady // it may depart, and the receiver vouches for it then
+			tells |= markReady // it may depart, and the receiver attests it then
 		}
 		if pt.has == complete || pt.covered.has(to) {
 			r.flags |= flagComplete

@@ -5,7 +5,7 @@ type purpose uint8
 
 const (
 	requested   purpose = iota + 1 // the source, a former owner or an earlier one, asked for it
-	quorum                         // from so many ready owners that nothing acknowledged can be missing
+	quorum                         // from RF − W + 1 ready owners: nothing acknowledged can be missing
 	settling                       // from members of the pending sets, each of which counts alone
 	settlingAll                    // the same, but it counts only when all sources are proven
 	salvage                        // from what is left, though it does not make the owner ready

@@ -46,15 +46,15 @@ func (q quorums) slack() int { return int(q.factor) - int(q.writes) }
 
 // ownerSet is a set of owners that served together, with what is known of it.
 type ownerSet struct {
-	members set
-	quorums        // under which they served; of several the hardest to satisfy
-	merged  uint32 // of a pending set, the members that were merged from, by place
-	vouched uint32 // of a set of the past, the members that were ready in it and merged from later
-	marks   mark
+	members  set
+	quorums         // under which they served; of several the hardest to satisfy
+	merged   uint32 // of a pending set, the members that were merged from, by place
+	attested uint32 // of a set of the past, the members that were ready in it and merged from later
+	marks    mark
 }
 
 // needed returns from how many members a process must have merged so that no write the set
-// acknowledged can be missing: any so many share a member with any write quorum. It counts
+// acknowledged can be missing: any such number shares a member with any write quorum. It counts
 // against the configured number of owners, because owners that are not in the set may have taken
 // part in a write. It is at least 1.
 func (o ownerSet) needed() int { return max(max(len(o.members), int(o.factor))-int(o.writes)+1, 1) }
@@ -67,13 +67,13 @@ func (o *ownerSet) keep(m mark) {
 		o.merged, o.marks = 0, o.marks&^markConfirmed
 	}
 	if !o.is(marksOfPast) {
-		o.vouched = 0
+		o.attested = 0
 	}
 }
 
 // ready returns the members that were ready in the set, by the word of a process about it.
 func (o ownerSet) ready(by Process) uint32 {
-	if o.merged = o.vouched; o.is(markReady) {
+	if o.merged = o.attested; o.is(markReady) {
 		o.strike(by)
 	}
 	return o.merged

@@ -63,7 +63,7 @@ func (m *Message) Bytes() []byte {
 	return w.b
 }
 
-// ParseMessage reads what came from another process of a cluster of so many partitions. It never
+// ParseMessage reads what came from another process of a cluster of a number of partitions. It never
 // panics, and allocates in proportion to what it is given.
 func ParseMessage(b []byte, partitions int) (*Message, error) {
 	m, err := parse(b, partitions)

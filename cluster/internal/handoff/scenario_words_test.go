@@ -34,7 +34,7 @@ func number(fence uint64) string {
 }
 
 // words names the members of an owner set, with a star for those that were merged from, and a plus
-// for those that are vouched for.
+// for those that are attested.
 func (o ownerSet) words() string {
 	var members []string
 	for i, p := range o.members {
@@ -42,7 +42,7 @@ func (o ownerSet) words() string {
 		if o.is(markPending) && o.merged>>i&1 == 1 {
 			name += "*"
 		}
-		if o.vouched>>i&1 == 1 {
+		if o.attested>>i&1 == 1 {
 			name += "+"
 		}
 		members = append(members, name)

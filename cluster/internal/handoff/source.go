@@ -83,7 +83,7 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 	return next
 }
 
-// fromQuorum is the merge from so many ready owners that nothing acknowledged can be missing.
+// fromQuorum is the merge from RF − W + 1 ready owners: nothing acknowledged can be missing.
 func (pt *partition) fromQuorum(s *surroundings) *job {
 	next := merge(quorum, s.quorums.slack()+1)
 	for _, o := range pt.owners.serving {
@@ -277,8 +277,8 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 func (pt *partition) take(s *surroundings, h source) {
 	pt.others.at(h.process).merged = h.said.fence
 	for o := range h.said.sets.with(markReady) {
-		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) && !s.config.Without.is(WithoutVouchers) {
-			pt.sets[at].vouched |= o.ready(h.process) // it may depart, and cannot say so any more
+		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) && !s.config.Without.is(WithoutAttestation) {
+			pt.sets[at].attested |= o.ready(h.process) // it may depart, and cannot say so any more
 		}
 	}
 	member := false

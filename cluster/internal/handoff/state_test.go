@@ -102,7 +102,7 @@ func (w *writer) ledger(l ledger) {
 	w.b = append(w.b, byte(len(l)))
 	for _, o := range l {
 		w.set(o.members)
-		w.numbers(uint64(o.factor), uint64(o.writes), uint64(o.merged), uint64(o.vouched), uint64(o.marks))
+		w.numbers(uint64(o.factor), uint64(o.writes), uint64(o.merged), uint64(o.attested), uint64(o.marks))
 	}
 }
 

@@ -131,21 +131,21 @@ func (w *wire) report(r *report) {
 	}
 }
 
-// ownerSet is the marks, RF, W, the members merged from, those vouched for, and the members, ascending.
+// ownerSet is the marks, RF, W, the members merged from, those attested, and the members, ascending.
 func (w *wire) ownerSet(o *ownerSet) {
-	marks, q, merged, vouched, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.vouched), []Process(o.members)
+	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(o.members)
 	w.byte(&marks)
 	w.byte(&q.factor)
 	w.byte(&q.writes)
 	w.number(&merged)
-	w.number(&vouched)
+	w.number(&attested)
 	w.processes(&members, maxMembers)
 	if w.writing {
 		return
 	}
-	o.marks, o.quorums, o.merged, o.vouched, o.members = mark(marks), q, uint32(merged), uint32(vouched), members
-	w.require(0 < q.writes && q.writes <= q.factor && len(members) > 0 && (merged|vouched)>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
-		(o.is(markPending) || merged == 0 && !o.is(markConfirmed)) && (o.is(marksOfPast) || vouched == 0))
+	o.marks, o.quorums, o.merged, o.attested, o.members = mark(marks), q, uint32(merged), uint32(attested), members
+	w.require(0 < q.writes && q.writes <= q.factor && len(members) > 0 && (merged|attested)>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
+		(o.is(markPending) || merged == 0 && !o.is(markConfirmed)) && (o.is(marksOfPast) || attested == 0))
 	for i := 1; i < len(members); i++ {
 		w.require(members[i-1].Compare(members[i]) < 0)
 	}
