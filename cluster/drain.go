@@ -92,7 +92,7 @@ func (c *Cluster) drained(ctx context.Context, state membership.State, grace tim
 	var abandoned time.Time // since when no owner stays; zero: one does
 	err := c.handoff.await(ctx, func(m *handoff.Machine) bool {
 		sum := m.Summary()
-		if done, off, held = sum.Bare, sum.Off, sum.Held; state == membership.Draining {
+		if done, off, held = sum.Bare, m.Off(), sum.Held; state == membership.Draining {
 			done = sum.HandedOver
 		}
 		switch {

@@ -185,7 +185,7 @@ func (d *driver) rejoin(ctx context.Context) error {
 
 // departed reports whether the machine has announced that this process departs.
 func (d *driver) departed() bool {
-	return d.is(func(m *handoff.Machine) bool { return m.Summary().Departed })
+	return d.is((*handoff.Machine).Departed)
 }
 
 // renew begins anew under another data start. Nothing is held. It reports whether it did: not while a

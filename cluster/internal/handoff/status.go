@@ -54,10 +54,8 @@ func (m *Machine) Standing(p int) Standing {
 // Summary is how far the whole process is.
 type Summary struct {
 	Joined     bool // it is ready for all that it is to own
-	Off        bool // handoff is off: nothing keeps it from leaving
 	HandedOver bool // it drains, and every target owner has what it serves
 	Bare       bool // nothing is left here, served or not, and every owner knows it
-	Departed   bool // it has announced that it departs
 	Held       int  // partitions that keep it from leaving
 	Stranded   int  // partitions that it goes on owning, draining or leaving, since no member takes them over
 }
@@ -65,7 +63,7 @@ type Summary struct {
 // Summary returns how far the whole process is. It looks at every partition.
 func (m *Machine) Summary() Summary {
 	s := &m.around
-	sum := Summary{Joined: m.ring != nil, Off: s.off(), Departed: m.departure.announced > 0}
+	sum := Summary{Joined: m.ring != nil}
 	for _, pt := range m.parts {
 		if pt.ownership >= awaiting && !pt.ready() {
 			sum.Joined = false
@@ -90,6 +88,12 @@ func (m *Machine) Totals() Totals { return m.count.totals }
 
 // Departing reports whether the process has announced that it drains or leaves.
 func (m *Machine) Departing() bool { return m.around.draining || m.around.leaving }
+
+// Departed reports whether the process has announced that it departs, with nothing left.
+func (m *Machine) Departed() bool { return m.departure.announced > 0 }
+
+// Off reports whether handoff is off: nothing keeps the process from leaving.
+func (m *Machine) Off() bool { return m.around.off() }
 
 // handed reports whether all target owners have what this process serves of a partition. Where it
 // is a target owner itself no member has taken over.
