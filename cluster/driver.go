@@ -216,8 +216,6 @@ func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	})
 }
 
-func (d *driver) ready(p int) bool { return p >= 0 && p < len(d.gates) && d.gates[p].isReady() }
-
 // is asks the machine.
 func (d *driver) is(what func(*handoff.Machine) bool) bool {
 	d.mu.Lock()

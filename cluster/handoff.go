@@ -175,7 +175,7 @@ func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
 
 // received returns nil when an owner has the data of a partition.
 func (c *Cluster) received(partition int) error {
-	if c.handoff != nil && !c.handoff.ready(partition) {
+	if d := c.handoff; d != nil && (partition < 0 || partition >= len(d.gates) || !d.gates[partition].isReady()) {
 		return fmt.Errorf("%w: %d", ErrNotReceived, partition)
 	}
 	return nil

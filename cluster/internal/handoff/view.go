@@ -10,8 +10,7 @@ import (
 // quorumsOf are those of the configuration that a ring was built with. Where handoff is off, each owner
 // counts as complete.
 func quorumsOf(r *ring.Ring) quorums {
-	c := r.Config()
-	return quorums{uint8(c.ReplicationFactor), uint8(cmp.Or(c.WriteQuorum, c.ReplicationFactor))}
+	return quorums{uint8(r.Config().ReplicationFactor), uint8(cmp.Or(r.Config().WriteQuorum, r.Config().ReplicationFactor))}
 }
 
 // process returns the process of a node.
