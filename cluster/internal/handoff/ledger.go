@@ -24,6 +24,7 @@ const (
 	markServed                     // this process served in the set
 	markReady                      // it was ready in it, or later: nothing acknowledged until then was missing
 	markFirst                      // there was no set before it: the process founded the cluster in it
+	markEarlier                    // it was ready or first when it served in the set before; others may have served since
 	markReported                   // a process that was merged from lacked writes of the set
 	markServing                    // in a record, the set that serves while the process is an owner
 
@@ -33,7 +34,7 @@ const (
 	markPrior   // it is the last of these, and becomes pending with the ownership
 	markSettled // it was pending, and is no longer, while others still are
 
-	marksOfPast  = markServed | markReady | markFirst
+	marksOfPast  = markServed | markReady | markFirst | markEarlier
 	marksWritten = markServing<<1 - 1
 )
 
@@ -71,9 +72,10 @@ func (o *ownerSet) keep(m mark) {
 	}
 }
 
-// ready returns the members that were ready in the set, by the word of a process about it.
-func (o ownerSet) ready(by Process) uint32 {
-	if o.merged = o.attested; o.is(markReady) {
+// ready returns the members that were ready in the set, by the word of a process that has any of
+// some marks for it.
+func (o ownerSet) ready(by Process, m mark) uint32 {
+	if o.merged = o.attested; o.is(m) {
 		o.strike(by)
 	}
 	return o.merged
@@ -230,6 +232,9 @@ func (l *ledger) report(r ownerSet) {
 // only where the process goes on serving in the set: otherwise other sets may have served since.
 func (l *ledger) serve(members set, q quorums, m mark, goesOn bool) {
 	if past := l.past(markServed); !goesOn || len(past) == 0 || !past[0].members.is(members) {
+		if l.marks(members)&(markReady|markFirst|markEarlier) != 0 {
+			m |= markEarlier
+		}
 		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(members) })
 	}
 	l.addNewest(members, q, markServed|m)

@@ -72,41 +72,45 @@ func (pt *partition) unharmed(s *surroundings) bool {
 		}
 	}
 	// The past as this process saw it, and served in it.
-	if past := slices.Concat(pt.sets.past(markBefore), pt.sets.past(markServed)); pt.conclusive(s, past) {
+	if past := slices.Concat(pt.sets.past(markBefore), pt.sets.past(markServed)); pt.conclusive(s, past, len(past) < maxServed) {
 		return true
 	}
 	// A process that has seen nothing, as after all were away, goes by what was pending, here or
 	// where it merged from, and by what the processes that it merged from have seen.
 	for o := range pt.sets.with(markPending | markSettled | markReported) {
-		if pt.conclusive(s, ledger{o}) {
+		if pt.conclusive(s, ledger{o}, false) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(pt.check, func(o other) bool {
-		return o.said.fence > 0 && pt.conclusive(s, o.said.sets.past(markServed))
+		return o.said.fence > 0 && pt.conclusive(s, o.said.sets.past(markServed), false)
 	})
 }
 
 // conclusive reports whether a past, the newest set first, leads to a set that is known to have
-// been ready, with no depleted set on the way.
-func (pt *partition) conclusive(s *surroundings, past ledger) bool {
+// been ready, with no depleted set on the way. A set that was ready when it served before is as good
+// where the past is whole and has no depleted set.
+func (pt *partition) conclusive(s *surroundings, past ledger, whole bool) bool {
+	earlier := false
 	words := append(slices.Clone(pt.check), other{process: s.self, said: &report{sets: pt.sets}})
 	for _, o := range past {
 		if s.depleted(o) {
 			return false
 		}
-		ready := uint32(0)
+		ready, before := uint32(0), uint32(0)
 		for _, word := range words {
 			if at := word.said.sets.find(o.members); at >= 0 {
 				if word.said.sets[at].is(markFirst) {
 					return true
 				}
-				ready |= word.said.sets[at].ready(word.process)
+				ready |= word.said.sets[at].ready(word.process, markReady)
+				before |= word.said.sets[at].ready(word.process, markReady|markEarlier)
 			}
 		}
 		if bits.OnesCount32(ready) >= o.needed() {
 			return true
 		}
+		earlier = earlier || bits.OnesCount32(before) >= o.needed()
 	}
-	return false
+	return whole && earlier
 }

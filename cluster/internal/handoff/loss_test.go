@@ -151,6 +151,30 @@ func TestReportedSetsAreBounded(t *testing.T) {
 	require.True(t, pt.unharmed(s))
 }
 
+// A process was ready in a set, another set served, and then the first one again. It lacks nothing
+// that is lost, as long as no set of that time is depleted.
+func TestReadinessOfAnEarlierTimeCounts(t *testing.T) {
+	self, other := Process{"a", 1}, Process{"b", 1}
+	one := quorums{1, 1}
+	for alive, want := range map[bool]bool{true: true, false: false} {
+		pt := &partition{check: others{}}
+		s := &surroundings{self: self, quorums: one, alive: map[Process]bool{self: true}}
+		if alive {
+			s.alive[other] = true
+		}
+		pt.sets.serve(set{self}, one, markReady, false)
+		pt.sets.addNewest(set{self}, one, markBefore)
+		pt.sets.addNewest(set{other}, one, markBefore)
+		pt.sets.serve(set{self}, one, 0, false)
+		require.Equal(t, want, pt.unharmed(s), "the other one is alive: %v", alive)
+	}
+	pt := &partition{check: others{}}
+	for i := range uint64(maxServed) {
+		pt.sets.serve(set{self, {"b", i + 1}}, quorums{2, 2}, markEarlier, false)
+	}
+	require.False(t, pt.unharmed(&surroundings{self: self, departed: map[Process]bool{}, alive: map[Process]bool{}}), "a past that is not whole")
+}
+
 // Pending sets beyond the bound are remembered as reported. A set that cannot be settled is
 // pending instead.
 func TestPendingSetsAreBounded(t *testing.T) {
@@ -193,9 +217,9 @@ func TestASetThatServesAgainIsNotReadyYet(t *testing.T) {
 		want    mark
 	}{
 		"it goes on":         {nil, true, markServed | markReady | markFirst | markReported},
-		"another set served": {other, true, markServed | markReported},
-		"it owned nothing":   {nil, false, markServed | markReported},
-		"both":               {other, false, markServed | markReported},
+		"another set served": {other, true, markServed | markEarlier | markReported},
+		"it owned nothing":   {nil, false, markServed | markEarlier | markReported},
+		"both":               {other, false, markServed | markEarlier | markReported},
 	} {
 		var l ledger
 		l.serve(first, quorums{3, 2}, markReady|markFirst, false)

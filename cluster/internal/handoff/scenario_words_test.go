@@ -59,6 +59,7 @@ var markWords = []struct {
 	{markServed, "served"},
 	{markReady, "ready"},
 	{markFirst, "first"},
+	{markEarlier, "earlier"},
 	{markReported, "reported"},
 	{markServing, "serving"},
 	{markBefore, "before"},

@@ -278,7 +278,7 @@ func (pt *partition) take(s *surroundings, h source) {
 	pt.others.at(h.process).merged = h.said.fence
 	for o := range h.said.sets.with(markReady) {
 		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) && !s.config.Without.is(WithoutAttestation) {
-			pt.sets[at].attested |= o.ready(h.process) // it may depart, and cannot say so any more
+			pt.sets[at].attested |= o.ready(h.process, markReady) // it may depart, and cannot say so any more
 		}
 	}
 	member := false
