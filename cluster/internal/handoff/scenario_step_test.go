@@ -3,15 +3,19 @@ package handoff
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 )
 
 // step gives a machine an event and carries out the effects.
 func (s *scenario) step(p *member, e Event) {
+	if s.defect != nil {
+		s.defect(p.machine)
+	}
 	effects := p.machine.Step(e)
 	for _, f := range effects.Fences {
-		p.token = f.Token
+		p.token, p.gate = f.Token, p.machine.parts[0].owners
 		for x := range p.open {
 			p.open[x] = true
 		}
@@ -42,6 +46,9 @@ func (s *scenario) step(p *member, e Event) {
 	if len(effects.Fences) > 0 && len(p.open) == 0 {
 		s.step(p, Drained{[]int{0}})
 	}
+	if s.prompt && p.timers[Timer{WholeProcess, Batch}] {
+		s.fire(p, Batch)
+	}
 }
 
 // say prints what settle leaves out.
@@ -52,7 +59,8 @@ func (s *scenario) say(format string, args ...any) {
 }
 
 // deliver delivers the messages from one process to another, or all that are on their
-// way. With "twice" they stay on their way.
+// way. With "query" or "answer" it delivers the last one of these; earlier ones are lost. With
+// "twice" they stay on their way.
 func (s *scenario) deliver(a arguments) {
 	for _, l := range s.take(a) {
 		p := s.running[l.to.ID]
@@ -74,6 +82,10 @@ func (s *scenario) drop(a arguments) { s.take(a) }
 func (s *scenario) take(a arguments) (taken []sent) {
 	var left []sent
 	for _, l := range s.queue {
+		if (a.has("query") || a.has("answer")) && !a.has(strings.FieldsFunc(l.words, func(r rune) bool { return r == ':' })[0]) {
+			left = append(left, l)
+			continue
+		}
 		if way := l.from.ID + "->" + l.to.ID; slices.Contains(a.names, way) || len(a.names) == 0 {
 			taken = append(taken, l)
 		} else {
@@ -81,7 +93,21 @@ func (s *scenario) take(a arguments) (taken []sent) {
 		}
 	}
 	s.queue = left
+	if (a.has("query") || a.has("answer")) && len(taken) > 1 {
+		taken = taken[len(taken)-1:]
+	}
 	return taken
+}
+
+// copy has the merge of a process read some of its sources now. It ends when it has read as many
+// as it needs.
+func (s *scenario) copy(a arguments) {
+	p := s.at(a.names[0])
+	for _, id := range a.lists["from"] {
+		p.copied++
+		maps.Copy(p.data, s.at(id).data)
+	}
+	s.print("%s has read %s; it %s", word(p.Process), strings.Join(a.lists["from"], " "), p.writes())
 }
 
 // end ends the first job of a process. It fails when it is told to, or when fewer sources
@@ -91,7 +117,8 @@ func (s *scenario) end(a arguments) {
 	require.NotEmpty(s.t, p.jobs, "%s has no job", p.ID)
 	job := p.jobs[0]
 	p.jobs = p.jobs[1:]
-	failed, got := a.has("failed"), 0
+	failed, got := a.has("failed"), p.copied
+	p.copied = 0
 	if job.Kind == Merge && !failed {
 		for _, source := range job.Sources {
 			from := s.running[source.ID]

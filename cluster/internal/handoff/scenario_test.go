@@ -23,7 +23,7 @@ func TestScenarios(t *testing.T) {
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			s := &scenario{factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64), writes: make(map[string]*request)}
+			s := newScenario()
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				s.t, s.log = t, nil
 				s.do(d.Cmd, d.CmdArgs)
@@ -35,6 +35,13 @@ func TestScenarios(t *testing.T) {
 				return strings.Join(s.log, "\n")
 			})
 		})
+	}
+}
+
+func newScenario() *scenario {
+	return &scenario{
+		factor: 3, quorum: 2, running: make(map[string]*member), disks: make(map[string]*memberDisk), starts: make(map[string]uint64),
+		writes: make(map[string]*request),
 	}
 }
 
@@ -52,6 +59,10 @@ type scenario struct {
 	writes  map[string]*request
 	queue   []sent // messages on their way
 	quiet   bool   // messages and jobs that begin are not printed
+	prompt  bool   // a batch of messages is sent at once
+	names   bool   // tokens name members and not starts
+	without Safeguards
+	defect  func(*Machine) // spoils a machine before each of its events
 	log     []string
 }
 
@@ -64,7 +75,9 @@ type member struct {
 	disk    *memberDisk     // nil without a journal
 	timers  map[Timer]bool  // armed
 	jobs    []Job           // under way
+	copied  int             // sources that the merge under way has read
 	token   ring.Token      // of the gate
+	gate    *owners         // those that it names
 	open    map[string]bool // writes under way; true: accepted before the last fence
 	stands  string          // as last printed
 }
@@ -103,7 +116,7 @@ func (s *scenario) do(cmd string, args []datadriven.CmdArg) {
 	commands := map[string]func(arguments){
 		"cluster": s.configure, "start": s.start, "crash": s.crash, "off": s.off, "restart": s.restart, "leave": s.leave,
 		"view": s.look, "cut": s.divide, "heal": s.heal,
-		"write": s.write, "arrive": s.arrive, "apply": s.apply, "end": s.end, "accept-loss": s.acceptLoss,
+		"send": s.send, "write": s.write, "arrive": s.arrive, "apply": s.apply, "copy": s.copy, "end": s.end, "accept-loss": s.acceptLoss,
 		"pause": s.pause, "resume": s.pause,
 		"deliver": s.deliver, "drop": s.drop, "timer": s.timer, "settle": s.settle, "status": s.status,
 	}
@@ -155,7 +168,7 @@ func (s *scenario) quorums(a arguments) {
 // and forms a cluster of owners that are ready.
 func (s *scenario) configure(a arguments) {
 	s.quorums(a)
-	s.durable = a.has("journal")
+	s.durable, s.prompt = a.has("journal"), a.has("prompt")
 	owners := a.lists["owners"]
 	if owners == nil {
 		return
@@ -184,7 +197,7 @@ func (s *scenario) start(a arguments) {
 			Process: Process{name, s.starts[name]}, data: make(map[string]bool), timers: make(map[Timer]bool), open: make(map[string]bool),
 		}
 		restored := s.find(p)
-		p.machine = New(Config{Self: p.Process, Parallel: 1, Durable: s.durable})
+		p.machine = New(Config{Self: p.Process, Parallel: 1, Durable: s.durable, Without: s.without})
 		s.running[name] = p
 		if s.durable {
 			s.step(p, restored)
@@ -237,7 +250,7 @@ func (s *scenario) off(a arguments) {
 	for _, name := range a.names {
 		gone := s.at(name).Process
 		delete(s.running, name)
-		s.queue = slices.DeleteFunc(s.queue, func(l sent) bool { return l.to == gone || l.from == gone })
+		s.queue = slices.DeleteFunc(s.queue, func(l sent) bool { return l.to == gone })
 	}
 }
 
@@ -296,16 +309,29 @@ func (s *scenario) begun(name string) uint64 {
 
 func (s *scenario) ring(names []string) *ring.Ring {
 	var nodes []ring.Node
-	for _, name := range names {
-		n := ring.Node{ID: name}
+	ids := make(listed, len(names))
+	for i, name := range names {
+		p := s.named(name)
+		ids[i] = p.ID
+		n := ring.Node{ID: p.ID}
 		if s.quorum > 0 { // with handoff off tokens do not name starts
-			n.Start = s.begun(name)
+			n.Start = p.Start
 		}
 		nodes = append(nodes, n)
 	}
-	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: s.factor, WriteQuorum: s.quorum, Strategy: listed(names)}, nodes)
+	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: s.factor, WriteQuorum: s.quorum, Strategy: ids}, nodes)
 	require.NoError(s.t, err)
 	return r
+}
+
+// named returns the start of a member that a name like a1 means, or its present one.
+func (s *scenario) named(name string) (p Process) {
+	if p.ID = strings.TrimRight(name, "0123456789"); p.ID == name {
+		return Process{name, s.begun(name)}
+	}
+	_, err := fmt.Sscan(name[len(p.ID):], &p.Start)
+	require.NoError(s.t, err)
+	return p
 }
 
 // look gives a view to the processes of at, or to all. In it those are alive that the
@@ -330,6 +356,11 @@ func (s *scenario) look(a arguments) {
 		for _, other := range s.sorted() {
 			if alive := a.lists["alive"]; !s.apart(p.ID, other.ID) && (alive == nil || slices.Contains(alive, other.ID)) {
 				starts[other.ID] = other.Start
+			}
+		}
+		for _, name := range a.lists["alive"] {
+			if named := s.named(name); named.ID != name {
+				starts[named.ID] = named.Start
 			}
 		}
 		away := make(map[string]bool)

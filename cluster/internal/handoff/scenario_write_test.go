@@ -27,6 +27,11 @@ func (s *scenario) write(a arguments) {
 	s.arrive(a)
 }
 
+// send sends a write that arrives later, with the token of the view of by.
+func (s *scenario) send(a arguments) {
+	s.writes[a.names[0]] = &request{s.at(a.lists["by"][0]).view.Ring.Placement(0), make(map[string]bool)}
+}
+
 // arrive has a write that was sent before reach the processes of at.
 func (s *scenario) arrive(a arguments) {
 	x, at := a.names[0], a.lists["at"]
@@ -35,7 +40,7 @@ func (s *scenario) arrive(a arguments) {
 	for _, name := range at {
 		p := s.at(name)
 		switch pt := p.machine.parts[0]; {
-		case pt == nil || p.token != place.Token():
+		case pt == nil || !s.meant(p, place):
 			s.print("%s refuses %s: it is meant for other owners", word(p.Process), x)
 		case !pt.accepts():
 			s.print("%s refuses %s: it is fenced", word(p.Process), x)
@@ -47,12 +52,25 @@ func (s *scenario) arrive(a arguments) {
 		}
 	}
 	if len(took) > 0 {
-		acknowledged := "not acknowledged"
-		if s.enough(place, took) && s.enough(place.Target(), took) {
-			acknowledged = "acknowledged"
-		}
-		s.print("%s is at %s: %s", x, strings.Join(slices.Sorted(maps.Keys(took)), " "), acknowledged)
+		s.printWrite(x)
 	}
+}
+
+// printWrite says which members have acknowledged a write.
+func (s *scenario) printWrite(x string) {
+	place, took := s.writes[x].place, s.writes[x].took
+	acknowledged := "not acknowledged"
+	if s.enough(place, took) && s.enough(place.Target(), took) {
+		acknowledged = "acknowledged"
+	}
+	s.print("%s is at %s: %s", x, strings.Join(slices.Sorted(maps.Keys(took)), " "), acknowledged)
+}
+
+// meant reports whether the gate of a process admits the token of a placement.
+func (s *scenario) meant(p *member, place ring.Placement) bool {
+	same := func(a, b Process) bool { return a.ID == b.ID }
+	to := newRows(new(surroundings)).of(place)
+	return p.token == place.Token() || s.names && slices.EqualFunc(p.gate.serving, to.serving, same) && slices.EqualFunc(p.gate.target, to.target, same)
 }
 
 func (s *scenario) enough(place ring.Placement, took map[string]bool) bool {
@@ -76,5 +94,9 @@ func (s *scenario) apply(a arguments) {
 		if !slices.Contains(slices.Collect(maps.Values(p.open)), true) {
 			s.step(p, Drained{[]int{0}})
 		}
+		s.writes[x].took[name] = true
+	}
+	if s.prompt {
+		s.printWrite(x)
 	}
 }

@@ -49,7 +49,10 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	s, d := &m.around, &m.departure
 	w.bits(s.founding, s.draining, s.leaving, m.mail.armed, d.retrying, d.armed)
 	w.numbers(uint64(m.paused), d.since, uint64(d.journal), uint64(s.quorums.factor), uint64(s.quorums.writes), d.announced, m.count.fences, m.count.queries, m.count.jobs, uint64(m.work.running))
-	w.set(slices.SortedFunc(maps.Keys(s.alive), Process.Compare))
+	for _, p := range slices.SortedFunc(maps.Keys(s.alive), Process.Compare) {
+		w.set(set{p})
+		w.bits(s.alive[p])
+	}
 	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
 	w.set(d.known)
 	w.set(s.owners)
@@ -66,7 +69,24 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 		w.set(set{p})
 		w.numbers(uint64(len(m.mail.notes[p])))
 	}
+	if m.ring != nil {
+		w.past(m)
+	}
 	return w.b
+}
+
+// past writes of the views what a partition looks back at.
+func (w *writer) past(m *Machine) {
+	for p := range m.ring.PartitionCount() {
+		var seen ledger
+		for i := range m.past {
+			if had := m.past[i].of(p); had != nil {
+				seen.addNewest(had, m.past[i].quorums, markBefore)
+			}
+		}
+		w.ledger(seen)
+		w.numbers(uint64(m.ring.Placement(p).Token()))
+	}
 }
 
 // writer appends the parts of a state.
@@ -125,7 +145,7 @@ func (w *writer) others(all others) {
 func (w *writer) partition(pt *partition) {
 	w.numbers(uint64(pt.id), uint64(pt.token), pt.begun, pt.fence)
 	w.b = append(w.b, byte(pt.ownership), byte(pt.has), byte(pt.journal), byte(pt.asking), byte(pt.timers))
-	w.bits(pt.drained, pt.lost, pt.check != nil, pt.job != nil, pt.proof != nil)
+	w.bits(pt.drained, pt.lost, pt.check != nil, pt.job != nil, pt.proof != nil, pt.rests)
 	for _, s := range []set{pt.owners.serving, pt.owners.target, pt.covered} {
 		w.set(s)
 	}
@@ -137,7 +157,7 @@ func (w *writer) partition(pt *partition) {
 			continue
 		}
 		w.b = append(w.b, byte(j.Kind), byte(j.purpose), byte(len(j.sources)))
-		w.numbers(j.ID, j.begun, j.query)
+		w.numbers(j.ID, j.begun, j.query, uint64(j.Need))
 		for _, h := range j.sources {
 			w.set(set{h.process})
 			w.b = append(w.b, byte(h.proof))

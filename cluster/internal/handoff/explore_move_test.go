@@ -1,0 +1,315 @@
+package handoff
+
+import (
+	"strings"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// move is something that may happen: its kind, and up to three numbers.
+type move [4]byte
+
+const (
+	moveDeliver byte = iota // the last message: from, to, its kind
+	moveTimer               // process, kind of the timer
+	moveEnd                 // process, how its job ends
+	moveSaved               // process
+	moveLearn               // process, member, the announcement
+	moveSuspect             // process, member beyond a cut
+	moveSend                // the write, by the view of a process
+	moveAccept              // process
+	moveApply               // process
+	moveFault               // fault, member
+	moveBack                // power is back: member
+	moveHeal
+
+	// With this bit a request is accepted just before the move, and is still under way when the
+	// move closes the gate.
+	moveLate = 0x80
+)
+
+// moves calls a function with each move that is possible. A request is accepted and applied at
+// once, or accepted just before the gate closes, and applied later: at what other moment it is
+// accepted makes no difference.
+func (x *space) moves(g *global, each func(move)) {
+	for i := range x.ids {
+		l := x.locals[g.locals[i]]
+		accepts := x.accepts(g, i)
+		do := func(m move) {
+			if each(m); accepts {
+				m[0] |= moveLate
+				each(m)
+			}
+		}
+		if l.machine == nil {
+			x.starts(g, i, do)
+			continue
+		}
+		for j := range x.ids {
+			if j == i || x.apart(g, i, j) {
+				if last, _ := x.newest(g, j); j != i && last > 0 && g.known[i][j] > 0 && g.known[i][j]&1 == 0 {
+					do(move{moveSuspect, byte(i), byte(j)})
+				}
+				continue
+			}
+			for _, kind := range x.kinds() {
+				if g.slots[x.slot(j, i, kind)] != 0 {
+					do(move{moveDeliver, byte(j), byte(i), kind})
+				}
+			}
+			x.news(g, i, j, func(n uint8) { do(move{moveLearn, byte(i), byte(j), n}) })
+		}
+		x.timers(l, func(k byte) { do(move{moveTimer, byte(i), k}) })
+		x.ends(g, i, func(how byte) { do(move{moveEnd, byte(i), how}) })
+		if l.save != nil {
+			do(move{moveSaved, byte(i)})
+		}
+		if accepts {
+			each(move{moveAccept, byte(i)})
+		}
+		if l.open != noWrite {
+			each(move{moveApply, byte(i)})
+		}
+		x.changes(g, i, do)
+	}
+	if g.apart != 0 {
+		each(move{moveHeal})
+	}
+}
+
+// accepts reports whether a process would accept the request now, and it may arrive.
+func (x *space) accepts(g *global, i int) bool {
+	l, w := x.locals[g.locals[i]], &g.write
+	return w.pending>>i&1 == 1 && l.place != nil && l.place.accepts() && l.gate == x.addresses[w.address].token
+}
+
+// at returns the process that a move is at.
+func (m move) at() int {
+	if kind := m[0] &^ moveLate; kind == moveDeliver || kind == moveFault {
+		return int(m[2])
+	}
+	return int(m[1])
+}
+
+// news are the announcements of a member that a process may learn.
+func (x *space) news(g *global, i, j int, do func(uint8)) {
+	last, says := x.newest(g, j)
+	known := g.known[i][j]
+	if known == 0 && says != 0 {
+		do(last)
+		return
+	}
+	for n := known/2 + 1 - known&1; known > 0 && n <= last; n++ {
+		do(n)
+	}
+}
+
+func (x *space) apart(g *global, i, j int) bool { return g.apart>>i&1 != g.apart>>j&1 }
+
+// starts are the starts of a member that does not run.
+func (x *space) starts(g *global, i int, do func(move)) {
+	last, _ := x.newest(g, i)
+	switch {
+	case last == 0 && g.left[join] > 0 && x.spare != "":
+		do(move{moveFault, byte(join), byte(i)})
+	case x.locals[g.locals[i]].disk.starts > 0:
+		do(move{moveBack, byte(i)})
+	}
+}
+
+// changes are what may be done at a process that runs.
+func (x *space) changes(g *global, i int, do func(move)) {
+	_, now := x.newest(g, i)
+	is := x.sees(g, i)
+	for f := range faultKinds {
+		if g.left[f] > 0 && (x.victims == "" || strings.Contains(x.victims, x.ids[i:i+1])) && (f == crash || f == restart || f == power || f == cut && g.apart == 0 ||
+			f == drain && now.state() == membership.Active && x.active(g) > int(max(x.factor, x.second.factor)) || f == rise && now&announcedRise == 0) {
+			do(move{moveFault, byte(f), byte(i)})
+		}
+	}
+	if g.write.address == 0 && x.sights[is].token != 0 {
+		do(move{moveSend, byte(i)})
+	}
+}
+
+// active returns how many members are active.
+func (x *space) active(g *global) (n int) {
+	for i := range x.ids {
+		if _, now := x.newest(g, i); now.state() == membership.Active {
+			n++
+		}
+	}
+	return n
+}
+
+// timers are the timers of a process that are armed and matter, but for that of the batch.
+func (x *space) timers(l *local, do func(byte)) {
+	m := l.machine
+	if pt := l.place; pt != nil {
+		if pt.asking == waiting {
+			do(byte(Ask))
+		}
+		for _, k := range []TimerKind{Patience, Retry} {
+			if pt.timers.has(k) {
+				do(byte(k))
+			}
+		}
+	}
+	if m.departure.armed {
+		do(byte(Announce) | 16)
+	}
+	if m.departure.retrying {
+		do(byte(Retry) | 16)
+	}
+}
+
+// ends are the ways in which the job of a process may end now. A merge reads each source as it was
+// when the merge began, or as it is now; from as few as it may.
+func (x *space) ends(g *global, i int, do func(byte)) {
+	l := x.locals[g.locals[i]]
+	switch {
+	case l.job == nil:
+		return
+	case l.canceled:
+		do(jobFailed)
+		return
+	case l.job.Kind != Merge:
+		do(jobWithout)
+		return
+	}
+	reached, had := x.reach(g, i, l.job.Sources)
+	without, with, can := 0, false, 0
+	for at := range l.job.Sources {
+		is := func(mask byte) bool { return mask>>at&1 == 1 }
+		if is(reached) || is(l.early.reached) {
+			can++
+		}
+		if is(reached&^had) || is(l.early.reached&^l.early.had) {
+			without++
+		}
+		with = with || is(had) || is(l.early.had)
+	}
+	if without >= l.job.Need {
+		do(jobWithout)
+	}
+	if can >= l.job.Need && with {
+		do(jobWith)
+	}
+	for at := range l.job.Sources {
+		if reached>>at&1 == 0 {
+			do(jobFailed)
+			return
+		}
+	}
+}
+
+// reach returns which sources a process reaches, of whatever start, and which have the write.
+func (x *space) reach(g *global, i int, sources []Process) (reached, had byte) {
+	for at, p := range sources {
+		j := int(x.number(p) >> 2)
+		l := x.locals[g.locals[j]]
+		if l.machine != nil && !x.apart(g, i, j) {
+			reached |= 1 << at
+			if l.has {
+				had |= 1 << at
+			}
+		}
+	}
+	return reached, had
+}
+
+// apply carries out a move that is possible, and returns what is wrong then.
+func (x *space) apply(g *global, m move) (wrong string) {
+	if m[0]&moveLate == 0 {
+		return x.carry(g, m)
+	}
+	before, i := *g, m.at()
+	x.accept(g, i)
+	m[0] &^= moveLate
+	if wrong = x.carry(g, m); wrong == "" && x.locals[g.locals[i]].open != openBefore {
+		*g = before // the move closes no gate
+	}
+	return wrong
+}
+
+func (x *space) accept(g *global, i int) {
+	g.write.pending &^= 1 << i
+	g.locals[i] = x.act(g.locals[i], actAccept, 0).next
+}
+
+func (x *space) carry(g *global, m move) (wrong string) {
+	i, at := int(m[1]), &g.write
+	switch m[0] {
+	case moveDeliver:
+		wrong = x.do(g, int(m[2]), actReceive, g.slots[x.slot(i, int(m[2]), m[3])])
+	case moveTimer:
+		wrong = x.do(g, i, actTimer, uint32(m[2]))
+	case moveEnd:
+		wrong = x.do(g, i, actEnd, uint32(m[2]))
+	case moveSaved:
+		wrong = x.do(g, i, actSaved, 0)
+	case moveLearn:
+		g.known[i][m[2]] = 2 * m[3]
+		wrong = x.do(g, i, actView, x.sees(g, i))
+	case moveSuspect:
+		g.known[i][m[2]] |= 1
+		wrong = x.do(g, i, actView, x.sees(g, i))
+	case moveSend:
+		at.address = x.address(&x.sights[x.sees(g, i)])
+		for _, p := range x.addresses[at.address].all {
+			at.pending |= 1 << (x.number(p) >> 2)
+		}
+	case moveAccept, moveApply:
+		if m[0] == moveAccept {
+			x.accept(g, i)
+		}
+		wrong = x.do(g, i, actApply, 0)
+		x.acknowledge(g, i)
+	case moveFault:
+		g.left[m[1]]--
+		g.overlap, g.moving = g.overlap || g.moving, g.left != faults{}
+		wrong = x.fault(g, fault(m[1]), int(m[2]))
+	case moveBack:
+		wrong = x.back(g, i)
+	case moveHeal:
+		g.apart = 0
+	}
+	if wrong == "" {
+		wrong = x.wrong(g)
+	}
+	return wrong
+}
+
+// do has something happen to a process.
+func (x *space) do(g *global, i int, kind actionKind, arg uint32) (wrong string) {
+	if x.tell != nil && kind == actView {
+		x.tell(g, i, &x.sights[arg])
+	}
+	r := x.act(g.locals[i], kind, arg)
+	g.locals[i] = r.next
+	for j := range x.ids {
+		for kind, s := range [2]int{x.slot(i, j, query), x.slot(j, i, answer)} {
+			if n := g.slots[s]; n != 0 && x.messages[n].message.kind == byte(kind)+query {
+				g.slots[s] = x.renumbered(n, r.thresholds)
+			}
+		}
+	}
+	for _, n := range r.sent {
+		if to := int(x.number(x.messages[n].to) >> 2); !x.apart(g, i, to) {
+			g.slots[x.slot(i, to, x.messages[n].message.kind)] = n
+		}
+	}
+	switch wrong = r.wrong; {
+	case wrong != "":
+		return wrong
+	case r.merges:
+		reached, had := x.reach(g, i, x.locals[r.next].job.Sources)
+		wrong = x.do(g, i, actEarly, uint32(reached)<<8|uint32(had))
+	case r.releases && r.had:
+		wrong = x.checkRelease(g, i)
+	}
+	if wrong != "" {
+		return wrong
+	}
+	return x.progress(g, i)
+}

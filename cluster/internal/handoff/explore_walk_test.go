@@ -1,0 +1,127 @@
+package handoff
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// walks are random walks of a model.
+type walks struct {
+	*space
+	start  global
+	random *rand.Rand
+	steps  int  // done so far
+	unfair bool // without the fair run
+}
+
+// run takes walks of a number of steps in all, and returns the first failure, shrunk. What the
+// space has seen is forgotten now and then, so that it takes a bounded amount of memory.
+func (w *walks) run(m model, steps int) *failure {
+	for w.steps < steps {
+		if w.space == nil || len(w.locals) > 20_000 {
+			w.space = newSpace(m)
+			w.start = w.form()
+		}
+		if f := w.walk(60); f != nil {
+			return w.shrink(w.start, f)
+		}
+	}
+	return nil
+}
+
+// walk is a walk of some steps, with a fair run at its end. Each walk has its own faults, and its
+// own liking for each kind of move.
+func (w *walks) walk(steps int) (f *failure) {
+	var likes [moveHeal + 1]int
+	for kind := range likes {
+		likes[kind] = []int{1, 4, 16}[w.random.IntN(3)]
+	}
+	likes[moveFault] = 1
+	x, random, g, moves := w.space, w.random, w.start, []move(nil)
+	for f := range g.left {
+		g.left[f] = uint8(random.IntN(int(g.left[f]) + 1))
+	}
+	for range steps {
+		var possible []move
+		x.moves(&g, func(m move) {
+			for range likes[m[0]&^moveLate] {
+				possible = append(possible, m)
+			}
+		})
+		if len(possible) == 0 {
+			break
+		}
+		w.steps++
+		m := possible[random.IntN(len(possible))]
+		before := g
+		wrong := x.apply(&g, m)
+		if wrong != "" || g != before {
+			moves = append(moves, m)
+		}
+		if wrong != "" {
+			return &failure{wrong, moves, false}
+		}
+	}
+	if w.unfair {
+		return nil
+	}
+	wrong := x.settle(&g, nil)
+	if wrong == "" {
+		wrong = x.unfinished(&g)
+	}
+	if wrong != "" {
+		return &failure{wrong, moves, true}
+	}
+	return nil
+}
+
+// again carries out those moves of a failure that are possible. It returns what is wrong.
+func (x *space) again(start global, moves []move, fair bool) *failure {
+	g, f := start, &failure{fair: fair}
+	for _, m := range moves {
+		possible := false
+		x.moves(&g, func(p move) { possible = possible || p == m })
+		if !possible {
+			continue
+		}
+		before := g
+		wrong := x.apply(&g, m)
+		if wrong != "" || g != before {
+			f.moves = append(f.moves, m)
+		}
+		if wrong != "" {
+			f.what, f.fair = wrong, false
+			return f
+		}
+	}
+	if fair {
+		if f.what = x.settle(&g, nil); f.what == "" {
+			f.what = x.unfinished(&g)
+		}
+	}
+	if f.what == "" {
+		return nil
+	}
+	return f
+}
+
+// shrink leaves moves out of a failure as long as anything is wrong without them.
+func (x *space) shrink(start global, f *failure) *failure {
+	for size := max(1, len(f.moves)/2); size > 0; {
+		shorter := false
+		for at := 0; at < len(f.moves); {
+			rest := slices.Delete(slices.Clone(f.moves), at, min(at+size, len(f.moves)))
+			if next := x.again(start, rest, f.fair); next != nil && len(next.moves) < len(f.moves) {
+				f, shorter = next, true
+			} else {
+				at += size
+			}
+		}
+		if !shorter || size > 1 {
+			if size /= 2; size == 0 && shorter {
+				size = 1
+			}
+		}
+	}
+	return f
+}
