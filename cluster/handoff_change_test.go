@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -174,9 +175,10 @@ func (c *changing) restart(i int, drains bool, with edit) {
 }
 
 // The replication factor of a cluster with data changes, up and down, in the two rounds of the
-// documentation. Every Drain ends, no merge has fewer sources than one, no read is admitted
+// documentation, by default in the ways that differ most. Every Drain ends, no merge has fewer sources than one, no read is admitted
 // without the data, and no acknowledged write is lost.
 func TestReplicationFactorChangesWithHandoff(t *testing.T) {
+	full := os.Getenv("CLUSTERKIT_SIM_FULL") != ""
 	for _, change := range [][2]int{{1, 3}, {1, 5}, {2, 4}, {3, 5}, {5, 3}, {4, 2}, {5, 1}, {3, 1}} {
 		for _, how := range []struct{ drains, journal bool }{{true, false}, {true, true}, {false, true}, {false, false}} {
 			from, to := change[0], change[1]
@@ -185,6 +187,10 @@ func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 				continue // that loses data, and is documented to
 			case how.drains && how.journal && to != 3:
 				continue // a member that has drained has nothing in its journal
+			case !full && how.journal && (how.drains || to != 5):
+				continue
+			case !full && !how.drains && !how.journal && from < 4:
+				continue
 			}
 			t.Run(fmt.Sprintf("%d to %d, drains %v, journal %v", from, to, how.drains, how.journal), func(t *testing.T) {
 				t.Parallel()

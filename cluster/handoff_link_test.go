@@ -39,7 +39,7 @@ func TestDrainOverABadLink(t *testing.T) {
 		"10 % and 100 ms, with copies": {loss: 0.1, latency: 100 * time.Millisecond, copying: true, within: 90 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seeds := uint64(3)
+			seeds := uint64(2)
 			switch {
 			case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
 				seeds = 40

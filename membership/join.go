@@ -118,11 +118,11 @@ func (m *Membership) keepJoining(ctx context.Context) {
 }
 
 // contact exchanges members with an address in the background and hands what
-// came of it to done. It reports whether it began: not when the same address
-// is being contacted since a moment ago, nor when we are stopping.
-func (m *Membership) contact(addr netip.AddrPort, done func(error)) bool {
+// came of it to done. It does nothing when the same address is being contacted
+// since a moment ago, or when this member is stopping.
+func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 	if !m.dialing.begin(addr, m.settings.now(), m.settings.timings.redialAfter) {
-		return false
+		return
 	}
 	gossip, g, running := m.live()
 	begun := running && m.background(func() {
@@ -145,7 +145,6 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) bool {
 	if !begun {
 		m.dialing.end(addr)
 	}
-	return begun
 }
 
 // jitter returns a duration between half and three halves of d, so that

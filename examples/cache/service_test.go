@@ -20,7 +20,7 @@ func TestReadsStayInTheirZone(t *testing.T) {
 		for i := range 50 {
 			key, content := fmt.Sprintf("user:%d", i), fmt.Sprint("value ", i)
 			all[i%6].write(t, key, content, "3/3")
-			primary, _ := all[0].Cluster.Lookup(key).Primary()
+			primary, _ := all[0].Lookup(key).Primary()
 			for _, m := range all {
 				tc.forwarded()
 				by := tc.members[m.read(t, key, content, "hit")+":80"]
@@ -44,7 +44,7 @@ func TestForwardedRequestsAreNotForwarded(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPut} {
 			answer := all[0].do(method, "/cache/"+key, "v", tokenHeader, "0123456789abcdef", versionHeader, "1", ageHeader, "0")
 			require.Equal(t, http.StatusMisdirectedRequest, answer.Code)
-			require.Equal(t, all[0].Cluster.Lookup(key).Token().String(), answer.Header().Get(tokenHeader))
+			require.Equal(t, all[0].Lookup(key).Token().String(), answer.Header().Get(tokenHeader))
 			require.Zero(t, tc.forwarded())
 		}
 		require.Zero(t, all[0].store.Len())
@@ -202,7 +202,7 @@ func TestAClockThatIsAheadHasNoEffect(t *testing.T) {
 		all := tc.startMany(5)
 		key := keyWhere(t, all[0], func(p ring.Placement) bool { return !p.Owns("n1") })
 		for n, version := range []int64{time.Now().Add(time.Hour).UnixNano(), time.Now().Add(-time.Hour).UnixNano()} {
-			p := all[0].Cluster.Lookup(key)
+			p := all[0].Lookup(key)
 			stored, owners, _ := all[0].offer(t.Context(), "/cache/"+key, key, Value{[]byte("wrong clock"), version, time.Now()}, p)
 			require.Equal(t, 3, owners)
 			require.Equal(t, 3-3*n, stored, "the higher version stays")

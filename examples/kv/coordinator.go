@@ -143,7 +143,7 @@ func (c *Coordinator) retry(ctx context.Context, doing, key string, attempt func
 // What the others have is then left to the clocks.
 func (c *Coordinator) version(ctx context.Context, key string, after Version, quorate bool) (Version, error) {
 	p := c.cluster.Lookup(key)
-	answers := ask(c, ctx, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Highest, error) {
+	answers := ask(ctx, c, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Highest, error) {
 		if local {
 			return c.local.Highest(p.Partition(), p.Token(), key)
 		}
@@ -172,7 +172,7 @@ func (c *Coordinator) version(ctx context.Context, key string, after Version, qu
 func (c *Coordinator) write(ctx context.Context, key string, e Entry) (newer Version, err error) {
 	p := c.cluster.Lookup(key)
 	owners := ring.Writers(p)
-	answers := ask(c, ctx, owners.All(), func(ctx context.Context, m cluster.Member, local bool) (Version, error) {
+	answers := ask(ctx, c, owners.All(), func(ctx context.Context, m cluster.Member, local bool) (Version, error) {
 		if local {
 			return c.local.Write(p.Partition(), p.Token(), key, e)
 		}
@@ -193,7 +193,7 @@ func (c *Coordinator) write(ctx context.Context, key string, e Entry) (newer Ver
 // read makes one attempt.
 func (c *Coordinator) read(ctx context.Context, key string) (Entry, error) {
 	p := c.cluster.Lookup(key)
-	answers := ask(c, ctx, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Entry, error) {
+	answers := ask(ctx, c, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Entry, error) {
 		if local {
 			return c.local.Read(p.Partition(), p.Token(), key)
 		}
@@ -258,7 +258,7 @@ type answers[T any] struct {
 // ask asks owners at the same time. Each answers exactly once; who does not in
 // time is answered for. They go on when the user has got an answer or given up: a
 // write is to reach all owners.
-func ask[T any](c *Coordinator, ctx context.Context, owners iter.Seq[ring.Owner], do func(ctx context.Context, m cluster.Member, local bool) (T, error)) *answers[T] {
+func ask[T any](ctx context.Context, c *Coordinator, owners iter.Seq[ring.Owner], do func(ctx context.Context, m cluster.Member, local bool) (T, error)) *answers[T] {
 	var all []string
 	for o := range owners {
 		all = append(all, o.ID())
