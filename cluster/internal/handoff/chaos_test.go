@@ -257,7 +257,7 @@ func seedCount(normal, full int) int {
 // The claim of docs/handoff.md holds: an acknowledged write survives.
 func TestAcknowledgedWritesSurvive(t *testing.T) {
 	t.Parallel()
-	seeds := seedCount(6, 200)
+	seeds := seedCount(6, 100)
 	writes, moved, messages := 0, 0, uint64(0)
 	first, _ := strconv.Atoi(os.Getenv("HANDOFF_SEED"))
 	for seed := range uint64(seeds) {
@@ -274,7 +274,7 @@ func TestLateRequestsDoNotCountTwice(t *testing.T) {
 	for _, tardy := range []time.Duration{3 * time.Second, 10 * time.Second, time.Minute} {
 		t.Run(tardy.String(), func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(seedCount(2, 40)) {
+			for seed := range uint64(seedCount(2, 20)) {
 				runPlan(t, seed+1, plan{members: 7, events: 25, edit: func(w *world) { w.tardy = tardy }}).require(t)
 			}
 		})
@@ -285,7 +285,7 @@ func TestLateRequestsDoNotCountTwice(t *testing.T) {
 // moments, than lets all owners become ready again.
 func TestAcknowledgedWritesSurviveFurtherLosses(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seedCount(4, 200)) {
+	for seed := range uint64(seedCount(4, 60)) {
 		runPlan(t, seed+1, plan{members: 7, events: 25, edit: func(w *world) { w.loose = true }}).require(t)
 	}
 }

@@ -116,7 +116,7 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 		return w.lost() > 0
 	}
 	needless, unattested := []uint64(nil), 0
-	seeds := seedCount(10, 250)
+	seeds := seedCount(10, 150)
 	for seed := range uint64(seeds) {
 		if reported(seed+1, 0) {
 			needless = append(needless, seed+1)

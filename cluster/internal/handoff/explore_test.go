@@ -73,9 +73,9 @@ func TestExplorer(t *testing.T) {
 	for i, m := range append(worlds, pairs...) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			most := explored("HANDOFF_STATES", 4_000_000, 10_000, 2_000)
+			most := explored("HANDOFF_STATES", 1_000_000, 10_000, 2_000)
 			if i >= len(worlds) {
-				most = explored("HANDOFF_STATES", 200_000, 3_000, 1_000)
+				most = explored("HANDOFF_STATES", 50_000, 3_000, 1_000)
 			}
 			if i < len(worlds) && m.faults[rise]+m.faults[crash] > 0 {
 				most = max(most, 60_000) // to the end

@@ -13,7 +13,7 @@ import (
 // processes that had nothing by then. All become ready, and none reports possible loss.
 func TestManyMembersStartAtOnce(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seedCount(5, 200)) {
+	for seed := range uint64(seedCount(5, 80)) {
 		w := newWorld(t, seed+1)
 		w.start("n000", true)
 		for i := 1; i < 12; i++ {
@@ -239,7 +239,7 @@ func TestASetThatServesAgainIsNotReadyYet(t *testing.T) {
 func TestLossAmongCutsIsReported(t *testing.T) {
 	t.Parallel()
 	lost, silent, harmed, quiet := 0, 0, 0, 0
-	for seed := range uint64(max(10, seedCount(10, 400))) {
+	for seed := range uint64(max(10, seedCount(10, 200))) {
 		w := newWorld(t, seed+1)
 		w.start("n000", true)
 		for i := 1; i < 7; i++ {

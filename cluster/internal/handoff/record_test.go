@@ -60,7 +60,7 @@ func (w *world) outage(least int) {
 func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 	t.Parallel()
 	writes := 0
-	for seed := range uint64(seedCount(5, 200)) {
+	for seed := range uint64(seedCount(5, 80)) {
 		w := runPowerCuts(t, seed+1, 0)
 		w.require(t)
 		require.Zero(t, w.lost(), "seed %d", seed+1)
