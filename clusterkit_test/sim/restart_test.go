@@ -15,7 +15,7 @@ import (
 func TestSimRestartsInPlace(t *testing.T) {
 	t.Parallel()
 	const grace = 30 * time.Second
-	members, rounds := scaled(50, 15, 12), scaled(100, 4, 3)
+	members, rounds := scaled(30, 15, 12), scaled(25, 4, 3)
 	network := memnet.Options{Latency: time.Millisecond, Jitter: 2 * time.Millisecond, PacketLoss: 0.05, StreamLoss: 0.05}
 	simulate(t, network, func(s *sim) {
 		s.form(members)
