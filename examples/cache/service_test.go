@@ -242,8 +242,8 @@ func TestWhatIsRefused(t *testing.T) {
 			return n1.do(http.MethodPut, "/cache/k", "v", tokenHeader, token, versionHeader, version, ageHeader, age).Code
 		}
 		require.Equal(t, http.StatusConflict, put("1", "0"), "there is a higher version")
-		require.Equal(t, http.StatusNoContent, put(strconv.Itoa(maxNumber), "0"))
-		for _, wrong := range []string{strconv.Itoa(maxNumber + 1), "-1", "yesterday", ""} {
+		require.Equal(t, http.StatusNoContent, put(strconv.FormatInt(maxNumber, 10), "0"))
+		for _, wrong := range []string{strconv.FormatInt(maxNumber+1, 10), "-1", "yesterday", ""} {
 			require.Equal(t, http.StatusBadRequest, put(wrong, "0"), wrong)
 			require.Equal(t, http.StatusBadRequest, put("1", wrong), wrong)
 		}
