@@ -70,7 +70,7 @@ func answerBatch(view route.View, prefer preference, keys []string) api.Batch {
 		if !known {
 			g = len(answer.Groups)
 			groupOf[result.Primary] = g
-			answer.Groups = append(answer.Groups, api.Group{Primary: result.Primary, HTTPAddr: httpAddr(view.Members, result.Primary)})
+			answer.Groups = append(answer.Groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view.Members, result.Primary).HTTPAddr})
 		}
 		answer.Groups[g].Indexes = append(answer.Groups[g].Indexes, i)
 	}

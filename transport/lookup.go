@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -105,17 +104,12 @@ func (b *answerer) placement(p ring.Placement) api.Placement {
 // primary returns the first owner that is not away, or the first one where all are.
 func (b *answerer) primary(p ring.Placement) string {
 	for _, o := range p.All() {
-		if !b.away(o.ID()) {
+		if memberOf(b.view.Members, o.ID()).State != membership.Away {
 			return o.ID()
 		}
 	}
 	first, _ := p.Primary()
 	return first.ID()
-}
-
-func (b *answerer) away(id string) bool {
-	i, found := slices.BinarySearchFunc(b.view.Members, id, byID)
-	return found && b.view.Members[i].State == membership.Away
 }
 
 func (b *answerer) moving() bool { return b.view.Ring.Target() != b.view.Ring }
@@ -126,12 +120,16 @@ func (b *answerer) owners(p ring.Placement) []api.Owner {
 		b.free = make([]api.Owner, 0, p.Len())
 	}
 	from := len(b.free)
-	for _, late := range []bool{false, true} {
-		for _, n := range p.All() {
-			if b.away(n.ID()) == late {
-				b.free = append(b.free, api.Owner{ID: n.ID(), Region: n.Region(), Zone: n.Zone(), HTTPAddr: httpAddr(b.view.Members, n.ID())})
-			}
+	var away []api.Owner
+	for _, n := range p.All() {
+		m := memberOf(b.view.Members, n.ID())
+		owner := api.Owner{ID: n.ID(), Region: n.Region(), Zone: n.Zone(), HTTPAddr: m.HTTPAddr}
+		if m.State == membership.Away {
+			away = append(away, owner)
+			continue
 		}
+		b.free = append(b.free, owner)
 	}
+	b.free = append(b.free, away...)
 	return b.free[from:len(b.free):len(b.free)]
 }

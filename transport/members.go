@@ -2,8 +2,7 @@ package transport
 
 import (
 	"net/http"
-	"slices"
-	"strings"
+	"sort"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -46,14 +45,12 @@ func notNil(m map[string]string) map[string]string {
 	return m
 }
 
-func byID(m membership.Member, id string) int { return strings.Compare(m.ID, id) }
-
-// httpAddr is the address that a member announces; empty when it announces
-// none or is not among the members.
-func httpAddr(members []membership.Member, id string) string {
-	i, found := slices.BinarySearchFunc(members, id, byID)
-	if !found {
-		return ""
+// memberOf finds a member by its ID. One that is not among the members announces nothing.
+func memberOf(members []membership.Member, id string) *membership.Member {
+	// A Member is large: slices.BinarySearchFunc would copy one at every step.
+	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
+	if i == len(members) || members[i].ID != id {
+		return &membership.Member{}
 	}
-	return members[i].HTTPAddr
+	return &members[i]
 }
