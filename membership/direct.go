@@ -12,7 +12,7 @@ const (
 	maxMessage = 64 << 10 // bytes of the payload of one message
 	maxInbox   = 1024     // messages that wait until they are taken
 	// maxSends is how many messages are on their way at a time. One that takes longer
-	// than messageTimeout does not count any more. Its connection fails by itself, some
+	// than the patience does not count any more. Its connection fails by itself, some
 	// seconds later.
 	maxSends = 32
 )
@@ -38,7 +38,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 	if len(payload) > maxMessage {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", errMessageSize, len(payload), maxMessage)
 	}
-	limit := m.settings.timings.messageTimeout
+	limit := m.settings.timings.patience
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it takes longer than %v", limit))
 	defer cancel()
 	select {

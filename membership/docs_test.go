@@ -34,7 +34,7 @@ func TestDocumentedTimings(t *testing.T) {
 			"news is sent to":                           fmt.Sprintf("%d every %s", timings.gossipNodes, seconds(timings.gossipInterval)),
 			"up to 32 members, all are exchanged every": seconds(timings.pushPullInterval),
 			"lost members and seeds are tried every":    seconds(timings.rejoinInterval),
-			"a message about handoff is given up after": seconds(timings.messageTimeout),
+			"a message about handoff is given up after": seconds(timings.patience),
 		} {
 			require.Contains(t, shown, row, "docs/operations.md")
 			require.Equal(t, want, strings.Replace(shown[row][i], "members ", "", 1), "docs/operations.md: %s (%v)", row, p)

@@ -77,8 +77,9 @@ func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 }
 
 // keepJoining looks for members that are missing until the context ends: the
-// seeds, and the members that failed. A member that is alone searches all seeds. After a partition that lasted until both
-// sides forgot each other, this is what brings them together again.
+// seeds, and the members that failed. A member that is alone searches all seeds.
+// After a partition that lasted until both sides forgot each other, this is what
+// brings them together again.
 func (m *Membership) keepJoining(ctx context.Context) {
 	for {
 		timer := time.NewTimer(jitter(m.settings.timings.rejoinInterval))
@@ -121,7 +122,7 @@ func (m *Membership) keepJoining(ctx context.Context) {
 // came of it to done. It does nothing when the same address is being contacted
 // since a moment ago, or when this member is stopping.
 func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
-	if !m.dialing.begin(addr, m.settings.now(), m.settings.timings.redialAfter) {
+	if !m.dialing.begin(addr, m.settings.now(), m.settings.timings.patience) {
 		return
 	}
 	gossip, g, running := m.live()

@@ -131,9 +131,9 @@ func (m *Membership) abandon(ctx context.Context) {
 }
 
 // Stop leaves the cluster and releases everything. It announces that this member is leaving,
-// or Away where it is Active and has a RestartGrace. It waits until that has been sent to others, leaves, and closes the address. When
-// the context ends first it goes on without further waits. Stop may be called any number
-// of times, also before or during Start. Every call returns nil when everything is
+// or Away where it is Active and has a RestartGrace. It waits until that has been sent to
+// others, leaves, and closes the address. When the context ends first it goes on without
+// further waits. Stop may be called any number of times, also before or during Start. Every call returns nil when everything is
 // released, or the error of its own context when that ends first. A membership that was
 // stopped cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {

@@ -62,10 +62,9 @@ type timings struct {
 	rejoinInterval time.Duration // between looks for members that are missing
 	settleQuiet    time.Duration // without news, after which a joiner knows the cluster
 	settleMax      time.Duration // after which it goes ahead anyway
-	messageTimeout time.Duration // for a message to one member, which is sent anew sooner than a connection fails
 	tailDelay      time.Duration // a view must have stood before stragglers are looked for
 	leaveWait      time.Duration // for each announcement of a leave to go out
-	redialAfter    time.Duration // without an answer, after which an address is dialled once more
+	patience       time.Duration // with one connection, which fails by itself only after tcpTimeout
 }
 
 func (p Profile) timings() timings {
@@ -83,10 +82,9 @@ func (p Profile) timings() timings {
 		rejoinInterval:   5 * time.Second,
 		settleQuiet:      300 * time.Millisecond,
 		settleMax:        2 * time.Second,
-		messageTimeout:   time.Second,
 		tailDelay:        time.Second,
 		leaveWait:        time.Second,
-		redialAfter:      time.Second,
+		patience:         time.Second,
 	}
 	switch p {
 	case WAN:
@@ -101,10 +99,9 @@ func (p Profile) timings() timings {
 		t.rejoinInterval = 15 * time.Second
 		t.settleQuiet = time.Second
 		t.settleMax = 5 * time.Second
-		t.messageTimeout = 3 * time.Second
 		t.tailDelay = 3 * time.Second
 		t.leaveWait = 3 * time.Second
-		t.redialAfter = 3 * time.Second
+		t.patience = 3 * time.Second
 	case Local:
 		t.probeTimeout = 200 * time.Millisecond
 		t.gossipInterval = 100 * time.Millisecond
@@ -115,10 +112,9 @@ func (p Profile) timings() timings {
 		t.rejoinInterval = 2 * time.Second
 		t.settleQuiet = 150 * time.Millisecond
 		t.settleMax = time.Second
-		t.messageTimeout = 500 * time.Millisecond
 		t.tailDelay = 500 * time.Millisecond
 		t.leaveWait = 500 * time.Millisecond
-		t.redialAfter = 500 * time.Millisecond
+		t.patience = 500 * time.Millisecond
 	}
 	return t
 }

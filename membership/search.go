@@ -60,7 +60,7 @@ func (s *search) run(ctx, limited context.Context) {
 	var last <-chan time.Time // when the search has waited for long enough
 	for len(s.untried)+len(s.pending) > 0 {
 		if last == nil && len(s.untried) == 0 {
-			last = time.After(s.m.settings.timings.redialAfter)
+			last = time.After(s.m.settings.timings.patience)
 		}
 		select {
 		case <-impatient.C:

@@ -29,9 +29,9 @@ func TestALostExchangeDoesNotHoldUpTheNext(t *testing.T) {
 	s, c := testSyncer()
 	for lost := range uint64(maxSyncs) {
 		require.True(t, s.begin(viewNumber(1), viewNumber(2+lost), 10), "with %d lost", lost)
-		c.advance(LAN.timings().tailDelay / 2)
+		c.advance(LAN.timings().patience / 2)
 		require.False(t, s.begin(viewNumber(1), viewNumber(100), 10), "with one that may still succeed")
-		c.advance(LAN.timings().tailDelay / 2)
+		c.advance(LAN.timings().patience / 2)
 	}
 	c.advance(time.Hour)
 	require.False(t, s.begin(viewNumber(1), viewNumber(100), 10), "they are bounded")

@@ -145,7 +145,7 @@ const (
 )
 
 func newSyncer(t timings, now func() time.Time) *syncer {
-	return &syncer{longest: t.pushPullInterval, patience: t.tailDelay, now: now, budget: syncBudget, filled: now()}
+	return &syncer{longest: t.pushPullInterval, patience: t.patience, now: now, budget: syncBudget, filled: now()}
 }
 
 // begin reports whether an exchange may take place now; if so, end follows it.
