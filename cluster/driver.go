@@ -54,16 +54,20 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	d := &driver{
 		c: c, user: o.Mover, options: o, self: self, nonce: local.Start.Nonce,
 		gates: make([]gate, c.settings.PartitionCount), cancels: make(map[uint64]context.CancelFunc), sending: make(map[handoff.Process]int),
-		machine: handoff.New(handoff.Config{Self: self, Parallel: o.Parallel, Durable: o.Journal != nil}),
 		// Asking needs to be quick where news is, and cheap where a member does not answer.
 		clock: clock{alarms: handoff.NewAlarms(handoff.Pace{
 			Gather: 20 * time.Millisecond, Again: 250 * time.Millisecond, Rarely: 5 * time.Second, Patience: 2 * time.Second, Retry: o.RetryAfter,
 		})},
 		report: handoffReport{moving: make(map[int]moving)},
 	}
+	d.machine = d.newMachine()
 	d.life, d.end = context.WithCancel(context.Background())
 	d.clock.timer = time.AfterFunc(math.MaxInt64, d.tick)
 	return d
+}
+
+func (d *driver) newMachine() *handoff.Machine {
+	return handoff.New(handoff.Config{Self: d.self, Parallel: d.options.Parallel, Durable: d.options.Journal != nil})
 }
 
 // listen takes messages until the cluster stops.

@@ -146,17 +146,14 @@ func (c *Cluster) call(ctx context.Context, f func()) error {
 // data starts anew. Before that it is a former owner that comes to own again.
 func (d *driver) rejoin(ctx context.Context) error {
 	local := d.c.members.Local()
-	goOn := func() error {
-		// What it has does not let it own at once.
-		return membership.Drive(d.c.members).Rejoin(ctx, membership.Joining, view.Origin(local))
-	}
 	departed := false
 	var err error
 	if stopped := d.c.call(ctx, func() {
 		// A machine that leaves no longer does not begin to announce that it departs.
 		d.view(&d.c.view.Load().View, membership.Joining)
-		if departed = d.departed(); !departed {
-			err = goOn()
+		if departed = d.is((*handoff.Machine).Departed); !departed {
+			// A data start that is announced does not let it own at once for what it has.
+			err = membership.Drive(d.c.members).Rejoin(ctx, membership.Joining, view.Origin(local))
 		}
 	}); stopped != nil || !departed {
 		return errors.Join(stopped, err)
@@ -183,11 +180,6 @@ func (d *driver) rejoin(ctx context.Context) error {
 	return err
 }
 
-// departed reports whether the machine has announced that this process departs.
-func (d *driver) departed() bool {
-	return d.is((*handoff.Machine).Departed)
-}
-
 // renew begins anew under another data start. Nothing is held. It reports whether it did: not while a
 // job runs.
 func (d *driver) renew(dataStart uint64) bool {
@@ -197,7 +189,7 @@ func (d *driver) renew(dataStart uint64) bool {
 		return false
 	}
 	d.self.Start = dataStart
-	d.machine = handoff.New(handoff.Config{Self: d.self, Parallel: d.options.Parallel, Durable: d.options.Journal != nil})
+	d.machine = d.newMachine()
 	d.report.moving, d.report.counts = make(map[int]moving), [4]int{}
 	if d.options.Journal != nil {
 		d.machine.Step(handoff.Restored{Starts: 1})

@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 )
@@ -41,6 +42,10 @@ const (
 // quorums are those of a configuration: how many owners a partition has, and how many of them
 // acknowledge a write.
 type quorums struct{ factor, writes uint8 }
+
+// counted are the quorums that an owner set is held to. While handoff is off, each owner counts as
+// complete.
+func (q quorums) counted() quorums { return quorums{q.factor, cmp.Or(q.writes, q.factor)} }
 
 // slack is how many owners may lack an acknowledged write.
 func (q quorums) slack() int { return int(q.factor) - int(q.writes) }

@@ -1,7 +1,6 @@
 package handoff
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -275,8 +274,7 @@ func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if s.founding {
 		m |= markFirst
 	}
-	q := quorums{s.quorums.factor, cmp.Or(s.quorums.writes, s.quorums.factor)} // while handoff is off, each owner counts as complete
-	pt.sets.serve(pt.owners.serving, q, m, goesOn)
+	pt.sets.serve(pt.owners.serving, s.quorums.counted(), m, goesOn)
 }
 
 func (pt *partition) pending() int { return pt.sets.count(markPending) }

@@ -7,10 +7,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// quorumsOf are those of the configuration that a ring was built with. Where handoff is off, each owner
-// counts as complete.
+// quorumsOf are those of the configuration that a ring was built with.
 func quorumsOf(r *ring.Ring) quorums {
-	return quorums{uint8(r.Config().ReplicationFactor), uint8(cmp.Or(r.Config().WriteQuorum, r.Config().ReplicationFactor))}
+	return quorums{uint8(r.Config().ReplicationFactor), uint8(r.Config().WriteQuorum)}
 }
 
 // process returns the process of a node.
@@ -36,7 +35,7 @@ func (v View) happen(m *Machine) {
 		return
 	}
 	before, wasOff := m.ring, s.off()
-	m.ring, s.quorums = v.Ring, quorums{uint8(v.Ring.Config().ReplicationFactor), uint8(v.Ring.Config().WriteQuorum)}
+	m.ring, s.quorums = v.Ring, quorumsOf(v.Ring)
 	off := s.off()
 	s.founding = off || s.founding && !wasOff
 	if off {
@@ -49,7 +48,7 @@ func (v View) happen(m *Machine) {
 	if first {
 		before = v.Ring
 	}
-	q, was, now := quorumsOf(before), newRows(s), newRows(s)
+	q, was, now := quorumsOf(before).counted(), newRows(s), newRows(s)
 	ended := era{quorums: q, chunks: make([]*[64]uint16, (v.Ring.PartitionCount()+63)/64)}
 	for p, place := range v.Ring.All() {
 		had, pt := before.Placement(p), m.parts[p]
@@ -61,7 +60,7 @@ func (v View) happen(m *Machine) {
 		if !first && !moved && (pt == nil || pt.rests) {
 			continue
 		}
-		if !first && (q != quorumsOf(v.Ring) || moved && !was.members(had).is(now.members(place))) {
+		if !first && (q != s.quorums.counted() || moved && !was.members(had).is(now.members(place))) {
 			ended.end(p, was.number(had))
 		}
 		if pt != nil && (off || wasOff) {
