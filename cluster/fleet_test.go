@@ -164,16 +164,7 @@ func (f *fleet) writeAll() {
 
 // busy writes and reads until something is done.
 func (f *fleet) busy(what func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- what() }()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(20 * time.Millisecond):
-			f.writeAll()
-		}
-	}
+	return during(20*time.Millisecond, f.writeAll, what)
 }
 
 // awaitBusy writes and reads until a condition holds.

@@ -111,17 +111,7 @@ func (c *changing) check() {
 
 // during writes and checks until something is done.
 func (c *changing) during(what func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- what() }()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(50 * time.Millisecond):
-			c.write()
-			c.check()
-		}
-	}
+	return during(50*time.Millisecond, func() { c.write(); c.check() }, what)
 }
 
 // settle waits until all members are active, agree, and nothing moves.

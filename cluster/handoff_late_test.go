@@ -41,8 +41,8 @@ func (w *lateWrite) acknowledged() bool {
 }
 
 // A write request is on its way for longer than an owner takes to start again, empty. No owner
-// takes it then, whoever it was sent to: the acknowledgement of a start that is gone must not count
-// together with a later one.
+// takes it then. The acknowledgement of a start that is gone must not count together with a later
+// one.
 func TestAWriteRequestThatIsOlderThanARestart(t *testing.T) {
 	for _, factor := range []int{2, 3} {
 		inBubble(t, func(t *testing.T, b *testNet) {

@@ -119,6 +119,21 @@ func awaitWithin(t *testing.T, limit time.Duration, what string, condition func(
 	})
 }
 
+// during does something again and again, from one interval to the next, until something else is done.
+// It returns the error of the latter.
+func during(interval time.Duration, again func(), what func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- what() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(interval):
+			again()
+		}
+	}
+}
+
 // within is a context that ends after a while.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()

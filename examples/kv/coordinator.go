@@ -139,8 +139,8 @@ func (c *Coordinator) retry(ctx context.Context, doing, key string, attempt func
 // So a clock that is ahead has no effect: a write that reaches one replica alone does
 // not win over later ones. A clock that is behind does no harm.
 //
-// If it need not be a read quorum, as many replicas as make a write quorum will do.
-// What the others have is then left to the clocks.
+// Unless a read quorum is required, the answers of a write quorum of replicas are
+// sufficient. The clocks then decide against what the other replicas have.
 func (c *Coordinator) version(ctx context.Context, key string, after Version, quorate bool) (Version, error) {
 	p := c.cluster.Lookup(key)
 	answers := ask(ctx, c, servers(p), func(ctx context.Context, m cluster.Member, local bool) (Highest, error) {

@@ -143,30 +143,45 @@ func TestARequestedMergeIsRetried(t *testing.T) {
 	require.Equal(t, first[0].Sources, again[0].Sources)
 }
 
+// see gives a machine the view in which some of the members a, b and c own.
+func see(t *testing.T, m *Machine, q quorums, ids ...string) {
+	t.Helper()
+	var nodes []ring.Node
+	for _, id := range ids {
+		nodes = append(nodes, ring.Node{ID: id, Start: 1})
+	}
+	r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: int(q.factor), WriteQuorum: int(q.writes), Strategy: rebalance.Rendezvous{}}, nodes)
+	require.NoError(t, err)
+	m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
+}
+
+// beginRelease has a found the cluster and hand over to another process, and returns the release that
+// a begins.
+func beginRelease(t *testing.T, a *Machine, b Process, q quorums) Job {
+	t.Helper()
+	a.Step(Founding{})
+	see(t, a, q, "a")
+	see(t, a, q, b.ID)
+	a.Step(Drained{[]int{0}})
+	merged := &Message{kind: answer, to: a.around.self.Start, reports: []report{{flags: flagOwner | flagReady, fence: 1, merged: a.parts[0].fence}}}
+	jobs := a.Step(Received{b, merged}).Start
+	require.Len(t, jobs, 1)
+	return jobs[0]
+}
+
 // A process that is an owner again while it deletes what it had begins to be one when the
 // release has ended, and also when it failed.
 func TestAnOwnerAgainWhileItReleases(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		a, b := Process{"a", 1}, Process{"b", 1}
 		m := newMachine(a, false, b)
-		see := func(id string) Effects {
-			r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 1, WriteQuorum: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: id, Start: 1}})
-			require.NoError(t, err)
-			return m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1}})
-		}
-		m.Step(Founding{})
-		see("a")
-		see("b")
-		m.Step(Drained{[]int{0}})
-		merged := &Message{kind: answer, to: a.Start, reports: []report{{flags: flagOwner | flagReady, fence: 1, merged: m.parts[0].fence}}}
-		jobs := m.Step(Received{b, merged}).Start
-		require.Len(t, jobs, 1)
-		require.Equal(t, Release, jobs[0].Kind)
+		release := beginRelease(t, m, b, quorums{1, 1})
+		require.Equal(t, Release, release.Kind)
 
-		see("a")
+		see(t, m, quorums{1, 1}, "a")
 		st := m.Standing(0)
 		require.True(t, st.Owner && !st.Accepts, "it is still deleting")
-		m.Step(Ended{ID: jobs[0].ID, Failed: fails})
+		m.Step(Ended{ID: release.ID, Failed: fails})
 		require.Equal(t, owning, m.parts[0].ownership, "fails %v", fails)
 		st = m.Standing(0)
 		require.True(t, st.Owner && st.Accepts && !st.Ready(), "it may lack what b has")
@@ -178,25 +193,10 @@ func TestAnOwnerAgainWhileItReleases(t *testing.T) {
 func TestAnOwnerThatWaitedForAReleaseMayMissWrites(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
 	m := newMachine(a, false, b, c)
-	see := func(ids ...string) {
-		var nodes []ring.Node
-		for _, id := range ids {
-			nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: 1})
-		}
-		r, err := ring.Build(ring.Config{PartitionCount: 1, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}, nodes)
-		require.NoError(t, err)
-		m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
-	}
-	m.Step(Founding{})
-	see("a")
-	see("b")
-	m.Step(Drained{[]int{0}})
-	merged := &Message{kind: answer, to: a.Start, reports: []report{{flags: flagOwner | flagReady, fence: 1, merged: m.parts[0].fence}}}
-	jobs := m.Step(Received{b, merged}).Start
-	require.Len(t, jobs, 1)
-	see("a", "b", "c")
+	release := beginRelease(t, m, b, quorums{3, 2})
+	see(t, m, quorums{3, 2}, "a", "b", "c")
 	require.Equal(t, awaiting, m.parts[0].ownership)
-	m.Step(Ended{ID: jobs[0].ID})
+	m.Step(Ended{ID: release.ID})
 	require.Equal(t, owning, m.parts[0].ownership)
 	require.Equal(t, partial, m.parts[0].has)
 }
