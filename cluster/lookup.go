@@ -23,8 +23,8 @@ func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().Ring.
 func (c *Cluster) Ring() *ring.Ring { return c.view.Load().Ring }
 
 // NodesForKey returns the owners of a key, the primary first, with their
-// addresses. Owners that are away come last. It waits until this member is ready, as [Cluster.WaitReady] does,
-// and returns that method's errors.
+// addresses. Owners that are away come last. It waits until this member is
+// ready, as [Cluster.WaitReady] does, and returns that method's errors.
 func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error) {
 	if err := c.WaitReady(ctx); err != nil {
 		return nil, err
@@ -46,7 +46,8 @@ func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error)
 }
 
 // Members returns the members believed alive, this one included, and those that are
-// [membership.Away], ascending by ID, as of the present view. The slice is shared and must not be modified.
+// [membership.Away], ascending by ID, as of the present view. The slice is shared and
+// must not be modified.
 func (c *Cluster) Members() []Member { return c.view.Load().Members }
 
 // Member returns one member by its ID, and whether it is among [Cluster.Members]. It

@@ -8,9 +8,10 @@ import (
 )
 
 // Stop leaves the cluster and releases everything, in this order: this member becomes unready,
-// announces that it is leaving, or that it is away when it owns and has a RestartGrace, gives the other members a moment to agree, finishes the HTTP
-// requests in flight, leaves, and closes its addresses. When the context ends first, Stop goes
-// on without further waits.
+// announces that it is leaving, gives the other members a moment to agree, finishes the HTTP
+// requests in flight, leaves, and closes its addresses. A member that owns and has a RestartGrace
+// announces that it is away instead. When the context ends first, Stop goes on without further
+// waits.
 //
 // Stop may be called any number of times, also before or during Start. Every call returns nil
 // when everything is released, or the error of its context when that ends first. A cluster that

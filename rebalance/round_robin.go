@@ -8,9 +8,9 @@ import "github.com/clusterkit/clusterkit/ring"
 // Loads differ by one slot at most, or by two when there are several regions, as
 // long as all zones have equally many nodes and all regions equally many zones.
 // The loads of the nodes of one zone always differ by one at most. Zones and regions are
-// spread as [Rendezvous] spreads them, and that comes first: a zone of few nodes that must hold an owner of every row gives
-// its nodes more. Each row's primary is the owner that is primary least often so
-// far.
+// spread as [Rendezvous] spreads them, and that comes first: a zone of few nodes that
+// must hold an owner of every row gives its nodes more. Each row's primary is the owner
+// that is primary least often so far.
 //
 // It has no stability: a node that joins or leaves shifts all that come after
 // it, and nearly every slot changes its owner. It ignores weights. So it is for

@@ -117,8 +117,8 @@ func (s *surroundings) fence() uint64 {
 // stays reports whether a process is alive or away.
 func (s *surroundings) stays(p Process) bool { _, ok := s.alive[p]; return ok }
 
-// depleted reports whether W members of an owner set or more are gone without having
-// handed over: a write which they acknowledged may be lost. Nobody stands for owners that are not known.
+// depleted reports whether W members of an owner set or more are gone without having handed over:
+// a write which they acknowledged may be lost. The zero Process stands for owners that are not known.
 func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
 	for _, p := range o.members {
