@@ -21,6 +21,7 @@ const (
 	keysEach   = 30                    // of a writer
 	writePause = 20 * time.Millisecond // between two writes of one writer
 	readPause  = 10 * time.Millisecond
+	briefPace  = 3   // how many times longer the pauses are in the short form
 	deletions  = 0.1 // of writes
 	onceEvery  = 5   // writes go to a key of its own
 
@@ -31,6 +32,7 @@ const (
 // load is what the users of the store do. It goes on until the context ends.
 type load struct {
 	client *http.Client
+	pace   int       // how many times longer the pauses are
 	hot    []*ledger // written and read again and again
 
 	mu sync.Mutex
@@ -50,8 +52,9 @@ type tally struct {
 	wrong                  error // the first thing that cannot be
 }
 
-func newLoad() *load {
+func newLoad(pace int) *load {
 	l := &load{
+		pace:    pace,
 		client:  &http.Client{Timeout: tolerance, Transport: &http.Transport{MaxIdleConnsPerHost: writers + readers}},
 		shunned: make(map[*demo.Process]time.Time), tally: tally{errors: make(map[string]int)},
 	}
@@ -88,7 +91,7 @@ func (l *load) run(ctx context.Context) {
 }
 
 func (l *load) worker(ctx context.Context, pause time.Duration, keys []*ledger, from int, do func(*ledger)) {
-	tick := time.NewTicker(pause)
+	tick := time.NewTicker(pause * time.Duration(l.pace))
 	defer tick.Stop()
 	for i := from; ; i++ {
 		select {

@@ -66,22 +66,23 @@ type form struct {
 	between []step
 	limit   time.Duration // for all steps together, on a machine that is busy
 	gap     time.Duration // how long a key may be unreadable
+	pace    int           // how many times longer the pauses of the load are
 }
 
 // The short form is for tests, which run on machines that are busy: a crash is
 // noticed later there, and a key is unreadable for longer.
 var (
-	brief = form{[]step{(*scenario).roll, scale(3, 5, 3), kill(1)}, 7 * time.Minute, 2 * time.Minute}
-	usual = form{[]step{(*scenario).roll, scale(3, 7, 4), (*scenario).metadata, kill(2), pause(10 * time.Second)}, 10 * time.Minute, gapBound}
+	brief = form{[]step{(*scenario).roll, scale(3, 5, 3), kill(1)}, 7 * time.Minute, 2 * time.Minute, briefPace}
+	usual = form{[]step{(*scenario).roll, scale(3, 7, 4), (*scenario).metadata, kill(2), pause(10 * time.Second)}, 10 * time.Minute, gapBound, 1}
 	whole = form{[]step{
 		(*scenario).roll, scale(3, 7, 4, 5), (*scenario).metadata, kill(5),
 		pause(20 * time.Second), pause(2 * time.Second), (*scenario).roll,
-	}, 20 * time.Minute, gapBound}
+	}, 20 * time.Minute, gapBound, 1}
 )
 
 // run runs the scenario, step by step.
 func run(ctx context.Context, out io.Writer, f form) error {
-	sc := newScenario(demo.Screen{Out: out}, f.gap)
+	sc := newScenario(demo.Screen{Out: out}, f)
 	defer sc.end()
 	sc.Printf("A replicated store, each member a process, on 127.0.0.1.\n")
 	all := slices.Concat([]step{(*scenario).start}, f.between, []step{(*scenario).check})

@@ -41,8 +41,8 @@ type scenario struct {
 	stop func() // the load
 }
 
-func newScenario(screen demo.Screen, gap time.Duration) *scenario {
-	return &scenario{Screen: screen, gap: gap, load: newLoad(), statuses: make(map[*demo.Process]status), stop: func() {}}
+func newScenario(screen demo.Screen, f form) *scenario {
+	return &scenario{Screen: screen, gap: f.gap, load: newLoad(f.pace), statuses: make(map[*demo.Process]status), stop: func() {}}
 }
 
 // end leaves nothing behind.
