@@ -92,6 +92,7 @@ func TestWhoHasNoKeyCannotCrashAMember(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for many packets")
 	}
+	t.Parallel() // it waits most of the time
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	var all []*Membership

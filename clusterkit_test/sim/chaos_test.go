@@ -15,7 +15,7 @@ import (
 // at random. Whenever it holds off, they must come to agree.
 func TestSimChaos(t *testing.T) {
 	t.Parallel()
-	members, events := scaled(100, 50, 20), scaled(200, 100, 40)
+	members, events := scaled(100, 40, 20), scaled(200, 60, 40)
 	network := memnet.Options{Latency: time.Millisecond, Jitter: 4 * time.Millisecond, PacketLoss: 0.01, StreamLoss: 0.005}
 	simulate(t, network, func(s *sim) {
 		s.form(members)
