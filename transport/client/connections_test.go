@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport"
-	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/client"
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // crowd is a handler that counts connections and the requests that it serves at a time.
@@ -133,7 +133,7 @@ func TestAPoolSendsItsToken(t *testing.T) {
 	require.Equal(t, "Bearer "+testkit.BothToken, body, "it is asked for every time")
 	status, _ = send("Authorization", "Bearer another")
 	require.Equal(t, 401, status, "the request's own")
-	status, _ = send(api.ForwardedHeader, "orders kv n1")
+	status, _ = send(wire.ForwardedHeader, "orders kv n1")
 	require.Equal(t, 401, status, "a user's request, forwarded")
 
 	_, _, err := testkit.Ask(t, p, "http://10.255.255.1:1/internal")

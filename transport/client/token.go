@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/clusterkit/clusterkit/ring/option"
-	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/credential"
 	"github.com/clusterkit/clusterkit/transport/internal/reload"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 func (o PoolOptions) validateToken() error {
@@ -66,7 +66,7 @@ func (o PoolOptions) tokenSource() (func() string, error) {
 // authorize returns a request with the pool's token, or the request as it is where
 // the token has no place. An error comes with the request that was given.
 func (p *Pool) authorize(r *http.Request) (*http.Request, error) {
-	if p.token == nil || r.Header["Authorization"] != nil || r.Header[api.ForwardedHeader] != nil {
+	if p.token == nil || r.Header["Authorization"] != nil || r.Header[wire.ForwardedHeader] != nil {
 		return r, nil
 	}
 	if p.options.exposes(r.URL.Scheme, r.URL.Hostname()) {

@@ -21,6 +21,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/client"
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -190,8 +191,12 @@ func BenchmarkRouterServes(b *testing.B) {
 // BenchmarkRouterForwards is what a router costs a request that it forwards, but
 // for the network, and what of that is the bare ReverseProxy's.
 func BenchmarkRouterForwards(b *testing.B) {
-	answer := func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/plain"}}, Body: http.NoBody}, nil
+	answer := func(r *http.Request) (*http.Response, error) {
+		header := http.Header{"Content-Type": {"text/plain"}}
+		if r.Header[wire.ForwardedHeader] != nil {
+			header[wire.AnsweredHeader] = []string{numberOf(r)}
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: header, Body: http.NoBody}, nil
 	}
 	f, path := benchFleet(b)
 	router, err := route.New(f.stations[0], http.NotFoundHandler(), route.Options{

@@ -47,14 +47,24 @@ func answers(text string) wrapped {
 			body += " " + string(b)
 		}
 		w := httptest.NewRecorder()
+		w.Header().Set(wire.AnsweredHeader, numberOf(r))
 		_, _ = io.WriteString(w, body)
 		return w.Result(), nil
 	}
 }
 
-func refuses(*http.Request) (*http.Response, error) {
+// numberOf is the number in the mark of a forwarded request.
+func numberOf(r *http.Request) string {
+	mark := strings.Fields(r.Header.Get(wire.ForwardedHeader))
+	return mark[len(mark)-1]
+}
+
+// markOf writes a mark of n2 to the start 1 of a member, for partition 0 by Nearest.
+func markOf(to string) string { return "1 orders kv n2 " + to + " 1 0 0 0 0123456789abcdef" }
+
+func refuses(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	w.Header().Set(wire.RefusedHeader, "orders kv nx")
+	w.Header().Set(wire.RefusedHeader, numberOf(r))
 	w.WriteHeader(http.StatusMisdirectedRequest)
 	return w.Result(), nil
 }
@@ -81,7 +91,7 @@ type desk struct {
 }
 
 func newDesk(t *testing.T, o route.Options) *desk {
-	d := &desk{t: t, seen: newSeen("n1"), road: &road{to: make(map[string]func(*http.Request) (*http.Response, error))}}
+	d := &desk{t: t, seen: newSeen("orders", "n1"), road: &road{to: make(map[string]func(*http.Request) (*http.Response, error))}}
 	for i, place := range []string{"eu/a", "eu/a", "eu/b", "us/c"} {
 		id := "n" + strconv.Itoa(i+1)
 		region, zone, _ := strings.Cut(place, "/")

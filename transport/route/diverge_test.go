@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -119,7 +119,7 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 	}, "eu/a", "eu/a", "eu/b", "eu/b", "us/c")
 	for _, s := range f.stations {
 		s.put(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get(api.ForwardedHeader) != "" {
+			if r.Header.Get(wire.ForwardedHeader) != "" {
 				l.note(func() { l.arrived[r.Header.Get("Id")] = true })
 			}
 			s.router.ServeHTTP(w, r)

@@ -27,8 +27,8 @@ type seen struct {
 	changed chan struct{}
 }
 
-func newSeen(id string) *seen {
-	return &seen{view: route.View{ClusterName: "orders", NodeID: id}, changed: make(chan struct{})}
+func newSeen(cluster, id string) *seen {
+	return &seen{view: route.View{ClusterName: cluster, NodeID: id}, changed: make(chan struct{})}
 }
 
 func (s *seen) View() route.View {
@@ -97,12 +97,18 @@ type fleet struct {
 // handler runs on all of them; nil answers with the member's ID.
 func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*route.Options), places ...string) *fleet {
 	t.Helper()
+	return newFleetOf(t, "orders", handler, edit, places...)
+}
+
+// newFleetOf starts members of a cluster.
+func newFleetOf(t testing.TB, cluster string, handler http.HandlerFunc, edit func(*route.Options), places ...string) *fleet {
+	t.Helper()
 	f := &fleet{t: t, client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	for i, place := range places {
-		s := &station{seen: newSeen(fmt.Sprintf("n%d", i+1)), id: fmt.Sprintf("n%d", i+1)}
+		s := &station{seen: newSeen(cluster, fmt.Sprintf("n%d", i+1)), id: fmt.Sprintf("n%d", i+1)}
 		o := route.Options{Service: "kv", Key: byPath, Logger: testkit.Quiet()}
 		if edit != nil {
 			edit(&o)
@@ -169,15 +175,21 @@ func (l lists) Assign(t ring.Topology, table ring.Table) error {
 // numbers, the primary first.
 func (f *fleet) owned(numbers ...int) *ring.Ring {
 	f.t.Helper()
-	var all []ring.Node
-	for _, m := range f.members {
-		all = append(all, ring.Node{ID: m.ID, Region: m.Region, Zone: m.Zone, Weight: 1})
-	}
 	var order []int
 	for _, n := range numbers {
 		order = append(order, n-1)
 	}
-	r, err := ring.Build(ring.Config{PartitionCount: 8, ReplicationFactor: len(order), Strategy: lists{order}}, all)
+	return f.build(len(order), lists{order})
+}
+
+// build returns a ring over all members.
+func (f *fleet) build(replicas int, s ring.RebalanceStrategy) *ring.Ring {
+	f.t.Helper()
+	var all []ring.Node
+	for _, m := range f.members {
+		all = append(all, ring.Node{ID: m.ID, Region: m.Region, Zone: m.Zone, Weight: 1})
+	}
+	r, err := ring.Build(ring.Config{PartitionCount: 8, ReplicationFactor: replicas, Strategy: s}, all)
 	require.NoError(f.t, err)
 	return r
 }

@@ -83,7 +83,6 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 			}
 		}
 	}
-	out.Header[api.ForwardedHeader] = rt.marks
 	out.URL.Scheme = rt.options.Scheme
 	restore(out.URL, in)
 }
@@ -148,6 +147,11 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outcome, error) {
 	rt := j.router
 	out.URL.Host = c.addr
+	m := mark{
+		cluster: rt.clusterName, service: rt.options.Service, from: rt.node, to: c.id, start: c.start,
+		partition: j.placement.Partition(), policy: j.policy, number: newNumber(),
+	}
+	out.Header[wire.ForwardedHeader] = []string{m.String()}
 	out.Header[api.TokenHeader] = j.token
 	delete(out.Header, api.TimeoutHeader)
 	ctx := j.request.Context()
@@ -160,25 +164,43 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outco
 	j.cargo.load(out)
 	rt.avoided.try(c.addr)
 	response, err := rt.sender.RoundTrip(out)
-	switch {
-	case err == nil:
-		rt.avoided.remove(c.addr)
-		if response.StatusCode != http.StatusMisdirectedRequest || !rt.inScope(response.Header[wire.RefusedHeader]) {
+	if err == nil {
+		switch read(response, m.number, wire.IsUpgrade(j.request)) {
+		case isAnswer:
+			rt.avoided.remove(c.addr)
 			return response, answered, nil
+		case isRefusal:
+			rt.avoided.remove(c.addr)
+			discard(response)
+			return nil, refused, nil
+		case isForeign:
+			discard(response)
+			err = errForeign
 		}
-		_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be used again
-		_ = response.Body.Close()
-		return nil, refused, nil
-	case ctx.Err() != nil:
-		return nil, canceled, ctx.Err()
 	}
 	result := broken
-	if isUnreachable(err) {
+	switch {
+	case ctx.Err() != nil:
+		return nil, canceled, ctx.Err()
+	case errors.Is(err, errForeign):
+		rt.avoided.add(c.addr)
+		rt.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
+			"to", c.id, "addr", c.addr, "method", out.Method)
+	case isUnreachable(err):
 		result = unreachable
 		rt.avoided.add(c.addr)
 	}
 	rt.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
 	return nil, result, err
+}
+
+// errForeign says that an answer did not come from the router of the member asked.
+var errForeign = errors.New("route: the answer is of another server")
+
+// discard reads a little of an answer, so that its connection can be used again.
+func discard(response *http.Response) {
+	_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
+	_ = response.Body.Close()
 }
 
 // goesOn takes note of an attempt that brought no answer, and reports whether
@@ -260,7 +282,7 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
 			r.Body = j.cargo.replay()
 		}
-		rt.serve(w, r, j.placement)
+		rt.serve(w, r, j.placement, "")
 		return
 	}
 	if errors.Is(err, context.Canceled) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -23,7 +24,8 @@ func FuzzRouter(f *testing.F) {
 		"GET //evil.example/k?a=%zz;b HTTP/1.1\r\nHost: h\r\nClusterkit-Timeout-Ms: 5\r\n\r\n",
 		"POST /k HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody",
 		"PUT http://other.example/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
-		"GET /k HTTP/1.1\r\nHost: h\r\nClusterkit-Forwarded: orders kv n2\r\nClusterkit-Token: zz\r\n\r\n",
+		"GET /k HTTP/1.1\r\nHost: h\r\nClusterkit-Forwarded: " + markOf("n1") + "\r\nClusterkit-Token: zz\r\n\r\n",
+		"GET /k HTTP/1.1\r\nHost: h\r\nClusterkit-Forwarded: 1 orders kv n2 n1 1 0 -1 9 x\r\nClusterkit-Forwarded:\r\n\r\n",
 		"GET /k HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, clusterkit-forwarded\r\nUpgrade: \x7f\r\n\r\n",
 		"GET /free HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: a,,b\r\nClusterkit-Timeout-Ms: -0\r\n\r\n",
 		"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -38,13 +40,14 @@ func FuzzRouter(f *testing.F) {
 			return
 		}
 		r.RemoteAddr = "192.0.2.1:1234"
-		marked := strings.HasPrefix(r.Header.Get(api.ForwardedHeader), "orders kv ")
+		_, marked := r.Header[wire.ForwardedHeader]
 		d := newDesk(t, route.Options{Patience: option.None, TrustForwarded: trust, Wrap: func(next http.RoundTripper) http.RoundTripper {
 			return wrapped(func(out *http.Request) (*http.Response, error) {
 				require.False(t, marked, "sent on what was sent on")
 				require.Equal(t, "n2:1", out.URL.Host)
 				require.Equal(t, "http", out.URL.Scheme)
-				require.Equal(t, []string{"orders kv n1"}, out.Header[api.ForwardedHeader])
+				require.Regexp(t, `^1 orders kv n1 n2 1 0 [0-7] [0-2] [0-9a-f]{16}$`, out.Header.Get(wire.ForwardedHeader))
+				require.Len(t, out.Header[wire.ForwardedHeader], 1)
 				require.Len(t, out.Header[api.TokenHeader], 1)
 				return next.RoundTrip(out)
 			})

@@ -9,7 +9,6 @@ import (
 	"net/http/httputil"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -73,9 +72,6 @@ type Router struct {
 	node    string // this member
 	// clusterName is that of the view at first; it never changes.
 	clusterName string
-	scope       string // what a mark begins with: cluster and service
-	mark        string // the whole of it
-	marks       []string
 	budget      *budget
 	avoided     avoided
 	counts      counts
@@ -102,12 +98,9 @@ func New(c Cluster, h http.Handler, o Options) (*Router, error) {
 	view := c.View()
 	rt := &Router{
 		cluster: c, handler: h, options: o, node: view.NodeID, clusterName: view.ClusterName,
-		scope:  view.ClusterName + " " + o.Service + " ",
 		budget: newBudget(o),
 		sender: o.Transport,
 	}
-	rt.mark = rt.scope + rt.node
-	rt.marks = []string{rt.mark}
 	rt.avoided.period = o.AvoidFor
 	if rt.sender == nil {
 		pool, err := client.NewPool(client.PoolOptions{Logger: o.Logger})
@@ -142,27 +135,28 @@ func (rt *Router) Close() error {
 // ServeHTTP answers a request or forwards it. A panic of Options.Key or
 // Policy becomes a 500; one of the own handler passes.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q, ok := rt.question(w, r)
-	if !ok {
-		return
-	}
 	if ctx, cancel, bounded := withTimeout(r); bounded {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
+	if values, ok := r.Header[wire.ForwardedHeader]; ok {
+		rt.receive(w, r, values)
+		return
+	}
+	q, ok := rt.question(w, r)
+	if !ok {
+		return
+	}
 	if !q.keyed {
 		rt.counts.unkeyed.Add(1)
-		rt.handler.ServeHTTP(w, r)
+		rt.handler.ServeHTTP(w, handed(r.Context(), r))
 		return
 	}
 	view := rt.cluster.View()
 	placement := view.Ring.Lookup(q.key)
-	forwarded := rt.inScope(r.Header[api.ForwardedHeader])
 	switch {
-	case rt.mine(view, placement, q.policy, forwarded):
-		rt.serve(w, r, placement)
-	case forwarded:
-		rt.refuse(w, r, placement)
+	case rt.mine(view, placement, q.policy, false):
+		rt.serve(w, r, placement, "")
 	case placement.Len() == 0:
 		wire.Refuse(w, r, wire.NoRing(w))
 	default:
@@ -221,39 +215,15 @@ func (rt *Router) mine(view View, p ring.Placement, policy Policy, forwarded boo
 	return false
 }
 
-// serve runs the own handler.
-func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement) {
+// serve runs the own handler for a request, which from has forwarded, if it is not empty.
+func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, from string) {
 	rt.counts.add(answered, local)
 	w.Header()[api.TokenHeader] = tokenOf(p)
-	rt.handler.ServeHTTP(w, r)
-}
-
-// refuse tells another router that it has come to the wrong member.
-func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placement) {
-	rt.counts.add(refused, local)
-	h := w.Header()
-	h.Set(wire.RefusedHeader, rt.mark)
-	if p.Len() > 0 {
-		h[api.TokenHeader] = tokenOf(p)
-	}
-	wire.Refuse(w, r, wire.New(wire.Misdirected, http.StatusMisdirectedRequest,
-		"by the view of this member the key is another's to answer, and a forwarded request is not forwarded again"))
-}
-
-// inScope reports whether a mark is of this cluster and service.
-func (rt *Router) inScope(values []string) bool {
-	return len(values) > 0 && strings.HasPrefix(values[0], rt.scope)
+	rt.handler.ServeHTTP(w, handed(&arrival{r.Context(), p, from}, r))
 }
 
 // tokenOf returns a placement's token as the value of a header.
-func tokenOf(p ring.Placement) []string {
-	const digits = "0123456789abcdef"
-	var text [16]byte
-	for i, t := 15, uint64(p.Token()); i >= 0; i, t = i-1, t>>4 {
-		text[i] = digits[t&15]
-	}
-	return []string{string(text[:])}
-}
+func tokenOf(p ring.Placement) []string { return []string{hexadecimal(uint64(p.Token()))} }
 
 // withTimeout bounds a request by what the caller says it still waits. What is no
 // such number is taken for absent: it comes from outside.

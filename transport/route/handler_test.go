@@ -120,7 +120,7 @@ func TestWithoutARing(t *testing.T) {
 	requireFailure(t, response, body, 503, api.RefusalNoRing)
 	require.Equal(t, "1", response.Header.Get("Retry-After"))
 	// To another router it is one more that does not own the key.
-	response, body = f.send(1, "GET", "/k", "", api.ForwardedHeader+": orders kv n2")
+	response, body = f.send(1, "GET", "/k", "", wire.ForwardedHeader+": "+f.mark(1))
 	requireFailure(t, response, body, 421, wire.Misdirected)
 	require.Empty(t, response.Header.Get(api.TokenHeader))
 }
@@ -129,45 +129,25 @@ func TestTheTokenTravels(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b")
 	f.agree(2)
 	token := f.owned(2).Lookup("k").Token().String()
-	for member, want := range map[int]string{1: token, 2: ""} {
+	for member, sender := range map[int]string{1: "n1", 2: ""} {
 		response, _ := f.send(member, "GET", "/k", "")
 		require.Equal(t, []string{token}, response.Header.Values(api.TokenHeader))
 		got := f.received(2)
-		require.Equal(t, want, got[len(got)-1].Header.Get(api.TokenHeader), "as the sender saw it")
+		p, from, ok := route.Routed(got[len(got)-1].Context())
+		require.True(t, ok)
+		require.Equal(t, token, p.Token().String())
+		require.Equal(t, f.owned(2).Partition("k"), p.Partition())
+		require.Equal(t, sender, from)
 	}
-}
-
-func TestAMarkIsNoProof(t *testing.T) {
-	f := newFleet(t, nil, nil, "eu/a", "eu/b", "eu/c")
-	f.agree(2, 3)
-	mark := api.ForwardedHeader + ": orders kv n3"
-	response, body := f.send(1, "GET", "/k", "", mark)
-	requireFailure(t, response, body, 421, wire.Misdirected)
-	require.Equal(t, "orders kv n1", response.Header.Get(wire.RefusedHeader))
-	require.Equal(t, f.owned(2, 3).Lookup("k").Token().String(), response.Header.Get(api.TokenHeader))
-	require.EqualValues(t, 1, f.stats(1).Refused.Local)
-
-	_, body = f.send(2, "GET", "/k", "", mark)
-	require.Equal(t, "n2", body)
-	_, body = f.send(3, "GET", "/k", "", mark)
-	require.Equal(t, "n3", body)
-	response, body = f.send(3, "POST", "/k", "v", mark)
-	requireFailure(t, response, body, 421, wire.Misdirected)
-
-	// Marks of other clusters and services are none, nor are pieces of ours.
-	for _, other := range []string{"stock kv n3", "orders admin n3", "orders", "kv", "orders kv", ""} {
-		response, body = f.send(1, "GET", "/k", "", api.ForwardedHeader+": "+other)
-		require.Equal(t, 200, response.StatusCode, other)
-		require.Equal(t, "n2", body)
-	}
-	got := f.received(2)
-	require.Equal(t, []string{"orders kv n1"}, got[len(got)-1].Header.Values(api.ForwardedHeader))
+	f.send(2, "GET", "/free", "")
+	_, _, ok := route.Routed(f.received(2)[2].Context())
+	require.False(t, ok, "a request without a key")
 }
 
 // TestTheHandlersOwn421 passes: only a router's says that nothing has run.
 func TestTheHandlersOwn421(t *testing.T) {
 	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(wire.RefusedHeader, "stock kv n9") // of another cluster, further on
+		w.Header().Set(wire.RefusedHeader, "fedcba9876543210") // of another request, further on
 		w.WriteHeader(http.StatusMisdirectedRequest)
 	}, nil, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
@@ -197,8 +177,8 @@ func TestWhatIsForwarded(t *testing.T) {
 	} {
 		require.Equal(t, want, got.Header.Get(name), name)
 	}
-	require.NotEmpty(t, got.Header.Get(api.TokenHeader), "a client cannot have it taken off")
-	require.NotEmpty(t, got.Header.Get(api.ForwardedHeader))
+	_, from, _ := route.Routed(got.Context())
+	require.Equal(t, "n1", from, "a client cannot have the mark taken off")
 }
 
 func TestForwardedHeadersOfAProxyThatIsTrusted(t *testing.T) {
@@ -297,7 +277,7 @@ func TestConnectIsTheHandlersAffair(t *testing.T) {
 }
 
 func TestRouterOptionsOutOfBounds(t *testing.T) {
-	_, err := route.New(newSeen("n1"), http.NotFoundHandler(), route.Options{
+	_, err := route.New(newSeen("orders", "n1"), http.NotFoundHandler(), route.Options{
 		Service: "a b", Scheme: "ftp", Patience: 1 << 60, MaxReplayBytes: 1 << 40, MaxAttempts: 1001, AvoidFor: 1,
 		RetriesPerRequest: 2, RetriesPerSecond: 2e6, RetryBurst: -1,
 	})
@@ -313,7 +293,7 @@ func TestRouterOptionsOutOfBounds(t *testing.T) {
 		`MaxReplayBytes is 1099511627776: must be between 1 and 16777216, zero for the default, or option.None for none`,
 		`AvoidFor is 1ns: must be between 1ms and 1m0s, or zero for the default`,
 	}, "\n"))
-	_, err = route.New(newSeen("n1"), http.NotFoundHandler(), route.Options{
+	_, err = route.New(newSeen("orders", "n1"), http.NotFoundHandler(), route.Options{
 		Service: "kv", Key: byPath, Patience: -2, MaxReplayBytes: -2, RetriesPerRequest: -2, RetriesPerSecond: math.NaN(),
 	})
 	require.Len(t, option.All(errors.Unwrap(err)), 4, "less than zero is nothing but option.None")
@@ -322,14 +302,14 @@ func TestRouterOptionsOutOfBounds(t *testing.T) {
 	h := http.NotFoundHandler()
 	for _, attempt := range []func() (*route.Router, error){
 		func() (*route.Router, error) { return route.New(nil, h, sound) },
-		func() (*route.Router, error) { return route.New(newSeen("n1"), nil, sound) },
+		func() (*route.Router, error) { return route.New(newSeen("orders", "n1"), nil, sound) },
 		func() (*route.Router, error) {
-			return route.New(newSeen("n1"), h, route.Options{})
+			return route.New(newSeen("orders", "n1"), h, route.Options{})
 		},
 		func() (*route.Router, error) {
 			o := sound
 			o.Wrap = func(http.RoundTripper) http.RoundTripper { return nil }
-			return route.New(newSeen("n1"), h, o)
+			return route.New(newSeen("orders", "n1"), h, o)
 		},
 	} {
 		_, err := attempt()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -278,7 +279,7 @@ func TestDeadlinesTravel(t *testing.T) {
 		require.NoError(t, err)
 		r := httptest.NewRequest(http.MethodGet, "/k", nil)
 		r.Header.Set(api.TimeoutHeader, "700")
-		r.Header.Set(api.ForwardedHeader, "orders kv n2")
+		r.Header.Set(wire.ForwardedHeader, markOf("n1"))
 		router.ServeHTTP(httptest.NewRecorder(), r)
 		require.Equal(t, 700*time.Millisecond, left)
 	})

@@ -21,10 +21,17 @@ const (
 	ProblemJSON = "application/problem+json"
 )
 
-// RefusedHeader marks an answer of 421 as that of a router that has not handed the
-// request on. Its value is the router's cluster, service and member, as in
-// [api.ForwardedHeader].
-const RefusedHeader = "Clusterkit-Refused"
+// Headers between routers. None of them is for users.
+const (
+	// ForwardedHeader marks a request that a router has forwarded: from which member
+	// to which process, for which partition, and with which number.
+	ForwardedHeader = "Clusterkit-Forwarded"
+	// AnsweredHeader is in the answer of the handler to a forwarded request, and
+	// RefusedHeader in the router's own answer of 421. Both return the number of the
+	// request. The sender removes AnsweredHeader.
+	AnsweredHeader = "Clusterkit-Answered"
+	RefusedHeader  = "Clusterkit-Refused"
+)
 
 // WriteJSON encodes a document and then writes it, so that a document that cannot be
 // encoded leaves the answer still to be made. That the caller is gone is no error.

@@ -1,0 +1,236 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+)
+
+// mark is what a router says of a request that it forwards, in [wire.ForwardedHeader].
+// The receiver decides by the mark, not by the request's key or policy: the functions
+// of [Options] may see another remote address there.
+type mark struct {
+	cluster, service string
+	from             string           // the member that forwards the request
+	to               string           // the member that the request is meant for,
+	start            membership.Start // and its start
+	partition        int
+	policy           Policy
+	// number is known to the sender of this attempt alone. The receiver returns it
+	// with its answer, so that an answer of another router, or of a server that is no
+	// router, is not taken for the receiver's.
+	number string
+}
+
+// The mark is a list of fields with a space between two of them. The first is the
+// version of the list. No name in it can contain a space.
+const (
+	markVersion = "1"
+	markFields  = 10
+	longestMark = 1024
+)
+
+func (m *mark) String() string {
+	b := make([]byte, 0, 192)
+	b = append(b, markVersion...)
+	for _, name := range []string{m.cluster, m.service, m.from, m.to} {
+		b = append(append(b, ' '), name...)
+	}
+	b = strconv.AppendUint(append(b, ' '), m.start.Number, 16)
+	b = strconv.AppendUint(append(b, ' '), m.start.Nonce, 16)
+	b = strconv.AppendUint(append(b, ' '), uint64(m.partition), 10)
+	b = strconv.AppendUint(append(b, ' '), uint64(m.policy), 10)
+	b = append(append(b, ' '), m.number...)
+	return string(b)
+}
+
+var errMark = errors.New("route: the mark of a forwarded request cannot be read")
+
+// parseMark reads the mark of a request. Everything in it comes from outside.
+func parseMark(values []string) (m mark, err error) {
+	if len(values) != 1 || len(values[0]) > longestMark {
+		return mark{}, errMark
+	}
+	f := strings.Split(values[0], " ")
+	if len(f) != markFields || f[0] != markVersion || !isNumber(f[9]) {
+		return mark{}, errMark
+	}
+	m = mark{cluster: f[1], service: f[2], from: f[3], to: f[4], number: f[9]}
+	var errs [4]error
+	m.start.Number, errs[0] = strconv.ParseUint(f[5], 16, 64)
+	m.start.Nonce, errs[1] = strconv.ParseUint(f[6], 16, 64)
+	partition, err := strconv.ParseUint(f[7], 10, 31)
+	errs[2] = err
+	policy, err := strconv.ParseUint(f[8], 10, 8)
+	errs[3] = err
+	m.partition, m.policy = int(partition), Policy(policy)
+	if errors.Join(errs[:]...) != nil || m.policy > PrimaryFirst || m.String() != values[0] {
+		return mark{}, errMark // a mark has one form
+	}
+	return m, nil
+}
+
+const numberDigits = 16
+
+// newNumber returns a number that no other process can guess.
+func newNumber() string { return hexadecimal(rand.Uint64()) }
+
+func hexadecimal(n uint64) string {
+	const digits = "0123456789abcdef"
+	var text [numberDigits]byte
+	for i := len(text) - 1; i >= 0; i, n = i-1, n>>4 {
+		text[i] = digits[n&15]
+	}
+	return string(text[:])
+}
+
+func isNumber(s string) bool {
+	return len(s) == numberDigits && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// receive answers a request that a router has forwarded, or refuses it. It never
+// forwards the request again.
+func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []string) {
+	m, err := parseMark(values)
+	if err != nil {
+		rt.refuse(w, r, ring.Placement{}, "", "the mark of the router that forwarded it cannot be read: members of different releases, or no router sent it")
+		return
+	}
+	view := rt.cluster.View()
+	if why := rt.misdirected(view, &m); why != "" {
+		rt.refuse(w, r, ring.Placement{}, m.number, why)
+		return
+	}
+	placement := view.Ring.Placement(m.partition)
+	if !rt.mine(view, placement, m.policy, true) {
+		rt.refuse(w, r, placement, m.number, "by the view of this member the key is another's to answer, and a forwarded request is not forwarded again")
+		return
+	}
+	w.Header()[wire.AnsweredHeader] = []string{m.number}
+	rt.serve(w, r, placement, m.from)
+}
+
+// misdirected says why a request was not meant for this process, or nothing. An
+// address may have belonged to a member of another cluster, or to an earlier process.
+func (rt *Router) misdirected(view View, m *mark) string {
+	self := memberOf(view.Members, rt.node)
+	switch {
+	case m.cluster != rt.clusterName:
+		return "the request is for the cluster " + strconv.Quote(m.cluster) + ", and this is a member of " + strconv.Quote(rt.clusterName)
+	case m.service != rt.options.Service:
+		return "the request is for the service " + strconv.Quote(m.service) + ", and this is the service " + strconv.Quote(rt.options.Service)
+	case m.to != rt.node:
+		return "the request is for the member " + strconv.Quote(m.to) + ", and this is " + strconv.Quote(rt.node)
+	case self == nil || m.start != self.Start:
+		return "the request is for another start of this member"
+	default:
+		return ""
+	}
+}
+
+// refuse tells another router that the request has come to the wrong member and has
+// not run. Without a number the sender takes the answer for the handler's.
+func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placement, number, why string) {
+	rt.counts.add(refused, local)
+	h := w.Header()
+	if number != "" {
+		h.Set(wire.RefusedHeader, number)
+	}
+	if p.Len() > 0 {
+		h[api.TokenHeader] = tokenOf(p)
+	}
+	wire.Refuse(w, r, wire.New(wire.Misdirected, http.StatusMisdirectedRequest, "%s", why))
+}
+
+// reading is what an answer says of the member that gave it.
+type reading uint8
+
+const (
+	isAnswer  reading = iota // of the handler of the member that was meant, or of a server in front of it
+	isRefusal                // of the router of the member that was meant
+	isForeign                // of something else: the request may have run there
+)
+
+// read tells whose answer it is. Only a router returns the number of an attempt. A
+// success without the number is foreign: the address belongs to another server now.
+// Other answers may come from a server or a middleware in front of the router. An
+// answer to an upgrade may be written by the handler itself, past all headers.
+func read(response *http.Response, number string, upgrade bool) reading {
+	switch {
+	case response.StatusCode == http.StatusMisdirectedRequest && one(response.Header[wire.RefusedHeader], number):
+		return isRefusal
+	case one(response.Header[wire.AnsweredHeader], number):
+		delete(response.Header, wire.AnsweredHeader)
+		return isAnswer
+	case response.StatusCode/100 == 2 && !upgrade:
+		return isForeign
+	default:
+		return isAnswer
+	}
+}
+
+func one(values []string, want string) bool { return len(values) == 1 && values[0] == want }
+
+// arrival is the context of a request that the handler gets.
+type arrival struct {
+	context.Context
+	placement ring.Placement
+	from      string
+}
+
+type arrivalKey struct{}
+
+func (a *arrival) Value(key any) any {
+	if key == (arrivalKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// Routed returns what the [Router] in front of a handler knows of the request whose
+// context this is: the placement of its key, by the view that the router decided by,
+// and the ID of the member that forwarded the request, which is empty when the request
+// came to this member first. ok is false for a request without a key, and for a context
+// that no router has made.
+//
+// A handler that stores with a ring token takes it from the placement: a request that
+// was forwarded need not have its key computed again.
+func Routed(ctx context.Context) (p ring.Placement, from string, ok bool) {
+	a, ok := ctx.Value(arrivalKey{}).(*arrival)
+	if !ok {
+		return ring.Placement{}, "", false
+	}
+	return a.placement, a.from, true
+}
+
+// ownHeaders are those that routers write into requests. The handler gets none of them:
+// it may copy the headers of its request into a request of its own.
+var ownHeaders = []string{wire.ForwardedHeader, api.TokenHeader, api.TimeoutHeader, wire.AnsweredHeader, wire.RefusedHeader}
+
+// handed returns the request that the handler gets.
+func handed(ctx context.Context, r *http.Request) *http.Request {
+	strip := false
+	for _, name := range ownHeaders {
+		if _, ok := r.Header[name]; ok {
+			strip = true
+		}
+	}
+	if ctx != r.Context() || strip {
+		r = r.WithContext(ctx) // a copy: the caller's request stays as it is
+	}
+	if strip {
+		r.Header = r.Header.Clone()
+		for _, name := range ownHeaders {
+			delete(r.Header, name)
+		}
+	}
+	return r
+}
