@@ -1,9 +1,11 @@
 package route_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
@@ -149,5 +152,45 @@ func TestWrapSeesEveryAttempt(t *testing.T) {
 		w, _ := d.ask(t.Context(), "GET", "")
 		require.Equal(t, "n3", w.Body.String())
 		require.Equal(t, []string{"n2:1", "n3:1"}, spans)
+	})
+}
+
+// TestAConnectionThatWasClosedMeanwhile costs nothing, not even a POST: the next one is
+// taken as long as nothing was written.
+func TestAConnectionThatWasClosedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			name  string
+			stale int
+			wrote bool
+			want  int
+		}{
+			{"three connections are stale", 3, false, 200},
+			{"all of them are", 1000, false, 503},
+			{"the request was written", 1, true, 502},
+		} {
+			d := newDesk(t, route.Options{Patience: option.None})
+			d.own(2)
+			left := test.stale
+			d.answersFrom(2, func(r *http.Request) (*http.Response, error) {
+				trace := httptrace.ContextClientTrace(r.Context())
+				trace.GotConn(httptrace.GotConnInfo{Reused: true})
+				if left--; left < 0 {
+					trace.WroteHeaders()
+					return answers("n2")(r)
+				}
+				if test.wrote {
+					trace.WroteHeaders()
+				}
+				return nil, errors.New("the connection was closed")
+			})
+			w, took := d.ask(t.Context(), "POST", "v")
+			require.Equal(t, test.want, w.Code, "%s: %s", test.name, w.Body)
+			require.Zero(t, took)
+			if test.want == 200 {
+				require.Equal(t, "n2 v", w.Body.String())
+				require.Zero(t, d.router.Stats().Retries)
+			}
+		}
 	})
 }

@@ -13,8 +13,16 @@ type avoided struct {
 	period time.Duration
 	any    atomic.Bool // spares the usual case the lock
 
-	mu    sync.Mutex
-	until map[string]time.Time
+	mu      sync.Mutex
+	trouble map[string]*trouble
+	healed  chan struct{} // closed when an address has answered again
+}
+
+// trouble is what is known of one address.
+type trouble struct {
+	until time.Time // it is tried last
+	tried time.Time // by a request that waits, or when the first could not reach it
+	tries int       // by requests that waited
 }
 
 // add remembers an address for the period.
@@ -23,15 +31,20 @@ func (a *avoided) add(addr string) {
 	defer a.mu.Unlock()
 	now := time.Now()
 	// An address without requests for a long time is that of a member that is gone.
-	for other, until := range a.until {
-		if now.Sub(until) > 10*a.period {
-			delete(a.until, other)
+	for other, t := range a.trouble {
+		if now.Sub(t.until) > 10*a.period {
+			delete(a.trouble, other)
 		}
 	}
-	if a.until == nil {
-		a.until = make(map[string]time.Time)
+	if a.trouble == nil {
+		a.trouble = make(map[string]*trouble)
 	}
-	a.until[addr] = now.Add(a.period)
+	t := a.trouble[addr]
+	if t == nil {
+		t = &trouble{tried: now}
+		a.trouble[addr] = t
+	}
+	t.until = now.Add(a.period)
 	a.any.Store(true)
 }
 
@@ -42,8 +55,25 @@ func (a *avoided) remove(addr string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.until, addr)
-	a.any.Store(len(a.until) > 0)
+	if a.trouble[addr] == nil {
+		return
+	}
+	delete(a.trouble, addr)
+	a.any.Store(len(a.trouble) > 0)
+	if a.healed != nil {
+		close(a.healed)
+		a.healed = nil
+	}
+}
+
+// recovery returns a channel that is closed when one of the addresses has answered again.
+func (a *avoided) recovery() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.healed == nil {
+		a.healed = make(chan struct{})
+	}
+	return a.healed
 }
 
 // has reports whether an address is to be tried last.
@@ -53,8 +83,18 @@ func (a *avoided) has(addr string) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	until, ok := a.until[addr]
-	return ok && time.Now().Before(until)
+	t := a.trouble[addr]
+	return t != nil && time.Now().Before(t.until)
+}
+
+// troubled reports whether no request has reached an address since one could not.
+func (a *avoided) troubled(addr string) bool {
+	if !a.any.Load() {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.trouble[addr] != nil
 }
 
 // try says that an address is about to be tried. When its time was over, the
@@ -65,9 +105,31 @@ func (a *avoided) try(addr string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if until, ok := a.until[addr]; ok {
-		if now := time.Now(); !now.Before(until) {
-			a.until[addr] = now.Add(a.period)
+	if t := a.trouble[addr]; t != nil {
+		if now := time.Now(); !now.Before(t.until) {
+			t.until = now.Add(a.period)
 		}
 	}
+}
+
+// again reports whether a request that waits may try an address again that it could
+// not reach. Of all that wait, one request at a time may: the first after a pause,
+// which doubles every time. An address that has answered another request
+// since is open to all.
+func (a *avoided) again(addr string) bool {
+	if !a.any.Load() {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.trouble[addr]
+	if t == nil {
+		return true
+	}
+	now := time.Now()
+	if now.Sub(t.tried) < min(firstPause<<min(t.tries, 10), longestPause) {
+		return false
+	}
+	t.tried, t.tries = now, t.tries+1
+	return true
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -34,23 +36,38 @@ func pack(r *http.Request, most int64) (c cargo, err error) {
 	return c, nil
 }
 
-// load gives an attempt the body.
+// load gives an attempt the body. It gives http.Transport no way to send the request
+// again by itself: a request without a body has one that is empty, and no request has
+// GetBody. How often a request may run is the router's to count.
 func (c *cargo) load(out *http.Request) {
+	// net/http looks for these in the one spelling. To the receiver all are the same.
+	for _, name := range idempotencyKeys {
+		if values, ok := out.Header[name]; ok {
+			delete(out.Header, name)
+			out.Header[strings.ToLower(name)] = values
+		}
+	}
 	switch {
 	case c.kept != nil:
 		out.Body = c.replay()
 		out.Header.Del("Expect") // all of the body is here
-		// With this, http.Transport can itself replace a connection that
-		// the other side has just closed.
-		out.GetBody = func() (io.ReadCloser, error) { return c.replay(), nil }
 	case c.stream:
 		if c.source == nil {
 			c.source = out.Body // the proxy's, which ends when the request does
 		}
 		c.handle = &handle{source: c.source}
 		out.Body = c.handle
+	case out.URL.Scheme != "http": // HTTP/2 sends again only what has not run, and tells a handler of such a body
+	case out.Method == http.MethodGet || out.Method == http.MethodHead || out.Method == http.MethodOptions:
+		out.Body = nothing{} // net/http finds out that it is empty before it writes the request
 	}
 }
+
+// nothing is a body without content, other than http.NoBody.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+func (nothing) Close() error             { return nil }
 
 func (c *cargo) replay() io.ReadCloser { return io.NopCloser(bytes.NewReader(c.kept)) }
 
@@ -108,5 +125,8 @@ func isIdempotent(r *http.Request) bool {
 	if isSafe(r.Method) || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 		return true
 	}
-	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
+	return slices.ContainsFunc(idempotencyKeys, func(name string) bool { return r.Header[name] != nil })
 }
+
+// idempotencyKeys are the headers by which a caller promises that a request may run twice.
+var idempotencyKeys = []string{"Idempotency-Key", "X-Idempotency-Key"}

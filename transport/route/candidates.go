@@ -19,12 +19,13 @@ func (c candidate) local() bool { return c.addr == "" }
 
 // plan lists the candidates of a journey by a view, the best first: by its
 // policy, leaving out owners that are away or not alive in the view, or have no address.
-// Owners that could not be reached lately come last.
+// Owners that could not be reached lately come last. Owners that this request could not
+// reach come back when it has waited.
 func (j *journey) plan(view View) {
 	rt := j.router
 	j.version, j.placement = view.Version, view.Ring.Lookup(j.key)
 	j.token = tokenOf(j.placement)
-	j.candidates, j.next = j.room[:0], 0
+	j.candidates, j.next, j.nameless = j.room[:0], 0, 0
 	p := j.placement
 	if rt.mine(view, p, j.policy, false) {
 		j.candidates = append(j.candidates, candidate{id: rt.node})
@@ -58,7 +59,12 @@ func (j *journey) plan(view View) {
 		}
 		c := candidate{id: m.ID, addr: m.Services[rt.options.Service], start: m.Start, relation: relationOf(region, zone, owner)}
 		switch {
-		case c.addr == "" || slices.ContainsFunc(j.dead, c.same):
+		case c.addr == "":
+			j.nameless++
+		case slices.ContainsFunc(j.dead, c.same):
+			if j.again && j.mayDial() && rt.avoided.again(c.addr) {
+				last = append(last, c)
+			}
 		case rt.avoided.has(c.addr):
 			last = append(last, c)
 		default:

@@ -44,7 +44,9 @@ func answers(text string) wrapped {
 			if err != nil {
 				return nil, err
 			}
-			body += " " + string(b)
+			if len(b) > 0 {
+				body += " " + string(b)
+			}
 		}
 		w := httptest.NewRecorder()
 		w.Header().Set(wire.AnsweredHeader, numberOf(r))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,11 +40,14 @@ type journey struct {
 	next       int
 	room       [4]candidate // usually enough for them
 
-	dead    []candidate // could not be reached
-	owes    bool        // the next attempt takes a token from the budget
-	broken  bool        // an attempt may have run
-	refused int         // attempts
-	pause   time.Duration
+	attempts int
+	dead     []candidate // could not be reached
+	again    bool        // they may be tried again
+	nameless int         // owners that announce no address of the service
+	owes     bool        // the next attempt takes a token from the budget
+	broken   int         // attempts that may have run
+	refused  int         // attempts
+	pause    time.Duration
 }
 
 // errServeHere says that this member has become the one to answer.
@@ -106,7 +110,7 @@ func restore(u *url.URL, in *http.Request) {
 // RoundTrip sends the request to one candidate after the other until one answers.
 func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 	rt := j.router
-	for attempts := 1; ; attempts++ {
+	for {
 		for j.next == len(j.candidates) {
 			if err := j.wait(); err != nil {
 				return nil, err
@@ -122,7 +126,7 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, j.failure("too many requests are being sent again already")
 		}
 		j.owes = false
-		if attempts > 1 {
+		if j.attempts++; j.attempts > 1 {
 			rt.counts.retries.Add(1)
 			out = out.Clone(out.Context()) // the transport may still be busy with the other one
 		}
@@ -137,8 +141,8 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 			}
 			return nil, j.failure("it cannot be sent again")
 		}
-		if attempts == rt.options.MaxAttempts {
-			return nil, j.failure("it was sent " + strconv.Itoa(attempts) + " times")
+		if j.attempts == rt.options.MaxAttempts {
+			return nil, j.failure("it was sent " + strconv.Itoa(j.attempts) + " times")
 		}
 	}
 }
@@ -161,9 +165,8 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outco
 		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
 		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
 	}
-	j.cargo.load(out)
 	rt.avoided.try(c.addr)
-	response, err := rt.sender.RoundTrip(out)
+	response, sent, err := j.send(out, c)
 	if err == nil {
 		switch read(response, m.number, wire.IsUpgrade(j.request)) {
 		case isAnswer:
@@ -186,7 +189,7 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outco
 		rt.avoided.add(c.addr)
 		rt.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
 			"to", c.id, "addr", c.addr, "method", out.Method)
-	case isUnreachable(err):
+	case !sent || isUnreachable(err):
 		result = unreachable
 		rt.avoided.add(c.addr)
 	}
@@ -203,6 +206,10 @@ func discard(response *http.Response) {
 	_ = response.Body.Close()
 }
 
+// mostRuns is how often an idempotent request may run: once more after a connection
+// broke under it. A request that breaks a member would break all owners otherwise.
+const mostRuns = 2
+
 // goesOn takes note of an attempt that brought no answer, and reports whether
 // the request may be sent again.
 func (j *journey) goesOn(result outcome, c candidate) bool {
@@ -213,12 +220,15 @@ func (j *journey) goesOn(result outcome, c candidate) bool {
 	case refused:
 		j.refused++
 	case unreachable:
-		j.dead = append(j.dead, c)
+		if !slices.ContainsFunc(j.dead, c.same) {
+			j.dead = append(j.dead, c)
+		}
 		j.owes = true
 	case broken:
-		j.broken, j.owes = true, true
+		j.broken++
+		j.owes = true
 	}
-	return j.cargo.unload() && (!j.broken || isIdempotent(j.request))
+	return j.cargo.unload() && (j.broken == 0 || j.broken < mostRuns && isIdempotent(j.request))
 }
 
 // The pauses between rounds in which every owner refused, before chance has halved
@@ -243,17 +253,28 @@ func (j *journey) wait() error {
 	timer := time.NewTimer(min(j.pause/2+rand.N(j.pause/2), left))
 	defer timer.Stop()
 	for {
-		changed := rt.cluster.Changed()
+		changed, recovery := rt.cluster.Changed(), rt.avoided.recovery()
 		view := rt.cluster.View()
 		if view.Version != j.version {
 			// By this view it is a new request, unless it may have run.
-			j.owes = j.owes && j.broken
+			j.owes, j.again = j.owes && j.broken > 0, false
 			j.plan(view)
 			return nil
 		}
+		if dead := len(j.dead); dead > 0 {
+			if j.dead = slices.DeleteFunc(j.dead, j.recovered); len(j.dead) < dead {
+				j.owes = j.owes && j.broken > 0
+				j.plan(view)
+				return nil
+			}
+		}
 		select {
 		case <-changed:
+		case <-recovery:
 		case <-timer.C:
+			// What could not be reached may have been a moment's trouble.
+			// How often it is tried is bounded for all requests together.
+			j.owes, j.again = j.owes && j.broken > 0, true
 			j.plan(view)
 			return nil
 		case <-ctx.Done():
@@ -262,11 +283,26 @@ func (j *journey) wait() error {
 	}
 }
 
+// mayDial reports whether a member that could not be reached may be tried again. One
+// attempt is left for an owner by another view.
+func (j *journey) mayDial() bool { return j.attempts < j.router.options.MaxAttempts-1 }
+
+// recovered reports whether a member that this request could not reach has answered
+// another one since.
+func (j *journey) recovered(c candidate) bool {
+	return j.mayDial() && !j.router.avoided.troubled(c.addr)
+}
+
 // failure says why the request was not answered, and whether it may have run.
 func (j *journey) failure(why string) error {
-	if j.broken {
+	rt := j.router
+	if j.broken > 0 {
 		return wire.New(api.RefusalBroken, http.StatusBadGateway,
 			"the connection to the member that answers for the key failed, and %s: the request may have run", why)
+	}
+	if service := rt.options.Service; j.nameless > 0 && len(j.dead)+j.refused == 0 {
+		return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
+			"no owner of the key announces an address of the service %q, and %s: check the service in the options of the router and of the members; the request has not run", service, why)
 	}
 	return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
 		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",

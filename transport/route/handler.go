@@ -43,17 +43,19 @@ type Cluster interface {
 // its view has moved on or the receivers' may have, for as long as
 // [Options.Patience]. So views that differ cost time, never a loop.
 //
-// A request runs at most once, unless it is idempotent: then it may run again
+// A request runs at most once, unless it is idempotent: then it may run once more
 // after a connection broke under it. Every other request is tried again only when
-// it surely has not run: it was refused, or no connection could be made. A body
+// it surely has not run: it was refused, or no connection could be made. An owner
+// that could not be reached is tried again too, for as long as Options.Patience and
+// ever more rarely; of all requests that wait for it, one at a time. A body
 // of unknown length, or longer than [Options.MaxReplayBytes], is streamed,
 // and the request tried again only as long as nothing of it was read.
 //
 // How long an owner may take to answer is the caller's affair: its deadline, that
 // of the request's context or in [api.TimeoutHeader], goes along and bounds the owner's
 // handler too. Without one, an owner that is frozen or cut off while it has a
-// request is waited for until its connection fails, which can take many minutes:
-// give requests a deadline, in a handler around the router.
+// request is waited for until it has left the view, or its connection fails: give
+// requests a deadline, in a handler around the router.
 //
 // A router that gives up answers with an [api.Refusal]: [api.RefusalNoRing] and
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and

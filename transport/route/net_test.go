@@ -66,6 +66,43 @@ func TestAConnectionThatBreaksUnderARequest(t *testing.T) {
 	require.EqualValues(t, 4, f.stats(1).Broken.SameRegion)
 }
 
+// TestARequestThatBreaksEveryOwner runs at most twice, whatever the state of connections:
+// net/http would send it again by itself on a connection that it has kept.
+func TestARequestThatBreaksEveryOwner(t *testing.T) {
+	var runs, breaking atomic.Int64
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if breaking.Load() == 0 {
+			return
+		}
+		require.LessOrEqual(t, r.ContentLength, int64(1), "as the caller sent it")
+		runs.Add(1)
+		panic(http.ErrAbortHandler)
+	}, nil, "eu/a", "eu/b", "eu/c", "eu/d")
+	f.agree(2, 3, 4)
+	for _, test := range []struct {
+		method, body string
+		headers      []string
+		want         int64
+	}{
+		{"GET", "", nil, 2}, {"HEAD", "", nil, 2}, {"OPTIONS", "", nil, 2}, {"GET", "v", nil, 2},
+		{"PUT", "v", nil, 2}, {"DELETE", "", nil, 2}, {"POST", "v", nil, 1}, {"PATCH", "v", nil, 1},
+		{"POST", "", nil, 1}, {"POST", "v", []string{"Idempotency-Key: 7"}, 2}, {"POST", "", []string{"Idempotency-Key: 7"}, 2},
+	} {
+		for member := 2; member <= 4; member++ { // keep a connection to each
+			f.believe(1, member)
+			f.believe(member, member)
+			f.send(1, "GET", "/k", "")
+		}
+		f.agree(2, 3, 4)
+		breaking.Store(1)
+		response, _ := f.send(1, test.method, "/k", test.body, test.headers...)
+		breaking.Store(0)
+		require.Equal(t, 502, response.StatusCode, "%v", test)
+		require.Equal(t, test.want, runs.Swap(0), "%v", test)
+	}
+}
+
 // TestAnAnswerThatIsCutOff must not look like a whole one.
 func TestAnAnswerThatIsCutOff(t *testing.T) {
 	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {

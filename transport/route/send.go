@@ -1,0 +1,91 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// mostStale is how many connections of a pool may turn out to be closed by the
+	// other side before the member counts as unreachable.
+	mostStale = 16
+	// watchAfter is how long an attempt waits for an answer before the router looks
+	// whether the member is still there. Most answers come sooner.
+	watchAfter = 250 * time.Millisecond
+)
+
+// errLeft says that a member has left the view, or has been started again, before it
+// answered.
+var errLeft = errors.New("route: the member left before it answered")
+
+// send sends a request to a candidate and waits for the head of the answer, for as long
+// as the candidate is in the view. A connection that was kept may have been closed by
+// the other side before anything was written to it: send then takes the next one. sent
+// is false when there was a connection and nothing was written to it.
+func (j *journey) send(out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
+	ctx, cancel := context.WithCancelCause(out.Context())
+	var s sending
+	watch := time.AfterFunc(watchAfter, func() { j.router.watch(c, &s, cancel) })
+	defer watch.Stop()
+	s.over = make(chan struct{})
+	defer close(s.over)
+	ctx = httptrace.WithClientTrace(ctx, s.trace())
+	for range mostStale {
+		j.cargo.load(out)
+		response, err = j.router.sender.RoundTrip(out.WithContext(ctx))
+		if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
+			if err == nil {
+				_ = response.Body.Close()
+			}
+			return nil, s.sent(), errLeft
+		}
+		if err == nil || s.sent() {
+			return response, true, err
+		}
+		if ctx.Err() != nil || !j.cargo.unload() {
+			break
+		}
+		s.settled.Store(false)
+	}
+	return nil, false, err
+}
+
+// watch ends an attempt when its member is no longer in the view. The context of an
+// attempt that was answered goes on: the body of the answer is read under it.
+func (rt *Router) watch(c candidate, s *sending, cancel context.CancelCauseFunc) {
+	for {
+		changed := rt.cluster.Changed()
+		if m := memberOf(rt.cluster.View().Members, c.id); m == nil || m.Start != c.start {
+			if s.settled.CompareAndSwap(false, true) {
+				cancel(errLeft)
+			}
+			return
+		}
+		select {
+		case <-changed:
+		case <-s.over:
+			return
+		}
+	}
+}
+
+// sending is how far an attempt has got. A round tripper that does not call the trace
+// counts as one that has sent the request.
+type sending struct {
+	connected, wrote atomic.Bool
+	settled          atomic.Bool   // by an answer, an error, or the watch
+	over             chan struct{} // closed when the attempt has ended
+}
+
+func (s *sending) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { s.connected.Store(true) },
+		WroteHeaders: func() { s.wrote.Store(true) },
+	}
+}
+
+func (s *sending) sent() bool { return s.wrote.Load() || !s.connected.Load() }
