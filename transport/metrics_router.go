@@ -33,6 +33,8 @@ var routerFamilies = []family[route.Stats]{
 		func(m *route.Stats, s series) { s.value(float64(m.Unkeyed)) }},
 	{"router_retries_total", "Attempts after the first of a request.", counter, nil,
 		func(m *route.Stats, s series) { s.value(float64(m.Retries)) }},
+	{"router_hedges_total", "Reads sent to a second owner while the first was slow.", counter, nil,
+		func(m *route.Stats, s series) { s.value(float64(m.Hedges)) }},
 	{"router_over_budget_total", "Requests not sent again because the retry budget was spent.", counter, nil,
 		func(m *route.Stats, s series) { s.value(float64(m.OverBudget)) }},
 	{"router_gave_up_total", "Requests answered with 502, 503 or 504 because no owner answered them.", counter, nil,

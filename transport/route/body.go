@@ -21,6 +21,9 @@ type cargo struct {
 	handle *handle       // through which the present attempt reads the source
 }
 
+// empty reports whether there is no body.
+func (c *cargo) empty() bool { return c.kept == nil && !c.stream }
+
 // pack takes over the body of a request, and reads it when it is to be kept.
 func pack(r *http.Request, most int64) (c cargo, err error) {
 	switch {

@@ -130,18 +130,18 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 			rt.counts.retries.Add(1)
 			out = out.Clone(out.Context()) // the transport may still be busy with the other one
 		}
-		response, result, err := j.attempt(out, c)
-		rt.counts.add(result, c.relation)
-		if result == answered {
-			return response, nil
+		r := j.ask(out, c)
+		rt.counts.add(r.result, r.from.relation)
+		if r.result == answered {
+			return r.response, nil
 		}
-		if !j.goesOn(result, c) {
-			if result == canceled {
-				return nil, err
+		if !j.goesOn(r.result, r.from) {
+			if r.result == canceled {
+				return nil, r.err
 			}
 			return nil, j.failure("it cannot be sent again")
 		}
-		if j.attempts == rt.options.MaxAttempts {
+		if j.attempts >= rt.options.MaxAttempts {
 			return nil, j.failure("it was sent " + strconv.Itoa(j.attempts) + " times")
 		}
 	}

@@ -62,6 +62,13 @@ type Options struct {
 	// about ten seconds writes outlast the crash of their primary. Zero means
 	// 1 s, and [option.None] that no request waits.
 	Patience time.Duration
+	// HedgeAfter is how long a read (GET, HEAD, OPTIONS or TRACE without a body, of
+	// which the policy allows several owners) waits for the head of an answer before
+	// it is sent to the next owner as well: 1 ms to 1 min. The first answer counts, and
+	// the other attempt is ended. A hedge takes a token from the budget below. An owner
+	// that lost is tried last for AvoidFor. Choose more than the time in which the
+	// service answers nearly all reads. Zero means that no read is sent twice.
+	HedgeAfter time.Duration
 	// MaxAttempts is how often one request is sent, the first time included,
 	// 1 to 1,000. Zero means 32.
 	MaxAttempts int
@@ -114,6 +121,7 @@ func (o Options) validate() error {
 	}
 	return errors.Join(append(errs,
 		bound.WithinOrNone("Patience", o.Patience, 1, 5*time.Minute),
+		bound.Within("HedgeAfter", cmp.Or(o.HedgeAfter, time.Millisecond), time.Millisecond, time.Minute),
 		bound.Within("MaxAttempts", o.MaxAttempts, 1, 1000),
 		bound.WithinOrNone("RetriesPerRequest", o.RetriesPerRequest, 0, 1),
 		bound.WithinOrNone("RetriesPerSecond", o.RetriesPerSecond, 0, 1_000_000),

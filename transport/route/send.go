@@ -28,11 +28,10 @@ var errLeft = errors.New("route: the member left before it answered")
 // is false when there was a connection and nothing was written to it.
 func (j *journey) send(out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(out.Context())
-	var s sending
+	s := sending{over: make(chan struct{})}
+	defer close(s.over)
 	watch := time.AfterFunc(watchAfter, func() { j.router.watch(c, &s, cancel) })
 	defer watch.Stop()
-	s.over = make(chan struct{})
-	defer close(s.over)
 	ctx = httptrace.WithClientTrace(ctx, s.trace())
 	for range mostStale {
 		j.cargo.load(out)

@@ -27,6 +27,8 @@ type Stats struct {
 	Unkeyed uint64
 	// Retries counts attempts after the first of a request.
 	Retries uint64
+	// Hedges counts reads that were sent to a second owner while the first was slow.
+	Hedges uint64
 	// OverBudget counts requests that were not sent again because the budget for
 	// that was spent.
 	OverBudget uint64
@@ -74,6 +76,7 @@ type counts struct {
 	attempts   [outcomes][relations]atomic.Uint64
 	unkeyed    atomic.Uint64
 	retries    atomic.Uint64
+	hedges     atomic.Uint64
 	overBudget atomic.Uint64
 	gaveUp     atomic.Uint64
 }
@@ -92,6 +95,6 @@ func (rt *Router) Stats() Stats {
 	return Stats{
 		ClusterName: rt.clusterName, Service: rt.options.Service,
 		Answered: c.of(answered), Refused: c.of(refused), Unreachable: c.of(unreachable), Broken: c.of(broken), Canceled: c.of(canceled),
-		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
+		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), Hedges: c.hedges.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
 	}
 }

@@ -1,0 +1,82 @@
+package route
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+)
+
+// reply is what came of one attempt.
+type reply struct {
+	from     candidate
+	response *http.Response
+	result   outcome
+	err      error
+}
+
+// ask sends the request to a candidate. A read that waits too long for the head of the
+// answer is sent to the next candidate as well, and the first answer counts. The loser is
+// ended, and tried last for a while: it may be frozen.
+func (j *journey) ask(out *http.Request, c candidate) reply {
+	if !j.hedges() {
+		response, result, err := j.attempt(out, c)
+		return reply{c, response, result, err}
+	}
+	replies := make(chan reply, 2)
+	send := func(c candidate) context.CancelFunc {
+		ctx, cancel := context.WithCancel(out.Context())
+		copied := out.Clone(ctx)
+		go func() {
+			response, result, err := j.attempt(copied, c)
+			replies <- reply{c, response, result, err}
+		}()
+		return cancel
+	}
+	endFirst := send(c)
+	timer := time.NewTimer(j.router.options.HedgeAfter)
+	defer timer.Stop()
+	select {
+	case r := <-replies:
+		return r // its body is read under the context, which ends with the request
+	case <-timer.C:
+	}
+	rt, second := j.router, j.candidates[j.next]
+	if !rt.budget.withdraw() {
+		rt.counts.overBudget.Add(1)
+		return <-replies
+	}
+	j.next++
+	j.attempts++
+	rt.counts.hedges.Add(1)
+	endSecond := send(second)
+	r := <-replies
+	if r.result == answered {
+		if r.from.same(c) {
+			endSecond()
+		} else {
+			rt.avoided.add(c.addr)
+			endFirst()
+		}
+	}
+	other := <-replies
+	if r.result == answered {
+		if other.response != nil {
+			_ = other.response.Body.Close()
+		}
+		rt.counts.add(canceled, other.from.relation)
+		return r
+	}
+	rt.counts.add(r.result, r.from.relation)
+	j.goesOn(r.result, r.from)
+	return other
+}
+
+// hedges reports whether the request may be sent to the next candidate beside this one. It
+// then may run twice, and no third time.
+func (j *journey) hedges() bool {
+	return j.router.options.HedgeAfter > 0 && isSafe(j.request.Method) && j.cargo.empty() && j.broken == 0 &&
+		j.next < len(j.candidates) && !j.candidates[j.next].local() &&
+		j.attempts < j.router.options.MaxAttempts && !wire.IsUpgrade(j.request)
+}
