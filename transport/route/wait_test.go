@@ -242,8 +242,9 @@ func TestAnOwnerThatFreezes(t *testing.T) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			})
-			time.AfterFunc(2*time.Second, func() { d.own(2, 4) }) // something else happens
-			time.AfterFunc(5*time.Second, func() {
+			time.AfterFunc(2*time.Second, func() {
+				d.own(2, 4) // something else happens
+				time.Sleep(3 * time.Second)
 				d.members = slices.Clone(d.members)
 				if test.again {
 					d.members[1].Start.Number++
