@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,7 +72,7 @@ func NewPool(o PoolOptions) (*Pool, error) {
 // RoundTrip sends one request, as [http.RoundTripper] says, with the pool's token.
 // After Close it returns [ErrClosed].
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	t, err := p.transport(wire.IsUpgrade(r))
+	t, err := p.transport(wire.IsUpgrade(r) || r.URL.Scheme == "http" && isEventStream(r))
 	if err == nil {
 		r, err = p.authorize(r)
 	}
@@ -82,6 +83,12 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return t.RoundTrip(r)
+}
+
+// isEventStream reports whether a request asks for server-sent events. Over HTTP/1.1 its
+// answer keeps a connection for as long as the caller listens.
+func isEventStream(r *http.Request) bool {
+	return slices.ContainsFunc(r.Header["Accept"], func(value string) bool { return strings.Contains(value, "text/event-stream") })
 }
 
 // CloseIdleConnections closes the connections that carry no request.
@@ -140,7 +147,7 @@ func (p *Pool) closeRetired() {
 	}
 }
 
-// newTransport makes one for upgrades or for everything else. HTTP/2 has no
+// newTransport makes one for upgrades and event streams, or for everything else. HTTP/2 has no
 // upgrades, and http.Transport leaves the choice of protocol to DialTLSContext.
 func (p *Pool) newTransport(c *tlsfiles.Credentials, upgrades bool) *http.Transport {
 	o := p.options

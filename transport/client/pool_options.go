@@ -48,9 +48,9 @@ type PoolOptions struct {
 	// member's server 250), over HTTP/1.1 one. Zero means 64.
 	MaxConnsPerHost int
 	// MaxUpgradesPerHost is how many more connections to one host and port may
-	// be open for requests that ask for another protocol, such as WebSocket,
-	// and keep theirs for as long as that is spoken: 1 to 65,536. Zero means
-	// 4,096.
+	// be open for requests that ask for another protocol, such as WebSocket, or over
+	// HTTP/1.1 for text/event-stream, and keep theirs for as long as that is spoken:
+	// 1 to 65,536. Zero means 4,096.
 	MaxUpgradesPerHost int
 	// MaxIdleConnsPerHost is how many connections to one host and port, other than
 	// upgraded ones, are kept when idle: 1 to 65,536. Zero means 16; never more than MaxConnsPerHost.
@@ -59,7 +59,7 @@ type PoolOptions struct {
 	// together: 1 to 1,048,576. Zero means 1,024.
 	MaxIdleConns int
 	// MaxResponseHeaderBytes is the longest header of an answer: 1 KiB to
-	// 16 MiB. Zero means 64 KiB.
+	// 16 MiB. Zero means 1 MiB, as much as net/http takes in a request.
 	MaxResponseHeaderBytes int64
 	// Logger gets what becomes of TokenFile and of the files in TLS. Nil means
 	// [slog.Default].
@@ -95,7 +95,7 @@ func (o PoolOptions) withDefaults() PoolOptions {
 	o.MaxUpgradesPerHost = cmp.Or(o.MaxUpgradesPerHost, 4096)
 	o.MaxIdleConnsPerHost = cmp.Or(o.MaxIdleConnsPerHost, 16)
 	o.MaxIdleConns = cmp.Or(o.MaxIdleConns, 1024)
-	o.MaxResponseHeaderBytes = cmp.Or(o.MaxResponseHeaderBytes, 64<<10)
+	o.MaxResponseHeaderBytes = cmp.Or(o.MaxResponseHeaderBytes, 1<<20)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	return o
 }

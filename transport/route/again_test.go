@@ -194,3 +194,36 @@ func TestAConnectionThatWasClosedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutAConnectionTheNextOwner: the pool's connections are busy, or the address
+// swallows what is sent to it.
+func TestWithoutAConnectionTheNextOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, route.Options{Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+		d.own(2, 3)
+		d.answersFrom(2, func(r *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(r.Context()).GetConn("n2:1")
+			return freezes(r)
+		})
+		w, took := d.ask(t.Context(), "POST", "v")
+		require.Equal(t, "n3 v", w.Body.String())
+		require.Equal(t, 2*time.Second, took)
+		require.EqualValues(t, 1, d.router.Stats().Unreachable.SameZone)
+		w, took = d.ask(t.Context(), "POST", "v")
+		require.Equal(t, "n3 v", w.Body.String())
+		require.Zero(t, took, "the address is avoided")
+
+		// A connection came at the last moment: the request may have been sent.
+		time.Sleep(2 * time.Second)
+		d.answersFrom(2, func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("n2:1")
+			<-r.Context().Done()
+			trace.GotConn(httptrace.GotConnInfo{})
+			trace.WroteHeaders()
+			return nil, r.Context().Err()
+		})
+		w, _ = d.ask(t.Context(), "POST", "v")
+		requireGaveUp(t, w, 502, api.RefusalBroken, "may have run")
+	})
+}

@@ -306,3 +306,47 @@ func TestRoutersUseFewConnections(t *testing.T) {
 	}
 	require.Positive(t, f.stations[1].opened.Load(), "it is what was counted")
 }
+
+// TestEventStreamsKeepNoRequestOff: they have connections of their own.
+func TestEventStreamsKeepNoRequestOff(t *testing.T) {
+	pool := testkit.NewPool(t, client.PoolOptions{MaxConnsPerHost: 2})
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") != "text/event-stream" {
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}, func(o *route.Options) { o.Transport = pool }, "eu/a", "eu/b")
+	f.agree(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 64 {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url(1, "/k"), nil)
+		require.NoError(t, err)
+		r.Header.Set("Accept", "text/event-stream")
+		response, err := f.client.Do(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		require.Equal(t, 200, response.StatusCode)
+	}
+	for range 4 {
+		response, _ := f.send(1, "POST", "/k", "v")
+		require.Equal(t, 200, response.StatusCode)
+	}
+}
+
+// TestHeadersThatAreLong pass as they do at the owner.
+func TestHeadersThatAreLong(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Long", r.Header.Get("Long"))
+	}, nil, "eu/a", "eu/b")
+	f.agree(2)
+	for _, size := range []int{64 << 10, 70 << 10, 128 << 10, 900 << 10} {
+		for member := 1; member <= 2; member++ {
+			response, body := f.send(member, "GET", "/k", "", "Long: "+strings.Repeat("x", size))
+			require.Equal(t, 200, response.StatusCode, "%d bytes by n%d: %s", size, member, body)
+			require.Len(t, response.Header.Get("Long"), size)
+		}
+	}
+}

@@ -49,9 +49,10 @@ type Options struct {
 	// Transport carries forwarded requests, and should be the process's one
 	// [client.Pool]. It must not try a request again on its own unless nothing of it
 	// was sent or it is idempotent, as [client.Pool] and http.Transport do not. A
-	// request that finds no connection free waits, so that many long streams or
-	// upgrades to one member need a larger client.PoolOptions.MaxConnsPerHost. Nil: a
-	// Pool of the router's own, with the defaults, which [Router.Close] closes.
+	// request that finds no connection free for 2 s goes to the next owner, so that many
+	// long polls to one member need a larger client.PoolOptions.MaxConnsPerHost; upgrades
+	// and event streams have connections of their own. Nil: a Pool of the router's own,
+	// with the defaults, which [Router.Close] closes.
 	Transport http.RoundTripper
 	// Wrap puts something around Transport that sees every attempt by itself,
 	// such as the tracing of OpenTelemetry. What holds for Transport holds for

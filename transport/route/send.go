@@ -16,11 +16,18 @@ const (
 	// watchAfter is how long an attempt waits for an answer before the router looks
 	// whether the member is still there. Most answers come sooner.
 	watchAfter = 250 * time.Millisecond
+	// connectWithin is how long an attempt waits for a connection. All that the pool
+	// allows may be busy, or the address may not answer: the next owner may. It leaves
+	// room for a TLS handshake with a far region. The dial goes on, for later requests.
+	connectWithin = 2 * time.Second
 )
 
 // errLeft says that a member has left the view, or has been started again, before it
 // answered.
 var errLeft = errors.New("route: the member left before it answered")
+
+// errNoConnection says that there was no connection in time. Nothing was sent.
+var errNoConnection = errors.New("route: no connection within " + connectWithin.String())
 
 // send sends a request to a candidate and waits for the head of the answer, for as long
 // as the candidate is in the view. A connection that was kept may have been closed by
@@ -32,15 +39,22 @@ func (j *journey) send(out *http.Request, c candidate) (response *http.Response,
 	defer close(s.over)
 	watch := time.AfterFunc(watchAfter, func() { j.router.watch(c, &s, cancel) })
 	defer watch.Stop()
+	connect := time.AfterFunc(connectWithin, func() {
+		if s.looking.Load() && !s.connected.Load() && s.settled.CompareAndSwap(false, true) {
+			cancel(errNoConnection)
+		}
+	})
+	defer connect.Stop()
 	ctx = httptrace.WithClientTrace(ctx, s.trace())
 	for range mostStale {
 		j.cargo.load(out)
 		response, err = j.router.sender.RoundTrip(out.WithContext(ctx))
-		if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
+		if !s.settled.CompareAndSwap(false, true) { // one of the two has ended it
 			if err == nil {
 				_ = response.Body.Close()
 			}
-			return nil, s.sent(), errLeft
+			err = context.Cause(ctx)
+			return nil, s.sent() && (s.connected.Load() || !errors.Is(err, errNoConnection)), err
 		}
 		if err == nil || s.sent() {
 			return response, true, err
@@ -75,13 +89,15 @@ func (rt *Router) watch(c candidate, s *sending, cancel context.CancelCauseFunc)
 // sending is how far an attempt has got. A round tripper that does not call the trace
 // counts as one that has sent the request.
 type sending struct {
-	connected, wrote atomic.Bool
-	settled          atomic.Bool   // by an answer, an error, or the watch
-	over             chan struct{} // closed when the attempt has ended
+	looking, connected, wrote atomic.Bool
+
+	settled atomic.Bool   // by an answer, an error, the watch or the lack of a connection
+	over    chan struct{} // closed when the attempt has ended
 }
 
 func (s *sending) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
+		GetConn:      func(string) { s.looking.Store(true) },
 		GotConn:      func(httptrace.GotConnInfo) { s.connected.Store(true) },
 		WroteHeaders: func() { s.wrote.Store(true) },
 	}
