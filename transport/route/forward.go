@@ -89,6 +89,7 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	}
 	out.URL.Scheme = rt.options.Scheme
 	restore(out.URL, in)
+	out.Trailer = in.Trailer // the same map: it gets its values while the body is read
 }
 
 // restore makes a URL's path and query what they were when the request came: the
@@ -129,6 +130,7 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 		if j.attempts++; j.attempts > 1 {
 			rt.counts.retries.Add(1)
 			out = out.Clone(out.Context()) // the transport may still be busy with the other one
+			out.Trailer = j.request.Trailer
 		}
 		r := j.ask(out, c)
 		rt.counts.add(r.result, r.from.relation)

@@ -350,3 +350,43 @@ func TestHeadersThatAreLong(t *testing.T) {
 		}
 	}
 }
+
+// TestTrailersPass both ways, also when an owner refused first.
+func TestTrailersPass(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "Sum")
+		n, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("Sum", fmt.Sprint(n, " ", r.Trailer.Get("Checksum")))
+	}, func(o *route.Options) {
+		o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+	}, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+	for range 2 {
+		for member := 1; member <= 3; member++ {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, f.url(member, "/k"), nil)
+			require.NoError(t, err)
+			r.Trailer = http.Header{"Checksum": nil}
+			r.Header.Set("Expect", "100-continue") // so that a refusal comes before the body
+			body := io.LimitReader(rand.Reader, 1<<20)
+			r.Body = io.NopCloser(readerFunc(func(b []byte) (int, error) {
+				n, err := body.Read(b)
+				if err == io.EOF {
+					r.Trailer.Set("Checksum", "abc")
+				}
+				return n, err
+			}))
+			response, err := f.client.Do(r)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, 200, response.StatusCode)
+			require.Equal(t, "1048576 abc", response.Trailer.Get("Sum"), "n%d", member)
+		}
+		f.believe(2, 3, 1) // n2 refuses
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
