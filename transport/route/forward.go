@@ -150,7 +150,7 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 // attempt sends the request to one member.
-func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outcome, error) {
+func (j *journey) attempt(out *http.Request, c candidate) reply {
 	rt := j.router
 	out.URL.Host = c.addr
 	m := mark{
@@ -173,11 +173,11 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outco
 		switch read(response, m.number, wire.IsUpgrade(j.request)) {
 		case isAnswer:
 			rt.avoided.remove(c.addr)
-			return response, answered, nil
+			return reply{from: c, response: response, result: answered}
 		case isRefusal:
 			rt.avoided.remove(c.addr)
 			discard(response)
-			return nil, refused, nil
+			return reply{from: c, result: refused}
 		case isForeign:
 			discard(response)
 			err = errForeign
@@ -186,7 +186,7 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outco
 	result := broken
 	switch {
 	case ctx.Err() != nil:
-		return nil, canceled, ctx.Err()
+		return reply{from: c, result: canceled, err: ctx.Err()}
 	case errors.Is(err, errForeign):
 		rt.avoided.add(c.addr)
 		rt.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
@@ -196,7 +196,7 @@ func (j *journey) attempt(out *http.Request, c candidate) (*http.Response, outco
 		rt.avoided.add(c.addr)
 	}
 	rt.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
-	return nil, result, err
+	return reply{from: c, result: result, err: err}
 }
 
 // errForeign says that an answer did not come from the router of the member asked.

@@ -8,7 +8,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// reply is what came of one attempt.
+// reply is what came of one attempt: a response when it was answered.
 type reply struct {
 	from     candidate
 	response *http.Response
@@ -21,17 +21,13 @@ type reply struct {
 // ended, and tried last for a while: it may be frozen.
 func (j *journey) ask(out *http.Request, c candidate) reply {
 	if !j.hedges() {
-		response, result, err := j.attempt(out, c)
-		return reply{c, response, result, err}
+		return j.attempt(out, c)
 	}
 	replies := make(chan reply, 2)
 	send := func(c candidate) context.CancelFunc {
 		ctx, cancel := context.WithCancel(out.Context())
 		copied := out.Clone(ctx)
-		go func() {
-			response, result, err := j.attempt(copied, c)
-			replies <- reply{c, response, result, err}
-		}()
+		go func() { replies <- j.attempt(copied, c) }()
 		return cancel
 	}
 	endFirst := send(c)

@@ -75,7 +75,6 @@ func TestARequestThatBreaksEveryOwner(t *testing.T) {
 		if breaking.Load() == 0 {
 			return
 		}
-		require.LessOrEqual(t, r.ContentLength, int64(1), "as the caller sent it")
 		runs.Add(1)
 		panic(http.ErrAbortHandler)
 	}, nil, "eu/a", "eu/b", "eu/c", "eu/d")
