@@ -320,7 +320,7 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
 			r.Body = j.cargo.replay()
 		}
-		rt.serve(w, r, j.placement, "")
+		rt.serve(w, r, j.placement, j.policy, "")
 		return
 	}
 	if errors.Is(err, context.Canceled) {

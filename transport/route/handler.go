@@ -158,7 +158,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	placement := view.Ring.Lookup(q.key)
 	switch {
 	case rt.mine(view, placement, q.policy, false):
-		rt.serve(w, r, placement, "")
+		rt.serve(w, r, placement, q.policy, "")
 	case placement.Len() == 0:
 		wire.Refuse(w, r, wire.NoRing(w))
 	default:
@@ -218,10 +218,10 @@ func (rt *Router) mine(view View, p ring.Placement, policy Policy, forwarded boo
 }
 
 // serve runs the own handler for a request, which from has forwarded, if it is not empty.
-func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, from string) {
+func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, policy Policy, from string) {
 	rt.counts.add(answered, local)
 	w.Header()[api.TokenHeader] = tokenOf(p)
-	rt.handler.ServeHTTP(w, handed(&arrival{r.Context(), p, from}, r))
+	rt.handler.ServeHTTP(w, handed(&arrival{r.Context(), rt, p, policy, from}, r))
 }
 
 // tokenOf returns a placement's token as the value of a header.

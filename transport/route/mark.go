@@ -115,7 +115,7 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 		return
 	}
 	w.Header()[wire.AnsweredHeader] = []string{m.number}
-	rt.serve(w, r, placement, m.from)
+	rt.serve(w, r, placement, m.policy, m.from)
 }
 
 // misdirected says why a request was not meant for this process, or nothing. An
@@ -182,7 +182,9 @@ func one(values []string, want string) bool { return len(values) == 1 && values[
 // arrival is the context of a request that the handler gets.
 type arrival struct {
 	context.Context
+	router    *Router
 	placement ring.Placement
+	policy    Policy
 	from      string
 }
 
@@ -209,6 +211,37 @@ func Routed(ctx context.Context) (p ring.Placement, from string, ok bool) {
 		return ring.Placement{}, "", false
 	}
 	return a.placement, a.from, true
+}
+
+// Lost returns a channel that is closed when the member that handles a request is no
+// longer the one to answer it: it has lost the partition of the key, or for a request
+// of which only the primary may answer the first place. A handler that keeps a connection
+// for long, such as a WebSocket or an event stream, watches it and has its caller connect
+// again. It is nil for a context of which [Routed] knows nothing. Each call starts a
+// goroutine, which ends with the request.
+func Lost(ctx context.Context) <-chan struct{} {
+	a, ok := ctx.Value(arrivalKey{}).(*arrival)
+	if !ok {
+		return nil
+	}
+	lost := make(chan struct{})
+	go a.watch(lost)
+	return lost
+}
+
+func (a *arrival) watch(lost chan<- struct{}) {
+	for {
+		changed, view := a.router.cluster.Changed(), a.router.cluster.View()
+		if !a.router.mine(view, view.Ring.Placement(a.placement.Partition()), a.policy, a.from != "") {
+			close(lost)
+			return
+		}
+		select {
+		case <-changed:
+		case <-a.Done():
+			return
+		}
+	}
 }
 
 // ownHeaders are those that routers write into requests. The handler gets none of them:

@@ -214,3 +214,36 @@ func TestAddressesOfAnotherCluster(t *testing.T) {
 		require.Empty(t, staging.received(n+1))
 	}
 }
+
+// TestAStreamLearnsThatItsMemberLostTheKey, at the member that it came to and forwarded.
+func TestAStreamLearnsThatItsMemberLostTheKey(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		member int
+		after  []int // the owners that end the stream
+	}{{"GET", 1, []int{3}}, {"GET", 2, []int{3, 1}}, {"POST", 1, []int{3, 2}}, {"POST", 2, []int{3, 2}}} {
+		f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+			lost := route.Lost(r.Context())
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-lost:
+				_, _ = io.WriteString(w, "lost")
+			case <-r.Context().Done():
+			}
+		}, nil, "eu/a", "eu/b", "eu/c")
+		f.agree(2, 3)
+		f.stations[0].set(f.owned(2), f.members)
+		r, err := http.NewRequestWithContext(t.Context(), test.method, f.url(test.member, "/k"), nil)
+		require.NoError(t, err)
+		response, err := f.client.Do(r)
+		require.NoError(t, err)
+		require.Equal(t, "n2", response.Header.Get("Member"))
+		f.believe(2, 2, 1) // it still is the primary
+		f.believe(2, test.after...)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, "lost", string(body), "%s %d", test.method, test.member)
+	}
+	require.Nil(t, route.Lost(t.Context()))
+}
