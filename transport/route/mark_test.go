@@ -247,3 +247,33 @@ func TestAStreamLearnsThatItsMemberLostTheKey(t *testing.T) {
 	}
 	require.Nil(t, route.Lost(t.Context()))
 }
+
+// TestTheKeyIsFoundOnce: a key that depends on the connection is another at the second
+// member, where the request comes from the first.
+func TestTheKeyIsFoundOnce(t *testing.T) {
+	var asked atomic.Int64
+	f := newFleet(t, nil, func(o *route.Options) {
+		o.Key = func(r *http.Request) (string, bool) {
+			asked.Add(1)
+			return r.RemoteAddr + r.Header.Get("X-Forwarded-For"), true
+		}
+		o.Policy = func(r *http.Request) route.Policy {
+			if r.Header.Get("X-Forwarded-For") == "" {
+				return route.PrimaryFirst
+			}
+			return route.PrimaryOnly
+		}
+	}, "eu/a", "eu/b", "eu/c")
+	both := f.build(1, halves{})
+	for _, s := range f.stations {
+		s.set(both, f.members)
+	}
+	for range 40 {
+		f.client.CloseIdleConnections() // so that the next comes from another port
+		response, body := f.send(1, "POST", "/", "v")
+		require.Equal(t, 200, response.StatusCode, body)
+	}
+	require.EqualValues(t, 40, asked.Load(), "by the first member alone")
+	require.NotEmpty(t, f.received(2))
+	require.NotEmpty(t, f.received(3))
+}
