@@ -36,7 +36,7 @@ func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 		if o.heard && (o.said.fence == 0 || pt.others.of(p).merged >= o.said.fence) {
 			continue // it has nothing, or all it had is here
 		}
-		if open = true; next == nil && o.said.is(flagOffers) {
+		if open = true; next == nil && o.said.is(flagOffers) && s.alive[p] {
 			next = merge(searching, 1, source{process: p, said: o.said})
 		}
 	}

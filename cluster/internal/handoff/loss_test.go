@@ -122,6 +122,30 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 	}
 }
 
+// A process that went away after it had answered the loss check is not merged from, and what it said is
+// forgotten. Its merge would end at once and begin again, without end.
+func TestTheLossCheckWaitsForAMemberThatIsAway(t *testing.T) {
+	a, b, c, d := Process{"a", 1}, Process{"b", 2}, Process{"c", 3}, Process{"d", 4}
+	m := New(Config{Self: a, Parallel: 1})
+	m.around.quorums, m.around.owners = quorums{3, 2}, set{a, b, c}
+	m.around.alive = map[Process]bool{a: true, b: false, c: true}
+	offer := &report{fence: 5, flags: flagOffers | flagSees}
+	pt := &partition{id: 7, owners: &owners{}, sets: ledger{{members: set{b, c, d}, quorums: quorums{3, 2}, marks: markPending}}}
+	pt.check = others{{process: b, heard: true, said: offer}, {process: c, heard: true, said: &report{flags: flagSees}}}
+	found, next := pt.verdict(&m.around, &m.out)
+	require.Equal(t, undecided, found, "b may come back with what it has")
+	require.Nil(t, next)
+	m.forgetGone(pt)
+	require.False(t, pt.check.of(b).heard)
+	require.True(t, pt.check.of(c).heard)
+
+	m.around.alive[b] = true // it is back, and has answered again
+	pt.check.at(b).heard, pt.check.at(b).said = true, offer
+	found, next = pt.verdict(&m.around, &m.out)
+	require.Equal(t, undecided, found)
+	require.Equal(t, b, next.sources[0].process)
+}
+
 // Reported sets are remembered; of two sets where one contains the other, the larger one.
 // When there are too many, the loss check finds no evidence any more.
 func TestReportedSetsAreBounded(t *testing.T) {

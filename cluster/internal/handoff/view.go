@@ -213,10 +213,12 @@ func (pt *partition) request(s *surroundings, had *owners) {
 }
 
 // forgetGone forgets what was heard from processes that are gone, and cancels a merge that one of
-// them asked for.
+// them asked for. A loss check goes on with the answers of processes that are gone, and waits for those
+// that are away.
 func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
 	pt.others = slices.DeleteFunc(pt.others, func(o other) bool { return gone(o.process) })
+	pt.check = slices.DeleteFunc(pt.check, func(o other) bool { return gone(o.process) && m.around.stays(o.process) })
 	if pt.job != nil && pt.job.purpose == requested && gone(pt.job.sources[0].process) {
 		m.out.Cancel = append(m.out.Cancel, pt.job.ID)
 	}
