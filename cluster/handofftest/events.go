@@ -24,12 +24,14 @@ func (r *run) event() {
 		r.outage()
 		return
 	}
-	n, dice := r.one(), r.rand.IntN(14)
+	n, dice := r.one(), r.rand.IntN(17)
 	stays := n.drained == nil && n.Local().State == membership.Active
 	switch {
 	case dice < 3 || len(r.live) < r.o.Members-1:
 		r.start(fmt.Sprintf("m%d", r.names))
 		r.names++
+	case dice >= 14:
+		r.rest()
 	case dice >= 12 || r.round > 0 && dice%2 == 0:
 		r.reconfigure()
 	case dice < 5 && stays:
@@ -137,12 +139,7 @@ func (r *run) reconfigure() {
 			r.todo[id] = true
 		}
 	}
-	stay := 0
-	for _, n := range r.live {
-		if n.drained == nil {
-			stay++
-		}
-	}
+	stay := r.stay()
 	for _, n := range r.sorted() {
 		if stay > 3 && r.todo[n.id] && n.drained == nil && n.Local().State == membership.Active && r.rand.IntN(2) == 0 {
 			stay--

@@ -30,6 +30,7 @@ type run struct {
 	history []string
 	keys    []string
 	tardy   time.Duration // how late a write request may be
+	grace   time.Duration // how long a member that stops keeps its place
 	losses  int           // of state, since all handoffs were complete
 	parted  bool          // it is cut now
 
@@ -85,7 +86,7 @@ func (r *run) start(id string) {
 	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
-		PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
+		RestartGrace: r.grace, PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
 		Gossip: membership.GossipOptions{Network: r.net}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@
 // [Run] forms a cluster in virtual time, over a network in memory, whose members
 // hold their data in stores of yours. It writes through quorums while members
 // join, drain, crash, start again empty, with another weight and in another zone,
+// while members stop with a [cluster.Options.RestartGrace] and come back within it, later or never,
 // while the network is cut and heals, and while the replication factor and the write quorum
 // change by two rounds of restarts, within what the claim allows. A quarter of the write requests
 // arrives late, up to a minute. It requires

@@ -28,8 +28,9 @@ type Options struct {
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
 	// Durable says that a store survives its process. Any number of members crash, at
-	// times all of them, and come back with their stores and with a [cluster.Journal].
-	// False means that a process that crashes loses its store.
+	// times all of them, and come back with their stores and with a [cluster.Journal]. So do most
+	// members that stop with a grace; some come back without.
+	// False means that a process that crashes or stops loses its store.
 	Durable bool
 }
 
@@ -65,6 +66,7 @@ func simulate(t *testing.T, o Options) (wrong error) {
 		r := &run{t: t, o: o, net: network, rand: rand.New(rand.NewPCG(o.Seed, 3)), runs: configurations[0], live: make(map[string]*process), disks: make(map[string]*disk),
 			peers: &peers{all: make(map[uint64]*process), versions: make(map[string]uint64)}}
 		r.tardy = []time.Duration{3 * time.Second, 10 * time.Second, time.Minute}[r.rand.IntN(3)]
+		r.grace = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute}[r.rand.IntN(3)]
 		defer func() {
 			r.end()
 			if v := recover(); v != nil {
