@@ -18,10 +18,12 @@ type config struct {
 	options      cluster.Options
 	logLevel     slog.Level
 	leaveTimeout time.Duration
+	weightFile   string // empty: none
 }
 
 const usage = `Runs one member of a cluster. SIGTERM stops it for a restart: it keeps its place for
-the time of -restart-grace. Ctrl-C makes it leave for good.
+the time of -restart-grace. Ctrl-C makes it leave for good. SIGUSR1 drains it: it owns
+nothing and goes on answering. SIGUSR2 has it own again. SIGHUP reads -weight-file.
 
 Every flag can be given in the environment too: -log-level as CLUSTERKIT_LOG_LEVEL.
 A flag wins over the environment, and an empty variable counts as none. Exit
@@ -51,6 +53,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 	flags.StringVar(&o.Region, "region", "", "`region` this member runs in")
 	flags.StringVar(&o.Zone, "zone", "", "`zone` in that region")
 	flags.IntVar(&o.Weight, "weight", 1, "`share` of the partitions, relative to the other members")
+	flags.StringVar(&c.weightFile, "weight-file", "", "`file` that has the weight in place of -weight; read at the start and after SIGHUP")
 	flags.BoolVar(&o.Observer, "observer", false, "own nothing, only answer who does")
 
 	flags.StringVar(&o.GossipAddr, "gossip", "0.0.0.0:7946", "`IP:port` to gossip on, UDP and TCP; port 0 takes a free one")
@@ -90,10 +93,13 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 		return c, fmt.Errorf("-leave-timeout is %v: must be more than 0", c.leaveTimeout)
 	}
 	o.Seeds = list(seeds)
-	var errs [3]error
+	var errs [4]error
 	o.Strategy, errs[0] = parseStrategy(strategy)
 	o.AlsoRuns, errs[1] = parseAccept(accept)
 	o.Gossip.Keys, errs[2] = parseKeys(keys)
+	if c.weightFile != "" {
+		o.Weight, errs[3] = readWeight(c.weightFile)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return c, err
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -65,16 +67,25 @@ func TestParseTakesFlagsBeforeTheEnvironment(t *testing.T) {
 	require.Equal(t, "eu", c.options.Region)
 	require.Equal(t, slog.LevelError, c.logLevel)
 	require.Equal(t, 1, c.options.Weight)
+
+	weights := filepath.Join(t.TempDir(), "weight")
+	require.NoError(t, os.WriteFile(weights, []byte("3\n"), 0o600))
+	c, err = parseWith([]string{"-id", "n1", "-weight", "2", "-weight-file", weights}, nil)
+	require.NoError(t, err)
+	require.Equal(t, 3, c.options.Weight, "the file counts")
 }
 
 func TestParseSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const secret = "0123456789"
+	weights := filepath.Join(t.TempDir(), "weight")
+	require.NoError(t, os.WriteFile(weights, []byte("heavy\n"), 0o600))
 	for name, test := range map[string]struct {
 		args []string
 		env  map[string]string
 		want string
 	}{
+		"weight file":     {[]string{"-id", "n1", "-weight-file", weights}, nil, `-weight-file: ` + weights + ` has "heavy\n": must be a whole number above 0`},
 		"no id":           {nil, nil, `-id: NodeID is "": must be 1 to 128 bytes of letters, digits and . _ : / @ -`},
 		"two at once":     {[]string{"-id", "n1", "-replicas", "17", "-join", "n1:0"}, nil, "-replicas: ReplicationFactor is 17: must be between 1 and 16\n-join: Seeds[0] is \"n1:0\": must be host:port or host"},
 		"strategy":        {[]string{"-id", "n1", "-strategy", "best"}, nil, `strategy "best": must be balanced, rendezvous, consistent-hash or round-robin`},

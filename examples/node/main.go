@@ -71,8 +71,15 @@ func run(ctx context.Context, c config, out io.Writer) error {
 		}
 	})
 
+	signals := make(chan os.Signal, 8)
+	for s, a := range actions() {
+		if a != reweigh || c.weightFile != "" {
+			signal.Notify(signals, s)
+		}
+	}
 	started := member.Start(ctx)
 	if started == nil {
+		following.Go(func() { act(ctx, signals, member, c, logger) })
 		logger.Info("serving", "http", member.HTTPAddr(), "gossip", member.Local().Addr)
 		<-ctx.Done()
 		logger.Info("leaving", "at_most", c.leaveTimeout)

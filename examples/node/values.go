@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,19 @@ func parseAccept(s string) (configurations []cluster.Configuration, err error) {
 		configurations = append(configurations, configuration)
 	}
 	return configurations, nil
+}
+
+// readWeight reads the file of -weight-file.
+func readWeight(file string) (int, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return 0, fmt.Errorf("-weight-file: %w", err)
+	}
+	weight, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil || weight < 1 {
+		return 0, fmt.Errorf("-weight-file: %s has %.20q: must be a whole number above 0", file, content)
+	}
+	return weight, nil
 }
 
 var errKey = errors.New("must be 16, 24 or 32 bytes in hex or base64")
