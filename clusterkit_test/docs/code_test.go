@@ -30,7 +30,7 @@ var snippetImports = strings.Fields(`context errors fmt net/http io log os maps 
 
 // snippetScope is what statements in the documentation take for granted.
 const snippetScope = `
-func _(ctx context.Context, c *cluster.Cluster, r *ring.Ring, w http.ResponseWriter, req *http.Request, handler http.Handler, store cluster.Mover, key string, value, oldKey, newKey []byte) error {
+func _(ctx context.Context, c *cluster.Cluster, o cluster.Options, journal cluster.Journal, r *ring.Ring, w http.ResponseWriter, req *http.Request, handler http.Handler, store cluster.Mover, key string, value, oldKey, newKey []byte) error {
 %s
 	return nil
 }

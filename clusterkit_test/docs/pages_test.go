@@ -101,6 +101,17 @@ func TestPagesAreComplete(t *testing.T) {
 	}
 }
 
+// TestOperationsPage finds each piece of Go of docs/operations.md in the test that runs it.
+func TestOperationsPage(t *testing.T) {
+	docs, run := documents.Read(t), documents.Files(t, "operations_test.go")["cluster/operations_test.go"]
+	pieces := goBlock.FindAllStringSubmatch(docs["docs/operations.md"], -1)
+	require.Len(t, pieces, 11)
+	for _, piece := range pieces {
+		lines := "\n\t" + strings.ReplaceAll(strings.TrimSuffix(piece[1], "\n"), "\n", "\n\t") + "\n"
+		require.Contains(t, run, lines, "a test must run it")
+	}
+}
+
 var (
 	mapped    = regexp.MustCompile("^### `([^`]+)`$")
 	mappedRow = regexp.MustCompile("^\\| `([^`]+\\.go)` \\| \\S")
@@ -216,7 +227,8 @@ func TestDocumentationCommands(t *testing.T) {
 				cmd.Dir = documents.Root(t)
 				out, err := cmd.CombinedOutput()
 				require.NoError(t, err, "%s: %q: %s", name, command, out)
-			case name == "docs/security.md" || strings.HasPrefix(command, "go doc "): // TestSecurityCommands
+			case strings.HasPrefix(command, "go doc "):
+			case name == "docs/security.md" || name == "docs/operations.md": // TestSecurityCommands; testOperations and testRoll of package process
 			default:
 				require.True(t, strings.Contains(string(gate), "\n"+command+"\n") || covered.MatchString(command),
 					"%s: nothing runs %q: put it into .ci/run, or into covered beside the test that does the same", name, command)

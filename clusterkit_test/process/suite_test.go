@@ -35,6 +35,7 @@ func TestProcesses(t *testing.T) {
 		{"workers", "workers", testWorkers},
 		{"another factor is rolled out, one by one", "node", testRoll},
 		{"prometheus scrapes a cluster", "node", testPrometheus},
+		{"operations as documented", "node", testOperations},
 		{"a member that is stopped for a while is back", "node", testPause},
 		{"a killed member is replaced, and comes back", "node", testKill},
 		{"kv by hand", "kv", testKVByHand},
