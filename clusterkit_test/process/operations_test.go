@@ -88,6 +88,7 @@ func testOperations(t *testing.T, binary string) {
 		require.LessOrEqual(t, n.Owned, before.Owned, n.ID)
 	}
 
+	terminal.types(commands["Restoring after a loss"]) // nothing is lost, so that there is nothing to wait for
 	terminal.types(commands["Ending a whole cluster"])
 	requireFree(t, all...)
 }
@@ -107,18 +108,21 @@ func sections(t *testing.T) map[string]string {
 			}
 		}
 	}
-	require.Len(t, found, 6, "testOperations follows these sections and no other one")
+	require.Len(t, found, 7, "testOperations follows these sections and no other one")
 	return found
 }
 
 // freeAddresses are addresses on which nothing listens.
 func freeAddresses(t *testing.T, count int) (free []string) {
 	t.Helper()
-	for range count {
+	listeners := make([]net.Listener, count) // they are closed when all addresses are known, which so differ
+	for i := range listeners {
 		listener, err := net.Listen("tcp", practiceIP+":0")
 		require.NoError(t, err)
-		defer listener.Close() // when all are known, so that they differ
-		free = append(free, listener.Addr().String())
+		listeners[i], free = listener, append(free, listener.Addr().String())
+	}
+	for _, listener := range listeners {
+		require.NoError(t, listener.Close())
 	}
 	return free
 }
