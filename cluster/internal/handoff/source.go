@@ -2,10 +2,11 @@ package handoff
 
 import "slices"
 
-// from returns a process as a source, and whether it offers what it has.
-func (pt *partition) from(p Process) (source, bool) {
+// from returns a process as a source, and whether it is alive and offers what it has. A merge from a
+// process that is not alive proves nothing, and would begin again at once.
+func (pt *partition) from(s *surroundings, p Process) (source, bool) {
 	said := pt.others.of(p).said
-	return source{process: p, said: said}, said.is(flagOffers)
+	return source{process: p, said: said}, said.is(flagOffers) && s.alive[p]
 }
 
 // next returns the job that a partition needs now, nil when it needs none or has to wait.
@@ -64,7 +65,7 @@ func (pt *partition) asked(s *surroundings, out *effects) *job {
 func (pt *partition) choose(s *surroundings, out *effects) *job {
 	if s.config.Without.is(WithoutQuorum) {
 		for _, o := range pt.owners.all {
-			if source, offers := pt.from(o); offers {
+			if source, offers := pt.from(s, o); offers {
 				return merge(quorum, 1, source)
 			}
 		}
@@ -87,7 +88,7 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 func (pt *partition) fromQuorum(s *surroundings) *job {
 	next := merge(quorum, s.quorums.slack()+1)
 	for _, o := range pt.owners.serving {
-		if source, offers := pt.from(o); offers && o != s.self && source.said.is(flagReady) {
+		if source, offers := pt.from(s, o); offers && o != s.self && source.said.is(flagReady) {
 			next.sources = append(next.sources, source)
 		}
 	}
@@ -133,7 +134,7 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 			if o == s.self || slices.ContainsFunc(sources, func(h source) bool { return h.process == o }) {
 				continue
 			}
-			if source, offers := pt.from(o); offers {
+			if source, offers := pt.from(s, o); offers {
 				sources = append(sources, source)
 			} else if !pt.lost {
 				return nil
@@ -160,8 +161,8 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 func (pt *partition) available(s *surroundings, settledOnly bool) (sources []source) {
 	for o := range pt.sets.with(markPending) {
 		for p := range o.missing() {
-			source, offers := pt.from(p)
-			if p != s.self && offers && s.alive[p] && (!settledOnly || source.said.sets.count(markPending) == 0) {
+			source, offers := pt.from(s, p)
+			if p != s.self && offers && (!settledOnly || source.said.sets.count(markPending) == 0) {
 				sources = append(sources, source)
 			}
 		}
