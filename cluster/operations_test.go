@@ -224,6 +224,9 @@ func TestOperationsAfterALoss(t *testing.T) {
 
 // The replication factor and the write quorum, and handoff on and off, in two rounds of restarts.
 func TestOperationsOnTheConfiguration(t *testing.T) {
+	if testing.Short() {
+		t.Skip("restarts thirty members; TestHandoffIsTurnedOnAndOff does as much")
+	}
 	second := func(first edit, without func(*cluster.Options)) edit {
 		return func(o *cluster.Options) { first(o); without(o) }
 	}
