@@ -1,6 +1,10 @@
 package handoff
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/clusterkit/clusterkit/membership"
+)
 
 // acknowledge counts an acknowledgement, as the writer does: to W in both tables of the view by
 // which it sent the write.
@@ -9,19 +13,99 @@ func (x *space) acknowledge(g *global, i int) {
 	bit := uint16(1) << x.number(x.locals[g.locals[i]].self)
 	w.acked |= bit
 	w.holders |= bit
-	to := &x.addresses[w.address]
-	enough := func(s set) bool {
+	if w.known = w.known || x.enough(w.address, w.acked); w.known {
+		w.acked = 0 // it does not matter any more
+		if w.pending == 0 && !x.plain {
+			w.address = 1 // nor does that
+		}
+	}
+}
+
+// enough reports whether acknowledgements are enough for a writer that counts by an address.
+func (x *space) enough(address uint8, acked uint16) bool {
+	to := &x.addresses[address]
+	of := func(s set) bool {
 		n := 0
 		for _, p := range s {
-			if w.acked>>(x.number(p)&^3)&15 != 0 {
+			if acked>>(x.number(p)&^3)&15 != 0 {
 				n++
 			}
 		}
 		return n >= to.quorum
 	}
-	if w.known = w.known || enough(to.serving) && enough(to.target); w.known {
-		w.acked = 0 // it does not matter any more
+	return of(to.serving) && of(to.target)
+}
+
+// hopeless reports whether the write can not be acknowledged any more. As far as the claim goes
+// such a state is one in which the write was never sent.
+func (x *space) hopeless(g *global) bool {
+	w := &g.write
+	if w.address == 0 || w.known || x.names || x.plain || g.left != (faults{}) {
+		return false
 	}
+	acked := w.acked
+	for i := range x.ids {
+		l := x.locals[g.locals[i]]
+		if l.machine != nil && (l.open != noWrite || w.pending>>i&1 == 1 && x.mayAccept(g, i)) {
+			acked |= 1 << x.number(l.self)
+		}
+	}
+	return !x.enough(w.address, acked)
+}
+
+// mayAccept reports whether a process may come to a view with the token of the write, when no
+// more faults happen.
+func (x *space) mayAccept(g *global, i int) bool {
+	token := x.addresses[g.write.address].token
+	if x.locals[g.locals[i]].gate == token {
+		return true
+	}
+	key := []byte{byte(i), byte(g.write.address)}
+	var says [most][]announcement
+	for j := range x.ids {
+		h, k := x.histories[g.history[j]], g.known[i][j]
+		last, now := x.newest(g, j)
+		if k&1 == 1 || k == 0 || j != i && x.apart(g, i, j) {
+			says[j] = append(says[j], 0)
+		}
+		for n := max(int(k/2), 1); n <= int(last) && (k > 0 || n == int(last)); n++ {
+			says[j] = append(says[j], announcement(h[n-1]))
+		}
+		switch now.state() {
+		case membership.Joining:
+			says[j] = append(says[j], now.with(membership.Active))
+		case membership.Draining:
+			says[j] = append(says[j], now.with(membership.Leaving), 0)
+		case membership.Leaving:
+			says[j] = append(says[j], 0)
+		}
+		for _, a := range says[j] {
+			key = append(key, byte(a))
+		}
+		key = append(key, '/', '/')
+	}
+	may, known := x.may[string(key)]
+	if !known {
+		var sight [most + 1]byte
+		sight[most] = byte(i)
+		may = x.anySight(sight, says[:len(x.ids)], 0, token)
+		x.may[string(key)] = may
+	}
+	return may
+}
+
+// anySight reports whether one of the views that a process may come to has a token.
+func (x *space) anySight(key [most + 1]byte, says [][]announcement, j int, token uint32) bool {
+	if j == len(says) {
+		return x.sights[x.sight(key)].token == token
+	}
+	for _, a := range says[j] {
+		key[j] = byte(a)
+		if x.anySight(key, says, j+1, token) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkRelease checks a release of the write: each owner by the view of the process has it, or had
@@ -101,6 +185,9 @@ func (x *space) agreed(g *global) (*sight, bool) {
 		}
 		for j := range x.ids {
 			last, says := x.newest(g, j)
+			if x.off(g, j) {
+				last, says = 0, 0
+			}
 			if k := g.known[i][j]; k != 2*last && (says != 0 || k > 0 && k&1 == 0) {
 				return nil, false
 			}

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/membership"
 )
@@ -13,7 +14,7 @@ func (x *space) progress(g *global, i int) string {
 	switch state := now.state(); {
 	case l.machine == nil:
 		return ""
-	case state == membership.Joining && (l.summary.Joined || now&announcedBack != 0 && x.formed(g, i)):
+	case state == membership.Joining && (l.summary.Joined || now&announcedBack != 0): // also when no member owns: it is enough of them
 		return x.announce(g, i, now.with(membership.Active))
 	case state == membership.Draining && l.summary.HandedOver:
 		return x.announce(g, i, now.with(membership.Leaving))
@@ -66,7 +67,7 @@ func (x *space) boot(g *global, i int, start uint8) string {
 		a |= announcedBack | was&(3<<3)
 	}
 	for j := range x.ids {
-		if last, says := x.newest(g, j); j != i && last > 0 && says != 0 && !x.apart(g, i, j) {
+		if last, says := x.newest(g, j); j != i && last > 0 && says != 0 && g.apart>>i&1 == g.apart>>j&1 && !x.off(g, j) {
 			g.known[i][j] = 2 * last
 		}
 	}
@@ -128,6 +129,11 @@ func (x *space) fault(g *global, f fault, i int) string {
 		return x.announce(g, i, now|announcedRise)
 	case cut:
 		g.apart, g.overlap = 1<<i, true
+		for j, id := range strings.Split(x.ids, "") {
+			if strings.Contains(x.side, id) {
+				g.apart = g.apart&^(1<<i) | 1<<j
+			}
+		}
 	}
 	return ""
 }

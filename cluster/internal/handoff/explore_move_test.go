@@ -46,10 +46,11 @@ func (x *space) moves(g *global, each func(move)) {
 			continue
 		}
 		for j := range x.ids {
-			if j == i || x.apart(g, i, j) {
-				if last, _ := x.newest(g, j); j != i && last > 0 && g.known[i][j] > 0 && g.known[i][j]&1 == 0 {
-					do(move{moveSuspect, byte(i), byte(j)})
-				}
+			if j == i {
+				continue
+			}
+			if x.apart(g, i, j) {
+				x.suspects(g, i, j, do)
 				continue
 			}
 			for _, kind := range x.kinds() {
@@ -80,7 +81,13 @@ func (x *space) moves(g *global, each func(move)) {
 // accepts reports whether a process would accept the request now, and it may arrive.
 func (x *space) accepts(g *global, i int) bool {
 	l, w := x.locals[g.locals[i]], &g.write
-	return w.pending>>i&1 == 1 && l.place != nil && l.place.accepts() && l.gate == x.addresses[w.address].token
+	if l.place == nil || !l.place.accepts() {
+		return false
+	}
+	if w.address == 0 {
+		return !x.names && !x.plain && l.gate == x.sights[x.sees(g, i)].token
+	}
+	return w.pending>>i&1 == 1 && l.gate == x.addresses[w.address].token
 }
 
 // at returns the process that a move is at.
@@ -104,7 +111,23 @@ func (x *space) news(g *global, i, j int, do func(uint8)) {
 	}
 }
 
-func (x *space) apart(g *global, i, j int) bool { return g.apart>>i&1 != g.apart>>j&1 }
+// suspects has a process take a member beyond a cut for gone.
+func (x *space) suspects(g *global, i, j int, do func(move)) {
+	if last, _ := x.newest(g, j); last > 0 && g.known[i][j] > 0 && g.known[i][j]&1 == 0 {
+		do(move{moveSuspect, byte(i), byte(j)})
+	}
+}
+
+// apart reports whether two members cannot reach each other: a cut is between them, or one is off.
+func (x *space) apart(g *global, i, j int) bool {
+	return g.apart>>i&1 != g.apart>>j&1 || x.journal && (x.off(g, i) || x.off(g, j))
+}
+
+// off reports whether a member does not run, and may come back with its data.
+func (x *space) off(g *global, i int) bool {
+	l := x.locals[g.locals[i]]
+	return l.machine == nil && l.disk.starts > 0
+}
 
 // starts are the starts of a member that does not run.
 func (x *space) starts(g *global, i int, do func(move)) {
@@ -112,7 +135,7 @@ func (x *space) starts(g *global, i int, do func(move)) {
 	switch {
 	case last == 0 && g.left[join] > 0 && x.spare != "":
 		do(move{moveFault, byte(join), byte(i)})
-	case x.locals[g.locals[i]].disk.starts > 0:
+	case x.off(g, i):
 		do(move{moveBack, byte(i)})
 	}
 }
@@ -122,12 +145,12 @@ func (x *space) changes(g *global, i int, do func(move)) {
 	_, now := x.newest(g, i)
 	is := x.sees(g, i)
 	for f := range faultKinds {
-		if g.left[f] > 0 && (x.victims == "" || strings.Contains(x.victims, x.ids[i:i+1])) && (f == crash || f == restart || f == power || f == cut && g.apart == 0 ||
+		if g.left[f] > 0 && (x.victims == "" || strings.Contains(x.victims, x.ids[i:i+1])) && (f == crash || f == restart || f == power && now.start() < 3 || f == cut && g.apart == 0 ||
 			f == drain && now.state() == membership.Active && x.active(g) > int(max(x.factor, x.second.factor)) || f == rise && now&announcedRise == 0) {
 			do(move{moveFault, byte(f), byte(i)})
 		}
 	}
-	if g.write.address == 0 && x.sights[is].token != 0 {
+	if (x.names || x.plain) && g.write.address == 0 && x.sights[is].token != 0 {
 		do(move{moveSend, byte(i)})
 	}
 }
@@ -233,12 +256,24 @@ func (x *space) apply(g *global, m move) (wrong string) {
 }
 
 func (x *space) accept(g *global, i int) {
+	if g.write.address == 0 {
+		x.send(g, i)
+	}
 	g.write.pending &^= 1 << i
 	g.locals[i] = x.act(g.locals[i], actAccept, 0).next
 }
 
+// send sends the write by the view of a process.
+func (x *space) send(g *global, i int) {
+	w := &g.write
+	w.address = x.address(&x.sights[x.sees(g, i)])
+	for _, p := range x.addresses[w.address].all {
+		w.pending |= 1 << (x.number(p) >> 2)
+	}
+}
+
 func (x *space) carry(g *global, m move) (wrong string) {
-	i, at := int(m[1]), &g.write
+	i := int(m[1])
 	switch m[0] {
 	case moveDeliver:
 		wrong = x.do(g, int(m[2]), actReceive, g.slots[x.slot(i, int(m[2]), m[3])])
@@ -255,10 +290,7 @@ func (x *space) carry(g *global, m move) (wrong string) {
 		g.known[i][m[2]] |= 1
 		wrong = x.do(g, i, actView, x.sees(g, i))
 	case moveSend:
-		at.address = x.address(&x.sights[x.sees(g, i)])
-		for _, p := range x.addresses[at.address].all {
-			at.pending |= 1 << (x.number(p) >> 2)
-		}
+		x.send(g, i)
 	case moveAccept, moveApply:
 		if m[0] == moveAccept {
 			x.accept(g, i)
@@ -267,7 +299,10 @@ func (x *space) carry(g *global, m move) (wrong string) {
 		x.acknowledge(g, i)
 	case moveFault:
 		g.left[m[1]]--
-		g.overlap, g.moving = g.overlap || g.moving, g.left != faults{}
+		if fault(m[1]) != power {
+			g.overlap = g.overlap || g.moving
+		}
+		g.moving = g.left != faults{}
 		wrong = x.fault(g, fault(m[1]), int(m[2]))
 	case moveBack:
 		wrong = x.back(g, i)
@@ -280,10 +315,37 @@ func (x *space) carry(g *global, m move) (wrong string) {
 	return wrong
 }
 
+// dropDead forgets messages to a process from starts that it can never take for alive again.
+func (x *space) dropDead(g *global, i int) {
+	for j := range x.ids {
+		for _, kind := range [2]byte{query, answer} {
+			at := x.slot(j, i, kind)
+			if n := g.slots[at]; n != 0 && !x.plain && x.locals[g.locals[j]].self != x.messages[n].from && !x.mayBelieve(g, i, x.messages[n].from) {
+				g.slots[at] = 0
+			}
+		}
+	}
+}
+
+// mayBelieve reports whether a process may yet take a start of another for alive.
+func (x *space) mayBelieve(g *global, i int, p Process) bool {
+	j := int(x.number(p) >> 2)
+	h := x.histories[g.history[j]]
+	k := g.known[i][j]
+	for n := max(int(k/2), 1); k > 0 && n <= len(h); n++ {
+		if a := announcement(h[n-1]); a != 0 && a.start() == p.Start {
+			return true
+		}
+	}
+	return k == 0
+}
+
 // do has something happen to a process.
 func (x *space) do(g *global, i int, kind actionKind, arg uint32) (wrong string) {
-	if x.tell != nil && kind == actView {
-		x.tell(g, i, &x.sights[arg])
+	if kind == actView {
+		if x.dropDead(g, i); x.tell != nil {
+			x.tell(g, i, &x.sights[arg])
+		}
 	}
 	r := x.act(g.locals[i], kind, arg)
 	g.locals[i] = r.next
@@ -294,9 +356,12 @@ func (x *space) do(g *global, i int, kind actionKind, arg uint32) (wrong string)
 			}
 		}
 	}
-	for _, n := range r.sent {
+	for k, n := range r.sent {
 		if to := int(x.number(x.messages[n].to) >> 2); !x.apart(g, i, to) {
-			g.slots[x.slot(i, to, x.messages[n].message.kind)] = n
+			if o := x.locals[g.locals[to]]; !x.plain && (o.self != x.messages[n].to || o.machine == nil && o.disk.starts == 0) {
+				n = 0
+			}
+			g.slots[x.slot(i, to, x.messages[r.sent[k]].message.kind)] = n
 		}
 	}
 	switch wrong = r.wrong; {

@@ -10,14 +10,21 @@ import (
 
 // normalize gives numbers that are only compared the smallest values that compare alike: those of
 // jobs, and those of queries, so that a process may ask any number of times.
-func (l *local) normalize(r *result) {
+func (l *local) normalize(r *result, plain bool) {
 	m := l.machine
 	if m == nil {
 		return
 	}
 	pt := m.parts[0]
 	if pt != nil {
-		pt.forgetUnread()
+		pt.forgetUnread(&m.around, plain)
+		switch {
+		case plain:
+		case pt.job != nil:
+			pt.asking = quiet
+		case pt.asking == quiet && !pt.unfinished(&m.around):
+			pt.asking = waiting
+		}
 	}
 	m.count.jobs = 2
 	if l.job != nil {
@@ -64,7 +71,7 @@ func ranked(q uint64, thresholds []uint64) uint64 {
 // forgetUnread forgets of the reports of others what no decision reads, unless another report comes first.
 // An owner reads what another one has merged as it comes, and nothing but a request for a merge while nothing
 // is pending. A former owner waits for confirmations alone.
-func (pt *partition) forgetUnread() {
+func (pt *partition) forgetUnread(s *surroundings, plain bool) {
 	if pt.pending() == 0 {
 		pt.timers &^= 1 << Patience
 	}
@@ -83,9 +90,15 @@ func (pt *partition) forgetUnread() {
 		switch {
 		case pt.ownership == awaiting || pt.ownership == returned:
 		case pt.ownership != owning:
+			if said.merged != pt.fence && !plain && !s.config.Without.is(WithoutFreshness) {
+				said.merged = 0
+			}
 			said = report{merged: said.merged}
 		case pt.pending() == 0 && said.asked == 0:
-			said, o.heard = report{flags: said.flags & flagReady}, false
+			if o.heard = false; !plain && (!pt.handing(s) || !pt.owners.target.has(o.process)) {
+				said.flags = 0
+			}
+			said = report{flags: said.flags & flagReady}
 		default:
 			said.merged = 0
 		}

@@ -58,6 +58,11 @@ func (p *printer) move(g *global, m move, again bool) {
 	x, i := p.space, m.at()
 	id := func(i byte) string { return x.ids[i : i+1] }
 	at := id(byte(i))
+	if m[0]&moveLate != 0 || m[0] == moveAccept {
+		if g.write.address == 0 {
+			p.say("send x by=%s", at)
+		}
+	}
 	if m[0]&moveLate != 0 {
 		p.say("arrive x at=%s open", at)
 	}
@@ -82,6 +87,9 @@ func (p *printer) move(g *global, m move, again bool) {
 		p.say("apply x at=%s", at)
 	case moveFault:
 		if word := map[fault]string{crash: "crash", restart: "restart", power: "off", join: "start", cut: "cut"}[fault(m[1])]; word != "" {
+			if fault(m[1]) == cut && x.side != "" {
+				at = strings.Join(strings.Split(x.side, ""), " ")
+			}
 			p.say("%s %s", word, at)
 		}
 	case moveBack:

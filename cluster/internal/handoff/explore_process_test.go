@@ -87,7 +87,7 @@ func (x *space) act(at uint32, kind actionKind, arg uint32) *result {
 		r = new(result)
 		l := x.locals[at].copy()
 		x.carryOut(&l, r, kind, arg)
-		l.normalize(r)
+		l.normalize(r, x.plain)
 		r.next = x.intern(&l)
 		for i, m := range r.sent {
 			if x.messages[m].message.kind == query {

@@ -11,11 +11,41 @@ import (
 // hash identifies a state.
 type hash [2]uint64
 
+// table is a set of hashes: at most three of four places are taken, each by the hash that begins
+// to look there or the next one.
+type table struct {
+	places []hash
+	taken  int
+}
+
+// add reports whether a hash was not there yet.
+func (t *table) add(h hash) bool {
+	if 4*t.taken >= 3*len(t.places) {
+		was := t.places
+		t.places, t.taken = make([]hash, max(1024, 2*len(was))), 0
+		for _, h := range was {
+			if h != (hash{}) {
+				t.add(h)
+			}
+		}
+	}
+	for at := h[0]; ; at++ {
+		switch p := &t.places[at&uint64(len(t.places)-1)]; *p {
+		case hash{}:
+			*p = h
+			t.taken++
+			return true
+		case h:
+			return false
+		}
+	}
+}
+
 // search is a breadth first exploration.
 type search struct {
 	*space
 	start   global
-	seen    map[hash]struct{}
+	seen    table
 	parents []uint32
 	moves   []move            // that led to it
 	sample  uint64            // a fair run follows from one state of this number; 0: from none
@@ -33,7 +63,7 @@ type failure struct {
 }
 
 func newSearch(m model) *search {
-	s := &search{space: newSpace(m), seen: make(map[hash]struct{}), good: make(map[hash]struct{}), sample: 1}
+	s := &search{space: newSpace(m), good: make(map[hash]struct{}), sample: 1}
 	s.start = s.form()
 	return s
 }
@@ -81,9 +111,10 @@ func (x *space) hash(b []byte) hash {
 // run looks at every state within a number of states, and returns the first failure.
 func (s *search) run(most int) (f *failure, whole bool) {
 	var level, next []byte
+	var to global
 	b := s.append(nil, &s.start)
 	size := len(b)
-	s.seen[s.hash(b)] = struct{}{}
+	s.seen.add(s.hash(b))
 	s.parents, s.moves = []uint32{0}, []move{{}}
 	level = b
 	for first := uint32(0); len(level) > 0; s.depth++ {
@@ -95,28 +126,32 @@ func (s *search) run(most int) (f *failure, whole bool) {
 				if f != nil {
 					return
 				}
-				to := g
+				to = g
 				wrong := s.apply(&to, m)
-				if to == g && wrong == "" {
+				if wrong == "" && (to == g || s.hopeless(&to)) {
 					return
 				}
 				n := len(next)
 				next = s.append(next, &to)
 				h := s.hash(next[n:])
-				if _, known := s.seen[h]; known {
+				if !s.seen.add(h) {
 					next = next[:n]
 					if wrong == "" {
 						return
 					}
 				}
-				s.seen[h] = struct{}{}
 				s.parents, s.moves = append(s.parents, at), append(s.moves, m)
-				if wrong == "" && s.sample > 0 && h[0]%s.sample == 0 {
-					if wrong = s.fair(to); wrong != "" {
-						f = &failure{wrong, s.trace(uint32(len(s.parents) - 1)), true}
-					}
-				} else if wrong != "" {
-					f = &failure{wrong, s.trace(uint32(len(s.parents) - 1)), false}
+				fair := wrong == "" && s.sample > 0 && h[0]%s.sample == 0
+				if fair {
+					wrong = s.fair(to)
+				}
+				if wrong == "" {
+					return
+				}
+				f = &failure{wrong, s.trace(uint32(len(s.parents) - 1)), fair}
+				if s.excused != nil && s.excused(f) {
+					f, next = nil, next[:n]
+					s.parents, s.moves = s.parents[:len(s.parents)-1], s.moves[:len(s.moves)-1]
 				}
 			})
 			if len(s.parents) > most {
@@ -180,6 +215,9 @@ func (x *space) settle(g *global, stop func(*global) bool) (wrong string) {
 			return ""
 		}
 		before := *g
+		if g.apart != 0 {
+			do(move{moveHeal})
+		}
 		x.round(g, do)
 		if *g == before && wrong == "" {
 			x.patience(g, do)
@@ -193,9 +231,6 @@ func (x *space) settle(g *global, stop func(*global) bool) (wrong string) {
 
 // round is one round of that.
 func (x *space) round(g *global, do func(move)) {
-	if g.apart != 0 {
-		do(move{moveHeal})
-	}
 	local := func(i int) *local { return x.locals[g.locals[i]] }
 	for i := range x.ids {
 		if local(i).machine == nil && local(i).disk.starts > 0 {
@@ -205,10 +240,14 @@ func (x *space) round(g *global, do func(move)) {
 	for i := range x.ids {
 		for j := range x.ids {
 			last := uint8(0)
-			if i != j && local(i).machine != nil {
-				x.news(g, i, j, func(n uint8) { last = n })
+			if i == j || local(i).machine == nil {
+				continue
 			}
-			if last > 0 {
+			if x.apart(g, i, j) {
+				x.suspects(g, i, j, do)
+				continue
+			}
+			if x.news(g, i, j, func(n uint8) { last = n }); last > 0 {
 				do(move{moveLearn, byte(i), byte(j), last})
 			}
 		}
@@ -243,7 +282,7 @@ func (x *space) exchange(g *global, i int, do func(move)) {
 	for j := range x.ids {
 		for _, kind := range x.kinds() {
 			for _, way := range [2][2]int{{i, j}, {j, i}} {
-				if i != j && g.slots[x.slot(way[0], way[1], kind)] != 0 && x.locals[g.locals[way[1]]].machine != nil {
+				if i != j && !x.apart(g, i, j) && g.slots[x.slot(way[0], way[1], kind)] != 0 && x.locals[g.locals[way[1]]].machine != nil {
 					do(move{moveDeliver, byte(way[0]), byte(way[1]), kind})
 				}
 			}

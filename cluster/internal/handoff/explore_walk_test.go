@@ -10,8 +10,10 @@ type walks struct {
 	*space
 	start  global
 	random *rand.Rand
-	steps  int  // done so far
-	unfair bool // without the fair run
+	steps  int                 // done so far
+	unfair bool                // without the fair run
+	excuse func(*failure) bool // as in space
+	bursts bool                // with rounds of the fair run in between
 }
 
 // run takes walks of a number of steps in all, and returns the first failure, shrunk. What the
@@ -20,9 +22,9 @@ func (w *walks) run(m model, steps int) *failure {
 	for w.steps < steps {
 		if w.space == nil || len(w.locals) > 20_000 {
 			w.space = newSpace(m)
-			w.start = w.form()
+			w.start, w.space.excused = w.form(), w.excuse
 		}
-		if f := w.walk(60); f != nil {
+		if f := w.walk(60); f != nil && (w.excused == nil || !w.excused(f)) {
 			return w.shrink(w.start, f)
 		}
 	}
@@ -36,12 +38,31 @@ func (w *walks) walk(steps int) (f *failure) {
 	for kind := range likes {
 		likes[kind] = []int{1, 4, 16}[w.random.IntN(3)]
 	}
-	likes[moveFault] = 1
+	if !w.bursts {
+		likes[moveFault] = 1
+	}
 	x, random, g, moves := w.space, w.random, w.start, []move(nil)
 	for f := range g.left {
 		g.left[f] = uint8(random.IntN(int(g.left[f]) + 1))
 	}
+	wrong := ""
+	do := func(m move) {
+		before := g
+		if wrong == "" {
+			w.steps++
+			if wrong = x.apply(&g, m); wrong != "" || g != before {
+				moves = append(moves, m)
+			}
+		}
+	}
 	for range steps {
+		if wrong != "" {
+			return &failure{wrong, moves, false}
+		}
+		if w.bursts && random.IntN(16) == 0 {
+			x.round(&g, do)
+			continue
+		}
 		var possible []move
 		x.moves(&g, func(m move) {
 			for range likes[m[0]&^moveLate] {
@@ -51,21 +72,15 @@ func (w *walks) walk(steps int) (f *failure) {
 		if len(possible) == 0 {
 			break
 		}
-		w.steps++
-		m := possible[random.IntN(len(possible))]
-		before := g
-		wrong := x.apply(&g, m)
-		if wrong != "" || g != before {
-			moves = append(moves, m)
-		}
-		if wrong != "" {
-			return &failure{wrong, moves, false}
-		}
+		do(possible[random.IntN(len(possible))])
+	}
+	if wrong != "" {
+		return &failure{wrong, moves, false}
 	}
 	if w.unfair {
 		return nil
 	}
-	wrong := x.settle(&g, nil)
+	wrong = x.settle(&g, nil)
 	if wrong == "" {
 		wrong = x.unfinished(&g)
 	}
@@ -89,17 +104,17 @@ func (x *space) again(start global, moves []move, fair bool) *failure {
 		if wrong != "" || g != before {
 			f.moves = append(f.moves, m)
 		}
-		if wrong != "" {
-			f.what, f.fair = wrong, false
-			return f
+		if f.what = wrong; wrong != "" {
+			f.fair = false
+			break
 		}
 	}
-	if fair {
+	if f.fair {
 		if f.what = x.settle(&g, nil); f.what == "" {
 			f.what = x.unfinished(&g)
 		}
 	}
-	if f.what == "" {
+	if f.what == "" || x.excused != nil && x.excused(f) {
 		return nil
 	}
 	return f

@@ -24,7 +24,9 @@ type model struct {
 	second   quorums // of the configuration that a rise switches to
 	faults   faults
 	victims  string // the members that faults happen to; all, when it is empty
+	side     string // those that a cut parts from the rest; the member that it happens to, when it is empty
 	journal  bool
+	plain    bool // without the reductions that docs/handoff.md lists
 	overtake bool // the last query and the last answer are on their way, else the last message
 	names    bool // tokens name members and not starts
 	without  Safeguards
@@ -60,6 +62,7 @@ type space struct {
 	messages     []exploredMessage
 	messageAt    map[string]uint32
 	sights       []sight
+	may          map[string]bool
 	sightAt      map[[most + 1]byte]uint32
 	rings        map[string]*ring.Ring
 	tokens       map[string]uint32
@@ -68,6 +71,7 @@ type space struct {
 	histories    []string
 	historyAt    map[string]uint16
 	buffer       []byte
+	excused      func(*failure) bool        // failures that do not count; nil: all do
 	tell         func(*global, int, *sight) // is told each view that a process gets, nil when the member leaves
 }
 
@@ -133,7 +137,7 @@ type exploredWrite struct {
 func newSpace(m model) *space {
 	x := &space{
 		model: m, ids: m.members + m.spare, localNumbers: make(map[string]uint32), results: make(map[uint64]*result),
-		messages: make([]exploredMessage, 1), messageAt: make(map[string]uint32), sights: make([]sight, 1), sightAt: make(map[[most + 1]byte]uint32),
+		messages: make([]exploredMessage, 1), may: make(map[string]bool), messageAt: make(map[string]uint32), sights: make([]sight, 1), sightAt: make(map[[most + 1]byte]uint32),
 		rings: make(map[string]*ring.Ring), tokens: make(map[string]uint32), addresses: make([]address, 1), addressAt: make(map[string]uint8), histories: []string{""}, historyAt: map[string]uint16{"": 0},
 	}
 	x.builder.Configurations = make(map[string]view.Configuration)
@@ -283,10 +287,14 @@ func (x *space) sees(g *global, i int) uint32 {
 			key[j] = x.histories[g.history[j]][k/2-1]
 		}
 	}
+	return x.sight(key)
+}
+
+func (x *space) sight(key [most + 1]byte) uint32 {
 	n, known := x.sightAt[key]
 	if !known {
 		n = uint32(len(x.sights))
-		x.sights = append(x.sights, x.derive(i, key))
+		x.sights = append(x.sights, x.derive(int(key[most]), key))
 		x.sightAt[key] = n
 	}
 	return n
