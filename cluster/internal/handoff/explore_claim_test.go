@@ -40,7 +40,7 @@ func (x *space) enough(address uint8, acked uint16) bool {
 // such a state is one in which the write was never sent.
 func (x *space) hopeless(g *global) bool {
 	w := &g.write
-	if w.address == 0 || w.known || x.names || x.plain || g.left != (faults{}) {
+	if w.address == 0 || w.known || x.names || x.plain || x.journal || g.left != (faults{}) {
 		return false
 	}
 	acked := w.acked

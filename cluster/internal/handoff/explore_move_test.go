@@ -85,7 +85,7 @@ func (x *space) accepts(g *global, i int) bool {
 		return false
 	}
 	if w.address == 0 {
-		return !x.names && !x.plain && l.gate == x.sights[x.sees(g, i)].token
+		return !x.names && !x.plain
 	}
 	return w.pending>>i&1 == 1 && l.gate == x.addresses[w.address].token
 }
@@ -257,16 +257,16 @@ func (x *space) apply(g *global, m move) (wrong string) {
 
 func (x *space) accept(g *global, i int) {
 	if g.write.address == 0 {
-		x.send(g, i)
+		x.send(g, x.sightOf[x.locals[g.locals[i]].gate])
 	}
 	g.write.pending &^= 1 << i
 	g.locals[i] = x.act(g.locals[i], actAccept, 0).next
 }
 
-// send sends the write by the view of a process.
-func (x *space) send(g *global, i int) {
+// send sends the write by what a process sees.
+func (x *space) send(g *global, is uint32) {
 	w := &g.write
-	w.address = x.address(&x.sights[x.sees(g, i)])
+	w.address = x.address(&x.sights[is])
 	for _, p := range x.addresses[w.address].all {
 		w.pending |= 1 << (x.number(p) >> 2)
 	}
@@ -290,7 +290,7 @@ func (x *space) carry(g *global, m move) (wrong string) {
 		g.known[i][m[2]] |= 1
 		wrong = x.do(g, i, actView, x.sees(g, i))
 	case moveSend:
-		x.send(g, i)
+		x.send(g, x.sees(g, i))
 	case moveAccept, moveApply:
 		if m[0] == moveAccept {
 			x.accept(g, i)

@@ -62,7 +62,8 @@ type space struct {
 	messages     []exploredMessage
 	messageAt    map[string]uint32
 	sights       []sight
-	may          map[string]bool
+	sightOf      map[uint32]uint32 // a sight with a token
+	may          map[string]bool   // what mayAccept found
 	sightAt      map[[most + 1]byte]uint32
 	rings        map[string]*ring.Ring
 	tokens       map[string]uint32
@@ -137,7 +138,7 @@ type exploredWrite struct {
 func newSpace(m model) *space {
 	x := &space{
 		model: m, ids: m.members + m.spare, localNumbers: make(map[string]uint32), results: make(map[uint64]*result),
-		messages: make([]exploredMessage, 1), may: make(map[string]bool), messageAt: make(map[string]uint32), sights: make([]sight, 1), sightAt: make(map[[most + 1]byte]uint32),
+		messages: make([]exploredMessage, 1), may: make(map[string]bool), sightOf: make(map[uint32]uint32), messageAt: make(map[string]uint32), sights: make([]sight, 1), sightAt: make(map[[most + 1]byte]uint32),
 		rings: make(map[string]*ring.Ring), tokens: make(map[string]uint32), addresses: make([]address, 1), addressAt: make(map[string]uint8), histories: []string{""}, historyAt: map[string]uint16{"": 0},
 	}
 	x.builder.Configurations = make(map[string]view.Configuration)
@@ -295,6 +296,7 @@ func (x *space) sight(key [most + 1]byte) uint32 {
 	if !known {
 		n = uint32(len(x.sights))
 		x.sights = append(x.sights, x.derive(int(key[most]), key))
+		x.sightOf[x.sights[n].token] = n
 		x.sightAt[key] = n
 	}
 	return n
