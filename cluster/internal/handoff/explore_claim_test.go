@@ -60,7 +60,7 @@ func (x *space) mayAccept(g *global, i int) bool {
 	if x.locals[g.locals[i]].gate == token {
 		return true
 	}
-	key := []byte{byte(i), byte(g.write.address)}
+	key := []byte{byte(i), g.write.address}
 	var says [most][]announcement
 	for j := range x.ids {
 		h, k := x.histories[g.history[j]], g.known[i][j]

@@ -87,6 +87,7 @@ func (x *space) back(g *global, i int) string {
 		}
 	}
 	_, now := x.newest(g, i)
+	g.losses++ // to the others it is gone
 	return x.boot(g, i, uint8(now.start())+1)
 }
 

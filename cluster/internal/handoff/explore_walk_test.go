@@ -22,7 +22,7 @@ func (w *walks) run(m model, steps int) *failure {
 	for w.steps < steps {
 		if w.space == nil || len(w.locals) > 20_000 {
 			w.space = newSpace(m)
-			w.start, w.space.excused = w.form(), w.excuse
+			w.start, w.excused = w.form(), w.excuse
 		}
 		if f := w.walk(60); f != nil && (w.excused == nil || !w.excused(f)) {
 			return w.shrink(w.start, f)
