@@ -178,7 +178,7 @@ func (x *space) wrong(g *global) string {
 
 // agreed returns what all processes see, if they see the same and all of it is so.
 func (x *space) agreed(g *global) (*sight, bool) {
-	var is *sight
+	at := -1
 	for i := range x.ids {
 		if x.locals[g.locals[i]].machine == nil {
 			continue
@@ -192,7 +192,11 @@ func (x *space) agreed(g *global) (*sight, bool) {
 				return nil, false
 			}
 		}
-		is = &x.sights[x.sees(g, i)]
+		at = i
 	}
-	return is, is != nil && is.token != 0
+	if at < 0 {
+		return nil, false
+	}
+	is := &x.sights[x.sees(g, at)]
+	return is, is.token != 0
 }

@@ -27,7 +27,7 @@ const (
 	breadth              // breadth first
 )
 
-// defects are the safeguards, each switched off, and three rules that once did not hold. Requests make
+// defects are the safeguards, each switched off, and two rules that once did not hold. Requests make
 // up for some of the safeguards, which are switched off together with them.
 func defects() map[string]defect {
 	all := faults{crash: 1, restart: 1, drain: 1, cut: 1}

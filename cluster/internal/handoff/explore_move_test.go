@@ -143,14 +143,13 @@ func (x *space) starts(g *global, i int, do func(move)) {
 // changes are what may be done at a process that runs.
 func (x *space) changes(g *global, i int, do func(move)) {
 	_, now := x.newest(g, i)
-	is := x.sees(g, i)
 	for f := range faultKinds {
 		if g.left[f] > 0 && (x.victims == "" || strings.Contains(x.victims, x.ids[i:i+1])) && (f == crash || f == restart || f == power && now.start() < 3 || f == cut && g.apart == 0 ||
 			f == drain && now.state() == membership.Active && x.active(g) > int(max(x.factor, x.second.factor)) || f == rise && now&announcedRise == 0) {
 			do(move{moveFault, byte(f), byte(i)})
 		}
 	}
-	if (x.names || x.plain) && g.write.address == 0 && x.sights[is].token != 0 {
+	if (x.names || x.plain) && g.write.address == 0 && x.sights[x.sees(g, i)].token != 0 {
 		do(move{moveSend, byte(i)})
 	}
 }
