@@ -64,7 +64,7 @@ func defects() map[string]defect {
 
 func needOfNow(m *Machine) {
 	for _, pt := range m.parts {
-		for i := range pt.sets {
+		for i := 0; pt != nil && i < len(pt.sets); i++ {
 			if pt.sets[i].is(markPending) && m.around.quorums.writes > 0 {
 				pt.sets[i].writes = m.around.quorums.writes
 			}
