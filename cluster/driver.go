@@ -3,10 +3,10 @@ package cluster
 import (
 	"context"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/alarm"
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
@@ -34,14 +34,29 @@ type driver struct {
 	cancels map[uint64]context.CancelFunc
 	sending map[handoff.Process]int
 	closed  bool
-	report  handoffReport
+	report  progress
 }
 
 // clock wakes the driver when a timer of the machine is due.
 type clock struct {
-	alarms *handoff.Alarms
+	alarms alarm.Queue[handoff.Timer]
 	timer  *time.Timer
 	at     time.Time // when it wakes
+}
+
+// delay returns how long a timer of the machine takes. Asking needs to be quick where something is
+// new, and cheap where a member does not answer.
+func (o HandoffOptions) delay(kind handoff.TimerKind) alarm.Delay {
+	switch kind {
+	case handoff.Batch:
+		return alarm.Delay{Least: 20 * time.Millisecond, Most: 20 * time.Millisecond, Spaced: true, Lasting: true}
+	case handoff.Patience:
+		return alarm.Delay{Least: 2 * time.Second, Most: 2 * time.Second}
+	case handoff.Retry:
+		return alarm.Delay{Least: o.RetryAfter, Most: 32 * o.RetryAfter, Lasting: true}
+	default:
+		return alarm.Delay{Least: 250 * time.Millisecond, Most: 5 * time.Second}
+	}
 }
 
 // maxSends is how many messages to one process may be on their way. The rest is asked for again,
@@ -54,11 +69,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	d := &driver{
 		c: c, user: o.Mover, options: o, self: self, nonce: local.Start.Nonce,
 		gates: make([]gate, c.settings.PartitionCount), cancels: make(map[uint64]context.CancelFunc), sending: make(map[handoff.Process]int),
-		// Asking needs to be quick where news is, and cheap where a member does not answer.
-		clock: clock{alarms: handoff.NewAlarms(handoff.Pace{
-			Gather: 20 * time.Millisecond, Again: 250 * time.Millisecond, Rarely: 5 * time.Second, Patience: 2 * time.Second, Retry: o.RetryAfter,
-		})},
-		report: handoffReport{moving: make(map[int]moving)},
+		report: progress{since: time.Now()},
 	}
 	d.machine = d.newMachine()
 	d.life, d.end = context.WithCancel(context.Background())
@@ -156,7 +167,9 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 		}
 	}
 	for _, p := range effects.Changed {
-		d.show(p, now)
+		st := d.machine.Standing(p)
+		d.gates[p].set(st.Token, st.Owner, st.Accepts, st.Ready())
+		d.report.show(p, len(d.gates), st, now)
 	}
 	for _, s := range effects.Send {
 		d.send(s.To, s.Message)
@@ -170,7 +183,7 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 		d.begin(job)
 	}
 	for _, arm := range effects.Arm {
-		d.clock.alarms.Arm(arm, now)
+		d.clock.alarms.Set(arm.Timer, d.options.delay(arm.Kind), arm.Anew, now)
 	}
 	if len(drained) > 0 {
 		d.step(handoff.Drained{Partitions: drained}, now)
@@ -242,32 +255,4 @@ func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) er
 			return ctx.Err()
 		}
 	}
-}
-
-// state is what the user is told.
-func (d *driver) state(now time.Time) HandoffState {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stateLocked(now)
-}
-
-func (d *driver) stateLocked(now time.Time) HandoffState {
-	counts, totals := d.report.counts, d.machine.Totals()
-	s := HandoffState{
-		Receiving: counts[handoff.Receiving], Releasing: counts[handoff.Releasing], Sharing: counts[handoff.Sharing],
-		Received: totals.Received, Released: totals.Released, Failed: d.report.failed, Messages: totals.Messages,
-	}
-	if d.machine.Departing() {
-		s.Stranded = d.machine.Summary().Stranded
-	}
-	for p, m := range d.report.moving {
-		if m.lost {
-			s.Lost = append(s.Lost, p)
-		}
-		if m.phase != handoff.Sharing && now.Sub(m.since) > d.options.OverdueAfter {
-			s.Overdue++
-		}
-	}
-	slices.Sort(s.Lost)
-	return s
 }

@@ -18,9 +18,9 @@ func BenchmarkHandoffView(b *testing.B) {
 	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}
 	c := &Cluster{loop: loop{advance: make(chan struct{}, 1)}}
 	d := &driver{
-		c: c, gates: make([]gate, partitions), report: handoffReport{moving: make(map[int]moving)}, options: HandoffOptions{OverdueAfter: time.Hour},
+		c: c, gates: make([]gate, partitions), report: progress{since: time.Now()}, options: HandoffOptions{OverdueAfter: time.Hour, RetryAfter: time.Hour},
 		machine: handoff.New(handoff.Config{Self: handoff.Process{ID: "n0", Start: 1}, Parallel: 1}),
-		clock:   clock{alarms: handoff.NewAlarms(handoff.Pace{Gather: time.Hour, Again: time.Hour, Rarely: time.Hour, Patience: time.Hour, Retry: time.Hour}), timer: time.NewTimer(time.Hour)},
+		clock:   clock{timer: time.NewTimer(time.Hour)},
 	}
 	var r *ring.Ring
 	see := func(ids []string) time.Duration {

@@ -190,7 +190,7 @@ func (d *driver) renew(dataStart uint64) bool {
 	}
 	d.self.Start = dataStart
 	d.machine = d.newMachine()
-	d.report.moving, d.report.counts = make(map[int]moving), [4]int{}
+	d.report.moving, d.report.counts = nil, [4]int{}
 	if d.options.Journal != nil {
 		d.machine.Step(handoff.Restored{Starts: 1})
 	}

@@ -46,9 +46,10 @@ func TestLayers(t *testing.T) {
 			module + "/transport/client", module + "/transport/route", module + "/clusterkit_test/pki", "github.com/stretchr/testify/require"},
 		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", module + "/membership/lifecycle",
 			module + "/transport", module + "/transport/api", module + "/transport/client", module + "/transport/route",
-			module + "/cluster/internal/view", module + "/cluster/internal/handoff"},
+			module + "/cluster/internal/view", module + "/cluster/internal/handoff", module + "/cluster/internal/alarm"},
 		"cluster/internal/view":    {module + "/ring", module + "/membership", "github.com/cespare/xxhash/v2"},
 		"cluster/internal/handoff": {module + "/ring"},
+		"cluster/internal/alarm":   {},
 		"cluster/handofftest":      {module + "/ring", module + "/cluster", module + "/membership", module + "/membership/memnet"},
 	}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {

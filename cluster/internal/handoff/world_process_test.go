@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/alarm"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -93,7 +94,7 @@ func (a *worldProcess) step(e Event) Effects {
 		a.begin(job)
 	}
 	for _, arm := range effects.Arm {
-		a.alarms.Arm(arm, a.w.now)
+		a.alarms.Set(arm.Timer, worldDelay(arm.Kind), arm.Anew, a.w.now)
 	}
 	if len(drained) > 0 {
 		a.step(Drained{drained})
@@ -116,6 +117,20 @@ func (a *worldProcess) advance(e Event) Effects {
 	require.Equal(a.w.t, want, got)
 	require.Equal(a.w.t, clone.AppendState(nil, number), a.machine.AppendState(nil, number))
 	return got
+}
+
+// worldDelay is how long a timer takes.
+func worldDelay(kind TimerKind) alarm.Delay {
+	switch kind {
+	case Batch:
+		return alarm.Delay{Least: 20 * time.Millisecond, Most: 20 * time.Millisecond, Spaced: true, Lasting: true}
+	case Patience:
+		return alarm.Delay{Least: time.Second, Most: time.Second}
+	case Retry:
+		return alarm.Delay{Least: 200 * time.Millisecond, Most: 6400 * time.Millisecond, Lasting: true}
+	default:
+		return alarm.Delay{Least: 100 * time.Millisecond, Most: 2 * time.Second}
+	}
 }
 
 // sleep sees to it that the process wakes when its next timer is due.
@@ -195,7 +210,7 @@ func (a *worldProcess) begin(job Job) {
 		delete(a.jobs, job.ID)
 		w.detail(job.Partition, "%s has done %+v: %v", a.ID, job, err)
 		if err == nil {
-			a.alarms.Succeeded(job.Partition)
+			a.alarms.Reset(Timer{job.Partition, Retry})
 		}
 		a.step(Ended{Partition: job.Partition, ID: job.ID, Failed: err != nil})
 		a.progress()

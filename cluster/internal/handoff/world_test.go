@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/alarm"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
@@ -70,7 +71,7 @@ type worldProcess struct {
 	Process
 	w       *world
 	machine *Machine
-	alarms  *Alarms
+	alarms  alarm.Queue[Timer]
 	dead    bool
 	known   map[string]announced // what it believes, by NodeID
 	view    *view.View
@@ -194,9 +195,8 @@ func (w *world) start(id string, founder bool) *worldProcess {
 	}
 	self, kept := Process{id, start}, w.disk(id, start)
 	self.Start = kept.origin
-	pace := Pace{Gather: 20 * time.Millisecond, Again: 100 * time.Millisecond, Rarely: 2 * time.Second, Patience: time.Second, Retry: 200 * time.Millisecond}
 	a := &worldProcess{
-		Process: self, w: w, alarms: NewAlarms(pace), known: make(map[string]announced),
+		Process: self, w: w, known: make(map[string]announced),
 		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
 	}
 	a.machine = New(Config{Self: self, Parallel: 4, Durable: w.disks != nil, Without: w.without})

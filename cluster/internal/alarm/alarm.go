@@ -1,0 +1,108 @@
+// Package alarm keeps named alarms whose delays grow while they are set again and again. It has no
+// clock: the caller says what time it is.
+package alarm
+
+import (
+	"slices"
+	"time"
+)
+
+// Delay is how long an alarm takes. It takes Least at first, and twice as long each time that it is
+// set again, up to Most. Both are positive.
+type Delay struct {
+	Least, Most time.Duration
+	Spaced      bool // the delay begins when the alarm was last due, not now
+	Lasting     bool // the delay is kept while no alarm is set, until Reset
+}
+
+// Queue keeps alarms, each with a name. The zero Queue has none. It must not be used concurrently.
+type Queue[Name comparable] struct {
+	alarms map[Name]alarm
+	times  []ringing[Name] // the first due first
+}
+
+// ringing are the alarms that were set to one time. Some of them may have been set anew since.
+type ringing[Name comparable] struct {
+	at    time.Time
+	names []Name
+}
+
+// alarm stays known while it is not set, for the sake of its delay.
+type alarm struct {
+	at, last time.Time // when it is due, zero when it is not set; when it was last due
+	delay    time.Duration
+	lasting  bool
+}
+
+// Set sets an alarm. An alarm that is set already is set to another time. With anew the delay begins
+// at Least.
+func (q *Queue[Name]) Set(name Name, d Delay, anew bool, now time.Time) {
+	if q.alarms == nil {
+		q.alarms = make(map[Name]alarm)
+	}
+	a := q.alarms[name]
+	if anew {
+		a.delay = 0
+	}
+	a.delay = min(max(2*a.delay, d.Least), d.Most)
+	a.at, a.lasting = now.Add(a.delay), d.Lasting
+	if d.Spaced {
+		if a.at = a.last.Add(a.delay); a.at.Before(now) {
+			a.at = now
+		}
+	}
+	q.alarms[name] = a
+	i, known := slices.BinarySearchFunc(q.times, a.at, func(r ringing[Name], at time.Time) int { return r.at.Compare(at) })
+	if !known {
+		q.times = slices.Insert(q.times, i, ringing[Name]{at: a.at})
+	}
+	q.times[i].names = append(q.times[i].names, name)
+}
+
+// Reset forgets an alarm. It is not due any more, and its delay begins at Least.
+func (q *Queue[Name]) Reset(name Name) { delete(q.alarms, name) }
+
+// Next returns when the next alarm is due, the zero time when none is set. Then it forgets the
+// delays that are not lasting.
+func (q *Queue[Name]) Next() time.Time {
+	next := q.next()
+	if next.IsZero() {
+		kept := make(map[Name]alarm) // a map keeps the room that it once needed
+		for name, a := range q.alarms {
+			if a.lasting {
+				kept[name] = a
+			}
+		}
+		q.alarms = kept
+	}
+	return next
+}
+
+func (q *Queue[Name]) next() time.Time {
+	for len(q.times) > 0 {
+		first := &q.times[0]
+		for ; len(first.names) > 0; first.names = first.names[1:] {
+			if q.alarms[first.names[0]].at.Equal(first.at) {
+				return first.at
+			}
+		}
+		q.times = slices.Delete(q.times, 0, 1)
+	}
+	return time.Time{}
+}
+
+// Due returns the names of the alarms that are due, the first due first. They are not set any more
+// then.
+func (q *Queue[Name]) Due(now time.Time) (due []Name) {
+	for {
+		next := q.next()
+		if next.IsZero() || next.After(now) {
+			return due
+		}
+		name := q.times[0].names[0]
+		a := q.alarms[name]
+		a.at, a.last = time.Time{}, now
+		q.alarms[name] = a
+		due = append(due, name)
+	}
+}

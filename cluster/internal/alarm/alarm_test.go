@@ -1,0 +1,60 @@
+package alarm
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAlarmsAreDueInTheirOrder(t *testing.T) {
+	var q Queue[string]
+	now := time.Unix(0, 0)
+	require.Zero(t, q.Next())
+	q.Set("late", Delay{Least: 3 * time.Second, Most: 3 * time.Second}, true, now)
+	q.Set("early", Delay{Least: time.Second, Most: time.Second}, true, now)
+	q.Set("gone", Delay{Least: time.Second, Most: time.Second}, true, now)
+	q.Set("early", Delay{Least: 2 * time.Second, Most: 2 * time.Second}, true, now) // another time
+	q.Reset("gone")
+	require.Equal(t, now.Add(2*time.Second), q.Next())
+	require.Empty(t, q.Due(now.Add(time.Second)))
+	require.Equal(t, []string{"early", "late"}, q.Due(now.Add(5*time.Second)))
+	require.Zero(t, q.Next())
+}
+
+// A delay doubles up to its bound, until something is new. A lasting one is known also when no alarm
+// was set meanwhile.
+func TestDelaysGrow(t *testing.T) {
+	for _, lasting := range []bool{false, true} {
+		var q Queue[int]
+		now, d := time.Unix(0, 0), Delay{Least: time.Second, Most: 5 * time.Second, Lasting: lasting}
+		for _, want := range []time.Duration{1, 2, 4, 5, 5} {
+			q.Set(0, d, false, now)
+			require.Equal(t, want*time.Second, q.Next().Sub(now))
+		}
+		q.Set(0, d, true, now)
+		require.Equal(t, time.Second, q.Next().Sub(now))
+		require.Len(t, q.Due(now.Add(time.Second)), 1)
+		require.Zero(t, q.Next())
+		want := time.Second
+		if lasting {
+			want *= 2
+		}
+		q.Set(0, d, false, now)
+		require.Equal(t, want, q.Next().Sub(now))
+	}
+}
+
+// A spaced alarm keeps its distance to the last time that it was due, and is due at once after that.
+func TestSpacedAlarms(t *testing.T) {
+	var q Queue[int]
+	now, d := time.Unix(100, 0), Delay{Least: time.Second, Most: time.Second, Spaced: true, Lasting: true}
+	for _, c := range []struct{ after, want time.Duration }{{0, 0}, {200, 800}, {1500, 0}} {
+		now = now.Add(c.after * time.Millisecond)
+		q.Set(0, d, false, now)
+		require.Equal(t, c.want*time.Millisecond, q.Next().Sub(now))
+		now = q.Next()
+		require.Len(t, q.Due(now), 1)
+		require.Zero(t, q.Next())
+	}
+}

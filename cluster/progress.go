@@ -1,0 +1,112 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+)
+
+// progressInterval is how often progress is reported at most.
+const progressInterval = time.Second
+
+// progress is what health, metrics and subscribers are told of the partitions that are on their way.
+// The lock of the driver guards it.
+type progress struct {
+	since  time.Time // from which the times of moving are counted
+	moving []moving  // by partition; nil before the first one moves
+	counts [4]int    // partitions by phase
+	failed uint64    // calls that failed
+	told   struct {  // what subscribers have been told
+		busy bool
+		at   time.Time
+		done uint64 // calls that had succeeded
+	}
+}
+
+// moving is how a partition is on its way.
+type moving struct {
+	since time.Duration
+	phase handoff.Phase
+	lost  bool
+}
+
+// show takes up how this member stands with a partition of a number of partitions.
+func (r *progress) show(p, partitions int, st handoff.Standing, now time.Time) {
+	if r.moving == nil {
+		if st.Phase == handoff.Still {
+			return
+		}
+		r.moving = make([]moving, partitions)
+	}
+	m := &r.moving[p]
+	if m.phase != st.Phase {
+		r.counts[m.phase]--
+		r.counts[st.Phase]++
+		m.phase, m.since = st.Phase, now.Sub(r.since)
+	}
+	m.lost = st.Lost
+}
+
+// busy reports whether partitions are on their way to or from this member.
+func (r *progress) busy() bool { return r.counts[handoff.Receiving]+r.counts[handoff.Releasing] > 0 }
+
+// state is what the user is told.
+func (d *driver) state(now time.Time) HandoffState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stateLocked(now)
+}
+
+func (d *driver) stateLocked(now time.Time) HandoffState {
+	r, totals := &d.report, d.machine.Totals()
+	s := HandoffState{
+		Receiving: r.counts[handoff.Receiving], Releasing: r.counts[handoff.Releasing], Sharing: r.counts[handoff.Sharing],
+		Received: totals.Received, Released: totals.Released, Failed: r.failed, Messages: totals.Messages,
+	}
+	if d.machine.Departing() {
+		s.Stranded = d.machine.Summary().Stranded
+	}
+	if !r.busy() {
+		return s
+	}
+	for p, m := range r.moving {
+		if m.lost {
+			s.Lost = append(s.Lost, p)
+		}
+		if m.phase == handoff.Receiving || m.phase == handoff.Releasing {
+			if now.Sub(r.since)-m.since > d.options.OverdueAfter {
+				s.Overdue++
+			}
+		}
+	}
+	return s
+}
+
+// event makes an event. The lock is held.
+func (d *driver) event(kind EventKind, now time.Time, p int, err error) Event {
+	state := d.stateLocked(now)
+	return Event{Kind: kind, At: now, Handoff: &state, Partition: p, Err: err}
+}
+
+// tell tells subscribers what is new. The lock is held.
+func (d *driver) tell(now time.Time) {
+	told, totals := &d.report.told, d.machine.Totals()
+	busy, done := d.report.busy(), totals.Received+totals.Released
+	switch {
+	case busy && !told.busy:
+		d.c.events.add(d.event(HandoffStarted, now, 0, nil))
+	case !busy && told.busy:
+		d.c.events.add(d.event(HandoffCompleted, now, 0, nil))
+	case busy && done != told.done && now.Sub(told.at) >= progressInterval:
+		d.c.events.add(d.event(HandoffProgressed, now, 0, nil))
+	default:
+		return
+	}
+	told.busy, told.at, told.done = busy, now, done
+	if !busy {
+		select {
+		case d.c.advance <- struct{}{}: // joining may be over
+		default:
+		}
+	}
+}
