@@ -78,7 +78,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 }
 
 func (d *driver) newMachine() *handoff.Machine {
-	return handoff.New(handoff.Config{Self: d.self, Parallel: d.options.Parallel, Durable: d.options.Journal != nil})
+	return handoff.New(handoff.Config{Self: d.self, Partitions: len(d.gates), Parallel: d.options.Parallel, Durable: d.options.Journal != nil})
 }
 
 // listen takes messages until the cluster stops.

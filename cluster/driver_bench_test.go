@@ -19,7 +19,7 @@ func BenchmarkHandoffView(b *testing.B) {
 	c := &Cluster{loop: loop{advance: make(chan struct{}, 1)}}
 	d := &driver{
 		c: c, gates: make([]gate, partitions), report: progress{since: time.Now()}, options: HandoffOptions{OverdueAfter: time.Hour, RetryAfter: time.Hour},
-		machine: handoff.New(handoff.Config{Self: handoff.Process{ID: "n0", Start: 1}, Parallel: 1}),
+		machine: handoff.New(handoff.Config{Self: handoff.Process{ID: "n0", Start: 1}, Partitions: partitions, Parallel: 1}),
 		clock:   clock{timer: time.NewTimer(time.Hour)},
 	}
 	var r *ring.Ring

@@ -16,7 +16,7 @@ import (
 // A process that has released everything has drained, also where not every owner could be
 // told that it departs.
 func TestDrainWhenNotAllCanBeTold(t *testing.T) {
-	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, Parallel: 1})
+	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, Partitions: 2, Parallel: 1})
 	c := &Cluster{}
 	c.view.Store(&published{})
 	c.handoff = &driver{c: c, machine: m}

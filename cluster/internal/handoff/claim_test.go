@@ -234,7 +234,7 @@ func (w *world) readable() {
 // lost counts the reports of possible loss.
 func (w *world) lost() (n int) {
 	for _, a := range w.live {
-		for _, pt := range a.machine.parts {
+		for pt := range a.machine.all() {
 			if pt.lost {
 				n++
 			}
@@ -249,15 +249,14 @@ func (w *world) describe() string {
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
 		a := w.live[id]
 		fmt.Fprintf(&text, "%s %v, view %v of %d, joined %v, holds %d:", id, a.known[id].member.State, a.view.Fingerprint, len(a.view.Members), a.machine.Summary().Joined, a.machine.Summary().Held)
-		for _, p := range slices.Sorted(maps.Keys(a.machine.parts)) {
-			pt := a.machine.parts[p]
+		for pt := range a.machine.all() {
 			if !pt.unfinished(&a.machine.around) && pt.job == nil {
 				continue
 			}
 			fmt.Fprintf(&text, "\n  p%d ownership %v has %v ready %v lost %v drained %v owners %v sets %+v job %+v",
-				p, pt.ownership, pt.has, pt.ready(), pt.lost, pt.drained, pt.owners.all, pt.sets, pt.job)
-			for _, o := range pt.check {
-				fmt.Fprintf(&text, "\n    %v says of the past %+v", o.process, o.said.sets)
+				pt.id, pt.ownership, pt.has, pt.ready(), pt.lost, pt.drained, pt.owners.all, pt.sets, pt.job)
+			for p, said := range pt.check {
+				fmt.Fprintf(&text, "\n    %v says of the past %+v", p, said.sets)
 			}
 			for _, o := range pt.others {
 				fmt.Fprintf(&text, "\n    %v: %05b fence %d merged %d asked %d", o.process, o.said.flags, o.said.fence, o.said.merged, o.asked)
@@ -270,7 +269,7 @@ func (w *world) describe() string {
 
 // busy reports whether anything is on its way to or from a process.
 func (a *worldProcess) busy() bool {
-	for _, pt := range a.machine.parts {
+	for pt := range a.machine.all() {
 		if pt.job != nil || pt.unfinished(&a.machine.around) {
 			return true
 		}

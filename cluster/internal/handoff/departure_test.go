@@ -47,7 +47,7 @@ func TestADepartedProcessIsNotGone(t *testing.T) {
 }
 
 func newMachine(self Process, durable bool, alive ...Process) *Machine {
-	m := New(Config{Self: self, Parallel: 1, Durable: durable})
+	m := New(Config{Self: self, Partitions: 16, Parallel: 1, Durable: durable})
 	starts := map[string]uint64{self.ID: self.Start}
 	for _, p := range alive {
 		starts[p.ID] = p.Start

@@ -8,10 +8,11 @@ import (
 
 // Config is what a machine is made with.
 type Config struct {
-	Self     Process
-	Parallel int        // jobs at a time, 1 or more
-	Durable  bool       // there is a journal
-	Without  Safeguards // for tests
+	Self       Process
+	Partitions int        // the partition count
+	Parallel   int        // jobs at a time, 1 or more
+	Durable    bool       // there is a journal
+	Without    Safeguards // for tests
 }
 
 // Safeguards are rules of the model that a test switches off, to see that they are needed.

@@ -103,7 +103,7 @@ func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, a
 		}
 		n := 24 // about how many bytes the report takes
 		for _, o := range r.sets {
-			n += 24 * len(o.members)
+			n += 24 * len(*o.members)
 		}
 		if size+n > maxMessageBytes && len(message.reports) > 0 {
 			m.send(to, message)
@@ -124,7 +124,7 @@ func (m *Machine) send(to Process, message *Message) {
 func (m *Machine) report(p int, to Process, withPast bool) report {
 	r := report{partition: p}
 	if m.ring != nil && m.around.alive[to] {
-		if place := m.ring.Placement(p); place.Owns(to.ID) || place.Target().Owns(to.ID) {
+		if owns(m.ring.Placement(p), to.ID) {
 			r.flags |= flagSees
 		}
 	}
@@ -154,7 +154,7 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 			r.asked = pt.fence
 			tells |= markReady // it may depart, and the receiver attests it then
 		}
-		if pt.has == complete || pt.covered.has(to) {
+		if pt.has == complete || pt.covers(to) {
 			r.flags |= flagComplete
 		}
 		tells |= markPending | markConfirmed
@@ -199,7 +199,7 @@ func (pt *partition) hear(from Process, message *Message, said *report) {
 		o.asked = 0
 	}
 	if pt.check != nil && message.kind == answer && message.query > 0 && said.is(flagSees) {
-		*pt.check.at(from) = other{process: from, heard: true, said: said}
+		pt.check[from] = said
 	}
 	if pt.proof != nil && message.kind == answer && message.query > pt.proof.query {
 		pt.proof.answered(from, said)

@@ -160,7 +160,7 @@ func (x *space) begin(l *local, r *result, start uint32) {
 	if start > 0 {
 		*l = local{self: Process{l.self.ID, uint64(start)}, disk: localDisk{records: l.disk.records, departed: l.disk.departed}}
 	}
-	l.machine = New(Config{Self: l.self, Parallel: 1, Durable: x.journal, Without: x.without})
+	l.machine = New(Config{Self: l.self, Partitions: 1, Parallel: 1, Durable: x.journal, Without: x.without})
 	if !x.journal {
 		return
 	}

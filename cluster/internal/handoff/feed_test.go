@@ -33,7 +33,7 @@ type fed struct {
 func newFed(t testing.TB, members, partitions int) *fed {
 	config := view.Configuration{Config: ring.Config{PartitionCount: partitions, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}}
 	f := &fed{t: t, name: config.Name(), view: view.Empty(), builder: view.Builder{Configurations: map[string]view.Configuration{config.Name(): config}}}
-	f.machine = New(Config{Self: Process{"n00001", 1}, Parallel: partitions})
+	f.machine = New(Config{Self: Process{"n00001", 1}, Partitions: partitions, Parallel: partitions})
 	f.machine.Step(Founding{})
 	for range members {
 		f.add(membership.Active)

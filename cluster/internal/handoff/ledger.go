@@ -8,7 +8,7 @@ import (
 
 // Bounds of what a process remembers of one partition and of what one message names.
 const (
-	maxMembers  = 32  // of one owner set
+	maxMembers  = 16  // of one owner set
 	maxPending  = 16  // owner sets that are pending
 	maxServed   = 24  // owner sets in which this process served
 	fewServed   = 8   // the same, when it was ready in each of the last ones
@@ -52,10 +52,10 @@ func (q quorums) slack() int { return int(q.factor) - int(q.writes) }
 
 // ownerSet is a set of owners that served together, with what is known of it.
 type ownerSet struct {
-	members  set
+	members  *set   // shared
 	quorums         // under which they served; of several the hardest to satisfy
-	merged   uint32 // of a pending set, the members that were merged from, by place
-	attested uint32 // of a set of the past, the members that were ready in it and merged from later
+	merged   uint16 // of a pending set, the members that were merged from, by place
+	attested uint16 // of a set of the past, the members that were ready in it and merged from later
 	marks    mark
 }
 
@@ -63,7 +63,7 @@ type ownerSet struct {
 // acknowledged can be missing: any such number shares a member with any write quorum. It counts
 // against the configured number of owners, because owners that are not in the set may have taken
 // part in a write. It is at least 1.
-func (o ownerSet) needed() int { return max(max(len(o.members), int(o.factor))-int(o.writes)+1, 1) }
+func (o ownerSet) needed() int { return max(max(len(*o.members), int(o.factor))-int(o.writes)+1, 1) }
 
 func (o ownerSet) is(m mark) bool { return o.marks&m != 0 }
 
@@ -79,7 +79,7 @@ func (o *ownerSet) keep(m mark) {
 
 // ready returns the members that were ready in the set, by the word of a process that has any of
 // some marks for it.
-func (o ownerSet) ready(by Process, m mark) uint32 {
+func (o ownerSet) ready(by Process, m mark) uint16 {
 	if o.merged = o.attested; o.is(m) {
 		o.strike(by)
 	}
@@ -89,7 +89,7 @@ func (o ownerSet) ready(by Process, m mark) uint32 {
 // missing iterates over the members that were not merged from.
 func (o ownerSet) missing() iter.Seq[Process] {
 	return func(yield func(Process) bool) {
-		for i, p := range o.members {
+		for i, p := range *o.members {
 			if o.merged>>i&1 == 0 && !yield(p) {
 				return
 			}
@@ -99,7 +99,7 @@ func (o ownerSet) missing() iter.Seq[Process] {
 
 // strike notes that a process was merged from, if it is a member.
 func (o *ownerSet) strike(p Process) (member bool) {
-	at := slices.Index(o.members, p)
+	at := slices.Index(*o.members, p)
 	if at >= 0 {
 		o.merged |= 1 << at
 	}
@@ -137,12 +137,17 @@ func (l ledger) count(m mark) (n int) {
 	return n
 }
 
-func (l ledger) find(members set) int {
-	return slices.IndexFunc(l, func(o ownerSet) bool { return o.members.is(members) })
+func (l ledger) find(members *set) int {
+	for i := range l {
+		if l[i].members == members || l[i].members.is(*members) {
+			return i
+		}
+	}
+	return -1
 }
 
 // marks returns the marks of a set, none when the ledger does not have it.
-func (l ledger) marks(members set) mark {
+func (l ledger) marks(members *set) mark {
 	if at := l.find(members); at >= 0 {
 		return l[at].marks
 	}
@@ -159,7 +164,7 @@ func (l ledger) only(m mark) (some ledger) {
 }
 
 // add gives a set a mark. One that is known already keeps the quorums that are harder to satisfy.
-func (l *ledger) add(members set, q quorums, m mark) *ownerSet {
+func (l *ledger) add(members *set, q quorums, m mark) *ownerSet {
 	at := l.find(members)
 	if at < 0 {
 		at = len(*l)
@@ -172,10 +177,11 @@ func (l *ledger) add(members set, q quorums, m mark) *ownerSet {
 }
 
 // addNewest gives a set a mark and makes it the newest.
-func (l *ledger) addNewest(members set, q quorums, m mark) {
-	o := *l.add(members, q, m)
-	at := l.find(members)
-	*l = append(slices.Delete(*l, at, at+1), o)
+func (l *ledger) addNewest(members *set, q quorums, m mark) {
+	l.add(members, q, m)
+	for at := l.find(members); at < len(*l)-1; at++ {
+		(*l)[at], (*l)[at+1] = (*l)[at+1], (*l)[at]
+	}
 }
 
 // drop takes marks from all sets, and forgets those that have none left.
@@ -208,10 +214,10 @@ func (l *ledger) await(o ownerSet) {
 		// Beyond the bound the owner becomes harder to satisfy: the last pending set gives way to
 		// nobody, from which nothing can be merged.
 		l.report(o)
-		if nobody := (set{{}}); l.marks(nobody)&markPending == 0 {
+		if nobody := &(set{{}}); l.marks(nobody)&markPending == 0 {
 			last := l.past(markPending)[0]
 			l.report(last)
-			l.dropWhere(markPending, func(o ownerSet) bool { return o.members.is(last.members) })
+			l.dropWhere(markPending, func(o ownerSet) bool { return o.members == last.members })
 			l.add(nobody, o.quorums, markPending)
 		}
 	}
@@ -223,24 +229,31 @@ func (l *ledger) await(o ownerSet) {
 func (l *ledger) report(r ownerSet) {
 	n := 0
 	for o := range l.with(markReported) {
-		if n++; o.members.contains(r.members) && o.writes <= r.writes {
+		if n++; o.members.contains(*r.members) && o.writes <= r.writes {
 			return
 		}
 	}
 	if n < maxReported {
-		l.dropWhere(markReported, func(o ownerSet) bool { return r.members.contains(o.members) && r.writes <= o.writes })
+		l.dropWhere(markReported, func(o ownerSet) bool { return r.members.contains(*o.members) && r.writes <= o.writes })
 		l.add(r.members, r.quorums, markReported)
 	}
 }
 
 // serve notes a set that this process serves in now, with marks. Those of an earlier time stay
 // only where the process goes on serving in the set: otherwise other sets may have served since.
-func (l *ledger) serve(members set, q quorums, m mark, goesOn bool) {
-	if past := l.past(markServed); !goesOn || len(past) == 0 || !past[0].members.is(members) {
-		if l.marks(members)&(markReady|markFirst|markEarlier) != 0 {
+func (l *ledger) serve(members *set, q quorums, m mark, goesOn bool) {
+	newest := len(*l) - 1
+	for newest >= 0 && !(*l)[newest].is(markServed) {
+		newest--
+	}
+	if at := l.find(members); at >= 0 && (!goesOn || newest != at) {
+		o := &(*l)[at]
+		if o.is(markReady | markFirst | markEarlier) {
 			m |= markEarlier
 		}
-		l.dropWhere(marksOfPast, func(o ownerSet) bool { return o.members.is(members) })
+		if o.keep(^marksOfPast); o.marks == 0 {
+			o.quorums = q
+		}
 	}
 	l.addNewest(members, q, markServed|m)
 	served, ready := 0, true
@@ -254,5 +267,7 @@ func (l *ledger) serve(members set, q quorums, m mark, goesOn bool) {
 		}
 		ready = ready && (served > fewServed || o.is(markReady|markFirst))
 	}
-	l.drop(0) // the sets that have no mark left
+	if served > fewServed {
+		l.drop(0) // the sets that have no mark left
+	}
 }

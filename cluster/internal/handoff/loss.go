@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 )
@@ -25,19 +26,19 @@ const (
 // the next merge, nil when a word is awaited.
 func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	if pt.check == nil {
-		pt.check = others{}
+		pt.check = make(map[Process]*report)
 		out.mail.ask(pt, anew)
 		return undecided, nil
 	}
 	open := false
 	var next *job
 	for _, p := range pt.possibleHolders(s) {
-		o := pt.check.of(p)
-		if o.heard && (o.said.fence == 0 || pt.others.of(p).merged >= o.said.fence) {
+		said := pt.check[p]
+		if said != nil && (said.fence == 0 || pt.others.of(p).merged >= said.fence) {
 			continue // it has nothing, or all it had is here
 		}
-		if open = true; next == nil && o.said.is(flagOffers) && s.alive[p] {
-			next = merge(searching, 1, source{process: p, said: o.said})
+		if open = true; next == nil && said != nil && said.is(flagOffers) && s.alive[p] {
+			next = merge(searching, 1, source{process: p, said: said})
 		}
 	}
 	switch {
@@ -55,7 +56,7 @@ func (pt *partition) possibleHolders(s *surroundings) set {
 	all := slices.Clone(s.owners)
 	for _, o := range pt.sets {
 		if o.is(markPending) || pt.check != nil && o.is(markBefore|markServed) {
-			all = append(all, o.members...)
+			all = append(all, *o.members...)
 		}
 	}
 	return slices.DeleteFunc(newSet(all...), func(p Process) bool { return p == s.self || !s.stays(p) })
@@ -82,9 +83,12 @@ func (pt *partition) unharmed(s *surroundings) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(pt.check, func(o other) bool {
-		return o.said.fence > 0 && pt.conclusive(s, o.said.sets.past(markServed), false)
-	})
+	for _, said := range pt.check {
+		if said.fence > 0 && pt.conclusive(s, said.sets.past(markServed), false) {
+			return true
+		}
+	}
+	return false
 }
 
 // conclusive reports whether a past, the newest set first, leads to a set that is known to have
@@ -92,25 +96,26 @@ func (pt *partition) unharmed(s *surroundings) bool {
 // where the past is whole and has no depleted set.
 func (pt *partition) conclusive(s *surroundings, past ledger, whole bool) bool {
 	earlier := false
-	words := append(slices.Clone(pt.check), other{process: s.self, said: &report{sets: pt.sets}})
+	said := maps.Clone(pt.check)
+	said[s.self] = &report{sets: pt.sets}
 	for _, o := range past {
 		if s.depleted(o) {
 			return false
 		}
-		ready, before := uint32(0), uint32(0)
-		for _, word := range words {
-			if at := word.said.sets.find(o.members); at >= 0 {
-				if word.said.sets[at].is(markFirst) {
+		ready, before := uint16(0), uint16(0)
+		for p, r := range said {
+			if at := r.sets.find(o.members); at >= 0 {
+				if r.sets[at].is(markFirst) {
 					return true
 				}
-				ready |= word.said.sets[at].ready(word.process, markReady)
-				before |= word.said.sets[at].ready(word.process, markReady|markEarlier)
+				ready |= r.sets[at].ready(p, markReady)
+				before |= r.sets[at].ready(p, markReady|markEarlier)
 			}
 		}
-		if bits.OnesCount32(ready) >= o.needed() {
+		if bits.OnesCount16(ready) >= o.needed() {
 			return true
 		}
-		earlier = earlier || bits.OnesCount32(before) >= o.needed()
+		earlier = earlier || bits.OnesCount16(before) >= o.needed()
 	}
 	return whole && earlier
 }

@@ -1,7 +1,7 @@
 package handoff
 
 import (
-	"maps"
+	"iter"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -11,7 +11,7 @@ import (
 // concurrently.
 type Machine struct {
 	around surroundings
-	parts  map[int]*partition
+	parts  []*partition // nil where this process knows nothing of a partition
 
 	ring      *ring.Ring // the last one with owners; nil before it
 	past      []era      // what came before, the newest last
@@ -35,7 +35,7 @@ type counters struct {
 
 // New returns a machine that knows no view.
 func New(c Config) *Machine {
-	m := &Machine{parts: make(map[int]*partition), departure: departure{journal: saved}}
+	m := &Machine{parts: make([]*partition, c.Partitions), departure: departure{journal: saved}}
 	m.around = surroundings{self: c.Self, config: c, fences: &m.count.fences}
 	return m
 }
@@ -53,6 +53,17 @@ func (m *Machine) Step(e Event) Effects {
 		m.out.arm(WholeProcess, Batch, true)
 	}
 	return m.out.Effects
+}
+
+// all iterates over the partitions that the process knows something of.
+func (m *Machine) all() iter.Seq[*partition] {
+	return func(yield func(*partition) bool) {
+		for _, pt := range m.parts {
+			if pt != nil && !yield(pt) {
+				return
+			}
+		}
+	}
 }
 
 func (Founding) happen(m *Machine) { m.around.founding = true }
@@ -84,15 +95,19 @@ func (e Due) happen(m *Machine) {
 
 // due takes a timer that was armed. One that does not matter any more changes nothing.
 func (m *Machine) due(t Timer) {
-	pt := m.parts[t.Partition]
 	switch {
 	case t.Kind == Batch:
 		m.mail.armed = false
 		m.flush()
+		return
 	case t.Kind == Announce:
 		m.announce(true)
+		return
 	case t.Partition == WholeProcess:
 		m.departure.retrying = false
+		return
+	}
+	switch pt := m.parts[t.Partition]; {
 	case pt == nil:
 	case t.Kind == Ask:
 		if pt.asking == waiting {
@@ -115,9 +130,9 @@ func (e Paused) happen(m *Machine) {
 	if (was == 0) == (m.paused == 0) {
 		return
 	}
-	for _, p := range slices.Sorted(maps.Keys(m.parts)) {
-		m.mail.ask(m.parts[p], anew)
-		m.work.wake(m.parts[p])
+	for pt := range m.all() {
+		m.mail.ask(pt, anew)
+		m.work.wake(pt)
 	}
 }
 
@@ -161,7 +176,7 @@ func (m *Machine) advance(pt *partition) {
 	}
 	if pt.ownership < awaiting && pt.has == empty {
 		if pt.rests, pt.begun = true, m.count.eras; pt.sets.count(markServed) == 0 {
-			delete(m.parts, pt.id)
+			m.parts[pt.id] = nil
 		}
 		return
 	}

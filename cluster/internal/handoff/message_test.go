@@ -13,9 +13,9 @@ func testMessage() *Message {
 	return &Message{kind: query, query: 300, to: 9, reports: []report{
 		{partition: 5, flags: flagOwner | flagReady, fence: 7, merged: 1, asked: 2},
 		{partition: 6, flags: flagOffers | flagAsks, fence: 8, sets: ledger{
-			{set{a, b}, quorums{3, 2}, 2, 0, markPending | markConfirmed},
-			{set{b}, quorums{1, 1}, 0, 1, markServed | markFirst | markReady},
-			{set{a}, quorums{16, 9}, 0, 0, markServed},
+			{&set{a, b}, quorums{3, 2}, 2, 0, markPending | markConfirmed},
+			{&set{b}, quorums{1, 1}, 0, 1, markServed | markFirst | markReady},
+			{&set{a}, quorums{16, 9}, 0, 0, markServed},
 		}},
 	}, departed: []Process{b}}
 }
@@ -72,7 +72,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 func FuzzParseRecord(f *testing.F) {
 	r := testMessage().reports[1]
 	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
-	r.sets = append(r.sets, ownerSet{set{{"b", 2}, {"c", 3}}, quorums{3, 2}, 0, 0, markServing | markReported})
+	r.sets = append(r.sets, ownerSet{&set{{"b", 2}, {"c", 3}}, quorums{3, 2}, 0, 0, markServing | markReported})
 	f.Add((&Message{kind: stored, to: 9, reports: []report{r}}).Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const partitions = 16
@@ -83,12 +83,12 @@ func FuzzParseRecord(f *testing.F) {
 			}
 			require.Equal(t, p, r.Partition())
 			// No record breaks the machine that starts with it.
-			m := New(Config{Self: Process{"a", 9}, Parallel: 1})
+			m := New(Config{Self: Process{"a", 9}, Partitions: partitions, Parallel: 1})
 			m.Step(Restored{Starts: 1, Records: []Record{r}})
 			again, err := ParseRecord(m.record(m.parts[p], true), p, partitions)
 			require.NoError(t, err)
 			for o := range r.report.sets.with(markPending) {
-				nobody := set{{}} // pending where there are more sets than a record may hold
+				nobody := &set{{}} // pending where there are more sets than a record may hold
 				kept := again.report.sets.marks(o.members) | again.report.sets.marks(nobody)
 				require.NotZero(t, kept&markPending, "%v of %v", o, again.report.sets)
 			}

@@ -1,10 +1,6 @@
 package handoff
 
-import (
-	"slices"
-
-	"github.com/clusterkit/clusterkit/ring"
-)
+import "slices"
 
 // ownership says whether this process is an owner of a partition.
 type ownership uint8
@@ -67,7 +63,6 @@ type attention struct {
 // partition is how this process stands with one partition.
 type partition struct {
 	id     int
-	token  ring.Token // of the owners
 	owners *owners
 	state
 	attention
@@ -77,8 +72,8 @@ type partition struct {
 	fence   uint64 // the last one; fences are compared for order and equality only
 	sets    ledger
 	others  others
-	covered set    // the owners that came while this process was complete
-	check   others // during a loss check, what every process said; nil: there is none
+	covered uint32              // the owners that came while this process was complete, by place
+	check   map[Process]*report // during a loss check, what every process said; nil: there is none
 	job     *job
 	proof   *job // a merge that is done; its sources are asked once more
 }
@@ -121,7 +116,7 @@ func (s *surroundings) stays(p Process) bool { _, ok := s.alive[p]; return ok }
 // a write which they acknowledged may be lost. The zero Process stands for owners that are not known.
 func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
-	for _, p := range o.members {
+	for _, p := range *o.members {
 		if p != s.self && p != (Process{}) && !s.stays(p) && !s.departed[p] {
 			gone++
 		}
@@ -184,7 +179,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 			pt.has = complete
 		}
 	case prior.members == nil && pt.ownership != returned:
-		pt.sets.await(ownerSet{members: set{{}}, quorums: s.quorums})
+		pt.sets.await(ownerSet{members: &set{{}}, quorums: s.quorums})
 	case prior.members != nil && (!wasReady || !s.config.Without.is(WithoutPending)):
 		pt.sets.await(ownerSet{members: prior.members, quorums: prior.quorums})
 	}
@@ -205,7 +200,7 @@ func (pt *partition) weaken(s *surroundings) {
 // not ready any more, whatever becomes of the ring.
 func (pt *partition) becomeFormer(s *surroundings, out *effects) {
 	pt.fence = s.fence()
-	pt.ownership, pt.has, pt.covered = outside, partial, nil
+	pt.ownership, pt.has, pt.covered = outside, partial, 0
 	pt.timers, pt.others = 0, nil
 	pt.proof, pt.check = nil, nil
 	pt.sets.drop(markReported)
@@ -249,16 +244,22 @@ func (pt *partition) becomeReady(out *effects) {
 // cover notes which of the owners came while every acknowledged write was here. Later writes reach
 // them too, so that for them this process goes on having everything acknowledged before.
 func (pt *partition) cover(had *owners) {
-	var covered set
-	if pt.owners.all.is(had.all) {
+	if pt.covered == 0 && pt.has != complete || pt.owners.all.is(had.all) {
 		return
 	}
-	for _, o := range pt.owners.all {
-		if pt.covered.has(o) || pt.has == complete && !had.all.has(o) {
-			covered = append(covered, o)
+	was := pt.covered
+	pt.covered = 0
+	for i, o := range pt.owners.all {
+		if at := slices.Index(had.all, o); at >= 0 && was>>at&1 == 1 || at < 0 && pt.has == complete {
+			pt.covered |= 1 << i
 		}
 	}
-	pt.covered = covered
+}
+
+// covers reports whether a process is one of those owners.
+func (pt *partition) covers(p Process) bool {
+	at := slices.Index(pt.owners.all, p)
+	return at >= 0 && pt.covered>>at&1 == 1
 }
 
 // serve notes that this process serves in the present set of owners, if it does, and whether it
@@ -274,7 +275,7 @@ func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if s.founding {
 		m |= markFirst
 	}
-	pt.sets.serve(pt.owners.serving, s.quorums.counted(), m, goesOn)
+	pt.sets.serve(&pt.owners.serving, s.quorums.counted(), m, goesOn)
 }
 
 func (pt *partition) pending() int { return pt.sets.count(markPending) }

@@ -25,12 +25,12 @@ func rowOf(place ring.Placement) (r row) {
 type rows struct {
 	around  *surroundings
 	numbers map[row]int
-	sets    []set // by number
-	owners  map[[2]row]*owners
+	sets    []*set             // by number
+	owners  map[[2]int]*owners // by the numbers of their sets
 }
 
 func newRows(s *surroundings) *rows {
-	return &rows{around: s, numbers: make(map[row]int), owners: make(map[[2]row]*owners)}
+	return &rows{around: s, numbers: make(map[row]int), owners: make(map[[2]int]*owners)}
 }
 
 // number returns the number of the set of processes that own by a placement.
@@ -42,20 +42,22 @@ func (r *rows) number(place ring.Placement) int {
 		for _, o := range place.All() {
 			members = append(members, r.around.process(o.Node()))
 		}
-		number = len(r.sets)
-		r.numbers[row], r.sets = number, append(r.sets, newSet(members...))
+		members, number = newSet(members...), len(r.sets)
+		r.numbers[row], r.sets = number, append(r.sets, &members)
 	}
 	return number
 }
 
-func (r *rows) members(place ring.Placement) set { return r.sets[r.number(place)] }
-
 // of returns the owners of a placement.
 func (r *rows) of(place ring.Placement) *owners {
-	key := [2]row{rowOf(place), rowOf(place.Target())}
+	at := r.number(place)
+	key := [2]int{at, at}
+	if target := place.Target(); target != place {
+		key[1] = r.number(target)
+	}
 	next := r.owners[key]
 	if next == nil {
-		next = &owners{serving: r.members(place), target: r.members(place.Target())}
+		next = &owners{serving: *r.sets[key[0]], target: *r.sets[key[1]]}
 		next.all = newSet(slices.Concat(next.serving, next.target)...)
 		r.owners[key] = next
 	}
@@ -65,7 +67,7 @@ func (r *rows) of(place ring.Placement) *owners {
 // era is what one view ended: the sets that had served until then, where others serve since.
 type era struct {
 	quorums quorums
-	sets    []set
+	sets    []*set
 	chunks  []*[64]uint16 // by partition, one more than the number of its set; 0: it serves on
 }
 
@@ -82,7 +84,7 @@ func (e *era) end(p, number int) {
 }
 
 // of returns the set that had served a partition, nil where it serves on.
-func (e *era) of(p int) set {
+func (e *era) of(p int) *set {
 	if c := e.chunks[p/64]; c != nil && c[p%64] > 0 {
 		return e.sets[c[p%64]-1]
 	}

@@ -18,7 +18,7 @@ func TestAnOwnerStaysReadyWhereTheConfigurationAllowsIt(t *testing.T) {
 	}{
 		{3, 2, true}, {4, 3, true}, {5, 3, true}, {5, 4, true}, {3, 3, false}, {2, 2, false}, {1, 1, false},
 	} {
-		m := New(Config{Self: Process{"a", 1}, Parallel: 1})
+		m := New(Config{Self: Process{"a", 1}, Partitions: 16, Parallel: 1})
 		see := func(factor, quorum int, ids ...string) {
 			v := View{Starts: make(map[string]uint64)}
 			var nodes []ring.Node
@@ -52,7 +52,8 @@ func TestNeededIsAtLeastOne(t *testing.T) {
 	for factor := range uint8(16) {
 		for writes := range factor + 1 {
 			for n := range maxMembers {
-				o := ownerSet{members: make(set, n), quorums: quorums{factor + 1, writes + 1}}
+				members := make(set, n)
+				o := ownerSet{members: &members, quorums: quorums{factor + 1, writes + 1}}
 				require.GreaterOrEqual(t, o.needed(), 1)
 				require.GreaterOrEqual(t, o.needed()+int(o.writes), n+1, "each needed subset meets each write quorum")
 			}

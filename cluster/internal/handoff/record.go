@@ -67,9 +67,9 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 			r.flags |= recordLost
 		}
 		if pt.ownership == owning {
-			with := pt.owners.serving
-			if len(with) == 0 {
-				with = pt.owners.all
+			with := &pt.owners.serving
+			if len(*with) == 0 {
+				with = &pt.owners.all
 			}
 			sets = slices.Clone(sets)
 			sets.add(with, m.around.quorums, markServing)
@@ -103,7 +103,7 @@ func (e Restored) happen(m *Machine) {
 			pt.ownership = returned
 			if !o.members.is(set{m.around.self}) && !m.around.config.Without.is(WithoutRecords) {
 				// What was merged from these members was merged before it was away.
-				pt.sets.dropWhere(markPending, func(was ownerSet) bool { return was.members.is(o.members) })
+				pt.sets.dropWhere(markPending, func(was ownerSet) bool { return was.members.is(*o.members) })
 				pt.sets.await(ownerSet{members: o.members, quorums: o.quorums})
 			}
 		}

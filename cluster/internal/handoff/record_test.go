@@ -110,8 +110,8 @@ func TestTheJournalKeepsPendingSets(t *testing.T) {
 // A merge before a restart does not count for writes that were accepted since.
 func TestMergesBeforeARestartDoNotCountAfterIt(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
-	with, before := set{a, b, c}, ownerSet{set{b, c}, quorums{3, 3}, 1, 0, markPending}
-	m := New(Config{Self: a, Parallel: 2})
+	with, before := &set{a, b, c}, ownerSet{&set{b, c}, quorums{3, 3}, 1, 0, markPending}
+	m := New(Config{Self: a, Partitions: 6, Parallel: 2})
 	m.Step(Restored{Records: []Record{{report{partition: 5, flags: recordHeld, sets: ledger{
 		{with, quorums{3, 3}, 2, 0, markPending | markConfirmed | markServing}, before,
 	}}}}})
@@ -123,7 +123,7 @@ func TestMergesBeforeARestartDoNotCountAfterIt(t *testing.T) {
 func TestALeftoverIsReleased(t *testing.T) {
 	a, b := Process{"a", 1}, Process{"b", 1}
 	m := newMachine(a, true, b)
-	effects := m.Step(Restored{Records: []Record{{report{partition: 5, sets: ledger{{set{a, b}, quorums{3, 2}, 0, 0, markServed | markReady}}}}}})
+	effects := m.Step(Restored{Records: []Record{{report{partition: 5, sets: ledger{{&set{a, b}, quorums{3, 2}, 0, 0, markServed | markReady}}}}}})
 	require.Equal(t, report{partition: 5}, m.report(5, b, false))
 	require.Len(t, effects.Start, 1)
 	job := effects.Start[0]
@@ -131,7 +131,7 @@ func TestALeftoverIsReleased(t *testing.T) {
 	require.False(t, m.Summary().Bare)
 	require.Empty(t, m.Step(Ended{Partition: 5, ID: job.ID}).Start)
 	require.True(t, m.Summary().Bare)
-	require.Equal(t, ledger{{set{a, b}, quorums{3, 2}, 0, 0, markServed | markReady}}, m.parts[5].sets, "it is remembered that it served")
+	require.Equal(t, ledger{{&set{a, b}, quorums{3, 2}, 0, 0, markServed | markReady}}, m.parts[5].sets, "it is remembered that it served")
 }
 
 // runPowerCuts runs a world in which some or all members lose their power while others come

@@ -197,7 +197,7 @@ func (s *scenario) start(a arguments) {
 			Process: Process{name, s.starts[name]}, data: make(map[string]bool), timers: make(map[Timer]bool), open: make(map[string]bool),
 		}
 		restored := s.find(p)
-		p.machine = New(Config{Self: p.Process, Parallel: 1, Durable: s.durable, Without: s.without})
+		p.machine = New(Config{Self: p.Process, Partitions: 1, Parallel: 1, Durable: s.durable, Without: s.without})
 		s.running[name] = p
 		if s.durable {
 			s.step(p, restored)

@@ -37,7 +37,7 @@ func number(fence uint64) string {
 // for those that are attested.
 func (o ownerSet) words() string {
 	var members []string
-	for i, p := range o.members {
+	for i, p := range *o.members {
 		name := word(p)
 		if o.is(markPending) && o.merged>>i&1 == 1 {
 			name += "*"
@@ -49,6 +49,9 @@ func (o ownerSet) words() string {
 	}
 	return "{" + strings.Join(members, " ") + "}"
 }
+
+// String is for the messages of tests that fail.
+func (o ownerSet) String() string { return o.words() + " " + o.marks.words() }
 
 var markWords = []struct {
 	mark mark

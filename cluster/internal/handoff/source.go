@@ -107,7 +107,7 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	small := false
 	for o := range pt.sets.with(markPending) {
 		pt.lost = pt.lost || !pt.attainable(s, o)
-		small = small || len(o.members) < o.needed()
+		small = small || len(*o.members) < o.needed()
 	}
 	if pt.lost {
 		verdict, next := pt.verdict(s, out)
@@ -178,7 +178,7 @@ func (pt *partition) suffice(s *surroundings, sources []source) bool {
 		for _, h := range sources {
 			o.strike(h.process)
 		}
-		if s.merged(o) < min(o.needed(), len(o.members)) {
+		if s.merged(o) < min(o.needed(), len(*o.members)) {
 			return false
 		}
 	}
@@ -188,7 +188,7 @@ func (pt *partition) suffice(s *surroundings, sources []source) bool {
 // merged counts the members of a set that were merged from. This process may be a member itself,
 // when the set came with the data of another: what is here counts.
 func (s *surroundings) merged(o ownerSet) (n int) {
-	for i, p := range o.members {
+	for i, p := range *o.members {
 		if o.merged>>i&1 == 1 || p == s.self {
 			n++
 		}
@@ -200,10 +200,10 @@ func (s *surroundings) merged(o ownerSet) (n int) {
 // all of them were merged from, and one of them knows that it missed nothing.
 func (s *surroundings) settles(o ownerSet) bool {
 	n := s.merged(o)
-	if need := o.needed(); len(o.members) >= need {
+	if need := o.needed(); len(*o.members) >= need {
 		return n >= need
 	}
-	return n == len(o.members) && o.is(markConfirmed)
+	return n == len(*o.members) && o.is(markConfirmed)
 }
 
 // attainable reports whether a pending set can still be settled, as far as is known.
@@ -217,11 +217,11 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 			n++
 		}
 	}
-	if need := o.needed(); len(o.members) >= need {
+	if need := o.needed(); len(*o.members) >= need {
 		return n >= need
 	}
 	// Whether one of them confirms shows only when all are merged from.
-	return n == len(o.members) && (o.is(markConfirmed) || had < n)
+	return n == len(*o.members) && (o.is(markConfirmed) || had < n)
 }
 
 // settle takes a merge into account once its sources have said, asked after it, that they are the

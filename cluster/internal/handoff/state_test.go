@@ -20,9 +20,9 @@ func (m *Machine) Clone() *Machine {
 	for p, partitions := range c.mail.notes {
 		c.mail.notes[p] = slices.Clone(partitions)
 	}
-	c.parts = maps.Clone(m.parts)
-	for p, pt := range c.parts {
-		c.parts[p] = pt.clone()
+	c.parts = slices.Clone(m.parts)
+	for pt := range m.all() {
+		c.parts[pt.id] = pt.clone()
 	}
 	return &c
 }
@@ -30,7 +30,7 @@ func (m *Machine) Clone() *Machine {
 // clone copies what is changed in place. Sets, reports and jobs without proof are not.
 func (pt *partition) clone() *partition {
 	c := *pt
-	c.sets, c.others, c.check = slices.Clone(pt.sets), slices.Clone(pt.others), slices.Clone(pt.check)
+	c.sets, c.others, c.check = slices.Clone(pt.sets), slices.Clone(pt.others), maps.Clone(pt.check)
 	for _, j := range []**job{&c.job, &c.proof} {
 		if *j != nil {
 			next := **j
@@ -56,8 +56,8 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
 	w.set(d.known)
 	w.set(s.owners)
-	for _, p := range slices.Sorted(maps.Keys(m.parts)) {
-		w.partition(m.parts[p])
+	for pt := range m.all() {
+		w.partition(pt)
 	}
 	for _, list := range [][]int{m.mail.asking, m.work.waiting} {
 		w.numbers(uint64(len(list)))
@@ -121,7 +121,7 @@ func (w *writer) set(s set) {
 func (w *writer) ledger(l ledger) {
 	w.b = append(w.b, byte(len(l)))
 	for _, o := range l {
-		w.set(o.members)
+		w.set(*o.members)
 		w.numbers(uint64(o.factor), uint64(o.writes), uint64(o.merged), uint64(o.attested), uint64(o.marks))
 	}
 }
@@ -143,15 +143,18 @@ func (w *writer) others(all others) {
 }
 
 func (w *writer) partition(pt *partition) {
-	w.numbers(uint64(pt.id), uint64(pt.token), pt.begun, pt.fence)
+	w.numbers(uint64(pt.id), uint64(pt.covered), pt.begun, pt.fence)
 	w.b = append(w.b, byte(pt.ownership), byte(pt.has), byte(pt.journal), byte(pt.asking), byte(pt.timers))
 	w.bits(pt.drained, pt.lost, pt.check != nil, pt.job != nil, pt.proof != nil, pt.rests)
-	for _, s := range []set{pt.owners.serving, pt.owners.target, pt.covered} {
+	for _, s := range []set{pt.owners.serving, pt.owners.target} {
 		w.set(s)
 	}
 	w.ledger(pt.sets)
 	w.others(pt.others)
-	w.others(pt.check)
+	for _, p := range slices.SortedFunc(maps.Keys(pt.check), Process.Compare) {
+		w.set(set{p})
+		w.report(*pt.check[p])
+	}
 	for _, j := range []*job{pt.job, pt.proof} {
 		if j == nil {
 			continue

@@ -31,15 +31,14 @@ func (s Standing) Ready() bool { return s.Owner && s.Phase != Receiving }
 
 // Standing returns how this process stands with a partition.
 func (m *Machine) Standing(p int) Standing {
-	pt := m.parts[p]
-	switch {
-	case pt != nil && (pt.ownership != outside || pt.has > empty):
-	case m.ring == nil:
-		return Standing{}
-	default:
-		return Standing{Token: m.ring.Placement(p).Token()}
+	st, pt := Standing{}, m.parts[p]
+	if m.ring != nil {
+		st.Token = m.ring.Placement(p).Token()
 	}
-	st := Standing{Token: pt.token, Owner: pt.ownership >= awaiting, Accepts: pt.accepts(), Lost: pt.lost}
+	if pt == nil || pt.ownership == outside && pt.has == empty {
+		return st
+	}
+	st.Owner, st.Accepts, st.Lost = pt.ownership >= awaiting, pt.accepts(), pt.lost
 	switch {
 	case !st.Owner:
 		st.Phase = Releasing
@@ -64,7 +63,7 @@ type Summary struct {
 func (m *Machine) Summary() Summary {
 	s := &m.around
 	sum := Summary{Joined: m.ring != nil}
-	for _, pt := range m.parts {
+	for pt := range m.all() {
 		if pt.ownership >= awaiting && !pt.ready() {
 			sum.Joined = false
 		}

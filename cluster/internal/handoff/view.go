@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -12,6 +13,9 @@ func quorumsOf(r *ring.Ring) quorums {
 	return quorums{uint8(r.Config().ReplicationFactor), uint8(r.Config().WriteQuorum)}
 }
 
+// owns reports whether a member owns a partition, now or in the target.
+func owns(place ring.Placement, id string) bool { return place.Owns(id) || place.Target().Owns(id) }
+
 // process returns the process of a node.
 func (s *surroundings) process(n ring.Node) Process {
 	return Process{n.ID, cmp.Or(n.Start, s.starts[n.ID])}
@@ -21,7 +25,7 @@ func (v View) happen(m *Machine) {
 	s := &m.around
 	if s.draining != v.Draining || s.leaving != v.Leaving {
 		s.draining, s.leaving = v.Draining, v.Leaving
-		for _, pt := range m.parts {
+		for pt := range m.all() {
 			pt.rests = false
 		}
 	}
@@ -53,20 +57,22 @@ func (v View) happen(m *Machine) {
 	for p, place := range v.Ring.All() {
 		had, pt := before.Placement(p), m.parts[p]
 		if pt != nil && pt.ownership == outside && pt.rests && m.count.eras-pt.begun > maxPast {
-			delete(m.parts, p) // no process looks back further
-			pt = nil
+			pt, m.parts[p] = nil, nil // no process looks back further
 		}
-		moved := v.Ring != before && place.Token() != had.Token()
-		if !first && !moved && (pt == nil || pt.rests) {
+		token := place.Token()
+		moved := first || v.Ring != before && token != had.Token()
+		if !moved && (pt == nil || pt.rests) {
 			continue
 		}
-		if !first && (q != s.quorums.counted() || moved && !was.members(had).is(now.members(place))) {
-			ended.end(p, was.number(had))
+		number, next := was.number(had), now.of(place)
+		served := was.sets[number]
+		if !first && (q != s.quorums.counted() || moved && !served.is(next.serving)) {
+			ended.end(p, number)
 		}
 		if pt != nil && (off || wasOff) {
 			m.anew(pt)
 		}
-		own := place.Owns(s.self.ID) || place.Target().Owns(s.self.ID)
+		own := owns(place, s.self.ID)
 		switch {
 		case pt == nil && !own:
 			continue
@@ -76,11 +82,10 @@ func (v View) happen(m *Machine) {
 		case !own && pt.ownership == outside && pt.has == empty:
 			continue // only its ledger is left
 		}
-		var served set
-		if !first {
-			served = was.members(had)
+		if first {
+			served = nil
 		}
-		m.place(pt, place.Token(), now.of(place), own, served, q)
+		m.place(pt, change{token, next, served, q, own, moved || wasOff})
 	}
 	if ended.sets = was.sets; slices.ContainsFunc(ended.chunks, func(c *[64]uint16) bool { return c != nil }) {
 		m.count.eras++
@@ -107,32 +112,42 @@ func (m *Machine) anew(pt *partition) {
 	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
+// change is what a view says of one partition.
+type change struct {
+	token   ring.Token
+	owners  *owners
+	served  *set    // the set that served in the view before; nil in the first view
+	before  quorums // of that view
+	own     bool    // this process owns the partition
+	changed bool    // the token is another one
+}
+
 // place takes up what a view says of one partition.
-func (m *Machine) place(pt *partition, token ring.Token, next *owners, own bool, served set, before quorums) {
+func (m *Machine) place(pt *partition, c change) {
 	s := &m.around
-	had, stays := pt.owners, own && pt.ownership == owning
-	changed := token != pt.token
-	pt.token, pt.owners = token, next
+	had, own, changed := pt.owners, c.own, c.changed
+	stays := own && pt.ownership == owning
+	pt.owners = c.owners
 	pt.cover(had)
 	switch {
 	case own && pt.ownership != owning:
 		if pt.ownership != awaiting {
-			m.lookBack(pt, served, before)
+			m.lookBack(pt, c.served, c.before)
 		}
 		if pt.releasing() {
 			pt.ownership = awaiting
 		} else {
 			pt.becomeOwner(s, &m.out)
 		}
-		m.fence(pt)
+		m.fence(pt, c.token)
 	case !own && pt.ownership == owning:
 		pt.becomeFormer(s, &m.out)
-		m.fence(pt)
+		m.fence(pt, c.token)
 	case changed && pt.ownership == owning:
 		if pt.fence = s.fence(); pt.ready() {
 			pt.sets.drop(markBefore) // it lacks nothing of what was before
 		}
-		m.fence(pt)
+		m.fence(pt, c.token)
 	}
 	if !own && pt.ownership == awaiting {
 		pt.ownership = outside
@@ -144,9 +159,9 @@ func (m *Machine) place(pt *partition, token ring.Token, next *owners, own bool,
 	}
 	if stays {
 		pt.request(s, had)
-		if before.slack() > s.quorums.slack() && pt.has != complete {
+		if c.before.slack() > s.quorums.slack() && pt.has != complete {
 			// More owners may have missed a write than the new configuration allows.
-			pt.sets.await(ownerSet{members: had.serving, quorums: before})
+			pt.sets.await(ownerSet{members: &had.serving, quorums: c.before})
 		}
 	}
 	if pt.ownership == owning {
@@ -163,15 +178,15 @@ func (m *Machine) place(pt *partition, token ring.Token, next *owners, own bool,
 }
 
 // fence has the gate of a partition closed to all tokens but the present one.
-func (m *Machine) fence(pt *partition) {
+func (m *Machine) fence(pt *partition, token ring.Token) {
 	pt.drained = m.around.config.Without.is(WithoutFence)
-	m.out.Fences = append(m.out.Fences, Fence{pt.id, pt.token})
+	m.out.Fences = append(m.out.Fences, Fence{pt.id, token})
 	m.work.wake(pt)
 }
 
 // lookBack notes which sets served before this process becomes an owner, as it saw them. The last
 // one is what it may lack writes of; in the first view, which has none before it, the present one.
-func (m *Machine) lookBack(pt *partition, served set, q quorums) {
+func (m *Machine) lookBack(pt *partition, served *set, q quorums) {
 	pt.sets.drop(markBefore | markPrior)
 	for i := range m.past {
 		if had := m.past[i].of(pt.id); had != nil {
@@ -179,7 +194,7 @@ func (m *Machine) lookBack(pt *partition, served set, q quorums) {
 		}
 	}
 	if served == nil {
-		served = pt.owners.serving
+		served = &pt.owners.serving
 	} else {
 		pt.sets.addNewest(served, q, markBefore)
 	}
@@ -187,10 +202,11 @@ func (m *Machine) lookBack(pt *partition, served set, q quorums) {
 		return
 	}
 	self := func(p Process) bool { return p.ID == m.around.self.ID }
-	if slices.ContainsFunc(served, self) {
-		served = slices.DeleteFunc(slices.Clone(served), self)
+	if slices.ContainsFunc(*served, self) {
+		others := slices.DeleteFunc(slices.Clone(*served), self)
+		served = &others
 	}
-	if len(served) > 0 {
+	if len(*served) > 0 {
 		pt.sets.add(served, q, markPrior)
 	}
 }
@@ -218,7 +234,7 @@ func (pt *partition) request(s *surroundings, had *owners) {
 func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
 	pt.others = slices.DeleteFunc(pt.others, func(o other) bool { return gone(o.process) })
-	pt.check = slices.DeleteFunc(pt.check, func(o other) bool { return gone(o.process) && m.around.stays(o.process) })
+	maps.DeleteFunc(pt.check, func(p Process, _ *report) bool { return gone(p) && m.around.stays(p) })
 	if pt.job != nil && pt.job.purpose == requested && gone(pt.job.sources[0].process) {
 		m.out.Cancel = append(m.out.Cancel, pt.job.ID)
 	}

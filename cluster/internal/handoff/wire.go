@@ -133,7 +133,10 @@ func (w *wire) report(r *report) {
 
 // ownerSet is the marks, RF, W, the members merged from, those attested, and the members, ascending.
 func (w *wire) ownerSet(o *ownerSet) {
-	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(o.members)
+	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(nil)
+	if w.writing {
+		members = *o.members
+	}
 	w.byte(&marks)
 	w.byte(&q.factor)
 	w.byte(&q.writes)
@@ -143,7 +146,7 @@ func (w *wire) ownerSet(o *ownerSet) {
 	if w.writing {
 		return
 	}
-	o.marks, o.quorums, o.merged, o.attested, o.members = mark(marks), q, uint32(merged), uint32(attested), members
+	o.marks, o.quorums, o.merged, o.attested, o.members = mark(marks), q, uint16(merged), uint16(attested), (*set)(&members)
 	w.require(0 < q.writes && q.writes <= q.factor && len(members) > 0 && (merged|attested)>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
 		(o.is(markPending) || merged == 0 && !o.is(markConfirmed)) && (o.is(marksOfPast) || attested == 0))
 	for i := 1; i < len(members); i++ {

@@ -199,7 +199,7 @@ func (w *world) start(id string, founder bool) *worldProcess {
 		Process: self, w: w, known: make(map[string]announced),
 		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
 	}
-	a.machine = New(Config{Self: self, Parallel: 4, Durable: w.disks != nil, Without: w.without})
+	a.machine = New(Config{Self: self, Partitions: w.partitions, Parallel: 4, Durable: w.disks != nil, Without: w.without})
 	if w.disks != nil {
 		a.resume(kept)
 	}
