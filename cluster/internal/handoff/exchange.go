@@ -194,7 +194,7 @@ func (m *Machine) reply(e Received) {
 // hear takes what a process says of a partition.
 func (pt *partition) hear(from Process, message *Message, said *report) {
 	o := pt.others.at(from)
-	o.said, o.heard = said, true
+	o.said = said
 	if said.merged >= o.asked {
 		o.asked = 0
 	}

@@ -83,6 +83,9 @@ func (pt *partition) forgetUnread(s *surroundings, plain bool) {
 	}
 	for i := range pt.others {
 		o := &pt.others[i]
+		if !o.heard() {
+			continue
+		}
 		said := *o.said
 		if said.asked <= o.merged {
 			said.asked = 0
@@ -95,16 +98,19 @@ func (pt *partition) forgetUnread(s *surroundings, plain bool) {
 			}
 			said = report{merged: said.merged}
 		case pt.pending() == 0 && said.asked == 0:
-			if o.heard = false; !plain && (!pt.handing(s) || !pt.owners.target.has(o.process)) {
+			if !plain && (!pt.handing(s) || !pt.owners.target.has(o.process)) {
 				said.flags = 0
 			}
-			said = report{flags: said.flags & flagReady}
+			if o.said = silent; said.is(flagReady) {
+				o.said = &report{flags: flagReady}
+			}
+			continue
 		default:
 			said.merged = 0
 		}
 		o.said = &said
 	}
 	pt.others = slices.DeleteFunc(pt.others, func(o other) bool {
-		return o.merged == 0 && o.asked == 0 && !o.heard && o.said.flags == 0 && o.said.merged == 0
+		return o.merged == 0 && o.asked == 0 && !o.heard() && o.said.flags == 0 && o.said.merged == 0
 	})
 }

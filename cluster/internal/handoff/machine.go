@@ -175,7 +175,8 @@ func (m *Machine) advance(pt *partition) {
 		return
 	}
 	if pt.ownership < awaiting && pt.has == empty {
-		if pt.rests, pt.begun = true, m.count.eras; pt.sets.count(markServed) == 0 {
+		pt.rests, pt.begun, pt.sets = true, m.count.eras, clip(pt.sets)
+		if pt.sets.count(markServed) == 0 {
 			m.parts[pt.id] = nil
 		}
 		return
@@ -205,10 +206,16 @@ func (m *Machine) advance(pt *partition) {
 	} else if !unfinished && next == nil && pt.check == nil && pt.ready() {
 		// What was merged from others is remembered. They may ask again.
 		pt.others.forget()
-		if pt.rests = true; cap(pt.sets) > 2*len(pt.sets) {
-			pt.sets = slices.Clone(pt.sets)
-		}
+		pt.rests, pt.sets, pt.others = true, clip(pt.sets), clip(pt.others)
 	}
+}
+
+// clip frees the room that a list does not need.
+func clip[L ~[]E, E any](list L) L {
+	if cap(list) > len(list)+1 {
+		return append(L(nil), list...)
+	}
+	return list
 }
 
 // start begins a job of a partition.

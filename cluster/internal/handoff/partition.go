@@ -213,7 +213,7 @@ func (pt *partition) becomeFormer(s *surroundings, out *effects) {
 // becomeEmpty ends what a release began: nothing is left here.
 func (pt *partition) becomeEmpty(s *surroundings) {
 	pt.fence = s.fence()
-	pt.has, pt.timers = empty, 0
+	pt.has, pt.timers, pt.others = empty, 0, nil
 	if pt.ownership == returned {
 		pt.ownership = outside
 	}
@@ -234,7 +234,7 @@ func (pt *partition) becomeReady(out *effects) {
 		}
 	}
 	for _, o := range pt.others {
-		if o.heard {
+		if o.heard() {
 			out.mail.note(o.process, pt.id)
 		}
 	}
@@ -331,12 +331,13 @@ type other struct {
 	process Process
 	merged  uint64  // the fence of its data as of which this owner has merged it; 0: none
 	asked   uint64  // the fence of ours as of which it should merge what is here; 0: none
-	heard   bool    // said is its last word under the present token
-	said    *report // part of a message, and immutable; never nil
+	said    *report // its last word under the present token, immutable; never nil
 }
 
 // silent is what a process has said that has said nothing.
 var silent = &report{}
+
+func (o other) heard() bool { return o.said != silent }
 
 // others are ascending by process.
 type others []other
@@ -365,7 +366,7 @@ func (o others) of(p Process) other {
 // forget drops the last words of all.
 func (o *others) forget() {
 	for i := range *o {
-		(*o)[i].heard, (*o)[i].said = false, silent
+		(*o)[i].said = silent
 	}
 	if *o = slices.DeleteFunc(*o, func(o other) bool { return o.asked == 0 && o.merged == 0 }); len(*o) == 0 {
 		*o = nil

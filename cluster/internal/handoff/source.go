@@ -212,7 +212,7 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 	n := had
 	for p := range o.missing() {
 		known := pt.others.of(p)
-		hasNothing := known.heard && known.said.flags&^(flagSees|flagAsks) == 0 && known.said.fence == 0
+		hasNothing := known.heard() && known.said.flags&^(flagSees|flagAsks) == 0 && known.said.fence == 0
 		if p != s.self && s.stays(p) && !hasNothing {
 			n++
 		}

@@ -137,7 +137,7 @@ func (w *writer) others(all others) {
 	for _, o := range all {
 		w.set(set{o.process})
 		w.numbers(o.merged, o.asked)
-		w.bits(o.heard)
+		w.bits(o.heard())
 		w.report(*o.said)
 	}
 }
