@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 
@@ -30,18 +29,11 @@ type driver struct {
 
 	mu      sync.Mutex // guards what follows
 	machine *handoff.Machine
-	clock   clock
+	clock   alarm.Clock[handoff.Timer]
 	cancels map[uint64]context.CancelFunc
 	sending map[handoff.Process]int
 	closed  bool
 	report  progress
-}
-
-// clock wakes the driver when a timer of the machine is due.
-type clock struct {
-	alarms alarm.Queue[handoff.Timer]
-	timer  *time.Timer
-	at     time.Time // when it wakes
 }
 
 // delay returns how long a timer of the machine takes. Asking needs to be quick where something is
@@ -73,7 +65,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	}
 	d.machine = d.newMachine()
 	d.life, d.end = context.WithCancel(context.Background())
-	d.clock.timer = time.AfterFunc(math.MaxInt64, d.tick)
+	d.clock = alarm.NewClock[handoff.Timer](d.tick)
 	return d
 }
 
@@ -121,7 +113,7 @@ func (d *driver) resume(ctx context.Context) error {
 func (d *driver) close() {
 	d.mu.Lock()
 	d.closed = true
-	d.clock.timer.Stop()
+	d.clock.Stop()
 	d.mu.Unlock()
 	d.end()
 	d.tasks.Wait()
@@ -183,27 +175,19 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 		d.begin(job)
 	}
 	for _, arm := range effects.Arm {
-		d.clock.alarms.Set(arm.Timer, d.options.delay(arm.Kind), arm.Anew, now)
+		d.clock.Set(arm.Timer, d.options.delay(arm.Kind), arm.Anew, now)
 	}
 	if len(drained) > 0 {
 		d.step(handoff.Drained{Partitions: drained}, now)
 	}
-	d.wind(now)
+	d.clock.Wind(now)
 	return effects.Stale
 }
 
-// wind has the clock wake the driver when the next timer is due. The lock is held.
-func (d *driver) wind(now time.Time) {
-	if next := d.clock.alarms.Next(); !next.IsZero() && !next.Equal(d.clock.at) {
-		d.clock.at = next
-		d.clock.timer.Reset(max(next.Sub(now), time.Millisecond))
-	}
-}
-
+// tick tells the machine which of its timers are due.
 func (d *driver) tick() {
 	d.mu.Lock()
-	d.clock.at = time.Time{}
-	due := d.clock.alarms.Due(time.Now())
+	due := d.clock.Due(time.Now())
 	d.mu.Unlock()
 	d.drive(handoff.Due{Timers: due})
 }

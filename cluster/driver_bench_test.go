@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterkit/clusterkit/cluster/internal/alarm"
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
@@ -20,7 +21,7 @@ func BenchmarkHandoffView(b *testing.B) {
 	d := &driver{
 		c: c, gates: make([]gate, partitions), report: progress{since: time.Now()}, options: HandoffOptions{OverdueAfter: time.Hour, RetryAfter: time.Hour},
 		machine: handoff.New(handoff.Config{Self: handoff.Process{ID: "n0", Start: 1}, Partitions: partitions, Parallel: 1}),
-		clock:   clock{timer: time.NewTimer(time.Hour)},
+		clock:   alarm.NewClock[handoff.Timer](func() {}),
 	}
 	var r *ring.Ring
 	see := func(ids []string) time.Duration {

@@ -20,7 +20,7 @@ func (d *driver) begin(job handoff.Job) {
 		d.mu.Lock()
 		delete(d.cancels, job.ID)
 		if err == nil {
-			d.clock.alarms.Reset(handoff.Timer{Partition: job.Partition, Kind: handoff.Retry})
+			d.clock.Reset(handoff.Timer{Partition: job.Partition, Kind: handoff.Retry})
 		}
 		d.mu.Unlock()
 		if stale := d.drive(handoff.Ended{Partition: job.Partition, ID: job.ID, Failed: err != nil}); err != nil && !stale {

@@ -1,5 +1,5 @@
-// Package alarm keeps named alarms whose delays grow while they are set again and again. It has no
-// clock: the caller says what time it is.
+// Package alarm keeps named alarms whose delays grow while they are set again and again. A [Queue]
+// knows no time: its user says what time it is. A [Clock] wakes its user when alarms are due.
 package alarm
 
 import (

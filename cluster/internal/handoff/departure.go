@@ -9,10 +9,9 @@ import "slices"
 
 // departure is what a process knows of departures, its own included.
 type departure struct {
-	known    []Process // that departed, the last one last
-	since    uint64    // the fence of the last view under which handoff was off: older records count no more
-	journal  recorded  // what the journal knows of them
-	retrying bool      // it failed, and the timer is armed
+	since    uint64   // the fence of the last view under which handoff was off: older records count no more
+	journal  recorded // what the journal knows of them
+	retrying bool     // it failed, and the timer is armed
 
 	announced uint64           // the first query that announced this process's own; 0: none
 	told      map[Process]bool // the processes that confirmed it
@@ -21,25 +20,18 @@ type departure struct {
 
 // rememberDeparted takes up processes that departed.
 func (m *Machine) rememberDeparted(processes []Process) {
-	d := &m.departure
+	s := &m.around
 	for _, p := range processes {
-		if slices.Contains(d.known, p) || m.around.config.Without.is(WithoutDepartures) {
-			continue
+		if !slices.Contains(s.departed, p) && !s.config.Without.is(WithoutDepartures) {
+			s.departed = append(slices.Clone(s.departed[max(0, len(s.departed)+1-maxDeparted):]), p)
+			m.departure.journal.change()
 		}
-		d.known = append(slices.Clone(d.known[max(0, len(d.known)+1-maxDeparted):]), p)
-		d.journal.change()
-	}
-	m.around.departed = make(map[Process]bool, len(d.known))
-	for _, p := range d.known {
-		m.around.departed[p] = true
 	}
 }
 
 // hearDeparted takes what a message says of departures.
 func (m *Machine) hearDeparted(e Received) {
-	if len(e.Message.departed) > 0 {
-		m.rememberDeparted(e.Message.departed)
-	}
+	m.rememberDeparted(e.Message.departed)
 	d := &m.departure
 	if d.announced > 0 && e.Message.kind == answer && e.Message.query >= d.announced && len(e.Message.reports) == 0 {
 		d.told[e.From] = true
@@ -48,11 +40,8 @@ func (m *Machine) hearDeparted(e Received) {
 
 // announce tells the owners that do not know it yet that this process departs, when it has nothing
 // left.
-func (m *Machine) announce(due bool) {
+func (m *Machine) announce() {
 	d := &m.departure
-	if due {
-		d.armed = false
-	}
 	if !m.around.leaving || m.paused != 0 || d.armed || m.Summary().Held > 0 {
 		return
 	}
@@ -86,7 +75,7 @@ func (m *Machine) recordDepartures() {
 	}
 	m.count.jobs++
 	d.journal = saving
-	record := (&Message{kind: stored, query: d.since, to: m.around.self.Start, departed: d.known}).Bytes()
+	record := (&Message{kind: stored, query: d.since, to: m.around.self.Start, departed: m.around.departed}).Bytes()
 	m.out.Start = append(m.out.Start, Job{ID: m.count.jobs, Partition: WholeProcess, Kind: Save, Record: record})
 }
 

@@ -66,13 +66,13 @@ func TestDeparturesAreBounded(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2*(maxDeparted+5), sent, "each is answered")
-	require.Len(t, m.departure.known, maxDeparted)
-	require.Equal(t, Process{"c", 5}, m.departure.known[0], "the first are forgotten")
-	want := &Message{kind: answer, departed: m.departure.known, reports: []report{}}
+	require.Len(t, m.around.departed, maxDeparted)
+	require.Equal(t, Process{"c", 5}, m.around.departed[0], "the first are forgotten")
+	want := &Message{kind: answer, departed: m.around.departed, reports: []report{}}
 	got, err := ParseMessage(want.Bytes(), 2)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
-	for flag, want := range map[byte][]Process{0: nil, flagAsks: m.departure.known} {
+	for flag, want := range map[byte][]Process{0: nil, flagAsks: m.around.departed} {
 		effects := m.Step(Received{b, &Message{kind: query, query: 1, to: a.Start, reports: []report{{partition: 0, flags: flag}}}})
 		require.Equal(t, want, effects.Send[0].Message.departed, "only a process that asks is told")
 	}
@@ -102,7 +102,7 @@ func TestDeparturesAreRecorded(t *testing.T) {
 	require.Error(t, err)
 	next := newMachine(a, true)
 	require.Empty(t, next.Step(Restored{Departed: departed}).Start, "the journal knows")
-	require.True(t, next.around.departed[c])
+	require.Contains(t, next.around.departed, c)
 }
 
 // In a small cluster, of which half may be cut off, hand over and depart, next to no process reports

@@ -94,7 +94,7 @@ func (pt *partition) wants(s *surroundings) set {
 func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, asked map[int]bool) {
 	message, size := &Message{kind: kind, query: number, to: to.Start}, 0
 	if len(asked) > 0 {
-		message.departed = m.departure.known
+		message.departed = m.around.departed
 	}
 	for _, p := range partitions {
 		r := m.report(p, to, asked[p])

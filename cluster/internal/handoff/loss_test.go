@@ -197,7 +197,7 @@ func TestReadinessOfAnEarlierTimeCounts(t *testing.T) {
 	for i := range uint64(maxServed) {
 		pt.sets.serve(&set{self, {"b", i + 1}}, quorums{2, 2}, markEarlier, false)
 	}
-	require.False(t, pt.unharmed(&surroundings{self: self, departed: map[Process]bool{}, alive: map[Process]bool{}}), "a past that is not whole")
+	require.False(t, pt.unharmed(&surroundings{self: self, alive: map[Process]bool{}}), "a past that is not whole")
 }
 
 // Pending sets beyond the bound are remembered as reported. A set that cannot be settled is

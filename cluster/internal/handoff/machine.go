@@ -1,7 +1,6 @@
 package handoff
 
 import (
-	"iter"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -46,24 +45,13 @@ func (m *Machine) Step(e Event) Effects {
 	m.out = effects{mail: &m.mail}
 	e.happen(m)
 	m.advanceAll()
-	m.announce(false)
+	m.announce()
 	m.recordDepartures()
 	if m.paused == 0 && !m.mail.armed && len(m.mail.asking)+len(m.mail.notes) > 0 {
 		m.mail.armed = true
 		m.out.arm(WholeProcess, Batch, true)
 	}
 	return m.out.Effects
-}
-
-// all iterates over the partitions that the process knows something of.
-func (m *Machine) all() iter.Seq[*partition] {
-	return func(yield func(*partition) bool) {
-		for _, pt := range m.parts {
-			if pt != nil && !yield(pt) {
-				return
-			}
-		}
-	}
 }
 
 func (Founding) happen(m *Machine) { m.around.founding = true }
@@ -95,28 +83,24 @@ func (e Due) happen(m *Machine) {
 
 // due takes a timer that was armed. One that does not matter any more changes nothing.
 func (m *Machine) due(t Timer) {
-	switch {
-	case t.Kind == Batch:
+	switch t {
+	case Timer{WholeProcess, Batch}:
 		m.mail.armed = false
 		m.flush()
-		return
-	case t.Kind == Announce:
-		m.announce(true)
-		return
-	case t.Partition == WholeProcess:
+	case Timer{WholeProcess, Announce}:
+		m.departure.armed = false
+	case Timer{WholeProcess, Retry}:
 		m.departure.retrying = false
-		return
-	}
-	switch pt := m.parts[t.Partition]; {
-	case pt == nil:
-	case t.Kind == Ask:
-		if pt.asking == waiting {
+	default:
+		if pt := m.parts[t.Partition]; pt == nil {
+			return
+		} else if t.Kind == Ask && pt.asking == waiting {
 			m.mail.ask(pt, again)
 			m.work.wake(pt)
+		} else if pt.timers.has(t.Kind) {
+			pt.timers &^= 1 << t.Kind
+			m.work.wake(pt)
 		}
-	case pt.timers.has(t.Kind):
-		pt.timers &^= 1 << t.Kind
-		m.work.wake(pt)
 	}
 }
 
@@ -130,9 +114,11 @@ func (e Paused) happen(m *Machine) {
 	if (was == 0) == (m.paused == 0) {
 		return
 	}
-	for pt := range m.all() {
-		m.mail.ask(pt, anew)
-		m.work.wake(pt)
+	for _, pt := range m.parts {
+		if pt != nil {
+			m.mail.ask(pt, anew)
+			m.work.wake(pt)
+		}
 	}
 }
 
@@ -175,8 +161,8 @@ func (m *Machine) advance(pt *partition) {
 		return
 	}
 	if pt.ownership < awaiting && pt.has == empty {
-		pt.rests, pt.begun, pt.sets = true, m.count.eras, clip(pt.sets)
-		if pt.sets.count(markServed) == 0 {
+		pt.begun = m.count.eras
+		if pt.rest(); pt.sets.count(markServed) == 0 {
 			m.parts[pt.id] = nil
 		}
 		return
@@ -206,16 +192,8 @@ func (m *Machine) advance(pt *partition) {
 	} else if !unfinished && next == nil && pt.check == nil && pt.ready() {
 		// What was merged from others is remembered. They may ask again.
 		pt.others.forget()
-		pt.rests, pt.sets, pt.others = true, clip(pt.sets), clip(pt.others)
+		pt.rest()
 	}
-}
-
-// clip frees the room that a list does not need.
-func clip[L ~[]E, E any](list L) L {
-	if cap(list) > len(list)+1 {
-		return append(L(nil), list...)
-	}
-	return list
 }
 
 // start begins a job of a partition.
@@ -265,10 +243,6 @@ func (e Ended) happen(m *Machine) {
 	case done.Kind == Release:
 		m.count.totals.Released++
 		pt.becomeEmpty(&m.around)
-		if pt.ownership == awaiting {
-			pt.becomeOwner(&m.around, &m.out)
-			pt.serve(&m.around, false)
-		}
 	default:
 		m.count.totals.Received++
 		done.query = m.count.queries
@@ -278,6 +252,11 @@ func (e Ended) happen(m *Machine) {
 			}
 		}
 		pt.proof = done
+	}
+	if pt.ownership == awaiting {
+		// After a release that failed part of the data may be gone. An owner that merges from the others
+		// needs none of it.
+		pt.becomeOwner(&m.around, &m.out)
 	}
 }
 
@@ -292,10 +271,5 @@ func (m *Machine) failed(pt *partition, done *job) {
 		case Save:
 			pt.journal.change()
 		}
-	}
-	if done.Kind == Release && pt.ownership == awaiting {
-		// Part of the data may be gone. An owner that merges from the others does not mind.
-		pt.becomeOwner(&m.around, &m.out)
-		pt.serve(&m.around, false)
 	}
 }

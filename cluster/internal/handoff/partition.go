@@ -93,7 +93,7 @@ type surroundings struct {
 	quorums  quorums           // of the configuration in use; no write quorum: handoff is off
 	starts   map[string]uint64 // of the members of the last view with handoff off, whose ring has none
 	alive    map[Process]bool  // false: the process is away
-	departed map[Process]bool  // processes that left after handing everything over
+	departed []Process         // processes that left after handing everything over, the last one last
 	owners   set               // every process that owns anything in the last view
 	founding bool              // this process founds the cluster, or handoff is off: there is nothing to receive
 	draining bool
@@ -117,7 +117,7 @@ func (s *surroundings) stays(p Process) bool { _, ok := s.alive[p]; return ok }
 func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
 	for _, p := range *o.members {
-		if p != s.self && p != (Process{}) && !s.stays(p) && !s.departed[p] {
+		if p != s.self && p != (Process{}) && !s.stays(p) && !slices.Contains(s.departed, p) {
 			gone++
 		}
 	}
@@ -184,8 +184,9 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 		pt.sets.await(ownerSet{members: prior.members, quorums: prior.quorums})
 	}
 	pt.ownership = owning
-	pt.weaken(s)
 	pt.journal.change()
+	pt.serve(s, false)
+	pt.weaken(s)
 }
 
 // weaken notes that writes may be acknowledged without this owner, where its word is not needed.
@@ -194,6 +195,11 @@ func (pt *partition) weaken(s *surroundings) {
 	if !needed(pt.owners.serving) && !needed(pt.owners.target) {
 		pt.has = partial
 	}
+}
+
+// rest notes that there is nothing to do, and frees the room that lists do not need.
+func (pt *partition) rest() {
+	pt.rests, pt.sets, pt.others = true, slices.Clone(pt.sets), slices.Clone(pt.others)
 }
 
 // becomeFormer ends an ownership. The process keeps what it has until every owner has it, and is

@@ -2,12 +2,24 @@ package handoff
 
 import (
 	"encoding/binary"
+	"iter"
 	"maps"
 	"slices"
 )
 
 // What an exploration of all states needs of a machine, and the random worlds check: a copy,
 // and canonical bytes.
+
+// all iterates over the partitions that the process knows something of.
+func (m *Machine) all() iter.Seq[*partition] {
+	return func(yield func(*partition) bool) {
+		for _, pt := range m.parts {
+			if pt != nil && !yield(pt) {
+				return
+			}
+		}
+	}
+}
 
 // Clone returns a machine with the same state that shares nothing with m that either of
 // them changes.
@@ -54,7 +66,7 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 		w.bits(s.alive[p])
 	}
 	w.set(slices.SortedFunc(maps.Keys(d.told), Process.Compare))
-	w.set(d.known)
+	w.set(s.departed)
 	w.set(s.owners)
 	for pt := range m.all() {
 		w.partition(pt)

@@ -63,7 +63,10 @@ type Summary struct {
 func (m *Machine) Summary() Summary {
 	s := &m.around
 	sum := Summary{Joined: m.ring != nil}
-	for pt := range m.all() {
+	for _, pt := range m.parts {
+		if pt == nil {
+			continue
+		}
 		if pt.ownership >= awaiting && !pt.ready() {
 			sum.Joined = false
 		}

@@ -25,8 +25,10 @@ func (v View) happen(m *Machine) {
 	s := &m.around
 	if s.draining != v.Draining || s.leaving != v.Leaving {
 		s.draining, s.leaving = v.Draining, v.Leaving
-		for pt := range m.all() {
-			pt.rests = false
+		for _, pt := range m.parts {
+			if pt != nil {
+				pt.rests = false
+			}
 		}
 	}
 	s.alive = make(map[Process]bool, len(v.Starts))
@@ -163,10 +165,8 @@ func (m *Machine) place(pt *partition, c change) {
 			// More owners may have missed a write than the new configuration allows.
 			pt.sets.await(ownerSet{members: &had.serving, quorums: c.before})
 		}
-	}
-	if pt.ownership == owning {
-		if changed || !stays {
-			pt.serve(s, stays)
+		if changed {
+			pt.serve(s, true)
 		}
 		pt.weaken(s)
 	}

@@ -1,6 +1,9 @@
 package handoff
 
-import "encoding/binary"
+import (
+	"cmp"
+	"encoding/binary"
+)
 
 // wire writes values to the end of b, or reads them from its front. Each method is the one
 // description of a part of the format for both. After a failure it reads zeros.
@@ -133,10 +136,7 @@ func (w *wire) report(r *report) {
 
 // ownerSet is the marks, RF, W, the members merged from, those attested, and the members, ascending.
 func (w *wire) ownerSet(o *ownerSet) {
-	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(nil)
-	if w.writing {
-		members = *o.members
-	}
+	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(*cmp.Or(o.members, &set{}))
 	w.byte(&marks)
 	w.byte(&q.factor)
 	w.byte(&q.writes)
