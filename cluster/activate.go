@@ -27,10 +27,10 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 	case self.Origin != 0:
 		// It is back with its data, and merges what it has missed. Where all were away, it
 		// must not begin before enough of them are back.
-		if !view.Formed(v.Members) && !c.enough(v) {
+		if !c.formed(v) && !c.enough(v) {
 			return false
 		}
-	case !view.Formed(v.Members):
+	case !c.formed(v):
 		if !c.mayFound(v, self) {
 			return false
 		}
@@ -42,6 +42,15 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 		return false // it is not ready for all that it is to own
 	}
 	return membership.Drive(c.members).SetState(ctx, membership.Active) == nil
+}
+
+// formed reports whether any member owns that this one is to join.
+func (c *Cluster) formed(v *published) bool {
+	handing := ""
+	if c.hands(v) {
+		handing = v.Configuration
+	}
+	return view.Formed(v.Members, handing)
 }
 
 // hands reports whether there is a handoff under the configuration of a view.
@@ -95,7 +104,7 @@ func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.join
 // waitsForMembers reports whether too few members keep this one from owning.
 func (c *Cluster) waitsForMembers() bool {
 	v := c.view.Load()
-	return c.settled.Load() && c.settings.Bootstrap.MinMembers > 1 && c.members.Local().State == membership.Joining && !view.Formed(v.Members)
+	return c.settled.Load() && c.settings.Bootstrap.MinMembers > 1 && c.members.Local().State == membership.Joining && !c.formed(v)
 }
 
 // superseded reports whether a newer start of our NodeID speaks for it.

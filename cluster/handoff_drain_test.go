@@ -130,3 +130,40 @@ func TestLeftAloneWhileLeaving(t *testing.T) {
 		require.ErrorIs(t, goes.Drain(t.Context()), cluster.ErrNoSuccessor)
 	})
 }
+
+// The last active member starts again empty while another one still waits to hand over to it. The
+// leaving member serves until the new start has received everything, however few members are enough to
+// found a cluster. No read misses what is here.
+func TestTheLastActiveMemberRestartsWhileAnotherLeaves(t *testing.T) {
+	for _, enough := range []int{2, 0} {
+		inBubble(t, func(t *testing.T, b *testNet) {
+			sh := newShelf()
+			few := func(o *cluster.Options) { o.Bootstrap.MinMembers = enough }
+			stays, s := b.startStore(sh, 1, few)
+			goes, kept := b.startStore(sh, 2, few)
+			b.still(stays, goes)
+			kept.merge(3, map[string]int{"k": 1})
+			s.mu.Lock()
+			s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+			s.mu.Unlock()
+			drained := make(chan error, 1)
+			go func() { drained <- goes.Drain(within(t, 10*patience)) }()
+			b.await("it waits for the other to merge", func() bool { return goes.Handoff().State().Releasing == 64 })
+			require.Equal(t, membership.Leaving, goes.Local().State)
+			b.net.Crash(addrPort(1))
+			b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
+			require.NoError(t, stays.Stop(t.Context()))
+			again, heir := b.startStore(sh, 1, few)
+			reads := func() {
+				p := again.Ring().Placement(3)
+				if again.Handoff().Serve(3, p.Token()) == nil {
+					require.Equal(t, 1, heir.copy(3)["k"], "it serves without what is acknowledged")
+				}
+			}
+			require.NoError(t, during(10*time.Millisecond, reads, func() error { return <-drained }))
+			require.Equal(t, 1, heir.copy(3)["k"])
+			require.NoError(t, goes.Stop(t.Context()))
+			b.still(again)
+		})
+	}
+}

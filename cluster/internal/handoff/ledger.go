@@ -24,8 +24,8 @@ const (
 	markConfirmed                  // a member of the pending set that was merged from has every acknowledged write
 	markServed                     // this process served in the set
 	markReady                      // it was ready in it, or later: nothing acknowledged until then was missing
-	markFirst                      // there was no set before it: the process founded the cluster in it
-	markEarlier                    // it was ready or first when it served in the set before; others may have served since
+	markComplete                   // it was complete in it, or later; the founder of a cluster is from the beginning
+	markEarlier                    // it was ready or complete when it served in the set before; others may have served since
 	markReported                   // a process that was merged from lacked writes of the set
 	markServing                    // in a record, the set that serves while the process is an owner
 
@@ -35,7 +35,7 @@ const (
 	markPrior   // it is the last of these, and becomes pending with the ownership
 	markSettled // it was pending, and is no longer, while others still are
 
-	marksOfPast  = markServed | markReady | markFirst | markEarlier
+	marksOfPast  = markServed | markReady | markComplete | markEarlier
 	marksWritten = markServing<<1 - 1
 )
 
@@ -211,8 +211,8 @@ func (l *ledger) await(o ownerSet) {
 	case had&markPending != 0 || l.count(markPending) < maxPending:
 		l.add(o.members, o.quorums, markPending|o.marks&markConfirmed).merged |= o.merged
 	default:
-		// Beyond the bound the owner becomes harder to satisfy: the last pending set gives way to
-		// nobody, from which nothing can be merged.
+		// Beyond the bound the owner becomes harder to satisfy: a set of the zero Process, from which
+		// nothing can be merged, replaces the last pending set.
 		l.report(o)
 		if nobody := &(set{{}}); l.marks(nobody)&markPending == 0 {
 			last := l.past(markPending)[0]
@@ -248,7 +248,7 @@ func (l *ledger) serve(members *set, q quorums, m mark, goesOn bool) {
 	}
 	if at := l.find(members); at >= 0 && (!goesOn || newest != at) {
 		o := &(*l)[at]
-		if o.is(markReady | markFirst | markEarlier) {
+		if o.is(markReady | markComplete | markEarlier) {
 			m |= markEarlier
 		}
 		if o.keep(^marksOfPast); o.marks == 0 {
@@ -265,7 +265,7 @@ func (l *ledger) serve(members *set, q quorums, m mark, goesOn bool) {
 		if served++; served > maxServed || served > fewServed && ready {
 			o.keep(^marksOfPast)
 		}
-		ready = ready && (served > fewServed || o.is(markReady|markFirst))
+		ready = ready && (served > fewServed || o.is(markReady|markComplete))
 	}
 	if served > fewServed {
 		l.drop(0) // the sets that have no mark left

@@ -9,9 +9,9 @@ import (
 // An owner that cannot settle a pending set asks every process, and merges from all that have
 // anything. Then it looks for evidence that nothing is lost, because an acknowledged write is lost
 // only together with W processes that owned at the time. It walks through the owner sets, the
-// newest first, until it reaches one in which a quorum reports that it was ready, or the set that
-// founded the cluster. Nothing is lost when no set on the way is depleted, and no set that is
-// pending, here or at a process that was merged from.
+// newest first, until it reaches one in which a quorum reports that it was ready, or one process that
+// it was complete. Nothing is lost when no set on the way is depleted, and no set that is pending,
+// here or at a process that was merged from.
 
 // verdict is what the loss check has found.
 type verdict uint8
@@ -91,9 +91,9 @@ func (pt *partition) unharmed(s *surroundings) bool {
 	return false
 }
 
-// conclusive reports whether a past, the newest set first, leads to a set that is known to have
-// been ready, with no depleted set on the way. A set that was ready when it served before is as good
-// where the past is whole and has no depleted set.
+// conclusive reports whether a past, the newest set first, leads to a set of which enough members were
+// ready or one was complete, with no depleted set on the way. Members that were ready when the set
+// served before count too where the past is whole and has no depleted set.
 func (pt *partition) conclusive(s *surroundings, past ledger, whole bool) bool {
 	earlier := false
 	said := maps.Clone(pt.check)
@@ -105,7 +105,7 @@ func (pt *partition) conclusive(s *surroundings, past ledger, whole bool) bool {
 		ready, before := uint16(0), uint16(0)
 		for p, r := range said {
 			if at := r.sets.find(o.members); at >= 0 {
-				if r.sets[at].is(markFirst) {
+				if r.sets[at].is(markComplete) {
 					return true
 				}
 				ready |= r.sets[at].ready(p, markReady)

@@ -79,7 +79,7 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 		return ownerSet{members: (*set)(&owners), quorums: quorums{3, 2}, marks: markServed | markReady}
 	}
 	first := func(owners ...Process) ownerSet {
-		return ownerSet{members: (*set)(&owners), quorums: quorums{3, 2}, marks: markServed | markFirst}
+		return ownerSet{members: (*set)(&owners), quorums: quorums{3, 2}, marks: markServed | markComplete}
 	}
 	for name, tt := range map[string]struct {
 		gone   []Process
@@ -170,7 +170,7 @@ func TestReportedSetsAreBounded(t *testing.T) {
 	require.Equal(t, maxReported, pt.sets.count(markReported))
 	self := Process{"b", 1}
 	s := &surroundings{self: self, quorums: quorums{2, 2}}
-	pt.sets.add(&set{self}, quorums{2, 2}, markBefore|markServed|markFirst)
+	pt.sets.add(&set{self}, quorums{2, 2}, markBefore|markServed|markComplete)
 	require.False(t, pt.unharmed(s))
 	pt.sets.drop(markReported)
 	require.True(t, pt.unharmed(s))
@@ -241,13 +241,13 @@ func TestASetThatServesAgainIsNotReadyYet(t *testing.T) {
 		goesOn  bool
 		want    mark
 	}{
-		"it goes on":         {nil, true, markServed | markReady | markFirst | markReported},
+		"it goes on":         {nil, true, markServed | markReady | markComplete | markReported},
 		"another set served": {other, true, markServed | markEarlier | markReported},
 		"it owned nothing":   {nil, false, markServed | markEarlier | markReported},
 		"both":               {other, false, markServed | markEarlier | markReported},
 	} {
 		var l ledger
-		l.serve(first, quorums{3, 2}, markReady|markFirst, false)
+		l.serve(first, quorums{3, 2}, markReady|markComplete, false)
 		l.add(first, quorums{3, 2}, markReported)
 		if tt.between != nil {
 			l.serve(tt.between, quorums{3, 2}, markReady, true)

@@ -14,7 +14,7 @@ func testMessage() *Message {
 		{partition: 5, flags: flagOwner | flagReady, fence: 7, merged: 1, asked: 2},
 		{partition: 6, flags: flagOffers | flagAsks, fence: 8, sets: ledger{
 			{&set{a, b}, quorums{3, 2}, 2, 0, markPending | markConfirmed},
-			{&set{b}, quorums{1, 1}, 0, 1, markServed | markFirst | markReady},
+			{&set{b}, quorums{1, 1}, 0, 1, markServed | markComplete | markReady},
 			{&set{a}, quorums{16, 9}, 0, 0, markServed},
 		}},
 	}, departed: []Process{b}}

@@ -68,11 +68,11 @@ type partition struct {
 	attention
 	drained bool   // no write accepted under an earlier token is under way
 	lost    bool   // an acknowledged write may be gone
+	covered uint32 // the owners that came while this process was complete, by place
 	begun   uint64 // the fence at which the present ownership began; of what was released, the era
 	fence   uint64 // the last one; fences are compared for order and equality only
 	sets    ledger
 	others  others
-	covered uint32              // the owners that came while this process was complete, by place
 	check   map[Process]*report // during a loss check, what every process said; nil: there is none
 	job     *job
 	proof   *job // a merge that is done; its sources are asked once more
@@ -189,7 +189,8 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.weaken(s)
 }
 
-// weaken notes that writes may be acknowledged without this owner, where its word is not needed.
+// weaken notes that writes may be acknowledged without this owner. They may not where a table has W
+// owners or fewer and this process is one of them.
 func (pt *partition) weaken(s *surroundings) {
 	needed := func(owners set) bool { return len(owners) <= int(s.quorums.writes) && owners.has(s.self) }
 	if !needed(pt.owners.serving) && !needed(pt.owners.target) {
@@ -231,12 +232,13 @@ func (pt *partition) becomeEmpty(s *surroundings) {
 func (pt *partition) becomeReady(out *effects) {
 	pt.sets.drop(markPending | markSettled)
 	pt.lost, pt.check = false, nil
+	is := markReady
 	if pt.has == steady {
-		pt.has = complete
+		pt.has, is = complete, is|markComplete
 	}
 	for i := range pt.sets {
 		if pt.sets[i].is(markServed) {
-			pt.sets[i].marks |= markReady
+			pt.sets[i].marks |= is
 		}
 	}
 	for _, o := range pt.others {
@@ -247,8 +249,8 @@ func (pt *partition) becomeReady(out *effects) {
 	pt.journal.change()
 }
 
-// cover notes which of the owners came while every acknowledged write was here. Later writes reach
-// them too, so that for them this process goes on having everything acknowledged before.
+// cover notes which of the owners came while every acknowledged write was here. Later writes are sent
+// to these owners too. So this process goes on having every write acknowledged before they came.
 func (pt *partition) cover(had *owners) {
 	if pt.covered == 0 && pt.has != complete || pt.owners.all.is(had.all) {
 		return
@@ -268,8 +270,8 @@ func (pt *partition) covers(p Process) bool {
 	return at >= 0 && pt.covered>>at&1 == 1
 }
 
-// serve notes that this process serves in the present set of owners, if it does, and whether it
-// goes on as an owner.
+// serve notes in the ledger that this process serves in the present set of owners, if it does. With
+// goesOn it was an owner in the view before too.
 func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if !pt.owners.serving.has(s.self) {
 		return
@@ -278,8 +280,8 @@ func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if pt.ready() {
 		m |= markReady
 	}
-	if s.founding {
-		m |= markFirst
+	if pt.has == complete {
+		m |= markComplete
 	}
 	pt.sets.serve(&pt.owners.serving, s.quorums.counted(), m, goesOn)
 }

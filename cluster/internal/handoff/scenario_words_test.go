@@ -61,7 +61,7 @@ var markWords = []struct {
 	{markConfirmed, "confirmed"},
 	{markServed, "served"},
 	{markReady, "ready"},
-	{markFirst, "first"},
+	{markComplete, "complete"},
 	{markEarlier, "earlier"},
 	{markReported, "reported"},
 	{markServing, "serving"},

@@ -154,7 +154,7 @@ func (a *worldProcess) progress() {
 	self := a.known[a.ID].member
 	switch {
 	case self.State == membership.Joining && a.back:
-		if !view.Formed(a.view.Members) && len(a.view.Members) < a.w.enough {
+		if !view.Formed(a.view.Members, a.view.Configuration) && len(a.view.Members) < a.w.enough {
 			return
 		}
 		self.State = membership.Active

@@ -28,39 +28,50 @@ func (c Configuration) Name() string {
 // of them choose alike.
 //
 // The voters are the active, the away, the draining and the leaving members: a member that leaves
-// hands over under the configuration that it has. As long as none is active, away or draining, they are the
-// joining members, and without these the leaving ones. The result is the last configuration that all voters have
-// in common, in the order of the voter with the lowest ID. Admission makes sure that any two
-// members have one in common, but three may have none. Then the result is the configuration
-// that most voters have; of equals, the first by name.
+// hands over under the configuration that it has. While none is active, away or draining, the voters
+// are the joining and the leaving members, or the joining ones alone where these two have no
+// configuration in common. The result is the last configuration that all voters have in common, in the
+// order of the voter with the lowest ID. Admission makes sure that any two members have one in common,
+// but three may have none. Then the result is the configuration that most voters have; of equals, the
+// first by name.
 func chooseConfiguration(members []membership.Member) string {
 	voters := membersIn(members, membership.Active, membership.Away, membership.Draining, membership.Leaving)
-	if !Formed(members) {
-		if voters = membersIn(members, membership.Joining); len(voters) == 0 {
-			voters = membersIn(members, membership.Leaving)
+	if !Formed(members, "") {
+		joining := membersIn(members, membership.Joining)
+		if voters = append(voters, joining...); common(voters) == "" && len(joining) > 0 {
+			voters = joining
 		}
 	}
-	votes := make(map[string]int)
+	if name := common(voters); name != "" {
+		return name
+	}
+	votes, best := make(map[string]int), ""
 	for _, m := range voters {
 		for _, name := range m.Configurations {
 			votes[name]++
 		}
 	}
-	if len(voters) > 0 {
-		lowest := slices.MinFunc(voters, func(a, b membership.Member) int { return strings.Compare(a.ID, b.ID) })
-		for _, name := range slices.Backward(lowest.Configurations) {
-			if votes[name] == len(voters) {
-				return name
-			}
-		}
-	}
-	best := ""
 	for name, n := range votes {
 		if n > votes[best] || n == votes[best] && name < best {
 			best = name
 		}
 	}
 	return best
+}
+
+// common returns the last configuration that all voters have in common, in the order of the voter with
+// the lowest ID, and "" where there is none.
+func common(voters []membership.Member) string {
+	if len(voters) == 0 {
+		return ""
+	}
+	lowest := slices.MinFunc(voters, func(a, b membership.Member) int { return strings.Compare(a.ID, b.ID) })
+	for _, name := range slices.Backward(lowest.Configurations) {
+		if !slices.ContainsFunc(voters, func(m membership.Member) bool { return !slices.Contains(m.Configurations, name) }) {
+			return name
+		}
+	}
+	return ""
 }
 
 // membersIn returns the members in one of some states.

@@ -26,7 +26,8 @@ func TestChooseConfiguration(t *testing.T) {
 		{"nobody", nil, ""},
 		{"nobody who owns", []membership.Member{voter("a", membership.Observer, "x")}, ""},
 		{"the leaving have the last word", []membership.Member{voter("a", membership.Leaving, "x"), voter("b", membership.Observer, "y")}, "x"},
-		{"but not before joiners", []membership.Member{voter("a", membership.Leaving, "x"), voter("b", joining, "y")}, "y"},
+		{"what they share with joiners", []membership.Member{voter("a", membership.Leaving, "x"), voter("b", joining, "x", "y")}, "x"},
+		{"but not before joiners that share nothing with them", []membership.Member{voter("a", membership.Leaving, "x"), voter("b", joining, "y")}, "y"},
 		{"a member without any", []membership.Member{voter("a", active)}, ""},
 		{"one member: its last", []membership.Member{voter("a", active, "x", "y")}, "y"},
 		{"the last in common", []membership.Member{voter("a", active, "x", "y"), voter("b", active, "y", "x")}, "y"},
@@ -72,7 +73,7 @@ func TestChooseConfigurationIsAFunctionOfTheSet(t *testing.T) {
 		common := func(name string) bool {
 			return !slices.ContainsFunc(owners, func(m membership.Member) bool { return !slices.Contains(m.Configurations, name) })
 		}
-		if Formed(members) && slices.ContainsFunc(all, common) && !common(chosen) {
+		if Formed(members, "") && slices.ContainsFunc(all, common) && !common(chosen) {
 			t.Fatalf("chose %q, which not all members that own have, though others are in common: %+v", chosen, owners)
 		}
 	})

@@ -8,11 +8,14 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Formed reports whether any of the members owns: whether one is active, draining or away. If
-// not, the cluster is at its beginning, or its members are all on their way out.
-func Formed(members []membership.Member) bool {
+// Formed reports whether any of the members owns: whether one is active, draining or away, or is
+// leaving and can run a configuration with a handoff. Handing is the name of the configuration in use,
+// or empty where it has no handoff. If no member owns, the cluster is at its beginning, or its members
+// are all on their way out.
+func Formed(members []membership.Member, handing string) bool {
 	return slices.ContainsFunc(members, func(m membership.Member) bool {
-		return m.State == membership.Active || m.State == membership.Draining || m.State == membership.Away
+		return m.State == membership.Active || m.State == membership.Draining || m.State == membership.Away ||
+			m.State == membership.Leaving && slices.Contains(m.Configurations, handing)
 	})
 }
 
@@ -32,9 +35,14 @@ func Origin(m membership.Member) uint64 { return cmp.Or(m.Renewal, m.Origin, m.S
 // leaving ones: the last members to go answer to the end.
 //
 // With a handoff the nodes have the starts that the data of the members goes back to, so that
-// tokens name them.
+// tokens name them. A leaving member may still have data that no other member has. So where no
+// other member serves, the leaving ones serve until a joining member has received what they have.
 func owners(members []membership.Member, configuration string, handoff bool) (serving, target []ring.Node) {
-	formed := Formed(members)
+	handing := ""
+	if handoff {
+		handing = configuration
+	}
+	formed := Formed(members, handing)
 	var draining, leaving []ring.Node
 	for _, m := range members {
 		if !slices.Contains(m.Configurations, configuration) {
@@ -60,6 +68,9 @@ func owners(members []membership.Member, configuration string, handoff bool) (se
 	}
 	if len(target) == 0 {
 		return leaving, leaving
+	}
+	if len(serving) == 0 && handoff {
+		serving = leaving
 	}
 	return serving, target
 }
