@@ -51,8 +51,8 @@ func (o HandoffOptions) delay(kind handoff.TimerKind) alarm.Delay {
 	}
 }
 
-// maxSends is how many messages to one process may be on their way. The rest is asked for again,
-// which takes longer each time: there must be room while some of them hang.
+// maxSends is how many messages to one process may be on their way. Further messages are dropped, and the
+// machine asks again, after a longer time each time. So there must be room while some messages hang.
 const maxSends = 8
 
 func newDriver(c *Cluster, o HandoffOptions) *driver {
@@ -217,14 +217,14 @@ func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	})
 }
 
-// is asks the machine.
+// is returns what the machine answers to a question.
 func (d *driver) is(what func(*handoff.Machine) bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return what(d.machine)
 }
 
-// await waits until the machine answers yes, and returns why it did not.
+// await waits until the machine answers a question with yes. It returns an error when it stops waiting.
 func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) error {
 	for {
 		changed := d.changed.Wait()

@@ -79,7 +79,7 @@ func (m *Machine) recordDepartures() {
 	m.out.Start = append(m.out.Start, Job{ID: m.count.jobs, Partition: WholeProcess, Kind: Save, Record: record})
 }
 
-// departuresRecorded takes the end of that.
+// departuresRecorded takes the end of that job.
 func (m *Machine) departuresRecorded(failed bool) {
 	d := &m.departure
 	if d.journal.end(); failed {

@@ -5,6 +5,7 @@
 // A [Machine] has one door in and one door out: [Machine.Step] takes an [Event] and returns
 // [Effects], which the caller, called the driver, carries out. Equal machines that are given equal
 // events return equal effects. A partition is a small value that decides by itself and by its
-// surroundings; the machine above it has what concerns the whole process: the number of jobs at a
-// time, the batching of messages, departure. docs/handoff.md has the model, with a scenario file of testdata for each rule.
+// surroundings. The machine above it has what concerns the whole process: the number of jobs at a
+// time, the batching of messages, departure. docs/handoff.md has the model, with a scenario file of
+// testdata for each rule.
 package handoff

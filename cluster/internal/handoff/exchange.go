@@ -123,10 +123,8 @@ func (m *Machine) send(to Process, message *Message) {
 // report says how this process stands with a partition, as another may know it.
 func (m *Machine) report(p int, to Process, withPast bool) report {
 	r := report{partition: p}
-	if m.ring != nil && m.around.alive[to] {
-		if owns(m.ring.Placement(p), to.ID) {
-			r.flags |= flagSees
-		}
+	if m.ring != nil && m.around.alive[to] && owns(m.ring.Placement(p), to.ID) {
+		r.flags |= flagSees
 	}
 	pt := m.parts[p]
 	if pt == nil {

@@ -81,7 +81,7 @@ func (e Due) happen(m *Machine) {
 	}
 }
 
-// due takes a timer that was armed. One that does not matter any more changes nothing.
+// due takes a timer that has become due. A timer that does not matter any more changes nothing.
 func (m *Machine) due(t Timer) {
 	switch t {
 	case Timer{WholeProcess, Batch}:
@@ -131,8 +131,8 @@ func (e LossAccepted) happen(m *Machine) {
 	}
 }
 
-// advanceAll looks at the partitions that something has happened to, and at those that wait for a
-// job to end while fewer than the bound run.
+// advanceAll advances the partitions that something has happened to. While fewer jobs run than may, it
+// also advances the partitions that wait to begin one.
 func (m *Machine) advanceAll() {
 	for w := &m.work; ; {
 		switch {
@@ -155,7 +155,8 @@ func (m *Machine) advanceAll() {
 	}
 }
 
-// advance takes a partition as far as it gets.
+// advance begins the next job of a partition, or has the partition ask other processes, or finds that
+// there is nothing to do.
 func (m *Machine) advance(pt *partition) {
 	if m.out.Changed = append(m.out.Changed, pt.id); pt.job != nil {
 		return
@@ -190,7 +191,7 @@ func (m *Machine) advance(pt *partition) {
 	if unfinished := pt.unfinished(&m.around); unfinished && pt.asking == quiet {
 		m.mail.ask(pt, anew)
 	} else if !unfinished && next == nil && pt.check == nil && pt.ready() {
-		// What was merged from others is remembered. They may ask again.
+		// The fences as of which this owner has merged are kept: others may ask again.
 		pt.others.forget()
 		pt.rest()
 	}
@@ -233,8 +234,8 @@ func (e Ended) happen(m *Machine) {
 	m.work.wake(pt)
 	switch {
 	case done.Kind == Merge && pt.ownership != owning, done.Kind != Release && done.begun != pt.begun:
-		// What came belongs to an ownership that is over. It is handed over with the rest, and was
-		// not confirmed. Its record is written anew.
+		// The job belongs to an ownership that is over. What it merged is handed over with the rest of
+		// the data, and nothing was confirmed. The record is written anew.
 		m.out.Stale = true
 	case e.Failed:
 		m.failed(pt, done)

@@ -13,13 +13,6 @@ const maxPast = 32
 // row is the owners of a placement, in their order.
 type row [16]ring.Owner
 
-func rowOf(place ring.Placement) (r row) {
-	for i, o := range place.All() {
-		r[i] = o
-	}
-	return r
-}
-
 // rows makes the owner sets of a view, one for each row. What a process keeps grows with the number
 // of rows that differ, and not with that of partitions.
 type rows struct {
@@ -35,15 +28,18 @@ func newRows(s *surroundings) *rows {
 
 // number returns the number of the set of processes that own by a placement.
 func (r *rows) number(place ring.Placement) int {
-	row := rowOf(place)
-	number, known := r.numbers[row]
+	var key row
+	for i, o := range place.All() {
+		key[i] = o
+	}
+	number, known := r.numbers[key]
 	if !known {
 		var members set
 		for _, o := range place.All() {
 			members = append(members, r.around.process(o.Node()))
 		}
 		members, number = newSet(members...), len(r.sets)
-		r.numbers[row], r.sets = number, append(r.sets, &members)
+		r.numbers[key], r.sets = number, append(r.sets, &members)
 	}
 	return number
 }

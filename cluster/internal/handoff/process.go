@@ -30,18 +30,7 @@ func newSet(processes ...Process) set {
 }
 
 func (s set) has(p Process) bool { return slices.Contains(s, p) }
-
-func (s set) is(t set) bool {
-	if len(s) != len(t) {
-		return false
-	}
-	for i := range s {
-		if s[i] != t[i] {
-			return false
-		}
-	}
-	return true
-}
+func (s set) is(t set) bool      { return slices.Equal(s, t) }
 
 // contains reports whether every process of t is in s.
 func (s set) contains(t set) bool {

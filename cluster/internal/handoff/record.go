@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// A record is what a journal keeps of a partition: a message from a process to itself. What is
-// held has its pending, reported, served and serving sets. Of what was released the served sets
-// are kept.
+// A record is what a journal keeps of a partition: a message from a process to itself. The record of a
+// partition that is held has its pending, reported, served and serving sets. The record of one that was
+// released has its served sets.
 
 // startsApart is how far the numbers of two starts of one origin lie apart, as a power of two:
 // fences and queries of an earlier start must not fit the present one.

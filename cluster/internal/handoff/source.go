@@ -224,9 +224,9 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 	return n == len(*o.members) && (o.is(markConfirmed) || had < n)
 }
 
-// settle takes a merge into account once its sources have said, asked after it, that they are the
-// processes they were and have held what they held throughout. One that was restarted in between
-// had nothing to give.
+// settle takes a merge into account once each source has answered a question that was asked after the
+// merge, or is gone. A source counts when it is the same process with the same fence: a source that was
+// restarted in between may have had nothing.
 func (pt *partition) settle(s *surroundings, out *effects) {
 	done := pt.proof
 	good, gone := 0, 0
@@ -249,7 +249,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 		return
 	}
 	if done.Need < len(done.sources) || done.purpose == settlingAll && gone > 0 {
-		return // which of them it was merged from is not known
+		return // it is not known which of the sources were merged from
 	}
 	sources := slices.DeleteFunc(done.sources, func(h source) bool { return h.proof != proven })
 	for _, h := range sources {
@@ -274,7 +274,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	}
 }
 
-// take notes what came from a source. What a member of a pending set lacked is lacking here.
+// take notes what came from a source. What a member of a pending set lacks is still lacking here.
 func (pt *partition) take(s *surroundings, h source) {
 	pt.others.at(h.process).merged = h.said.fence
 	for o := range h.said.sets.with(markReady) {

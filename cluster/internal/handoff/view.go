@@ -84,10 +84,10 @@ func (v View) happen(m *Machine) {
 		case !own && pt.ownership == outside && pt.has == empty:
 			continue // only its ledger is left
 		}
-		if first {
-			served = nil
+		if own && pt.ownership < awaiting {
+			m.lookBack(pt, served, q, first)
 		}
-		m.place(pt, change{token, next, served, q, own, moved || wasOff})
+		m.place(pt, token, next, own, moved || wasOff, q)
 	}
 	if ended.sets = was.sets; slices.ContainsFunc(ended.chunks, func(c *[64]uint16) bool { return c != nil }) {
 		m.count.eras++
@@ -101,8 +101,8 @@ func (v View) happen(m *Machine) {
 	s.founding = off
 }
 
-// anew forgets what is known of a partition, but for a job: no other begins before it has ended. When
-// handoff is turned on, an owner that serves is complete.
+// anew forgets what is known of a partition except a job that runs: no other job begins before that has
+// ended. When handoff is turned on, an owner that serves is complete.
 func (m *Machine) anew(pt *partition) {
 	if m.work.wake(pt); !m.around.off() && pt.ownership == owning && pt.owners.serving.has(m.around.self) {
 		pt.has, pt.journal = complete, m.around.unheard()
@@ -114,42 +114,30 @@ func (m *Machine) anew(pt *partition) {
 	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
-// change is what a view says of one partition.
-type change struct {
-	token   ring.Token
-	owners  *owners
-	served  *set    // the set that served in the view before; nil in the first view
-	before  quorums // of that view
-	own     bool    // this process owns the partition
-	changed bool    // the token is another one
-}
-
-// place takes up what a view says of one partition.
-func (m *Machine) place(pt *partition, c change) {
+// place takes up what a view says of one partition: its token, its owners, and whether this process owns
+// it. Changed says whether the token is another than in the view before, and before has the quorums of
+// that view.
+func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, changed bool, before quorums) {
 	s := &m.around
-	had, own, changed := pt.owners, c.own, c.changed
-	stays := own && pt.ownership == owning
-	pt.owners = c.owners
+	had, stays := pt.owners, own && pt.ownership == owning
+	pt.owners = next
 	pt.cover(had)
 	switch {
 	case own && pt.ownership != owning:
-		if pt.ownership != awaiting {
-			m.lookBack(pt, c.served, c.before)
-		}
 		if pt.releasing() {
 			pt.ownership = awaiting
 		} else {
 			pt.becomeOwner(s, &m.out)
 		}
-		m.fence(pt, c.token)
+		m.fence(pt, token)
 	case !own && pt.ownership == owning:
 		pt.becomeFormer(s, &m.out)
-		m.fence(pt, c.token)
+		m.fence(pt, token)
 	case changed && pt.ownership == owning:
 		if pt.fence = s.fence(); pt.ready() {
 			pt.sets.drop(markBefore) // it lacks nothing of what was before
 		}
-		m.fence(pt, c.token)
+		m.fence(pt, token)
 	}
 	if !own && pt.ownership == awaiting {
 		pt.ownership = outside
@@ -161,9 +149,9 @@ func (m *Machine) place(pt *partition, c change) {
 	}
 	if stays {
 		pt.request(s, had)
-		if c.before.slack() > s.quorums.slack() && pt.has != complete {
+		if before.slack() > s.quorums.slack() && pt.has != complete {
 			// More owners may have missed a write than the new configuration allows.
-			pt.sets.await(ownerSet{members: &had.serving, quorums: c.before})
+			pt.sets.await(ownerSet{members: &had.serving, quorums: before})
 		}
 		if changed {
 			pt.serve(s, true)
@@ -184,18 +172,16 @@ func (m *Machine) fence(pt *partition, token ring.Token) {
 	m.work.wake(pt)
 }
 
-// lookBack notes which sets served before this process becomes an owner, as it saw them. The last
-// one is what it may lack writes of; in the first view, which has none before it, the present one.
-func (m *Machine) lookBack(pt *partition, served *set, q quorums) {
+// lookBack notes which sets served before this process becomes an owner, as it saw them. It may lack
+// writes of the last one. In the first view, which has none before it, that is the set that serves now.
+func (m *Machine) lookBack(pt *partition, served *set, q quorums, first bool) {
 	pt.sets.drop(markBefore | markPrior)
 	for i := range m.past {
 		if had := m.past[i].of(pt.id); had != nil {
 			pt.sets.addNewest(had, m.past[i].quorums, markBefore)
 		}
 	}
-	if served == nil {
-		served = &pt.owners.serving
-	} else {
+	if !first {
 		pt.sets.addNewest(served, q, markBefore)
 	}
 	if m.around.founding {
@@ -211,10 +197,9 @@ func (m *Machine) lookBack(pt *partition, served *set, q quorums) {
 	}
 }
 
-// request notes which of the owners came after data had come here that they may not have: this
-// owner took writes that were not sent to them. A new owner merges from some of the others anyway,
-// though perhaps not from this one; and an owner that owned all along on the far side of a
-// partition knows of no reason to.
+// request asks the owners that are new in this view to merge what is here: this owner has accepted writes
+// that were not sent to them. A new owner merges from some owners anyway, but perhaps not from this one.
+// An owner that owned all along on the far side of a cut does not know that it lacks anything.
 func (pt *partition) request(s *surroundings, had *owners) {
 	for i := range pt.others {
 		if o := &pt.others[i]; !pt.owners.all.has(o.process) {
