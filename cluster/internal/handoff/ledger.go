@@ -138,8 +138,8 @@ func (l ledger) count(m mark) (n int) {
 }
 
 func (l ledger) find(members *set) int {
-	for i := range l {
-		if l[i].members == members || l[i].members.is(*members) {
+	for i, o := range slices.Backward(l) {
+		if o.members == members || o.members.is(*members) {
 			return i
 		}
 	}
@@ -163,9 +163,10 @@ func (l ledger) only(m mark) (some ledger) {
 	return some
 }
 
-// add gives a set a mark. One that is known already keeps the quorums that are harder to satisfy.
-func (l *ledger) add(members *set, q quorums, m mark) *ownerSet {
-	at := l.find(members)
+// add gives a set a mark, and returns its place. One that is known already keeps the quorums that are
+// harder to satisfy.
+func (l *ledger) add(members *set, q quorums, m mark) (at int) {
+	at = l.find(members)
 	if at < 0 {
 		at = len(*l)
 		*l = append(*l, ownerSet{members: members, quorums: q})
@@ -173,13 +174,12 @@ func (l *ledger) add(members *set, q quorums, m mark) *ownerSet {
 	o := &(*l)[at]
 	o.marks |= m
 	o.quorums = quorums{max(o.factor, q.factor), min(o.writes, q.writes)}
-	return o
+	return at
 }
 
 // addNewest gives a set a mark and makes it the newest.
 func (l *ledger) addNewest(members *set, q quorums, m mark) {
-	l.add(members, q, m)
-	for at := l.find(members); at < len(*l)-1; at++ {
+	for at := l.add(members, q, m); at < len(*l)-1; at++ {
 		(*l)[at], (*l)[at+1] = (*l)[at+1], (*l)[at]
 	}
 }
@@ -209,7 +209,8 @@ func (l *ledger) await(o ownerSet) {
 	switch {
 	case had&markSettled != 0:
 	case had&markPending != 0 || l.count(markPending) < maxPending:
-		l.add(o.members, o.quorums, markPending|o.marks&markConfirmed).merged |= o.merged
+		at := l.add(o.members, o.quorums, markPending|o.marks&markConfirmed)
+		(*l)[at].merged |= o.merged
 	default:
 		// Beyond the bound the owner becomes harder to satisfy: a set of the zero Process, from which
 		// nothing can be merged, replaces the last pending set.
