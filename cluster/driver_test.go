@@ -16,10 +16,13 @@ import (
 // A process that has released everything has drained, also where not every owner could be
 // told that it departs.
 func TestDrainWhenNotAllCanBeTold(t *testing.T) {
-	m := handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, Partitions: 2, Parallel: 1})
+	var m *handoff.Machine
 	c := &Cluster{}
 	c.view.Store(&published{})
-	c.handoff = &driver{c: c, machine: m}
+	begin := func() {
+		m = handoff.New(handoff.Config{Self: handoff.Process{ID: "a", Start: 1}, Partitions: 2, Parallel: 1})
+		c.handoff = &driver{c: c, machine: m}
+	}
 	leaving := func(self string, others ...string) {
 		r, err := ring.Build(ring.Config{PartitionCount: 2, ReplicationFactor: 1, WriteQuorum: 1, Strategy: rebalance.Rendezvous{}}, []ring.Node{{ID: self, Start: 1}})
 		require.NoError(t, err)
@@ -31,10 +34,12 @@ func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	begin()
 	leaving("b")
 	require.False(t, m.Summary().Bare, "b has not been told")
 	require.NoError(t, c.drained(ended, membership.Leaving, time.Minute))
 
+	begin()
 	leaving("a", "b")
 	var left *NotHandedOverError
 	require.ErrorAs(t, c.drained(ended, membership.Leaving, time.Minute), &left)

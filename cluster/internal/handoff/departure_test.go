@@ -130,3 +130,20 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 		require.Positive(t, unattested, "it makes no difference")
 	}
 }
+
+// A process that has announced its departure owns nothing any more, whatever the members see: a crash of
+// it would be excused.
+func TestADepartedProcessOwnsNothing(t *testing.T) {
+	a, b := Process{"a", 1}, Process{"b", 1}
+	m := newMachine(a, false, b)
+	release := beginRelease(t, m, b, quorums{1, 1})
+	see(t, m, quorums{1, 1}, "a")
+	require.True(t, m.Standing(0).Owner, "it has not announced anything")
+	see(t, m, quorums{1, 1}, "b")
+	m.Step(Ended{Partition: 0, ID: release.ID})
+	leaving := View{Ring: m.ring, Starts: map[string]uint64{"a": 1, "b": 1}, Leaving: true}
+	require.NotEmpty(t, m.Step(leaving).Send)
+	require.True(t, m.Departed())
+	see(t, m, quorums{1, 1}, "a")
+	require.Equal(t, Standing{Token: m.ring.Placement(0).Token()}, m.Standing(0))
+}

@@ -74,7 +74,7 @@ func (v View) happen(m *Machine) {
 		if pt != nil && (off || wasOff) {
 			m.anew(pt)
 		}
-		own := owns(place, s.self.ID)
+		own := owns(place, s.self.ID) && !m.Departed()
 		switch {
 		case pt == nil && !own:
 			continue
