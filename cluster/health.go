@@ -52,6 +52,7 @@ func (c *Cluster) Health() Health {
 	c.readiness(&h, v, self)
 	c.quality(&h, v, self, agreement)
 	c.moving(&h, v)
+	h.Problems = append(h.Problems, c.gossiping()...)
 	h.Healthy = len(h.Problems) == 0
 	h.Ready = !slices.ContainsFunc(h.Problems, func(p api.Problem) bool { return p.Unready })
 	return h
@@ -173,6 +174,31 @@ func (c *Cluster) moving(h *Health, v *published) {
 	}
 }
 
+// gossiping returns what membership knows to be wrong, which it has logged.
+func (c *Cluster) gossiping() (problems []api.Problem) {
+	said := make(map[string][]string)
+	for _, t := range membership.Drive(c.members).Troubles() {
+		said[t.Kind] = append(said[t.Kind], t.Message)
+	}
+	for _, kind := range gossipProblems {
+		if messages := said[kind.code]; len(messages) > 0 {
+			problems = append(problems, api.Problem{Code: kind.code, Message: kind.says + few(messages) + kind.cure})
+		}
+	}
+	return problems
+}
+
+// gossipProblem is a code, and what stands before and after what membership says.
+type gossipProblem struct{ code, says, cure string }
+
+// gossipProblems are the problems that membership knows of, which have its codes.
+var gossipProblems = [...]gossipProblem{
+	{"no-seed-reached", "this member is alone, and no address to join through leads to another member: ",
+		": correct Seeds or Discovery, or open UDP and TCP to these addresses"},
+	{"discovery", "addresses to join through cannot be looked up: ", ": correct Seeds or Discovery, or mend what they ask"},
+	{"refused", "other members and this one refuse each other: ", ""},
+}
+
 // describe names a few members that differ, with their reasons.
 func describe(members []api.Differing) string {
 	parts := make([]string, 0, len(members))
@@ -191,10 +217,12 @@ func few(parts []string) string {
 	return strings.Join(parts, "; ")
 }
 
-// checkHealth tells subscribers when health has changed in kind.
+// checkHealth logs which problems have appeared and which are over, and tells subscribers when
+// health has changed in kind.
 func (c *Cluster) checkHealth() {
 	now := c.Health()
 	before := c.health.Swap(&now)
+	c.problems.update(time.Now(), now.Problems)
 	if before.Ready == now.Ready && slices.EqualFunc(before.Problems, now.Problems,
 		func(a, b api.Problem) bool { return a.Code == b.Code }) {
 		return

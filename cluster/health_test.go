@@ -14,7 +14,7 @@ import (
 
 func TestHealthOfALoneMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
-		c := b.start(1)
+		c := b.start(1, func(o *cluster.Options) { o.Seeds = nil })
 		h := c.Health()
 		require.Equal(t, "n1", h.NodeID)
 		require.Equal(t, "active", h.State)

@@ -99,7 +99,7 @@ func TestMembersAreSortedAndFound(t *testing.T) {
 func TestAnObserverRoutesAndOwnsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		observer := b.start(9, func(o *cluster.Options) { o.Observer = true })
-		require.Equal(t, []string{api.ProblemNoRing}, problems(observer))
+		require.Equal(t, []string{api.ProblemNoRing, "no-seed-reached"}, problems(observer))
 		require.ErrorContains(t, observer.WaitReady(within(t, time.Second)),
 			"cluster: not ready: context deadline exceeded: no member owns anything yet")
 		owners := []*cluster.Cluster{b.start(1, seededBy(9)), b.start(2), b.start(3)}

@@ -36,6 +36,7 @@ type published struct {
 // loop is what the one goroutine that publishes views has.
 type loop struct {
 	builder   view.Builder
+	problems  problemLog
 	announced membership.State   // the last state of this member that subscribers were told
 	refresh   chan chan struct{} // asks for a view at once
 	calls     chan func()        // to be run while no view is derived
@@ -48,6 +49,7 @@ type loop struct {
 func newLoop(s *settings) loop {
 	return loop{
 		builder:   view.Builder{Configurations: s.configs, Self: s.NodeID},
+		problems:  problemLog{log: s.Logger},
 		announced: membership.Joining,
 		refresh:   make(chan chan struct{}),
 		calls:     make(chan func()),
@@ -172,9 +174,6 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		next := &published{View: *c.builder.Derive(members, &previous.View), version: previous.version + 1, basis: basis}
 		if c.builder.Asked() > asked {
 			c.counts.rebuilt(time.Since(begun), next.Failure != nil)
-		}
-		if next.Failure != nil && (previous.Failure == nil || previous.Failure.Error() != next.Failure.Error()) {
-			c.settings.Logger.Error("keeping the previous ring", "error", next.Failure)
 		}
 		if next.Fingerprint == previous.Fingerprint && next.Configuration == previous.Configuration {
 			next.version = previous.version

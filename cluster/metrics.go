@@ -21,7 +21,7 @@ func (c *Cluster) Metrics() transport.Metrics {
 		ClusterName: c.settings.ClusterName, NodeID: h.NodeID, Region: c.settings.Region, Zone: c.settings.Zone,
 		Configuration: v.Configuration,
 		Ready:         h.Ready, Healthy: h.Healthy, Isolated: membership.Drive(c.members).Isolated(),
-		Problems: make(map[string]bool, len(problemCodes)),
+		Problems: make(map[string]bool, len(problemCodes)+len(gossipProblems)),
 		State:    c.members.Local().State,
 		Members:  v.Members,
 
@@ -44,6 +44,9 @@ func (c *Cluster) Metrics() transport.Metrics {
 	m.Handoff = c.Handoff().State()
 	for _, code := range problemCodes {
 		m.Problems[code] = false
+	}
+	for _, g := range gossipProblems {
+		m.Problems[g.code] = false
 	}
 	for _, p := range h.Problems {
 		m.Problems[p.Code] = true

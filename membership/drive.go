@@ -143,5 +143,14 @@ func (d driver) Send(ctx context.Context, to string, payload []byte) error {
 	return d.m.send(ctx, to, payload)
 }
 
+// Troubles returns what is wrong with gossip now, ascending by kind and subject. Membership has
+// logged each of them.
+func (d driver) Troubles() []trouble {
+	if len(d.m.registry.others()) > 0 {
+		d.m.troubles.clear(troubleNoSeed, "")
+	}
+	return d.m.troubles.list()
+}
+
 // Stats returns the counts of now. It does not block.
 func (d driver) Stats() Stats { return d.m.stats() }

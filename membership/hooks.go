@@ -20,6 +20,9 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	if _, err := h.m.admission.admit(n); err != nil {
 		h.m.refusals.add(err)
 		h.m.refused.Add(1)
+		if ok, held := h.m.repeats.say(err.Error(), h.m.settings.now()); ok {
+			h.m.log.With(attributes("", held)...).Warn("refusing a member", "error", err)
+		}
 		return err
 	}
 	return nil

@@ -51,7 +51,7 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 			}
 		}
 		if ctx.Err() == nil && m.isolated.Swap(isolated) != isolated {
-			m.log.Warn("isolation", "isolated", isolated)
+			m.log.Debug("isolation", "isolated", isolated) // health has a problem, which is logged
 			m.registry.events.poke()
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,14 +23,14 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	defer cancel()
 	var refused error
 	for wait := firstRetry; ; wait = min(2*wait, m.settings.timings.rejoinInterval) {
-		silent, refusal := m.search(ctx, limited)
+		s := m.search(ctx, limited)
 		switch {
 		case len(m.registry.others()) > 0:
 			return nil
-		case !silent: // every address has answered
-			return refusal
-		case refusal != nil:
-			refused = refusal
+		case !s.silent: // every address has answered
+			return s.refused
+		case s.refused != nil:
+			refused = s.refused
 		}
 		retry := time.NewTimer(jitter(wait))
 		select {
@@ -39,6 +40,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			s.report(ctx)
 			return refused
 		}
 	}
@@ -51,12 +53,23 @@ func isRefusal(err error) bool {
 // seeds asks discovery and looks up what it names, leaving out ourselves and
 // the members we know.
 func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
-	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
+	limited, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
-	entries, err := m.settings.Discovery.Discover(ctx)
-	addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
-	return m.unknown(addrs), errors.Join(err, lookupErr)
+	entries, err := m.settings.Discovery.Discover(limited)
+	addrs, lookupErr := resolveSeeds(limited, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
+	err = errors.Join(err, lookupErr)
+	switch {
+	case ctx.Err() != nil: // it was not given its time
+	case err != nil:
+		m.troubles.set(troubleDiscovery, "", "", oneLine(err), 0)
+	default:
+		m.troubles.clear(troubleDiscovery, "")
+	}
+	return m.unknown(addrs), err
 }
+
+// oneLine returns the text of an error that may join several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // unknown returns the addresses that are neither ours nor those of members
 // believed alive.
@@ -90,15 +103,11 @@ func (m *Membership) keepJoining(ctx context.Context) {
 		case <-timer.C:
 		}
 		if len(m.registry.others()) == 0 {
-			if _, refused := m.search(ctx, ctx); refused != nil {
-				m.log.Warn("joining", "error", refused)
-			}
+			m.search(ctx, ctx)
 			continue
 		}
-		seeds, err := m.seeds(ctx)
-		if err != nil && ctx.Err() == nil {
-			m.log.Debug("looking for members to join", "error", err)
-		}
+		m.troubles.clear(troubleNoSeed, "")
+		seeds, _ := m.seeds(ctx) // its error is a trouble
 		var lost []netip.AddrPort
 		for _, failed := range m.registry.failed() {
 			lost = append(lost, failed.Addr)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -13,25 +14,28 @@ import (
 
 const (
 	logWindow  = time.Second
-	logBudget  = 20   // warnings and errors in a window
-	maxLogText = 1024 // bytes of one line; foreign names and metadata can make it long
+	logBudget  = 20          // warnings and errors in a window
+	logRepeat  = time.Minute // within which a warning or an error is not repeated
+	maxLogText = 1024        // bytes of one line; foreign names and metadata can make it long
 )
 
 // newGossipLogger returns a logger for memberlist whose lines come out of l at
-// their own level, with component=gossip. Anybody who reaches the gossip port
-// can provoke warnings and errors: of those, logBudget pass in a logWindow, and
-// what was held back is counted in one line at its end. Lines whose level l
-// does not want cost nothing here. A nil l discards everything.
+// their own level, with component=gossip. A process that reaches the gossip port
+// can provoke warnings and errors. A line of these that differs from an earlier one in
+// no more than a port is held back for logRepeat, and then counted. Of the others
+// logBudget pass in a logWindow, and one line at its end counts those held back.
+// Lines whose level l does not want cost nothing here. A nil l discards everything.
 func newGossipLogger(l *slog.Logger) *log.Logger {
 	if l == nil {
 		return log.New(io.Discard, "", 0)
 	}
-	return log.New(&gossipWriter{log: l.With("component", "gossip")}, "", 0)
+	return log.New(&gossipWriter{log: l.With("component", "gossip"), repeats: repeats{every: logRepeat}}, "", 0)
 }
 
 // gossipWriter takes one line a Write, as log.Logger gives them.
 type gossipWriter struct {
-	log *slog.Logger
+	log     *slog.Logger
+	repeats repeats
 
 	mu         sync.Mutex
 	opened     time.Time // when the current window began
@@ -42,12 +46,32 @@ type gossipWriter struct {
 func (w *gossipWriter) Write(line []byte) (int, error) {
 	level, text := cutLevel(line)
 	ctx := context.Background()
-	if !w.log.Enabled(ctx, level) || level >= slog.LevelWarn && !w.allow() {
+	if bytes.HasPrefix(text, []byte(lineOfRefusal)) {
+		level = slog.LevelDebug // NotifyAlive has logged it
+	}
+	if !w.log.Enabled(ctx, level) {
 		return len(line), nil
 	}
-	w.log.LogAttrs(ctx, level, clipText(text))
+	var attrs []slog.Attr
+	if level >= slog.LevelWarn {
+		ok, held := w.repeats.say(string(fromPort.ReplaceAll(text, []byte("$1"))), time.Now())
+		if !ok || !w.allow() {
+			return len(line), nil
+		}
+		if held > 0 {
+			attrs = append(attrs, slog.Int("repeated", held))
+		}
+	}
+	w.log.LogAttrs(ctx, level, clipText(text), attrs...)
 	return len(line), nil
 }
+
+// lineOfRefusal is how a line of memberlist begins that repeats what NotifyAlive returned.
+const lineOfRefusal = "ignoring alive message for "
+
+// fromPort matches the address that a stream or packet came from. The port of a stream is another
+// one each time.
+var fromPort = regexp.MustCompile(`(from=\S*):\d+`)
 
 // allow spends the budget, or counts the line as suppressed and sees to it
 // that the count is reported when the window is over.

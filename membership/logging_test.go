@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,12 +115,13 @@ func TestGossipLoggerLimitsFloods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLineLog(slog.LevelDebug)
 		logger := newGossipLogger(slog.New(h))
+		var line atomic.Int64
 		flood := func(n int) {
 			var all sync.WaitGroup
 			for range 4 {
 				all.Go(func() {
 					for range n / 4 {
-						logger.Print("[ERR] memberlist: garbage")
+						logger.Print("[ERR] memberlist: garbage ", line.Add(1))
 					}
 				})
 			}
@@ -154,4 +156,28 @@ func TestGossipLoggerLimitsFloods(t *testing.T) {
 		require.Len(t, got, 10*(logBudget+1))
 		require.Equal(t, "WARN gossip warnings and errors suppressed component=gossip lines=80", got[len(got)-1])
 	})
+}
+
+// A cause that persists has one line in a while, whatever port it comes from.
+func TestGossipLoggerDoesNotRepeatItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLineLog(slog.LevelDebug)
+		logger := newGossipLogger(slog.New(h))
+		for port := range 100 {
+			logger.Printf("[ERR] memberlist: failed to receive: EOF from=10.0.0.1:%d", 1000+port)
+			logger.Printf("[ERR] memberlist: failed to receive: EOF from=10.0.0.2:%d", 1000+port)
+			logger.Print("[INFO] memberlist: Marking x as failed")
+		}
+		require.Len(t, h.take(), 102)
+		time.Sleep(logRepeat)
+		logger.Print("[ERR] memberlist: failed to receive: EOF from=10.0.0.1:1000")
+		require.Equal(t, []string{"ERROR failed to receive: EOF from=10.0.0.1:1000 component=gossip repeated=99"}, h.take())
+	})
+}
+
+// What NotifyAlive has logged, memberlist does not say again.
+func TestGossipLoggerLeavesRefusalsToNotifyAlive(t *testing.T) {
+	h := newLineLog(slog.LevelInfo)
+	newGossipLogger(slog.New(h)).Print("[WARN] memberlist: ignoring alive message for 'x': why")
+	require.Empty(t, h.take())
 }

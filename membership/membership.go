@@ -32,6 +32,8 @@ type Membership struct {
 	admission *admission
 	announcer *announcer
 	refusals  refusals
+	troubles  troubles
+	repeats   repeats // of lines that are not about a trouble
 	dialing   dialing
 	keys      *keyring
 	asks      chan digestMessage
@@ -44,6 +46,7 @@ type Membership struct {
 	exchanges atomic.Uint64
 	refused   atomic.Uint64               // announcements
 	lastGuard atomic.Pointer[guard.Guard] // that of the one start, for its counts
+	opened    time.Time                   // when Start opened the address
 	heardAt   atomic.Int64                // when a probe last succeeded, unix nanoseconds
 
 	life    lifecycle.Life
@@ -81,6 +84,7 @@ func New(o Options) (*Membership, error) {
 		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
 	m.registry = newRegistry(m.name, s.now)
+	m.troubles.log, m.troubles.now, m.repeats.every = s.Logger, s.now, time.Hour
 	m.agreement.mended = m.registry.events.poke
 	m.syncs = newSyncer(s.timings, s.now)
 	if m.announcer, err = newAnnouncer(self); err != nil {

@@ -41,7 +41,8 @@ func (m *Membership) open() error {
 	hooks := &hooks{m: m}
 	config.Delegate, config.Events, config.Alive, config.Ping = hooks, hooks, hooks, hooks
 
-	m.heardAt.Store(m.settings.now().UnixNano())
+	m.opened = m.settings.now()
+	m.heardAt.Store(m.opened.UnixNano())
 	gossip, err := memberlist.Create(config)
 	if err != nil {
 		_ = g.Shutdown()

@@ -2,14 +2,19 @@ package membership
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
 const (
 	searchParallel = 3                      // addresses that are dialled first
 	searchPatience = 250 * time.Millisecond // after which more are dialled: one, then twice as many each time
+	maxNamedSeeds  = 5                      // in the message that none was reached
 	searchStep     = 64                     // the most that are dialled at a time
 )
 
@@ -19,13 +24,17 @@ const (
 // ahead alone, so the search ends before that, and the next one dials the address again.
 type search struct {
 	m       *Membership
+	addrs   []netip.AddrPort
 	untried []netip.AddrPort
 	pending map[netip.AddrPort]bool // dialled, and not heard of since
 	answers chan searchAnswer
 	ended   chan struct{}
-	silent  bool  // an address did not answer, or not as another member
-	refused error // by the last one that refused this member
+	failed  map[netip.AddrPort]string // why an address that was dialled led to no other member
+	silent  bool                      // an address did not answer, or not as another member
+	refused error                     // by the last one that refused this member
 }
+
+var errLedBack = errors.New("the address led back to this member")
 
 type searchAnswer struct {
 	addr netip.AddrPort
@@ -35,21 +44,47 @@ type searchAnswer struct {
 // search dials every address that discovery names. It returns when one of them let this member in,
 // when all have answered or failed, when the last ones have been silent for a while, or when limited
 // ends. In the last case it dials the addresses that are left all at once, and gives them a moment,
-// unless ctx has ended too. It reports whether an address was silent, and the refusal if one
+// unless ctx has ended too. The result says whether an address was silent, and the refusal if one
 // refused this member.
-func (m *Membership) search(ctx, limited context.Context) (silent bool, refusal error) {
+func (m *Membership) search(ctx, limited context.Context) *search {
 	addrs, err := m.seeds(limited)
-	if err != nil {
-		m.log.Warn("looking for members to join", "error", err)
-	}
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	s := &search{
-		m: m, untried: addrs, silent: err != nil, pending: make(map[netip.AddrPort]bool),
+		m: m, addrs: addrs, untried: addrs, silent: err != nil, pending: make(map[netip.AddrPort]bool), failed: make(map[netip.AddrPort]string),
 		answers: make(chan searchAnswer), ended: make(chan struct{}),
 	}
 	defer close(s.ended)
 	s.run(ctx, limited)
-	return s.silent, s.refused
+	s.report(ctx)
+	return s
+}
+
+// report says what came of the addresses while this member is alone. A member that has just
+// started is not a trouble yet.
+func (s *search) report(ctx context.Context) {
+	m := s.m
+	var all []string
+	slices.SortFunc(s.addrs, netip.AddrPort.Compare)
+	for _, addr := range s.addrs {
+		why, failed := s.failed[addr]
+		switch {
+		case failed:
+			why = strings.TrimPrefix(why, fmt.Sprintf("failed to join %v: ", addr))
+			all = append(all, fmt.Sprintf("%v: %s", addr, why))
+		case s.pending[addr]:
+			all = append(all, fmt.Sprintf("%v: no answer", addr))
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+	case len(all) == 0 || len(m.registry.others()) > 0:
+		m.troubles.clear(troubleNoSeed, "")
+	case m.settings.now().Sub(m.opened) >= min(DefaultBootstrapTimeout, m.settings.BootstrapTimeout):
+		if number := len(all); number > maxNamedSeeds {
+			all = append(all[:maxNamedSeeds], fmt.Sprintf("and %d more", number-maxNamedSeeds))
+		}
+		m.troubles.set(troubleNoSeed, "", "", strings.Join(all, "; "), 0)
+	}
 }
 
 func (s *search) run(ctx, limited context.Context) {
@@ -106,14 +141,18 @@ func (s *search) take(a searchAnswer) {
 	delete(s.pending, a.addr)
 	switch {
 	case a.err == nil && s.m.isSelf(a.addr):
+		return
 	case a.err == nil:
-		s.m.log.Info("an address to join through led back to this member", "address", a.addr)
+		a.err = errLedBack
 		s.silent = true
 	case isRefusal(a.err):
 		s.refused = a.err
 	default:
-		s.m.log.Info("joining", "error", a.err)
 		s.silent = true
+	}
+	s.failed[a.addr] = oneLine(a.err)
+	if ok, _ := s.m.repeats.say(s.failed[a.addr], s.m.settings.now()); ok {
+		s.m.log.Info("joining", "address", a.addr, "error", a.err)
 	}
 }
 
