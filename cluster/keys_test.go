@@ -1,6 +1,8 @@
 package cluster_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,5 +86,45 @@ func TestGossipKeysThatCannotBe(t *testing.T) {
 		for _, f := range []func([]byte) error{plain.Keys().Install, plain.Keys().Use, plain.Keys().Remove} {
 			require.ErrorIs(t, f(newer), membership.ErrNoEncryption)
 		}
+	})
+}
+
+// A rotation that was left half done: three members have the new key alone, and three the old one.
+// Each of the six names the three that it lost, and the cause, in its health and once in its log.
+func TestAKeyRotationThatIsHalfDone(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		older, newer := oneKey[0], otherKey[0]
+		var all []*cluster.Cluster
+		lines := make([]logLines, 6)
+		for i := range lines {
+			all = append(all, b.start(i+1, lines[i].keep, func(o *cluster.Options) {
+				o.Gossip.Keys, o.Seeds = [][]byte{older}, []string{gossipAddr(1)}
+			}))
+		}
+		b.agree(all...)
+		for _, c := range all[3:] {
+			require.NoError(t, c.Keys().Install(newer))
+			require.NoError(t, c.Keys().Use(newer))
+			require.NoError(t, c.Keys().Remove(older))
+		}
+		time.Sleep(15 * time.Second)
+		for i, c := range all {
+			p := problem(t, c, "refused")
+			for j := range 3 {
+				other := (i/3*3+3)%6 + j + 1
+				require.Contains(t, p.Message, fmt.Sprintf("n%d at %s: wrong or missing gossip key: no usable key in common", other, gossipAddr(other)))
+				require.Len(t, lines[i].with("level=WARN", "problem=refused", fmt.Sprintf("subject=n%d ", other)), 1, "%s", lines[i].text.String())
+			}
+			require.Contains(t, p.Message, "give both sides a key in common, with Gossip.Keys or Cluster.Keys")
+			require.True(t, c.Metrics().Problems["refused"])
+		}
+		for _, c := range all[:3] {
+			require.NoError(t, c.Keys().Install(newer))
+			require.NoError(t, c.Keys().Use(newer))
+		}
+		b.agree(all...)
+		b.await("all is well", func() bool {
+			return !slices.ContainsFunc(all, func(c *cluster.Cluster) bool { return !c.Health().Healthy })
+		})
 	})
 }

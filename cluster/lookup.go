@@ -89,3 +89,10 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 func (c *Cluster) Update(ctx context.Context, edit func(*membership.Attributes)) error {
 	return c.members.Update(ctx, edit)
 }
+
+// Forget says that a member that was lost is gone for good. It need be called on one member: the
+// others learn of it within about a minute. The members then no longer count the member as lost, and
+// no longer look for it. Without Forget that ends after [membership.GossipOptions.ForgetAfter]. A
+// forgotten member that comes back is let in. Forget changes no ring, and does not block. It reports
+// whether this member counted such a member as lost.
+func (c *Cluster) Forget(id string) bool { return membership.Drive(c.members).Forget(id) }

@@ -84,6 +84,8 @@ func (r *registry) learn(records []absenceRecord) {
 		id := record.member.ID
 		before, was := r.winner(id)
 		switch {
+		case record.left:
+			r.absolve(id, record.member.Start.Nonce)
 		case record.over():
 			r.endAbsence(id, record.member.Start.Nonce)
 		case !r.left(record.member, record.remaining):
@@ -189,7 +191,8 @@ func (r *registry) keeper(id string) (keeper Member, found bool) {
 	return keeper, found
 }
 
-// absenceRecords returns what this member tells others about absences, ascending by ID.
+// absenceRecords returns what this member tells others about absences, and about the members that
+// left last, ascending by ID.
 func (r *registry) absenceRecords() []absenceRecord {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -201,6 +204,9 @@ func (r *registry) absenceRecords() []absenceRecord {
 			record.remaining = max(a.member.Until.Sub(now), time.Millisecond)
 		}
 		records = append(records, record)
+	}
+	for _, d := range r.lastLeft() {
+		records = append(records, absenceRecord{member: d.member, left: true})
 	}
 	slices.SortFunc(records, func(a, b absenceRecord) int { return strings.Compare(a.member.ID, b.member.ID) })
 	return records

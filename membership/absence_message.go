@@ -13,18 +13,26 @@ import (
 const maxAbsenceRecord = 4*binary.MaxVarintLen16 + maxNameLength + nameTail + net.IPv6len + 2 + maxMetaSize
 
 // maxAbsenceMessage bounds the bytes of what another member says about absences.
-const maxAbsenceMessage = 1 + 2*maxAbsences*maxAbsenceRecord
+const maxAbsenceMessage = 1 + maxAbsenceRecords*maxAbsenceRecord
+
+// maxAbsenceRecords bounds the number of records in it.
+const maxAbsenceRecords = 2*maxAbsences + maxLeftTold
+
+// remainingLeft stands in place of the remaining time where the member has left for good.
+const remainingLeft = uint64(maxRestartGrace/time.Millisecond) + 1
 
 // absenceRecord is what one member tells another about an absence.
 type absenceRecord struct {
 	member    Member        // where the absence is over only its ID and nonce
 	remaining time.Duration // until the grace is over; 0: the absence is over
+	left      bool          // the member was never away: it has left for good
 }
 
 func (r absenceRecord) over() bool { return r.remaining == 0 }
 
 // encodeAbsences encodes the records. A record is the remaining time in milliseconds, and the
-// gossip name. Unless the absence is over, address, port and metadata follow.
+// gossip name. Unless the absence is over, or the member has left, address, port and metadata
+// follow.
 func encodeAbsences(records []absenceRecord) []byte {
 	b := []byte{messageVersion | kindAbsences}
 	for _, r := range records {
@@ -35,7 +43,11 @@ func encodeAbsences(records []absenceRecord) []byte {
 				continue // it was decoded once, so this does not happen
 			}
 		}
-		b = binary.AppendUvarint(b, uint64(milliseconds(r.remaining)))
+		remaining := uint64(milliseconds(r.remaining))
+		if r.left {
+			remaining = remainingLeft
+		}
+		b = binary.AppendUvarint(b, remaining)
 		b = appendText(b, gossipName(r.member.ID, r.member.Start.Nonce))
 		if r.over() {
 			continue
@@ -53,6 +65,7 @@ func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 
 // rawAbsence is a record whose member has not been checked.
 type rawAbsence struct {
 	remaining time.Duration
+	left      bool
 	node      memberlist.Node
 }
 
@@ -65,14 +78,18 @@ func parseAbsences(b []byte) ([]rawAbsence, error) {
 	var records []rawAbsence
 	for b = b[1:]; len(b) > 0; {
 		remaining, size := binary.Uvarint(b)
-		if size <= 0 || remaining > uint64(maxRestartGrace/time.Millisecond) || len(records) >= 2*maxAbsences {
+		if size <= 0 || remaining > remainingLeft || len(records) >= maxAbsenceRecords {
 			return nil, errMessage
+		}
+		left := remaining == remainingLeft
+		if left {
+			remaining = 0
 		}
 		name, rest, err := cutBytes(b[size:])
 		if err != nil || len(name) > maxNameLength+nameTail {
 			return nil, errMessage
 		}
-		record := rawAbsence{remaining: time.Duration(remaining) * time.Millisecond, node: memberlist.Node{Name: string(name)}}
+		record := rawAbsence{remaining: time.Duration(remaining) * time.Millisecond, left: left, node: memberlist.Node{Name: string(name)}}
 		if remaining > 0 {
 			addr, tail, err := cutBytes(rest)
 			if err != nil || len(addr) > net.IPv6len || len(tail) < 2 {
@@ -93,7 +110,7 @@ func parseAbsences(b []byte) ([]rawAbsence, error) {
 func (a *admission) admitAbsence(raw rawAbsence) (absenceRecord, error) {
 	if raw.remaining == 0 {
 		id, nonce, err := splitName(raw.node.Name)
-		return absenceRecord{member: Member{ID: id, Start: Start{Nonce: nonce}}}, err
+		return absenceRecord{member: Member{ID: id, Start: Start{Nonce: nonce}}, left: raw.left}, err
 	}
 	m, err := a.admit(&raw.node)
 	if err != nil {

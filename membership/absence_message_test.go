@@ -15,11 +15,13 @@ func TestAbsencesGolden(t *testing.T) {
 	meta, err := encodeMeta(m)
 	require.NoError(t, err)
 	over := absenceRecord{member: Member{ID: "b", Start: Start{Nonce: 1}}}
-	got := encodeAbsences([]absenceRecord{{member: m, remaining: 300 * time.Millisecond}, over})
+	left := absenceRecord{member: Member{ID: "c", Start: Start{Nonce: 2}}, left: true}
+	got := encodeAbsences([]absenceRecord{{member: m, remaining: 300 * time.Millisecond}, over, left})
 	want := []byte{0x16, 0xac, 0x02, 18}
 	want = append(want, "a~00000000000000ab\x04\x0a\x00\x00\x07\x0a\x1f"...)
 	want = append(append(want, byte(len(meta))), meta...)
 	want = append(append(want, 0, 18), "b~0000000000000001"...)
+	want = append(append(want, 0x81, 0xdd, 0xdb, 0x01, 18), "c~0000000000000002"...) // an hour and a millisecond
 	require.Equal(t, want, got)
 	require.Equal(t, []byte{0x16}, encodeAbsences(nil))
 }
@@ -36,9 +38,9 @@ func TestAbsencesThatAreNotOurs(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"another version":     append([]byte{0x26}, whole[1:]...),
 		"another kind":        append([]byte{0x12}, whole[1:]...),
-		"more than the bound": {0x16, 0x81, 0xdd, 0xdb, 0x01, 18},
+		"more than the bound": {0x16, 0x82, 0xdd, 0xdb, 0x01, 18},
 		"no number":           append([]byte{0x16}, bytes.Repeat([]byte{0xff}, 10)...),
-		"too many":            append([]byte{0x16}, bytes.Repeat(over[1:], 2*maxAbsences+1)...),
+		"too many":            append([]byte{0x16}, bytes.Repeat(over[1:], maxAbsenceRecords+1)...),
 	} {
 		_, err := parseAbsences(b)
 		require.ErrorIs(t, err, errMessage, name)
@@ -68,6 +70,7 @@ func FuzzParseAbsences(f *testing.F) {
 	f.Add(encodeAbsences(nil))
 	f.Add(encodeAbsences([]absenceRecord{{member: m, remaining: time.Minute}, {member: startOf("b", 1, 1)}}))
 	f.Add([]byte{0x16, 1, 0, 0})
+	f.Add(encodeAbsences([]absenceRecord{{member: startOf("c", 1, 1), left: true}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		all, err := parseAbsences(b)
 		if err != nil {

@@ -152,5 +152,10 @@ func (d driver) Troubles() []trouble {
 	return d.m.troubles.list()
 }
 
+// Forget makes a member that was lost one that has left, here and with the next exchanges of
+// members everywhere: no member looks for it any more. When it comes back, it is let in. Forget
+// reports whether there was such a member.
+func (d driver) Forget(id string) bool { return d.m.registry.forgetLost(id) }
+
 // Stats returns the counts of now. It does not block.
 func (d driver) Stats() Stats { return d.m.stats() }

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"net"
 	"strconv"
 	"time"
@@ -20,6 +21,9 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	if _, err := h.m.admission.admit(n); err != nil {
 		h.m.refusals.add(err)
 		h.m.refused.Add(1)
+		if differs, ok := errors.AsType[*ConfigurationError](err); ok && h.m.registry.isLost(differs.NodeID) {
+			h.m.troubles.set(troubleRefused, differs.NodeID, err.Error(), err.Error(), configurationMemory)
+		}
 		if ok, held := h.m.repeats.say(err.Error(), h.m.settings.now()); ok {
 			h.m.log.With(attributes("", held)...).Warn("refusing a member", "error", err)
 		}

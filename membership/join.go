@@ -13,7 +13,6 @@ import (
 
 const (
 	firstRetry      = 200 * time.Millisecond // after the first search that failed
-	rejoinSample    = 3                      // addresses of each sort to try in one round
 	discoverTimeout = 5 * time.Second
 )
 
@@ -87,44 +86,6 @@ func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 		}
 	}
 	return unknown
-}
-
-// keepJoining looks for members that are missing until the context ends: the
-// seeds, and the members that failed. A member that is alone searches all seeds.
-// After a partition that lasted until both sides forgot each other, this is what
-// brings them together again.
-func (m *Membership) keepJoining(ctx context.Context) {
-	for {
-		timer := time.NewTimer(jitter(m.settings.timings.rejoinInterval))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		if len(m.registry.others()) == 0 {
-			m.search(ctx, ctx)
-			continue
-		}
-		m.troubles.clear(troubleNoSeed, "")
-		seeds, _ := m.seeds(ctx) // its error is a trouble
-		var lost []netip.AddrPort
-		for _, failed := range m.registry.failed() {
-			lost = append(lost, failed.Addr)
-		}
-		for _, addrs := range [][]netip.AddrPort{seeds, m.unknown(lost)} {
-			rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-			for _, addr := range addrs[:min(len(addrs), rejoinSample)] {
-				m.contact(addr, func(err error) {
-					if isRefusal(err) {
-						m.log.Warn("joining", "error", err)
-					} else if err != nil {
-						m.log.Debug("joining", "address", addr, "error", err)
-					}
-				})
-			}
-		}
-	}
 }
 
 // contact exchanges members with an address in the background and hands what

@@ -123,7 +123,7 @@ func TestMembershipLifecycle(t *testing.T) {
 		n.free(1)
 		begun := time.Now()
 		require.NoError(t, first.Start(t.Context()))
-		require.GreaterOrEqual(t, time.Since(begun), DefaultBootstrapTimeout, "n2, a seed, may come")
+		require.GreaterOrEqual(t, time.Since(begun), defaultBootstrapTimeout, "n2, a seed, may come")
 		require.Equal(t, townAddr(1), first.Local().Addr)
 		second := n.start(2)
 		n.see(2, first, second)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,17 +26,20 @@ const (
 // no more than a port is held back for logRepeat, and then counted. Of the others
 // logBudget pass in a logWindow, and one line at its end counts those held back.
 // Lines whose level l does not want cost nothing here. A nil l discards everything.
-func newGossipLogger(l *slog.Logger) *log.Logger {
+// The sender of each packet that memberlist cannot decrypt is handed to undecryptable, which
+// may be nil.
+func newGossipLogger(l *slog.Logger, undecryptable func(from netip.AddrPort)) *log.Logger {
 	if l == nil {
 		return log.New(io.Discard, "", 0)
 	}
-	return log.New(&gossipWriter{log: l.With("component", "gossip"), repeats: repeats{every: logRepeat}}, "", 0)
+	return log.New(&gossipWriter{log: l.With("component", "gossip"), repeats: repeats{every: logRepeat}, undecryptable: undecryptable}, "", 0)
 }
 
 // gossipWriter takes one line a Write, as log.Logger gives them.
 type gossipWriter struct {
-	log     *slog.Logger
-	repeats repeats
+	log           *slog.Logger
+	repeats       repeats
+	undecryptable func(from netip.AddrPort) // nil: no one asks
 
 	mu         sync.Mutex
 	opened     time.Time // when the current window began
@@ -46,6 +50,11 @@ type gossipWriter struct {
 func (w *gossipWriter) Write(line []byte) (int, error) {
 	level, text := cutLevel(line)
 	ctx := context.Background()
+	if w.undecryptable != nil && bytes.HasPrefix(text, []byte(lineOfDecrypting)) {
+		if from, err := netip.ParseAddrPort(lastField(text)); err == nil {
+			w.undecryptable(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+	}
 	if bytes.HasPrefix(text, []byte(lineOfRefusal)) {
 		level = slog.LevelDebug // NotifyAlive has logged it
 	}
@@ -64,6 +73,16 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 	}
 	w.log.LogAttrs(ctx, level, clipText(text), attrs...)
 	return len(line), nil
+}
+
+// lineOfDecrypting is how a line of memberlist begins that ends with the address that a packet
+// came from.
+const lineOfDecrypting = "Decrypt packet failed: "
+
+// lastField returns what stands after "from=" at the end of a line.
+func lastField(text []byte) string {
+	_, from, _ := bytes.Cut(bytes.TrimSpace(text), []byte(" from="))
+	return string(from)
 }
 
 // lineOfRefusal is how a line of memberlist begins that repeats what NotifyAlive returned.

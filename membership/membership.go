@@ -33,7 +33,9 @@ type Membership struct {
 	announcer *announcer
 	refusals  refusals
 	troubles  troubles
-	repeats   repeats // of lines that are not about a trouble
+	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
+	suspected repeats             // of those, the ones that were dialled lately
+	repeats   repeats             // of lines that are not about a trouble
 	dialing   dialing
 	keys      *keyring
 	asks      chan digestMessage
@@ -81,10 +83,12 @@ func New(o Options) (*Membership, error) {
 		asks:      make(chan digestMessage, 64),
 		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
+		suspects:  make(chan netip.AddrPort, 16),
 		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
 	m.registry = newRegistry(m.name, s.now)
-	m.troubles.log, m.troubles.now, m.repeats.every = s.Logger, s.now, time.Hour
+	m.troubles.log, m.troubles.now = s.Logger, s.now
+	m.repeats.every, m.suspected.every = time.Hour, refusalMemory/2
 	m.agreement.mended = m.registry.events.poke
 	m.syncs = newSyncer(s.timings, s.now)
 	if m.announcer, err = newAnnouncer(self); err != nil {

@@ -22,12 +22,14 @@ const (
 	// defaultPort is the port of a seed that names none, where this member listens on any free
 	// port.
 	defaultPort = 7946
-	// DefaultBootstrapTimeout is how long Start looks for a cluster.
-	DefaultBootstrapTimeout = 5 * time.Second
+	// defaultBootstrapTimeout is how long Start looks for a cluster.
+	defaultBootstrapTimeout = 5 * time.Second
 	// MaxConfigurations is the largest number of configurations.
 	MaxConfigurations = 4
 
 	maxBootstrapTimeout = time.Hour
+	minForgetAfter      = time.Hour // an absence that ended must not begin again: see registry.left
+	maxForgetAfter      = 365 * 24 * time.Hour
 	maxNameLength       = 128 // bytes of ClusterName and NodeID
 	maxPlaceLength      = 64  // bytes of Region and Zone
 )
@@ -81,8 +83,7 @@ type Options struct {
 	// [SRV], [File], [Static] and what [Join] made of them are checked with the options.
 	Discovery Discovery
 	// BootstrapTimeout is how long Start looks for a cluster before it goes
-	// ahead alone, at most an hour. Zero means
-	// [DefaultBootstrapTimeout].
+	// ahead alone, at most an hour. Zero means 5 seconds.
 	BootstrapTimeout time.Duration
 
 	// Gossip configures how the members talk to each other.
@@ -110,6 +111,9 @@ type GossipOptions struct {
 	// Compression compresses gossip. It costs CPU time, and it accepts packets that
 	// expand when they are read. False is right unless bandwidth is expensive.
 	Compression bool
+	// ForgetAfter is how long a member that was lost is looked for, ever more rarely, and counted
+	// as lost, from an hour to a year. Zero means 72 hours.
+	ForgetAfter time.Duration
 	// Network opens the transport. Nil means UDP and TCP sockets.
 	Network Network
 	// Resolver looks up host names among the seed addresses. Nil means
@@ -184,7 +188,10 @@ func (s *settings) fill() {
 		s.Weight = 1
 	}
 	if s.BootstrapTimeout == 0 {
-		s.BootstrapTimeout = DefaultBootstrapTimeout
+		s.BootstrapTimeout = defaultBootstrapTimeout
+	}
+	if s.Gossip.ForgetAfter == 0 {
+		s.Gossip.ForgetAfter = 72 * time.Hour
 	}
 	if s.Logger == nil {
 		s.Logger = slog.Default()
@@ -244,6 +251,9 @@ func (s *settings) parseGossip() error {
 	errs := []error{s.parseAdvertise()}
 	if o.Profile > Local {
 		errs = append(errs, &option.Error{Field: "Profile", Value: o.Profile, Bound: "LAN, WAN or Local"})
+	}
+	if f := o.ForgetAfter; f != 0 && (f < minForgetAfter || f > maxForgetAfter) {
+		errs = append(errs, &option.Error{Field: "ForgetAfter", Value: f, Bound: fmt.Sprintf("0, or between %v and %v", minForgetAfter, maxForgetAfter)})
 	}
 	for i, key := range o.Keys {
 		if n := len(key); n != 16 && n != 24 && n != 32 {

@@ -24,15 +24,18 @@ type registry struct {
 	events *eventQueue
 	now    func() time.Time
 
-	mu       sync.Mutex
-	alive    map[string]Member   // by gossip name
-	names    map[string][]string // gossip names of a NodeID, those alive
-	absences map[string]absence  // by NodeID
-	departed map[string]departure
-	lost     int      // of departed, those that failed
-	tally    tally    // of events about others
-	sorted   []Member // winners by ID; nil when it must be made again
-	version  uint64   // counts the changes of sorted
+	mu         sync.Mutex
+	alive      map[string]Member   // by gossip name
+	names      map[string][]string // gossip names of a NodeID, those alive
+	absences   map[string]absence  // by NodeID
+	departed   map[string]departure
+	lost       int       // of departed, those that failed
+	nextLost   time.Time // when to look which of them is to be dialled
+	nextOld    time.Time // when one of those that are lost for long may be dialled
+	nextForget time.Time // when to look which of departed are to be forgotten
+	tally      tally     // of events about others
+	sorted     []Member  // winners by ID; nil when it must be made again
+	version    uint64    // counts the changes of sorted
 }
 
 // departure is a member that went away.
@@ -40,6 +43,7 @@ type departure struct {
 	member Member
 	failed bool
 	at     time.Time
+	next   time.Time // when to look for it
 }
 
 func newRegistry(self string, now func() time.Time) *registry {
@@ -131,7 +135,7 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 		if before.State == Leaving {
 			e.Kind = eventLeft
 		}
-		r.remember(departure{member: before, failed: e.Kind == eventFailed, at: e.At})
+		r.remember(departure{member: before, failed: e.Kind == eventFailed, at: e.At, next: e.At.Add(lostTick)})
 	case before.Start.Nonce != after.Start.Nonce:
 		e.Kind, e.ID = eventRejoined, after.ID
 		if a, ok := r.absences[after.ID]; ok && a.member.Start == before.Start {
@@ -161,6 +165,9 @@ func (r *registry) remember(d departure) {
 	r.departed[d.member.ID] = d
 	if d.failed {
 		r.lost++
+		if d.next.Before(r.nextLost) {
+			r.nextLost = d.next
+		}
 	}
 }
 
@@ -233,19 +240,6 @@ func (r *registry) others() []Member {
 		}
 	}
 	return others
-}
-
-// failed returns the members that went without a word and are not back.
-func (r *registry) failed() []Member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var lost []Member
-	for _, d := range r.departed {
-		if d.failed {
-			lost = append(lost, d.member)
-		}
-	}
-	return lost
 }
 
 func equalMembers(a, b Member) bool {

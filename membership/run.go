@@ -12,7 +12,7 @@ import (
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
-	logger := newGossipLogger(m.log)
+	logger := newGossipLogger(m.log, m.suspect)
 	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
@@ -116,4 +116,12 @@ func (m *Membership) background(f func()) bool {
 	}
 	m.workers.Go(f)
 	return true
+}
+
+// suspect takes note of the sender of a packet that this member cannot decrypt. It never blocks.
+func (m *Membership) suspect(from netip.AddrPort) {
+	select {
+	case m.suspects <- from:
+	default: // the sender sends more
+	}
 }

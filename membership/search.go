@@ -79,7 +79,7 @@ func (s *search) report(ctx context.Context) {
 	case ctx.Err() != nil:
 	case len(all) == 0 || len(m.registry.others()) > 0:
 		m.troubles.clear(troubleNoSeed, "")
-	case m.settings.now().Sub(m.opened) >= min(DefaultBootstrapTimeout, m.settings.BootstrapTimeout):
+	case m.settings.now().Sub(m.opened) >= min(defaultBootstrapTimeout, m.settings.BootstrapTimeout):
 		if number := len(all); number > maxNamedSeeds {
 			all = append(all[:maxNamedSeeds], fmt.Sprintf("and %d more", number-maxNamedSeeds))
 		}

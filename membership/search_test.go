@@ -95,7 +95,7 @@ func TestAMemberThatIsAlone(t *testing.T) {
 	for seed, want := range map[string]time.Duration{
 		"10.0.0.1:7946":  0,
 		"127.0.0.1:7946": 0,
-		"10.9.9.9:7946":  DefaultBootstrapTimeout,
+		"10.9.9.9:7946":  defaultBootstrapTimeout,
 	} {
 		inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 			own := netip.MustParseAddrPort("10.0.0.1:7946")
@@ -116,7 +116,7 @@ func TestStaleAddressesAmongSeeds(t *testing.T) {
 	for _, c := range []struct {
 		stale   int
 		timeout time.Duration
-	}{{0, time.Second}, {40, DefaultBootstrapTimeout}, {200, DefaultBootstrapTimeout}, {200, 100 * time.Millisecond}} {
+	}{{0, time.Second}, {40, defaultBootstrapTimeout}, {200, defaultBootstrapTimeout}, {200, 100 * time.Millisecond}} {
 		inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 			first, err := New(joinOptions(network, 1))
 			require.NoError(t, err)

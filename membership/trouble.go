@@ -52,6 +52,7 @@ type troubleRecord struct {
 	reason  string // the line in the log was for this reason
 	message string
 	since   time.Time
+	last    time.Time // when it was last reported
 	until   time.Time // of one that is over: when it ended; zero while it lasts
 	expires time.Time // when it is over without another report; zero: never
 	said    bool
@@ -77,7 +78,7 @@ func (t *troubles) set(kind, subject, reason, message string, lasts time.Duratio
 		t.log.With("problem", kind).With(attributes(subject, r.held)...).Warn("a problem appeared", "message", message)
 		r.said, r.held = true, -1
 	}
-	r.reason, r.message, r.until, r.expires = reason, message, time.Time{}, time.Time{}
+	r.reason, r.message, r.last, r.until, r.expires = reason, message, now, time.Time{}, time.Time{}
 	if lasts > 0 {
 		r.expires = now.Add(lasts)
 	}
@@ -121,6 +122,19 @@ func (t *troubles) expire(now time.Time) {
 			delete(t.all, key)
 		}
 	}
+}
+
+// older returns the subjects of the troubles of a kind that were last reported a while ago.
+func (t *troubles) older(kind string, age time.Duration) (subjects []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	for key, r := range t.all {
+		if key.kind == kind && r.until.IsZero() && now.Sub(r.last) > age {
+			subjects = append(subjects, key.subject)
+		}
+	}
+	return subjects
 }
 
 // attributes are those that not every line has.
