@@ -53,6 +53,15 @@ func (c *Cluster) Health() Health {
 	c.quality(&h, v, self, agreement)
 	c.moving(&h, v)
 	h.Problems = append(h.Problems, c.gossiping()...)
+	slices.SortStableFunc(h.Problems, func(a, b api.Problem) int {
+		if a.Unready == b.Unready {
+			return 0
+		}
+		if a.Unready {
+			return -1
+		}
+		return 1
+	})
 	h.Healthy = len(h.Problems) == 0
 	h.Ready = !slices.ContainsFunc(h.Problems, func(p api.Problem) bool { return p.Unready })
 	return h
@@ -182,7 +191,9 @@ func (c *Cluster) gossiping() (problems []api.Problem) {
 	}
 	for _, kind := range gossipProblems {
 		if messages := said[kind.code]; len(messages) > 0 {
-			problems = append(problems, api.Problem{Code: kind.code, Message: kind.says + few(messages) + kind.cure})
+			p := api.Problem{Code: kind.code, Message: kind.says + few(messages) + kind.cure}
+			p.Unready = kind.code == "unreachable-address" && c.members.Local().State == membership.Observer && !c.settings.Observer
+			problems = append(problems, p)
 		}
 	}
 	return problems
@@ -197,6 +208,11 @@ var gossipProblems = [...]gossipProblem{
 		": correct Seeds or Discovery, or open UDP and TCP to these addresses"},
 	{"discovery", "addresses to join through cannot be looked up: ", ": correct Seeds or Discovery, or mend what they ask"},
 	{"refused", "other members and this one refuse each other: ", ""},
+	{"unreachable-address", "", ""},
+	{"address-conflict", "other members announce the address of this one: ", ": correct their Gossip.AdvertiseAddr"},
+	{"udp-blocked", "", ": open UDP to that address, on every member"},
+	{"tcp-blocked", "", ": open TCP to that address, on every member"},
+	{"flapping", "members fail and come back again and again: ", ": look at their health, their CPU time, and their network"},
 }
 
 // describe names a few members that differ, with their reasons.

@@ -37,6 +37,7 @@ type published struct {
 type loop struct {
 	builder   view.Builder
 	problems  problemLog
+	retreated bool               // this member observes because no other member reaches it
 	announced membership.State   // the last state of this member that subscribers were told
 	refresh   chan chan struct{} // asks for a view at once
 	calls     chan func()        // to be run while no view is derived
@@ -110,6 +111,7 @@ func (c *Cluster) run(ctx context.Context) {
 			default:
 				quiet.Reset(pace.quiet)
 			}
+			c.followReach(ctx)
 			c.checkHealth()
 			c.changed.Signal()
 		case f := <-c.calls:
@@ -126,6 +128,7 @@ func (c *Cluster) run(ctx context.Context) {
 		case <-c.advance:
 			publish()
 		case <-health.C:
+			c.followReach(ctx)
 			if c.handoff != nil {
 				c.handoff.drive(handoff.Paused{Cause: handoff.Isolated, On: membership.Drive(c.members).Isolated()})
 			}

@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -150,6 +151,29 @@ func (d driver) Troubles() []trouble {
 		d.m.troubles.clear(troubleNoSeed, "")
 	}
 	return d.m.troubles.list()
+}
+
+// Unreached returns why no other member reaches this one at the address that it announces, nil when
+// one does, or that is not known.
+func (d driver) Unreached() error {
+	_, err := d.m.reach.state()
+	return err
+}
+
+// Retreat announces that a member that is Joining or Active is an Observer. It reports whether it did.
+func (d driver) Retreat(ctx context.Context) bool { return d.step(ctx, Observer, Joining, Active) }
+
+// Advance announces that a member that is an Observer is Joining. It reports whether it did.
+func (d driver) Advance(ctx context.Context) bool { return d.step(ctx, Joining, Observer) }
+
+// step announces a state of a member that is in one of some others.
+func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
+	err := d.m.announcer.change(ctx, func(self *Member) {
+		if done = slices.Contains(from, self.State) && !d.m.parting.Load(); done {
+			self.State = to
+		}
+	})
+	return done && err == nil
 }
 
 // Forget makes a member that was lost one that has left, here and with the next exchanges of

@@ -82,6 +82,8 @@ func (h *hooks) NotifyMsg(b []byte) {
 		h.m.agreement.merge(msg)
 	case directMessage:
 		h.m.deliver(msg)
+	case reachMessage:
+		h.m.heardReach(msg)
 	case digestMessage:
 		if msg.kind == kindDigest {
 			return

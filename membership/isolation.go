@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -41,6 +42,7 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 		case len(others) == 0:
 			isolated = false
 		case misses > quietProbes || isolated:
+			m.reach.want() // perhaps the others answer, and this member's address is wrong
 			switch answered, asked := m.sample(ctx, others); {
 			// Four of five silent: this member is cut off. Half answer: it is not. In
 			// between it stays as it was, and is asked again.
@@ -92,5 +94,22 @@ func (m *Membership) sample(ctx context.Context, others []Member) (answered, ask
 			return 1, 1
 		}
 	}
+	if 5*answered <= len(others) {
+		answered = max(answered, m.sampleStreams(ctx, others))
+	}
 	return answered, len(others)
+}
+
+// sampleStreams returns how many of some others take a stream. Where packets alone do not get
+// through, a member is not cut off.
+func (m *Membership) sampleStreams(ctx context.Context, others []Member) int {
+	round := m.reach.begin()
+	defer m.reach.end(round)
+	targets := make([]netip.AddrPort, 0, len(others))
+	for _, other := range others {
+		targets = append(targets, other.Addr)
+	}
+	m.ask(round, targets)
+	m.await(ctx, round, m.settings.timings.patience, func(int, int) bool { return len(m.askedOf(round)) == len(targets) })
+	return len(m.askedOf(round))
 }

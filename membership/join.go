@@ -70,15 +70,20 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 // oneLine returns the text of an error that may join several.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// unknown returns the addresses that are neither ours nor those of members
-// believed alive.
+// unknown returns the addresses that are neither this member's nor those of members believed
+// alive. An address that this member announces and does not listen on may be another member's, so a
+// member that is alone tries it.
 func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
-	m.mu.Lock()
-	known := map[netip.AddrPort]bool{m.local: true}
-	m.mu.Unlock()
-	for _, other := range m.registry.others() {
+	others := m.registry.others()
+	known := make(map[netip.AddrPort]bool, len(others)+1)
+	for _, other := range others {
 		known[other.Addr] = true
 	}
+	m.mu.Lock()
+	if want := m.settings.advertise; len(others) > 0 || !want.IsValid() || want.Addr() == m.settings.bind.Addr() {
+		known[m.local] = true
+	}
+	m.mu.Unlock()
 	var unknown []netip.AddrPort
 	for _, addr := range addrs {
 		if !known[addr] {
@@ -105,8 +110,11 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 		if refused := g.TakeRefusal(addr); refused != nil {
 			err = refused
 		}
-		if err = classifyJoinError(err); err == nil && len(m.registry.others()) == 0 {
+		switch err = classifyJoinError(err); {
+		case err == nil && len(m.registry.others()) == 0:
 			err = m.refusals.take()
+		case err == nil:
+			m.reach.led(addr)
 		}
 		if refusal, ok := errors.AsType[*RefusedError](err); ok {
 			refusal.Seed = addr.String()

@@ -26,20 +26,19 @@ const (
 // no more than a port is held back for logRepeat, and then counted. Of the others
 // logBudget pass in a logWindow, and one line at its end counts those held back.
 // Lines whose level l does not want cost nothing here. A nil l discards everything.
-// The sender of each packet that memberlist cannot decrypt is handed to undecryptable, which
-// may be nil.
-func newGossipLogger(l *slog.Logger, undecryptable func(from netip.AddrPort)) *log.Logger {
+// The hooks are called for lines that say what memberlist says in no other way.
+func newGossipLogger(l *slog.Logger, hooks lineHooks) *log.Logger {
 	if l == nil {
 		return log.New(io.Discard, "", 0)
 	}
-	return log.New(&gossipWriter{log: l.With("component", "gossip"), repeats: repeats{every: logRepeat}, undecryptable: undecryptable}, "", 0)
+	return log.New(&gossipWriter{log: l.With("component", "gossip"), repeats: repeats{every: logRepeat}, hooks: hooks}, "", 0)
 }
 
 // gossipWriter takes one line a Write, as log.Logger gives them.
 type gossipWriter struct {
-	log           *slog.Logger
-	repeats       repeats
-	undecryptable func(from netip.AddrPort) // nil: no one asks
+	log     *slog.Logger
+	hooks   lineHooks
+	repeats repeats
 
 	mu         sync.Mutex
 	opened     time.Time // when the current window began
@@ -50,11 +49,7 @@ type gossipWriter struct {
 func (w *gossipWriter) Write(line []byte) (int, error) {
 	level, text := cutLevel(line)
 	ctx := context.Background()
-	if w.undecryptable != nil && bytes.HasPrefix(text, []byte(lineOfDecrypting)) {
-		if from, err := netip.ParseAddrPort(lastField(text)); err == nil {
-			w.undecryptable(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
-		}
-	}
+	w.hooks.call(text)
 	if bytes.HasPrefix(text, []byte(lineOfRefusal)) {
 		level = slog.LevelDebug // NotifyAlive has logged it
 	}
@@ -75,9 +70,29 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// lineOfDecrypting is how a line of memberlist begins that ends with the address that a packet
-// came from.
-const lineOfDecrypting = "Decrypt packet failed: "
+// lineHooks are called for some lines, and never block. Each may be nil.
+type lineHooks struct {
+	undecryptable func(from netip.AddrPort) // a packet came that cannot be decrypted
+	doubted       func()                    // this member had to say that it is alive, or packets stay away
+}
+
+// How these lines begin. The first one ends with the address that the packet came from.
+const (
+	lineOfDecrypting = "Decrypt packet failed: "
+	lineOfRefuting   = "Refuting a "
+	lineOfStreams    = "Was able to connect to " // and no packet was answered
+)
+
+func (h lineHooks) call(text []byte) {
+	switch {
+	case h.undecryptable != nil && bytes.HasPrefix(text, []byte(lineOfDecrypting)):
+		if from, err := netip.ParseAddrPort(lastField(text)); err == nil {
+			h.undecryptable(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+	case h.doubted != nil && (bytes.HasPrefix(text, []byte(lineOfRefuting)) || bytes.HasPrefix(text, []byte(lineOfStreams))):
+		h.doubted()
+	}
+}
 
 // lastField returns what stands after "from=" at the end of a line.
 func lastField(text []byte) string {

@@ -58,7 +58,7 @@ func (l *lineLog) take() []string {
 
 func TestGossipLoggerLevels(t *testing.T) {
 	h := newLineLog(slog.LevelDebug)
-	logger := newGossipLogger(slog.New(h), nil)
+	logger := newGossipLogger(slog.New(h), lineHooks{})
 	for line, want := range map[string]string{
 		"[DEBUG] memberlist: Stream connection from=x":      "DEBUG Stream connection from=x",
 		"[INFO] memberlist: Marking x as failed":            "INFO Marking x as failed",
@@ -80,7 +80,7 @@ func TestGossipLoggerLevels(t *testing.T) {
 
 func TestGossipLoggerKeepsTextInBounds(t *testing.T) {
 	var out bytes.Buffer
-	logger := newGossipLogger(slog.New(slog.NewTextHandler(&out, nil)), nil)
+	logger := newGossipLogger(slog.New(slog.NewTextHandler(&out, nil)), lineHooks{})
 	logger.Printf("[WARN] memberlist: Got ping for unexpected node %s", "a\nlevel=ERROR msg=forged\xff")
 	require.Equal(t, 1, strings.Count(out.String(), "\n"), "%s", out.String())
 	require.Contains(t, out.String(), `\nlevel=ERROR msg=forged`)
@@ -93,18 +93,18 @@ func TestGossipLoggerKeepsTextInBounds(t *testing.T) {
 }
 
 func TestGossipLoggerWithoutLogger(t *testing.T) {
-	newGossipLogger(nil, nil).Print("[ERR] memberlist: nobody listens")
+	newGossipLogger(nil, lineHooks{}).Print("[ERR] memberlist: nobody listens")
 }
 
 func TestGossipLoggerDoesNotWorkForUnwantedLines(t *testing.T) {
 	h := newLineLog(slog.LevelInfo)
-	w := newGossipLogger(slog.New(h), nil).Writer()
+	w := newGossipLogger(slog.New(h), lineHooks{}).Writer()
 	line := []byte("[DEBUG] memberlist: Stream connection from=x\n")
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = w.Write(line) }))
 	require.Empty(t, h.take())
 
 	quiet := newLineLog(slog.LevelError + 1)
-	logger := newGossipLogger(slog.New(quiet), nil)
+	logger := newGossipLogger(slog.New(quiet), lineHooks{})
 	for range 10 * logBudget {
 		logger.Print("[ERR] memberlist: x")
 	}
@@ -114,7 +114,7 @@ func TestGossipLoggerDoesNotWorkForUnwantedLines(t *testing.T) {
 func TestGossipLoggerLimitsFloods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLineLog(slog.LevelDebug)
-		logger := newGossipLogger(slog.New(h), nil)
+		logger := newGossipLogger(slog.New(h), lineHooks{})
 		var line atomic.Int64
 		flood := func(n int) {
 			var all sync.WaitGroup
@@ -162,7 +162,7 @@ func TestGossipLoggerLimitsFloods(t *testing.T) {
 func TestGossipLoggerDoesNotRepeatItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLineLog(slog.LevelDebug)
-		logger := newGossipLogger(slog.New(h), nil)
+		logger := newGossipLogger(slog.New(h), lineHooks{})
 		for port := range 100 {
 			logger.Printf("[ERR] memberlist: failed to receive: EOF from=10.0.0.1:%d", 1000+port)
 			logger.Printf("[ERR] memberlist: failed to receive: EOF from=10.0.0.2:%d", 1000+port)
@@ -178,6 +178,6 @@ func TestGossipLoggerDoesNotRepeatItself(t *testing.T) {
 // What NotifyAlive has logged, memberlist does not say again.
 func TestGossipLoggerLeavesRefusalsToNotifyAlive(t *testing.T) {
 	h := newLineLog(slog.LevelInfo)
-	newGossipLogger(slog.New(h), nil).Print("[WARN] memberlist: ignoring alive message for 'x': why")
+	newGossipLogger(slog.New(h), lineHooks{}).Print("[WARN] memberlist: ignoring alive message for 'x': why")
 	require.Empty(t, h.take())
 }

@@ -33,6 +33,7 @@ type Membership struct {
 	announcer *announcer
 	refusals  refusals
 	troubles  troubles
+	reach     reach
 	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
 	suspected repeats             // of those, the ones that were dialled lately
 	repeats   repeats             // of lines that are not about a trouble
@@ -83,6 +84,7 @@ func New(o Options) (*Membership, error) {
 		asks:      make(chan digestMessage, 64),
 		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
+		reach:     newReach(),
 		suspects:  make(chan netip.AddrPort, 16),
 		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
@@ -107,6 +109,9 @@ func New(o Options) (*Membership, error) {
 // has answered within BootstrapTimeout. It then looks for a cluster in the background for
 // as long as it runs.
 //
+// A member that has joined asks others to reach it at the address that it announces. When none of
+// them does, Start returns an error that names the address and the members that were asked.
+//
 // It returns a [RefusedError] or [ConfigurationError] when the cluster refuses this
 // member, the context's error when that ends first, [ErrStopped] after Stop, or an error
 // of the network. After an error nothing is left running. A membership starts once:
@@ -118,8 +123,12 @@ func (m *Membership) start(ctx context.Context) error {
 	err := m.open()
 	if err == nil {
 		err = m.bootstrap(ctx)
+		m.reach.want()
 		if err == nil {
 			err = m.settle(ctx)
+		}
+		if err == nil {
+			err = m.awaitReach(ctx)
 		}
 		if ctx.Err() != nil {
 			err = fmt.Errorf("membership: starting: %w", context.Cause(ctx))

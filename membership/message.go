@@ -18,12 +18,19 @@ const (
 	kindAnswer    = 4 // digest, sender's ID
 	kindDirect    = 5 // the two starts, sender's ID, payload: for one member alone
 	kindAbsences  = 6 // records of members that are away; what push/pulls carry
+
+	// A member asks another whether that reaches it, and is answered in a packet and over a stream:
+	// challenge, the asker's gossip name, and in an answer the sender's ID.
+	kindReach       = 7
+	kindReachPacket = 8
+	kindReachStream = 9
 )
 
 const (
 	agreementHeader = 1 + 8 + 8
 	digestSize      = 1 + 24
 	directHeader    = 1 + 8 + 8 + 2
+	reachHeader     = 1 + 8 + 1
 )
 
 var errMessage = errors.New("membership: malformed message")
@@ -91,6 +98,37 @@ func parseDirect(b []byte) (any, error) {
 	}, nil
 }
 
+// reachMessage is a question whether a member is reached, or an answer.
+type reachMessage struct {
+	kind      byte
+	challenge uint64
+	name      string // the asker's gossip name
+	from      string // the NodeID of the one that answers
+}
+
+func (m reachMessage) append(b []byte) []byte {
+	b = append(b, messageVersion|m.kind)
+	b = binary.LittleEndian.AppendUint64(b, m.challenge)
+	b = append(b, byte(len(m.name)))
+	b = append(b, m.name...)
+	return append(b, m.from...)
+}
+
+func parseReach(b []byte) (any, error) {
+	if len(b) < reachHeader || len(b)-reachHeader < int(b[9]) {
+		return nil, errMessage
+	}
+	name, from := b[reachHeader:reachHeader+int(b[9])], b[reachHeader+int(b[9]):]
+	if _, _, err := splitName(string(name)); err != nil {
+		return nil, errMessage
+	}
+	m := reachMessage{kind: b[0] & 0x0F, challenge: binary.LittleEndian.Uint64(b[1:]), name: string(name), from: string(from)}
+	if (m.kind == kindReach) != (m.from == "") || m.from != "" && !validIdentifier(m.from) {
+		return nil, errMessage
+	}
+	return m, nil
+}
+
 // parseMessage reads any message of this version. The result shares b.
 func parseMessage(b []byte) (any, error) {
 	if len(b) == 0 || b[0]&0xF0 != messageVersion {
@@ -121,6 +159,8 @@ func parseMessage(b []byte) (any, error) {
 		return m, nil
 	case kindDirect:
 		return parseDirect(b)
+	case kindReach, kindReachPacket, kindReachStream:
+		return parseReach(b)
 	default:
 		return nil, errMessage
 	}

@@ -25,6 +25,12 @@ func TestMessagesGolden(t *testing.T) {
 		{digestMessage{kind: kindAnswer, digest: testDigest, from: "n1"}, append(append([]byte{0x14}, words...), "n1"...)},
 		{directMessage{from: "n1", start: testDigest.fingerprint, to: testDigest.members, payload: []byte("hi")},
 			append(append([]byte{0x15}, words[:16]...), "\x02\x00n1hi"...)},
+		{reachMessage{kind: kindReach, challenge: testDigest.fingerprint, name: gossipName("n1", 1)},
+			append(append([]byte{0x17}, words[:8]...), "\x13n1~0000000000000001"...)},
+		{reachMessage{kind: kindReachPacket, challenge: testDigest.fingerprint, name: gossipName("n1", 1), from: "n2"},
+			append(append([]byte{0x18}, words[:8]...), "\x13n1~0000000000000001n2"...)},
+		{reachMessage{kind: kindReachStream, challenge: testDigest.fingerprint, name: gossipName("n1", 1), from: "n2"},
+			append(append([]byte{0x19}, words[:8]...), "\x13n1~0000000000000001n2"...)},
 	} {
 		require.Equal(t, c.bytes, encoded(c.message))
 		got, err := parseMessage(c.bytes)
@@ -41,6 +47,8 @@ func encoded(message any) []byte {
 		return m.append(nil)
 	case directMessage:
 		return m.bytes()
+	case reachMessage:
+		return m.append(nil)
 	default:
 		return nil
 	}
@@ -51,6 +59,7 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 	plain := digestMessage{kind: kindDigest, digest: testDigest}.append(nil)
 	agree := agreementMessage{fingerprint: 1}.append(nil)
 	direct := directMessage{from: "n1", payload: []byte("hi")}.bytes()
+	reach := reachMessage{kind: kindReach, name: gossipName("n1", 1)}.append(nil)
 	for name, b := range map[string][]byte{
 		"nothing":              nil,
 		"no version":           {0x01},
@@ -67,6 +76,11 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 		"a cut sender":         direct[:directHeader+1],
 		"direct from nobody":   directMessage{payload: []byte("hi")}.bytes(),
 		"a long sender":        directMessage{from: strings.Repeat("n", maxNameLength+1)}.bytes(),
+		"a short question":     reach[:reachHeader-1],
+		"a cut asker":          reach[:reachHeader+1],
+		"an asker of no start": reachMessage{kind: kindReach, name: "n1"}.append(nil),
+		"a question of two":    append(bytes.Clone(reach), 'x'),
+		"an answer of nobody":  reachMessage{kind: kindReachPacket, name: gossipName("n1", 1)}.append(nil),
 		"a long payload":       directMessage{from: "n1", payload: make([]byte, maxMessage+1)}.bytes(),
 	} {
 		_, err := parseMessage(b)
@@ -81,6 +95,8 @@ func FuzzParseMessage(f *testing.F) {
 	f.Add(digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil))
 	f.Add(digestMessage{kind: kindAnswer, digest: testDigest, from: "\xff"}.append(nil))
 	f.Add(directMessage{from: "n1", start: 1, to: 2, payload: []byte{7}}.bytes())
+	f.Add(reachMessage{kind: kindReach, challenge: 1, name: gossipName("n1", 1)}.append(nil))
+	f.Add(reachMessage{kind: kindReachStream, challenge: 1, name: gossipName("n1", 1), from: "n2"}.append(nil))
 	view := threeMembers()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)

@@ -29,13 +29,14 @@ type registry struct {
 	names      map[string][]string // gossip names of a NodeID, those alive
 	absences   map[string]absence  // by NodeID
 	departed   map[string]departure
-	lost       int       // of departed, those that failed
-	nextLost   time.Time // when to look which of them is to be dialled
-	nextOld    time.Time // when one of those that are lost for long may be dialled
-	nextForget time.Time // when to look which of departed are to be forgotten
-	tally      tally     // of events about others
-	sorted     []Member  // winners by ID; nil when it must be made again
-	version    uint64    // counts the changes of sorted
+	lost       int              // of departed, those that failed
+	flaps      map[string]flaps // by NodeID
+	nextLost   time.Time        // when to look which of them is to be dialled
+	nextOld    time.Time        // when one of those that are lost for long may be dialled
+	nextForget time.Time        // when to look which of departed are to be forgotten
+	tally      tally            // of events about others
+	sorted     []Member         // winners by ID; nil when it must be made again
+	version    uint64           // counts the changes of sorted
 }
 
 // departure is a member that went away.
@@ -126,6 +127,9 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 		e.Kind, e.ID = eventJoined, after.ID
 		if gone, ok := r.departed[after.ID]; ok {
 			e.Kind, e.Before, e.Away = eventRejoined, gone.member, e.At.Sub(gone.at)
+			if gone.failed && gone.member.Start.Nonce == after.Start.Nonce {
+				r.flapped(after, e.At)
+			}
 			r.forget(gone)
 		}
 	case !was:

@@ -41,6 +41,7 @@ func (m *Membership) keepJoining(ctx context.Context) {
 		case <-lost.C:
 			m.registry.forgetOld(m.settings.Gossip.ForgetAfter)
 			m.forgiveRefusals()
+			m.watchFlaps()
 			if member, due := m.registry.dueLost(m.settings.timings.rejoinInterval); due {
 				m.seek(member)
 			}

@@ -12,7 +12,7 @@ import (
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
-	logger := newGossipLogger(m.log, m.suspect)
+	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want})
 	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
@@ -53,7 +53,7 @@ func (m *Membership) open() error {
 	m.gossip, m.guard, m.local, m.cancel = gossip, g, local, cancel
 	m.mu.Unlock()
 	m.announcer.attach(gossip)
-	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation} {
+	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation, m.watchReach} {
 		m.background(func() { worker(ctx) })
 	}
 	return nil

@@ -140,8 +140,8 @@ func (s *search) dial(number int) {
 func (s *search) take(a searchAnswer) {
 	delete(s.pending, a.addr)
 	switch {
-	case a.err == nil && s.m.isSelf(a.addr):
-		return
+	case !isRefusal(a.err) && s.m.isSelf(a.addr):
+		return // also where this host cannot reach itself through a router that forwards to it
 	case a.err == nil:
 		a.err = errLedBack
 		s.silent = true

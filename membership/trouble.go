@@ -11,9 +11,14 @@ import (
 
 // The kinds of trouble. They are the codes of problems in the health of package cluster.
 const (
-	troubleDiscovery = "discovery"       // discovery, or the look-up of a name, fails
-	troubleNoSeed    = "no-seed-reached" // this member is alone, and no address led to another member
-	troubleRefused   = "refused"         // a member or a seed and this member refuse each other
+	troubleDiscovery = "discovery"           // discovery, or the look-up of a name, fails
+	troubleNoSeed    = "no-seed-reached"     // this member is alone, and no address led to another member
+	troubleRefused   = "refused"             // a member or a seed and this member refuse each other
+	troubleUnreached = "unreachable-address" // no other member reaches the address that this one announces
+	troubleConflict  = "address-conflict"    // another member announces the address of this one
+	troubleNoPackets = "udp-blocked"         // packets of other members do not arrive, their streams do
+	troubleNoStreams = "tcp-blocked"         // streams of other members do not arrive, their packets do
+	troubleFlaps     = "flapping"            // a process that was taken for dead comes back, again and again
 )
 
 const (

@@ -1,0 +1,468 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
+)
+
+// A member announces an address, and does not know whether others reach it there. So it asks some
+// of them, over streams that it opens. Each of them answers at the announced address, once in a
+// packet and once over a stream. An answer shows that the address is good. When answers stay away,
+// the member asks more members, and exchanges members with them: that shows that they run, and
+// could have answered.
+
+const (
+	reachTarget = 3 // members that the second question goes to; the first goes to one
+	maxServed   = 16
+	// reachPause is the least time between two checks.
+	reachPause = 2 * time.Second
+	// reachRetry is the time after which an address that no member reached is checked again. It
+	// doubles up to maxReachRetry.
+	reachRetry    = 10 * time.Second
+	maxReachRetry = 5 * time.Minute
+	// conflictMemory is how long an answer counts that was meant for another member.
+	conflictMemory = 5 * time.Minute
+)
+
+// reach is what this member knows of whether others reach it.
+type reach struct {
+	wanted   chan struct{} // asks for a check
+	serving  chan struct{} // holds one token for each question that is being answered over a stream
+	answered repeats       // members that were answered lately
+	changed  lifecycle.Broadcast
+
+	mu      sync.Mutex
+	rounds  map[uint64]*reachRound
+	through []netip.AddrPort // addresses that led to other members, the newest first
+	known   bool             // a check has ended since there were other members
+	err     error            // why no other member reaches this one
+}
+
+// reachRound is one question, and the answers to it. The lock of reach guards it.
+type reachRound struct {
+	challenge        uint64
+	asked            map[netip.AddrPort]string // those that took it, with their NodeIDs where they are known
+	packets, streams map[string]bool           // NodeIDs of the members whose answers arrived
+	news             chan struct{}
+}
+
+func newReach() reach {
+	return reach{
+		wanted: make(chan struct{}, 1), serving: make(chan struct{}, maxServed),
+		answered: repeats{every: 200 * time.Millisecond}, rounds: make(map[uint64]*reachRound),
+	}
+}
+
+// want asks for a check.
+func (r *reach) want() {
+	select {
+	case r.wanted <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reach) begin() *reachRound {
+	round := &reachRound{
+		challenge: rand.Uint64(), asked: make(map[netip.AddrPort]string),
+		packets: make(map[string]bool), streams: make(map[string]bool), news: make(chan struct{}, 1),
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rounds[round.challenge] = round
+	return round
+}
+
+// told wakes the goroutine that waits for the round.
+func (r *reachRound) told() {
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reach) end(round *reachRound) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.rounds, round.challenge)
+}
+
+// counts returns how many members have answered a question.
+func (r *reach) counts(round *reachRound) (packets, streams int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(round.packets), len(round.streams)
+}
+
+// led takes note of an address that led to another member.
+func (r *reach) led(addr netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.through = slices.DeleteFunc(r.through, func(a netip.AddrPort) bool { return a == addr })
+	r.through = append([]netip.AddrPort{addr}, r.through[:min(len(r.through), reachTarget-1)]...)
+}
+
+// conclude takes what a check came to.
+func (r *reach) conclude(err error) {
+	r.mu.Lock()
+	r.known, r.err = true, err
+	r.mu.Unlock()
+	r.changed.Signal()
+}
+
+// state returns whether a check has ended, and why no other member reaches this one.
+func (r *reach) state() (known bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known, r.err
+}
+
+// ask sends the question of a round to some addresses. It does not wait.
+func (m *Membership) ask(round *reachRound, targets []netip.AddrPort) {
+	gossip, _, running := m.live()
+	if !running {
+		return
+	}
+	question := reachMessage{kind: kindReach, challenge: round.challenge, name: m.name}.append(nil)
+	for _, addr := range targets {
+		m.background(func() {
+			if gossip.SendReliable(&memberlist.Node{Addr: addr.Addr().AsSlice(), Port: addr.Port()}, question) != nil {
+				return
+			}
+			peer, _ := m.registry.at(addr)
+			m.reach.mu.Lock()
+			defer m.reach.mu.Unlock()
+			round.asked[addr] = peer.ID
+			round.told()
+		})
+	}
+}
+
+// await waits until enough answers have arrived, or the time is over. It reports the former.
+func (m *Membership) await(ctx context.Context, round *reachRound, limit time.Duration, enough func(packets, streams int) bool) bool {
+	over := time.NewTimer(limit)
+	defer over.Stop()
+	for {
+		if enough(m.reach.counts(round)) {
+			return true
+		}
+		select {
+		case <-round.news:
+		case <-over.C:
+			return enough(m.reach.counts(round))
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// reachTargets returns addresses to ask through: one that led to another member, or some members.
+func (m *Membership) reachTargets(first bool) []netip.AddrPort {
+	m.reach.mu.Lock()
+	targets := slices.Clone(m.reach.through)
+	m.reach.mu.Unlock()
+	self := m.Local().Addr
+	for _, other := range m.registry.others() {
+		if other.Addr != self && !slices.Contains(targets, other.Addr) {
+			targets = append(targets, other.Addr)
+		}
+	}
+	if first && len(targets) > 0 {
+		return targets[:1]
+	}
+	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
+	return targets[:min(len(targets), reachTarget)]
+}
+
+// watchReach checks whether other members reach this one, when that is wanted, when this member is
+// alone no longer, and again and again while none does.
+func (m *Membership) watchReach(ctx context.Context) {
+	select {
+	case <-m.reach.wanted: // Start has joined, or is alone
+	case <-ctx.Done():
+		return
+	}
+	tick := time.NewTicker(m.settings.timings.probeInterval)
+	defer tick.Stop()
+	alone, wanted := true, false
+	m.reach.want()
+	var last, next time.Time // the last check, and when to check again; zero: not by itself
+	wait := reachRetry
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.reach.wanted:
+			wanted = true
+		case <-tick.C:
+		}
+		now := m.settings.now()
+		if len(m.registry.others()) == 0 {
+			if !alone {
+				m.reach.conclude(nil)
+				m.clearReach(troubleUnreached, troubleNoPackets, troubleNoStreams)
+			}
+			alone, wanted = true, false
+			continue
+		}
+		if !next.IsZero() {
+			wanted = !now.Before(next) // more often it would be let in, and taken for dead, again and again
+		}
+		wanted = wanted || alone
+		if alone = false; !wanted || now.Sub(last) < reachPause {
+			continue
+		}
+		whole, err := m.checkReach(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		last, next, wanted = m.settings.now(), time.Time{}, false
+		if whole {
+			wait = reachRetry
+		} else {
+			next, wait = last.Add(jitter(wait)), min(2*wait, maxReachRetry)
+		}
+		m.reach.conclude(err)
+		m.registry.events.poke()
+	}
+}
+
+// checkReach asks other members whether they reach this one. It returns an error when none does,
+// and keeps what it has found out as trouble. It reports whether there is no trouble.
+func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
+	round := m.reach.begin()
+	defer m.reach.end(round)
+	patience := m.settings.timings.patience
+	both := func(packets, streams int) bool { return packets > 0 && streams > 0 }
+	some := func(packets, streams int) bool { return packets > 0 || streams > 0 }
+	m.ask(round, m.reachTargets(true))
+	if !m.await(ctx, round, patience, both) {
+		if some(m.reach.counts(round)) {
+			m.reach.conclude(nil) // so that Start goes on
+		}
+		targets := m.reachTargets(false)
+		m.ask(round, targets)
+		running := m.runs(targets)
+		if m.await(ctx, round, 2*patience, both); !some(m.reach.counts(round)) && !running() {
+			return true, nil // none of them could have answered
+		}
+	}
+	asked := m.askedOf(round)
+	if ctx.Err() != nil {
+		return true, nil
+	}
+	addr := m.Local().Addr
+	switch packets, streams := m.reach.counts(round); {
+	case packets > 0 && streams > 0:
+		m.clearReach(troubleUnreached, troubleNoPackets, troubleNoStreams)
+		return true, nil
+	case streams > 0:
+		m.clearReach(troubleUnreached, troubleNoStreams)
+		m.troubles.set(troubleNoPackets, "", "", fmt.Sprintf("answers to %v arrive over TCP, and not over UDP, from %s", addr, m.named(round.streams)), 0)
+	case packets > 0:
+		m.clearReach(troubleUnreached, troubleNoPackets)
+		m.troubles.set(troubleNoStreams, "", "", fmt.Sprintf("answers to %v arrive over UDP, and not over TCP, from %s", addr, m.named(round.packets)), 0)
+	default:
+		err = m.unreached(addr, asked)
+		m.clearReach(troubleNoPackets, troubleNoStreams)
+		m.troubles.set(troubleUnreached, "", "", err.Error(), 0)
+	}
+	return false, err
+}
+
+func (m *Membership) clearReach(kinds ...string) {
+	for _, kind := range kinds {
+		m.troubles.clear(kind, "")
+	}
+}
+
+// askedOf returns the addresses that took the question of a round.
+func (m *Membership) askedOf(round *reachRound) map[netip.AddrPort]string {
+	m.reach.mu.Lock()
+	defer m.reach.mu.Unlock()
+	return maps.Clone(round.asked)
+}
+
+func (m *Membership) named(ids map[string]bool) string {
+	m.reach.mu.Lock()
+	defer m.reach.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(ids)), ", ")
+}
+
+// runs begins to exchange members with some addresses. The result reports whether one of them has
+// done so by then: that one runs.
+func (m *Membership) runs(addrs []netip.AddrPort) func() bool {
+	var one atomic.Bool
+	for _, addr := range addrs {
+		m.contact(addr, func(err error) {
+			if err == nil {
+				one.Store(true)
+			}
+		})
+	}
+	return one.Load
+}
+
+// unreached says that no other member reaches this one at the address that it announces.
+func (m *Membership) unreached(addr netip.AddrPort, asked map[netip.AddrPort]string) error {
+	var who []string
+	for at, id := range asked {
+		who = append(who, strings.TrimSpace(fmt.Sprintf("%s %v", id, at)))
+	}
+	slices.Sort(who)
+	conflict := ""
+	if other, found := m.registry.at(addr); found {
+		conflict = fmt.Sprintf(": %s announces the same address", other.ID)
+	}
+	return fmt.Errorf("no other member reaches this one at %v%s: the answers of %s arrived neither over UDP nor over TCP: "+
+		"set Gossip.AdvertiseAddr to an address at which they reach it", addr, conflict, strings.Join(who, ", "))
+}
+
+// awaitReach waits until it is known whether other members reach this one, and returns an error
+// when none does.
+func (m *Membership) awaitReach(ctx context.Context) error {
+	for {
+		changed := m.reach.changed.Wait()
+		if known, err := m.reach.state(); known || len(m.registry.others()) == 0 {
+			if err != nil {
+				return fmt.Errorf("membership: %w", err)
+			}
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-time.After(m.settings.timings.patience):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// heardReach takes a question or an answer. It never waits: memberlist calls it.
+func (m *Membership) heardReach(msg reachMessage) {
+	switch {
+	case msg.kind == kindReach:
+		m.answerReach(msg)
+	case msg.name != m.name:
+		m.misdirected(msg)
+	default:
+		m.reach.mu.Lock()
+		round := m.reach.rounds[msg.challenge]
+		if round != nil {
+			answers := round.packets
+			if msg.kind == kindReachStream {
+				answers = round.streams
+			}
+			answers[msg.from] = true
+			round.told()
+		}
+		m.reach.mu.Unlock()
+	}
+}
+
+// answerReach answers a member at the address that it announces. Of others it knows none, so that no
+// process outside the cluster can make it send anything.
+func (m *Membership) answerReach(msg reachMessage) {
+	gossip, _, running := m.live()
+	peer, known := m.registry.named(msg.name)
+	if !running || !known || msg.name == m.name {
+		return
+	}
+	if ok, _ := m.reach.answered.say(msg.name, m.settings.now()); !ok {
+		return
+	}
+	answer := func(kind byte) []byte {
+		return reachMessage{kind: kind, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.append(nil)
+	}
+	m.background(func() {
+		_ = gossip.SendToAddress(memberlist.Address{Addr: peer.Addr.String(), Name: msg.name}, answer(kindReachPacket))
+		select {
+		case m.reach.serving <- struct{}{}:
+			defer func() { <-m.reach.serving }()
+		default:
+			return // the asker asks again
+		}
+		node := &memberlist.Node{Name: msg.name, Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port()}
+		_ = gossip.SendReliable(node, answer(kindReachStream)) // that it fails is what the asker finds out
+	})
+}
+
+// misdirected takes an answer that was meant for another member, and came here: the other one
+// announces the address of this one.
+func (m *Membership) misdirected(msg reachMessage) {
+	peer, known := m.registry.named(msg.name)
+	if self := m.Local(); known && peer.Addr == self.Addr && peer.ID != self.ID {
+		m.troubles.set(troubleConflict, peer.ID, "", fmt.Sprintf("%s announces %v, the address of this member", peer.ID, peer.Addr), conflictMemory)
+	}
+}
+
+// named returns the start of a gossip name, if it is believed alive.
+func (r *registry) named(name string) (Member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, known := r.alive[name]
+	return m, known
+}
+
+// flaps are the returns of one process that was taken for dead.
+type flaps struct {
+	addr   netip.AddrPort
+	count  int
+	since  time.Time
+	latest time.Time
+}
+
+const (
+	// flapWindow is within how long flapCount returns of one process are a trouble.
+	flapWindow = 10 * time.Minute
+	flapCount  = 3
+	maxFlaps   = 256
+)
+
+// flapped counts that a process has come back that was taken for dead. The lock is held.
+func (r *registry) flapped(m Member, now time.Time) {
+	f := r.flaps[m.ID]
+	if now.Sub(f.since) > flapWindow {
+		f = flaps{since: now}
+	}
+	f.addr, f.count, f.latest = m.Addr, f.count+1, now
+	if _, known := r.flaps[m.ID]; !known && len(r.flaps) >= maxFlaps {
+		return
+	}
+	if r.flaps == nil {
+		r.flaps = make(map[string]flaps)
+	}
+	r.flaps[m.ID] = f
+}
+
+// watchFlaps keeps as trouble which members fail and come back again and again.
+func (m *Membership) watchFlaps() {
+	r := m.registry
+	r.mu.Lock()
+	now := r.now()
+	found := make(map[string]flaps)
+	for id, f := range r.flaps {
+		switch {
+		case now.Sub(f.latest) > flapWindow:
+			delete(r.flaps, id)
+		case f.count >= flapCount:
+			found[id] = f
+		}
+	}
+	r.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		f := found[id]
+		m.troubles.set(troubleFlaps, id, "", fmt.Sprintf("%s at %v", id, f.addr), flapWindow-now.Sub(f.latest)+time.Second)
+	}
+}
