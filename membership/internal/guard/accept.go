@@ -142,8 +142,10 @@ func (g *Guard) readHead(in *inbound) (head []byte, label string, err error) {
 			return nil, "", err
 		}
 		if missing == 0 {
-			// From here on memberlist sets the deadlines.
-			return buf, string(label), in.SetReadDeadline(time.Time{})
+			// From here on memberlist sets the deadlines. An error says that the sender has closed
+			// the stream. What was read may be a whole message.
+			_ = in.SetReadDeadline(time.Time{})
+			return buf, string(label), nil
 		}
 		n, err := in.Read(buf[len(buf):cap(buf)])
 		if n == 0 && err != nil {

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -112,4 +113,33 @@ func requireClosed(t *testing.T, conn net.Conn) {
 	_, err := conn.Read(make([]byte, 1))
 	require.Error(t, err)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+// closed is a stream whose sender closes it right after its message, as a pipe shows it: setting a
+// deadline then is an error, though the message is there.
+type closed struct{ net.Conn }
+
+func (c closed) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		return io.ErrClosedPipe
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+func TestGuardPassesAMessageOnWhoseSenderHasClosed(t *testing.T) {
+	inBubble(t, Options{Label: "orders"}, func(t *testing.T, g *Guard, p *pipeTransport) {
+		sent := append(labelHead("orders"), 8, 1, 2, 3)
+		near, far := net.Pipe()
+		p.arrived.Go(func() { p.streams <- closed{far} })
+		go func() {
+			_, _ = near.Write(sent)
+			_ = near.Close()
+		}()
+		conn := <-g.StreamCh()
+		got, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Equal(t, sent, got)
+		require.NoError(t, conn.Close())
+		require.Zero(t, g.Counts())
+	})
 }

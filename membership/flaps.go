@@ -1,0 +1,61 @@
+package membership
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// flaps are the returns of one process that was taken for dead.
+type flaps struct {
+	addr   netip.AddrPort
+	count  int
+	since  time.Time
+	latest time.Time
+}
+
+const (
+	// flapWindow is within how long flapCount returns of one process are a trouble.
+	flapWindow = 10 * time.Minute
+	flapCount  = 3
+	maxFlaps   = 256
+)
+
+// flapped counts that a process has come back that was taken for dead. The lock is held.
+func (r *registry) flapped(m Member, now time.Time) {
+	f := r.flaps[m.ID]
+	if now.Sub(f.since) > flapWindow {
+		f = flaps{since: now}
+	}
+	f.addr, f.count, f.latest = m.Addr, f.count+1, now
+	if _, known := r.flaps[m.ID]; !known && len(r.flaps) >= maxFlaps {
+		return
+	}
+	if r.flaps == nil {
+		r.flaps = make(map[string]flaps)
+	}
+	r.flaps[m.ID] = f
+}
+
+// watchFlaps keeps as trouble which members fail and come back again and again.
+func (m *Membership) watchFlaps() {
+	r := m.registry
+	r.mu.Lock()
+	now := r.now()
+	found := make(map[string]flaps)
+	for id, f := range r.flaps {
+		switch {
+		case now.Sub(f.latest) > flapWindow:
+			delete(r.flaps, id)
+		case f.count >= flapCount:
+			found[id] = f
+		}
+	}
+	r.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		f := found[id]
+		m.troubles.set(troubleFlaps, id, "", fmt.Sprintf("%s at %v", id, f.addr), flapWindow-now.Sub(f.latest)+time.Second)
+	}
+}
