@@ -14,14 +14,16 @@ import (
 // waits.
 //
 // Stop may be called any number of times, also before or during Start. Every call returns nil
-// when everything is released, or the error of its context when that ends first. A cluster that
-// was stopped cannot be started again. Lookups go on answering from the last ring.
+// when everything is released in time. When its context ends first, it gives the addresses a second
+// to be free, which they are unless a call of a [Mover] does not end, and returns the context's
+// error. A cluster that was stopped cannot be started again. Lookups go on answering from the last
+// ring.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.leaving.Store(true)
 	c.mu.Lock()
 	c.up = false
 	c.mu.Unlock()
-	return c.life.Stop(ctx, func(ctx context.Context, started bool) {
+	err := c.life.Stop(ctx, func(ctx context.Context, started bool) {
 		defer c.events.close()
 		defer c.closeHTTP()
 		if started {
@@ -31,7 +33,19 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		}
 		c.changed.Signal()
 	})
+	if err != nil {
+		limit := time.NewTimer(releaseWait)
+		defer limit.Stop()
+		select {
+		case <-c.life.Stopped():
+		case <-limit.C:
+		}
+	}
+	return err
 }
+
+// releaseWait is how long Stop waits for the addresses to be free when its context has ended.
+const releaseWait = time.Second
 
 // leaveAgreement is how long the others get to agree that a member that stops
 // is leaving, so that requests go elsewhere before its doors close.

@@ -20,6 +20,9 @@ import (
 // ErrStopped says that the membership was stopped. It cannot be started again.
 var ErrStopped = errors.New("membership: stopped")
 
+// releaseWait is how long Stop waits for the address to be free when its context has ended.
+const releaseWait = time.Second
+
 // Membership is the part of this process in a cluster. Make one with [New]. All methods
 // are safe for concurrent use and in any order.
 type Membership struct {
@@ -150,16 +153,30 @@ func (m *Membership) abandon(ctx context.Context) {
 // Stop leaves the cluster and releases everything. It announces that this member is leaving,
 // or Away where it is Active and has a RestartGrace. It waits until that has been sent to
 // others, leaves, and closes the address. When the context ends first it goes on without
-// further waits. Stop may be called any number of times, also before or during Start. Every call returns nil when everything is
-// released, or the error of its own context when that ends first. A membership that was
-// stopped cannot be started again.
+// further waits: Stop then gives the address a second to be free, and returns the context's
+// error. Stop may be called any number of times, also before or during Start. Every call returns
+// nil when everything is released in time. A membership that was stopped cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
-	return m.life.Stop(ctx, func(ctx context.Context, _ bool) {
+	err := m.life.Stop(ctx, func(ctx context.Context, _ bool) {
 		if _, _, ok := m.live(); ok {
 			m.leave(ctx, m.settings.timings.leaveWait)
 			m.shutdown()
 		}
 	})
+	if err != nil {
+		m.released()
+	}
+	return err
+}
+
+// released waits until everything is released, for a second at most.
+func (m *Membership) released() {
+	limit := time.NewTimer(releaseWait)
+	defer limit.Stop()
+	select {
+	case <-m.life.Stopped():
+	case <-limit.C:
+	}
 }
 
 // depart announces that this member is about to leave, for good or to come back. From then on it

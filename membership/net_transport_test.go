@@ -2,6 +2,7 @@ package membership
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -79,4 +80,24 @@ func TestDialsEndWithTheTransport(t *testing.T) {
 	require.NoError(t, transport.Shutdown())
 	_, err = transport.DialTimeout("127.0.0.1:9", time.Hour)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Stop without time to tell others returns when the port is free.
+func TestStopWithoutTimeFreesThePort(t *testing.T) {
+	for range 5 {
+		m, err := New(Options{
+			ClusterName: "orders", NodeID: "n1", GossipAddr: "127.0.0.1:0", PartitionCount: 16,
+			Configurations: []string{"x"}, Logger: slog.New(slog.DiscardHandler),
+		})
+		require.NoError(t, err)
+		require.NoError(t, m.Start(t.Context()))
+		addr := m.Local().Addr
+		require.ErrorIs(t, m.Stop(ended()), context.Canceled)
+		packets, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+		require.NoError(t, err)
+		require.NoError(t, packets.Close())
+		streams, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+		require.NoError(t, err)
+		require.NoError(t, streams.Close())
+	}
 }
