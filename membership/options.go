@@ -100,8 +100,14 @@ type GossipOptions struct {
 	// AdvertiseAddr is the address that other members use to reach this one, as IP
 	// or IP:port. Without a port the port of the gossip address is used. Empty means
 	// the gossip address; where that is 0.0.0.0, the first private address of the
-	// host. It is required where the gossip address is [::].
+	// host, with a warning in the log when there are several. It or AdvertiseFrom is required where
+	// the gossip address is [::].
 	AdvertiseAddr string
+	// AdvertiseFrom picks the address of this host that is announced: the name of an interface
+	// such as "eth1", or a network such as "192.168.0.0/16". IPv4 comes before IPv6. It applies
+	// where GossipAddr is 0.0.0.0 or [::], and AdvertiseAddr is empty. Empty means that
+	// AdvertiseAddr says which.
+	AdvertiseFrom string
 	// Profile chooses the timings. Zero means [LAN]. All members of a cluster should
 	// use the same profile.
 	Profile Profile
@@ -265,8 +271,11 @@ func (s *settings) parseGossip() error {
 
 func (s *settings) parseAdvertise() error {
 	text := s.Gossip.AdvertiseAddr
+	if from := s.Gossip.AdvertiseFrom; from != "" && (text != "" || s.bind.IsValid() && !s.bind.Addr().IsUnspecified()) {
+		return &option.Error{Field: "AdvertiseFrom", Value: from, Bound: "empty when GossipAddr or AdvertiseAddr names an address"}
+	}
 	if text == "" {
-		if s.bind.IsValid() && s.bind.Addr().Is6() && s.bind.Addr().IsUnspecified() {
+		if s.Gossip.AdvertiseFrom == "" && s.bind.IsValid() && s.bind.Addr().Is6() && s.bind.Addr().IsUnspecified() {
 			return &option.Error{Field: "AdvertiseAddr", Value: "", Bound: "set when GossipAddr is every IPv6 address"}
 		}
 		return nil

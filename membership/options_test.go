@@ -31,6 +31,14 @@ func TestOptions(t *testing.T) {
 		{func(o *Options) { o.GossipAddr = "" }, `GossipAddr is "": ` + bind},
 		{func(o *Options) { o.GossipAddr = "localhost:1" }, `GossipAddr is "localhost:1": ` + bind + "; names cannot be listened on"},
 		{func(o *Options) { o.GossipAddr = "[::]:0" }, `Gossip.AdvertiseAddr is "": must be set when GossipAddr is every IPv6 address`},
+		{func(o *Options) { o.GossipAddr, o.Gossip.AdvertiseFrom = "[::]:0", "eth1" }, ""},
+		{func(o *Options) { o.GossipAddr, o.Gossip.AdvertiseFrom = "10.0.0.1:7946", "eth1" },
+			`Gossip.AdvertiseFrom is "eth1": must be empty when GossipAddr or AdvertiseAddr names an address`},
+		{func(o *Options) {
+			o.GossipAddr, o.Gossip.AdvertiseAddr, o.Gossip.AdvertiseFrom = ":0", "10.0.0.1", "eth1"
+		},
+			`Gossip.AdvertiseFrom is "eth1": must be empty when GossipAddr or AdvertiseAddr names an address`},
+		{func(o *Options) { o.Gossip.ForgetAfter = time.Minute }, "Gossip.ForgetAfter is 1m0s: must be 0, or between 1h0m0s and 8760h0m0s"},
 		{func(o *Options) { o.Gossip.AdvertiseAddr = "10.0.0.1:0" }, `Gossip.AdvertiseAddr is "10.0.0.1:0": ` + advertise},
 		{func(o *Options) { o.Gossip.AdvertiseAddr = "10.0.0.1" }, ""},
 		{func(o *Options) { o.Region = long }, fmt.Sprintf("Region is %q: %s", long, place)},

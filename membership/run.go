@@ -62,6 +62,9 @@ func (m *Membership) open() error {
 // advertised is the address to announce: what the options say, or what was
 // bound.
 func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
+	if from := m.settings.Gossip.AdvertiseFrom; from != "" {
+		return m.advertisedFrom(t, from)
+	}
 	ip, port, err := t.FinalAdvertiseAddr("", 0)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set Gossip.AdvertiseAddr: %w", err)
@@ -76,7 +79,31 @@ func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set Gossip.AdvertiseAddr: %w", err)
 	}
+	if m.settings.bind.Addr().IsUnspecified() {
+		m.warnOfChoice(bound.Addr())
+	}
 	return bound, nil
+}
+
+// advertisedFrom is the address of an interface or in a network, with the port that was bound.
+func (m *Membership) advertisedFrom(t Transport, from string) (netip.AddrPort, error) {
+	all, err := hostAddresses()
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("membership: listing the addresses of this host: %w", err)
+	}
+	addr, err := addressFrom(all, from, m.settings.bind.Addr().Is4())
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port := m.settings.bind.Port()
+	if port == 0 {
+		_, bound, err := t.FinalAdvertiseAddr("", 0)
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("membership: the port to announce is not known: set it in GossipAddr: %w", err)
+		}
+		port = uint16(bound)
+	}
+	return netip.AddrPortFrom(addr, port), nil
 }
 
 // shutdown ends everything that open started. Goroutines of memberlist that
