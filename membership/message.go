@@ -106,8 +106,8 @@ type reachMessage struct {
 	from      string // the NodeID of the one that answers
 }
 
-func (m reachMessage) append(b []byte) []byte {
-	b = append(b, messageVersion|m.kind)
+func (m reachMessage) bytes() []byte {
+	b := append(make([]byte, 0, reachHeader+len(m.name)+len(m.from)), messageVersion|m.kind)
 	b = binary.LittleEndian.AppendUint64(b, m.challenge)
 	b = append(b, byte(len(m.name)))
 	b = append(b, m.name...)

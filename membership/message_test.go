@@ -48,7 +48,7 @@ func encoded(message any) []byte {
 	case directMessage:
 		return m.bytes()
 	case reachMessage:
-		return m.append(nil)
+		return m.bytes()
 	default:
 		return nil
 	}
@@ -59,7 +59,7 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 	plain := digestMessage{kind: kindDigest, digest: testDigest}.append(nil)
 	agree := agreementMessage{fingerprint: 1}.append(nil)
 	direct := directMessage{from: "n1", payload: []byte("hi")}.bytes()
-	reach := reachMessage{kind: kindReach, name: gossipName("n1", 1)}.append(nil)
+	reach := reachMessage{kind: kindReach, name: gossipName("n1", 1)}.bytes()
 	for name, b := range map[string][]byte{
 		"nothing":              nil,
 		"no version":           {0x01},
@@ -78,9 +78,9 @@ func TestMessagesThatAreNotOurs(t *testing.T) {
 		"a long sender":        directMessage{from: strings.Repeat("n", maxNameLength+1)}.bytes(),
 		"a short question":     reach[:reachHeader-1],
 		"a cut asker":          reach[:reachHeader+1],
-		"an asker of no start": reachMessage{kind: kindReach, name: "n1"}.append(nil),
+		"an asker of no start": reachMessage{kind: kindReach, name: "n1"}.bytes(),
 		"a question of two":    append(bytes.Clone(reach), 'x'),
-		"an answer of nobody":  reachMessage{kind: kindReachPacket, name: gossipName("n1", 1)}.append(nil),
+		"an answer of nobody":  reachMessage{kind: kindReachPacket, name: gossipName("n1", 1)}.bytes(),
 		"a long payload":       directMessage{from: "n1", payload: make([]byte, maxMessage+1)}.bytes(),
 	} {
 		_, err := parseMessage(b)
@@ -95,8 +95,8 @@ func FuzzParseMessage(f *testing.F) {
 	f.Add(digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}.append(nil))
 	f.Add(digestMessage{kind: kindAnswer, digest: testDigest, from: "\xff"}.append(nil))
 	f.Add(directMessage{from: "n1", start: 1, to: 2, payload: []byte{7}}.bytes())
-	f.Add(reachMessage{kind: kindReach, challenge: 1, name: gossipName("n1", 1)}.append(nil))
-	f.Add(reachMessage{kind: kindReachStream, challenge: 1, name: gossipName("n1", 1), from: "n2"}.append(nil))
+	f.Add(reachMessage{kind: kindReach, challenge: 1, name: gossipName("n1", 1)}.bytes())
+	f.Add(reachMessage{kind: kindReachStream, challenge: 1, name: gossipName("n1", 1), from: "n2"}.bytes())
 	view := threeMembers()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)

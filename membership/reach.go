@@ -134,7 +134,7 @@ func (m *Membership) ask(round *reachRound, targets []netip.AddrPort) {
 	if !running {
 		return
 	}
-	question := reachMessage{kind: kindReach, challenge: round.challenge, name: m.name}.append(nil)
+	question := reachMessage{kind: kindReach, challenge: round.challenge, name: m.name}.bytes()
 	for _, addr := range targets {
 		m.background(func() {
 			if gossip.SendReliable(&memberlist.Node{Addr: addr.Addr().AsSlice(), Port: addr.Port()}, question) != nil {
@@ -316,7 +316,7 @@ func (m *Membership) runs(addrs []netip.AddrPort) func() bool {
 
 // unreached says that no other member reaches this one at the address that it announces.
 func (m *Membership) unreached(addr netip.AddrPort, asked map[netip.AddrPort]string) error {
-	var who []string
+	who := make([]string, 0, len(asked))
 	for at, id := range asked {
 		who = append(who, strings.TrimSpace(fmt.Sprintf("%s %v", id, at)))
 	}

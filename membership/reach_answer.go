@@ -40,7 +40,7 @@ func (m *Membership) answerReach(msg reachMessage) {
 		return
 	}
 	answer := func(kind byte) []byte {
-		return reachMessage{kind: kind, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.append(nil)
+		return reachMessage{kind: kind, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.bytes()
 	}
 	m.background(func() {
 		_ = gossip.SendToAddress(memberlist.Address{Addr: peer.Addr.String(), Name: msg.name}, answer(kindReachPacket))
