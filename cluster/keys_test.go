@@ -12,8 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// The gossip key of a running cluster is replaced step by step, and nobody
-// notices.
+// The gossip key of a running cluster is replaced step by step, and no
+// member notices.
 func TestRotationOfGossipKeys(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		older, newer := oneKey[0], otherKey[0]
@@ -44,7 +44,7 @@ func TestRotationOfGossipKeys(t *testing.T) {
 			b.agree(all...)
 		}
 
-		refused("nobody knows the new key", newer)
+		refused("no member knows the new key", newer)
 		everywhere(func(c *cluster.Cluster) error { return c.Keys().Install(newer) })
 		joins("the old one is in use", older)
 		refused("who has the new key alone cannot read", newer)

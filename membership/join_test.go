@@ -22,7 +22,7 @@ func joinOptions(network Network, i int, seeds ...string) Options {
 	}
 }
 
-// A joiner that is told of everybody does not exchange members with everybody.
+// A joiner that one member tells of all others does not exchange members with each of them.
 func TestOneExchangeIsEnoughToJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})

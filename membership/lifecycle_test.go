@@ -134,7 +134,7 @@ func TestMembershipLifecycle(t *testing.T) {
 		require.NoError(t, second.Stop(t.Context()))
 		n.free(2)
 		n.see(1, first)
-		require.NoError(t, Drive(second).SetState(t.Context(), Active), "nobody is there to hear")
+		require.NoError(t, Drive(second).SetState(t.Context(), Active), "no other member is there to hear")
 		require.NoError(t, second.Stop(ended()), "it is done")
 		require.NoError(t, second.Start(t.Context()), "what the one start came to")
 	})

@@ -99,7 +99,7 @@ func TestTheNewestStartSpeaks(t *testing.T) {
 	got, _ := r.members()
 	require.Equal(t, []Member{startOf("a", 11, 2), startOf("b", 1, 9)}, got)
 	require.Equal(t, []Member{startOf("a", 11, 2), startOf("a", 10, 0), startOf("a", 9, 3)}, r.rivals("a"), "newest first, without us")
-	require.Len(t, r.others(), 4, "everybody there is to talk to")
+	require.Len(t, r.others(), 4, "all processes there are to talk to")
 
 	r.remove(newer)
 	events = r.events.take()

@@ -89,7 +89,7 @@ func TestAMemberIsForgottenWhenAnotherKnowsThatItLeft(t *testing.T) {
 		network.Isolate(cut)
 		require.NoError(t, all[1].Stop(t.Context()))
 		time.Sleep(time.Minute)
-		require.Equal(t, 2, Drive(all[2]).Stats().Lost, "it saw nobody leave")
+		require.Equal(t, 2, Drive(all[2]).Stats().Lost, "it did not see n2 leave")
 		network.Heal()
 		time.Sleep(time.Minute)
 		for _, m := range []*Membership{all[0], all[2]} {

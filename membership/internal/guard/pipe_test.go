@@ -16,7 +16,7 @@ import (
 
 // pipeTransport is an inner transport whose streams the test makes. Like
 // memberlist's own, it hands streams and packets over unbuffered, and its
-// Shutdown waits until somebody took those that arrived.
+// Shutdown waits until the receiver took those that arrived.
 type pipeTransport struct {
 	streams chan net.Conn
 	packets chan *memberlist.Packet
