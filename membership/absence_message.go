@@ -18,8 +18,9 @@ const maxAbsenceMessage = 1 + maxAbsenceRecords*maxAbsenceRecord
 // maxAbsenceRecords bounds the number of records in it.
 const maxAbsenceRecords = 2*maxAbsences + maxLeftTold
 
-// remainingLeft stands in place of the remaining time where the member has left for good.
-const remainingLeft = uint64(maxRestartGrace/time.Millisecond) + 1
+// leftMark stands in place of the remaining time where the member has left for good: 0 in two bytes.
+// A member of an earlier release takes it for an absence that is over.
+const leftMark = "\x80\x00"
 
 // absenceRecord is what one member tells another about an absence.
 type absenceRecord struct {
@@ -43,11 +44,11 @@ func encodeAbsences(records []absenceRecord) []byte {
 				continue // it was decoded once, so this does not happen
 			}
 		}
-		remaining := uint64(milliseconds(r.remaining))
 		if r.left {
-			remaining = remainingLeft
+			b = append(b, leftMark...)
+		} else {
+			b = binary.AppendUvarint(b, uint64(milliseconds(r.remaining)))
 		}
-		b = binary.AppendUvarint(b, remaining)
 		b = appendText(b, gossipName(r.member.ID, r.member.Start.Nonce))
 		if r.over() {
 			continue
@@ -78,13 +79,10 @@ func parseAbsences(b []byte) ([]rawAbsence, error) {
 	var records []rawAbsence
 	for b = b[1:]; len(b) > 0; {
 		remaining, size := binary.Uvarint(b)
-		if size <= 0 || remaining > remainingLeft || len(records) >= maxAbsenceRecords {
+		if size <= 0 || remaining > uint64(maxRestartGrace/time.Millisecond) || len(records) >= maxAbsenceRecords {
 			return nil, errMessage
 		}
-		left := remaining == remainingLeft
-		if left {
-			remaining = 0
-		}
+		left := string(b[:size]) == leftMark
 		name, rest, err := cutBytes(b[size:])
 		if err != nil || len(name) > maxNameLength+nameTail {
 			return nil, errMessage

@@ -50,6 +50,7 @@ func (h *hooks) seen(n *memberlist.Node) {
 		h.m.log.Warn("ignoring a member", "name", n.Name, "error", err)
 		return
 	}
+	h.m.reach.seen(n)
 	h.m.registry.set(n.Name, member)
 }
 
@@ -57,6 +58,7 @@ func (h *hooks) seen(n *memberlist.Node) {
 func (h *hooks) NotifyLeave(n *memberlist.Node) {
 	if !h.m.closed.Load() {
 		h.m.registry.remove(n.Name)
+		h.m.reach.gone(n.Name)
 	}
 }
 

@@ -24,6 +24,9 @@ import (
 // could have answered.
 
 const (
+	// reachVersion is the version of the delegate's protocol from which on a member answers.
+	reachVersion = 1
+
 	reachTarget = 3 // members that the second question goes to; the first goes to one
 	maxServed   = 16
 	// reachPause is the least time between two checks.
@@ -46,6 +49,7 @@ type reach struct {
 	mu      sync.Mutex
 	rounds  map[uint64]*reachRound
 	through []netip.AddrPort // addresses that led to other members, the newest first
+	speaks  map[string]bool  // gossip names of the members alive that answer: earlier releases do not
 	known   bool             // a check has ended since there were other members
 	err     error            // why no other member reaches this one
 }
@@ -62,6 +66,7 @@ func newReach() reach {
 	return reach{
 		wanted: make(chan struct{}, 1), serving: make(chan struct{}, maxServed),
 		answered: repeats{every: 200 * time.Millisecond}, rounds: make(map[uint64]*reachRound),
+		speaks: make(map[string]bool),
 	}
 }
 
@@ -111,6 +116,37 @@ func (r *reach) led(addr netip.AddrPort) {
 	defer r.mu.Unlock()
 	r.through = slices.DeleteFunc(r.through, func(a netip.AddrPort) bool { return a == addr })
 	r.through = append([]netip.AddrPort{addr}, r.through[:min(len(r.through), reachTarget-1)]...)
+}
+
+// seen takes note of whether a member answers such questions.
+func (r *reach) seen(n *memberlist.Node) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.speaks[n.Name] = n.DMax >= reachVersion
+}
+
+// gone forgets a member.
+func (r *reach) gone(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.speaks, name)
+}
+
+// answers reports whether the member at an address answers such questions. Behind an address of no
+// member any of them may be: then all of them must.
+func (m *Membership) answers(addr netip.AddrPort) bool {
+	peer, known := m.registry.at(addr)
+	m.reach.mu.Lock()
+	defer m.reach.mu.Unlock()
+	if known {
+		return m.reach.speaks[gossipName(peer.ID, peer.Start.Nonce)]
+	}
+	for name, speaks := range m.reach.speaks {
+		if name != m.name && !speaks {
+			return false
+		}
+	}
+	return true
 }
 
 // conclude takes what a check came to.
@@ -178,6 +214,7 @@ func (m *Membership) reachTargets(first bool) []netip.AddrPort {
 			targets = append(targets, other.Addr)
 		}
 	}
+	targets = slices.DeleteFunc(targets, func(addr netip.AddrPort) bool { return !m.answers(addr) })
 	if first && len(targets) > 0 {
 		return targets[:1]
 	}
@@ -246,7 +283,11 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	patience := m.settings.timings.patience
 	both := func(packets, streams int) bool { return packets > 0 && streams > 0 }
 	some := func(packets, streams int) bool { return packets > 0 || streams > 0 }
-	m.ask(round, m.reachTargets(true))
+	first := m.reachTargets(true)
+	if len(first) == 0 {
+		return true, nil // none of them answers such questions
+	}
+	m.ask(round, first)
 	if !m.await(ctx, round, patience, both) {
 		if some(m.reach.counts(round)) {
 			m.reach.conclude(nil) // so that Start goes on

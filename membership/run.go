@@ -36,6 +36,8 @@ func (m *Membership) open() error {
 		EnableCompression: m.settings.Gossip.Compression,
 		Keyring:           m.keys.ring,
 		Logger:            logger,
+
+		DelegateProtocolMax: reachVersion, // a member of an earlier release announces 0
 	}
 	m.settings.timings.configure(config)
 	hooks := &hooks{m: m}
