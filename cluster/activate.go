@@ -10,10 +10,10 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// activate announces that this member owns, once it knows the cluster, can run
-// what that runs, and has received what it is to own. Where an earlier start has kept
-// its place it owns at once, and receives as an owner. It reports whether it did so
-// now.
+// activate announces that this member is active, once it knows the cluster, can run the
+// cluster's configuration, and has received the partitions that it is to own. A member
+// whose earlier start has kept its place is active at once, and receives as an owner.
+// activate reports whether it announced this now.
 func (c *Cluster) activate(ctx context.Context, v *published) bool {
 	self := c.members.Local()
 	_, capable := c.settings.configs[v.Configuration]
@@ -39,7 +39,7 @@ func (c *Cluster) activate(ctx context.Context, v *published) bool {
 			c.founding.Store(c.present(v) >= c.settings.Bootstrap.MinMembers)
 		}
 	case c.handoff != nil && !c.handoff.is(func(m *handoff.Machine) bool { return m.Summary().Joined }):
-		return false // it is not ready for all that it is to own
+		return false // some partitions are not received yet
 	}
 	return membership.Drive(c.members).SetState(ctx, membership.Active) == nil
 }
@@ -58,10 +58,10 @@ func (c *Cluster) hands(v *published) bool {
 	return c.settings.configs[v.Configuration].WriteQuorum > 0
 }
 
-// mayFound reports whether this member may be the first to own: when enough are
-// there, or it has waited for long enough. With a handoff the one with the lowest
-// NodeID begins, and the others receive from it: of two that began at once each
-// would take itself for the one that has everything.
+// mayFound reports whether this member may be the first owner: when enough members are
+// there, or this member has waited for long enough. With a handoff only the member with
+// the lowest NodeID begins, and the others receive from it. If two members began at
+// once, each would believe that it alone has all data.
 func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	if !c.enough(v) {
 		return false
@@ -71,7 +71,7 @@ func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	}
 	for _, m := range v.Members {
 		if m.State == membership.Joining && m.Origin != 0 {
-			return false // it has data, and begins itself
+			return false // that member has data, and begins itself
 		}
 	}
 	for _, m := range v.Members {
@@ -82,23 +82,23 @@ func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	return false
 }
 
-// enough reports whether enough members are there for one to begin, or this one has
+// enough reports whether enough members are there for one to begin, or this member has
 // waited for long enough.
 func (c *Cluster) enough(v *published) bool {
 	return c.present(v) >= c.settings.Bootstrap.MinMembers || c.settings.Bootstrap.Alone && c.waited() >= c.settings.Bootstrap.Timeout
 }
 
-// present counts the members that can own.
+// present counts the members that own or can come to own.
 func (c *Cluster) present(v *published) int {
 	return v.count(membership.Joining, membership.Active, membership.Away, membership.Draining)
 }
 
-// owning counts the members that own.
+// owning counts the members that own partitions.
 func (c *Cluster) owning(v *published) int {
 	return v.count(membership.Active, membership.Away, membership.Draining)
 }
 
-// waited is for how long this member has known the cluster.
+// waited is the time since Start succeeded.
 func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }
 
 // waitsForMembers reports whether too few members keep this one from owning.

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// agreement is how far the published view is known to be that of all members that can
+// agreement says how many of the members that can hold the published view are known to
 // hold it; see membership.
 type agreement struct {
 	fingerprint uint64
@@ -16,7 +16,7 @@ type agreement struct {
 	since       time.Time
 }
 
-// agreement returns how far the published view is agreed.
+// agreement returns the agreement on the published view.
 func (c *Cluster) agreement() agreement {
 	now := membership.Drive(c.members).Agreement()
 	a := agreement{
@@ -29,8 +29,8 @@ func (c *Cluster) agreement() agreement {
 	return a
 }
 
-// agreed returns how far the view is agreed, and whether that view is derived from the
-// members that there are now.
+// agreed returns the agreement on the published view, and whether that view is derived
+// from the newest list of members.
 func (c *Cluster) agreed() (a agreement, current bool) {
 	a = c.agreement()
 	v := c.view.Load()

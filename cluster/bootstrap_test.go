@@ -24,7 +24,7 @@ func TestMinMembers(t *testing.T) {
 			require.Equal(t, []string{api.ProblemMinMembers}, problems(c))
 			require.False(t, c.Health().Ready)
 		}
-		require.Equal(t, "2 of 3 members are here that it takes to begin: start the others, or set Bootstrap.Alone",
+		require.Equal(t, "2 of 3 members that are needed to begin are here: start the others, or set Bootstrap.Alone",
 			problem(t, first, api.ProblemMinMembers).Message)
 		third := b.start(3, three)
 		b.agree(first, second, third)
@@ -59,7 +59,7 @@ func TestMinMembersWithHandoff(t *testing.T) {
 		b.await("the first one owns", func() bool { return all[0].Local().State == membership.Active })
 		time.Sleep(10 * time.Second)
 		require.False(t, all[0].Health().Ready)
-		require.Equal(t, "1 of 3 members own that it takes to begin: the others are receiving", problem(t, all[0], api.ProblemMinMembers).Message)
+		require.Equal(t, "1 of 3 members that are needed to begin own partitions: the others are receiving", problem(t, all[0], api.ProblemMinMembers).Message)
 		close(received)
 		for _, c := range all {
 			require.NoError(t, c.WaitReady(within(t, patience)))

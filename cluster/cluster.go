@@ -13,20 +13,21 @@ import (
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-// Errors of the life of a [Cluster].
+// Errors of a [Cluster] that does not run.
 var (
 	// ErrNotStarted says that the cluster is not running yet.
 	ErrNotStarted = errors.New("cluster: not started")
-	// ErrStopped says that the cluster was stopped, and cannot be started
-	// again.
+	// ErrStopped says that Stop was called. The cluster cannot be started again: make
+	// another one.
 	ErrStopped = errors.New("cluster: stopped")
 )
 
-// Cluster is this process's part in a cluster. Make one with [New]. All methods are safe for
-// concurrent use and in any order. The methods that can block take a context.
+// Cluster is this process as a member of a cluster. Make one with [New], and run it with
+// [Cluster.Start] and [Cluster.Stop]. All methods are safe for concurrent use and may be
+// called in any order. The methods that can block take a context.
 type Cluster struct {
-	// view is what lookups answer from. It stands here, and in no record within, so that the
-	// compiler still inlines Lookup.
+	// view is what lookups answer from. It is a field of Cluster itself, and not of a nested
+	// struct, so that the compiler still inlines Lookup.
 	view     atomic.Pointer[published]
 	settings settings
 	members  *membership.Membership
@@ -43,17 +44,17 @@ type Cluster struct {
 	loop
 }
 
-// answers are what health and waits see. The loop replaces them.
+// answers are what Health and the waiting methods read. The loop replaces them.
 type answers struct {
 	health  atomic.Pointer[Health] // as of the last event about it
 	changed lifecycle.Broadcast    // wakes whatever waits for view or health
 }
 
-// New checks the options and returns a cluster that is not running. It opens no socket. It
-// reads the certificates and tokens that HTTP names, and the journal of a handoff. The error is
-// that of [Options.Validate], or says what cannot be used. From the call on the cluster owns
-// HTTP.Listener: New closes it when it returns an error, and otherwise [Cluster.Stop] does, also
-// of a cluster that was never started.
+// New checks the options and returns a cluster that is not running. It opens no socket. It reads
+// the certificates and tokens that the HTTP options name, and the journal of a handoff. The
+// error is that of [Options.Validate], or says which file or journal cannot be used. From the
+// call on the cluster owns HTTP.Listener. New closes the listener when it returns an error.
+// Otherwise [Cluster.Stop] closes it, also where the cluster was never started.
 func New(o Options) (*Cluster, error) {
 	c, err := newCluster(o)
 	if err != nil && o.HTTP.Listener != nil {
@@ -82,7 +83,7 @@ func newCluster(o Options) (*Cluster, error) {
 	if s.Handoff.Mover != nil {
 		c.handoff = newDriver(c, s.Handoff)
 	}
-	c.settings.Gossip.Keys, c.settings.membership.Gossip.Keys = nil, nil // membership has them, and what prints a Cluster must not
+	c.settings.Gossip.Keys, c.settings.membership.Gossip.Keys = nil, nil // membership has them; a Cluster that is printed must not show them
 	if err = c.newHandler(); err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func newCluster(o Options) (*Cluster, error) {
 		err = membership.Drive(members).SetState(context.Background(), membership.Observer)
 		c.announced = membership.Observer
 	}
-	// The options were checked with the longest address it can become.
+	// The options were checked with the longest address that may be announced.
 	if err = errors.Join(err, c.announceHTTP(context.Background())); err != nil {
 		return nil, err
 	}

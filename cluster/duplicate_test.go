@@ -28,8 +28,8 @@ func wins(t *testing.T, b *testNet, winner, loser *cluster.Cluster, others ...*c
 		require.NoError(t, c.WaitConverged(within(t, patience)))
 	}
 	p := problem(t, loser, api.ProblemSuperseded)
-	require.Equal(t, `another process of NodeID "n3", started later, speaks for it from `+address.String()+
-		": this one owns nothing; stop one of the two", p.Message)
+	require.Equal(t, `a later process of NodeID "n3", at `+address.String()+
+		", has replaced this one: this process owns nothing; stop one of the two", p.Message)
 	require.True(t, p.Unready)
 	require.False(t, loser.Health().Ready)
 	require.True(t, winner.Health().Ready, "%+v", winner.Health().Problems)

@@ -8,42 +8,45 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// EventKind says what an [Event] is about.
+// EventKind says which thing changed in which way.
 type EventKind uint8
 
-// The kinds of events.
+// The kinds of events, each with the field of [Event] that holds the change.
 const (
-	// MemberJoined: a member that was not known before.
+	// MemberJoined: a member appeared that was not known before.
 	MemberJoined EventKind = iota + 1
-	// MemberUpdated: a member announced something else about itself, that it is away for
-	// example; or a member that is away has left, and After.Until is set.
+	// MemberUpdated: a member announced a change of its metadata, weight, address or
+	// state; for example that it is away. It also comes when a member that is away has
+	// left: then After.Until is set.
 	MemberUpdated
-	// MemberLeaving: a member announced that it is about to go.
+	// MemberLeaving: a member announced that it is about to leave.
 	MemberLeaving
-	// MemberLeft: a member went after it said so.
+	// MemberLeft: a member that had announced that it leaves is gone.
 	MemberLeft
-	// MemberFailed: a member is gone without a word, or was away for longer than its grace.
+	// MemberFailed: a member is gone that had not announced that it leaves, or was away for
+	// longer than its RestartGrace.
 	MemberFailed
-	// MemberRejoined: a member is back, or a new start of it took over.
+	// MemberRejoined: a member is back after it was gone, or a new start of its NodeID
+	// took over.
 	MemberRejoined
 	// RingChanged: lookups answer from another ring, or it has another target.
 	RingChanged
-	// StateChanged: this member announces another state of its own life. With After.State
-	// active it has become an owner; with draining it hands over, with leaving it owns
-	// nothing any more. The RingChanged that follows from it comes later.
+	// StateChanged: this member announced another state of its own. When After.State is
+	// active it has become an owner; draining: it hands its partitions over; leaving: it
+	// owns nothing any more. The RingChanged that follows from it comes later.
 	StateChanged
 	// HealthChanged: this member became ready or unready, or has other
 	// problems.
 	HealthChanged
 	// HandoffStarted: partitions have begun to move to or from this member.
 	HandoffStarted
-	// HandoffProgressed: some of them have arrived or been let go. It comes once
+	// HandoffProgressed: some partitions have been received or released. It comes once
 	// a second at most.
 	HandoffProgressed
-	// HandoffCompleted: none are on their way to or from this member any more. What
-	// it has may still be merged by others; see HandoffState.Sharing.
+	// HandoffCompleted: no partition is moving to or from this member any more. Other
+	// members may still merge data that it has; see HandoffState.Sharing.
 	HandoffCompleted
-	// HandoffFailed: a call of the user's code failed. It is made again.
+	// HandoffFailed: a call of the [Mover] or [Journal] failed. The call is made again.
 	HandoffFailed
 )
 
@@ -62,19 +65,19 @@ func (k EventKind) String() string {
 	return kindNames[k]
 }
 
-// Event is one change. Exactly one of Member, Ring, Health and Handoff is set. What they
-// point to must not be modified.
+// Event is one change, as [Cluster.Events] delivers it. Exactly one of Member, Ring,
+// Health and Handoff is set. The values that they point to must not be modified.
 type Event struct {
 	// Kind says what happened.
 	Kind EventKind
-	// At is when this process learned of it, by its own clock.
+	// At is when this process learned of the change, by its own clock.
 	At time.Time
-	// Folded counts earlier events about the same thing that this one stands
-	// for as well, because the subscriber was slow. What was before is what
-	// was before the first of them.
+	// Folded counts the earlier events about the same thing that this one stands for as
+	// well, because the subscriber was slow. Before and Old are as they were before the
+	// first of those events.
 	Folded int
 
-	// Member is the change of a member, or for StateChanged of this member.
+	// Member is the change of a member. For StateChanged it is that of this member.
 	Member *MemberChange
 	// Ring is the change of the ring.
 	Ring *RingChange
@@ -83,42 +86,44 @@ type Event struct {
 	// Handoff is how far this member is with moving partitions at the time of the event.
 	Handoff *HandoffState
 
-	// Partition and Err say, for HandoffFailed, which call failed and how. Partition is -1
-	// where the journal could not save which members have departed.
+	// Partition and Err are set for HandoffFailed alone: the partition of the call that
+	// failed, and its error. Partition is -1 where the journal could not save which
+	// members have departed.
 	Partition int
 	Err       error
 }
 
-// MemberChange is a change of one member.
+// MemberChange is a change of one member, as it was and as it is.
 type MemberChange struct {
-	// ID is its NodeID.
+	// ID is the NodeID of the member.
 	ID string
-	// Before and After are the member on both sides of the change; the zero
-	// Member where it was not there.
+	// Before and After are the member before and after the change. Before is the zero
+	// Member when the member appeared, and After when it is gone.
 	Before, After Member
-	// Away is, for MemberRejoined, how long it had been gone; zero when its
-	// absence was not noticed.
+	// Away is set for MemberRejoined alone: how long the member was gone, or zero when
+	// its absence was not noticed.
 	Away time.Duration
 }
 
 // RingChange is a change of the ring that lookups answer from. [rebalance.Diff] of Old and New
-// says what moves.
+// says which partitions move.
 type RingChange struct {
-	// Old is the ring last delivered to this subscriber, or the one in force
-	// when it subscribed; New is the one that replaced it. Their targets say
-	// where they were going.
+	// Old is the ring that was last delivered to this subscriber, or the ring in use
+	// when it subscribed. New is the ring that replaced it. The target of each,
+	// [ring.Ring.Target], holds the owners after the joins and drains under way.
 	Old, New *ring.Ring
-	// Version counts the views of this process.
+	// Version is the number of views that this process has derived, up to the new one.
 	Version uint64
 	// Fingerprint is that of the new view.
 	Fingerprint ring.Fingerprint
 }
 
-// HealthChange is a change of this member's health: as it was when subscribers were last told,
-// and as it is.
+// HealthChange is a change of this member's health: as it was at the last such event, and as
+// it is.
 type HealthChange struct{ Before, After Health }
 
-// memberKind is the kind of membership's event of that name, and 0 for any other.
+// memberKind returns the kind of the membership event of that name, and 0 for any other
+// name.
 func memberKind(name string) EventKind {
 	switch name {
 	case "joined":
@@ -144,12 +149,12 @@ func ringEvent(before, after *published) Event {
 	}}
 }
 
-// Events subscribes to changes from this call on and returns an iterator over
-// them, in order. It ends when the context ends or the cluster has stopped. A
-// subscriber that does not keep up loses no news: events about the same thing
-// are folded, so that it gets the newest state and the number of those folded.
-// Iterate at most once, from one goroutine; the subscription holds memory until
-// the context ends, iterated or not.
+// Events subscribes to changes from this call on and returns an iterator over them, in
+// order. The iterator ends when the context ends or the cluster has stopped. A
+// subscriber that does not keep up loses no news: events about the same thing are
+// folded, so the subscriber gets the newest state and the number of events folded into
+// it. Iterate at most once, from one goroutine; the subscription holds memory until the
+// context ends, iterated or not.
 func (c *Cluster) Events(ctx context.Context) iter.Seq[Event] {
 	s := c.events.subscribe()
 	stop := context.AfterFunc(ctx, func() { c.events.unsubscribe(s) })

@@ -7,21 +7,21 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// gate lets writes to one partition in as long as they mean the same owners as this member, and
-// knows when the last one let in under earlier owners is done.
+// gate admits writes to one partition while they carry the token of this member's placement,
+// and knows when the last write admitted under an earlier token is done.
 type gate struct {
 	mu       sync.Mutex
 	token    ring.Token
 	epoch    uint64 // counts the fences
 	owner    bool
 	open     bool // the owner accepts writes
-	ready    bool // and has what it needs
+	ready    bool // and has the data that it must have
 	now      int  // writes under way
-	earlier  int  // those of them that were let in before the last fence
+	earlier  int  // of these, the writes that were admitted before the last fence
 	onsettle func(partition int)
 }
 
-// enter lets a write in.
+// enter admits a write, or returns why not.
 func (g *gate) enter(partition int, token ring.Token) (done func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -53,8 +53,9 @@ func (g *gate) leave(partition int, epoch uint64) {
 	}
 }
 
-// fence refuses the token in force from now on in favour of another. It reports whether no write
-// let in before is under way; if one is, tell is called when the last is done.
+// fence replaces the token and admits no write until set opens the gate. It reports whether no
+// write that was admitted before is under way. If one is, tell is called when the last of them
+// is done.
 func (g *gate) fence(token ring.Token, tell func(partition int)) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -64,14 +65,16 @@ func (g *gate) fence(token ring.Token, tell func(partition int)) bool {
 	return g.earlier == 0
 }
 
-// set says how this member stands with the partition.
+// set records the token of the partition, whether this member owns it, accepts writes
+// to it, and is ready.
 func (g *gate) set(token ring.Token, owner, open, ready bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.token, g.owner, g.open, g.ready = token, owner, open, ready
 }
 
-// settled reports whether no write let in before the last fence is under way.
+// settled reports whether no write that was admitted before the last fence is under
+// way.
 func (g *gate) settled() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

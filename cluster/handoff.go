@@ -10,12 +10,13 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Handoff is what a service asks and tells while partitions move: it admits writes and reads,
-// and shows how far this member is. [Cluster.Handoff] returns it. All methods are safe for
-// concurrent use, and none blocks.
+// Handoff admits the writes and reads of a service while partitions move, and shows how far
+// this member is. [Cluster.Handoff] returns it. All methods are safe for concurrent use, and
+// none blocks.
 //
-// A request between members carries the partition of its key and the token of the sender's
-// placement, [ring.Placement.Token]. Four methods take both, and return nil or an error:
+// A request between members carries two values: the partition of its key, and the token of
+// the sender's placement, [ring.Placement.Token]. Four methods take both. Each returns
+// nil, or one of the errors in the last column:
 //
 //	method    called by                        nil means that this member                      errors
 //	Check     a member that gets a token       means the same owners as the sender             TokenError
@@ -23,44 +24,48 @@ import (
 //	Serve     an owner, after reading locally  serves, and its answer counts in a read quorum  TokenError, ErrNotOwner, ErrNotReceived
 //	Received  whatever waits for data          owns, now or to come, and has what it must      TokenError, ErrNotOwner, ErrNotReceived
 //
-// "The same owners" are those of the partition now and in the ring to come, with the data that they
-// have: with a [Mover] a start without the data of the start before it is another owner. The rings
-// of the two members may differ elsewhere.
+// "The same owners" are the owners of this partition in the ring and in its target, with the data
+// that they hold. With a [Mover] a process that starts without the data of the process before it
+// counts as another owner. For other partitions the rings of the two members may differ.
 //
-// Without a [Mover], and under a configuration in which handoff is off, an owner always admits,
-// and always has what it must have. One exception: an owner whose [Mover.Release] of the time with
-// a handoff still runs returns ErrFenced and ErrNotReceived until that call has returned.
+// Without a [Mover], and under a configuration in which handoff is off, an owner always admits
+// writes, and always counts as having its data. There is one exception. While a call of
+// [Mover.Release] still runs that began when handoff was on, Admit returns ErrFenced for its
+// partition, and Serve and Received return ErrNotReceived.
 type Handoff struct{ c *Cluster }
 
-// Handoff returns the handle on handoff. It is never nil, and may be kept.
+// Handoff returns the methods that a service needs while partitions move. It is never
+// nil, and may be kept.
 func (c *Cluster) Handoff() *Handoff { return &Handoff{c} }
 
 // WriteQuorum returns how many owners acknowledge a write under the configuration in use. It is
-// zero where handoff is off or there is no [Mover], and before the first view: then nothing is
-// claimed of a write, however many owners acknowledge it. A writer that has a placement counts to
-// the write quorum of that, which may be another by now: see [ring.WriteSet.Enough].
+// zero where handoff is off or there is no [Mover], and before the first view. Then no write is
+// claimed to survive, however many owners acknowledge it. A writer that has a placement uses the
+// write quorum of that placement, because the configuration may have changed since: see
+// [ring.WriteSet.Enough].
 func (h *Handoff) WriteQuorum() int {
 	return h.c.settings.configs[h.c.view.Load().Configuration].WriteQuorum
 }
 
-// Errors of writing and reading while partitions move.
+// Errors that [Handoff] returns to writers and readers while partitions move.
 var (
-	// ErrNotOwner says that this member does not own the partition.
+	// ErrNotOwner says that this member does not own the partition. Look the key up
+	// again.
 	ErrNotOwner = errors.New("cluster: not an owner of the partition")
 	// ErrFenced says that this member owns the partition but accepts no writes now. It is
-	// throwing away what it had of the partition, or its journal has not saved yet that it
-	// owns the partition.
+	// deleting data that it held of the partition before, or its journal has not saved yet
+	// that it owns the partition. Try again.
 	ErrFenced = errors.New("cluster: the partition is fenced")
 	// ErrNotReceived says that this member owns the partition and does not have all of its
-	// data yet.
+	// data yet. Ask another owner.
 	ErrNotReceived = errors.New("cluster: the partition has not been received yet")
 )
 
-// TokenError says that two members mean different owners of a partition, or that the request is
-// older than a start of an owner without its data. It goes away when the
-// news that one of them lacks has arrived: look the key up again.
+// TokenError says that two members mean different owners of a partition, or that an owner has
+// started without its data since the request was sent. The members agree again once news that
+// one of them lacks has arrived: look the key up again.
 type TokenError struct {
-	// Partition is the partition that both mean.
+	// Partition is the partition of the request.
 	Partition int
 	// Ours is the token of this member's placement, Theirs the one in the request.
 	Ours, Theirs ring.Token
@@ -72,16 +77,16 @@ func (e *TokenError) Error() string {
 }
 
 // Check returns nil when the sender of a token and this member mean the same owners of a
-// partition, now and in the ring to come. Otherwise it returns a [TokenError], also before the
-// first ring and for a partition out of range.
+// partition, in the ring and in its target. Otherwise it returns a [TokenError], also before
+// the first ring and for a partition out of range.
 func (h *Handoff) Check(partition int, token ring.Token) error {
 	_, err := h.c.own(partition, token)
 	return err
 }
 
-// Admit admits a write to a partition that this member owns, now or in the ring to come. Apply
-// the write, then call done, then acknowledge. Until done is called, no other member is told
-// that it has all that was written here, and this member cannot release the partition. Call
+// Admit admits a write to a partition that this member owns, in the ring or in its target.
+// Apply the write, then call done, then acknowledge. Until done is called, no other member is
+// told that it has all writes of this one, and this member cannot release the partition. Call
 // done whether or not the write succeeded. Further calls of done do nothing.
 //
 // Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrFenced], and done is nil. The write
@@ -111,8 +116,8 @@ func (h *Handoff) Admit(partition int, token ring.Token) (done func(), err error
 // needs: it serves the partition now, has received it, and means the same owners as the sender.
 // Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrNotReceived].
 //
-// Call it after the data was read: a member that was an owner before it read may have thrown
-// away what it was to read.
+// Call Serve after the data was read. A member that was an owner before it read may have
+// deleted the data meanwhile.
 func (h *Handoff) Serve(partition int, token ring.Token) error {
 	p, err := h.c.own(partition, token)
 	switch {
@@ -124,8 +129,8 @@ func (h *Handoff) Serve(partition int, token ring.Token) error {
 	return h.c.received(partition)
 }
 
-// Received returns nil when this member owns a partition, now or in the ring to come, and has
-// what an owner must have. Otherwise it returns a [TokenError], [ErrNotOwner] or
+// Received returns nil when this member owns a partition, in the ring or in its target, and
+// has the data that an owner must have. Otherwise it returns a [TokenError], [ErrNotOwner] or
 // [ErrNotReceived].
 func (h *Handoff) Received(partition int, token ring.Token) error {
 	if err := h.owns(partition, token); err != nil {
@@ -134,10 +139,11 @@ func (h *Handoff) Received(partition int, token ring.Token) error {
 	return h.c.received(partition)
 }
 
-// AcceptLoss makes this member go on with what there is of a partition that State lists as
-// lost. It becomes ready without what it waited for, or releases the partition once the owners
-// have what it has. That is for people to decide, on each member that lists the partition. It
-// reports whether the partition was listed; if not, nothing is changed.
+// AcceptLoss makes this member go on with the data that is left of a partition that State
+// lists as lost. An owner becomes ready without the data that it waited for. A former owner
+// releases the partition once the owners have its data. Only a person should decide this, and
+// has to call AcceptLoss on each member that lists the partition. It reports whether the
+// partition was listed; if not, nothing is changed.
 func (h *Handoff) AcceptLoss(partition int) bool {
 	d := h.c.handoff
 	if d == nil || !d.is(func(m *handoff.Machine) bool { return m.Standing(partition).Lost }) {
@@ -155,7 +161,8 @@ func (h *Handoff) State() HandoffState {
 	return h.c.handoff.state(time.Now())
 }
 
-// owns returns nil when this member owns a partition, now or in the ring to come, by the token.
+// owns returns nil when the token is that of this member's placement, and this member owns the
+// partition in the ring or in its target.
 func (h *Handoff) owns(partition int, token ring.Token) error {
 	p, err := h.c.own(partition, token)
 	if err == nil && !ring.Writers(p).Includes(h.c.settings.NodeID) {
@@ -164,7 +171,8 @@ func (h *Handoff) owns(partition int, token ring.Token) error {
 	return err
 }
 
-// own returns the placement of a partition, if it has the token.
+// own returns the placement of a partition, and a [TokenError] unless its token is the
+// one given.
 func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
 	p := c.Ring().Placement(partition)
 	if ours := p.Token(); p.Len() == 0 || ours != token {
@@ -173,7 +181,7 @@ func (c *Cluster) own(partition int, token ring.Token) (ring.Placement, error) {
 	return p, nil
 }
 
-// received returns nil when an owner has the data of a partition.
+// received returns nil when this member, an owner, has the data of a partition.
 func (c *Cluster) received(partition int) error {
 	if d := c.handoff; d != nil && (partition < 0 || partition >= len(d.gates) || !d.gates[partition].isReady()) {
 		return fmt.Errorf("%w: %d", ErrNotReceived, partition)

@@ -297,7 +297,7 @@ func TestHandoffIsPartOfTheConfiguration(t *testing.T) {
 		require.ErrorAs(t, err, &differ)
 		require.ErrorContains(t, err, "rf3:balanced/1")
 		require.ErrorContains(t, err, "rf3w2:balanced/1")
-		require.ErrorContains(t, err, "the old ones stand in AlsoRuns meanwhile, and where the names of one side have no w, with HandoffOff")
+		require.ErrorContains(t, err, "list the old configuration in AlsoRuns, and where the names of one side have no w, with HandoffOff")
 		t.Log(err)
 		b.agree(all...)
 		require.Len(t, all[0].Members(), 2)

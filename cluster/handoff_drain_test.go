@@ -29,15 +29,15 @@ func TestDrainWithoutASuccessor(t *testing.T) {
 			var left *cluster.NotHandedOverError
 			require.ErrorAs(t, err, &left)
 			require.ErrorIs(t, err, cluster.ErrNoSuccessor)
-			require.EqualError(t, err, "cluster: not handed over: cluster: no other member is there to hand over to: "+
-				"64 partitions are held here that others may not have, 0 calls failed so far")
+			require.EqualError(t, err, "cluster: not handed over: cluster: there is no other member to hand over to: "+
+				"64 partitions are here that other members may lack, 0 calls failed so far")
 			require.Equal(t, 64, left.Held)
 			require.Equal(t, 64, left.Handoff.Stranded)
 		}
 		require.Less(t, time.Since(begun), 5*time.Second)
 		require.Equal(t, membership.Draining, last.Local().State)
 		require.True(t, problem(t, last, api.ProblemNotHandedOver).Critical)
-		require.Equal(t, "64 partitions have nobody to go to, and what is in them is here alone: start another member, or give it up with Stop",
+		require.Equal(t, "64 partitions cannot go to another member, and their data is here alone: start another member, or give the data up with Stop",
 			problem(t, last, api.ProblemNotHandedOver).Message)
 		p := last.Ring().Placement(3)
 		require.NoError(t, last.Handoff().Serve(3, p.Token()), "it goes on")

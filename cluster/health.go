@@ -12,26 +12,28 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// ErrNoRing says that this member has no ring to answer from yet.
+// ErrNoRing says that this member has no ring yet: it has not joined, or no member owns
+// partitions.
 var ErrNoRing = errors.New("cluster: no ring yet")
 
-// Health is how this member is, and why: the document of GET /v1/health.
+// Health says whether this member is ready, and lists its problems. It is the document
+// of GET /v1/health.
 type Health = api.Health
 
-// problemAway is the code of a problem: members are away, and have left.
+// problemAway is the code of the problem that members are away and have left.
 const problemAway = "member-away"
 
 const (
-	// disagreementGrace is how long a view may be news before members that differ are a
-	// problem.
+	// disagreementGrace is the age of a view from which members that do not confirm it
+	// are a problem.
 	disagreementGrace = 10 * time.Second
-	// duplicateGrace is how long a second start of our NodeID may be a
-	// process that is gone and not yet noticed.
+	// duplicateGrace is how long another start of our NodeID is not a problem: it may
+	// be a process that is gone, which no member has noticed yet.
 	duplicateGrace = 20 * time.Second
 )
 
-// Health returns how this member is now. It does not block, and costs a few
-// microseconds for each member that has not confirmed the view.
+// Health returns whether this member is ready now, and its problems. It does not block,
+// and takes a few microseconds for each member that has not confirmed the view.
 func (c *Cluster) Health() Health {
 	v := c.view.Load()
 	self := c.members.Local()
@@ -67,7 +69,7 @@ func (c *Cluster) Health() Health {
 	return h
 }
 
-// critical reports whether a problem is one to look at now.
+// critical reports whether a person should look at a problem now.
 func critical(code string) bool {
 	switch code {
 	case api.ProblemIsolated, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver:
@@ -76,7 +78,7 @@ func critical(code string) bool {
 	return false
 }
 
-// readiness finds what makes this member unready.
+// readiness adds the problems that make this member unready.
 func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	unready := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, api.Problem{Code: code, Message: fmt.Sprintf(format, args...), Unready: true, Critical: critical(code)})
@@ -91,7 +93,7 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 		unready(api.ProblemNotStarted, "starting failed: %v", started)
 	}
 	if rivals := membership.Drive(c.members).Rivals(); len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0 {
-		unready(api.ProblemSuperseded, "another process of NodeID %q, started later, speaks for it from %v: this one owns nothing; stop one of the two",
+		unready(api.ProblemSuperseded, "a later process of NodeID %q, at %v, has replaced this one: this process owns nothing; stop one of the two",
 			self.ID, rivals[0].Addr)
 	}
 	if _, capable := c.settings.configs[v.Configuration]; !capable && v.Configuration != "" {
@@ -99,14 +101,14 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 			v.Configuration, self.Configurations)
 	}
 	if membership.Drive(c.members).Isolated() {
-		unready(api.ProblemIsolated, "most of %d members do not answer: this one seems cut off", len(v.Members)-1)
+		unready(api.ProblemIsolated, "most of %d members do not answer: this one seems to be cut off", len(v.Members)-1)
 	}
 	if c.waitsForMembers() && c.present(v) < c.settings.Bootstrap.MinMembers {
-		unready(api.ProblemMinMembers, "%d of %d members are here that it takes to begin: start the others, or set Bootstrap.Alone",
+		unready(api.ProblemMinMembers, "%d of %d members that are needed to begin are here: start the others, or set Bootstrap.Alone",
 			c.present(v), c.settings.Bootstrap.MinMembers)
 	}
 	if c.founding.Load() && c.owning(v) < c.settings.Bootstrap.MinMembers {
-		unready(api.ProblemMinMembers, "%d of %d members own that it takes to begin: the others are receiving", c.owning(v), c.settings.Bootstrap.MinMembers)
+		unready(api.ProblemMinMembers, "%d of %d members that are needed to begin own partitions: the others are receiving", c.owning(v), c.settings.Bootstrap.MinMembers)
 	}
 	if self.State == membership.Joining && len(h.Problems) == 0 {
 		if n := c.Handoff().State().Receiving; n > 0 {
@@ -120,7 +122,7 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	}
 }
 
-// quality finds what is wrong though this member is ready.
+// quality adds the problems that leave this member ready.
 func (c *Cluster) quality(h *Health, v *published, self membership.Member, agreement agreement) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, api.Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
@@ -147,7 +149,7 @@ func (c *Cluster) quality(h *Health, v *published, self membership.Member, agree
 	}
 }
 
-// moving finds what is wrong with handoff, and with the number of members.
+// moving adds the problems of handoff, and of the number of members.
 func (c *Cluster) moving(h *Health, v *published) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, api.Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
@@ -155,7 +157,7 @@ func (c *Cluster) moving(h *Health, v *published) {
 	switch here, expected := c.present(v), c.settings.Bootstrap.ExpectedMembers; {
 	case !c.settled.Load() || here >= expected:
 	case 2*here <= expected:
-		degraded(api.ProblemMinority, "%d of %d expected members are here: the others are down, or on the other side of a partition", here, expected)
+		degraded(api.ProblemMinority, "%d of %d expected members are here: the others are down, or on the other side of a split network", here, expected)
 	default:
 		degraded(api.ProblemExpectedMembers, "%d of %d expected members are here", here, expected)
 	}
@@ -166,15 +168,15 @@ func (c *Cluster) moving(h *Health, v *published) {
 		}
 	}
 	if len(away) > 0 {
-		degraded(problemAway, "%d members keep their place and do not answer: %s", len(away), few(away))
+		degraded(problemAway, "%d members are away, keep their partitions and do not answer: %s", len(away), few(away))
 	}
 	handoff := c.Handoff().State()
 	if n := len(handoff.Lost); n > 0 {
-		degraded(api.ProblemPossibleLoss, "%d partitions, the first of them %d, lost so many owners that acknowledged writes may be gone: "+
-			"bring those back, or accept the loss", n, handoff.Lost[0])
+		degraded(api.ProblemPossibleLoss, "%d partitions, the first of them %d, may have lost acknowledged writes, because too many of their owners are gone: "+
+			"bring the owners back, or accept the loss", n, handoff.Lost[0])
 	}
 	if handoff.Stranded > 0 {
-		degraded(api.ProblemNotHandedOver, "%d partitions have nobody to go to, and what is in them is here alone: start another member, or give it up with Stop",
+		degraded(api.ProblemNotHandedOver, "%d partitions cannot go to another member, and their data is here alone: start another member, or give the data up with Stop",
 			handoff.Stranded)
 	}
 	if handoff.Overdue > 0 {
@@ -224,7 +226,7 @@ func describe(members []api.Differing) string {
 	return few(parts)
 }
 
-// few joins the first of some parts, and counts the others.
+// few joins the first parts, and counts the others.
 func few(parts []string) string {
 	const most = 5
 	if len(parts) > most {

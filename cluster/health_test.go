@@ -57,7 +57,7 @@ func TestAMemberThatIsCutOff(t *testing.T) {
 		require.NoError(t, all[0].WaitReady(t.Context()))
 		b.await("the isolated one notices", func() bool { return !all[4].Health().Ready || len(all[4].Members()) == 1 })
 		if len(all[4].Members()) > 1 {
-			require.Contains(t, problem(t, all[4], api.ProblemIsolated).Message, "do not answer: this one seems cut off")
+			require.Contains(t, problem(t, all[4], api.ProblemIsolated).Message, "do not answer: this one seems to be cut off")
 			err := all[4].WaitReady(within(t, 10*time.Millisecond))
 			require.ErrorContains(t, err, "cluster: not ready: context deadline exceeded: most of 4 members do not answer")
 		}

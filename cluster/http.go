@@ -13,9 +13,9 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// Handler returns the HTTP interface, to be mounted in a server of yours: see
-// package transport. It may be mounted before Start. Its RegisterMetrics adds
-// collectors of yours to what it serves at /metrics.
+// Handler returns the HTTP interface, to be mounted in a server of your own: see
+// package transport. It may be mounted before Start. Its method RegisterMetrics adds
+// your own collectors to the figures at /metrics.
 func (c *Cluster) Handler() *transport.Handler { return c.handler }
 
 // Guard returns the guard of HTTP.Guard, for routes of the service's own: Wrap a handler with
@@ -25,18 +25,19 @@ func (c *Cluster) Guard() *transport.Guard { return c.guard }
 
 // Client returns an HTTP client for routes of the service's own on other members. It keeps
 // connections, speaks TLS with the files of HTTP.Server.TLS, and sends the first token of
-// HTTP.Guard with every request that has no Authorization header. So send it to members alone.
-// It follows no redirect, and has no timeout but the context of a request. It may be used from
-// New on; once Stop has returned its requests fail with [client.ErrClosed]. It is never nil,
-// and is safe for concurrent use. A service with other needs makes a [client.Pool] of its own.
+// HTTP.Guard with every request that has no Authorization header. So send requests to members
+// alone. It follows no redirect, and has no timeout but the context of a request. It may be
+// used from New on; once Stop has returned its requests fail with [client.ErrClosed]. It is
+// never nil, and is safe for concurrent use. A service with other needs makes a [client.Pool]
+// of its own.
 func (c *Cluster) Client() *http.Client {
 	// A redirect would lead the token elsewhere.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &http.Client{Transport: c.pool, CheckRedirect: stay}
 }
 
-// HTTPAddr returns the address that HTTP is served on, with the port that was bound. It is
-// empty before Start, after Stop, and where nothing is served.
+// HTTPAddr returns the address on which this member serves HTTP, with the port that was
+// bound. It is empty before Start, after Stop, and where HTTP is not served.
 func (c *Cluster) HTTPAddr() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +48,7 @@ func (c *Cluster) HTTPAddr() string {
 }
 
 // newHandler makes the HTTP interface. It reads the files that the interface and its server
-// will need, so that New returns what is wrong with them.
+// will need, so that New returns the errors of these files.
 func (c *Cluster) newHandler() error {
 	guard, err := transport.NewGuard(c.settings.HTTP.Guard)
 	if err != nil {
@@ -61,7 +62,7 @@ func (c *Cluster) newHandler() error {
 	if err := c.newPool(); err != nil {
 		return err
 	}
-	c.settings.HTTP.Guard.Tokens = nil // guard and pool have what they need of them
+	c.settings.HTTP.Guard.Tokens = nil // guard and pool have copied the tokens that they need
 	c.guard = guard
 	o := c.settings.HTTP.Handler
 	o.Middleware = append([]func(http.Handler) http.Handler{guard.Wrap}, o.Middleware...)
@@ -87,7 +88,8 @@ func (c *Cluster) newPool() (err error) {
 	return nil
 }
 
-// listen begins to serve HTTP, if it is to be served, before the address is announced.
+// listen begins to serve HTTP, where the options ask for it, before the address is
+// announced.
 func (c *Cluster) listen(ctx context.Context) error {
 	addr, serves := c.settings.serves()
 	if !serves {
@@ -109,21 +111,20 @@ func (c *Cluster) listen(ctx context.Context) error {
 	return c.announceHTTP(ctx)
 }
 
-// closeHTTP closes the pool of Client, and the listener that the service handed over if the
-// server has not.
+// closeHTTP closes the pool of Client, and HTTP.Listener if the server has not closed it.
 func (c *Cluster) closeHTTP() {
-	_ = c.pool.Close() // it returns nil
+	_ = c.pool.Close() // Close returns nil
 	if l := c.settings.HTTP.Listener; l != nil {
-		_ = l.Close() // it may be closed already
+		_ = l.Close() // the listener may be closed already
 	}
 }
 
-// announceHTTP announces the address that other members use to reach our HTTP, as far as it is
-// known by now.
+// announceHTTP announces the address at which other members reach our HTTP, where that address
+// is known by now.
 func (c *Cluster) announceHTTP(ctx context.Context) error {
 	bind, serves := c.settings.serves()
 	if !serves {
-		return nil // HTTP.AdvertiseAddr is announced already, or what Update said
+		return nil // HTTP.AdvertiseAddr or an address from Update is announced already
 	}
 	addr := c.settings.HTTP.AdvertiseAddr
 	c.mu.Lock()

@@ -12,13 +12,13 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 )
 
-// journalHead is what a journal says of the member itself.
+// journalHead is the record of a journal about the member itself.
 type journalHead struct {
 	Cluster    string `json:"cluster"`
 	Node       string `json:"node"`
 	Partitions int    `json:"partitions"`
 	Origin     uint64 `json:"origin"` // the nonce of the start that the data goes back to
-	Starts     uint64 `json:"starts"` // those that wrote this journal
+	Starts     uint64 `json:"starts"` // the number of starts that wrote this journal
 }
 
 const (
@@ -37,12 +37,12 @@ func journalKey(p int) string {
 // journalState is a journal that was loaded.
 type journalState struct {
 	head     journalHead
-	records  []handoff.Record // of the partitions that are or were held, ascending
+	records  []handoff.Record // of the partitions that are or were held, in ascending order
 	departed []handoff.Process
-	since    uint64 // older records count no more
+	since    uint64 // records from before this number do not count
 }
 
-// loadJournal reads a journal. One that holds nothing begins anew.
+// loadJournal reads a journal. With an empty journal the member is a new, empty owner.
 func loadJournal(s *settings) (*journalState, error) {
 	j := s.Handoff.Journal
 	if j == nil {
@@ -59,7 +59,8 @@ func loadJournal(s *settings) (*journalState, error) {
 			return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
 		}
 	}
-	// What was tracked before the cluster ran without a handoff is neither here nor to be released.
+	// Partitions of records from before handoff was turned off are neither held here nor to be
+	// released.
 	state.records = slices.DeleteFunc(state.records, func(r handoff.Record) bool { return r.Before(state.since) })
 	slices.SortFunc(state.records, func(a, b handoff.Record) int { return a.Partition() - b.Partition() })
 	var saved journalHead
@@ -68,21 +69,21 @@ func loadJournal(s *settings) (*journalState, error) {
 	}
 	if !state.restored() {
 		for i, r := range state.records {
-			state.records[i] = r.Released() // of an earlier life
+			state.records[i] = r.Released() // the records of an earlier process
 		}
-		state.head.Starts = saved.Starts // the fences of this life come after those of the earlier ones
+		state.head.Starts = saved.Starts // the fences of this process come after those of earlier processes
 		return state, nil
 	}
 	state.head = saved
 	if theirs := state.head; theirs.Cluster != mine.Cluster || theirs.Node != mine.Node || theirs.Partitions != mine.Partitions || theirs.Origin == 0 {
 		return nil, fmt.Errorf("cluster: the journal is of member %q of cluster %q with %d partitions, this is %q of %q with %d: "+
-			"take the right one, or empty it and the data beside it",
+			"take the right journal, or empty it and the data beside it",
 			theirs.Node, theirs.Cluster, theirs.Partitions, mine.Node, mine.Cluster, mine.Partitions)
 	}
 	return state, nil
 }
 
-// read takes what a journal has under a key. Other keys than ours are ignored.
+// read decodes the value of one key of a journal. It ignores keys that are not ours.
 func (s *journalState) read(key string, value []byte, partitions int) (err error) {
 	if key == journalDeparted {
 		s.departed, s.since, err = handoff.ParseDeparted(value)
@@ -102,12 +103,12 @@ func (s *journalState) read(key string, value []byte, partitions int) (err error
 	return nil
 }
 
-// restored reports whether there is data to go on with.
+// restored reports whether the journal belongs to data of an earlier process.
 func (s *journalState) restored() bool {
 	return s != nil && slices.ContainsFunc(s.records, handoff.Record.Held)
 }
 
-// begin notes that the member starts.
+// begin saves that the member starts.
 func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error {
 	if !s.restored() {
 		s.head.Origin = nonce

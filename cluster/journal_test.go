@@ -244,7 +244,7 @@ func TestJournalThatIsWrong(t *testing.T) {
 		"no head":    {pages: with("member", ""), want: `cluster: the journal's "member": unexpected end of JSON input`},
 		"of another member": {pages: good, edit: func(o *cluster.Options) { o.NodeID = "other" },
 			want: `cluster: the journal is of member "n1" of cluster "orders" with 64 partitions, this is "other" of "orders" with 64: ` +
-				"take the right one, or empty it and the data beside it"},
+				"take the right journal, or empty it and the data beside it"},
 		"without a handoff": {pages: good, edit: func(o *cluster.Options) { o.Handoff.Mover = nil },
 			want: "cluster: invalid options: Handoff.Mover is <nil>: must be set where Journal is"},
 	} {

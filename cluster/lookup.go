@@ -9,22 +9,23 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Member is a member of the cluster as it announces itself.
+// Member is a member of the cluster, as that member announces itself.
 type Member = membership.Member
 
-// Lookup returns who owns a key, by this member's view. It takes nanoseconds,
+// Lookup returns the owners of a key in this member's view. It takes nanoseconds,
 // allocates nothing and never blocks. Before the first ring the placement has no
 // owners.
 func (c *Cluster) Lookup(key string) ring.Placement { return c.view.Load().Ring.Lookup(key) }
 
-// Ring returns the ring that lookups answer from. It is immutable: keep it for as long as
-// several answers should agree with each other, not longer. It also looks up keys held as
-// bytes, and batches of keys, [ring.Ring.Group]. Before the first ring it is empty.
+// Ring returns the ring that lookups answer from. It is immutable. Keep it for as long as
+// several answers should agree with each other, and not longer. It also looks up keys
+// held as bytes, and groups many keys by owner: [ring.Ring.Group]. Before the first ring
+// it is empty.
 func (c *Cluster) Ring() *ring.Ring { return c.view.Load().Ring }
 
-// NodesForKey returns the owners of a key, the primary first, with their
-// addresses. Owners that are away come last. It waits until this member is
-// ready, as [Cluster.WaitReady] does, and returns that method's errors.
+// NodesForKey returns the owners of a key with their addresses, the primary first.
+// Owners that are away come last. It waits until this member is ready, as
+// [Cluster.WaitReady] does, and returns the errors of that method.
 func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error) {
 	if err := c.WaitReady(ctx); err != nil {
 		return nil, err
@@ -45,29 +46,29 @@ func (c *Cluster) NodesForKey(ctx context.Context, key string) ([]Member, error)
 	return nodes, nil
 }
 
-// Members returns the members believed alive, this one included, and those that are
-// [membership.Away], ascending by ID, as of the present view. The slice is shared and
-// must not be modified.
+// Members returns the members of the present view, in ascending order of ID: all
+// members believed alive, this one included, and all that are [membership.Away]. The
+// slice is shared and must not be modified.
 func (c *Cluster) Members() []Member { return c.view.Load().Members }
 
-// Member returns one member by its ID, and whether it is among [Cluster.Members]. It
+// Member returns the member with an ID, and whether it is among [Cluster.Members]. It
 // allocates nothing.
 func (c *Cluster) Member(id string) (Member, bool) { return c.view.Load().Member(id) }
 
-// Local returns what this member announces of itself.
+// Local returns this member, as it announces itself.
 func (c *Cluster) Local() Member { return c.members.Local() }
 
-// Fingerprint identifies this member's view: the ring, the configuration in
-// use, and the members with their states. With a [Mover] it also identifies the
-// starts that their data goes back to. Members whose fingerprints are equal
-// agree on all of it. It is zero before the first view.
+// Fingerprint identifies this member's view: the ring, the configuration in use, and
+// the members with their states. With a [Mover] it also identifies, for each member,
+// the start with which its data began. Members with equal fingerprints agree on all of
+// this. It is zero before the first view.
 func (c *Cluster) Fingerprint() ring.Fingerprint { return c.view.Load().Fingerprint }
 
-// Plan returns what would move if the change were made to the ring that this
-// member sees now, or to that ring's target while members join or drain: members
-// added, removed, drained, given another zone or weight. Nothing is changed. It
-// returns [ErrNoRing] before the first ring, and the errors of
-// [rebalance.WhatIf]. It takes as long as the strategy does.
+// Plan returns which partitions would move if a change were made: members added,
+// removed, drained, or given another zone or weight. The change is applied to a copy of
+// the ring, or of its target while members join or drain. The cluster stays as it is.
+// Plan returns [ErrNoRing] before the first ring, and the errors of [rebalance.WhatIf].
+// It takes as long as the strategy needs for one table.
 func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 	r := c.view.Load().Ring
 	if r.Len() == 0 {
@@ -80,12 +81,13 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 	return plan, nil
 }
 
-// Update edits what this member announces: its metadata, services, HTTP address and weight. It
-// takes effect at once, and reaches the other members with gossip; partitions move when the
-// weight changes. It may be called before Start, for example by a service that learns its port
-// only after [New]. The function must not call methods of the cluster. Update changes nothing
-// and returns a [membership.MetadataSizeError] when the result does not fit, an [option.Error]
-// when the weight is out of bounds, and the context's error when that ends first.
+// Update edits the attributes that this member announces: its metadata, services, HTTP address
+// and weight. They take effect here at once, and reach the other members with gossip.
+// Partitions move when the weight changes. Update may be called before Start, for example by a
+// service that learns its port only after [New]. The function edit must not call methods of
+// the cluster. Update changes nothing when it returns an error: a
+// [membership.MetadataSizeError] when the result does not fit, an [option.Error] when the
+// weight is out of bounds, or the context's error when that ends first.
 func (c *Cluster) Update(ctx context.Context, edit func(*membership.Attributes)) error {
 	return c.members.Update(ctx, edit)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// pace is how the loop gathers changes: it waits until none has come for the
-// quiet time, but no longer than the longest time after the first.
+// pace says how the loop gathers changes: it waits until no change has come for the
+// time quiet, but no longer than the time longest after the first change.
 type pace struct{ quiet, longest time.Duration }
 
 func paceOf(p membership.Profile) pace {
@@ -29,11 +29,11 @@ func paceOf(p membership.Profile) pace {
 // published is the view that lookups answer from. It is immutable.
 type published struct {
 	view.View
-	version uint64 // counts the views of this process
+	version uint64 // the number of views of this process so far
 	basis   uint64 // the version of the member list that View was derived from
 }
 
-// loop is what the one goroutine that publishes views has.
+// loop is the state of the one goroutine that publishes views.
 type loop struct {
 	builder   view.Builder
 	problems  problemLog
@@ -41,8 +41,8 @@ type loop struct {
 	announced membership.State   // the last state of this member that subscribers were told
 	refresh   chan chan struct{} // asks for a view at once
 	calls     chan func()        // to be run while no view is derived
-	recheck   chan struct{}      // asks for a look at health
-	advance   chan struct{}      // says that this member may have become able to own
+	recheck   chan struct{}      // asks to compute health again
+	advance   chan struct{}      // says that this member may be able to own now
 	cancel    context.CancelFunc // ends the goroutine; guarded by phase.mu
 	done      sync.WaitGroup
 }
@@ -69,12 +69,12 @@ func (p *published) count(states ...membership.State) (n int) {
 	return n
 }
 
-// healthInterval is how often health is looked at when nothing happens: some of
-// it depends on how long a thing has lasted.
+// healthInterval is how often health is computed when nothing happens: some problems
+// depend on how long a condition has lasted.
 const healthInterval = time.Second
 
-// run is the one goroutine that changes what the cluster believes. It turns
-// news from gossip into events at once, and into views at its pace.
+// run is the one goroutine that replaces the view. It turns news from gossip into
+// events at once, and into views at its pace.
 func (c *Cluster) run(ctx context.Context) {
 	pace := paceOf(c.settings.Gossip.Profile)
 	var quiet, longest *time.Timer
@@ -135,7 +135,7 @@ func (c *Cluster) run(ctx context.Context) {
 			if c.view.Load().Failure != nil {
 				publish() // the strategy may have recovered
 			} else if c.waitsForMembers() {
-				publish() // it may have waited long enough
+				publish() // this member may have waited long enough
 			} else {
 				c.checkHealth()
 			}
@@ -143,8 +143,8 @@ func (c *Cluster) run(ctx context.Context) {
 	}
 }
 
-// forward hands membership's events to subscribers, and tells them when this member has
-// announced another state. It reports whether there were any events of membership.
+// forward hands the events of membership to subscribers, and adds one when this member
+// has announced another state. It reports whether there were any events of membership.
 func (c *Cluster) forward() bool {
 	events := membership.Drive(c.members).TakeEvents()
 	for _, e := range events {
@@ -162,16 +162,16 @@ func (c *Cluster) forward() bool {
 	return len(events) > 0
 }
 
-// publish derives the view of the members as they are and makes it the one that
-// lookups see. When that lets this member begin to own, it does, and the view
-// that follows is published too. It reports whether the view is that of all the
-// events it has forwarded.
+// publish derives the view of the present members and makes it the one that lookups
+// see. When this member may begin to own under that view, it announces that it is
+// active, and publish publishes the view that follows too. It reports whether the view
+// covers all events that it has forwarded.
 func (c *Cluster) publish(ctx context.Context) (current bool) {
 	for {
 		previous := c.view.Load()
 		members, basis := c.members.Members()
-		// Subscribers hear of the members before they hear of the ring that
-		// follows from them. What came since is forwarded too.
+		// Subscribers get the events of members before the ring that follows from them.
+		// Later events are forwarded too.
 		c.forward()
 		begun, asked := time.Now(), c.builder.Asked()
 		next := &published{View: *c.builder.Derive(members, &previous.View), version: previous.version + 1, basis: basis}
@@ -183,7 +183,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		}
 		runs := next.Configuration
 		if _, capable := c.settings.configs[runs]; !capable {
-			runs = "" // the others should hear that this is why our view differs
+			runs = "" // tells the other members why our view differs from theirs
 		}
 		c.view.Store(next)
 		membership.Drive(c.members).Publish(uint64(next.Fingerprint), runs, members, next.Participants())

@@ -11,10 +11,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Metrics returns the figures of now. It does not block, and costs about what [Cluster.Health]
-// does. It may be called at any time, also before Start and after Stop. For Prometheus,
-// [Cluster.Handler] serves the figures at /metrics, and [transport.NewCollector] makes a
-// collector of them.
+// Metrics returns this member's present figures. It does not block, and takes about as long as
+// [Cluster.Health]. It may be called at any time, also before Start and after Stop. For
+// Prometheus, [Cluster.Handler] serves the figures at /metrics, and [transport.NewCollector]
+// makes a collector of them.
 func (c *Cluster) Metrics() transport.Metrics {
 	v, h := c.view.Load(), c.Health()
 	m := transport.Metrics{
@@ -55,21 +55,21 @@ func (c *Cluster) Metrics() transport.Metrics {
 	return m
 }
 
-// problemCodes are all that a problem can have, so that metrics say of each that
-// it is not there.
+// problemCodes are all codes of problems, so that metrics have a series of each, also
+// while there is no such problem.
 var problemCodes = [...]string{
 	api.ProblemNotStarted, api.ProblemLeaving, api.ProblemSuperseded, api.ProblemConfiguration, api.ProblemIsolated, api.ProblemJoining,
 	api.ProblemMinMembers, api.ProblemNoRing, api.ProblemStrategy, api.ProblemDuplicate, api.ProblemDisagreement, api.ProblemUnderReplicated, api.ProblemZones,
 	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue, problemAway,
 }
 
-// counts are what the loop counts, and any goroutine reads.
+// counts are counters that the loop increases and any goroutine may read.
 type counts struct {
 	ringChanges, moves, rebuilds, failures atomic.Uint64
-	spent, last                            atomic.Int64 // nanoseconds of rebuilds
+	spent, last                            atomic.Int64 // nanoseconds that all rebuilds took, and the last one
 }
 
-// rebuilt counts a derivation that asked a strategy.
+// rebuilt counts a derivation for which a strategy computed a table.
 func (c *counts) rebuilt(took time.Duration, failed bool) {
 	c.rebuilds.Add(1)
 	c.spent.Add(int64(took))
@@ -79,8 +79,8 @@ func (c *counts) rebuilt(took time.Duration, failed bool) {
 	}
 }
 
-// changed counts another ring, and what moves from the one before; nothing moves
-// to the first, nor to one that this member does not know.
+// changed counts a new ring, and the slots that move from the ring before. Nothing
+// counts as moved where either ring is empty.
 func (c *counts) changed(before, after *ring.Ring) {
 	c.ringChanges.Add(1)
 	if before.Len() == 0 || after.Len() == 0 {

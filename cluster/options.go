@@ -10,139 +10,149 @@ import (
 	"github.com/clusterkit/clusterkit/transport"
 )
 
-// Options configure a [Cluster]. Only ClusterName, NodeID and GossipAddr are required. The
-// doc of every other field says what its zero value means.
+// Options configure a [Cluster]. Only ClusterName, NodeID and GossipAddr are required. For
+// every other field the zero value has the meaning that the field's doc gives.
 type Options struct {
 	// ClusterName is the identity of the cluster, 1 to 128 bytes of letters, digits and
-	// . _ : / @ -. Members of other clusters are refused.
+	// . _ : / @ -. Members of a cluster refuse members of other clusters.
 	ClusterName string
 	// NodeID is the identity of this member: unique in the cluster, and the same across
 	// restarts. The bounds are those of ClusterName.
 	NodeID string
 
-	// Region and Zone say where this member runs, up to 64 bytes each. Replicas are spread
-	// over zones first, then over regions. Empty is a place like any other.
+	// Region and Zone say where this member runs, up to 64 bytes each. The owners of a
+	// partition are spread over zones first, then over regions. Members with an empty zone
+	// are in one zone, named "".
 	Region, Zone string
 	// Weight is the share of partitions that this member should own, relative to the other
 	// members, 1 to 2^20. Zero means 1.
 	Weight int
-	// Observer makes a member that routes to owners and owns nothing. False means that this
-	// member owns partitions.
+	// Observer makes a member that knows and routes to owners, and owns no partitions
+	// itself. False means that this member owns partitions.
 	Observer bool
 
 	// GossipAddr is the address to gossip on, UDP and TCP, as IP:port. Port 0 takes any free
-	// port. No IP means 0.0.0.0.
+	// port. An empty IP means 0.0.0.0.
 	GossipAddr string
 	// HTTPAddr is the address to serve HTTP on, host:port, as net.Listen takes it. Port 0
-	// takes any free port; [Cluster.HTTPAddr] then returns it. Empty means that the cluster
-	// serves on HTTP.Listener if that is set. Without either it serves nothing, and
+	// takes any free port; [Cluster.HTTPAddr] then returns it. Empty means that HTTP is
+	// served on HTTP.Listener. Where that is nil too, HTTP is not served, and
 	// [Cluster.Handler] can be mounted in another server.
 	HTTPAddr string
 
-	// Seeds are addresses to join through, host:port. Without a port it is the port of
-	// GossipAddr, or 7946 where that is 0. This member's own address may be among them, and the
-	// address of a load balancer in front of the members. Without Seeds and Discovery this
-	// member begins alone, and waits for other members to come.
+	// Seeds are addresses of members to join through, host:port or host. Without a port the
+	// port of GossipAddr is used, or 7946 where that is 0. This member's own address may be
+	// among them, and the address of a load balancer in front of the members. Without Seeds and
+	// Discovery this member begins alone, and waits until other members join it.
 	Seeds []string
-	// Discovery finds more addresses to join through. It is asked again for every attempt.
-	// Nil means Seeds alone.
+	// Discovery finds more addresses to join through. This member asks it again for every
+	// attempt to join. Nil means that only Seeds are used.
 	Discovery membership.Discovery
 
 	// PartitionCount is the number of partitions, 1 to 2^20. It must be the same on all
-	// members for as long as the cluster lives. Zero means 4096, which suits clusters of up to
-	// about a hundred members.
+	// members, and stay the same for as long as the cluster lives. Zero means 4096, which
+	// suits clusters of up to about a hundred members.
 	PartitionCount int
 	// ReplicationFactor is the number of owners of a partition, 1 to 16. Zero means 3.
 	ReplicationFactor int
-	// Strategy picks the owners. Nil means [rebalance.Balanced].
+	// Strategy picks the owners of each partition. Nil means [rebalance.Balanced].
 	Strategy ring.RebalanceStrategy
-	// AlsoRuns are the configurations that this member can run beside the one above, at most
-	// 3. The last one is preferred among them, and the one above to all of them. The cluster
-	// runs the last configuration that all its active, draining and leaving members have in
-	// common.
+	// AlsoRuns are other configurations that this member can run, at most 3. The main
+	// configuration is that of ReplicationFactor, Strategy and Handoff.WriteQuorum. This
+	// member prefers the main configuration, then the last one of AlsoRuns, then the one
+	// before it. The cluster runs the first configuration in this order that all its active,
+	// draining and leaving members can run. Where members have different orders, that of the
+	// member with the lowest NodeID counts.
 	//
 	// To change the replication factor or the strategy of a running cluster, restart every
-	// member with the new one above and the old one here, then every member without the old
-	// one. Nil means none.
+	// member with the new configuration as the main one and the old one in AlsoRuns, then
+	// every member without AlsoRuns. Nil means that this member can run the main
+	// configuration alone.
 	AlsoRuns []Configuration
 
-	// Services are the addresses of what this process offers, by name: host:port, with a host
-	// that others can reach and a port from 1 to 65535. Metadata is what the other members
-	// should know beside. Both are announced, and with the rest of what is
-	// announced they must fit in 448 bytes. [Cluster.Update] changes them. Nil means none.
+	// Services are addresses at which this process offers services, by the name of the
+	// service. An address is host:port, with a host that the other members can reach and a
+	// port from 1 to 65535. Metadata holds further values for the other members. Both are
+	// announced with the other attributes of this member, and all of them together must fit
+	// in 448 bytes. [Cluster.Update] changes them. Nil means none.
 	Services, Metadata map[string]string
 
-	// RestartGrace is how long this member keeps its place after [Cluster.Stop] without a
-	// [Cluster.Drain] before it, 1 ms to an hour, so that it can restart. Meanwhile it goes on
-	// being an owner that does not answer: nothing moves, and a write lacks its acknowledgement.
-	// A start under the same NodeID takes the place at once, and receives what it lacks. When none
-	// comes in time, this member counts as failed, and other members take over. Zero means that
-	// Stop leaves for good.
+	// RestartGrace is how long this member stays an owner after [Cluster.Stop] without a
+	// [Cluster.Drain] before it, 1 ms to an hour, so that it can restart. Meanwhile it is away: an
+	// owner that does not answer. No partitions move, and its acknowledgement of writes is
+	// missing. When a process with the same NodeID starts in time, it takes the place at once, and
+	// receives the data that it lacks. Otherwise this member counts as failed, and other members
+	// take over. Zero means that Stop leaves for good.
 	RestartGrace time.Duration
 
-	// Gossip configures how members exchange what they know.
+	// Gossip configures the exchange of news between members, and its encryption.
 	Gossip membership.GossipOptions
-	// HTTP configures what is served over HTTP, and by whom it may be asked.
+	// HTTP configures the HTTP interface of this member, and which requests it admits.
 	HTTP HTTPOptions
-	// Bootstrap says how a cluster begins.
+	// Bootstrap configures how a new cluster begins.
 	Bootstrap BootstrapOptions
-	// Handoff moves the service's data when partitions change owners.
+	// Handoff configures how the data of the service moves when partitions change
+	// owners.
 	Handoff HandoffOptions
 
-	// Logger takes what operators should know. Nil means slog.Default().
+	// Logger takes messages for operators. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
 // HTTPOptions configure a member's HTTP interface. The zero value of every field is usable.
 type HTTPOptions struct {
-	// AdvertiseAddr is the address that other members use to reach this member's HTTP,
-	// host:port. Empty means the address that is served on, with the IP of the gossip address
-	// where that names none.
+	// AdvertiseAddr is the address at which other members reach this member's HTTP interface,
+	// host:port. Empty means the address on which HTTP is served. Where that address has no
+	// IP, the IP of the gossip address is taken.
 	AdvertiseAddr string
-	// Listener is what HTTP is served on in place of HTTPAddr, so that the service knows the
-	// port before it calls [New]. It must have a TCP address, and HTTPAddr must be empty. The
-	// cluster owns the listener from [New] on. It closes the listener when New or Start
-	// returns an error, and in Stop. Nil means that HTTPAddr counts.
+	// Listener is an open listener to serve HTTP on, in place of HTTPAddr. With it the
+	// service knows the port before it calls [New]. It must have a TCP address, and HTTPAddr
+	// must be empty. The cluster owns the listener from [New] on. It closes the listener when
+	// New or Start returns an error, and in Stop. Nil means that HTTPAddr is used.
 	Listener net.Listener
-	// Server encrypts what is served, and bounds what callers can cost. Its zero value serves
-	// in clear, within default bounds. It applies to HTTPAddr and Listener, and not to where
-	// [Cluster.Handler] is mounted. A nil Logger means Options.Logger.
+	// Server configures TLS, and the limits on connections and requests. Its zero value
+	// serves in clear text, within default limits. It applies to HTTPAddr and Listener, and
+	// not to a server of yours in which [Cluster.Handler] is mounted. A nil Logger means
+	// Options.Logger.
 	Server transport.ServerOptions
 	// Guard says which requests are admitted, and how often, wherever [Cluster.Handler] is
-	// mounted. Its zero value admits all of them. Tokens are refused where the address is neither
-	// loopback nor encrypted, unless Guard.TokensInClear is set. A nil Logger means
-	// Options.Logger. [Cluster.Guard] guards other routes alike.
+	// mounted. Its zero value admits all requests. [New] refuses tokens where the address is
+	// neither loopback nor encrypted, unless Guard.TokensInClear is set. A nil Logger means
+	// Options.Logger. [Cluster.Guard] guards other routes in the same way.
 	Guard transport.GuardOptions
-	// Handler bounds what the handler takes and gives, and adds middleware. The guard runs
-	// before Handler.Middleware, which so sees only requests that the guard admits. A nil
-	// Logger means Options.Logger.
+	// Handler limits the sizes of requests and responses, and adds middleware. The guard
+	// runs before Handler.Middleware, so middleware sees only requests that the guard
+	// admits. A nil Logger means Options.Logger.
 	Handler transport.HandlerOptions
 }
 
-// BootstrapOptions say how a cluster begins. The zero value of every field is usable.
+// BootstrapOptions configure how a new cluster begins. The zero value of every field is
+// usable.
 type BootstrapOptions struct {
-	// Timeout is how long Start looks for a cluster before it goes ahead alone and looks on
-	// in the background, up to an hour. Zero means 5 seconds.
+	// Timeout is how long Start looks for a cluster, up to an hour. Then Start returns, and
+	// this member goes on looking in the background. Zero means 5 seconds.
 	Timeout time.Duration
-	// MinMembers is how many members must be there, this one included, before the first of
-	// them own partitions, up to 65535. Until then all of them are unready. MinMembers applies
-	// only to the first start of a cluster. A member that finds a running cluster joins it.
-	// Zero means more than half of ExpectedMembers, or 1 where that number is not known.
+	// MinMembers is how many members must be there, this one included, before any member owns
+	// partitions, up to 65535. Until then all members are unready. MinMembers applies only to
+	// the first start of a cluster. A member that finds a running cluster joins it. Zero means
+	// the smallest number that is more than half of ExpectedMembers, or 1 where that is zero
+	// too.
 	MinMembers int
 	// Alone lets this member begin with fewer than MinMembers once it has waited for Timeout.
-	// Members that cannot see each other then begin a cluster each. False means that this
-	// member waits on.
+	// Members that cannot see each other may then begin one cluster each. False means that
+	// this member goes on waiting.
 	Alone bool
-	// ExpectedMembers is how many members there should be, up to 65535. With fewer, health has
-	// a problem; with half or fewer, health says that this may be the smaller side of a split
-	// network. It is also what MinMembers defaults to the majority of. Zero means that the
-	// number is not known.
+	// ExpectedMembers is how many members there should be, up to 65535. With fewer members,
+	// health reports a problem. With half of them or fewer, health says that this member may
+	// be on the smaller side of a split network. The default of MinMembers is a majority of
+	// ExpectedMembers. Zero means that the number is not known.
 	ExpectedMembers int
 }
 
-// Validate returns an [option.Error] for every option that is out of bounds or does not go
-// with another one, and a [membership.MetadataSizeError] when what is announced does not fit.
-// The errors are joined; [option.All] takes them apart. It opens nothing.
+// Validate returns an [option.Error] for every option that is out of bounds or contradicts
+// another one, and a [membership.MetadataSizeError] when the attributes to announce do not
+// fit. The errors are joined; [option.All] takes them apart. Validate opens no file and no
+// socket.
 func (o Options) Validate() error {
 	_, err := o.parse()
 	return err

@@ -7,15 +7,15 @@ import (
 	"github.com/clusterkit/clusterkit/transport"
 )
 
-// phase is how far Start and Stop are.
+// phase says how far Start and Stop have come.
 type phase struct {
-	settled  atomic.Bool  // Start knows the cluster; owning may begin
+	settled  atomic.Bool  // Start has joined, or goes on alone; this member may begin to own
 	founding atomic.Bool  // this member has founded the cluster, and the others have not all received yet
-	joinedAt atomic.Int64 // when it did, unix nanoseconds
+	joinedAt atomic.Int64 // when Start had joined or gone on alone, unix nanoseconds
 	leaving  atomic.Bool  // Stop has begun
 
 	mu     sync.Mutex // guards what follows; never held while waiting
-	err    error      // what Start came to
+	err    error      // the error of Start
 	up     bool       // Start succeeded and Stop has not begun
 	server *transport.Server
 }

@@ -13,24 +13,25 @@ import (
 )
 
 // Resume takes this member back into ownership after [Cluster.Drain], without a restart. A call of
-// Drain that is under way ends with an error that says so. What follows depends on how far Drain
+// Drain that is under way ends with an error that says so. The effect depends on how far Drain
 // was:
 //
-//   - This member drains and has not announced that it leaves. It is active again, and owns what it
-//     owned.
+//   - This member drains and has not announced that it leaves. It is active again, and owns the
+//     same partitions as before.
 //   - It has announced that it leaves, or Drain has returned nil. It joins again, as a member that
-//     starts. With a [Mover] it receives what it is to own, and owns when it has that. What it has
-//     released is not counted as here.
+//     starts. With a [Mover] it receives its partitions first, and then owns them. Data that it
+//     has released does not count as held.
 //   - It neither drains nor leaves. Nothing changes.
 //
 // Resume returns nil when the new state is announced. [Cluster.WaitReady] waits until this member
-// owns. Drain and Resume may be called again, in any order and from any goroutine. Of calls at one
-// time the last to take effect counts.
+// owns. Drain and Resume may be called again, in any order and from any goroutine. When calls run
+// at one time, the last one to take effect decides.
 //
-// It returns [ErrNotStarted], [ErrStopped] also where Stop begins meanwhile, the context's error
-// when that ends first, the error of a [Journal] that cannot save that the data begins anew, or an
-// error when a newer process speaks for the NodeID. After an error nothing has changed, but that the
-// call of Drain has ended; Resume may be called again.
+// Resume returns [ErrNotStarted], or [ErrStopped], also when Stop begins meanwhile. It returns the
+// context's error when the context ends first. It returns the error of the [Journal] when that
+// cannot save that this member holds no data. It returns an error when a later start of this NodeID
+// runs. After an error this member is as before, except that the call of Drain has ended. Resume
+// may be called again.
 func (c *Cluster) Resume(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -43,7 +44,7 @@ func (c *Cluster) Resume(ctx context.Context) error {
 	self, err := c.members.Local(), error(nil)
 	switch {
 	case c.superseded(self):
-		err = fmt.Errorf("another process of NodeID %q, started later, speaks for it: stop one of the two", self.ID)
+		err = fmt.Errorf("a later process of NodeID %q has replaced this one: stop one of the two", self.ID)
 	case self.State == membership.Draining:
 		err = membership.Drive(c.members).Rejoin(ctx, membership.Active, 0)
 	case self.State == membership.Leaving && c.settings.Observer:
@@ -62,15 +63,15 @@ func (c *Cluster) Resume(ctx context.Context) error {
 	return nil
 }
 
-// errResumed is why a call of Drain ends that [Cluster.Resume] has made pointless.
+// errResumed is the error of a call of Drain that [Cluster.Resume] has ended.
 var errResumed = errors.New("Resume was called")
 
-// service serializes what takes this member out of ownership and back.
+// service serializes Drain and Resume.
 type service struct {
-	turn chan struct{} // holds one token while no state is being changed
+	turn chan struct{} // holds one value while no call changes the state
 
 	mu    sync.Mutex
-	calls map[*context.CancelCauseFunc]bool // of Drain, under way
+	calls map[*context.CancelCauseFunc]bool // the calls of Drain under way
 }
 
 func newService() *service {
@@ -79,7 +80,8 @@ func newService() *service {
 	return s
 }
 
-// take waits for the turn. It takes none for a context that has ended.
+// take waits for its turn to change the state. It returns an error, without the turn,
+// when the context ends first.
 func (s *service) take(ctx context.Context) error {
 	select {
 	case <-s.turn:
@@ -94,7 +96,8 @@ func (s *service) take(ctx context.Context) error {
 
 func (s *service) release() { s.turn <- struct{}{} }
 
-// begin returns a context that ends with a call of Resume too. The function must be called at the end.
+// begin returns a context for a call of Drain, which also ends when Resume is called. The caller
+// must call the function at its end.
 func (s *service) begin(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.mu.Lock()
@@ -108,7 +111,7 @@ func (s *service) begin(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// interrupt ends the calls of Drain.
+// interrupt ends all calls of Drain that are under way.
 func (s *service) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +120,7 @@ func (s *service) interrupt() {
 	}
 }
 
-// leave announces one of the two states of a member that goes, unless Resume was called.
+// leave announces that this member is draining or leaving, unless Resume was called.
 func (c *Cluster) leave(ctx context.Context, state membership.State) error {
 	if err := c.service.take(ctx); err != nil {
 		return err
@@ -126,8 +129,8 @@ func (c *Cluster) leave(ctx context.Context, state membership.State) error {
 	return membership.Drive(c.members).SetState(ctx, state)
 }
 
-// call runs a function in the goroutine of the loop, which derives no view meanwhile. It reports
-// whether it did: not once the cluster stops.
+// call runs a function in the goroutine of the loop, so that no view is derived meanwhile. It
+// returns nil once the function has run, and ErrStopped when the cluster stops first.
 func (c *Cluster) call(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
@@ -141,18 +144,20 @@ func (c *Cluster) call(ctx context.Context, f func()) error {
 	}
 }
 
-// rejoin has a member that leaves join again. Once it has announced that it departs, the other members
-// take that for a fact about the process: it has nothing. So it goes on as another process, whose
-// data starts anew. Before that it is a former owner that comes to own again.
+// rejoin makes a leaving member join again. Until the member has announced that it departed, it
+// joins as a former owner with its data. Once it has announced that, the other members hold that
+// this data start has no data, for good. So the member joins with a new data start.
 func (d *driver) rejoin(ctx context.Context) error {
 	local := d.c.members.Local()
 	departed := false
 	var err error
 	if stopped := d.c.call(ctx, func() {
-		// A machine that leaves no longer does not begin to announce that it departs.
+		// After this step the machine is not leaving, and will not announce that it
+		// departed.
 		d.view(&d.c.view.Load().View, membership.Joining)
 		if departed = d.is((*handoff.Machine).Departed); !departed {
-			// A data start that is announced does not let it own at once for what it has.
+			// The announced data start does not make this member an owner at once: it
+			// announces that it joins.
 			err = membership.Drive(d.c.members).Rejoin(ctx, membership.Joining, view.Origin(local))
 		}
 	}); stopped != nil || !departed {
@@ -165,7 +170,7 @@ func (d *driver) rejoin(ctx context.Context) error {
 		}
 	}
 	for renewed := false; !renewed; {
-		// Jobs that remain are records of departures, and end soon.
+		// The jobs that remain save records of departures, and end soon.
 		if err := d.await(ctx, func(*handoff.Machine) bool { return len(d.cancels) == 0 }); err != nil {
 			return err
 		}
@@ -180,8 +185,8 @@ func (d *driver) rejoin(ctx context.Context) error {
 	return err
 }
 
-// renew begins anew under another data start. Nothing is held. It reports whether it did: not while a
-// job runs.
+// renew replaces the machine by an empty one with another data start. It reports whether it did so:
+// it does not while a job runs.
 func (d *driver) renew(dataStart uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,11 +6,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// Router returns a handler that runs h for the requests whose keys this member
-// should answer for, and forwards the others to the member that should: see
-// [route.Router]. Serve it on the address that Options.Services, or Update,
-// announces under the router's Options.Service. It may be made and served before Start;
-// until there is a ring, requests that have a key are answered with 503.
+// Router returns a handler that runs h for the requests that this member should answer,
+// by the owners of their keys. It forwards all other requests to the member that should
+// answer them: see [route.Router]. Serve it on the address that Options.Services or
+// Update announces under the name in the router's Options.Service. It may be made and
+// served before Start. Until there is a ring, it answers requests that have a key with
+// 503.
 //
 // Without a Logger of its own the router uses the cluster's. Close the router
 // after the server in front of it. The error is that of [route.New].
@@ -21,6 +22,6 @@ func (c *Cluster) Router(h http.Handler, o route.Options) (*route.Router, error)
 	return route.New(httpView{c}, h, o)
 }
 
-// Changed returns a channel that is closed when the view has changed, or
-// something else has that others wait for.
+// Changed returns a channel that is closed when the view, the state or the health of
+// this member has changed.
 func (h httpView) Changed() <-chan struct{} { return h.c.changed.Wait() }

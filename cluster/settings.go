@@ -15,11 +15,11 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// settings are options that have been checked and filled in.
+// settings are checked options, with their defaults filled in.
 type settings struct {
 	Options
 	membership membership.Options
-	configs    map[string]view.Configuration // by the name that is gossiped
+	configs    map[string]view.Configuration // by the name that members gossip
 	journal    *journalState                 // nil without one
 }
 
@@ -66,7 +66,7 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 	if s.Handoff.Mover != nil {
 		all[len(s.AlsoRuns)].WriteQuorum = s.Handoff.WriteQuorum // checkHandoff checks it
 	}
-	place := make(map[string]int) // where a name stands in all
+	place := make(map[string]int) // the index of a name in all
 	for i, c := range all {
 		main := i == len(s.AlsoRuns)
 		config := view.Configuration{Config: ring.Config{
@@ -100,7 +100,7 @@ func (s *settings) checkConfigurations() (names []string, err error) {
 		config.WriteQuorum = writes
 		name := config.Name()
 		if first, twice := place[name]; twice {
-			errs = append(errs, &option.Error{Field: fmt.Sprintf("AlsoRuns[%d]", first), Value: name, Bound: "another configuration than the rest"})
+			errs = append(errs, &option.Error{Field: fmt.Sprintf("AlsoRuns[%d]", first), Value: name, Bound: "a configuration that is not listed twice"})
 			continue
 		}
 		place[name], s.configs[name] = i, config
@@ -114,8 +114,8 @@ func (s *settings) countable() bool {
 	return s.PartitionCount >= 1 && s.PartitionCount <= ring.MaxPartitionCount
 }
 
-// soundness returns what is wrong with a configuration. What a strategy says of itself becomes
-// an error of the option Strategy.
+// soundness returns the error of a configuration. An error of the strategy becomes an error of
+// the option Strategy.
 func soundness(c ring.Config) error {
 	all := option.All(c.Validate())
 	errs := make([]error, 0, len(all))
@@ -171,9 +171,9 @@ func (s *settings) checkHandoff() error {
 	))
 }
 
-// checkMembership fills in the options of membership, whose fields have the paths that they
-// have in Options. What has been checked already is replaced by a value within bounds, so that
-// it is not reported twice.
+// checkMembership fills in the options of membership, whose fields have the same paths as in
+// Options. Values that were checked before are replaced by values within bounds, so that no
+// error is reported twice.
 func (s *settings) checkMembership(names []string) error {
 	discovery := membership.Static(s.Seeds...)
 	if s.Discovery != nil {

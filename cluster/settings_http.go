@@ -12,7 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-// checkHTTP returns what is wrong with the options of HTTP, and what does not go together.
+// checkHTTP returns the errors of the HTTP options, also of options that contradict each
+// other.
 func (s *settings) checkHTTP() error {
 	var errs []error
 	if s.HTTPAddr != "" {
@@ -30,7 +31,7 @@ func (s *settings) checkHTTP() error {
 	)...)
 }
 
-// checkAdvertised returns what is wrong with HTTP.AdvertiseAddr.
+// checkAdvertised returns the error of HTTP.AdvertiseAddr.
 func (s *settings) checkAdvertised() error {
 	addr := s.HTTP.AdvertiseAddr
 	if _, _, err := splitHostPort(addr); addr != "" && (err != nil || membership.CheckSeed(addr) != nil) {
@@ -53,8 +54,8 @@ func (s *settings) checkListener() error {
 	return nil
 }
 
-// checkClear returns an error where TLS is asked for and nothing is served, and where tokens
-// would be sent in clear.
+// checkClear returns an error where TLS is configured and HTTP is not served, and where
+// tokens would be sent in clear text.
 func (s *settings) checkClear() error {
 	addr, serves := s.serves()
 	if !serves {
@@ -79,8 +80,8 @@ func (s *settings) checkClear() error {
 		Bound: "a loopback address, or HTTP.Server.TLS or HTTP.Guard.TokensInClear set: tokens would be sent in clear"}
 }
 
-// serves returns the address that HTTP is to be served on, as far as the options tell, and
-// whether there is one.
+// serves returns the address on which HTTP is to be served, and whether the options have
+// one.
 func (o Options) serves() (addr string, ok bool) {
 	if o.HTTP.Listener != nil {
 		return o.HTTP.Listener.Addr().String(), true
@@ -88,9 +89,9 @@ func (o Options) serves() (addr string, ok bool) {
 	return o.HTTPAddr, o.HTTPAddr != ""
 }
 
-// expectedHTTPAddr returns the address to announce for HTTP, as far as the options tell. The
-// port and the host may be known only once the addresses are bound. Until then it is the
-// longest address that it can become, so that what is announced fits then too.
+// expectedHTTPAddr returns the address to announce for HTTP, before the addresses are bound.
+// Host or port may not be known yet. Then it returns the longest possible address, so that
+// the announced attributes fit in any case.
 func (o Options) expectedHTTPAddr() string {
 	addr, ok := o.serves()
 	if o.HTTP.AdvertiseAddr != "" || !ok {

@@ -13,15 +13,16 @@ import (
 //
 //   - This member has joined, and can look keys up. Start returns nil.
 //   - Seeds and Discovery name no other member, or none of them has answered within
-//     Bootstrap.Timeout. This member goes ahead alone and goes on looking in the background.
+//     Bootstrap.Timeout. This member goes on alone and keeps looking in the background.
 //     Start returns nil.
 //   - The cluster refuses this member. Start returns a [membership.RefusedError] or a
 //     [membership.ConfigurationError], which say what differs.
 //   - The context ends, Stop begins, or the network fails. Start returns the context's error,
 //     [ErrStopped], or the error of the network.
 //
-// After an error nothing is left running: make another Cluster to try again. There is one start.
-// Further calls wait for it, as long as their context lasts, and return the same error.
+// After an error nothing is left running: make another Cluster to try again. A cluster starts
+// once. Further calls wait for the first one, as long as their context lasts, and return the
+// same error.
 func (c *Cluster) Start(ctx context.Context) error {
 	return c.life.Start(ctx, func(ctx context.Context) error {
 		err := c.start(ctx)
@@ -29,7 +30,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 		c.err, c.up = err, err == nil
 		c.mu.Unlock()
 		c.changed.Signal()
-		c.recheck <- struct{}{} // there is room: this is the only sender
+		c.recheck <- struct{}{} // never blocks: the channel has room for its only value
 		return err
 	})
 }
@@ -70,7 +71,7 @@ func (c *Cluster) startLoop() {
 func (c *Cluster) join(ctx context.Context) error {
 	if err := c.members.Start(ctx); err != nil {
 		if differ, ok := errors.AsType[*membership.ConfigurationError](err); ok && differ.Field == "Configurations" {
-			return fmt.Errorf("cluster: %w: the old ones stand in AlsoRuns meanwhile, and where the names of one side have no w, with HandoffOff", err)
+			return fmt.Errorf("cluster: %w: list the old configuration in AlsoRuns, and where the names of one side have no w, with HandoffOff", err)
 		}
 		return fmt.Errorf("cluster: %w", err)
 	}

@@ -7,11 +7,14 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// Stop leaves the cluster and releases everything, in this order: this member becomes unready,
-// announces that it is leaving, gives the other members a moment to agree, finishes the HTTP
-// requests in flight, leaves, and closes its addresses. A member that owns and has a RestartGrace
-// announces that it is away instead. When the context ends first, Stop goes on without further
-// waits.
+// Stop leaves the cluster and closes everything that it opened, in these steps:
+//
+//  1. This member becomes unready, and announces that it is leaving. With a RestartGrace, a
+//     member that owns partitions announces that it is away instead.
+//  2. It gives the other members up to two seconds to agree on that.
+//  3. It finishes the HTTP requests in flight, leaves, and closes its addresses.
+//
+// When the context ends first, Stop does the remaining steps without waiting.
 //
 // Stop may be called any number of times, also before or during Start. Every call returns nil
 // when everything is released in time. When its context ends first, it gives the addresses a second
@@ -29,7 +32,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		if started {
 			c.release(ctx, leaveAgreement)
 		} else {
-			_ = c.members.Stop(context.WithoutCancel(ctx)) // it was not started: nothing to wait for
+			_ = c.members.Stop(context.WithoutCancel(ctx)) // it was not started: there is no wait to cut short
 		}
 		c.changed.Signal()
 	})
@@ -51,7 +54,7 @@ const releaseWait = time.Second
 // is leaving, so that requests go elsewhere before its doors close.
 const leaveAgreement = 2 * time.Second
 
-// release ends everything that start began.
+// release ends everything that Start began.
 func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	c.mu.Lock()
 	server, cancel := c.server, c.cancel
@@ -59,7 +62,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	c.mu.Unlock()
 	if cancel != nil && agreement > 0 && membership.Drive(c.members).Depart(ctx) == nil {
 		wait, done := context.WithTimeout(ctx, agreement)
-		_ = c.waitConverged(wait) // they will learn it from the leave itself
+		_ = c.waitConverged(wait) // members that do not agree in time learn of the leave from memberlist
 		done()
 	}
 	if server != nil {
@@ -70,7 +73,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	if c.handoff != nil {
 		c.handoff.close()
 	}
-	_ = c.members.Stop(ctx) // its error is the context's, with which it cuts its waits short
+	_ = c.members.Stop(ctx) // its only error is the context's, which cuts its waits short
 	_ = c.members.Stop(context.WithoutCancel(ctx))
 	if cancel != nil {
 		cancel()

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// subscribers are the queues of all that follow events.
+// subscribers are the queues of all calls of Events.
 type subscribers struct {
 	mu     sync.Mutex
 	all    map[*subscriber]struct{}
@@ -38,7 +38,7 @@ func (s *subscribers) add(e Event) {
 	}
 }
 
-// close ends all subscriptions once they have delivered what they hold.
+// close ends all subscriptions once they have delivered their queues.
 func (s *subscribers) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +66,8 @@ func (s *subscriber) add(e Event) {
 	s.queue = append(s.queue, e)
 	if len(s.queue) > max(s.limit, maxQueued) {
 		s.queue = foldEvents(s.queue)
-		// What cannot be folded further must be allowed to stay, and to
-		// double before it is looked at again.
+		// The events that are left cannot be folded further. The queue may double
+		// before it is folded again, so that folding stays cheap.
 		s.limit = 2 * len(s.queue)
 	}
 	s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *subscriber) poke() {
 	}
 }
 
-// next waits for an event. It reports false when there will be none.
+// next waits for an event. It reports false when no further event will come.
 func (s *subscriber) next(ctx context.Context) (Event, bool) {
 	for {
 		s.mu.Lock()
@@ -153,7 +153,8 @@ func foldEvents(events []Event) []Event {
 	return kept
 }
 
-// since returns an event that stands for all from the first on.
+// since returns the event e with the state before the event first, and a count of the
+// events between.
 func since(e, first Event, folded int) Event {
 	e.Folded = folded
 	switch {
@@ -165,7 +166,7 @@ func since(e, first Event, folded int) Event {
 		change := *e.Ring
 		change.Old = first.Ring.Old
 		e.Ring = &change
-	case e.Handoff != nil: // it says how things stand, not how they changed
+	case e.Handoff != nil: // these events hold a state, not a change
 	default:
 		change := *e.Health
 		change.Before = first.Health.Before

@@ -12,10 +12,10 @@ import (
 
 // NotReadyError says that waiting for readiness ended before it came.
 type NotReadyError struct {
-	// Problems are the problems that made the member unready at the end.
+	// Problems are the problems that made this member unready when waiting ended.
 	Problems []api.Problem
-	// Err is why waiting ended: the context's error, [ErrStopped], or what
-	// Start came to.
+	// Err is why waiting ended: the context's error, [ErrStopped], or the error of
+	// Start.
 	Err error
 }
 
@@ -56,7 +56,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 			return give(err)
 		}
 		if h.State == membership.Leaving.String() {
-			return give(ErrStopped) // unless Resume is called
+			return give(ErrStopped) // without waiting for a call of Resume
 		}
 		select {
 		case <-changed:
@@ -69,8 +69,8 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 
 // NotConvergedError says that waiting for agreement ended before it came.
 type NotConvergedError struct {
-	// Differing are the members that have not confirmed this member's view,
-	// with the reason where they gave one.
+	// Differing are the members that have not confirmed this member's view, each with
+	// its reason if it gave one.
 	Differing []api.Differing
 	// Err is why waiting ended: the context's error or [ErrStopped].
 	Err error
@@ -87,12 +87,13 @@ func (e *NotConvergedError) Error() string {
 // Unwrap returns why waiting ended.
 func (e *NotConvergedError) Unwrap() error { return e.Err }
 
-// WaitConverged returns nil once every member that this one believes alive, and
-// that can run the configuration in use, has been seen to hold its view: the
-// same members in the same states, the same configuration, the same ring. It
-// says nothing about members this one does not know, and does not wait for news
-// that has not arrived here. Otherwise it returns a [NotConvergedError] when the
-// context ends, or [ErrNotStarted] or [ErrStopped].
+// WaitConverged returns nil once every other member is known to hold this member's
+// view: the same members in the same states, the same configuration, the same ring.
+// Every other member means every member that this one believes alive and that can run
+// the configuration in use. WaitConverged says nothing about members that this one does
+// not know, and does not wait for news that has not arrived here. It returns
+// [ErrNotStarted] or [ErrStopped], or a [NotConvergedError] when the context ends or
+// Stop begins.
 func (c *Cluster) WaitConverged(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -109,7 +110,7 @@ func (c *Cluster) waitConverged(ctx context.Context) error {
 		}
 		select {
 		case <-agreed:
-			agreed = nil // of a view that is not ours any more, or not all hold still
+			agreed = nil // for a view that this member has replaced, or that some member has replaced
 		default:
 		}
 		select {
@@ -123,7 +124,7 @@ func (c *Cluster) waitConverged(ctx context.Context) error {
 	}
 }
 
-// notConverged names the members that differ at the end of the wait, which may have been long.
+// notConverged returns the error with the members that differ now, at the end of the wait.
 func (c *Cluster) notConverged(err error) error {
 	e := &NotConvergedError{Err: err}
 	if agreement, current := c.agreed(); current {

@@ -90,7 +90,7 @@ func (o GuardOptions) parse() (s guardSettings, err error) {
 		if !credential.Valid(token) {
 			bad(field, fmt.Sprintf("a text of %d bytes", len(token)), credential.Bound)
 		} else if err := s.tokens.add(token, t.scope()); err != nil {
-			bad(field, "a token", "another token than the rest, of which there are at most "+strconv.Itoa(maxTokens))
+			bad(field, "a token", "a token that is not listed twice, in a list of at most "+strconv.Itoa(maxTokens))
 		}
 	}
 	errs = append(errs, option.Under("PerClient", o.PerClient.validate()), option.Under("Overall", o.Overall.validate()),

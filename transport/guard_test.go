@@ -163,7 +163,7 @@ func TestGuardOptions(t *testing.T) {
 	}
 	const prefix = `must be an address with the length of its prefix, 1 or more, such as 10.1.0.0/16 or 10.1.2.3/32`
 	const token = `must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone`
-	const want = `Tokens[1].Token is "a token": must be another token than the rest, of which there are at most 100
+	const want = `Tokens[1].Token is "a token": must be a token that is not listed twice, in a list of at most 100
 Tokens[2].Token is "a text of 0 bytes": ` + token + `
 Tokens[3].Token is "a text of 20 bytes": ` + token + `
 PerClient.PerSecond is -1: must be between 0.01 and 1000000, or the whole limit zero for none

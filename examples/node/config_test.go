@@ -91,7 +91,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"strategy":        {[]string{"-id", "n1", "-strategy", "best"}, nil, `strategy "best": must be balanced, rendezvous, consistent-hash or round-robin`},
 		"accept":          {[]string{"-id", "n1", "-accept", "3/balanced"}, nil, `-accept: "3/balanced": must be like rf3/balanced`},
 		"accept strategy": {[]string{"-id", "n1", "-accept", "rf3"}, nil, `-accept: "rf3": strategy "": must be balanced, rendezvous, consistent-hash or round-robin`},
-		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: AlsoRuns[0] is "rf3:balanced/1": must be another configuration than the rest`},
+		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: AlsoRuns[0] is "rf3:balanced/1": must be a configuration that is not listed twice`},
 		"key":             {[]string{"-id", "n1", "-key", "00112233445566778899aabbccddeeff," + secret}, nil, `-key: number 2 must be 16, 24 or 32 bytes in hex or base64`},
 		"environment":     {nil, map[string]string{"CLUSTERKIT_PROFILE": "moon"}, `invalid value "moon" in $CLUSTERKIT_PROFILE: membership: unknown gossip profile "moon": must be lan, wan or local`},
 		"argument":        {[]string{"-id", "n1", "n2"}, nil, `unexpected argument "n2": lists have commas between their items, and no spaces`},
