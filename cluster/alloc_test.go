@@ -9,7 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// What answers a request allocates nothing.
+// The methods that answer requests allocate nothing.
 func TestLookupsDoNotAllocate(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.startMany(5)[0]

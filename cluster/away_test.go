@@ -49,7 +49,7 @@ func TestRollingRestartInPlace(t *testing.T) {
 						require.Empty(t, f.copies(), "another member than %s copied", id)
 					}
 				}
-				if journal { // without, the token names another start, and requests wait for the news of it
+				if journal { // without journals the token names another start, and requests wait until it is known
 					require.Empty(t, f.refused)
 					require.Empty(t, f.unserved)
 				}
@@ -59,8 +59,8 @@ func TestRollingRestartInPlace(t *testing.T) {
 	}
 }
 
-// While a member is away, the others name it and until when, keep the ring, and a member that joins
-// derives the same ring.
+// While a member is away, the others name it and the end of its grace, and keep the ring. A member
+// that joins meanwhile derives the same ring.
 func TestWhileAMemberIsAway(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		f := newFleet(t, b, 4, true, restartGrace(10*time.Minute))
@@ -132,8 +132,9 @@ func TestAMemberThatStaysAwayIsReplaced(t *testing.T) {
 	}
 }
 
-// Several members are away at once, up to all but one of a partition's owners, and come back with
-// what is on their disks, or without, at other addresses, in other zones, with other weights.
+// Several members are away at once, up to all but one of a partition's owners. They come back
+// with or without the data on their disks, at other addresses, in other zones, with other
+// weights.
 func TestSeveralMembersAreAwayAtOnce(t *testing.T) {
 	for name, back := range map[string]edit{
 		"as they were": func(*cluster.Options) {},
@@ -196,7 +197,8 @@ func TestAllMembersRestartAtOnce(t *testing.T) {
 	})
 }
 
-// A member without a handoff keeps its place too, and an observer has none to keep.
+// A member without a handoff stays an owner while it is away, too. An observer owns
+// nothing, and is not away.
 func TestAwayWithoutHandoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3, restartGrace(time.Minute))

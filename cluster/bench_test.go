@@ -31,9 +31,9 @@ func benchViews() (more, fewer *published) {
 	return &published{View: *first}, &published{View: *b.Derive(members[:49], first)}
 }
 
-// BenchmarkLookup takes lookups as a user makes them, through the view that the
-// cluster publishes; and the hash alone, which is what they are measured by. The
-// keys, of 16 bytes, are hot.
+// BenchmarkLookup measures lookups through the view that the cluster publishes, and the
+// hash alone, as the unit to compare them with. The keys have 16 bytes and are in the
+// CPU's cache.
 func BenchmarkLookup(b *testing.B) {
 	more, fewer := benchViews()
 	c := &Cluster{}

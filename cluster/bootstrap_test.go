@@ -35,8 +35,8 @@ func TestMinMembers(t *testing.T) {
 	})
 }
 
-// With a handoff one member founds the cluster and the others receive from it. It is not ready
-// before as many own as it takes to begin: a write would meet no quorum.
+// With a handoff one member founds the cluster and the others receive from it. The founder is
+// not ready before MinMembers members own partitions: until then a write would find no quorum.
 func TestMinMembersWithHandoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// testBuilder derives views of what testMembers are.
+// testBuilder derives views of testMembers.
 func testBuilder() *view.Builder {
 	return &view.Builder{Configurations: map[string]view.Configuration{
 		"rf3:balanced/1": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},

@@ -42,7 +42,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// What a drain takes away is known before the member stops owning it.
+// Plan says which partitions a drain would move, before the member drains.
 func TestDrainingMembersOwnUntilAllAgree(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
@@ -85,7 +85,7 @@ func TestDrainAgainWaitsForTheLastStep(t *testing.T) {
 	})
 }
 
-// Who drains and stops at once leaves, and all calls return.
+// A member on which Drain and Stop run at once leaves, and all calls return.
 func TestDrainAndStopAtOnce(t *testing.T) {
 	for _, delay := range []time.Duration{0, time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestStopTellsTheOthers(t *testing.T) {
 	})
 }
 
-// When the last owner leaves, nobody owns anything.
+// When the last owner has left, no partition has an owner.
 func TestStopOfTheOnlyMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1)
@@ -165,7 +165,8 @@ func TestStopOfTheOnlyMember(t *testing.T) {
 	})
 }
 
-// A leave is told apart from a failure, also where packets are lost.
+// The other members report a leave as a leave, and not as a failure, also where packets
+// are lost.
 func TestLeavesAreNotTakenForFailures(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(20)

@@ -16,7 +16,7 @@ import (
 // at makes a member of the same NodeID at another address.
 func at(i int) edit { return func(o *cluster.Options) { o.GossipAddr = gossipAddr(i) } }
 
-// wins requires that winner speaks for n3 everywhere, loser for nobody.
+// wins requires that all members take winner for n3, and that loser owns nothing.
 func wins(t *testing.T, b *testNet, winner, loser *cluster.Cluster, others ...*cluster.Cluster) {
 	t.Helper()
 	address := winner.Local().Addr
@@ -34,7 +34,7 @@ func wins(t *testing.T, b *testNet, winner, loser *cluster.Cluster, others ...*c
 	require.False(t, loser.Health().Ready)
 	require.True(t, winner.Health().Ready, "%+v", winner.Health().Problems)
 
-	// The loser's lookups lead to the winner.
+	// Lookups at the loser return the winner.
 	for _, key := range []string{"a", "b", "c", "d"} {
 		require.Equal(t, winner.Lookup(key).Token(), loser.Lookup(key).Token())
 		require.True(t, loser.Lookup(key).Owns("n3"), "three members own everything")
@@ -54,7 +54,7 @@ func TestTwoProcessesOfOneNodeID(t *testing.T) {
 		second := b.start(3, at(30))
 		wins(t, b, second, all[2], all[:2]...)
 
-		// The winner gone, the loser speaks for the NodeID again.
+		// When the winner is gone, the loser is the member of that NodeID again.
 		require.NoError(t, second.Stop(within(t, patience)))
 		require.NoError(t, all[2].WaitReady(within(t, patience)))
 		b.agree(all...)
@@ -62,8 +62,8 @@ func TestTwoProcessesOfOneNodeID(t *testing.T) {
 	})
 }
 
-// A process made an hour before another one has a start number an hour lower, as
-// one whose clock is slow.
+// A process that is made an hour before another one has a start number that is an hour
+// lower, as a process whose clock is slow would have.
 func TestTwoProcessesOfOneNodeIDAndASlowClock(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		slow := b.make(3, at(30))
@@ -76,8 +76,8 @@ func TestTwoProcessesOfOneNodeIDAndASlowClock(t *testing.T) {
 	})
 }
 
-// On two sides of a partition neither can see the other's number; the higher
-// one wins when they meet.
+// On two sides of a split network neither process sees the start number of the other.
+// The process with the higher number wins when the sides meet.
 func TestTwoProcessesOfOneNodeIDMeet(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		slow := b.make(3)

@@ -67,7 +67,7 @@ func TestEventsTellTheStory(t *testing.T) {
 			require.False(t, e.At.Before(at))
 			last, at = e.Member.After, e.At
 			if last.ID == "" {
-				last = e.Member.Before // one that is gone is what a return starts from
+				last = e.Member.Before // the member before it was gone is Before when it returns
 			}
 			require.Zero(t, e.Folded)
 			if e.Kind != cluster.MemberRejoined {
@@ -117,7 +117,7 @@ func checkRings(t *testing.T, first, last *ring.Ring, events []cluster.Event) {
 	require.Equal(t, last.Fingerprint(), was.Fingerprint())
 }
 
-// checkHealth requires the same of health, and returns what is about it.
+// checkHealth requires the same of changes of health, and returns the events of health.
 func checkHealth(t *testing.T, was cluster.Health, events []cluster.Event) (about []cluster.Event) {
 	t.Helper()
 	for _, e := range events {
@@ -150,8 +150,8 @@ func TestEachSubscriberHasItsOwnChain(t *testing.T) {
 	})
 }
 
-// A subscriber that comes back late finds the newest state of everything, how
-// much was folded, and changes that still connect.
+// A subscriber that reads late gets the newest state of everything and the number of
+// folded events. Each change still begins where the one before ended.
 func TestASlowSubscriber(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2)
@@ -193,7 +193,7 @@ func TestASlowSubscriber(t *testing.T) {
 func TestSubscriptionsEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.start(1)
-		// With the context, iterated or not.
+		// A subscription ends with its context, whether it is iterated or not.
 		ctx, cancel := context.WithCancel(t.Context())
 		done := follow(c.Events(ctx))
 		cancel()
@@ -202,7 +202,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 			require.Fail(t, "there is nothing to say to somebody who has gone")
 		}
 
-		// When the subscriber breaks off.
+		// It ends when the subscriber leaves its loop.
 		events := c.Events(t.Context())
 		b.start(2)
 		n := 0
@@ -213,7 +213,8 @@ func TestSubscriptionsEnd(t *testing.T) {
 		}
 		require.Equal(t, 2, n)
 
-		// When the cluster stops, with what is left to say; at once after that.
+		// It ends when the cluster stops, after the events that are left. A later
+		// subscription ends at once.
 		events = c.Events(t.Context())
 		require.NoError(t, c.Stop(t.Context()))
 		var said []cluster.Event
@@ -227,7 +228,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 	})
 }
 
-// A subscription nobody iterates costs nothing once its context has ended.
+// A subscription that is never iterated holds no memory once its context has ended.
 func TestSubscriptionsDoNotLeak(t *testing.T) {
 	c, err := cluster.New(options(1))
 	require.NoError(t, err)

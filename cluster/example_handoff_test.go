@@ -22,7 +22,7 @@ func (d directory) Load() (map[string][]byte, error) {
 	all := make(map[string][]byte, len(files))
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), ".new") {
-			continue // it was not finished, and nobody was told that it was
+			continue // the save was cut short, and had not returned nil
 		}
 		if all[f.Name()], err = os.ReadFile(filepath.Join(string(d), f.Name())); err != nil {
 			return nil, err
@@ -53,14 +53,14 @@ func (d directory) sync() error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// disks stands for data on a disk.
+// disks stands for a service that keeps its data on a disk.
 type disks struct{}
 
 func (disks) Receive(context.Context, int, []cluster.Member, int) error { return nil }
 func (disks) Release(context.Context, int) error                        { return nil }
 
-// A member whose data is on a disk keeps a journal beside it. When it starts again it
-// is the owner that it was.
+// A member whose data is on a disk keeps a journal beside the data. When it starts
+// again, it is the same owner as before.
 func ExampleJournal() {
 	dir, err := os.MkdirTemp("", "journal")
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// HTTP with TLS, client certificates, tokens and limits, and gossip that is
-// encrypted. What would give a secret away is refused.
+// HTTP with TLS, client certificates, tokens and limits, and encrypted gossip. Options
+// that would send a secret in clear text are refused.
 func ExampleOptions_security() {
 	o := cluster.Options{
 		ClusterName: "orders",
@@ -46,9 +46,9 @@ func ExampleOptions_security() {
 	// [redacted]
 }
 
-// A service on a port that the system chooses binds it first. It so knows the address to
-// announce when it makes the cluster, and the router exists before the first request is
-// accepted.
+// A service that listens on a port of the system's choice opens its listener first. So
+// it knows the address to announce when it makes the cluster, and the router exists
+// before the first request is accepted.
 func ExampleCluster_Router() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
@@ -117,8 +117,8 @@ func ExampleHTTPOptions() {
 	// closed: true
 }
 
-// Routes between the members of a service are guarded as the cluster's own routes are, and the
-// cluster's client brings the token.
+// Routes between the members of a service have the same guard as the cluster's own routes. The
+// cluster's client sends the token.
 func ExampleCluster_Guard() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
@@ -133,7 +133,7 @@ func ExampleCluster_Guard() {
 	server := httptest.NewServer(c.Guard().Wrap(mux))
 	defer server.Close()
 
-	for _, caller := range []*http.Client{http.DefaultClient, c.Client()} { // on another member: that one's Client
+	for _, caller := range []*http.Client{http.DefaultClient, c.Client()} { // on another member: the Client of that member
 		response, err := caller.Get(server.URL + "/replica/42")
 		if err != nil {
 			panic(err)

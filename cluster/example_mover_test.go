@@ -56,7 +56,7 @@ func Example_handoff() {
 		defer func() { _ = members[id].Stop(ctx) }()
 	}
 	at, took := members["a"].Lookup("user:42"), map[string]bool{}
-	for owner := range ring.Writers(at).All() { // the owners that serve, and those to come
+	for owner := range ring.Writers(at).All() { // the serving owners and the target owners
 		if done, err := members[owner.ID()].Handoff().Admit(at.Partition(), at.Token()); err == nil {
 			lock.Lock()
 			replicas[owner.ID()].versions[item{at.Partition(), "user:42"}], took[owner.ID()] = 7, true

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// startExample starts a member of a cluster in memory, in place of one on
-// sockets, so that the examples run anywhere and always print the same.
+// startExample starts a member of a cluster on a network in memory, so that the
+// examples run anywhere and always print the same.
 func startExample(network *memnet.Network, n int, edit func(*cluster.Options)) *cluster.Cluster {
 	o := cluster.Options{
 		ClusterName: "orders",
@@ -69,7 +69,7 @@ func stopExamples(all []*cluster.Cluster) {
 	}
 }
 
-// Three processes, here in one, agree on who owns a key.
+// Three members agree on the owners of a key. Here all of them run in one process.
 func Example() {
 	all := startExamples()
 	defer stopExamples(all)
@@ -94,7 +94,7 @@ func ExampleOptions_Validate() {
 	// Weight is -1: must be between 0 and 1048576
 }
 
-// Reading from the nearest owner spares the way to another zone.
+// A request to the nearest owner need not leave the zone.
 func ExampleCluster_Lookup() {
 	all := startExamples()
 	defer stopExamples(all)
@@ -111,8 +111,8 @@ func ExampleCluster_Lookup() {
 	// an owner myself: true
 }
 
-// The owners with their addresses, once this member is ready: what to call for a
-// request that then goes over a network.
+// NodesForKey waits until this member is ready, and returns the owners with their
+// addresses, for a request over the network.
 func ExampleCluster_NodesForKey() {
 	all := startExamples()
 	defer stopExamples(all)
@@ -132,8 +132,8 @@ func ExampleCluster_NodesForKey() {
 	// orders-3 eu-1a 10.0.0.3:7946
 }
 
-// A member in service hands over what it owns before it stops: Drain returns when
-// all have seen it go.
+// A member hands its partitions over before it stops: Drain returns when all members
+// know that it is leaving.
 func ExampleCluster_Drain() {
 	all := startExamples()
 	defer stopExamples(all)
@@ -142,7 +142,7 @@ func ExampleCluster_Drain() {
 	leaver, other := all[2], all[0]
 	fmt.Println("an owner:", other.Lookup("user:42").Owns(leaver.Local().ID))
 	if err := leaver.Drain(ctx); err != nil {
-		fmt.Println(err) // names who has not confirmed; it may be called again
+		fmt.Println(err) // the error names the members that have not confirmed; Drain may be called again
 		return
 	}
 	fmt.Println("an owner:", other.Lookup("user:42").Owns(leaver.Local().ID))
@@ -172,7 +172,7 @@ func ExampleCluster_Ring() {
 	// orders-2: user:2 user:3 user:5
 }
 
-// What would move if another member joined?
+// Plan says which partitions would move if another member joined.
 func ExampleCluster_Plan() {
 	all := startExamples()
 	defer stopExamples(all)
@@ -190,7 +190,7 @@ func ExampleCluster_Plan() {
 	// orders-4 would gain 2062 of 12288 replicas
 }
 
-// Events tell what happened, with what was before and what is after.
+// Each event is a change, with the state before it and after it.
 func ExampleCluster_Events() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
@@ -214,9 +214,9 @@ func ExampleCluster_Events() {
 	// owners: 1 before, 2 after
 }
 
-// A member is told when it becomes an owner, and when it ceases to be one. Subscribe before
-// Start, so that no change is missed. To wait without events, [cluster.Cluster.WaitReady]
-// returns once the member owns, or observes.
+// An event says when this member becomes an owner, and when it ceases to be one. Subscribe
+// before Start, so that no change is missed. To wait without events,
+// [cluster.Cluster.WaitReady] returns once the member owns, or observes.
 func ExampleCluster_Events_owner() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
@@ -239,9 +239,9 @@ func ExampleCluster_Events_owner() {
 		}
 		fmt.Println("from", e.Member.Before.State, "to", e.Member.After.State)
 		switch e.Member.After.State {
-		case membership.Active: // begin to work on what it owns
+		case membership.Active: // begin to work on the partitions that this member owns
 			go func() { _ = c.Drain(context.Background()) }()
-		case membership.Leaving: // it owns nothing any more
+		case membership.Leaving: // this member owns nothing any more
 			_ = c.Stop(context.Background())
 		}
 	}
@@ -251,8 +251,7 @@ func ExampleCluster_Events_owner() {
 	// from draining to leaving
 }
 
-// Health says whether this member should be sent requests and, if anything is
-// wrong, what.
+// Health says whether requests should be sent to this member, and lists its problems.
 func ExampleCluster_Health() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
@@ -270,7 +269,7 @@ func ExampleCluster_Health() {
 	// under-replicated: 4096 partitions have 1 of 3 replicas: there are too few members
 }
 
-// The cluster refuses who cannot work with it, and says why.
+// The cluster refuses a member that cannot work with it, and says why.
 func ExampleCluster_Start_refused() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {

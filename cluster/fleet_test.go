@@ -19,7 +19,7 @@ import (
 type copying struct {
 	*store
 	mu     sync.Mutex
-	copied map[int]int // by partition, the calls that found nothing here and brought something
+	copied map[int]int // by partition, the calls of Receive that found no data here and brought some
 }
 
 func (s *copying) Receive(ctx context.Context, p int, from []cluster.Member, need int) error {
@@ -33,8 +33,8 @@ func (s *copying) Receive(ctx context.Context, p int, from []cluster.Member, nee
 	return err
 }
 
-// copies returns how many full copies came here, and how many of them were of a partition that
-// had come before.
+// copies returns how many full copies of partitions this store received, and how many of them
+// were of a partition that it had received before.
 func (s *copying) copies() (all, again int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +51,7 @@ type fleet struct {
 	books    map[int]*book // nil: without journals
 	copying  map[string]*copying
 	refused  []string // writes that were not acknowledged
-	unserved []string // keys that no read quorum served
+	unserved []string // reads for which no read quorum served
 	behind   []string // keys of which a read quorum missed an acknowledged write
 }
 
@@ -74,7 +74,7 @@ func newFleet(t *testing.T, b *testNet, members int, journal bool, edits ...edit
 	return f
 }
 
-// begin starts member i: with its store where there are journals, and empty where there are none.
+// begin starts member i: with its store where there are journals, and empty without journals.
 func (f *fleet) begin(i int, edits ...edit) *cluster.Cluster {
 	f.t.Helper()
 	id := fmt.Sprint("n", i)
@@ -120,7 +120,7 @@ func (f *fleet) forgetCopies() {
 	}
 }
 
-// copies returns the full copies that came to a member.
+// copies returns the number of full copies that each member received.
 func (f *fleet) copies() map[string]int {
 	all := make(map[string]int)
 	for id, s := range f.copying {
@@ -131,7 +131,8 @@ func (f *fleet) copies() map[string]int {
 	return all
 }
 
-// writeAll writes a few keys, notes which were not acknowledged, and which no read quorum serves.
+// writeAll writes a few keys, and counts the writes that were not acknowledged and the keys that
+// no read quorum serves.
 func (f *fleet) writeAll() {
 	before := maps.Clone(f.versions)
 	f.write()

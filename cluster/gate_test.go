@@ -40,12 +40,13 @@ func TestAFenceWaitsForWritesUnderWay(t *testing.T) {
 	require.True(t, g.fence(4, tell))
 }
 
-// Whatever the order of things, a fence that reports no write under way, or has
-// told that there is none any more, is followed by none of those before it.
+// Once a fence has reported that no earlier write is under way, at once or later, no
+// write that was admitted before the fence is applied. This holds for any order of
+// calls.
 func TestFencesAndWritesAtOnce(t *testing.T) {
 	var g gate
 	g.set(0, true, true, true)
-	var applied [2]int // by the parity of the token, guarded by nothing but the gate
+	var applied [2]int // by the parity of the token; only the gate keeps the goroutines apart
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 4 {

@@ -24,7 +24,7 @@ type changing struct {
 	shelf    *shelf
 	members  map[string]*cluster.Cluster
 	stores   map[string]*store
-	books    map[string]*book // nil: a member that stops loses what it has
+	books    map[string]*book // nil: a member that stops loses its data
 	versions map[string]int   // the newest acknowledged, by key
 	written  int
 	served   int // reads that were admitted
@@ -37,10 +37,10 @@ func newChanging(t *testing.T, b *testNet) *changing {
 	}
 }
 
-// survives has what members hold outlive their processes.
+// survives makes the data of members outlive their processes.
 func (c *changing) survives() { c.books = make(map[string]*book) }
 
-// start has member i start, empty unless what it had survives.
+// start starts member i, empty unless its data survives.
 func (c *changing) start(i int, with edit) {
 	c.t.Helper()
 	id := fmt.Sprintf("n%d", i)
@@ -75,7 +75,7 @@ func (c *changing) write() {
 			}
 		}
 		if by.Handoff().WriteQuorum() == 0 {
-			clear(c.versions) // handoff is off: nothing is claimed
+			clear(c.versions) // handoff is off: no write is claimed to survive
 		}
 		if ring.Writers(p).Enough(0, func(id string) bool { return acknowledged[id] }) {
 			c.versions[key] = c.written
@@ -83,8 +83,8 @@ func (c *changing) write() {
 	}
 }
 
-// check requires that no read quorum of the owners that admit a read misses what was
-// acknowledged, when all members have one view.
+// check requires, when all members have one view, that no read quorum of the owners
+// that admit a read misses an acknowledged write.
 func (c *changing) check() {
 	c.t.Helper()
 	var by *cluster.Cluster
@@ -109,7 +109,7 @@ func (c *changing) check() {
 	}
 }
 
-// during writes and checks until something is done.
+// during writes and checks until a function returns.
 func (c *changing) during(what func() error) error {
 	return during(50*time.Millisecond, func() { c.write(); c.check() }, what)
 }
@@ -141,7 +141,7 @@ func (c *changing) settle() {
 }
 
 // roll restarts every member with other options, in the order of the documentation: drain,
-// stop, start. A member that does not drain loses what it had.
+// stop, start. A member that does not drain loses its data.
 func (c *changing) roll(members int, drains bool, with edit) {
 	c.t.Helper()
 	for i := 1; i <= members; i++ {
@@ -165,8 +165,8 @@ func (c *changing) restart(i int, drains bool, with edit) {
 }
 
 // The replication factor of a cluster with data changes, up and down, in the two rounds of the
-// documentation, by default in the ways that differ most. Every Drain ends, no merge has fewer sources than one, no read is admitted
-// without the data, and no acknowledged write is lost.
+// documentation. By default only the cases run that differ most. Every Drain ends, every merge has
+// at least one source, no read is admitted without the data, and no acknowledged write is lost.
 func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 	full := os.Getenv("CLUSTERKIT_SIM_FULL") != ""
 	for _, change := range [][2]int{{1, 3}, {1, 5}, {2, 4}, {3, 5}, {5, 3}, {4, 2}, {5, 1}, {3, 1}} {
@@ -174,7 +174,7 @@ func TestReplicationFactorChangesWithHandoff(t *testing.T) {
 			from, to := change[0], change[1]
 			switch {
 			case !how.drains && !how.journal && min(from, to) == 1:
-				continue // that loses data, and is documented to
+				continue // this loses data, as the documentation says
 			case how.drains && how.journal && to != 3:
 				continue // a member that has drained has nothing in its journal
 			case !full && how.journal && (how.drains || to != 5):
@@ -222,7 +222,8 @@ func changeFactor(t *testing.T, b *testNet, from, to int, drains, journal bool) 
 	}
 }
 
-// A member takes a larger share while it runs, and gives it back. What moves is handed over.
+// The weight of a running member grows, and shrinks again. The partitions that move are
+// handed over.
 func TestWeightChangesWithHandoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := newChanging(t, b)

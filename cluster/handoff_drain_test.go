@@ -15,8 +15,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// The last member of a cluster is told so at once, keeps what it has, serves it, and
-// hands it over to the next one to come.
+// Drain of the last member returns at once that there is no successor. The member keeps
+// its data, serves it, and hands it over to the next member that joins.
 func TestDrainWithoutASuccessor(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
@@ -53,8 +53,8 @@ func TestDrainWithoutASuccessor(t *testing.T) {
 	})
 }
 
-// Where all members drain there is no member to hand over to. Each says so within seconds, goes on
-// serving what it has, and hands it over to a member that comes.
+// Where all members drain there is no member to hand over to. Each Drain says so within seconds.
+// The members go on serving, and hand their data over to a member that joins.
 func TestDrainOfAll(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
@@ -103,7 +103,8 @@ func TestDrainOfAll(t *testing.T) {
 	})
 }
 
-// Who is leaving already, and is left alone before all is handed over, says so.
+// Drain says so when a member that is leaving already is left alone before all data is
+// handed over.
 func TestLeftAloneWhileLeaving(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()

@@ -15,7 +15,7 @@ import (
 type lateWrite struct {
 	key     string
 	version int
-	place   ring.Placement // by which it was sent
+	place   ring.Placement // the placement by which the write was sent
 	took    map[string]bool
 }
 
@@ -23,7 +23,8 @@ func newLateWrite(by *cluster.Cluster, key string, version int) *lateWrite {
 	return &lateWrite{key, version, by.Lookup(key), make(map[string]bool)}
 }
 
-// arrive has the request reach a process of an owner, and returns why that did not take it.
+// arrive delivers the request to a process of an owner, and returns why the process refused
+// it.
 func (w *lateWrite) arrive(at *cluster.Cluster, s *store) error {
 	done, err := at.Handoff().Admit(w.place.Partition(), w.place.Token())
 	if err != nil {
@@ -40,9 +41,9 @@ func (w *lateWrite) acknowledged() bool {
 	return ring.Writers(w.place).Enough(0, func(id string) bool { return w.took[id] })
 }
 
-// A write request is on its way for longer than an owner takes to start again, empty. No owner
-// takes it then. The acknowledgement of a start that is gone must not count together with a later
-// one.
+// A write request is on its way for longer than an owner takes to start again, empty. Then no
+// owner accepts it, because acknowledgements of an earlier start and of a later one must not be
+// counted together.
 func TestAWriteRequestThatIsOlderThanARestart(t *testing.T) {
 	for _, factor := range []int{2, 3} {
 		inBubble(t, func(t *testing.T, b *testNet) {
@@ -87,13 +88,14 @@ func TestAWriteRequestThatIsOlderThanARestart(t *testing.T) {
 					require.ErrorAs(t, w.arrive(c, stores[c.Local().ID]), &differ, "RF %d, %s", factor, c.Local().ID)
 				}
 				require.False(t, w.acknowledged())
-				put(t, stores, members, members["n1"], w.key, w.version) // as the writer does on TokenError
+				put(t, stores, members, members["n1"], w.key, w.version) // as a writer must after a TokenError
 			}
 		})
 	}
 }
 
-// A start that has the data of the one before it is the same owner: what was sent before counts.
+// A start with the data of the start before it is the same owner: it accepts writes that were
+// sent before it.
 func TestAWriteRequestThatIsOlderThanARestartWithData(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
@@ -114,8 +116,9 @@ func TestAWriteRequestThatIsOlderThanARestartWithData(t *testing.T) {
 	})
 }
 
-// The write quorum changes alone, in the rounds of the documentation, while all members keep their
-// data and own the same. No owner takes a write, or admits a read, that counts to the old quorum.
+// Only the write quorum changes, in the rounds of the documentation, while all members keep their
+// data and own the same partitions. No owner accepts a write, or admits a read, that counts with
+// the old quorum.
 func TestAWriteQuorumChangesAlone(t *testing.T) {
 	for _, change := range [][2]int{{2, 3}, {3, 2}} {
 		from, to := change[0], change[1]

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// still waits until the members are active, nothing moves, and all of them see that: a member
-// that has just become active owns by its own view before the others know.
+// still waits until the members are active, nothing moves, and all of them see that. A member
+// that has just become active owns in its own view before the others know.
 func (b *testNet) still(all ...*cluster.Cluster) {
 	b.t.Helper()
 	b.agree(all...)
@@ -30,7 +30,7 @@ func (b *testNet) still(all ...*cluster.Cluster) {
 	})
 }
 
-// Code of the user's that fails or panics is contained, reported, and called
+// A call of the user's code that fails or panics is contained, reported, and made
 // again.
 func TestHandoffFailures(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
@@ -81,8 +81,8 @@ func TestHandoffFailures(t *testing.T) {
 	})
 }
 
-// A member that is gone needs nobody to wait for it: what was to come from it is
-// cancelled, and health says when things take long.
+// No member waits for a member that is gone: a call of Receive from it is cancelled.
+// Health reports a partition that moves for long.
 func TestHandoffOverdue(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
@@ -102,8 +102,8 @@ func TestHandoffOverdue(t *testing.T) {
 	})
 }
 
-// Restarted before anybody noticed, a member is empty, and does not serve until
-// it has what it lost.
+// A member that restarts empty before any other member notices does not serve until it
+// has received the data that it lost.
 func TestAQuickEmptyRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()
@@ -126,8 +126,9 @@ func TestAQuickEmptyRestart(t *testing.T) {
 	})
 }
 
-// When W of those who acknowledged lose their state at once, what may be lost is
-// said, and nobody takes it for received until somebody accepts it.
+// When W owners that acknowledged a write lose their data at once, health names the
+// partitions that may have lost it. They do not count as received until AcceptLoss is
+// called.
 func TestPossibleLossIsSaid(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		sh := newShelf()

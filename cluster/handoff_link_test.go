@@ -19,7 +19,7 @@ import (
 
 // link is a bad link between members, and how copies go over it.
 type link struct {
-	loss    float64       // of packets and dials
+	loss    float64       // the share of packets and dials
 	latency time.Duration // in one direction, with a quarter of it as jitter
 	copying bool          // a copy takes two round trips, and is lost as often as a dial
 	within  time.Duration // on the average. A few losses in a row take longer
@@ -29,8 +29,8 @@ type link struct {
 const copyLimit = time.Second
 
 // A drain of 256 partitions over a bad link ends soon. A lost message is asked for again, and
-// does not hold up the next ones until its connection fails after five seconds. What copies take
-// comes on top: eight run at a time, and one that is lost takes until its time-out.
+// does not hold up the next ones until its connection fails after five seconds. The time of the
+// copies is added: eight run at a time, and a lost one lasts until its time-out.
 func TestDrainOverABadLink(t *testing.T) {
 	for name, l := range map[string]link{
 		"3 % and 40 ms":                {loss: 0.03, latency: 40 * time.Millisecond, within: 5 * time.Second},
@@ -94,7 +94,7 @@ func (l link) drain(t *testing.T, seed uint64) (took time.Duration) {
 		require.NoError(t, <-drained)
 		took = time.Since(begun)
 		t.Logf("seed %d: owned by others after %v, drained after %v, %d messages, copying busy for %v", seed, handed, took, sent()-before, copies.busy)
-		time.Sleep(20 * time.Second) // virtual: what was asked again after the longest delay has arrived
+		time.Sleep(20 * time.Second) // virtual: the answers to requests that were repeated after the longest delay have arrived
 		before = sent()
 		time.Sleep(time.Minute)
 		require.Equal(t, before, sent(), "seed %d: nothing is said where nothing moves", seed)
@@ -102,7 +102,7 @@ func (l link) drain(t *testing.T, seed uint64) (took time.Duration) {
 	return took
 }
 
-// copies are those of all members.
+// copies simulates the copies that all members make over the link.
 type copies struct {
 	link
 	mu     sync.Mutex

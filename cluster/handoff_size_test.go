@@ -9,8 +9,8 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 )
 
-// Where there is nothing to copy, a cluster of many partitions is in order within
-// seconds, and few messages tell of many partitions.
+// Without data to copy, the members of a cluster of many partitions are ready within
+// seconds, and a message covers many partitions.
 func TestHandoffOfManyPartitions(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		const members, partitions = 10, 4096

@@ -22,7 +22,7 @@ var (
 	turnOff = edit(func(o *cluster.Options) { o.Handoff.Off, o.AlsoRuns = true, []cluster.Configuration{{}} })
 )
 
-// fill gives all owners what was written before there was a handoff.
+// fill gives all owners the data that was written before there was a handoff.
 func (c *changing) fill() {
 	for i := range 64 {
 		key := fmt.Sprint("before ", i)
@@ -33,7 +33,7 @@ func (c *changing) fill() {
 	}
 }
 
-// filled returns how many owners have that at the least.
+// filled returns the lowest number of owners that have a key of fill.
 func (c *changing) filled() int {
 	least := 16
 	for i := range 64 {
@@ -55,8 +55,8 @@ func (c *changing) settleBut(condition func() bool) {
 }
 
 // With the documented rounds handoff is turned on, off and on again, while the cluster is written
-// and read. Without it members own at once, nothing is moved and nothing deleted. From the switch on
-// no acknowledged write is lost, and of what survives restarts nothing is lost at all.
+// and read. Without it members own at once, nothing is moved and nothing deleted. After the switch
+// no acknowledged write is lost. Where data survives restarts, earlier writes are not lost either.
 func TestHandoffIsTurnedOnAndOff(t *testing.T) {
 	const members, without, with = 4, "rf3:balanced/1", "rf3w2:balanced/1"
 	for _, drains := range []bool{true, false} {
@@ -130,7 +130,7 @@ func TestHandoffIsTurnedOnAndOff(t *testing.T) {
 }
 
 // A configuration with a handoff may have another replication factor or strategy than the one
-// before. The owners of before are the sources of the new ones.
+// before. The earlier owners are the sources of the new ones.
 func TestHandoffIsTurnedOnWithAnotherPlacement(t *testing.T) {
 	for _, change := range []struct{ before, after cluster.Configuration }{
 		{cluster.Configuration{ReplicationFactor: 2}, cluster.Configuration{ReplicationFactor: 3}},
@@ -197,7 +197,7 @@ func TestHandoffIsTurnedOnInTheMiddleOfCrashes(t *testing.T) {
 	})
 }
 
-// hesitant is a store whose calls wait, whatever becomes of their context.
+// hesitant is a store whose calls wait, also after their context has ended.
 type hesitant struct {
 	*store
 	receive, release chan struct{}
@@ -213,8 +213,9 @@ func (s hesitant) Release(ctx context.Context, p int) error {
 	return s.store.Release(ctx, p)
 }
 
-// Handoff is turned off while one member receives, one releases and one drains. The one that receives
-// owns, the one that drains may go, and an owner that still deletes admits no write before it is done.
+// Handoff is turned off while one member receives, one releases and one drains. Then the receiving
+// member owns, the draining one may leave, and an owner that still deletes admits no write before
+// it is done.
 func TestHandoffIsTurnedOffInTheMiddle(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := newChanging(t, b)
@@ -236,7 +237,7 @@ func TestHandoffIsTurnedOffInTheMiddle(t *testing.T) {
 			gates[o.NodeID], o.Handoff.Mover = s, s
 			o.Handoff.Off, o.Handoff.Parallel, o.AlsoRuns = true, 64, []cluster.Configuration{{}}
 		}
-		c.start(1, on) // the last one of the old configuration
+		c.start(1, on) // the last member of the old configuration
 		for i := 2; i <= 5; i++ {
 			c.start(i, hesitate)
 			c.settleBut(func() bool { return c.members[fmt.Sprintf("n%d", i)].Local().State == membership.Active })
@@ -267,7 +268,7 @@ func TestHandoffIsTurnedOffInTheMiddle(t *testing.T) {
 		require.NoError(t, c.members["n3"].Stop(within(t, patience)))
 		delete(c.members, "n3")
 		b.await("the member that received owns", func() bool { return c.members["n6"].Local().State == membership.Active })
-		require.NoError(t, c.members["n5"].Stop(within(t, patience))) // what n2 gave to it is n2's again
+		require.NoError(t, c.members["n5"].Stop(within(t, patience))) // the partitions that n2 handed to it are n2's again
 		delete(c.members, "n5")
 		b.agree(c.members["n2"], c.members["n4"], c.members["n6"])
 

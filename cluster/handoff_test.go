@@ -15,7 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// shelf is where the stores of a test find each other.
+// shelf is the list of all stores of a test, where they find each other.
 type shelf struct {
 	mu     sync.Mutex
 	stores map[uint64]*store // by the nonce of the process
@@ -29,7 +29,7 @@ type store struct {
 	data     map[int]map[string]int // versions by key, by partition
 	received int
 	released map[int]int
-	needs    [][2]int // of each call of Receive, how many sources were needed, and how many named
+	needs    [][2]int // for each call of Receive, the number of sources needed and of sources named
 	fault    func(ctx context.Context, partition int) error
 }
 
@@ -98,7 +98,7 @@ func (b *testNet) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster,
 	return b.startWith(s, i, edits...), s
 }
 
-// startWith starts member i with a store that there is.
+// startWith starts member i with an existing store.
 func (b *testNet) startWith(s *store, i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
 	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover = s }}, edits...)...)
@@ -129,7 +129,7 @@ func (sh *shelf) make() *store {
 	return &store{shelf: sh, data: make(map[int]map[string]int), released: make(map[int]int)}
 }
 
-// put writes a key the way docs/handoff.md tells to.
+// put writes a key in the way that docs/handoff.md describes.
 func put(t *testing.T, all map[string]*store, members map[string]*cluster.Cluster, by *cluster.Cluster, key string, version int) {
 	t.Helper()
 	p := by.Lookup(key)
@@ -187,7 +187,7 @@ func TestHandoffOfADrain(t *testing.T) {
 	})
 }
 
-// received reports whether a member owns a partition and has its data, by its own token.
+// received reports whether a member owns a partition in its own view, and has the data.
 func received(c *cluster.Cluster, partition int) bool {
 	return c.Handoff().Received(partition, c.Ring().Placement(partition).Token()) == nil
 }

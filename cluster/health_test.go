@@ -49,7 +49,7 @@ func TestHealthOfACluster(t *testing.T) {
 	})
 }
 
-// A member that is cut off knows, and does not make the others unready.
+// A member that is cut off reports it, and does not make the others unready.
 func TestAMemberThatIsCutOff(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(5)
@@ -86,7 +86,7 @@ func TestHealthOfBadlySpreadZones(t *testing.T) {
 	})
 }
 
-// firstNodes gives everything to the first nodes.
+// firstNodes is a strategy that gives all partitions to the first members.
 type firstNodes struct{}
 
 func (firstNodes) Name() string { return "first-nodes/1" }

@@ -39,8 +39,8 @@ type testNet struct {
 // edit changes the options of one member.
 type edit func(*cluster.Options)
 
-// inBubble runs a test in virtual time. What the test started is stopped, and
-// the bubble fails it when a goroutine is left.
+// inBubble runs a test in virtual time. At the end it stops all members, and the bubble
+// fails the test when a goroutine is left.
 func inBubble(t *testing.T, test func(t *testing.T, b *testNet)) {
 	t.Helper()
 	bubble.Run(t, memnet.Options{Seed: 1, Latency: time.Millisecond}, func(t *testing.T, b *bubble.Bubble) {
@@ -97,7 +97,7 @@ func (b *testNet) startMany(n int, edits ...edit) []*cluster.Cluster {
 // agree waits until the members are one cluster of one view.
 func (b *testNet) agree(all ...*cluster.Cluster) {
 	b.t.Helper()
-	// News that has not arrived is not waited for by WaitConverged.
+	// WaitConverged does not wait for news that has not arrived.
 	b.Agree(all...)
 	for _, c := range all {
 		require.NoError(b.t, c.WaitConverged(within(b.t, patience)))
@@ -113,8 +113,7 @@ func (b *testNet) await(what string, condition func() bool) {
 	awaitWithin(b.t, patience, what, condition)
 }
 
-// awaitWithin waits for a condition, looking often enough for either sort of
-// time.
+// awaitWithin waits for a condition, in virtual or real time.
 func awaitWithin(t *testing.T, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	bubble.Eventually(t, limit, what, func() error {
@@ -125,8 +124,8 @@ func awaitWithin(t *testing.T, limit time.Duration, what string, condition func(
 	})
 }
 
-// during does something again and again, from one interval to the next, until something else is done.
-// It returns the error of the latter.
+// during calls one function once in each interval until another function returns. It returns the
+// error of the latter.
 func during(interval time.Duration, again func(), what func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- what() }()

@@ -39,7 +39,8 @@ func onListener(l net.Listener) edit {
 	return func(o *cluster.Options) { o.HTTPAddr, o.HTTP.Listener = "", l }
 }
 
-// A service that binds a port of the system's choice knows it before it makes the cluster.
+// A service that listens on a port of the system's choice knows the port before it makes
+// the cluster.
 func TestHTTPOnAListener(t *testing.T) {
 	noLeak(t)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -84,7 +85,7 @@ func TestWhenAListenerIsClosed(t *testing.T) {
 	requireClosed(t, l)
 }
 
-// strange is a listener whose address is none of TCP.
+// strange is a listener whose address is not a TCP address.
 type strange struct{ net.Listener }
 
 func (strange) Addr() net.Addr { return &net.UnixAddr{Name: "/run/orders", Net: "unix"} }
@@ -111,8 +112,8 @@ func TestOptionsOfAListener(t *testing.T) {
 	}).Validate())
 }
 
-// Routes of the service's own take the tokens that the cluster takes, and middleware sees what
-// the guard lets through.
+// Routes of the service accept the same tokens as the cluster's own, and middleware sees only
+// requests that the guard admits.
 func TestTheGuardAndMiddleware(t *testing.T) {
 	var seen int
 	c, err := cluster.New(options(1, func(o *cluster.Options) {
@@ -136,7 +137,7 @@ func TestTheGuardAndMiddleware(t *testing.T) {
 	require.Equal(t, 1, seen)
 }
 
-// The client brings the first token of the guard, follows no redirect that would lead the token
+// The client sends the first token of the guard, follows no redirect that would send the token
 // elsewhere, and ends with the cluster.
 func TestTheClientForOtherMembers(t *testing.T) {
 	noLeak(t)

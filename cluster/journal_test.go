@@ -57,7 +57,7 @@ func newHouse(b *testNet) *house {
 	return &house{testNet: b, shelf: newShelf(), members: make(map[string]*cluster.Cluster), stores: make(map[string]*store), books: make(map[int]*book)}
 }
 
-// turnOn starts member i with what is on its disk.
+// turnOn starts member i with the data on its disk.
 func (h *house) turnOn(i int, edits ...edit) {
 	id := fmt.Sprint("n", i)
 	s, j := h.stores[id], h.books[i]
@@ -68,7 +68,7 @@ func (h *house) turnOn(i int, edits ...edit) {
 	h.members[id] = h.startWith(s, i, append([]edit{func(o *cluster.Options) { o.Handoff.Journal = j }}, edits...)...)
 }
 
-// turnOff ends member i at once; what is on its disk stays.
+// turnOff ends member i at once; the data on its disk stays.
 func (h *house) turnOff(i int) {
 	c := h.members[fmt.Sprint("n", i)]
 	delete(h.members, c.Local().ID)
@@ -85,8 +85,8 @@ func (h *house) all() []*cluster.Cluster {
 	return slices.Collect(maps.Values(h.members))
 }
 
-// complete requires that all owners are ready, and that no read quorum misses any of
-// a number of keys.
+// complete requires that all owners are ready, and that no read quorum misses one of
+// the keys.
 func (h *house) complete(keys int) {
 	h.await("all own", func() bool {
 		return !slices.ContainsFunc(h.all(), func(c *cluster.Cluster) bool { return c.Local().State != membership.Active })
@@ -109,8 +109,8 @@ func (h *house) complete(keys int) {
 	}
 }
 
-// Members whose data survives go on where they were, when two of three owners were
-// away, and when all were.
+// Members whose data survives continue with it, when two of three owners were away, and
+// when all were.
 func TestJournalAfterAnOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
@@ -147,8 +147,8 @@ func TestJournalAfterAnOutage(t *testing.T) {
 	})
 }
 
-// Who leaves nothing behind begins anew.
-func TestJournalOfWhoDrained(t *testing.T) {
+// A member that drained and released all data starts again as a new, empty owner.
+func TestJournalAfterADrain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)
 		for i := 1; i <= 4; i++ {
@@ -164,8 +164,8 @@ func TestJournalOfWhoDrained(t *testing.T) {
 	})
 }
 
-// A partition that the journal does not know of accepts no writes, and one that it
-// cannot be told of is not let go.
+// A partition that the journal has not saved accepts no writes, and while the journal
+// cannot save a release, the partition is not released.
 func TestJournalThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		h := newHouse(b)

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// free requires that nothing listens at the address of member i.
+// free requires that the address of member i can be bound.
 func (b *testNet) free(i int) {
 	b.t.Helper()
 	transport, err := b.net.Listen(addrPort(i), nil)

@@ -161,7 +161,7 @@ func TestPlan(t *testing.T) {
 		}
 		require.Equal(t, before, all[0].Fingerprint(), "nothing has changed")
 
-		// What it says is what happens.
+		// The same partitions move when the member leaves.
 		from := all[0].Ring()
 		require.NoError(t, all[3].Stop(within(t, patience)))
 		b.agree(all[:3]...)
@@ -178,7 +178,7 @@ func TestPlan(t *testing.T) {
 	})
 }
 
-func TestWaitConvergedSaysWhoDiffers(t *testing.T) {
+func TestWaitConvergedNamesMembersThatDiffer(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(3)
 		require.NoError(t, all[0].WaitConverged(t.Context()))
@@ -194,7 +194,7 @@ func TestWaitConvergedSaysWhoDiffers(t *testing.T) {
 		require.EqualError(t, err, "cluster: not converged: context deadline exceeded: n3 has not confirmed this view")
 		require.Equal(t, []api.Differing{{ID: "n3", Reason: "has not confirmed this view"}}, behind.Differing)
 
-		// It ends when the cluster does.
+		// WaitConverged ends when the cluster stops.
 		waiting := make(chan error, 1)
 		go func() { waiting <- all[0].WaitConverged(t.Context()) }()
 		time.Sleep(100 * time.Millisecond)

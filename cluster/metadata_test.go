@@ -24,7 +24,8 @@ func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
 		require.EqualError(t, err, fmt.Sprintf("cluster: invalid options: membership: what this member gossips about itself takes %d bytes, "+
 			"the limit is 448: shorten Metadata, which takes most (Region, Zone, HTTPAddr, Services, Metadata and Configurations count)", size.Size))
 
-		// To the byte: what is one less than refused is fine, and works.
+		// The bound is exact: attributes one byte smaller than those that are refused
+		// are accepted, and reach the members.
 		fits := 500 - (size.Size - size.Limit)
 		_, err = cluster.New(options(1, note(fits+1)))
 		require.ErrorAs(t, err, &size)
@@ -39,7 +40,7 @@ func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
 		require.Equal(t, membership.MetadataSizeError{Size: 449, Limit: 448, Largest: "Metadata"}, *size)
 		require.Equal(t, before, c.Local(), "nothing has changed")
 
-		// The library's own part has room of its own.
+		// The bytes of the library are not taken from the bytes of the attributes.
 		require.NoError(t, c.Drain(within(t, patience)))
 		m, ok := other.Member("n1")
 		require.True(t, ok)

@@ -56,7 +56,7 @@ func TestMetricsOfACluster(t *testing.T) {
 			require.Equal(t, c.Health().LastSync, m.LastSync)
 			require.Equal(t, uint64(2), m.Gossip.Joined, "n%d", i+1)
 			require.NotZero(t, m.RingChanges)
-			require.NotZero(t, m.Rebuilds) // fewer than changes: a target that is reached is not built again
+			require.NotZero(t, m.Rebuilds) // fewer than changes: the table of a target is used again when it becomes the ring
 			require.Zero(t, m.RebuildFailures)
 			require.Zero(t, m.Incoming+m.Outgoing)
 			primaries, replicas = primaries+m.Primaries, replicas+m.Replicas
@@ -73,8 +73,8 @@ func values[K comparable, V any](m map[K]V) (all []V) {
 	return all
 }
 
-// What is counted as moved is what the plans of the events say, and an absence
-// shows as what it is.
+// The count of moves is the sum of the plans of all events, and a failed member is
+// counted as failed.
 func TestMetricsOfAFailure(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
@@ -132,7 +132,7 @@ func slots(t *testing.T, c *cluster.Cluster, id string) (count int) {
 	return count
 }
 
-// slow is a strategy that takes its time, and fails when it is told to.
+// slow is a strategy that takes some time, and fails on request.
 type slow struct {
 	takes time.Duration
 	fails *bool
@@ -175,7 +175,8 @@ func TestMetricsOfRebuilds(t *testing.T) {
 	})
 }
 
-// A member that drains gives up what it owns, and those that take over say so.
+// A draining member counts its partitions as outgoing, and the members that take over
+// count them as incoming.
 func TestMetricsOfADrain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4)
@@ -187,7 +188,7 @@ func TestMetricsOfADrain(t *testing.T) {
 		}
 		held := changes["n4"].Lost
 		require.NotZero(t, held)
-		b.net.Isolate(addrPort(2)) // so that not all agree, and the drain stays where it is
+		b.net.Isolate(addrPort(2)) // so that not all members agree, and the drain does not proceed
 		require.Error(t, all[3].Drain(within(t, 3*time.Second)))
 		m := all[3].Metrics()
 		require.Equal(t, membership.Draining, m.State)
@@ -205,8 +206,9 @@ func TestMetricsOfADrain(t *testing.T) {
 	})
 }
 
-// Who is left alone while it drains keeps what it has, and says how much that is.
-func TestMetricsOfWhatIsKept(t *testing.T) {
+// A draining member that is alone keeps its data, and counts its partitions as
+// stranded.
+func TestMetricsOfStrandedPartitions(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		last, _ := b.startStore(newShelf(), 1)
 		b.still(last)
@@ -218,7 +220,7 @@ func TestMetricsOfWhatIsKept(t *testing.T) {
 	})
 }
 
-// Two that were cut off from each other share what they have, until each has
+// Two members that were cut off from each other count shared partitions until each has
 // merged from the other.
 func TestMetricsOfSharing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {

@@ -26,8 +26,8 @@ const (
 	boundPlace     = "must be at most 64 bytes of printable UTF-8"
 )
 
-// optionCase is one value of one field, and what Validate says; nothing when
-// the value is fine.
+// optionCase is one value of one field, and the error of Validate, which is empty for a
+// valid value.
 type optionCase struct {
 	set  edit
 	want string
@@ -47,8 +47,8 @@ func checkOptions(t *testing.T, cases []optionCase) {
 	}
 }
 
-// text makes cases of one text field: pairs of a value and the bound it breaks,
-// or nothing.
+// text makes cases of one text field, from pairs of a value and the bound that it
+// breaks. An empty bound means that the value is valid.
 func text(field string, set func(*cluster.Options, string), pairs ...string) []optionCase {
 	var cases []optionCase
 	for i := 0; i < len(pairs); i += 2 {
@@ -169,7 +169,7 @@ func TestOptionsOfTheHandler(t *testing.T) {
 	})
 }
 
-// misnamed is a strategy whose name is what a test wants.
+// misnamed is a strategy with a given name.
 type misnamed struct{ name string }
 
 func (m misnamed) Name() string {

@@ -9,8 +9,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Publishing a view is storing a pointer: lookups go on beside it, and allocate
-// as little as they do in peace.
+// Publishing a view stores a pointer: lookups run at the same time, and allocate no
+// more than without changes.
 func TestLookupsDoNotAllocateWhileViewsArePublished(t *testing.T) {
 	b := testBuilder()
 	one := derived(b, testMembers(6, nil), unpublished())
@@ -37,7 +37,7 @@ func TestLookupsDoNotAllocateWhileViewsArePublished(t *testing.T) {
 	var batch ring.Batch
 	c.Ring().Group(keys, &batch)
 	seen := make(map[int]bool)
-	seen[6], seen[7] = false, false // room for both, so that noting them allocates nothing
+	seen[6], seen[7] = false, false // room for both, so that recording them allocates nothing
 	for name, look := range map[string]func() int{
 		"Primary": func() int { n, _ := c.Lookup(key).Primary(); return len(n.ID()) },
 		"Bytes":   func() int { return c.Ring().LookupBytes(raw).Len() },

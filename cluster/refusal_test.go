@@ -25,8 +25,8 @@ var (
 // refusal is a member that does not belong into a cluster.
 type refusal struct {
 	name    string
-	cluster edit // how the cluster is special
-	joiner  edit // in what the joiner differs
+	cluster edit // an option of the members of the cluster
+	joiner  edit // the option in which the joining member differs
 	reason  error
 	says    []string
 }
@@ -51,7 +51,8 @@ func refusals() []refusal {
 	}
 }
 
-// check requires that Start's error says what differs, to programs and people.
+// check requires that the error of Start says what differs, in its fields and in its
+// text.
 func (r refusal) check(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, r.reason)
@@ -73,7 +74,7 @@ func (r refusal) check(t *testing.T, err error) {
 	}
 }
 
-// untouched requires that members see what they saw.
+// untouched requires that the view of the members has not changed.
 func untouched(t *testing.T, all []*cluster.Cluster, fingerprint fmt.Stringer) {
 	t.Helper()
 	for _, c := range all {
@@ -106,8 +107,7 @@ func TestRefusalsInMemory(t *testing.T) {
 	}
 }
 
-// What the cluster refuses is one thing, that it is not there another: while a
-// seed is silent a refusal by another one is not the last word.
+// While one seed does not answer, a refusal by another seed does not end Start.
 func TestRefusalWhileASeedIsSilent(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		b.start(1, func(o *cluster.Options) { o.Seeds = nil })
@@ -150,7 +150,7 @@ func TestRefusalsOverSockets(t *testing.T) {
 	}
 }
 
-// freeAddr is an address of this host that was free a moment ago.
+// freeAddr returns an address of this host that was free just now.
 func freeAddr(t *testing.T, ip string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))

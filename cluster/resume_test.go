@@ -15,8 +15,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// drainUntil has a member drain, and returns when a condition holds. The channel gets what Drain
-// returns.
+// drainUntil drains a member, and returns when a condition holds. The channel gets the error of
+// Drain.
 func (f *fleet) drainUntil(c *cluster.Cluster, what string, holds func() bool) <-chan error {
 	f.t.Helper()
 	done := make(chan error, 1)
@@ -92,7 +92,7 @@ func TestResumeAtEveryStage(t *testing.T) {
 					}
 					require.NoError(t, f.busy(func() error { return f.members["n5"].Drain(within(t, 5*time.Minute)) }))
 					if journal {
-						// What the journal says of a member that joined again is what it has now.
+						// After a member has joined again, its journal matches its data.
 						f.crash(4)
 						f.begin(4)
 						f.awaitBusy("n4 is ready", func() bool { return f.members["n4"].Health().Ready })
@@ -103,7 +103,7 @@ func TestResumeAtEveryStage(t *testing.T) {
 	}
 }
 
-// crash ends a member without a word. What is on its disk stays.
+// crash ends a member without an announcement. The data on its disk stays.
 func (f *fleet) crash(i int) {
 	id := fmt.Sprint("n", i)
 	f.b.net.Crash(addrPort(i))
@@ -179,7 +179,7 @@ func TestResumeWithoutHandoff(t *testing.T) {
 	})
 }
 
-// A journal that cannot save that the data begins anew keeps a member from joining again.
+// A member does not join again while its journal cannot save that it holds no data.
 func TestResumeWithAJournalThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		f := newFleet(t, b, 4, true)
@@ -202,7 +202,8 @@ func (b *book) setFault(fault func(string) error) {
 	b.fault = fault
 }
 
-// Drain, Resume and Stop at once end in one of their states, and all of them return.
+// Calls of Drain, Resume and Stop that run at once end in one of their states, and all
+// return.
 func TestDrainResumeAndStopAtOnce(t *testing.T) {
 	for seed := range 6 {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

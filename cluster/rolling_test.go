@@ -15,7 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// crowd looks keys up on members that have become ready, all the time.
+// crowd looks keys up all the time, on members that have become ready.
 type crowd struct {
 	mu      sync.Mutex
 	members map[int]*cluster.Cluster
@@ -44,7 +44,7 @@ func (c *crowd) run() {
 	}
 }
 
-// set makes the crowd ask a member, or no longer.
+// set makes the crowd ask a member, or stop asking it.
 func (c *crowd) set(n int, m *cluster.Cluster) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,8 +55,8 @@ func (c *crowd) set(n int, m *cluster.Cluster) {
 	c.members[n] = m
 }
 
-// TestRollingChangeOfConfiguration replaces replication factor and strategy of
-// a cluster that is in use, the way the documentation says.
+// TestRollingChangeOfConfiguration replaces replication factor and strategy of a
+// cluster that is in use, in the rounds of the documentation.
 func TestRollingChangeOfConfiguration(t *testing.T) {
 	before := cluster.Configuration{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}
 	for _, after := range []cluster.Configuration{
@@ -122,8 +122,9 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 	}
 }
 
-// A joiner that shares a configuration with the members but not the one they
-// run is let in, owns nothing and says why, until they run what it can.
+// A joining member may share a configuration with the members, but not the one in use.
+// It is admitted, owns nothing and says why, until the cluster runs a configuration
+// that it can run.
 func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		older, newer := cluster.Configuration{ReplicationFactor: 1}, cluster.Configuration{ReplicationFactor: 2}
@@ -150,7 +151,7 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 			require.Equal(t, c.Ring(), c.Ring().Target(), "nor is about to")
 			require.True(t, c.Health().Ready)
 		}
-		// It cannot agree with the others, and does not keep them from it.
+		// It cannot hold the view of the others, and does not keep them from agreeing.
 		time.Sleep(20 * time.Second)
 		for _, c := range all {
 			require.NoError(t, c.WaitConverged(within(t, time.Second)), c.Local().ID)

@@ -31,8 +31,8 @@ type rotated struct {
 	workers []*worker
 }
 
-// worker asks one member, over and over, with a certificate and a token of its
-// own. Nothing is tried again: what fails, counts.
+// worker sends requests to one member, one after the other, with its own certificate
+// and token. It repeats no request: each failure counts.
 type worker struct {
 	client   *client.Client
 	pool     *client.Pool
@@ -47,7 +47,7 @@ func (r *rotated) path(format string, args ...any) string {
 
 func memberIP(n int) string { return fmt.Sprintf("127.0.110.%d", n) }
 
-// secrets are the files of a member, or of the one who asks it.
+// secrets are the files of a member, or of a client.
 func (r *rotated) secrets(who string, n int) client.TLSOptions {
 	return client.TLSOptions{
 		CertFile: r.path("%s%d.pem", who, n), KeyFile: r.path("%s%d.key", who, n),
@@ -55,7 +55,7 @@ func (r *rotated) secrets(who string, n int) client.TLSOptions {
 	}
 }
 
-// reissue gives every member, or everybody who asks one, a new certificate.
+// reissue gives every member, or every client, a new certificate.
 func (r *rotated) reissue(a *pki.Authority, who string) {
 	r.t.Helper()
 	for n := range 5 {
@@ -164,8 +164,8 @@ func (c counting) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// progress waits until every worker has been answered some more times, which one
-// that has failed never is.
+// progress waits until every worker has had some more answers. A worker that has failed
+// never has.
 func (r *rotated) progress() {
 	r.t.Helper()
 	for _, w := range r.workers {
@@ -179,7 +179,7 @@ func (r *rotated) await(what string, condition func() bool) {
 	awaitWithin(r.t, 30*time.Second, what, condition)
 }
 
-// clientsReload waits until all workers use what is in their files.
+// clientsReload waits until all workers have loaded their new files.
 func (r *rotated) clientsReload(change func()) {
 	r.t.Helper()
 	var before []int64
@@ -193,8 +193,8 @@ func (r *rotated) clientsReload(change func()) {
 	r.progress()
 }
 
-// show waits until all members show a certificate of an authority to one who
-// trusts that alone.
+// show waits until all members show a certificate of an authority, to a client that
+// trusts only this authority.
 func (r *rotated) show(a *pki.Authority) {
 	r.t.Helper()
 	for n, c := range r.all {
@@ -231,8 +231,8 @@ func (r *rotated) accept(text string, want bool) {
 	r.progress()
 }
 
-// gossip has every member say something that all others must hear, and waits for
-// it: nobody is deaf or mute.
+// gossip makes every member announce a value, and waits until all others have received
+// it.
 func (r *rotated) gossip(step string) {
 	r.t.Helper()
 	for _, c := range r.all {
@@ -304,7 +304,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	requireNoFalseFailure(t, r.all, stories)
 }
 
-// requireNoFalseFailure stops the members and looks at what each was told before.
+// requireNoFalseFailure stops the members and checks the events that each has received.
 func requireNoFalseFailure(t *testing.T, all []*cluster.Cluster, stories []<-chan []cluster.Event) {
 	t.Helper()
 	before := time.Now()

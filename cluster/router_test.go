@@ -20,8 +20,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// wires carry requests between the routers of members without a network: by
-// address, for as long as somebody serves there.
+// wires carry requests between the routers of members without a network, by address, to
+// the handler that is set there.
 type wires struct {
 	mu sync.Mutex
 	at map[string]http.Handler
@@ -41,14 +41,14 @@ func (w *wires) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer.Result(), nil
 }
 
-// serve puts a handler at an address, or takes it away.
+// serve sets the handler of an address, or removes it.
 func (w *wires) serve(addr string, h http.Handler) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.at[addr] = h
 }
 
-// serviceAddr is where a member serves.
+// serviceAddr is the address at which a member serves.
 func serviceAddr(id string) string { return id + ":80" }
 
 func withService(o *cluster.Options) {
@@ -77,8 +77,8 @@ func request(h http.Handler, method, key string) (status int, body string, took 
 	return w.Code, w.Body.String(), time.Since(began)
 }
 
-// TestRoutersOutlastTheCrashOfAMember: reads go elsewhere at once, and writes to
-// its partitions wait until the cluster has noticed. Not one fails.
+// TestRoutersOutlastTheCrashOfAMember: reads go to other owners at once, and writes to
+// its partitions wait until the cluster has noticed. No request fails.
 func TestRoutersOutlastTheCrashOfAMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(4, withService)
@@ -123,7 +123,7 @@ func TestRoutersOutlastTheCrashOfAMember(t *testing.T) {
 	})
 }
 
-// keysOf returns some keys whose primary is a member.
+// keysOf returns keys whose primary is a given member.
 func keysOf(c *cluster.Cluster, id string) (keys []string) {
 	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"} {
 		if primary, _ := c.Lookup(key).Primary(); primary.ID() == id {
@@ -133,8 +133,8 @@ func keysOf(c *cluster.Cluster, id string) (keys []string) {
 	return keys
 }
 
-// TestRoutersFollowServiceAddresses: a change of an address moves no key, and is
-// seen all the same.
+// TestRoutersFollowServiceAddresses: a change of an address moves no key, and routers
+// use the new address.
 func TestRoutersFollowServiceAddresses(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(2, withService)
@@ -157,7 +157,7 @@ func TestRoutersFollowServiceAddresses(t *testing.T) {
 	})
 }
 
-// TestARouterBeforeStart answers what needs no cluster.
+// TestARouterBeforeStart: before Start a router answers the requests that have no key.
 func TestARouterBeforeStart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1, withService)

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-// No error, log or print may show these.
+// No error, log or printed value may show these secrets.
 const (
 	oldToken = "older-0123456789abcdef"
 	newToken = "newer-0123456789abcdef"
@@ -36,7 +36,7 @@ func TestOptionsOfHTTP(t *testing.T) {
 			}
 		}
 	}
-	// Files are not read by Validate; the cases that are fine are for it alone.
+	// Validate reads no files; the valid cases are only for Validate.
 	fine := []edit{
 		at("127.0.0.1:8080"), at("127.9.9.9:0"), at("[::1]:8080"), at("localhost:8080"), at(""),
 		at(":8080", func(o *cluster.Options) { o.HTTP.Guard.TokensInClear = true }),
@@ -88,7 +88,7 @@ HTTP.Guard.TrustedProxies[0] is "10.0.0.1": must be an address with the length o
 	})
 }
 
-// TestNewReadsTheFiles, so that a mistake is known before the start.
+// TestNewReadsTheFiles: New reads the files, so that a mistake is known before Start.
 func TestNewReadsTheFiles(t *testing.T) {
 	for want, change := range map[string]edit{
 		"cluster: transport: TLS of the server: open /nowhere.pem: no such file or directory": func(o *cluster.Options) {
@@ -103,7 +103,8 @@ func TestNewReadsTheFiles(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotPrinted by options, by a cluster, or by what they log.
+// TestSecretsAreNotPrinted: neither printed options, nor a printed cluster, nor their
+// logs show a secret.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	var log strings.Builder
 	o := options(1, func(o *cluster.Options) {

@@ -30,8 +30,8 @@ func onLoopback(t *testing.T, n int, edits ...edit) *cluster.Cluster {
 	return c
 }
 
-// noLeak requires, after all cleanups that follow it, that no goroutine is left
-// that was not there. Those of memberlist end within a few probe intervals.
+// noLeak requires, after all later cleanups, that no new goroutine is left. The
+// goroutines of memberlist end within a few probe intervals.
 func noLeak(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -94,7 +94,7 @@ func TestHTTPEndToEnd(t *testing.T) {
 	}
 	require.Len(t, answers, 1, "byte for byte the same from all members: %v", answers)
 
-	// A member that drains says so, and lives.
+	// A draining member is unready and alive.
 	require.NoError(t, all[2].Drain(within(t, 20*time.Second)))
 	status, _ := get(t, client, all[2].HTTPAddr(), "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
@@ -103,7 +103,8 @@ func TestHTTPEndToEnd(t *testing.T) {
 	status, _ = get(t, client, all[2].HTTPAddr(), "/livez")
 	require.Equal(t, http.StatusOK, status)
 
-	// After Stop the door is closed, and the handler lives on where it is mounted.
+	// After Stop the listener is closed, and the handler still answers where it is
+	// mounted.
 	addr, handler := all[2].HTTPAddr(), all[2].Handler()
 	stopped(t, all[2])
 	require.Empty(t, all[2].HTTPAddr())
@@ -124,7 +125,7 @@ func TestTheHandlerBeforeStart(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, recorded(c.Handler(), "/v1/lookup?key=k").Code)
 }
 
-// What Stop has released can be bound again at once, over and over.
+// The addresses can be bound again at once after Stop, many times.
 func TestAddressesAreFreeAfterStop(t *testing.T) {
 	noLeak(t)
 	gossip, web := freeAddr(t, "127.0.101.1"), freeAddr(t, "127.0.101.1")
@@ -151,7 +152,7 @@ func bindable(t *testing.T, addrs ...string) {
 	}
 }
 
-// A start that fails leaves nothing behind, wherever it fails.
+// A failed Start leaves no socket and no goroutine, at whichever step it fails.
 func TestAStartThatFailsReleasesEverything(t *testing.T) {
 	noLeak(t)
 	gossip, web := freeAddr(t, "127.0.102.1"), freeAddr(t, "127.0.102.1")
@@ -181,7 +182,7 @@ func TestStopDuringStartOnSockets(t *testing.T) {
 	noLeak(t)
 	gossip, web := freeAddr(t, "127.0.103.1"), freeAddr(t, "127.0.103.1")
 	c := onLoopback(t, 1, func(o *cluster.Options) {
-		o.GossipAddr, o.HTTPAddr, o.Seeds = gossip, web, []string{freeAddr(t, "127.0.103.2")} // nobody there
+		o.GossipAddr, o.HTTPAddr, o.Seeds = gossip, web, []string{freeAddr(t, "127.0.103.2")} // no member listens there
 	})
 	started := make(chan error, 1)
 	go func() { started <- c.Start(context.Background()) }()

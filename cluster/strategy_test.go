@@ -15,7 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// moody is a strategy that works like Rendezvous until it is told not to.
+// moody is a strategy that works like Rendezvous until a test makes it fail.
 type moody struct{ mood *atomic.Pointer[string] }
 
 func newMoody() moody { return moody{new(atomic.Pointer[string])} }
@@ -77,7 +77,8 @@ func TestAStrategyThatFails(t *testing.T) {
 					keys[key] = all[0].Lookup(key).Token()
 				}
 
-				// It fails here, and works on the newcomer.
+				// The strategy fails on the members, and works on the member that
+				// joins.
 				strategy.be(mood)
 				newcomer := b.start(4, func(o *cluster.Options) { o.Strategy = newMoody() })
 				b.await("all see four members", func() bool {
@@ -100,7 +101,7 @@ func TestAStrategyThatFails(t *testing.T) {
 				}
 				require.Equal(t, 4, newcomer.Ring().Len())
 
-				// The next change finds it working.
+				// At the next change the strategy works again.
 				strategy.be("well")
 				all = append(all, newcomer, b.start(5, use))
 				b.agree(all...)
@@ -125,8 +126,7 @@ func TestAStrategyThatFails(t *testing.T) {
 	}
 }
 
-// A strategy that has never worked leaves a member without a ring, and saying
-// so.
+// With a strategy that has never worked a member has no ring, and reports it.
 func TestAStrategyThatNeverWorks(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		strategy := newMoody()

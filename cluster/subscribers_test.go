@@ -38,7 +38,7 @@ func TestFoldingKeepsTheNewestOfEachThing(t *testing.T) {
 	require.Equal(t, 2, folded[3].Folded)
 	require.Equal(t, 1, events[1].Ring.New.Len(), "events others hold are not touched")
 
-	// Folded again, counts add up.
+	// When events are folded again, the counts are added.
 	again := foldEvents(append(folded, memberUpdate("a", 4, 5), ringEvent(views[3], views[4])))
 	require.Equal(t, 3, again[2].Folded)
 	require.Equal(t, memberUpdate("a", 1, 5).Member, again[2].Member)
@@ -46,7 +46,7 @@ func TestFoldingKeepsTheNewestOfEachThing(t *testing.T) {
 	require.Same(t, views[0].Ring, again[3].Ring.Old)
 }
 
-func TestAQueueIsBoundedByWhatThereIsToTell(t *testing.T) {
+func TestAQueueIsBounded(t *testing.T) {
 	const things = 300 // more than maxQueued
 	s := new(subscribers)
 	sub := s.subscribe()

@@ -176,7 +176,7 @@ func TestStrategySeesNormalizedTopology(t *testing.T) {
 	require.Equal(t, ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}, {ID: "b", Weight: 7}}, PartitionCount: 3, Replicas: 2}, seen)
 }
 
-func TestRingOutlivesWhatItWasMadeOf(t *testing.T) {
+func TestRingCopiesItsInput(t *testing.T) {
 	var table ring.Table
 	var topology ring.Topology
 	s := strategy{named("s"), func(tp ring.Topology, tb ring.Table) error {

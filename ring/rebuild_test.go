@@ -122,7 +122,7 @@ func TestRebuildAssignsWhenDeriveDoesNot(t *testing.T) {
 }
 
 // A strategy that derives is trusted no more than one that assigns.
-func TestRebuildChecksWhatIsDerived(t *testing.T) {
+func TestRebuildChecksDerivedTables(t *testing.T) {
 	var kept ring.Table
 	derive := func(ring.Table) {}
 	d := deriver{strategy{named("d"), first}, func(_, _ ring.Topology, table ring.Table) bool {

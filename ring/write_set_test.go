@@ -65,7 +65,7 @@ func TestWritersTowardATarget(t *testing.T) {
 	require.True(t, set.Enough(3, has(writers(set)...)))
 }
 
-func TestWritersOfNobody(t *testing.T) {
+func TestWritersWithoutOwners(t *testing.T) {
 	for _, set := range []ring.WriteSet{{}, ring.Writers(ring.Placement{}), ring.Writers(new(ring.Ring).Lookup("key"))} {
 		require.Empty(t, writers(set))
 		require.False(t, set.Includes(""))

@@ -109,7 +109,7 @@ func TestMiddlewareComposes(t *testing.T) {
 	require.Equal(t, []string{"first", "first", "second"}, order)
 }
 
-func TestRefuseFillsInWhatIsEmpty(t *testing.T) {
+func TestRefuseFillsInEmptyFields(t *testing.T) {
 	w := httptest.NewRecorder()
 	transport.Refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), &api.Refusal{})
 	require.Equal(t, 500, w.Code)

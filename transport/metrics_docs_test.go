@@ -133,7 +133,7 @@ func (d dashboard) queries() (all []string) {
 	return all
 }
 
-func TestDashboardAsksForWhatThereIs(t *testing.T) {
+func TestDashboardUsesExistingMetrics(t *testing.T) {
 	d := readDashboard(t)
 	var variables []string
 	for _, v := range d.Templating.List {
@@ -169,7 +169,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	require.Greater(t, len(d.queries()), 25)
 }
 
-func TestAlertsAskForWhatThereIs(t *testing.T) {
+func TestAlertsUseExistingMetrics(t *testing.T) {
 	var file struct {
 		Groups []struct {
 			Name  string

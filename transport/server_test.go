@@ -33,7 +33,7 @@ func get(t *testing.T, client *http.Client, srv *transport.Server, path string) 
 	return string(body)
 }
 
-func TestListenReportsWhatCannotWork(t *testing.T) {
+func TestListenErrors(t *testing.T) {
 	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	_, err := transport.Listen(srv.Addr().String(), testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
@@ -104,7 +104,7 @@ func TestShutdownDrains(t *testing.T) {
 	require.NoError(t, srv.Err())
 }
 
-func TestShutdownClosesWhatDoesNotDrain(t *testing.T) {
+func TestShutdownClosesRequestsThatDoNotEnd(t *testing.T) {
 	g := testkit.NewGate()
 	srv, _ := testkit.Serve(t, g, transport.ServerOptions{MaxConnections: 1}) // Accept waits for a slot
 	conn := testkit.Dial(t, srv)

@@ -120,7 +120,7 @@ func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
 
 // What a member does not own any more it drops: it would be old when it is
 // owned again.
-func TestOwnersDropWhatTheyLose(t *testing.T) {
+func TestFormerOwnersDropTheirEntries(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
 		for i := range 50 {
@@ -230,7 +230,7 @@ func TestKeysOfAllSorts(t *testing.T) {
 	})
 }
 
-func TestWhatIsRefused(t *testing.T) {
+func TestRefusedRequests(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		n1 := tc.startMany(1)[0]
 		n1.write(t, "k", strings.Repeat("x", 1<<19), "1/1")

@@ -13,7 +13,7 @@ import (
 // taken returns a value that a member takes at a time, by a right clock.
 func taken(content string, at time.Time) Value { return Value{[]byte(content), at.UnixNano(), at} }
 
-func TestStoreKeepsWhatWasWrittenLast(t *testing.T) {
+func TestStoreKeepsTheLastWrite(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	s := NewStore(1000, time.Hour)
@@ -56,7 +56,7 @@ func TestStoreStaysWithinItsBytes(t *testing.T) {
 	require.Zero(t, s.bytes)
 }
 
-func TestStoreForgetsWhatIsTooOld(t *testing.T) {
+func TestStoreForgetsOldEntries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := NewStore(1000, time.Minute)
@@ -73,7 +73,7 @@ func TestStoreForgetsWhatIsTooOld(t *testing.T) {
 	})
 }
 
-func TestStoreDropsWhatItIsNotToKeep(t *testing.T) {
+func TestStoreDropsEntriesOfOtherOwners(t *testing.T) {
 	t.Parallel()
 	s := NewStore(1000, time.Hour)
 	for i := range 10 {

@@ -100,7 +100,7 @@ func TestNoClockLosesAWrite(t *testing.T) {
 // Where messages are lost a write may reach one replica alone, and its client is
 // told that it is not acknowledged. It does not win over what the same client wrote
 // later, whatever the clocks say.
-func TestNoClockBringsBackWhatAClientReplaced(t *testing.T) {
+func TestNoClockBringsBackAReplacedValue(t *testing.T) {
 	for _, name := range []string{"one is an hour ahead for ten seconds", "one is an hour behind from its start", "all jump about"} {
 		set := wrongClocks[name]
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func TestAnyMemberReadsAndWrites(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotStored(t *testing.T) {
+func TestWritesThatAreNotStored(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		d := tc.startMany(1)[0]
 		for _, c := range []struct {

@@ -47,7 +47,7 @@ func TestVersionsLeaveRoomForHigherOnes(t *testing.T) {
 	require.Equal(t, int64(maxTime), v.Time)
 }
 
-func TestVersionsAreHigherThanWhatTheyFollow(t *testing.T) {
+func TestVersionsGrow(t *testing.T) {
 	t.Parallel()
 	c, d := NewClock(1, time.Now), NewClock(2, time.Now)
 	now := c.Now()

@@ -75,7 +75,7 @@ func TestParseTakesFlagsBeforeTheEnvironment(t *testing.T) {
 	require.Equal(t, 3, c.options.Weight, "the file counts")
 }
 
-func TestParseSaysWhatIsWrong(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	const secret = "0123456789"
 	weights := filepath.Join(t.TempDir(), "weight")

@@ -46,7 +46,7 @@ func TestSettersCheckBounds(t *testing.T) {
 	require.NoError(t, n.SetStreamLoss(1))
 }
 
-func TestListenRefusesWhatNamesNoHost(t *testing.T) {
+func TestListenRefusesAddressesWithoutHost(t *testing.T) {
 	n := newNetwork(t, memnet.Options{})
 	_, err := n.Listen(netip.AddrPort{}, nil)
 	require.ErrorContains(t, err, "no address: give one such as 10.0.0.1:7946")
@@ -159,7 +159,7 @@ func TestAfterShutdown(t *testing.T) {
 	}
 }
 
-func TestShutdownLogsWhatASlowOwnerLost(t *testing.T) {
+func TestShutdownLogsDroppedPackets(t *testing.T) {
 	n := newNetwork(t, memnet.Options{})
 	var lines bytes.Buffer
 	slow, err := n.Listen(hostA, log.New(&lines, "", 0))

@@ -142,7 +142,7 @@ func TestPacketLossAtItsBounds(t *testing.T) {
 	}
 }
 
-func TestAFullInboxDropsAndBlocksNobody(t *testing.T) {
+func TestAFullInboxDropsAndDoesNotBlock(t *testing.T) {
 	for _, latency := range []time.Duration{0, time.Millisecond} {
 		bubble(t, func(t *testing.T) {
 			n := newNetwork(t, memnet.Options{Latency: latency})
@@ -164,7 +164,7 @@ func TestAFullInboxDropsAndBlocksNobody(t *testing.T) {
 	}
 }
 
-func TestAPacketUnderWayReachesWhoeverListensThen(t *testing.T) {
+func TestAPacketUnderWayReachesALaterListener(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, memnet.Options{Latency: time.Second})
 		a, b := listen(t, n, hostA), listen(t, n, hostB)

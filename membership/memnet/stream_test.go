@@ -109,7 +109,7 @@ func TestStreamWithJitterKeepsItsOrder(t *testing.T) {
 	})
 }
 
-func TestStreamEndsAfterWhatWasBuffered(t *testing.T) {
+func TestStreamEndsAfterBufferedBytes(t *testing.T) {
 	n, dialled, accepted := pair(t, memnet.Options{})
 	write(t, dialled, "farewell")
 	require.NoError(t, dialled.Close())

@@ -43,7 +43,7 @@ func firstNodes(table ring.Table, partitions int) {
 	}
 }
 
-func TestEachPropertyFindsWhatBreaksIt(t *testing.T) {
+func TestEachPropertyFindsAFaultyStrategy(t *testing.T) {
 	var calls atomic.Int64
 	turned := func(table ring.Table, by int, t ring.Topology) {
 		row := table.Row(0)

@@ -19,7 +19,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-func TestWhatIsSentAgain(t *testing.T) {
+func TestRequestsThatAreSentAgain(t *testing.T) {
 	for _, test := range []struct {
 		name, method string
 		headers      []string

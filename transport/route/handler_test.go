@@ -158,7 +158,7 @@ func TestTheHandlersOwn421(t *testing.T) {
 	require.EqualValues(t, 1, f.stats(1).Answered.SameRegion)
 }
 
-func TestWhatIsForwarded(t *testing.T) {
+func TestForwardedRequests(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b")
 	f.agree(2)
 	response, _ := f.send(1, "POST", "/k/a%2Fb/%C3%BC?x=1;y=%zz&z", "body",

@@ -26,7 +26,7 @@ func inState(state membership.State, which int) func(int, *membership.Member) {
 	}
 }
 
-func TestWhoServesAndWhoWill(t *testing.T) {
+func TestServingAndTargetOwners(t *testing.T) {
 	for state, want := range map[membership.State][2]int{
 		membership.Active:   {4, 4},
 		membership.Joining:  {3, 4},
@@ -62,7 +62,7 @@ func TestViewsDependOnMembersAlone(t *testing.T) {
 	require.Equal(t, fresh.Spread, v.Spread)
 }
 
-func TestWhatTheFingerprintCovers(t *testing.T) {
+func TestFingerprintCoversStatesAndStarts(t *testing.T) {
 	base := testBuilder().Derive(testMembers(4, nil), Empty())
 	for name, edit := range map[string]func(*membership.Member){
 		"ID":     func(m *membership.Member) { m.ID = "other" },

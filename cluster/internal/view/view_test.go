@@ -42,7 +42,7 @@ func TestOriginIsTheStartOfTheData(t *testing.T) {
 	require.Equal(t, uint64(5), Origin(m))
 }
 
-func TestHoldingCountsWhatAMemberOwns(t *testing.T) {
+func TestHoldingCountsPartitionsOfAMember(t *testing.T) {
 	b := testBuilder()
 	b.Self = "n000"
 	v := b.Derive(testMembers(4, inState(membership.Draining, 0)), Empty())
