@@ -14,11 +14,11 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// event lets a member come, go, or start again, or cuts the network or heals it.
+// event makes a member join, leave, or start again, or cuts the network or heals it.
 //
-// A member loses its state at most once before all handoffs are complete again: more
-// the claim allows only as long as it does not matter to the same partition, and what
-// may be lost is then rightly reported.
+// Between two moments at which all handoffs are complete, at most one member loses its
+// state. If more members lost theirs, owners of one partition could be among them; then
+// acknowledged writes may be lost, and members report it rightly.
 func (r *run) event() {
 	if r.o.Durable && r.rand.IntN(3) == 0 {
 		r.outage()
@@ -60,14 +60,15 @@ func (r *run) event() {
 	}
 }
 
-// calm waits until all handoffs are complete if it must, and now and then otherwise.
+// calm waits until all handoffs are complete: always when must is set, and at random
+// times otherwise.
 func (r *run) calm(must bool) {
 	if must || r.rand.IntN(2) == 0 {
 		r.settle()
 	}
 }
 
-// staying is a member that does not drain, nil when there is none.
+// staying returns a member that does not drain, and nil when there is none.
 func (r *run) staying() *process {
 	for range 20 {
 		if n := r.one(); n.drained == nil {
@@ -77,7 +78,7 @@ func (r *run) staying() *process {
 	return nil
 }
 
-// drain lets a member leave, while other things happen.
+// drain drains a member while other events happen.
 func (r *run) drain(n *process) {
 	r.note("%s drains", n.id)
 	n.drained = make(chan error, 1)
@@ -85,7 +86,7 @@ func (r *run) drain(n *process) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		err := n.Drain(ctx)
-		for errors.Is(err, cluster.ErrNoSuccessor) && ctx.Err() == nil { // alone on its side of a cut
+		for errors.Is(err, cluster.ErrNoSuccessor) && ctx.Err() == nil { // the member is alone on its side of a cut
 			time.Sleep(time.Second)
 			err = n.Drain(ctx)
 		}
@@ -93,8 +94,8 @@ func (r *run) drain(n *process) {
 	}()
 }
 
-// depart waits for those that drain, and stops them. Somebody has to be there to take
-// over.
+// depart waits for the draining members, and stops them. It first makes sure that a
+// member is there to take over.
 func (r *run) depart() {
 	r.restore()
 	for _, n := range r.sorted() {
@@ -116,11 +117,11 @@ func (r *run) depart() {
 	}
 }
 
-// reconfigure goes on with a change of the configuration, or begins one. In the first round every
-// member starts again with the new one and the old one, in the second one without the old one. Some
-// members drain, and start again once that has ended, while other things happen.
+// reconfigure continues a change of the configuration, or begins one. In the first round every
+// member starts again with the new and the old configuration, in the second round with the new one
+// alone. Some members drain, and start again once Drain has returned, while other events happen.
 func (r *run) reconfigure() {
-	maps.DeleteFunc(r.todo, func(id string, _ bool) bool { return r.live[id] == nil }) // it has left, or starts with what it is to run
+	maps.DeleteFunc(r.todo, func(id string, _ bool) bool { return r.live[id] == nil }) // it has left, or starts with its next configurations
 	if len(r.todo) == 0 {
 		r.settle()
 		switch r.round++; r.round {
@@ -149,7 +150,7 @@ func (r *run) reconfigure() {
 	}
 }
 
-// change changes what moves nothing.
+// change changes the metadata of a member, which moves no partition.
 func (r *run) change(n *process) {
 	r.note("%s announces something", n.id)
 	err := n.Update(r.t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"at": strconv.Itoa(len(r.history))} })
@@ -158,7 +159,7 @@ func (r *run) change(n *process) {
 	}
 }
 
-// split cuts some members off from the others.
+// split cuts some members off from the other members.
 func (r *run) split() {
 	cut, addrs, names := make(map[string]bool), []netip.AddrPort(nil), []string(nil)
 	for _, n := range r.sorted() {

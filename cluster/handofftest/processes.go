@@ -23,8 +23,8 @@ type run struct {
 	rand    *rand.Rand
 	peers   *peers
 	live    map[string]*process
-	disks   map[string]*disk // by NodeID, when they survive
-	away    []string         // members that are to come back
+	disks   map[string]*disk // by NodeID, where stores survive
+	away    []string         // members that crashed and are to start again
 	names   int
 	addrs   int
 	history []string
@@ -34,22 +34,22 @@ type run struct {
 	losses  int           // of state, since all handoffs were complete
 	parted  bool          // it is cut now
 
-	runs  cluster.Configuration   // what a member that starts prefers
-	also  []cluster.Configuration // and what else it runs
+	runs  cluster.Configuration   // the main configuration of a member that starts
+	also  []cluster.Configuration // and its AlsoRuns
 	todo  map[string]bool         // the members that are to start again in this round
-	round int                     // of a change of the configuration; 0: there is none
+	round int                     // the round of a change of the configuration; 0: no change is under way
 }
 
 func (r *run) note(format string, args ...any) {
 	r.history = append(r.history, fmt.Sprintf(format, args...))
 }
 
-// fail ends the run. simulate returns why.
+// fail ends the run with an error, which simulate returns.
 func (r *run) fail(format string, args ...any) {
 	panic(failure(fmt.Sprintf("handofftest: %s; seed %d: %v", fmt.Sprintf(format, args...), r.o.Seed, r.history)))
 }
 
-// sorted are the processes that run, by NodeID.
+// sorted returns the running processes, sorted by NodeID.
 func (r *run) sorted() []*process {
 	all := make([]*process, 0, len(r.live))
 	for _, n := range r.live {
@@ -102,7 +102,7 @@ func (r *run) start(id string) {
 	}
 }
 
-// crash ends a process and what it had.
+// crash ends a process, and deletes its data unless stores survive.
 func (r *run) crash(n *process) {
 	r.note("%s crashes", n.id)
 	r.losses++
@@ -115,12 +115,12 @@ func (r *run) crash(n *process) {
 func (r *run) stop(n *process) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = n.Stop(ended) // it goes on without us
+	_ = n.Stop(ended) // Stop continues in the background
 }
 
 func (r *run) end() {
 	for _, n := range r.sorted() {
 		r.stop(n)
 	}
-	time.Sleep(40 * time.Second) // what memberlist leaves behind ends by then
+	time.Sleep(40 * time.Second) // the goroutines that memberlist leaves end within this time
 }

@@ -1,5 +1,5 @@
-// Package handofftest checks an implementation of [cluster.Mover] against what
-// docs/handoff.md claims.
+// Package handofftest checks that a service with a [cluster.Mover] of its own loses no
+// acknowledged write, as docs/handoff.md promises.
 //
 // [Run] forms a cluster in virtual time, over a network in memory, whose members
 // hold their data in stores of yours. It writes through quorums while members
@@ -18,7 +18,7 @@
 //		}})
 //	}
 //
-// It does not test how your code moves bytes between machines.
+// Run does not test how your code moves bytes between machines.
 package handofftest
 
 import (
@@ -31,33 +31,33 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Store is the data of one process: what is to be tested. Its methods are called
-// from several goroutines.
+// Store holds the data of one process. It is the code under test. Its methods are
+// called from several goroutines.
 type Store interface {
 	cluster.Mover
 	// Put keeps a version of a key of a partition, unless it has a newer one.
 	Put(partition int, key string, version uint64) error
-	// Get returns the newest version of a key that is here, 0 when there is none.
+	// Get returns the newest version of a key in this store, and 0 when there is none.
 	Get(partition int, key string) (version uint64, err error)
 }
 
 // Peers finds the stores of other processes, as a network would.
 type Peers interface {
-	// Store returns the store of a process, and an error when that one cannot
-	// be reached or is not the one that was meant.
+	// Store returns the store of a member. It returns an error when the member cannot
+	// be reached, or when its process is another one than m names.
 	Store(m cluster.Member) (Store, error)
 }
 
-// ErrGone says that a process is not there any more.
+// ErrGone says that the process of a member has ended.
 var ErrGone = errors.New("handofftest: the process is gone")
 
-// peers are the processes that run, by the nonce of their start.
+// peers holds the running processes, by the nonce of their start.
 type peers struct {
 	mu  sync.Mutex
 	all map[uint64]*process
-	cut map[string]bool // those that reach each other, and none of the others
+	cut map[string]bool // the members that are cut off: they reach each other, and no other member
 
-	versions map[string]uint64 // the newest acknowledged, by key
+	versions map[string]uint64 // the newest acknowledged version, by key
 }
 
 // process is one start of one member.
@@ -66,8 +66,8 @@ type process struct {
 	id      string
 	store   Store
 	addr    netip.AddrPort
-	drained chan error // what Drain came to, nil before it is called
-	back    bool       // it is to start again when it has drained
+	drained chan error // the error of Drain; the channel is nil before Drain is called
+	back    bool       // the member is to start again when it has drained
 }
 
 // near is the network as one member sees it.
@@ -94,7 +94,8 @@ func (p *peers) remove(n *process) {
 	delete(p.all, n.Local().Start.Nonce)
 }
 
-// split cuts members off from all others, and joins those that were cut off.
+// split cuts the given members off from all others, in place of the members that were
+// cut off before.
 func (p *peers) split(cut map[string]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,7 +108,7 @@ func (p *peers) apart(a, b string) bool {
 	return p.cut[a] != p.cut[b]
 }
 
-// Store finds a process.
+// Store returns the store of a member that this one can reach.
 func (p near) Store(m cluster.Member) (Store, error) {
 	if n := p.process(m.Start.Nonce); n != nil && !p.apart(p.self, n.id) {
 		return n.store, nil
@@ -120,11 +121,11 @@ type write struct {
 	by      *process
 	key     string
 	version uint64
-	place   ring.Placement // by which it was sent
+	place   ring.Placement // the placement by which the write was sent
 	took    map[string]bool
 }
 
-// deliver has the request of a write reach the process that runs under an ID now, and counts the
+// deliver hands the request of a write to the process that now runs under an ID, and counts its
 // answer.
 func (p *peers) deliver(w *write, id string) {
 	p.mu.Lock()

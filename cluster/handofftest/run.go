@@ -14,16 +14,16 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Options are what [Run] does. Only New is required.
+// Options configure [Run]. Only New is required.
 type Options struct {
 	// New makes the empty store of a process that starts.
 	New func(Peers) Store
-	// Seed chooses what happens. Zero means 1.
+	// Seed is the seed of the random events. Zero means 1.
 	Seed uint64
-	// Members is about how many members there are. Fewer than 6 mean 6.
+	// Members is the approximate number of members. Fewer than 6 mean 6.
 	Members int
-	// Events is how many members come, go, or start again, how many times the network is cut
-	// or heals, and how many steps a change of the configuration takes. Zero means 10.
+	// Events is the number of events: a member joins, leaves or starts again, the network is
+	// cut or heals, or a change of the configuration goes one step further. Zero means 10.
 	Events int
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
@@ -34,18 +34,19 @@ type Options struct {
 	Durable bool
 }
 
-// configurations are those that a cluster changes between, the one that it begins with first.
+// configurations are the configurations that a cluster changes between. It begins with the
+// first one.
 var configurations = []cluster.Configuration{
 	{ReplicationFactor: 3, WriteQuorum: 2}, {ReplicationFactor: 2, WriteQuorum: 2}, {ReplicationFactor: 4, WriteQuorum: 3}, {ReplicationFactor: 5, WriteQuorum: 3},
 }
 
-// quorum is the smallest of their write quorums.
+// quorum is the smallest write quorum of configurations.
 const quorum = 2
 
-// Run fails the test when an acknowledged write is lost, when a member says it has
-// received what it has not, or when members do not all become ready again. It takes
-// a second or two, and virtual minutes. Under the race detector run it with
-// -cpu 1; see package memnet.
+// Run fails the test when an acknowledged write is lost, when a member counts a
+// partition as received and lacks data of it, or when some member does not become ready
+// again. It takes a second or two of real time, and minutes of virtual time. Under the
+// race detector run it with -cpu 1; see package memnet.
 func Run(t *testing.T, o Options) {
 	t.Helper()
 	if wrong := simulate(t, o); wrong != nil {
@@ -53,7 +54,7 @@ func Run(t *testing.T, o Options) {
 	}
 }
 
-// simulate returns what went wrong.
+// simulate runs one simulation, and returns the first error.
 func simulate(t *testing.T, o Options) (wrong error) {
 	t.Helper()
 	o.Seed, o.Members = max(o.Seed, 1), max(o.Members, 6)
@@ -106,7 +107,7 @@ func (r *run) all() {
 	}
 }
 
-// write writes the next version of a key. A quarter of the requests arrives late.
+// write writes the next version of a key. A quarter of the requests arrive late.
 func (r *run) write() {
 	if len(r.keys) < 64 {
 		r.keys = append(r.keys, fmt.Sprintf("key-%d", len(r.keys)))
@@ -124,7 +125,8 @@ func (r *run) write() {
 	}
 }
 
-// settle ends what is under way, waits until all are ready and nothing moves, and then checks every key.
+// settle ends all drains, restarts and cuts, waits until all members are ready and nothing moves,
+// and then checks every key.
 func (r *run) settle() {
 	r.heal()
 	r.depart()

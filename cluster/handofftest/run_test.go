@@ -12,7 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 )
 
-// memory is a store that does what it should.
+// memory is a correct store.
 type memory struct {
 	peers Peers
 
@@ -70,7 +70,8 @@ func (m *memory) Release(_ context.Context, p int) error {
 	return nil
 }
 
-// number is what an environment variable says, or something else when it is not set.
+// number returns the number in an environment variable, or otherwise when it is not
+// set.
 func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
@@ -79,7 +80,7 @@ func number(name string, otherwise int) int {
 }
 
 // With CLUSTERKIT_SIM_FULL=1 there are fifty members. CLUSTERKIT_SIM_SEED is the first
-// seed and CLUSTERKIT_SIM_SEEDS how many there are.
+// seed, and CLUSTERKIT_SIM_SEEDS the number of seeds.
 func TestRun(t *testing.T) {
 	o := Options{New: func(p Peers) Store { return newMemory(p) }}
 	seeds, members := 4, 6
@@ -108,15 +109,15 @@ func TestRunDurable(t *testing.T) {
 	}
 }
 
-// wrong are stores that do what they should not.
+// forgetful and the types below are stores with one fault each.
 type forgetful struct{ *memory }
 
-// Receive says that it has merged, and has not.
+// Receive returns nil without merging.
 func (f forgetful) Receive(context.Context, int, []cluster.Member, int) error { return nil }
 
 type replacing struct{ *memory }
 
-// Receive replaces what is here by what one source has.
+// Receive replaces the data of this store by the data of one source.
 func (r replacing) Receive(ctx context.Context, p int, from []cluster.Member, _ int) error {
 	_ = r.Release(ctx, p) // it cannot fail
 	return r.memory.Receive(ctx, p, from[:1], 1)
@@ -128,7 +129,7 @@ func (stuck) Receive(context.Context, int, []cluster.Member, int) error { return
 
 type lazy struct{ *memory }
 
-// Put says that it has kept a write and has not, half of the time.
+// Put returns nil for every write, and stores only half of them.
 func (l lazy) Put(p int, key string, version uint64) error {
 	if version%2 == 0 {
 		return nil

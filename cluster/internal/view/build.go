@@ -7,27 +7,28 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Builder derives views, each from the one before it, and asks a strategy for no table
-// that it has just had. It is not safe for concurrent use.
+// Builder derives views, each from the one before it. It asks no strategy for a table
+// that the view before has. It is not safe for concurrent use.
 type Builder struct {
 	// Configurations are the configurations that this process has, by [Configuration.Name].
 	Configurations map[string]Configuration
 	// Self is the ID of the member whose [View.Holding] is counted.
 	Self string
 
-	// made is the configuration of the last ring. To ask a strategy for its name again
-	// could panic.
+	// made is the configuration of the last ring, kept because asking a strategy for
+	// its name may panic.
 	made  string
 	asked int
 }
 
-// Asked returns how many tables strategies have been asked for so far.
+// Asked returns the number of tables that strategies were asked for so far.
 func (b *Builder) Asked() int { return b.asked }
 
-// Derive returns the view of a list of members, ascending by ID, which it keeps. The
-// previous view saves work and changes nothing of the result, but for one case: when the
-// strategy fails, the new view has the previous ring and the failure. Under a configuration
-// that is not among Configurations the ring is empty. It takes as long as the strategy does.
+// Derive returns the view of a list of members, ascending by ID. It keeps the list. The
+// previous view only saves work, and does not change the result, with one exception: when
+// the strategy fails, the new view has the previous ring and the failure. Under a
+// configuration that is not among Configurations the ring is empty. Derive takes as long as
+// the strategy does.
 func (b *Builder) Derive(members []membership.Member, previous *View) *View {
 	v := &View{Members: members, Configuration: chooseConfiguration(members), Ring: previous.Ring}
 	config, ok := b.Configurations[v.Configuration]
@@ -73,14 +74,14 @@ func (b *Builder) build(configuration string, serving, target []ring.Node, previ
 	return paired, nil
 }
 
-// same reports whether two rings answer alike, with the same tokens.
+// same reports whether two rings give equal answers, with equal tokens.
 func same(a, b *ring.Ring) bool {
 	return a.Fingerprint() == b.Fingerprint() && slices.Equal(a.Nodes(), b.Nodes())
 }
 
-// table builds a ring, unless it is the previous one or the target of the previous one. A
-// strategy may derive its table from the previous one; the result is the same as without. No
-// strategy is asked where starts alone differ.
+// table returns the ring of some nodes: the previous ring or its target if that is the one,
+// or a new ring. A strategy may derive its table from the previous one; the result is the
+// same as without. No strategy is asked where only the starts of members differ.
 func (b *Builder) table(configuration string, nodes []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
 	if b.made == configuration {
 		for _, r := range []*ring.Ring{previous, previous.Target()} {

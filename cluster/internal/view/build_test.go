@@ -46,7 +46,8 @@ func TestServingAndTargetOwners(t *testing.T) {
 	require.Equal(t, "rf3:balanced/1", joining.Configuration)
 }
 
-// Two members of equal lists derive equal views, whatever they held before.
+// Two members with equal lists of members derive equal views, whatever their previous
+// views were.
 func TestViewsDependOnMembersAlone(t *testing.T) {
 	members := testMembers(6, inState(membership.Draining, 2))
 	fresh := testBuilder().Derive(members, Empty())
@@ -116,8 +117,8 @@ func TestAViewOfAConfigurationThatIsNotOurs(t *testing.T) {
 	require.Zero(t, v.Spread.UnderReplicated)
 }
 
-// A target that has been reached is not computed again, nor is a ring whose
-// members are back to what they were before a member began to join.
+// The table of a target is used again when it becomes the ring. The table of a ring is
+// used again when a joining member is gone.
 func TestTablesAreUsedAgain(t *testing.T) {
 	b := testBuilder()
 	alone := b.Derive(testMembers(4, nil), Empty())
@@ -130,8 +131,8 @@ func TestTablesAreUsedAgain(t *testing.T) {
 	require.Same(t, again.Ring, again.Ring.Target())
 }
 
-// Tables are made from each other; whatever way led to the members, the view is
-// the one of a member that has just started.
+// Each table is derived from the one before. After any sequence of changes the view
+// equals the view of a member that has just started.
 func TestDerivedTablesAreThoseOfAFreshMember(t *testing.T) {
 	b, v := testBuilder(), Empty()
 	states := []membership.State{membership.Active, membership.Joining, membership.Active, membership.Draining, membership.Leaving}

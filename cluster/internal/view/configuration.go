@@ -9,13 +9,13 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Configuration is what members must have in common: to place keys alike and, with a handoff,
-// to move them safely. Without a handoff WriteQuorum is zero.
+// Configuration is what members must have in common to compute the same owners and, with a
+// handoff, to move data safely. Without a handoff WriteQuorum is zero.
 type Configuration struct{ ring.Config }
 
 // Name returns the name under which members gossip the configuration, for example
-// "rf3:balanced/1", and "rf3w2:balanced/1" with a handoff. Configurations of one name are the
-// same. The strategy must be set.
+// "rf3:balanced/1", and "rf3w2:balanced/1" with a handoff. Configurations with equal names
+// are equal. The strategy must be set.
 func (c Configuration) Name() string {
 	if c.WriteQuorum == 0 {
 		return fmt.Sprintf("rf%d:%s", c.ReplicationFactor, c.Strategy.Name())
@@ -24,8 +24,8 @@ func (c Configuration) Name() string {
 }
 
 // chooseConfiguration returns the name of the configuration that a cluster of these members
-// runs. It depends on what the members announce and on nothing else, so that all
-// of them choose alike.
+// runs. It depends only on the announcements of the members, so that all of them choose the
+// same.
 //
 // The voters are the active, the away, the draining and the leaving members: a member that leaves
 // hands over under the configuration that it has. While none is active, away or draining, the voters

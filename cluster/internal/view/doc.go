@@ -1,10 +1,10 @@
-// Package view derives one picture of the cluster from the list of its members: the
-// configuration in use, the serving ring with its target, and the fingerprint that
-// tells whether two members see the same.
+// Package view derives a [View] from the list of a cluster's members: the configuration
+// in use, the serving ring with its target, and a fingerprint that is equal on members
+// with equal views.
 //
-// A [View] is a pure function of what the members announce. It depends on no clock, no
-// network, and not on the way that led to the list of members. So members with equal
-// lists derive equal views, and need not talk to each other to agree.
+// A view is a pure function of the announcements of the members. It does not depend on
+// a clock, on the network, or on the order in which members came. So members with equal
+// lists derive equal views without asking each other.
 //
-// The package is part of package cluster, and has no users beside it.
+// Only package cluster uses this package.
 package view

@@ -8,10 +8,11 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// fingerprint identifies a view: its ring, its configuration, and what its members
-// announce that placement or routing depend on. With a handoff it covers the starts that data
-// goes back to, as tokens do. It covers nothing else that tells one start of a member from
-// another, so a cluster whose members are back with their data has its fingerprint back.
+// fingerprint identifies a view: its ring, its configuration, and the announced values on
+// which placement or routing depend. With a handoff it covers the start with which the data
+// of each member began, as tokens do. It covers nothing else that differs between two starts
+// of a member. So a cluster whose members restart with their data has the same fingerprint as
+// before.
 func fingerprint(v *View) ring.Fingerprint {
 	var d xxhash.Digest
 	d.Reset()
@@ -32,6 +33,6 @@ func fingerprint(v *View) ring.Fingerprint {
 			buf = binary.LittleEndian.AppendUint64(buf, Origin(m))
 		}
 	}
-	_, _ = d.Write(buf) // a Digest's Write cannot fail
+	_, _ = d.Write(buf) // Write of a Digest cannot fail
 	return ring.Fingerprint(d.Sum64())
 }

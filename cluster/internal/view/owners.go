@@ -19,20 +19,21 @@ func Formed(members []membership.Member, handing string) bool {
 	})
 }
 
-// Origin returns the start that a member's data goes back to: its own, the earlier one whose data
-// it has kept, or the one that began when it joined again.
+// Origin returns the number of the start with which a member's data began: its own start, an
+// earlier start whose data it has kept, or the new data start of a member that joined again
+// without a restart.
 func Origin(m membership.Member) uint64 { return cmp.Or(m.Renewal, m.Origin, m.Start.Nonce) }
 
-// owners returns the owners of now and those after the change, of the members that have
-// the configuration:
+// owners returns the serving and the target owners, of the members that have the
+// configuration:
 //
 //   - serving are the active, the away and the draining members,
 //   - target are the active, the away and the joining members.
 //
 // A joining member that is back with its data counts as active as soon as any member owns.
-// Otherwise members that come back together would become owners one by one, each with a
-// ring of its own. When target is empty, the draining members go on, and without them the
-// leaving ones: the last members to go answer to the end.
+// Otherwise members that come back together would become owners one by one, and the ring
+// would change each time. When target is empty, the draining members stay owners, and
+// without them the leaving ones. So the last members answer requests until they are gone.
 //
 // With a handoff the nodes have the starts that the data of the members goes back to, so that
 // tokens name them. A leaving member may still have data that no other member has. So where no

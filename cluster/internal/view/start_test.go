@@ -20,7 +20,8 @@ func handoffBuilder() *Builder {
 	return b
 }
 
-// withData are members with a handoff. Number which has the nonce of another start.
+// withData returns members with a handoff. The member with the number which has the
+// nonce of another start.
 func withData(which int, nonce uint64, edit func(*membership.Member)) []membership.Member {
 	return testMembers(4, func(i int, m *membership.Member) {
 		m.Configurations, m.Start.Nonce = []string{"rf3w2:balanced/1"}, uint64(100+i)
@@ -33,7 +34,8 @@ func withData(which int, nonce uint64, edit func(*membership.Member)) []membersh
 	})
 }
 
-// changed counts the partitions whose tokens differ, of those that a member owns and of the others.
+// changed counts the partitions whose tokens differ: the partitions that a member owns, and the
+// others.
 func changed(a, b *ring.Ring, id string) (owned, others int) {
 	for p, was := range a.All() {
 		switch differs := was.Token() != b.Placement(p).Token(); {
@@ -85,7 +87,7 @@ func TestAnEmptyStartHasOtherTokens(t *testing.T) {
 	}
 }
 
-// Without a handoff a restart changes nothing.
+// Without a handoff a restart changes neither tokens nor fingerprint.
 func TestWithoutHandoffStartsAreNotNamed(t *testing.T) {
 	b := testBuilder()
 	before := b.Derive(testMembers(4, nil), Empty())
@@ -97,7 +99,7 @@ func TestWithoutHandoffStartsAreNotNamed(t *testing.T) {
 	}
 }
 
-// Another write quorum has other tokens, also where the owners are the same.
+// With another write quorum the tokens differ, also where the owners are the same.
 func TestAWriteQuorumHasTokensOfItsOwn(t *testing.T) {
 	b := handoffBuilder()
 	two := b.Derive(withData(-1, 0, nil), Empty())

@@ -8,9 +8,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// View is one picture of the cluster: its members, and what follows from them. It is
-// immutable, so it is safe for concurrent use. Make one with [Builder.Derive]; [Empty]
-// returns the one to begin with.
+// View is the list of a cluster's members with everything that is derived from it. It
+// is immutable, so it is safe for concurrent use. Make one with [Builder.Derive];
+// [Empty] returns the first one.
 type View struct {
 	// Members are the members believed alive and those that are away, ascending by ID.
 	Members []membership.Member
@@ -20,18 +20,19 @@ type View struct {
 	// Ring is the serving ring, with its target. It is never nil. It is empty when no
 	// member owns anything, and when this process does not have the configuration.
 	Ring *ring.Ring
-	// Fingerprint is equal on members whose views are equal.
+	// Fingerprint is equal on two members if their views are equal.
 	Fingerprint ring.Fingerprint
-	// Spread says how well Ring meets what replication asks for.
+	// Spread counts the partitions of Ring with too few owners, or with owners in too
+	// few zones.
 	Spread ring.Spread
-	// Holding is what the member of [Builder.Self] owns in Ring.
+	// Holding counts the partitions that the member of [Builder.Self] owns in Ring.
 	Holding Holding
-	// Failure is why Ring is older than Members: the strategy failed. Nil: it is not
-	// older.
+	// Failure is the error of the strategy, because of which Ring is older than
+	// Members. Nil means that Ring is not older.
 	Failure error
 }
 
-// Holding is what one member owns in a ring, in partitions.
+// Holding counts the partitions that one member owns in a ring.
 type Holding struct {
 	// Primaries and Replicas count the partitions of the serving ring that the member
 	// owns: as the first owner, and as another one.
@@ -44,7 +45,7 @@ type Holding struct {
 // Empty returns the view before the first: no members, and an empty ring.
 func Empty() *View { return &View{Ring: &ring.Ring{}} }
 
-// Member returns the member of an ID, and whether there is one. It allocates nothing.
+// Member returns the member with an ID, and whether there is one. It allocates nothing.
 func (v *View) Member(id string) (membership.Member, bool) {
 	i, ok := slices.BinarySearchFunc(v.Members, id, func(m membership.Member, id string) int { return strings.Compare(m.ID, id) })
 	if !ok {
@@ -56,10 +57,10 @@ func (v *View) Member(id string) (membership.Member, bool) {
 // Gone reports whether a member is away and has left.
 func Gone(m membership.Member) bool { return m.State == membership.Away && !m.Until.IsZero() }
 
-// Participants returns the members that can derive this view, ascending by ID: the
-// members that are there and have its configuration. Only they can agree on the view; the health of
-// each other member says that it cannot. The result may be Members itself, and must not
-// be modified.
+// Participants returns the members that can derive this view, ascending by ID: the members that are
+// not [Gone] and have its configuration. Only these members can agree on the view. Each other
+// member reports in its health that it cannot. The result may be Members itself, and must not be
+// modified.
 func (v *View) Participants() []membership.Member {
 	lacks := func(m membership.Member) bool {
 		return Gone(m) || v.Configuration != "" && !slices.Contains(m.Configurations, v.Configuration)
@@ -70,7 +71,7 @@ func (v *View) Participants() []membership.Member {
 	return slices.DeleteFunc(slices.Clone(v.Members), lacks)
 }
 
-// holdingOf counts what a member owns. It reads every partition.
+// holdingOf counts the partitions of a member. It reads every partition.
 func holdingOf(r *ring.Ring, id string) (h Holding) {
 	moving := r.Target() != r
 	for _, p := range r.All() {
