@@ -10,9 +10,9 @@ import (
 // MaxSlack is the largest [Balanced.Slack], in parts per thousand of the share.
 const MaxSlack = 10_000
 
-// Balanced places partitions by a race under limits. Its tables are nearly as even
-// as a table can be, and a change moves little more than it must. It is the
-// default of a cluster.
+// Balanced places partitions by a race under limits. Its tables are nearly as even as
+// possible, and a change moves little more than the minimum. It is the default of a
+// cluster.
 //
 // # How it works
 //
@@ -37,10 +37,10 @@ const MaxSlack = 10_000
 // The limit of a member is its share by weight plus a slack, by default three
 // quarters of the share's square root. Few members reach it.
 //
-// Rows span as many zones, and then as many regions, as those of [Rendezvous]. A
-// last pass chooses the primary of each row among its owners: the first owner that
-// is below its limit of primaries. docs/placement.md says more about zones, limits
-// and the reasons.
+// Rows span as many zones, and then as many regions, as those of [Rendezvous]. A last
+// pass chooses the primary of each row among its owners: the first owner that is below
+// its limit of primaries. docs/placement.md says more about zones, limits and the
+// reasons.
 //
 // # Limits
 //
@@ -112,11 +112,11 @@ func (b Balanced) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// slack is that of [Balanced].
+// slack is [Balanced.Slack] with its default filled in.
 type slack int
 
-// limit is the most slots of a member with a share; share and dither are times
-// 2^16.
+// limit returns the largest number of slots of a member with a share; share and dither
+// are times 2^16.
 func (s slack) limit(share, dither uint64) uint64 {
 	over := dither
 	switch s {

@@ -8,9 +8,9 @@ import "slices"
 type chains struct {
 	owners     []int32
 	units      []unit
-	candidates func(slot int) []int32 // who may take a slot
+	candidates func(slot int) []int32 // the units that may take a slot
 	held       [][]int32              // the slots of each unit
-	via        []int32                // the slot by which a search came to a unit, or open
+	via        []int32                // for each unit, the slot through which the search reached it, or open
 }
 
 func newChains(owners []int32, units []unit, candidates func(slot int) []int32) *chains {

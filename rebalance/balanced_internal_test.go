@@ -11,7 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// generatedTopology draws members in up to three regions of up to three zones.
+// generatedTopology draws random members in up to three regions of up to three zones.
 func generatedTopology(t *rapid.T) ring.Topology {
 	n := rapid.IntRange(1, 40).Draw(t, "members")
 	topology := ring.Topology{
@@ -30,9 +30,8 @@ func generatedTopology(t *rapid.T) ring.Topology {
 	return topology
 }
 
-// No region, no zone and no member goes over its limit of slots, whatever the
-// weights, and every slot is taken once. The limits are those that shares allow:
-// they sum up to all slots or more.
+// No region, no zone and no member goes over its limit of slots, whatever the weights,
+// and every slot is taken once. The sum of the limits is at least the number of slots.
 func TestBalancedKeepsLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		topology := generatedTopology(t)
@@ -63,8 +62,8 @@ func TestBalancedKeepsLimits(t *testing.T) {
 	})
 }
 
-// Shares follow weights as far as bounds let them, and sum up to all slots but
-// for rounding.
+// Shares are in proportion to weights as far as the bounds allow, and their sum is the
+// number of slots, up to rounding.
 func TestSharesFollowWeights(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		topology := generatedTopology(t)
@@ -80,13 +79,13 @@ func TestSharesFollowWeights(t *testing.T) {
 			}
 		}
 		slots := uint64(topology.PartitionCount*topology.Replicas) << 16
-		// A share is rounded up to 2^-16 or more where weights are far apart.
+		// Where weights are far apart, a small share is rounded up to 2^-16.
 		require.GreaterOrEqual(t, sum, slots)
 		require.LessOrEqual(t, sum-slots, slots/1000+1<<16)
 	})
 }
 
-// An order holds every partition once, whatever their number.
+// A permutation holds every partition once, for any number of partitions.
 func TestPermutation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPermutation(rapid.String().Draw(t, "id"))
@@ -100,8 +99,8 @@ func TestPermutation(t *testing.T) {
 	})
 }
 
-// Orders are unlike each other: two members agree on a partition's rank as
-// seldom as chance has it.
+// Two permutations agree on the rank of a partition only as often as two random
+// permutations.
 func TestPermutationsDiffer(t *testing.T) {
 	const partitions, members = 1024, 60
 	same := 0
@@ -115,11 +114,11 @@ func TestPermutationsDiffer(t *testing.T) {
 			}
 		}
 	}
-	pairs := members * (members - 1) / 2 // one coincidence a pair is expected
+	pairs := members * (members - 1) / 2 // one coincidence for each pair is expected
 	require.InDelta(t, pairs, same, float64(pairs)/8)
 }
 
-// The orders in the documentation.
+// The permutations are those of the documentation.
 func TestPermutationsOfTheDocumentation(t *testing.T) {
 	for id, want := range map[string]string{
 		"a": "[5 4 8 3 10 11 7 9 1 6 2 0]",
@@ -135,7 +134,7 @@ func TestPermutationsOfTheDocumentation(t *testing.T) {
 	}
 }
 
-// Without room anywhere a slot is filled all the same.
+// A slot is filled also where no unit has room.
 func TestChainsGoOverLimitsLast(t *testing.T) {
 	owners := []int32{0, 1, open}
 	units := []unit{{load: 1, limit: 1}, {load: 1, limit: 1}, {limit: 1}}

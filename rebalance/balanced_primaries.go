@@ -2,9 +2,9 @@ package rebalance
 
 import "github.com/clusterkit/clusterkit/ring"
 
-// primaries chooses the primary of every row among its owners: the first that
-// took its slot and has room, where each member's share of all partitions is
-// that of its weight.
+// primaries chooses the primary of every row among its owners: the first one, in the
+// order in which they took their slots, that is below its limit of primaries. A
+// member's share of all primaries is in proportion to its weight.
 func primaries(r *race, orders []permutation, slack slack) []int32 {
 	partitions := len(r.owners) / r.replicas
 	members := make([]unit, len(r.units))
@@ -40,8 +40,8 @@ func primaries(r *race, orders []permutation, slack slack) []int32 {
 	return primary
 }
 
-// write fills the table: the primary first, then the others as they took their
-// slots.
+// write fills the table: the primary first, then the other owners in the order in which
+// they took their slots.
 func write(r *race, primary []int32, table ring.Table) {
 	next := make([]uint8, len(primary))
 	for p, u := range primary {

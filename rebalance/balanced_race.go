@@ -6,19 +6,19 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Owners that are not members yet.
+// Values of a slot whose owner is not a member yet.
 const (
 	open  int32 = -1 // a slot without an owner
-	fixed int32 = -2 // minus a unit: held as one of those it has in every row
+	fixed int32 = -2 // minus a unit: reserved, because the unit has this slot in every row
 )
 
-// raceAll runs the race of every level and returns the last, whose owners are
-// the members.
+// raceAll runs the race of every level and returns the last race, whose owners are the
+// members.
 func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 	members := levels[len(levels)-1]
 	times := newTimes(t.PartitionCount)
 	var r *race
-	groups := make([]int32, t.PartitionCount*t.Replicas) // all of the one cluster
+	groups := make([]int32, t.PartitionCount*t.Replicas) // every slot belongs to the one cluster
 	for i := 1; i < len(levels); i++ {
 		r = newRace(t.Replicas, groups, levels[i-1], levels[i])
 		if i == len(levels)-1 {
@@ -31,8 +31,8 @@ func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 	return r
 }
 
-// ancestors returns the unit of the first level given that each unit of the
-// last is part of.
+// ancestors returns, for each unit of the last level, the unit of the first given level
+// that it is part of.
 func ancestors(levels [][]unit) []int32 {
 	of := make([]int32, len(levels[len(levels)-1]))
 	for m := range of {
@@ -45,17 +45,17 @@ func ancestors(levels [][]unit) []int32 {
 	return of
 }
 
-// A race fills the slots of one level: each belongs to a unit of the level above,
-// and goes to one of the units within.
+// A race fills the slots of one level. Each slot belongs to a unit of the level above,
+// and goes to one of the units within that unit.
 type race struct {
 	replicas int
 	units    []unit
-	groups   []int32 // of each slot, the unit of the level above
-	owners   []int32 // of each slot
+	groups   []int32 // for each slot, the unit of the level above
+	owners   []int32 // for each slot, the unit that has it
 	vacant   []int   // open slots of each group
-	open     int     // open slots in all
+	open     int     // the number of open slots
 	last     bool    // the units are members
-	order    []int32 // slots in the order in which members asked for them, at the last level
+	order    []int32 // at the last level, the slots in the order in which members took them
 }
 
 func newRace(replicas int, groups []int32, above, units []unit) *race {
@@ -103,7 +103,7 @@ func (r *race) take(slot int, u, owner int32) {
 	r.open--
 }
 
-// resolve returns the owners, which are the groups of the level below.
+// resolve returns the owners, which are the groups of the next level.
 func (r *race) resolve() []int32 {
 	for slot, owner := range r.owners {
 		if owner <= fixed {
@@ -115,11 +115,11 @@ func (r *race) resolve() []int32 {
 
 // run lets the members propose until no slot is open, or until no member finds one.
 // unitOf is the unit of this level that each member proposes for. A member that owns
-// every row proposes to each of them in its turn too, so that all owners of a row
-// stand in one order.
+// every row also proposes to each row in its turn, so that all owners of a row are in
+// one order.
 func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64) {
 	classes := newClasses(members)
-	queue := make([]turn, len(classes)) // a heap; the heaviest, who begin, in front
+	queue := make([]turn, len(classes)) // a heap, with the heaviest members, which begin, in front
 	for i, c := range classes {
 		queue[i] = turn{times[0] / c.weight, int32(i)}
 	}
@@ -166,10 +166,10 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 	}
 }
 
-// claims returns how many slots each member may win for its unit: as many as the
-// member itself may own, without the slots that the unit has in every row. Otherwise a
-// full member would go on winning slots for its zone, and other members of the zone
-// would have to own them.
+// claims returns how many slots each member may win for its unit: the number that the
+// member itself may own, without the slots that the unit has in every row. Without this
+// bound a full member would go on winning slots for its zone, and other members of the
+// zone would have to own them.
 func (r *race) claims(members []unit, unitOf []int32, partitions uint64) []uint64 {
 	left := make([]uint64, len(members))
 	for m, u := range unitOf {

@@ -34,8 +34,8 @@ func TestBalancedValidate(t *testing.T) {
 	}
 }
 
-// seeded makes zones of the given sizes, dealt out to a number of regions, whose
-// members' names depend on a seed.
+// seeded makes zones of the given sizes, and gives them to a number of regions in turn.
+// The names of the members depend on a seed.
 func seeded(seed, regions int, zones ...int) []ring.Node {
 	var nodes []ring.Node
 	for z, size := range zones {
@@ -66,14 +66,15 @@ func (f figure) mean() int { return f.sum / max(1, f.n) }
 
 func (f figure) String() string { return fmt.Sprintf("mean %d worst %d", f.mean(), f.worst) }
 
-// bound is the most that a figure may be, in thousandths. Zero means that it is
-// not measured.
+// bound is the largest value that a figure may have, in thousandths. Zero means that
+// the figure is not measured.
 type bound struct{ mean, worst int }
 
-// TestBalancedBudgets holds movement, balance and spread to what the strategy
-// promises. Movement is over the minimum: for a join and a leave the fair share
-// of one member, for the loss of a zone the slots that were lost. Members join
-// and leave one zone after the other, so that unequal zones all count.
+// TestBalancedBudgets checks the bounds of movement, balance and spread that the
+// strategy promises. Movement is divided by the minimum: for a join and a leave the
+// fair share of one member, for the loss of a zone the slots that were lost. Members
+// join and leave one zone after the other, so that every one of unequal zones is
+// measured.
 func TestBalancedBudgets(t *testing.T) {
 	none := bound{}
 	for _, tc := range []struct {
@@ -82,7 +83,7 @@ func TestBalancedBudgets(t *testing.T) {
 		partitions       int
 		join, leave      bound
 		zoneLoss         bound
-		fullest, primary int // over the mean, at most; 0 where shares differ
+		fullest, primary int // the largest load over the mean; 0 where shares differ
 	}{
 		{[]int{10}, 1, 4096, bound{1010, 1030}, bound{1010, 1030}, none, 1030, 1050},
 		{[]int{100}, 1, 4096, bound{1100, 1170}, bound{1100, 1160}, none, 1076, 1140},
@@ -156,8 +157,8 @@ func hold(t *testing.T, what string, f figure, b bound) {
 	assert.LessOrEqual(t, f.worst, b.worst, "%s, worst", what)
 }
 
-// requireBelowLimit checks the bound that the documentation gives for members of
-// equal shares: the mean, three quarters of its root, and one.
+// requireBelowLimit checks the bound that the documentation gives for members of equal
+// shares: the mean, plus three quarters of its square root, plus one.
 func requireBelowLimit(t *testing.T, owned map[string]int, all, seed int) {
 	t.Helper()
 	mean := float64(all) / float64(len(owned))
@@ -191,7 +192,7 @@ func TestBalancedExactly(t *testing.T) {
 	}
 }
 
-// A slack in parts per thousand is a bound too.
+// A slack in parts per thousand bounds the load as well.
 func TestBalancedWithinSlack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slack := rapid.IntRange(1, 400).Draw(t, "slack")
@@ -202,9 +203,8 @@ func TestBalancedWithinSlack(t *testing.T) {
 	})
 }
 
-// When one of a hundred members is lost, the load of its partitions goes to
-// many: over twenty seeds, at least 80 others share them, and none takes more
-// than a small part.
+// When one of a hundred members is lost, many members take its partitions over: with
+// each of twenty seeds at least 80, and none of them takes more than a small part.
 func TestBalancedSpreadsLostLoad(t *testing.T) {
 	var peers, heirs, largest figure
 	for seed := range 20 {
@@ -240,8 +240,8 @@ func TestBalancedSpreadsLostLoad(t *testing.T) {
 	require.LessOrEqual(t, largest.worst, 100)
 }
 
-// A rolling restart, each member leaving and coming back before the next, ends
-// with the table it began with.
+// A rolling restart, in which each member leaves and comes back before the next one,
+// ends with the same table as before.
 func TestBalancedRollingRestart(t *testing.T) {
 	nodes := seeded(3, 1, 5, 5, 5)
 	want := build(t, rebalance.Balanced{}, 512, 3, nodes).Fingerprint()
@@ -252,8 +252,9 @@ func TestBalancedRollingRestart(t *testing.T) {
 	}
 }
 
-// Shapes at the bounds: few of everything, numbers that are no power of two,
-// weights as far apart as they may be, more owners than the zones have members.
+// Clusters at the bounds: few members, partitions and zones; numbers that are no power
+// of two; weights as far apart as the bounds allow; more owners than the zones have
+// members.
 func TestBalancedAtTheBounds(t *testing.T) {
 	heavy := func(zones ...int) []ring.Node {
 		nodes := seeded(1, 2, zones...)
@@ -262,7 +263,8 @@ func TestBalancedAtTheBounds(t *testing.T) {
 		}
 		return nodes
 	}
-	// A member that is due all that its zone has, though its zone does not have all rows.
+	// The fair share of one member is all slots of its zone, while its zone does not have
+	// a slot in every row.
 	due := seeded(1, 2, 1, 1, 1, 1)
 	due[0].Weight, due[1].Weight, due[2].Weight, due[3].Weight = 1<<20, 2, 1<<20, 1<<20
 	for _, s := range []rebalance.Balanced{{}, {Slack: option.None}, {Slack: 1}, {Slack: rebalance.MaxSlack}} {
@@ -281,8 +283,8 @@ func TestBalancedAtTheBounds(t *testing.T) {
 	require.Zero(t, table.Spread().ZoneViolations)
 }
 
-// The words of the documentation: orders, owners, and what the third member
-// moves.
+// The example of the documentation: permutations, owners, and the partitions that the
+// third member moves.
 func TestBalancedWorkedExample(t *testing.T) {
 	rows := func(ids ...string) string {
 		var nodes []ring.Node
@@ -300,14 +302,13 @@ func TestBalancedWorkedExample(t *testing.T) {
 	require.Equal(t, "cbcaaacbaccb", rows("a", "b", "c"))
 }
 
-// Primaries move little too, also where every member owns everything. The
-// figures are primaries that change over those that the newcomer becomes, or the
-// lost member was.
+// Few primaries move, also where every member owns every partition. The figures are the
+// primaries that change, divided by the primaries of the member that joins or is lost.
 func TestBalancedPrimaries(t *testing.T) {
 	for _, tc := range []struct {
 		zones       []int
 		replicas    int
-		fullest     int // over the mean, at most
+		fullest     int // the largest number over the mean
 		join, leave bound
 	}{
 		{[]int{2}, 3, 1020, bound{1010, 1010}, bound{1010, 1010}},

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// A class is members of one weight. They take their turns together.
+// A class is the set of members of one weight. They take their turns together.
 type class struct {
 	weight  uint64
 	members []int32
-	rank    int // of the partitions they propose to next
+	rank    int // the rank of the partition that each proposes to next
 }
 
-// A turn is when a class proposes next.
+// A turn is the time at which a class proposes next.
 type turn struct {
 	time  uint64
 	class int32
@@ -58,9 +58,10 @@ func sink(heap []turn, t turn) {
 	}
 }
 
-// newTimes returns when a member of weight 1 proposes to the partition of each rank.
-// They are the mean times of the first, second and further of n events, one for each
-// partition, where each event comes at a random time (exponential, mean 2^59).
+// newTimes returns the times at which a member of weight 1 proposes to the partition of
+// each rank. Take n events, one for each partition, each at a random time (exponential,
+// mean 2^59). The times are the mean times of the first, the second and each later of
+// these events.
 func newTimes(partitions int) []uint64 {
 	times := make([]uint64, partitions)
 	now := uint64(0)

@@ -8,16 +8,16 @@ import (
 
 // A unit is a region, a zone or a member.
 type unit struct {
-	group     int32  // the unit of the level above that this is part of
-	weight    uint64 // the sum of its members'
-	low, high uint64 // how many owners of a row it has, at least and at most
+	group     int32  // the unit of the level above that this unit is part of
+	weight    uint64 // the sum of the weights of its members
+	low, high uint64 // the least and the largest number of owners that it has in a row
 	share     uint64 // its fair number of slots, times 2^16
 	limit     uint64 // the most slots it may get
 	load      uint64 // the slots it has
 }
 
-// newLevels returns the units of each level, the whole cluster first and the
-// members last, with all that is settled before the race.
+// newLevels returns the units of each level, the whole cluster first and the members
+// last, with their bounds, shares and limits.
 func newLevels(t ring.Topology, l layout, orders []permutation, slack slack) [4][]unit {
 	replicas, partitions := uint64(t.Replicas), uint64(t.PartitionCount)
 	cluster := []unit{{low: replicas, high: replicas, share: replicas * partitions << 16}}
@@ -60,8 +60,8 @@ func newLevels(t ring.Topology, l layout, orders []permutation, slack slack) [4]
 	return levels
 }
 
-// even narrows how many owners of a row each unit has, so that they sum up to n
-// and differ by one at most wherever the units' bounds permit.
+// even narrows the bounds on the number of owners that each unit has in a row, so that
+// the numbers sum up to n, and differ by one at most where the units' bounds permit.
 func even(n uint64, units []unit) {
 	sum := func(t uint64) (s uint64) {
 		for _, u := range units {
@@ -83,17 +83,17 @@ func even(n uint64, units []unit) {
 	}
 }
 
-// divide gives each unit its share of what its group has: in proportion to
-// weight, as far as the bounds permit.
+// divide gives each unit its share of the slots of its group: in proportion to weight,
+// as far as the bounds permit.
 func divide(groups, units []unit, bounds func(*unit) (low, high uint64)) {
 	parts := make([][]int, len(groups))
 	for i, u := range units {
 		parts[u.group] = append(parts[u.group], i)
 	}
 	for g, part := range parts {
-		// A rate is slots for a unit of weight, times 2^40. A unit has at
-		// least a weight of 1 for each owner of a row, so that at the highest
-		// rate all of them have all they may.
+		// A rate is the number of slots for each unit of weight, times 2^40. A unit has
+		// at least a weight of 1 for each owner of a row, so at the highest rate every
+		// unit reaches its upper bound.
 		fill := func(rate uint64) (sum uint64) {
 			for _, i := range part {
 				u := &units[i]
@@ -108,8 +108,8 @@ func divide(groups, units []unit, bounds func(*unit) (low, high uint64)) {
 	}
 }
 
-// least returns the least number up to a bound for which something holds that
-// holds for all larger ones too.
+// least returns the smallest number up to a bound for which a condition holds. The
+// condition must hold for all larger numbers too.
 func least(bound uint64, holds func(uint64) bool) uint64 {
 	low := uint64(0)
 	for low < bound {

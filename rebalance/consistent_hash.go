@@ -28,27 +28,28 @@ const (
 // and regions are spread, and that the partitions of one node share no fixed
 // set of replicas.
 //
-// No node is primary of more than Load parts per thousand of the mean, rounded
-// up to whole partitions. The bound is on primaries; the other owners fall as
-// chance has it. What a join or a leave moves grows as the bound tightens: with
-// 100 nodes, 4096 partitions and three owners, about 1.2 times the slots and 1.6
-// times the primaries that must move at a load of 1250, and 1.6 and 2.9 times at
-// 1050. With several zones it is 1.2 times the slots even when no bound binds,
-// because a primary that moves to another zone has others change places.
+// No node is primary of more than Load parts per thousand of the mean, rounded up to
+// whole partitions. Only primaries are bounded; the number of other owners on a node is
+// random. The tighter the bound, the more a join or a leave moves. With 100 nodes, 4096
+// partitions and three owners, about 1.2 times the slots and 1.6 times the primaries
+// that must move do move at a load of 1250, and 1.6 and 2.9 times as many at 1050. With
+// several zones 1.2 times the slots move even when no node reaches the bound: when a
+// primary moves to another zone, other owners of its row move too.
 //
-// Weights are honoured for the other owners only: the ring has none.
+// Weights apply to the other owners only, because the consistent-hash ring has no
+// weights.
 //
-// Name tells the parameters, because nodes must agree on them. Assign returns an
-// error when a parameter is out of bounds. It takes time in proportion to nodes
-// times partitions, and to the square of the nodes times VirtualNodes: by
-// default about a second for 1000 nodes. It is safe for concurrent use.
+// Name contains the parameters, because members must agree on them. Assign returns an
+// error when a parameter is out of bounds. It takes time in proportion to nodes times
+// partitions, and to the square of the nodes times VirtualNodes: by default about a
+// second for 1000 nodes. It is safe for concurrent use.
 type ConsistentHash struct {
 	// Load is the largest number of partitions a node is primary of, in
 	// parts per thousand of the mean: 1250 lets a node have a quarter more.
 	// Bounds: [MinLoad] to [MaxLoad]. Zero means 1250.
 	Load int
-	// VirtualNodes is how many points of the ring a node has. More of them
-	// even out the primaries below the bound. Bounds: 1 to
+	// VirtualNodes is the number of points that a node has on the consistent-hash ring.
+	// More points make the numbers of primaries more even. Bounds: 1 to
 	// [MaxVirtualNodes]. Zero means 20.
 	VirtualNodes int
 }
@@ -122,7 +123,7 @@ func (c ConsistentHash) primaries(t ring.Topology, table ring.Table) (err error)
 	return nil
 }
 
-// point is a node on the ring.
+// point is a node as the consistent package takes it.
 type point struct {
 	index uint16
 	id    string

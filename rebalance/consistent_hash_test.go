@@ -11,8 +11,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// The library below panics when it finds no room; at every load that is
-// allowed there is room, and the bound holds.
+// The package consistent panics when it finds no room. At every valid load there is
+// room, and the bound holds.
 func TestConsistentHashHasRoom(t *testing.T) {
 	for n := 1; n <= 60; n++ {
 		nodes := uniform(1, n)
@@ -32,7 +32,7 @@ func TestConsistentHashHasRoom(t *testing.T) {
 				}
 				bound := (partitions*load + 1000*n - 1) / (1000 * n)
 				if partitions*load%(1000*n) == 0 && load != 1000 {
-					bound++ // the bound is a float, and may round up from a whole number
+					bound++ // the bound is computed as a float, and may be rounded up from a whole number
 				}
 				_, primary := slots(r)
 				for id, count := range primary {

@@ -16,8 +16,8 @@ import (
 
 type place struct{ region, zone string }
 
-// derive takes the table of some nodes to that of others without the ring's
-// help, and reports whether Derive could. It compares with what Assign says.
+// derive derives the table of one set of nodes from that of another, without package
+// ring, and reports whether Derive did so. It compares the result with that of Assign.
 func derive(t require.TestingT, partitions, replicas int, from, to []ring.Node) bool {
 	topology := func(nodes []ring.Node) ring.Topology {
 		nodes = slices.SortedFunc(slices.Values(nodes), func(a, b ring.Node) int { return strings.Compare(a.ID, b.ID) })
@@ -25,7 +25,7 @@ func derive(t require.TestingT, partitions, replicas int, from, to []ring.Node) 
 	}
 	before, after := topology(from), topology(to)
 	if before.Replicas != after.Replicas {
-		return false // not even asked
+		return false // Derive is not called
 	}
 	table, want := ring.NewTable(before), ring.NewTable(after)
 	require.NoError(t, rebalance.Rendezvous{}.Assign(before, table))
@@ -37,7 +37,7 @@ func derive(t require.TestingT, partitions, replicas int, from, to []ring.Node) 
 	return true
 }
 
-// altered draws a change: nodes that leave, join, move to another zone or get
+// altered draws a random change: nodes that leave, join, move to another zone or get
 // another weight, none or several of each.
 func altered(t *rapid.T, nodes []ring.Node) []ring.Node {
 	nodes = slices.Clone(nodes)
@@ -62,8 +62,8 @@ func altered(t *rapid.T, nodes []ring.Node) []ring.Node {
 	return nodes
 }
 
-// Whatever changes, derived tables are those that Assign computes. Clusters of
-// all sizes: in the small ones zones run out, and Derive has to notice.
+// After any change the derived table equals the one that Assign computes. Clusters have
+// all sizes: in small clusters a zone may have too few nodes, and Derive has to notice.
 func TestDeriveIsAssign(t *testing.T) {
 	derived, asked := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,8 +77,8 @@ func TestDeriveIsAssign(t *testing.T) {
 	require.NotZero(t, derived)
 }
 
-// The same for the clusters that Derive is for: zones that do not run out, over
-// hundreds of rows each, so that a rare row would show.
+// The same for clusters in which Derive does the work: each zone has enough nodes. The
+// tables have hundreds of rows, so that a rare wrong row is found.
 func TestDeriveIsAssignInLargerZones(t *testing.T) {
 	derived, asked := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -111,7 +111,7 @@ func TestDeriveIsAssignInLargerZones(t *testing.T) {
 	require.Greater(t, derived*2, asked, "most changes of such clusters can be derived")
 }
 
-// Errors would add up, so here every ring is made from the one before.
+// Every ring is derived from the one before, so that errors would add up.
 func TestLongChainsOfChanges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := strategytest.Cluster{Nodes: generated(1, 30).Draw(t, "cluster").Nodes, PartitionCount: 64, ReplicationFactor: rapid.IntRange(1, 5).Draw(t, "replicas")}
@@ -127,8 +127,8 @@ func TestLongChainsOfChanges(t *testing.T) {
 	})
 }
 
-// One node more or less of a zone that has enough is what Derive is for: it must
-// not leave that to Assign.
+// Derive must handle one node more or less in a zone that has enough nodes: it must not
+// leave that case to Assign.
 func TestDeriveTakesJoinsAndLeaves(t *testing.T) {
 	for _, zones := range []int{1, 2, 3, 10} {
 		for replicas := 1; replicas <= 5; replicas++ {

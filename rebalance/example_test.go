@@ -69,8 +69,8 @@ func ExampleConsistentHash() {
 	// Load is 900: must be between 1000 and 10000
 }
 
-// The fullest of a hundred members, by strategy: what chance makes of it, what a
-// limit makes of it, and what moves when one more joins.
+// The load of the fullest of a hundred members by strategy, without a limit and with
+// one, and the number of slots that move when one more member joins.
 func ExampleBalanced() {
 	var nodes []ring.Node
 	for i := range 100 {

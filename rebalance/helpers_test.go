@@ -13,7 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// strategies are all that come with the package and need no history.
+// strategies are the strategies of this package.
 var strategies = []ring.RebalanceStrategy{
 	rebalance.Rendezvous{},
 	rebalance.ConsistentHash{},
@@ -24,7 +24,7 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.Balanced{Slack: 50},
 }
 
-// each runs a property of every strategy.
+// each runs a test with every strategy.
 func each(t *testing.T, property func(*rapid.T, ring.RebalanceStrategy)) {
 	t.Helper()
 	for _, s := range strategies {
@@ -34,7 +34,7 @@ func each(t *testing.T, property func(*rapid.T, ring.RebalanceStrategy)) {
 	}
 }
 
-// node draws a node: three regions of up to four zones, most weights small, some
+// node draws a random node: three regions of up to four zones, most weights small, some
 // at the bounds.
 func node() *rapid.Generator[ring.Node] {
 	return rapid.Custom(func(t *rapid.T) ring.Node {

@@ -27,7 +27,7 @@ func TestLot(t *testing.T) {
 	require.Equal(t, uint64(1)<<57, table.lot(1<<63))
 	require.GreaterOrEqual(t, table.lot(math.MaxUint64), uint64(1))
 	rapid.Check(t, func(t *rapid.T) {
-		// Near the top, where the lots that win come from, as often as elsewhere.
+		// The hashes near the top, which win, are as frequent as others.
 		hash := rapid.OneOf(rapid.Uint64(), rapid.Map(rapid.Uint64(), func(v uint64) uint64 { return ^(v >> (v & 31)) })).Draw(t, "hash")
 		want := -math.Log1p(-float64(^hash)/(1<<64)) / math.Ln2
 		if hash < 1<<63 {
@@ -45,8 +45,8 @@ func TestTooTightLoadIsAnError(t *testing.T) {
 	require.EqualError(t, err, "rebalance: consistent hash of 100 partitions over 2 nodes: not enough room to distribute partitions")
 }
 
-// The owners are the best there are: of all sets that spread zones and regions
-// as they should, the one whose costs in ascending order come first.
+// The owners are optimal: of all sets that spread over zones and regions as required,
+// theirs has the lowest costs, compared in ascending order.
 func TestCompleteFindsTheBestSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 9).Draw(t, "nodes")
@@ -103,8 +103,8 @@ func bestSet(t ring.Topology, costs func([]uint16) []uint64) (best []uint16) {
 	return best
 }
 
-// balanced says whether no owner could move from a zone, or then from a region,
-// to one that has fewer.
+// balanced reports whether no owner could move from one zone to another that has fewer
+// owners, nor from one region to another.
 func balanced(nodes []ring.Node, row []uint16) bool {
 	type place struct{ region, zone string }
 	size, zone, region := map[place]int{}, map[place]int{}, map[string]int{}

@@ -6,8 +6,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A permutation is the order in which one member prefers the partitions. It
-// depends on the member's ID and the number of partitions, and on nothing else.
+// A permutation is the order in which one member prefers the partitions. It depends
+// only on the member's ID and the number of partitions.
 type permutation struct {
 	add, multiply [4]uint64
 }
@@ -22,7 +22,8 @@ func newPermutation(id string) permutation {
 	return p
 }
 
-// dither is a fraction of 2^16 that the member keeps for life.
+// dither is a fixed number of the member, from 0 to 2^16, that decides how its limit is
+// rounded.
 func (p *permutation) dither() uint64 { return p.add[0] >> 48 }
 
 // at returns the partition of a rank. On the numbers below a power of two, adding,

@@ -8,13 +8,13 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Plan is what changes between two rings, partition by partition. It is a
-// value, in a fixed order: equal pairs of rings give equal plans.
+// Plan lists the changes between two rings, partition by partition, in a fixed order:
+// equal pairs of rings give equal plans.
 type Plan struct {
 	// Partitions is the number of partitions of the rings.
 	Partitions int `json:"partitions"`
-	// Slots is the number of replica slots, partitions times owners, of the
-	// ring that has more. Moves are counted against it.
+	// Slots is the number of replica slots, partitions times owners, of the ring that
+	// has more. The share of slots that move is len(Moves) / Slots.
 	Slots int `json:"slots"`
 	// PrimaryChanges is the number of partitions whose primary changes,
 	// whether or not the set of their owners does.
@@ -27,19 +27,20 @@ type Plan struct {
 	Members []NodeChange `json:"members"`
 }
 
-// Move is one replica slot that changes owner. The partition's other owners are
-// as good a source of its data as From is.
+// Move is one replica slot that changes owner. The data of the partition can be copied
+// from From or from any other owner.
 type Move struct {
 	Partition int `json:"partition"`
-	// From is the ID of the node that gives the slot up. Empty when the
-	// partition gains an owner and none gives way.
+	// From is the ID of the node that gives the slot up. It is empty when the partition
+	// gains an owner and loses none.
 	From string `json:"from,omitempty"`
-	// To is the ID of the node that takes it. Empty when the partition
-	// loses an owner and none takes its place.
+	// To is the ID of the node that takes the slot. It is empty when the partition
+	// loses an owner and gains none.
 	To string `json:"to,omitempty"`
 }
 
-// NodeChange is what the node of an ID gains and loses, in slots. Neither is negative.
+// NodeChange is the number of slots that the node with an ID gains and loses. Neither
+// is negative.
 type NodeChange struct {
 	ID     string `json:"id"`
 	Gained int    `json:"gained"`
@@ -49,14 +50,13 @@ type NodeChange struct {
 // Empty reports whether nothing changes: no slot moves, and every primary stays.
 func (p Plan) Empty() bool { return len(p.Moves) == 0 && p.PrimaryChanges == 0 }
 
-// Diff returns what changes from one ring's table to another's; targets that
-// the rings may have are left aside. Within a partition, an owner that is lost
-// is paired with one that is gained in its own zone if there is one, else in its
-// region, else with any.
+// Diff returns the changes from one ring's table to another's. It ignores the targets
+// of the rings. Within a partition, an owner that is lost is paired with an owner that
+// is gained: in its own zone if there is one, else in its region, else with any.
 //
-// It returns an error when the rings have different numbers of partitions; a nil
-// or zero ring fits any. Rings without nodes have no owners, so that every slot of
-// the other ring moves. Diff takes time in proportion to the slots, and is safe
+// Diff returns an error when the rings have different numbers of partitions. A nil or
+// zero ring is compared with any ring. A ring without nodes has no owners, so every
+// slot of the other ring moves. Diff takes time in proportion to the slots, and is safe
 // for concurrent use.
 func Diff(from, to *ring.Ring) (Plan, error) {
 	partitions := max(from.PartitionCount(), to.PartitionCount())
@@ -81,13 +81,13 @@ func Diff(from, to *ring.Ring) (Plan, error) {
 	return plan, nil
 }
 
-// primary is the ID of the primary, empty when there is none.
+// primary returns the ID of the primary, and "" when there is none.
 func primary(p ring.Placement) string {
 	n, _ := p.Primary()
 	return n.ID()
 }
 
-// differ keeps the memory of one partition's comparison for the next.
+// differ holds buffers that are used again for each partition.
 type differ struct {
 	lost, gained []ring.Node
 }
@@ -117,7 +117,7 @@ func (d *differ) moves(moves []Move, partition int, before, after ring.Placement
 	return moves
 }
 
-// missing appends the owners of a placement that another does not have.
+// missing appends the owners of one placement that are no owners in another.
 func missing(nodes []ring.Node, of, in ring.Placement) []ring.Node {
 	for i := range of.Len() {
 		n := of.At(i)
@@ -133,7 +133,7 @@ func sameZone(a, b ring.Node) bool   { return a.Region == b.Region && a.Zone == 
 func sameRegion(a, b ring.Node) bool { return a.Region == b.Region }
 func anywhere(_, _ ring.Node) bool   { return true }
 
-// tally appends what each node gains and loses, in order of ID.
+// tally appends the change of each node, in order of ID.
 func tally(members []NodeChange, moves []Move) []NodeChange {
 	index := make(map[string]int)
 	count := func(id string) *NodeChange {

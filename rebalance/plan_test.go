@@ -19,7 +19,7 @@ func TestDiff(t *testing.T) {
 		from := generated(0, 12).Draw(t, "from")
 		to := generated(0, 12).Draw(t, "to")
 		to.PartitionCount = from.PartitionCount
-		// Some nodes of the one in the other, where they may stand elsewhere.
+		// Some nodes are in both rings, possibly in another zone.
 		for _, n := range from.Nodes {
 			if rapid.Bool().Draw(t, "stays") && !slices.ContainsFunc(to.Nodes, func(o ring.Node) bool { return o.ID == n.ID }) {
 				to.Nodes = append(to.Nodes, n)
@@ -111,8 +111,8 @@ func requireCounts(t *rapid.T, plan rebalance.Plan, from, to *ring.Ring) {
 	require.Equal(t, append([]rebalance.NodeChange{}, sortedWant...), plan.Members)
 }
 
-// requireNearestPairs expects that no two moves of a partition could swap their
-// sources and come closer.
+// requireNearestPairs expects that no two moves of a partition would be nearer with
+// swapped sources.
 func requireNearestPairs(t *rapid.T, plan rebalance.Plan, from, to *ring.Ring) {
 	distance := func(m rebalance.Move) int {
 		a, _ := from.Node(m.From)
@@ -208,7 +208,7 @@ func TestPlanIgnoresTargets(t *testing.T) {
 	require.True(t, plan.Empty())
 }
 
-// The names are read by programs that are not written in Go.
+// The names in JSON must not change: programs in other languages read them.
 func TestPlanAsJSON(t *testing.T) {
 	from := build(t, rebalance.RoundRobin{}, 2, 1, []ring.Node{{ID: "a"}, {ID: "b"}})
 	_, plan, err := rebalance.WhatIf(from, rebalance.Change{Add: []ring.Node{{ID: "c"}}, Remove: []string{"b"}})

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// allowed are the packages that cannot tell two processes, or two moments, or
-// two architectures apart; and consistent, whose one float is counted below.
+// allowed are the packages that give the same results in all processes, at all times
+// and on all architectures; and consistent, whose one float is counted below.
 var allowed = map[string]bool{
 	"cmp": true, "container/heap": true, "encoding/binary": true, "errors": true, "fmt": true, "iter": true,
 	"math/bits": true, "slices": true, "sort": true, "strconv": true, "strings": true,
@@ -24,9 +24,9 @@ var allowed = map[string]bool{
 	"github.com/buraksezer/consistent":             true,
 }
 
-// The packages are pure: they use no float, no goroutine, no package but those
-// allowed, and no variable of their own, except that consistent is given its
-// load bound as a float.
+// The packages are pure: they use no float, no goroutine, no other package than the
+// allowed ones, and no package variable. The one exception is the load bound, which
+// package consistent takes as a float.
 func TestPackagesArePure(t *testing.T) {
 	floats := make(map[string]int)
 	for _, dir := range []string{"../ring", "../ring/option", "."} {

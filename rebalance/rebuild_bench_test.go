@@ -13,9 +13,10 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// BenchmarkRebuild takes what a ring of 1000 nodes, 65,536 partitions and three
-// owners costs to make, all of it: the strategy, the checks, the fingerprint. To
-// compare with, consistent's Add and Remove, which place primaries only.
+// BenchmarkRebuild measures the whole time to make a ring of 1000 nodes, 65,536
+// partitions and three owners: the strategy, the checks, the fingerprint. For
+// comparison it measures Add and Remove of package consistent, which place primaries
+// only.
 func BenchmarkRebuild(b *testing.B) {
 	const members, partitions = 1000, 65_536
 	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}
@@ -28,7 +29,7 @@ func BenchmarkRebuild(b *testing.B) {
 						nodes[i].Weight = 1 + i%4
 					}
 				}
-				slices.SortFunc(nodes, func(a, b ring.Node) int { return strings.Compare(a.ID, b.ID) }) // as a cluster's are
+				slices.SortFunc(nodes, func(a, b ring.Node) int { return strings.Compare(a.ID, b.ID) }) // sorted, as the nodes of a ring are
 				without := slices.Delete(slices.Clone(nodes), members/2, members/2+1)
 				full, smaller := build(b, config.Strategy, partitions, 3, nodes), build(b, config.Strategy, partitions, 3, without)
 				for _, step := range []struct {

@@ -18,26 +18,25 @@ import (
 // that differ by at most one unless a zone runs out of nodes, and as many
 // regions as that permits.
 //
-// Movement is minimal: when a node joins, each row gives up one owner to it at
-// most and no other slot changes; when it leaves, only its own slots do. More
-// moves only where the zones themselves ask for it, as when a zone appears,
-// disappears, or is smaller than its part of a row.
+// Movement is minimal: when a node joins, each row gives at most one slot to it, and no
+// other slot changes. When it leaves, only its own slots change. More moves only where
+// the spread over zones requires it: when a zone appears, disappears, or has fewer
+// nodes than its part of a row.
 //
-// Load is as even as chance makes it: the deviation of a node's load is about
-// the square root of its mean, so with 100 nodes, 4096 partitions and three
-// owners the fullest node carries about a quarter more than the mean. No node's
-// load is bounded.
+// Load is random: the deviation of a node's load is about the square root of the mean.
+// With 100 nodes, 4096 partitions and three owners the fullest node carries about a
+// quarter more than the mean. No node's load is bounded.
 //
-// Weights hold for the primaries. They hold for the other owners as long as a
-// node's fair share of its zone's slots is small, since it can own a row only
-// once: in one zone of 30 nodes of weight 1 and 15 of weight 2 with three
-// owners, a heavy node carries three percent less than two light ones. A zone
-// carries its part of every row, whatever the weight of its nodes.
+// Primaries are in proportion to weights. So are other owners, as long as a node's fair
+// share of its zone's slots is small, because a node can own a row only once. In one
+// zone of 30 nodes of weight 1 and 15 of weight 2 with three owners, a heavy node
+// carries three percent less than two light ones. A zone carries its part of every row,
+// whatever the weights of its nodes.
 //
-// Assign takes time in proportion to nodes times partitions, and never fails.
-// Derive takes time in proportion to partitions times joiners, and to nodes
-// times the rows that lose an owner, and gives the same table. The zero value is
-// ready to use, and safe for concurrent use.
+// Assign takes time in proportion to nodes times partitions, and never fails. Derive
+// gives the same table. It takes time in proportion to partitions times joining nodes,
+// plus nodes times the rows that lose an owner. The zero value is ready to use, and
+// safe for concurrent use.
 type Rendezvous struct{}
 
 // Name returns "rendezvous/1".
@@ -49,7 +48,8 @@ func (Rendezvous) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// complete fills the rows of a table whose first given owners stand already.
+// complete fills the rest of each row of a table, after the given number of first
+// owners.
 func complete(t ring.Topology, table ring.Table, given int) {
 	layout := newLayout(t.Nodes)
 	f := newFiller(layout, newScorer(t.Nodes), layout.depth(t.Replicas))
@@ -58,14 +58,14 @@ func complete(t ring.Topology, table ring.Table, given int) {
 	}
 }
 
-// filler fills rows, one after the other, with the memory of the first.
+// filler fills rows one after the other, and uses its buffers again for each.
 type filler struct {
 	layout layout
 	pick   *picker
 	score  scorer
-	lists  [][]candidate // of each zone, for the row at hand
-	drawn  []int         // how many of them the row has taken
-	heads  []uint64      // what the next of them costs
+	lists  [][]candidate // for the present row, the cheapest nodes of each zone
+	drawn  []int         // the number of owners that the row has taken from each zone
+	heads  []uint64      // the cost of the next node of each zone
 	keys   [][]uint64    // the scorer's keys of each zone's nodes, side by side
 }
 
@@ -89,8 +89,8 @@ func newFiller(l layout, s scorer, depth int) *filler {
 	return f
 }
 
-// fill completes a row whose first given owners stand already, with the
-// cheapest of all nodes.
+// fill fills the rest of a row, after the given number of first owners, with the
+// cheapest nodes.
 func (f *filler) fill(row []uint16, given int, key uint64) {
 	f.pick.reset()
 	for _, n := range row[:given] {
@@ -116,19 +116,19 @@ func (f *filler) draw(row []uint16) {
 	}
 }
 
-// candidate is a node with its cost for the partition at hand.
+// candidate is a node with its cost for the present partition.
 type candidate struct {
 	cost uint64
 	node uint16
 }
 
-// before is the order of candidates of one zone.
+// before orders the candidates of one zone.
 func (c candidate) before(d candidate) bool {
 	return c.cost < d.cost || c.cost == d.cost && c.node < d.node
 }
 
-// head is the cost of the i-th candidate. A list ends where its zone has no
-// more nodes, or has given all that the zones' balance lets it.
+// head returns the cost of the i-th candidate. A list ends where its zone has no more
+// nodes, or has given as many owners as the balance of zones allows.
 func head(list []candidate, i int) uint64 {
 	if i < len(list) {
 		return list[i].cost
@@ -154,10 +154,10 @@ func (f *filler) cheapest(z int, key uint64, except []uint16) {
 	}
 }
 
-// cheapestOfEqual is cheapest for nodes of equal weight, where the highest hash
-// costs least. Once the list is full hardly any node gets into it. So it tries
-// four at a time, whose hashes the processor computes side by side, and asks no
-// more of them than whether one is high enough.
+// cheapestOfEqual is cheapest for nodes of equal weight, where the highest hash costs
+// least. Once the list is full, hardly any node gets into it. So cheapestOfEqual tries
+// four nodes at a time, because the processor computes their hashes in parallel, and
+// only tests whether one of the hashes is high enough.
 func (f *filler) cheapestOfEqual(z int, key uint64, except []uint16) {
 	nodes, keys := f.layout.zones[z].nodes, f.keys[z]
 	full, least := false, uint64(0) // with a full list, a node needs a higher hash
@@ -188,8 +188,8 @@ func (f *filler) cheapestOfEqual(z int, key uint64, except []uint16) {
 	}
 }
 
-// enlist puts a candidate in its place of a zone's list, from which the last
-// gives way when it is full.
+// enlist inserts a candidate into a zone's list, and drops the last one when the list
+// is full.
 func (f *filler) enlist(z int, c candidate) {
 	list := f.lists[z]
 	if len(list) < cap(list) {

@@ -13,8 +13,9 @@ import (
 //     in one zone.
 //   - All weights are equal before the change and not after it, or the reverse.
 //
-// A row that keeps its owners changes only if a joining node costs less than the row's
-// dearest owner. docs/placement.md proves that the table is that of Assign.
+// A row that keeps its owners changes only if a joining node costs less than the most
+// expensive owner of the row. docs/placement.md proves that the table equals that of
+// Assign.
 func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	c, ok := compare(from, to)
 	if !ok {
@@ -23,7 +24,8 @@ func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	slots := table.Slots()
 	lost := c.renumber(slots, to.Replicas)
 	f := newFiller(c.layout, newScorer(to.Nodes), c.depth)
-	// With these zones, rows ascend: the dearest owner of each is its last.
+	// With these zones the owners of each row are in ascending order of cost: the most
+	// expensive owner is the last.
 	ascending := len(c.layout.zones) == 1 || c.depth == 1 && c.layout.regions == 1
 	if ascending && len(lost) == 0 && len(c.joined) == 1 && f.score.weights == nil {
 		f.admitOne(c.joined, slots, to.Replicas)
@@ -48,8 +50,9 @@ func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	return true
 }
 
-// admitOne is Derive's loop for the commonest change, one node that joins others
-// of its weight whose rows ascend: the same, with less to do for each row.
+// admitOne does the same as the loop of Derive, and is faster. It handles the most
+// frequent change: one node joins, all weights are equal, and the owners of each row
+// are in ascending order of cost.
 func (f *filler) admitOne(joined, slots []uint16, replicas int) {
 	keys := f.score.keys
 	joiner := keys[joined[0]]
@@ -63,7 +66,7 @@ func (f *filler) admitOne(joined, slots []uint16, replicas int) {
 	}
 }
 
-// refill draws a row from its own nodes and those that join.
+// refill fills a row anew from its own nodes and the joining nodes.
 func (f *filler) refill(joined, row []uint16, key uint64) {
 	for z := range f.lists {
 		f.lists[z] = f.lists[z][:0]
@@ -77,20 +80,20 @@ func (f *filler) refill(joined, row []uint16, key uint64) {
 	f.draw(row)
 }
 
-// change is what differs between two topologies.
+// change holds the differences between two topologies.
 type change struct {
 	layout layout   // of the new one
-	depth  int      // how many owners a row may take of one zone
-	index  []uint16 // of each old node in the new topology, gone when it has none
-	joined []uint16 // the new nodes that were not there, or not the same
+	depth  int      // the largest number of owners of a row in one zone
+	index  []uint16 // the index of each old node in the new topology, or gone
+	joined []uint16 // the new nodes that were not in the old topology, or differ from it
 	moved  bool     // whether any node has another index
 }
 
-// gone is no node's index: a ring has at most [ring.MaxNodes] of them.
+// gone is not the index of a node: a ring has at most [ring.MaxNodes] nodes.
 const gone = ring.MaxNodes
 
-// compare finds what differs, and whether the zones allow to derive one table
-// from the other.
+// compare finds the differences, and whether the zones allow deriving one table from
+// the other.
 func compare(from, to ring.Topology) (c change, ok bool) {
 	if equalWeights(from.Nodes) != equalWeights(to.Nodes) {
 		return c, false
@@ -123,10 +126,10 @@ func compare(from, to ring.Topology) (c change, ok bool) {
 	return c, c.zonesStay(to.Replicas, left)
 }
 
-// zonesStay finds the depth, and reports whether no zone that nodes left or
-// joined runs out: not of the nodes that were there before and still are.
+// zonesStay finds the depth. It reports whether every zone that nodes left or joined
+// still has at least depth of its old nodes.
 func (c *change) zonesStay(replicas int, left map[place]bool) bool {
-	stay := make([]int, len(c.layout.zones)) // such nodes of each zone
+	stay := make([]int, len(c.layout.zones)) // for each zone, the number of old nodes that stay
 	touched := make([]bool, len(c.layout.zones))
 	for z, zone := range c.layout.zones {
 		stay[z] = len(zone.nodes)
@@ -146,7 +149,7 @@ func (c *change) zonesStay(replicas int, left map[place]bool) bool {
 			return false
 		}
 	}
-	return len(left) == 0 // else a zone is gone
+	return len(left) == 0 // otherwise a zone is gone
 }
 
 // renumber gives every owner its new index, and returns the partitions that lose

@@ -2,20 +2,19 @@ package rebalance
 
 import "github.com/clusterkit/clusterkit/ring"
 
-// RoundRobin deals partitions out to the nodes in turn. It is the simplest
-// strategy, and its tables can be foretold with pencil and paper.
+// RoundRobin gives partitions to the nodes in turn. It is the simplest strategy, and
+// its tables are easy to compute by hand.
 //
-// Loads differ by one slot at most, or by two when there are several regions, as
-// long as all zones have equally many nodes and all regions equally many zones.
-// The loads of the nodes of one zone always differ by one at most. Zones and regions are
-// spread as [Rendezvous] spreads them, and that comes first: a zone of few nodes that
-// must hold an owner of every row gives its nodes more. Each row's primary is the owner
-// that is primary least often so far.
+// Loads differ by one slot at most, or by two when there are several regions, as long as
+// all zones have equally many nodes and all regions equally many zones. The loads of the
+// nodes of one zone always differ by one at most. Owners are spread over zones and
+// regions as by [Rendezvous], and this spread comes before equal loads: where a zone of
+// few nodes must hold an owner of every row, its nodes carry more. The primary of each
+// row is the owner that has been primary least often so far.
 //
-// It has no stability: a node that joins or leaves shifts all that come after
-// it, and nearly every slot changes its owner. It ignores weights. So it is for
-// clusters of fixed members, for data that costs nothing to move, and for
-// tests.
+// It is not stable: a node that joins or leaves shifts all nodes after it, and nearly
+// every slot changes its owner. It ignores weights. So it is for clusters of fixed
+// members, for data that costs nothing to move, and for tests.
 //
 // Assign takes time in proportion to partitions times owners times zones, and
 // never fails. The zero value is ready to use, and safe for concurrent use.
@@ -28,8 +27,8 @@ func (RoundRobin) Name() string { return "round-robin/1" }
 func (RoundRobin) Assign(t ring.Topology, table ring.Table) error {
 	layout := newLayout(t.Nodes)
 	pick := newPicker(layout)
-	dealt := make([]int, len(layout.zones))   // slots of each zone
-	laps := make([]uint64, len(layout.zones)) // the same over its nodes, times 2^32
+	dealt := make([]int, len(layout.zones))   // the number of slots of each zone
+	laps := make([]uint64, len(layout.zones)) // the number of slots of each zone divided by its nodes, times 2^32
 	primaries := make([]int, len(t.Nodes))
 	for p := range t.PartitionCount {
 		row := table.Row(p)

@@ -19,17 +19,17 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// scorer draws the cost of a node for a partition: low is good. The cost
-// depends on the two of them and the node's weight alone, which is what keeps
-// every other node's rows in place when one comes or goes.
+// scorer computes the cost of a node for a partition; the lowest cost wins. The cost
+// depends only on the node's ID, its weight and the partition. So when a node joins or
+// leaves, the costs of all other nodes stay the same.
 //
-// A cost is an exponentially distributed lot divided by the weight, -log2(u)/w
-// with u the pair's hash as a fraction (Schindelhauer and Schomaker, 2005). Nodes
-// of equal weight rank by the hash itself, which gives the same order without
-// the logarithm.
+// A cost is an exponentially distributed number divided by the weight: -log2(u)/w,
+// where u is the hash of node and partition as a fraction (Schindelhauer and Schomaker,
+// 2005). Nodes of equal weight are ordered by the hash itself, which gives the same
+// order without the logarithm.
 type scorer struct {
 	keys    []uint64 // a hash of each node's ID
-	weights []uint64 // of each node; nil when all are equal
+	weights []uint64 // for each node; nil when all weights are equal
 	log     *logTable
 }
 
@@ -48,11 +48,11 @@ func newScorer(nodes []ring.Node) scorer {
 	return s
 }
 
-// partitionKey is what a partition contributes to a cost. The odd constant, the
-// golden ratio, keeps partition 0 from being the fixed point of mix.
+// partitionKey is the part of a cost that depends on the partition. The odd constant,
+// from the golden ratio, makes sure that mix does not map partition 0 to zero.
 func partitionKey(partition int) uint64 { return mix(uint64(partition) + 0x9e3779b97f4a7c15) }
 
-// cost is the node's cost for the partition of a key.
+// cost returns the node's cost for the partition with a partitionKey.
 func (s *scorer) cost(partitionKey uint64, node uint16) uint64 {
 	hash := mix(s.keys[node] ^ partitionKey)
 	if s.weights == nil {
@@ -61,15 +61,15 @@ func (s *scorer) cost(partitionKey uint64, node uint16) uint64 {
 	return s.log.lot(hash) / s.weights[node]
 }
 
-// cheaper reports whether a node, of unequal weights, costs less than a bound:
-// the quotient does just when the dividend is below bound times weight, and a
-// product is quicker than a division.
+// cheaper reports whether a node costs less than a bound, where weights differ. It
+// compares the dividend of the cost with bound times weight, because a product is
+// faster than a division.
 func (s *scorer) cheaper(partitionKey uint64, node uint16, bound uint64) bool {
 	hi, lo := bits.Mul64(bound, s.weights[node])
 	return hi > 0 || s.log.lot(mix(s.keys[node]^partitionKey)) < lo
 }
 
-// anyCheaper reports whether any of some nodes costs no more than the dearest of
+// anyCheaper reports whether any of some nodes costs no more than the most expensive of
 // others.
 func (s *scorer) anyCheaper(nodes, others []uint16, partitionKey uint64) bool {
 	if s.weights != nil {
@@ -115,11 +115,11 @@ func newLogTable() *logTable {
 	return &t
 }
 
-// lot is -log2(hash/2^64) times 2^57, between 1 and 2^63. Between the entries of
-// the table it follows their chord, so it never rises with the hash, and stays
-// within a thousandth of the logarithm.
+// lot returns -log2(hash/2^64) times 2^57, between 1 and 2^63. Between the entries of
+// the table it interpolates linearly. So it never rises with the hash, and stays within
+// a thousandth of the logarithm.
 func (t *logTable) lot(hash uint64) uint64 {
-	hash |= 1 // zero has no logarithm
+	hash |= 1 // because zero has no logarithm
 	zeros := bits.LeadingZeros64(hash)
 	mantissa := hash << zeros // in [1, 2), times 2^63
 	i := mantissa >> 55 & 255

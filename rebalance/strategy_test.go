@@ -52,8 +52,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// The tables are part of the protocol: members of every release and
-// architecture must derive them to the bit.
+// The tables are part of the protocol: members of every release and architecture must
+// derive exactly the same tables.
 func TestGoldenFingerprints(t *testing.T) {
 	weighted := uniform(3, 4)
 	for i := range weighted {
@@ -86,16 +86,16 @@ func TestGoldenFingerprints(t *testing.T) {
 	}, got)
 }
 
-// Joins and leaves that leave the zones as they are move one owner of a row at
-// most, and only to or from the node that comes or goes.
+// A join or a leave that does not change the set of zones moves at most one owner of a
+// row, and only to the joining or from the leaving node.
 func TestRendezvousMovesTheMinimum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := strategytest.Cluster{
 			PartitionCount:    64,
 			ReplicationFactor: rapid.IntRange(1, 6).Draw(t, "replicas"),
 		}
-		// Every zone has at least as many nodes as a row has owners, so that
-		// none runs out and a join changes no limits.
+		// Every zone has at least as many nodes as a row has owners, so that no zone
+		// has too few nodes and a join changes no limits.
 		var places []ring.Node
 		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
 			p := ring.Node{Region: rapid.SampledFrom([]string{"eu", "us"}).Draw(t, "region"), Zone: fmt.Sprint(i)}
@@ -113,9 +113,9 @@ func TestRendezvousMovesTheMinimum(t *testing.T) {
 	})
 }
 
-// movement returns how many slots move for a hundred that a joiner gains or a
-// leaver loses, and how many primaries for a hundred that the joiner becomes;
-// each over ten joiners and ten leavers. A hundred is the minimum.
+// movement returns how many slots move for each hundred slots that a joining node gains
+// or a leaving node loses, and the same for primaries. It sums over ten joins and ten
+// leaves. A hundred is the minimum.
 func movement(t *testing.T, s ring.RebalanceStrategy, zones, each int) (join, leave, primaries int) {
 	nodes := uniform(zones, each)
 	r := build(t, s, 4096, 3, nodes)
@@ -160,8 +160,8 @@ func TestMovement(t *testing.T) {
 	}
 }
 
-// A joiner gains its fair share: with one zone a hundred and first of the
-// slots, with three an eleventh of its zone's.
+// A joining node gains its fair share: with one zone 1/101 of the slots, with three
+// zones 1/11 of the slots of its zone.
 func TestJoinerGainsItsShare(t *testing.T) {
 	for _, tc := range []struct{ zones, each, share int }{{1, 100, 4096 * 3 / 101}, {3, 10, 4096 / 11}} {
 		gained := 0
@@ -198,7 +198,7 @@ func TestBalance(t *testing.T) {
 	for _, tc := range []struct {
 		strategy       ring.RebalanceStrategy
 		zones, each    int
-		owned, primary int // of the fullest node, per thousand of the mean, at most
+		owned, primary int // the largest load of a node, per thousand of the mean
 	}{
 		{rebalance.Rendezvous{}, 1, 10, 1060, 1150},
 		{rebalance.Rendezvous{}, 1, 100, 1260, 1550},

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// A node of weight 2w carries what two of weight w carry.
+// A node of weight 2w carries as much as two nodes of weight w.
 func TestWeights(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -53,8 +53,8 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// A node a million times heavier takes nearly every row, and the others share
-// the rest of it.
+// A node a million times heavier than the others is in nearly every row, and the others
+// share the other slots.
 func TestExtremeWeights(t *testing.T) {
 	nodes := uniform(1, 9)
 	nodes[4].Weight = 1 << 20
@@ -68,7 +68,8 @@ func TestExtremeWeights(t *testing.T) {
 	}
 }
 
-// Scaling all weights changes nothing, nor does the way equal weights take.
+// Scaling all weights does not change the table, and equal weights give the table of
+// the general code.
 func TestOnlyRatiosOfWeightsCount(t *testing.T) {
 	nodes := uniform(3, 5)
 	table := func(weights func(i int) int) (rows [][]string) {

@@ -8,17 +8,16 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Change is a change of membership that has not happened yet. The zero value
-// changes nothing. A node may stand once in each list, and one that is added,
-// removed or drained in no other.
+// Change is a planned change of membership. The zero value changes nothing. A list may
+// name a node once. A node in Add, Remove or Drain may be in no other list.
 type Change struct {
 	// Add are nodes that join.
 	Add []ring.Node `json:"add,omitempty"`
 	// Remove are the IDs of nodes that leave or are lost.
 	Remove []string `json:"remove,omitempty"`
-	// Drain are the IDs of nodes that are emptied before they leave. The
-	// ring that comes out is the same as if they were removed; the moves are
-	// too, but their From is alive and can still hand its data over.
+	// Drain are the IDs of nodes that hand their data over before they leave. The
+	// resulting ring and the moves are the same as if they were removed, but the nodes
+	// in From are alive and can hand their data over.
 	Drain []string `json:"drain,omitempty"`
 	// Rezone are nodes that move to another zone.
 	Rezone []Rezone `json:"rezone,omitempty"`
@@ -26,26 +25,25 @@ type Change struct {
 	Reweight []Reweight `json:"reweight,omitempty"`
 }
 
-// Rezone puts the node of an ID into a zone of a region.
+// Rezone moves the node with an ID to a zone of a region.
 type Rezone struct {
 	ID     string `json:"id"`
 	Region string `json:"region"`
 	Zone   string `json:"zone"`
 }
 
-// Reweight gives the node of an ID another weight, 1 to 2^20; zero
-// means 1.
+// Reweight gives the node with an ID another weight, 1 to 2^20; zero means 1.
 type Reweight struct {
 	ID     string `json:"id"`
 	Weight int    `json:"weight"`
 }
 
-// WhatIf returns the ring that a change would lead to, and the plan that leads
-// there. The ring it starts from, whose [ring.Config] it uses, is not touched.
+// WhatIf returns the ring after a change, and the plan of the moves. It uses the
+// [ring.Config] of the ring r, and does not modify r.
 //
-// It returns an error that names every ID that the ring lacks, has already, or that the
-// change names twice, and the errors of [ring.Build]. It takes as long as the strategy
-// does.
+// It returns an error that names every ID that the ring lacks or already has, and every
+// ID that the change names twice; and the errors of [ring.Build]. It takes as long as
+// the strategy does.
 func WhatIf(r *ring.Ring, c Change) (to *ring.Ring, plan Plan, err error) {
 	nodes, err := c.apply(r.Nodes())
 	if err != nil {
@@ -83,14 +81,15 @@ func (c Change) apply(nodes []ring.Node) ([]ring.Node, error) {
 	return append(nodes, c.Add...), nil
 }
 
-// check reports every ID that makes the change meaningless.
+// check returns an error for every ID that the ring lacks or already has, or that is
+// named twice.
 func (c Change) check(nodes []ring.Node) error {
 	var errs []error
 	known := make(map[string]bool, len(nodes))
 	for _, n := range nodes {
 		known[n.ID] = true
 	}
-	moved := make(map[string]string) // the list that adds, removes or drains an ID
+	moved := make(map[string]string) // for each ID, the list that adds, removes or drains it
 	place := func(list, id string) {
 		if other, ok := moved[id]; ok {
 			errs = append(errs, fmt.Errorf("%s: node %q stands in %s already", list, id, other))

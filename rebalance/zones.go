@@ -7,9 +7,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// layout is the nodes of a topology grouped by zone.
+// layout holds the nodes of a topology, grouped by zone.
 type layout struct {
-	zones   []zone // ascending by region, then by name
+	zones   []zone // sorted by region, then by name
 	zoneOf  []int  // the zone of each node
 	regions int
 }
@@ -64,7 +64,8 @@ func (l *layout) depth(replicas int) int {
 	return depth(sizes, replicas)
 }
 
-// depth is the same for zones of given sizes, which together hold a row.
+// depth is the same for zones of given sizes, which together have enough nodes for a
+// row.
 func depth(sizes []int, replicas int) int {
 	for depth := 1; ; depth++ {
 		room := 0
@@ -77,17 +78,17 @@ func depth(sizes []int, replicas int) int {
 	}
 }
 
-// picker chooses the zone of one owner of a row after the other.
+// picker chooses the zone of each owner of a row, one after the other.
 //
-// It always takes from the zones used least, and among those from the regions
-// used least. So the zones' counts differ by at most one unless a zone runs out
-// of nodes, and as many regions are spanned as that permits. The rows within
-// such limits are the bases of a matroid, of which a greedy choice finds the
-// best; therefore one node more or less changes one owner of a row at most, as
-// long as the zones stay what they are.
+// It always takes from the zones used least, and among these from the regions used
+// least. So the counts of two zones differ by at most one, unless a zone has no more
+// nodes, and as many regions are used as that permits. The rows within such limits are
+// the bases of a matroid, and a greedy choice finds the best base. Therefore one node
+// more or less changes at most one owner of a row, as long as the set of zones stays
+// the same.
 type picker struct {
 	zones     []zone
-	zoneUse   []int // owners the row has in each zone so far
+	zoneUse   []int // the number of owners that the row has in each zone so far
 	regionUse []int
 }
 
@@ -107,10 +108,10 @@ func (p *picker) take(z int) {
 	p.regionUse[p.zones[z].region]++
 }
 
-// next returns the zone to take from, given what the next node of each zone
-// costs. Ties go to the earlier zone.
+// next returns the zone to take from, given the cost of the next node of each zone. Of
+// equal costs the earlier zone wins.
 func (p *picker) next(costs []uint64) int {
-	best, bestZone, bestRegion, bestCost := -1, 1<<31-1, 0, uint64(0) // no count comes near that
+	best, bestZone, bestRegion, bestCost := -1, 1<<31-1, 0, uint64(0) // larger than any count
 	for z, used := range p.zoneUse {
 		if used > bestZone || used == len(p.zones[z].nodes) {
 			continue

@@ -19,13 +19,14 @@ type Batch struct {
 	order  []int    // positions of keys, those of one node together
 }
 
-// ahead is how many keys are fetched from memory before the first of them is
-// hashed. The processor overlaps loads that do not wait for each other, but
-// hashing one key takes many instructions, so that it sees only a few keys ahead.
+// ahead is how many keys are fetched from memory before the first of them is hashed.
+// The processor does several loads at a time if they are near each other in the
+// program. Hashing one key takes many instructions, so without this only few keys would
+// be loaded at a time.
 const ahead = 32
 
-// Group fills the batch with the keys' primaries, forgetting what it held. On an
-// empty ring it holds no groups.
+// Group replaces the content of the batch by the primaries of the keys. On an empty
+// ring the batch holds no groups.
 func (r *Ring) Group(keys []string, b *Batch) { group(r, keys, b) }
 
 // GroupBytes is [Ring.Group] for keys held as bytes.
@@ -70,7 +71,7 @@ func fetch[K string | []byte](keys []K) (sum byte) {
 	return sum
 }
 
-// begin makes room, and reports whether there are owners at all.
+// begin makes room for the keys, and reports whether the ring has owners.
 func (b *Batch) begin(r *Ring, keys int) bool {
 	b.ring = r
 	n := r.Len()
@@ -95,9 +96,9 @@ func (b *Batch) count(primaries []uint16, partitions []uint32) {
 	}
 }
 
-// sort puts the keys of a node together, by counting: it turns counts into ends
-// and walks backwards, so that the keys of a node keep their order and ends
-// become beginnings.
+// sort is a counting sort that puts the keys of each node together. It turns the counts
+// into the end of each group, and walks backwards over the keys, so that the keys of a
+// node keep their order and each end becomes the beginning of its group.
 func (b *Batch) sort() {
 	end := 0
 	for i, count := range b.bounds {
@@ -112,9 +113,9 @@ func (b *Batch) sort() {
 	}
 }
 
-// All iterates over the primaries in ascending order of ID, each with the
-// positions of its keys in the slice given to [Ring.Group], ascending. The
-// positions belong to the batch and are good until it is filled again.
+// All iterates over the primaries in ascending order of ID, each with the positions of
+// its keys in the slice given to [Ring.Group], ascending. The positions belong to the
+// batch and are valid until it is filled again.
 func (b *Batch) All() iter.Seq2[Owner, []int] {
 	return func(yield func(Owner, []int) bool) {
 		for i := range b.ring.Len() {

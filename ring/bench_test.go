@@ -44,9 +44,10 @@ func benchKeys(count int) []string {
 	return keys
 }
 
-// BenchmarkLookup takes one lookup of a hot key in each of its shapes. The hash
-// alone is the yardstick: all of them read the keys and add up what they find in
-// the same way, so that their ratios to it can be compared between machines.
+// BenchmarkLookup measures each kind of lookup, with keys that are in the processor's
+// cache. The case of the hash alone is the unit. All cases read the keys and add up
+// their results in the same way, so that their ratios to the hash can be compared
+// between machines.
 func BenchmarkLookup(b *testing.B) {
 	r := benchRing(b)
 	keys := benchKeys(hotKeys)
@@ -133,13 +134,12 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// BenchmarkBatch compares a batch with single calls: nanoseconds are those of
-// one key.
+// BenchmarkBatch compares a batch with single calls, in nanoseconds for each key.
 func BenchmarkBatch(b *testing.B) {
 	r := benchRing(b)
 	hot := benchKeys(1024)
-	// As cold as keys of a request from far away: a million, of which no two
-	// that follow each other are neighbours in memory.
+	// The keys are in no cache, like the keys of a request that has just arrived: there
+	// are a million, and keys that follow each other are not neighbours in memory.
 	cold := benchKeys(1 << 20)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(cold), func(i, j int) { cold[i], cold[j] = cold[j], cold[i] })
 	for _, set := range []struct {

@@ -11,20 +11,19 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// Config is what the members of a cluster must have in common to derive the
-// same rings.
+// Config holds the values that the members of a cluster must have in common to derive
+// the same rings.
 type Config struct {
-	// PartitionCount is the number of partitions, 1 to [MaxPartitionCount].
-	// It is fixed for a cluster's life: another count is another key space.
+	// PartitionCount is the number of partitions, 1 to [MaxPartitionCount]. It is fixed
+	// for a cluster's life: with another count, keys belong to other partitions.
 	PartitionCount int
-	// ReplicationFactor is how many owners a partition should have, 1 to
-	// 16. With fewer nodes than that every node owns
-	// every partition, and [Ring.Spread] reports it.
+	// ReplicationFactor is how many owners a partition should have, 1 to 16. With fewer
+	// nodes, every node owns every partition, and [Ring.Spread] reports it.
 	ReplicationFactor int
-	// WriteQuorum is how many owners acknowledge a write, 1 to ReplicationFactor,
-	// so that [Placement.Token] names both numbers: writers and readers that count
-	// to different ones have different tokens. It plays no part in placement. Zero:
-	// tokens name neither.
+	// WriteQuorum is how many owners must acknowledge a write, 1 to ReplicationFactor.
+	// [Placement.Token] covers both numbers, so that writers and readers with different
+	// quorums have different tokens. WriteQuorum has no influence on placement. Zero
+	// means that tokens cover neither number.
 	WriteQuorum int
 	// Strategy places partitions on nodes. Required.
 	Strategy RebalanceStrategy
@@ -32,15 +31,15 @@ type Config struct {
 
 // Validate returns an [option.Error] for every field that is out of bounds, and a
 // [StrategyError] when asking the strategy panics. A strategy may have a method
-// Validate() error; what that returns is part of the result, and the fields of its
-// option errors get the prefix "Strategy.". All errors are joined.
+// Validate() error. Its error is part of the result, and the fields of its option
+// errors get the prefix "Strategy.". All errors are joined.
 func (c Config) Validate() error {
 	_, err := c.validate()
 	return err
 }
 
-// validate also returns the strategy's name, which is asked for only once: a
-// name that changes between two calls must not slip past the checks.
+// validate also returns the strategy's name. It asks for the name only once, so that
+// the name that was checked is the name that is used.
 func (c Config) validate() (name string, err error) {
 	var errs []error
 	if c.PartitionCount < 1 || c.PartitionCount > MaxPartitionCount {
@@ -82,13 +81,13 @@ func validName(name string) bool {
 // takes as long as the strategy does, and is safe for concurrent use.
 func Build(c Config, nodes []Node) (*Ring, error) { return build(nil, c, nodes) }
 
-// build computes a ring, from the previous one's table if that is possible.
+// build computes a ring, from the table of the previous ring if that is possible.
 func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	name, err := c.validate()
 	if _, invalid := errors.AsType[*option.Error](err); invalid {
 		return nil, fmt.Errorf("ring: invalid configuration: %w", err)
 	} else if err != nil {
-		return nil, err // it is the strategy's
+		return nil, err // the error of the strategy's own check
 	}
 	sorted, err := normalize(nodes)
 	if err != nil {
@@ -132,7 +131,8 @@ func (r *Ring) place(previous *Ring) error {
 	return r.check()
 }
 
-// topology is what the strategy sees of the ring. The slice of nodes is the strategy's.
+// topology returns the part of the ring that the strategy sees. The strategy may keep
+// the slice of nodes.
 func (r *Ring) topology() Topology {
 	nodes := slices.Clone(r.nodes)
 	for i := range nodes {
@@ -141,8 +141,8 @@ func (r *Ring) topology() Topology {
 	return Topology{Nodes: nodes, PartitionCount: int(r.count), Replicas: r.replicas}
 }
 
-// identities are the hashes of what tokens say of each node. The quorums are part of them,
-// which costs a token nothing.
+// identities returns, for each node, the hash that tokens combine. The hash covers the
+// quorums too, so that a token needs no time for them.
 func (r *Ring) identities() []uint64 {
 	hashes := make([]uint64, len(r.nodes))
 	for i, n := range r.nodes {
@@ -158,7 +158,7 @@ func (r *Ring) identities() []uint64 {
 	return hashes
 }
 
-// normalize returns the nodes in the form strategies expect.
+// normalize returns the nodes sorted by ID and checked, as strategies expect them.
 func normalize(nodes []Node) ([]Node, error) {
 	if len(nodes) > MaxNodes {
 		return nil, fmt.Errorf("ring: %w", &option.Error{Field: "len(nodes)", Value: len(nodes), Bound: fmt.Sprintf("at most %d", MaxNodes)})
@@ -197,7 +197,7 @@ func guard(strategy, method string, call func() error) (err error) {
 	return call()
 }
 
-// assign runs the strategy and turns whatever it does into an error.
+// assign runs the strategy, and turns a failure or a panic into an error.
 func (r *Ring) assign(topology Topology, table Table) error {
 	return guard(r.strategy, "Assign", func() error {
 		if err := r.config.Strategy.Assign(topology, table); err != nil {
@@ -207,12 +207,12 @@ func (r *Ring) assign(topology Topology, table Table) error {
 	})
 }
 
-// check holds the table against the rules that every lookup relies on.
+// check checks the rules of the table that every lookup relies on.
 func (r *Ring) check() error {
 	nodes, replicas := len(r.nodes), r.replicas
 	for p, rest := 0, r.owners; len(rest) > 0; p, rest = p+1, rest[replicas:] {
 		row := rest[:replicas]
-		if replicas == 3 { // most tables have such rows, and there are many
+		if replicas == 3 { // rows of one to three owners, the most frequent case
 			a, b, c := row[0], row[1], row[2]
 			if int(max(a, b, c)) < nodes && a != b && a != c && b != c {
 				continue
@@ -227,7 +227,7 @@ func (r *Ring) check() error {
 	return nil
 }
 
-// broken says which rule the i-th owner of a row breaks.
+// broken returns the rule that the i-th owner of a row breaks.
 func (r *Ring) broken(partition int, row []uint16, i int) error {
 	e := &StrategyError{Strategy: r.strategy, Partition: partition}
 	if owner := int(row[i]); owner >= len(r.nodes) {

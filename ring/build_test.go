@@ -14,13 +14,13 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// pointer is a strategy whose methods need its memory.
+// pointer is a strategy whose methods panic on a nil pointer.
 type pointer struct{ name string }
 
 func (p *pointer) Name() string                           { return p.name }
 func (p *pointer) Assign(ring.Topology, ring.Table) error { return nil }
 
-// choosy has parameters that it checks.
+// choosy is a strategy that checks its parameters.
 type choosy struct {
 	strategy
 	validate func() error
@@ -153,7 +153,7 @@ func TestStrategyThatMisbehaves(t *testing.T) {
 	}
 }
 
-// fill makes a strategy that is right but for one row.
+// fill makes a strategy whose table is valid except for one row.
 func fill(partition int, bad ...uint16) func(ring.Topology, ring.Table) error {
 	return func(t ring.Topology, table ring.Table) error {
 		for p := range t.PartitionCount {
@@ -210,7 +210,8 @@ func dump(r *ring.Ring) (rows [][]ring.Node) {
 	return rows
 }
 
-// A name is asked for once, so that what was checked is what is used.
+// The name of a strategy is asked for once, so that the checked name is the one that is
+// used.
 func TestNameThatChanges(t *testing.T) {
 	calls := 0
 	s := strategy{func() string {

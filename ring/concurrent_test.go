@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Readers of an atomic pointer see one ring or another, never a mixture: every
-// node of a placement carries the weight of the ring it belongs to.
+// Readers of an atomic pointer see one ring or another, never a mixture: every node of
+// a placement has the weight that its ring gives.
 func TestLookupsWhileRingsAreSwapped(t *testing.T) {
 	const readers, generations = 4, 200
 	generation := func(i int) *ring.Ring {

@@ -1,4 +1,4 @@
-// Package ring answers "who owns this key?" from an immutable table.
+// Package ring answers "which members own this key?" from an immutable table.
 //
 // A key hashes to a partition; a partition has a preference list: its owners
 // in order, the primary first. A [Ring] holds the preference lists of every
@@ -6,9 +6,9 @@
 // members and a [RebalanceStrategy], and never changes afterwards, so that any
 // number of goroutines may read it without a lock.
 //
-// The package is pure. It knows no network, clock, logger or random source:
-// the same members and the same [Config] give the same ring, bit for bit, in
-// every process and on every architecture. [Ring.Fingerprint] is the proof.
+// The package is pure. It knows no network, clock, logger or random source: the same
+// members and the same [Config] give the same ring, bit for bit, in every process and
+// on every architecture. [Ring.Fingerprint] tells whether two rings are the same.
 //
 //	r, err := ring.Build(ring.Config{
 //		PartitionCount:    4096,
@@ -22,7 +22,6 @@
 //		fmt.Println(node.ID(), node.Zone())
 //	}
 //
-// What it does not do: it does not notice members come and go (package
-// membership does), and it does not decide when a new ring replaces an old one
-// (package cluster does).
+// The package does not notice that members join or leave: package membership does. It
+// does not decide when a new ring replaces an old one: package cluster does.
 package ring

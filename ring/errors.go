@@ -6,9 +6,9 @@ import "fmt"
 // a table that breaks a rule.
 type StrategyError struct {
 	Strategy  string // the strategy's name
-	Partition int    // the first partition that breaks the rule; -1 when it is not about one
+	Partition int    // the first partition that breaks the rule; -1 when the error is not about a partition
 	Rule      string // the rule that is broken, for example "owners are distinct"
-	Err       error  // the strategy's error, or what is wrong in the row
+	Err       error  // the strategy's error, or the values that break the rule
 }
 
 // Error names the strategy, the partition, the rule and the cause.

@@ -93,7 +93,7 @@ func ExampleRing_Group() {
 		return
 	}
 	keys := []string{"user:1", "user:2", "user:3", "user:4"}
-	var batch ring.Batch // kept for the next one, it allocates nothing more
+	var batch ring.Batch // used again for the next batch, so that it does not allocate
 	r.Group(keys, &batch)
 	for primary, positions := range batch.All() {
 		for _, i := range positions {
@@ -107,8 +107,8 @@ func ExampleRing_Group() {
 	// orders-2 user:4
 }
 
-// A ring is built from the one before when a member joins, and is the same that is
-// built from nothing.
+// Rebuild builds the ring of one more member from the ring before. The result equals
+// the ring that Build makes.
 func ExampleRebuild() {
 	before, err := ring.Build(config, members[:3])
 	if err != nil {
@@ -129,8 +129,8 @@ func ExampleRebuild() {
 	// Output: 4 members, the same: true
 }
 
-// While a node joins, a write goes to the serving owners and to the target owners. It
-// counts when a quorum of each has it.
+// While a node joins, a write goes to the serving owners and to the target owners. The
+// write is acknowledged when a quorum of each has it.
 func ExampleWriters() {
 	now, err := ring.Build(config, members[:3])
 	if err != nil {
@@ -150,7 +150,7 @@ func ExampleWriters() {
 	writers := ring.Writers(moving.Lookup("user:2")) // with a cluster: c.Lookup
 	acknowledged := make(map[string]bool)
 	for owner := range writers.All() {
-		acknowledged[owner.ID()] = true // a program asks the owner here
+		acknowledged[owner.ID()] = true // here a program sends the write to the owner
 		fmt.Println(owner.ID(), "has it; enough:", writers.Enough(2, func(id string) bool { return acknowledged[id] }))
 	}
 	// Output:

@@ -8,14 +8,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Fingerprint identifies a whole ring: its configuration, its nodes and its
-// table. Equal fingerprints mean rings that are equal but for [Node.Start], up to
-// the odds of a 64-bit hash;
-// it is no defence against an attacker that makes two rings collide.
+// Fingerprint identifies a whole ring: its configuration, its nodes and its table.
+// Rings with equal fingerprints are equal except for [Node.Start]. The fingerprint is a
+// 64-bit hash: by chance two different rings hardly ever share one, but an attacker
+// could construct such rings.
 type Fingerprint uint64
 
 // Token identifies the preference list of one partition, as [Placement.Token]
-// describes. It is a 64-bit hash with the limits of one.
+// describes. It is a 64-bit hash with the limits of [Fingerprint].
 type Token uint64
 
 // String returns sixteen hexadecimal digits.
@@ -61,8 +61,8 @@ func parseHex(text []byte) (uint64, error) {
 	return v, nil
 }
 
-// Fingerprint returns the fingerprint of the ring, and of its target when it
-// has one. That of an empty ring is zero.
+// Fingerprint returns the fingerprint of the ring. It covers the target when there is
+// one. The fingerprint of an empty ring is zero.
 func (r *Ring) Fingerprint() Fingerprint {
 	if r == nil || r.target == nil {
 		return r.table()
@@ -70,15 +70,15 @@ func (r *Ring) Fingerprint() Fingerprint {
 	return Fingerprint(mix(mix(uint64(r.print)) ^ uint64(r.target.print)))
 }
 
-// fingerprint hashes everything that makes a ring what it is. Fields are
-// written with their length or in fixed width, so that no two rings write the
-// same bytes.
+// fingerprint hashes the configuration, the nodes and the table of a ring. Fields are
+// written with their length or in fixed width, so that no two rings write the same
+// bytes.
 func (r *Ring) fingerprint() Fingerprint {
 	var d xxhash.Digest
 	d.Reset()
 	buf := make([]byte, 0, 1024)
 	flush := func() {
-		_, _ = d.Write(buf) // a Digest's Write cannot fail
+		_, _ = d.Write(buf) // Write of a Digest cannot fail
 		buf = buf[:0]
 	}
 	text := func(s string) {
@@ -106,8 +106,9 @@ func (r *Ring) fingerprint() Fingerprint {
 	return Fingerprint(d.Sum64())
 }
 
-// pack writes as many numbers as the block has room for, two bytes each, and
-// returns how many. Four at a time: a table has hundreds of thousands.
+// pack writes as many numbers as the block has room for, two bytes each, and returns
+// how many it has written. It writes four at a time for speed: a table has hundreds of
+// thousands.
 func pack(block *[1024]byte, numbers []uint16) int {
 	numbers = numbers[:min(len(numbers), len(block)/2)]
 	i := 0

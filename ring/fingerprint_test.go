@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Members of different releases and architectures compare these numbers, so
-// they must never change for the same ring.
+// Members of different releases and architectures compare these numbers, so the numbers
+// must never change for the same ring.
 func TestGoldenFingerprints(t *testing.T) {
 	one := build(t, 1, 1, scatter(1), ring.Node{ID: "a"})
 	many := build(t, 271, 3, scatter(2), zoned(20, "a", "b", "c")...)
@@ -33,7 +33,7 @@ func TestGoldenFingerprints(t *testing.T) {
 	}
 }
 
-// Whatever two members could disagree about changes the fingerprint.
+// Each value that may differ between two members changes the fingerprint.
 func TestFingerprintCoversEverything(t *testing.T) {
 	s := scatter(1)
 	rename := strategy{named("other"), s.Assign}
@@ -48,7 +48,7 @@ func TestFingerprintCoversEverything(t *testing.T) {
 		"partitions": build(t, 17, 3, s, same...),
 		"replicas":   build(t, 16, 2, s, same...),
 		"factor":     build(t, 16, 5, s, same...),
-		"wish":       build(t, 16, 6, s, same...), // more than there are nodes, yet another configuration
+		"wish":       build(t, 16, 6, s, same...), // more than the number of nodes: no other owners, but another configuration
 		"strategy":   build(t, 16, 3, rename, same...),
 		"table":      build(t, 16, 3, strategy{s.Name, scatter(9).Assign}, same...),
 		"id":         build(t, 16, 3, s, nodes(func(n *ring.Node) { n.ID = "n02x" })...),

@@ -10,7 +10,7 @@ import (
 )
 
 func TestGroup(t *testing.T) {
-	var b ring.Batch // one for all rings, as it is meant to be used
+	var b ring.Batch // one Batch for all rings, as users are meant to use it
 	for range b.All() {
 		t.Fatal("the zero batch has no groups")
 	}

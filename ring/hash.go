@@ -2,17 +2,17 @@ package ring
 
 import "math/bits"
 
-// A key's partition is the high half of the product of its hash and the number
-// of partitions, which is even for any number and needs no division. The hash is
-// xxHash64 with seed zero. Both are part of the protocol.
+// A key's partition is the high half of the product of its hash and the number of
+// partitions. This spreads keys evenly for any number of partitions, and needs no
+// division. The hash is xxHash64 with seed zero. Both are part of the protocol.
 //
-// The algorithm stands here although the module has a package for it. That package is
-// assembly behind a wrapper that passes arguments over the stack. Most keys are short,
-// and for a short key the way there costs as much as all the rest of a lookup. The two
-// functions below call nothing and need no frame. They differ in the type of their
-// argument alone: the call of a generic function costs more than the compiler allows in
-// a function that it inlines, and cluster's Lookup must be one. Tests hold both against
-// the package.
+// The algorithm is written here although the module also imports a package for it. That
+// package is assembly behind a function that passes its arguments over the stack. For a
+// short key this call takes as long as the rest of a lookup, and most keys are short.
+// The two functions below call no function and need no stack frame. They are equal
+// except for the type of their argument. One generic function would not do: calls of it
+// cost more than the compiler accepts in a function that it inlines, and it must inline
+// Lookup of package cluster. Tests compare both functions with the package.
 
 // locate returns the partition of a key.
 func (r *Ring) locate(key string) uint32 {
@@ -98,7 +98,7 @@ func scale(hash, count uint64) uint32 {
 	return uint32(hi)
 }
 
-// The primes of xxHash64, and where its four lanes begin.
+// The primes of xxHash64, and the first values of its four lanes.
 const (
 	prime1 uint64 = 11400714785074694791
 	prime2 uint64 = 14029467366897019727
@@ -126,28 +126,28 @@ func half[K string | []byte](b K) uint64 {
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
 }
 
-// stripe takes a word of a block into its lane.
+// stripe mixes a word of a block into its lane.
 func stripe(lane, word uint64) uint64 { return bits.RotateLeft64(lane+word*prime2, 31) * prime1 }
 
-// merge takes a lane into the hash of all.
+// merge mixes a lane into the hash.
 func merge(h, lane uint64) uint64 { return (h^stripe(0, lane))*prime1 + prime4 }
 
-// absorb takes in a word after the last whole block.
+// absorb mixes in a word after the last whole block.
 func absorb(h, word uint64) uint64 {
 	return bits.RotateLeft64(h^stripe(0, word), 27)*prime1 + prime4
 }
 
-// absorbHalf takes in half a word.
+// absorbHalf mixes in half a word.
 func absorbHalf(h, half uint64) uint64 {
 	return bits.RotateLeft64(h^half*prime1, 23)*prime2 + prime3
 }
 
-// absorbByte takes in one of the last bytes, three at most.
+// absorbByte mixes in one of the last bytes, three at most.
 func absorbByte(h uint64, b byte) uint64 {
 	return bits.RotateLeft64(h^uint64(b)*prime5, 11) * prime1
 }
 
-// finish spreads what the last bytes changed.
+// finish spreads the influence of the last bytes over all bits.
 func finish(h uint64) uint64 {
 	h = (h ^ h>>33) * prime2
 	h = (h ^ h>>29) * prime3

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The number of partitions is the largest power of two a count can hold, so that
-// the partition shows as many bits of the hash as it can.
+// The number of partitions is the largest power of two that an int can hold, so that
+// the partition shows as many bits of the hash as possible.
 func requireXXHash(t require.TestingT, key string) {
 	r := &Ring{count: 1 << 32}
 	want := uint32(xxhash.Sum64String(key) >> 32)

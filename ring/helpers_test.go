@@ -22,8 +22,8 @@ func (s strategy) Assign(t ring.Topology, table ring.Table) error { return s.ass
 
 func named(name string) func() string { return func() string { return name } }
 
-// scatter places by the hash of partition and position alone, so that these
-// tests do not depend on what package rebalance does.
+// scatter places by the hash of partition and position, so that these tests do not
+// depend on package rebalance.
 func scatter(salt uint64) ring.RebalanceStrategy {
 	return strategy{named(fmt.Sprintf("scatter/%d", salt)), func(t ring.Topology, table ring.Table) error {
 		for p := range t.PartitionCount {
@@ -54,7 +54,7 @@ func build(t require.TestingT, partitions, replicas int, s ring.RebalanceStrateg
 	return r
 }
 
-// zoned makes nodes n00, n01, … that go round the zones.
+// zoned makes nodes n00, n01, …, and gives them the zones in turn.
 func zoned(count int, zones ...string) []ring.Node {
 	nodes := make([]ring.Node, count)
 	for i := range nodes {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the documentation of Ring says a table takes.
+// A table takes the memory that the documentation of Ring names.
 func TestTableTakesTwoBytesAnOwner(t *testing.T) {
 	nodes := make([]Node, 1000)
 	for i := range nodes {

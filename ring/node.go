@@ -1,6 +1,6 @@
 package ring
 
-// Bounds of what a ring can hold. [Build] reports values outside them.
+// Bounds of a ring. [Build] returns an error for values outside them.
 const (
 	// MaxPartitionCount is the largest number of partitions of a ring.
 	MaxPartitionCount = 1 << 20
@@ -11,24 +11,23 @@ const (
 	maxWeight            = 1 << 20
 )
 
-// Node is a member as placement sees it: an identity, where it stands, and how
-// much it should carry. Addresses and liveness are none of the ring's business.
+// Node is a member as placement sees it: its identity, its place, and its weight. The
+// ring knows neither addresses nor liveness.
 type Node struct {
 	// ID is the member's stable identity, unique in the ring. Required.
 	ID string `json:"id"`
-	// Region and Zone say where the node stands. A zone lies within its
-	// region: zone "a" of region "eu" and zone "a" of region "us" are two
-	// zones. Empty is a name like any other, so that a cluster that names
-	// no zones has exactly one.
+	// Region and Zone say where the node runs. A zone lies within its region: zone "a"
+	// of region "eu" and zone "a" of region "us" are two zones. The empty name is a
+	// name like any other, so a cluster that names no zones has exactly one.
 	Region string `json:"region,omitempty"`
 	Zone   string `json:"zone,omitempty"`
-	// Weight is the share of partitions the node should carry, relative to
-	// the others: a node of weight 2 carries what two of weight 1 carry.
-	// Bounds: 1 to 2^20. Zero means 1.
+	// Weight is the share of partitions that the node should own, relative to the
+	// others: a node of weight 2 should own as many as two nodes of weight 1. Bounds: 1
+	// to 2^20. Zero means 1.
 	Weight int `json:"weight,omitempty"`
-	// Start tells two owners of one ID apart that have not the same data: a start
-	// of the member that begins without the data of the start before it has
-	// another Start. [Placement.Token] names it. It plays no part in placement or
-	// in [Ring.Fingerprint]: a [RebalanceStrategy] sees zero. Zero names nothing.
+	// Start distinguishes two processes of one ID that do not have the same data: a
+	// process that starts without the data of the process before it has another Start.
+	// [Placement.Token] covers it. Placement and [Ring.Fingerprint] do not: a
+	// [RebalanceStrategy] sees zero. Zero means that starts are not distinguished.
 	Start uint64 `json:"-"`
 }

@@ -1,11 +1,11 @@
 package ring
 
-// Owner is one owner of a placement: a [Node] of the ring that the placement
-// came from. It takes one word, so that handing it around costs nothing, and
-// shows its node without letting a caller change it. Owners of one ring are equal
-// when they are the same node; to compare owners of two rings, compare their IDs.
+// Owner is one owner of a placement: a [Node] of the ring that the placement came from.
+// It takes one word, so copying it costs nothing. A caller can read its node and cannot
+// change it. Owners of one ring are equal when they are the same node; to compare
+// owners of two rings, compare their IDs.
 //
-// The zero Owner is no node: its ID is empty.
+// The zero Owner has no node: its ID is empty.
 type Owner struct{ node *Node }
 
 // ID returns the node's identity.

@@ -2,22 +2,22 @@ package ring
 
 import "iter"
 
-// Placement is the owners of one partition of one ring. It is a small value over
-// the ring's table: copying it is free, nothing about it allocates, and it
-// stays true of the ring it came from, which it keeps in memory. To remember
-// where a key lives for long, keep [Placement.Partition] or [Placement.Token].
+// Placement holds the owners of one partition of one ring. It is a small value that
+// points into the ring's table: it is cheap to copy, and none of its methods allocates.
+// It does not change when another ring replaces its ring. It keeps its ring in memory,
+// so for longer times keep [Placement.Partition] or [Placement.Token] instead.
 //
 // The zero Placement, like that of an empty ring, has no owners.
 type Placement struct {
 	ring      *Ring
 	partition uint32
-	// order says in which order At and All give the owners: four bits for
-	// each position hold the rank of the owner there, relative to the
-	// identity, so that zero leaves the preference list as it is.
+	// order is the order in which At and All return the owners. Four bits for each
+	// position hold the rank of the owner at this position, XORed with those of
+	// identity. So zero means the order of the preference list.
 	order uint64
 }
 
-// identity is the order of an untouched preference list: rank i at position i.
+// identity is the order of the preference list itself: rank i at position i.
 const identity = 0xFEDCBA9876543210
 
 // Partition returns the partition, 0 to PartitionCount-1.
@@ -26,15 +26,15 @@ func (p Placement) Partition() int { return int(p.partition) }
 // Len returns the number of owners.
 func (p Placement) Len() int { return p.ring.Replicas() }
 
-// Primary returns the first owner of the preference list, whatever
-// [Placement.Prefer] put in front, and false when there are no owners.
+// Primary returns the first owner of the preference list, also after [Placement.Prefer]
+// has put another owner in front. It returns false when there are no owners.
 func (p Placement) Primary() (Owner, bool) {
 	r := p.ring
 	if r == nil {
 		return Owner{}, false
 	}
-	// The table of an empty ring has length zero, so the one comparison that
-	// the index needs anyway says both things.
+	// The table of an empty ring has length zero, so the one comparison that the index
+	// needs anyway also finds that there are no owners.
 	first := uint(p.partition) * uint(r.replicas)
 	if first >= uint(len(r.owners)) {
 		return Owner{}, false
@@ -71,7 +71,7 @@ func (p Placement) All() iter.Seq2[int, Owner] {
 	}
 }
 
-// Owns reports whether the node of an ID is one of the owners.
+// Owns reports whether the node with an ID is one of the owners.
 func (p Placement) Owns(id string) bool {
 	for _, i := range p.ring.row(p.partition) {
 		if same(p.ring.nodes[i].ID, id) {
@@ -91,11 +91,11 @@ func (p Placement) Target() Placement {
 	return Placement{ring: p.ring.target, partition: p.partition}
 }
 
-// Token identifies the owners of the partition and their order, in the ring
-// and in its target. Two members whose tokens are equal mean the same owners,
-// even while their rings differ elsewhere: of the same IDs, of the same
-// [Node.Start] and, with a [Config.WriteQuorum], of the same quorums. A ring without a target stands for
-// one whose target has the same owners in the same order.
+// Token identifies the owners of the partition and their order, in the ring and in its target. It
+// covers the ID and the [Node.Start] of each owner and, with a [Config.WriteQuorum], the quorums.
+// So two members with equal tokens mean the same owners, even while their rings differ in other
+// partitions. A ring without a target has the token of a ring whose target has the same owners in
+// the same order.
 func (p Placement) Token() Token {
 	h := p.hash()
 	if target := p.Target().hash(); target != h {

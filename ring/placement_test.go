@@ -10,7 +10,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// preferred is what Prefer should do, by a stable sort.
+// preferred returns the result that Prefer should have, by a stable sort.
 func preferred(nodes []ring.Node, region, zone string) []string {
 	distance := func(n ring.Node) int {
 		switch {
@@ -80,8 +80,8 @@ func TestAtPanicsOutOfRange(t *testing.T) {
 	}
 }
 
-// Tokens are equal just when partition, owners and their order are, now and in
-// the target.
+// Tokens are equal if and only if partition, owners and their order are equal, in the
+// ring and in the target.
 func TestToken(t *testing.T) {
 	type list struct {
 		partition   int
@@ -151,7 +151,7 @@ func TestToward(t *testing.T) {
 	require.NoError(t, err)
 	require.Same(t, from, same)
 
-	// Earlier targets are forgotten, the ring's own and the target's.
+	// Toward ignores earlier targets of both rings.
 	for _, target := range []*ring.Ring{from, nil} {
 		settled, err := paired.Toward(target)
 		require.NoError(t, err)

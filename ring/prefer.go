@@ -5,7 +5,7 @@ package ring
 // preference list. The primary, the set of owners and the token do not change.
 func (p Placement) Prefer(region, zone string) Placement {
 	r := p.ring
-	here, near := -1, -1 // the zone and the region, once an owner in it has been met
+	here, near := -1, -1 // the zone and the region, as soon as an owner in it is found
 	var first, second, third uint64
 	var firstBits, secondBits, thirdBits int
 	for rank, node := range r.row(p.partition) {
@@ -41,8 +41,8 @@ func (p Placement) rank(position int) int {
 	return int((p.order ^ identity) >> (4 * position) & 15)
 }
 
-// same is a == b, asking for the last byte first: names in a cluster begin alike
-// and have one length, so that this byte alone tells most of them apart.
+// same is a == b, and compares the last byte first. The names of a cluster often have
+// one length and one beginning, so the last byte shows most differences.
 func same(a, b string) bool {
 	return len(a) == len(b) && (len(a) == 0 || a[len(a)-1] == b[len(a)-1]) && a == b
 }

@@ -2,44 +2,43 @@ package ring
 
 import "slices"
 
-// A Deriver is a strategy that can turn the table of one set of nodes into that
-// of another for less than it takes to compute it anew. It is an option:
-// [Rebuild] asks for it by a type assertion, and calls Assign when a strategy does
-// not have it.
+// A Deriver is a strategy that can turn the table of one set of nodes into the table of
+// another set, faster than Assign computes it. A strategy need not be a Deriver:
+// [Rebuild] tests for it by a type assertion, and otherwise calls Assign.
 //
-// It makes a strategy fast, never different: what Derive writes must be what
-// Assign would have written. Two members that took different ways to the same
-// nodes, one of them through a restart, have to hold the same table.
+// Derive must write the same table that Assign would write. Otherwise two members with
+// the same nodes could hold different tables, for example when one of them has
+// restarted.
 type Deriver interface {
 	RebalanceStrategy
-	// Derive finds in the table what Assign has written for the topology
-	// from, as indices into that topology's nodes, and turns it into what
-	// Assign would write for the topology to. The two have the same number of
-	// partitions and of owners. It reports whether it did; when it did not,
-	// what it leaves in the table does not matter and Assign is called.
+	// Derive gets the table that Assign has written for the topology from, as indices
+	// into the nodes of from. It changes the table into the one that Assign would write
+	// for the topology to. Both topologies have the same number of partitions and of
+	// owners. Derive reports whether it did so. If not, it may leave anything in the
+	// table, and Assign is called.
 	Derive(from, to Topology, table Table) bool
 }
 
-// Rebuild computes the ring that [Build] computes, of the same configuration and
-// nodes, and returns the same errors. When the strategy is a [Deriver] and the
-// previous ring came from the same configuration, it starts from that ring's
-// table, which is not touched; targets play no part. Where nothing that a strategy
-// sees has changed, as where a node has another [Node.Start], the ring shares the
-// previous one's table and no strategy is asked. The previous ring may be nil or
-// empty.
+// Rebuild computes the ring that [Build] computes, of the same configuration and nodes,
+// and returns the same errors. When the strategy is a [Deriver] and the previous ring
+// came from the same configuration, Rebuild derives the table from a copy of that
+// ring's table. Targets have no influence. Where only values differ that a strategy
+// does not see, such as [Node.Start], the ring shares the table of the previous one and
+// no strategy is asked. The previous ring may be nil or empty.
 //
-// With rebalance.Rendezvous, 1000 nodes and 65,536 partitions of three owners, one
-// node more or less takes a hundredth of the time that Build takes.
+// With rebalance.Rendezvous, 1000 nodes and 65,536 partitions of three owners, Rebuild
+// for one node more or less takes a hundredth of the time of Build.
 func Rebuild(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	return build(previous, c, nodes)
 }
 
-// alike reports whether a strategy makes both tables in the same way, of nodes that may differ.
+// alike reports whether both rings have the same configuration and number of owners, so that
+// only their nodes can differ.
 func (r *Ring) alike(previous *Ring) bool {
 	return previous.Len() > 0 && previous.strategy == r.strategy && previous.count == r.count && previous.replicas == r.replicas
 }
 
-// sharesTable reports whether the previous ring's table is that of this one, too.
+// sharesTable reports whether this ring has the same table as the previous one.
 func (r *Ring) sharesTable(previous *Ring) bool {
 	return r.alike(previous) && slices.EqualFunc(r.nodes, previous.nodes, func(a, b Node) bool {
 		a.Start = b.Start
@@ -47,7 +46,8 @@ func (r *Ring) sharesTable(previous *Ring) bool {
 	})
 }
 
-// derive makes the table from the previous ring's, and reports whether it could.
+// derive makes the table from that of the previous ring, and reports whether the
+// strategy could do so.
 func (r *Ring) derive(previous *Ring, to Topology) (table Table, ok bool, err error) {
 	d, is := r.config.Strategy.(Deriver)
 	if !is || !r.alike(previous) {

@@ -40,7 +40,7 @@ func TestRebuildDerives(t *testing.T) {
 			require.Equal(t, []uint16{0, 1}, table.Row(p))
 			table.Row(p)[1] = 3
 		}
-		from.Nodes[0].ID, to.Nodes[0].ID = "changed", "changed" // nobody's but the strategy's
+		from.Nodes[0].ID, to.Nodes[0].ID = "changed", "changed" // a copy that the strategy may change
 		return true
 	}}
 	config := ring.Config{PartitionCount: 8, ReplicationFactor: 2, Strategy: d}
@@ -72,7 +72,7 @@ func ids(nodes []ring.Node) (list []string) {
 	return list
 }
 
-// Where there is nothing to start from, Rebuild is Build.
+// Without a usable previous ring, Rebuild does the same as Build.
 func TestRebuildWithoutAPreviousTable(t *testing.T) {
 	nodes := zoned(4, "a")
 	never := deriver{strategy{named("d"), first}, func(ring.Topology, ring.Topology, ring.Table) bool {
@@ -121,7 +121,7 @@ func TestRebuildAssignsWhenDeriveDoesNot(t *testing.T) {
 	require.Equal(t, build(t, 8, 2, d, zoned(4, "a")...).Fingerprint(), after.Fingerprint())
 }
 
-// A strategy that derives is trusted no more than one that assigns.
+// A derived table is checked like an assigned one.
 func TestRebuildChecksDerivedTables(t *testing.T) {
 	var kept ring.Table
 	derive := func(ring.Table) {}

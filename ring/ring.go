@@ -14,23 +14,24 @@ import (
 // and none blocks; the nil and the zero Ring are empty rings, whose placements
 // have no owners.
 //
-// Its table takes two bytes an owner, whatever the number of nodes: with three
-// owners a partition 24 KiB for 4096 partitions and 384 KiB for 65,536. Beside it
-// stand some hundred bytes a node, and the names that these share with the nodes
-// it was built from. While a ring is built there are up to two tables more: the
-// one that the strategy writes, and, for [Rebuild], the previous ring's.
+// Its table takes two bytes for each owner of each partition, whatever the number of
+// nodes. With three owners a partition these are 24 KiB for 4096 partitions and 384 KiB
+// for 65,536. In addition a ring needs a few hundred bytes for each node. The names are
+// shared with the nodes that it was built from. While a ring is built, up to two more
+// tables exist: the one that the strategy writes, and for [Rebuild] the table of the
+// previous ring.
 type Ring struct {
 	config   Config
-	strategy string   // its name
+	strategy string   // the name of the strategy
 	nodes    []Node   // ascending by ID
-	hashes   []uint64 // of what tokens say of each node
+	hashes   []uint64 // for each node the hash that tokens combine
 	zones    []zone
-	places   []place  // where each node stands
+	places   []place  // the zone and region of each node
 	owners   []uint16 // replicas indices a partition
 	count    uint64   // partitions
 	replicas int
 	print    Fingerprint
-	target   *Ring // where this ring is going, nil when it stays
+	target   *Ring // the ring after the change that is under way; nil without a change
 }
 
 // Lookup returns the placement of a key.
@@ -44,15 +45,15 @@ func (r *Ring) LookupBytes(key []byte) Placement {
 	return Placement{ring: r, partition: r.locateBytes(key)}
 }
 
-// Partition returns the partition of a key, 0 to PartitionCount-1. It depends
-// on the key and the number of partitions alone, so it may be kept for as long
-// as the cluster lives.
+// Partition returns the partition of a key, 0 to PartitionCount-1. It depends only on
+// the key and the number of partitions, so it may be kept for as long as the cluster
+// lives.
 func (r *Ring) Partition(key string) int { return int(r.locate(key)) }
 
 // Placement returns the placement of a partition. The placement of a partition
 // out of range is empty.
 func (r *Ring) Placement(partition int) Placement {
-	if r == nil || uint64(partition) >= r.count { // a negative one is huge
+	if r == nil || uint64(partition) >= r.count { // as an unsigned number a negative partition is out of range
 		return Placement{}
 	}
 	return Placement{ring: r, partition: uint32(partition)}
@@ -75,7 +76,7 @@ func (r *Ring) Replicas() int {
 	return r.replicas
 }
 
-// Config returns what the ring was built with.
+// Config returns the configuration that the ring was built with.
 func (r *Ring) Config() Config {
 	if r == nil {
 		return Config{}
@@ -99,7 +100,7 @@ func (r *Ring) Nodes() []Node {
 	return slices.Clone(r.nodes)
 }
 
-// Node returns the node of an ID, and whether the ring has it.
+// Node returns the node with an ID, and whether the ring has it.
 func (r *Ring) Node(id string) (Node, bool) {
 	i, ok := r.index(id)
 	if !ok {
@@ -126,12 +127,14 @@ func (r *Ring) All() iter.Seq2[int, Placement] {
 	}
 }
 
-// Toward returns a ring that answers as r does and whose placements also know
-// their owners in the target, the ring that r is about to give way to. It
-// shares r's table. Targets that the two have already play no part. An empty
-// target, or one of r's fingerprint, gives r without a target, and an empty r gives r.
+// Toward returns a ring with the answers of r and with a target, the ring that is to
+// replace r. Its placements also know their owners in the target. It shares the table
+// of r. Targets that r and the argument already have are ignored. When the target is
+// empty or has the fingerprint of r, the result is r without a target. When r is empty,
+// the result is r.
 //
-// It returns an [option.Error], wrapped, when the two have different numbers of partitions.
+// It returns an [option.Error], wrapped, when the rings have different numbers of
+// partitions.
 func (r *Ring) Toward(target *Ring) (*Ring, error) {
 	if r.Len() == 0 || target.Len() == 0 || r.print == target.print {
 		return r.settled(), nil
@@ -146,7 +149,7 @@ func (r *Ring) Toward(target *Ring) (*Ring, error) {
 	return &paired, nil
 }
 
-// settled is the ring without a target.
+// settled returns the ring without its target.
 func (r *Ring) settled() *Ring {
 	if r == nil || r.target == nil {
 		return r
@@ -156,8 +159,7 @@ func (r *Ring) settled() *Ring {
 	return &alone
 }
 
-// Target returns the ring that r is about to give way to; r itself when there
-// is none.
+// Target returns the ring that is to replace r, and r itself when there is none.
 func (r *Ring) Target() *Ring {
 	if r == nil || r.target == nil {
 		return r
@@ -165,7 +167,7 @@ func (r *Ring) Target() *Ring {
 	return r.target
 }
 
-// row is the preference list of a partition.
+// row returns the preference list of a partition.
 func (r *Ring) row(partition uint32) []uint16 {
 	if r == nil {
 		return nil
@@ -174,7 +176,7 @@ func (r *Ring) row(partition uint32) []uint16 {
 	return r.owners[from : from+r.replicas]
 }
 
-// table is the fingerprint of this ring's own table, without its target.
+// table returns the fingerprint of this ring without its target.
 func (r *Ring) table() Fingerprint {
 	if r == nil {
 		return 0

@@ -1,8 +1,8 @@
 package ring
 
-// Spread says how well a ring's table meets what replication asks for. A
-// shortfall is no error: it is what the nodes at hand allow, or what the
-// strategy chose.
+// Spread counts the partitions of a ring that have too few owners, or owners in too few
+// zones or regions. Such partitions are no error: there may be too few nodes, or the
+// strategy may not spread owners.
 type Spread struct {
 	// UnderReplicated is the number of partitions with fewer owners than the
 	// replication factor: all of them when there are fewer nodes, else none.
@@ -10,15 +10,16 @@ type Spread struct {
 	// Zones is the number of zones that have nodes, and Regions of regions.
 	Zones   int `json:"zones"`
 	Regions int `json:"regions"`
-	// ZoneViolations is the number of partitions whose owners stand in fewer
-	// zones than they could: the number of owners, or of zones if smaller.
+	// ZoneViolations is the number of partitions whose owners are in fewer zones than
+	// possible. Possible is the number of owners, or the number of zones if that is
+	// smaller.
 	ZoneViolations int `json:"zoneViolations"`
 	// RegionViolations is the same for regions.
 	RegionViolations int `json:"regionViolations"`
 }
 
-// Spread measures the ring's own table. It reads every row, about a
-// millisecond for 65,536 partitions; keep the result.
+// Spread examines the ring's own table, not that of its target. It reads every row,
+// which takes about a millisecond for 65,536 partitions; keep the result.
 func (r *Ring) Spread() Spread {
 	if r == nil {
 		return Spread{}
@@ -50,13 +51,13 @@ func (r *Ring) Spread() Spread {
 // zone is one zone of one region.
 type zone struct {
 	region, zone string
-	regionIndex  uint16 // distinct for each region, from zero
+	regionIndex  uint16 // a number for each region, from zero
 }
 
-// place is where a node stands: indices of a zone and of its region.
+// place holds the indices of a node's zone and region.
 type place struct{ zone, region uint16 }
 
-// zonesOf numbers the zones that the nodes stand in, in order of appearance.
+// zonesOf numbers the zones of the nodes, in the order in which they appear.
 func zonesOf(nodes []Node) (zones []zone, of []place) {
 	regionIndex := make(map[string]uint16)
 	index := make(map[[2]string]uint16)
@@ -81,8 +82,7 @@ func zonesOf(nodes []Node) (zones []zone, of []place) {
 	return zones, of
 }
 
-// distinct counts the different labels in a row of at most
-// maxReplicationFactor entries.
+// distinct counts the different numbers among at most maxReplicationFactor numbers.
 func distinct(row []uint16, of []uint16) int {
 	count := 0
 	for i, a := range row {

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// spread is what Spread should count, with sets of names.
+// spread counts what Spread should count, with sets of names.
 func spread(r *ring.Ring) (s ring.Spread) {
 	type place struct{ region, zone string }
 	count := func(nodes []ring.Node) (zones, regions int) {

@@ -28,7 +28,7 @@ func tableOf(r *ring.Ring) (all [][]string) {
 	return all
 }
 
-// A token names the starts of its own owners. Nothing else depends on a start.
+// A token covers the starts of its owners. Nothing else depends on a start.
 func TestTokensNameStarts(t *testing.T) {
 	s := scatter(3)
 	plain := build(t, 64, 3, s, zoned(6, "a", "b")...)
@@ -51,8 +51,8 @@ func TestTokensNameStarts(t *testing.T) {
 	}
 	require.Positive(t, owned)
 
-	// The target's starts are named as well. They differ from those of serving nodes in no ring of
-	// package cluster, but a token must not depend on that.
+	// A token also covers the starts of the target's owners. In package cluster they never differ
+	// from those of the serving nodes, but a token must not rely on that.
 	more := func(start uint64) *ring.Ring {
 		paired, err := first.Toward(build(t, 64, 3, s, started(zoned(7, "a", "b"), 1, 1, 1, 1, 1, 1, start)...))
 		require.NoError(t, err)
@@ -67,8 +67,8 @@ func TestTokensNameStarts(t *testing.T) {
 	require.EqualValues(t, 2, n.Start)
 }
 
-// A token names the quorums where there is a write quorum: one writer counts to W, and must not be
-// taken for one that counts to another W.
+// A token covers the quorums where there is a write quorum: a writer with one W must not have the
+// token of a writer with another W.
 func TestTokensNameQuorums(t *testing.T) {
 	tokens := make(map[ring.Token]string)
 	prints := make(map[ring.Fingerprint]string)
@@ -77,7 +77,7 @@ func TestTokensNameQuorums(t *testing.T) {
 		"rf3w3": {ReplicationFactor: 3, WriteQuorum: 3}, "rf4w2": {ReplicationFactor: 4, WriteQuorum: 2}, "rf4w3": {ReplicationFactor: 4, WriteQuorum: 3},
 	} {
 		config.PartitionCount, config.Strategy = 4, scatter(1)
-		r, err := ring.Build(config, zoned(3, "a")) // the three own everything
+		r, err := ring.Build(config, zoned(3, "a")) // the three nodes own all partitions
 		require.NoError(t, err)
 		require.Empty(t, tokens[r.Placement(2).Token()], name)
 		require.Empty(t, prints[r.Fingerprint()], name)
@@ -93,8 +93,8 @@ func TestTokensNameQuorums(t *testing.T) {
 	}
 }
 
-// Strategies see no starts. Where nothing else has changed the table is used again, and no
-// strategy is asked.
+// Strategies see no starts. Where only starts have changed, the table is used again, and
+// no strategy is asked.
 func TestAStartChangesNoTable(t *testing.T) {
 	asked := 0
 	seen := func(nodes []ring.Node) {

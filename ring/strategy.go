@@ -10,27 +10,27 @@ package ring
 // table, and still comes to the same result. Package rebalance has the
 // strategies that come with the library.
 //
-// Implementations must be safe for concurrent use. One that has parameters may
-// also have a method Validate() error, which [Config.Validate] calls.
+// Implementations must be safe for concurrent use. An implementation with parameters
+// may also have a method Validate() error, which [Config.Validate] calls.
 type RebalanceStrategy interface {
-	// Name identifies the algorithm, its version, and every parameter that
-	// changes its result, for example "balanced/1". Members gossip it to
-	// find out whether they mean the same; two strategies of one name must
-	// therefore give equal results. At most 48 bytes of
-	// printable ASCII without spaces or commas.
+	// Name identifies the algorithm, its version, and every parameter that changes its
+	// result, for example "balanced/1". Members gossip the name and take strategies of
+	// one name for the same. So two strategies of one name must give equal results. At
+	// most 48 bytes of printable ASCII without spaces or commas.
 	Name() string
-	// Assign writes the preference list of every partition into the table:
-	// distinct indices into the topology's nodes, the primary first. All
-	// rows must be filled. [Build] checks the outcome, and an error, an
-	// invalid row or a panic leaves the caller with the ring it had.
+	// Assign writes the preference list of every partition into the table: distinct
+	// indices into the topology's nodes, the primary first. It must fill all rows.
+	// [Build] checks the table. After an error, an invalid row or a panic the caller
+	// keeps its previous ring.
 	Assign(Topology, Table) error
 }
 
 // maxStrategyName is the longest name of a strategy, in bytes.
 const maxStrategyName = 48
 
-// Topology is what a strategy places partitions on. [Build] has checked it:
-// nodes are sorted by ID, distinct, of valid weight, and at least one.
+// Topology holds the nodes on which a strategy places partitions. [Build] has checked
+// it: there is at least one node, and nodes are sorted by ID, distinct, and of valid
+// weight.
 type Topology struct {
 	// Nodes are the nodes that can own partitions, in ascending order of ID.
 	// They belong to the ring and must not be modified.
@@ -42,22 +42,22 @@ type Topology struct {
 	Replicas int
 }
 
-// Table is where a strategy writes: one row a partition, each a preference
-// list of indices into [Topology.Nodes].
+// Table is the table that a strategy fills: one row for each partition, each a
+// preference list of indices into [Topology.Nodes].
 type Table struct {
 	replicas int
 	owners   []uint16
 }
 
-// NewTable returns a table of the topology's shape, every entry zero. [Build]
-// makes its own; this is for testing a strategy by itself.
+// NewTable returns a table for the topology, with every entry zero. It is for tests of
+// a strategy: [Build] makes its own table.
 func NewTable(t Topology) Table {
 	return Table{replicas: t.Replicas, owners: make([]uint16, t.PartitionCount*t.Replicas)}
 }
 
-// Row returns the preference list of a partition, to be read or filled in
-// place. Its length is [Topology.Replicas]. It panics when the partition is out
-// of range, as an index into a slice does; [Build] contains that.
+// Row returns the preference list of a partition, to be read or filled in place. Its
+// length is [Topology.Replicas]. It panics when the partition is out of range, as an
+// index into a slice does. [Build] turns such a panic into an error.
 func (t Table) Row(partition int) []uint16 {
 	from := partition * t.replicas
 	return t.owners[from : from+t.replicas : from+t.replicas]

@@ -3,10 +3,10 @@ package ring
 import "iter"
 
 // WriteSet is the set of owners that a write must reach: the serving owners of a
-// partition and, while the partition moves, its target owners. Make one with
-// [Writers]. It is a small value over two placements; copying it is free, and it
-// stays true of the rings they came from. The zero WriteSet has no owners. All
-// methods are safe for concurrent use, and none blocks.
+// partition and, while the partition moves, its target owners. Make one with [Writers].
+// It is a small value of two placements, cheap to copy. It does not change when another
+// ring replaces theirs. The zero WriteSet has no owners. All methods are safe for
+// concurrent use, and none blocks.
 type WriteSet struct{ serving, target Placement }
 
 // Writers returns the owners that a write to the partition of a placement must reach.
@@ -32,19 +32,18 @@ func (s WriteSet) All() iter.Seq[Owner] {
 	}
 }
 
-// Includes reports whether the node of an ID is a serving owner or a target owner.
+// Includes reports whether the node with an ID is a serving owner or a target owner.
 func (s WriteSet) Includes(id string) bool { return s.serving.Owns(id) || s.target.Owns(id) }
 
 // Enough reports whether a write may be acknowledged: a quorum of the serving owners
-// and a quorum of the target owners have it. The function reports whether the owner of
-// an ID has acknowledged the write; it is called at most once for each owner of either
-// set.
+// and a quorum of the target owners have it. The function argument reports whether the
+// owner with an ID has acknowledged the write. It is called at most once for each owner
+// of either set.
 //
-// Zero means the [Config.WriteQuorum] of the placement's ring, which the token names, too; where
-// that is zero no write is enough. Another quorum must be a number of the configuration, and more
-// than half of the replication factor. It must not be derived from the number of owners that there are:
-// with fewer nodes than the replication factor, a write that too few nodes hold is not
-// enough.
+// A quorum of zero means the [Config.WriteQuorum] of the placement's ring, which the token covers,
+// too. Where that is zero, Enough is always false. Another quorum must come from the configuration,
+// and be more than half of the replication factor. Do not compute it from the number of present
+// owners: with fewer nodes than the replication factor, that number would be too small.
 func (s WriteSet) Enough(quorum int, acknowledged func(id string) bool) bool {
 	if quorum == 0 {
 		quorum = s.serving.ring.Config().WriteQuorum

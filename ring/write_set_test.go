@@ -51,7 +51,7 @@ func TestWritersTowardATarget(t *testing.T) {
 	set := ring.Writers(moving.Placement(0))
 	require.Equal(t, []string{"n00", "n01", "n02", "n04", "n03"}, writers(set))
 	for range set.All() {
-		break // ends the iteration
+		break // breaks off the iteration
 	}
 	for _, id := range writers(set) {
 		require.True(t, set.Includes(id))

@@ -8,14 +8,14 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Options say what to try, and what the strategy does not promise. The zero
-// value is a good start.
+// Options say how many clusters to try, and which property to leave out. The zero value
+// is usable.
 type Options struct {
-	// Seed determines the clusters. An error names it. Any value will do.
+	// Seed determines the clusters. An error of Check names it. Any value is valid.
 	Seed uint64
-	// Clusters is how many to generate. Zero, or less, means 200.
+	// Clusters is the number of clusters to generate. Zero or less means 200.
 	Clusters int
-	// AnyZones leaves out [Spread], for a strategy that does not know zones.
+	// AnyZones leaves out [Spread], for a strategy that ignores zones.
 	AnyZones bool
 }
 

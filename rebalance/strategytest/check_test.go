@@ -21,7 +21,7 @@ func TestBuiltInStrategiesPass(t *testing.T) {
 	}
 }
 
-// broken is a strategy that does what its function says.
+// broken is a strategy whose Assign is a given function.
 type broken func(ring.Topology, ring.Table)
 
 func (broken) Name() string { return "broken" }
@@ -77,7 +77,7 @@ func TestEachPropertyFindsAFaultyStrategy(t *testing.T) {
 	require.NoError(t, strategytest.Check(ignorant, strategytest.Options{AnyZones: true}))
 }
 
-// sloppy is a strategy that derives a table by leaving it as it is.
+// sloppy is a strategy whose Derive leaves the table as it is.
 type sloppy struct{ rebalance.RoundRobin }
 
 func (sloppy) Derive(_, _ ring.Topology, _ ring.Table) bool { return true }
@@ -113,7 +113,7 @@ func TestPropertiesOneByOne(t *testing.T) {
 	}
 }
 
-// Clusters differ, come again with their seed, and are all valid.
+// Generated clusters differ, are the same for the same seed, and are all valid.
 func TestGenerate(t *testing.T) {
 	shapes := make(map[int]bool)
 	for seed := range uint64(300) {

@@ -8,9 +8,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Cluster is what a property is checked on.
+// Cluster is a set of nodes and a configuration, on which a property is checked.
 type Cluster struct {
-	Nodes             []ring.Node // of distinct IDs, at least one
+	Nodes             []ring.Node // at least one, with distinct IDs
 	PartitionCount    int         // 1 to [ring.MaxPartitionCount]
 	ReplicationFactor int         // 1 to 16
 }
@@ -32,9 +32,9 @@ func (c Cluster) Without(i int) Cluster {
 	return c
 }
 
-// Generate makes a cluster by chance: up to 24 nodes in up to three regions and
-// up to twelve zones, weights mostly small and at times at the bounds, up to 200
-// partitions with all replication factors there can be.
+// Generate makes a random cluster: up to 24 nodes in up to three regions and up to
+// twelve zones, with up to 200 partitions and any valid replication factor. Weights are
+// mostly small, and sometimes at the bounds.
 func Generate(random *rand.Rand) Cluster {
 	one := func(of ...int) int { return of[random.IntN(len(of))] }
 	c := Cluster{

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// inTurn deals partitions out to the nodes in turn. It knows no zones.
+// inTurn is a strategy that gives partitions to the nodes in turn. It ignores zones.
 type inTurn struct{}
 
 func (inTurn) Name() string { return "in-turn/1" }

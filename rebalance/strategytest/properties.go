@@ -69,8 +69,8 @@ func OrderIndependent(s ring.RebalanceStrategy, c Cluster, shuffled []ring.Node)
 	return nil
 }
 
-// HistoryIndependent says that after the i-th node has left and rejoined, the
-// ring is the one that it was. The cluster must have two nodes or more.
+// HistoryIndependent says that after the i-th node has left and rejoined, the ring is
+// the same as before. The cluster must have two nodes or more.
 func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 	before, err := c.Build(s)
 	if err != nil {
@@ -91,9 +91,9 @@ func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 	return nil
 }
 
-// DerivesAlike says that a strategy that is a [ring.Deriver] derives the table that
-// it would compute, when the nodes become others. Of any other strategy it is
-// true.
+// DerivesAlike says that a strategy that is a [ring.Deriver] derives the same table
+// that Assign computes, when the nodes of the cluster become the ones in changed. A
+// strategy that is no Deriver has this property.
 func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
 	before, err := c.Build(s)
 	if err != nil {
@@ -114,9 +114,9 @@ func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) erro
 	return nil
 }
 
-// Spread says that the owners of each partition span as many zones as they can,
-// with counts that differ by one at most unless a zone has no more nodes; and as
-// far as that leaves a choice, the same for regions.
+// Spread says that the owners of each partition are in as many zones as possible. The
+// numbers of owners in two zones differ by at most one, unless a zone has no more
+// nodes. As far as that leaves a choice, the same holds for regions.
 func Spread(s ring.RebalanceStrategy, c Cluster) error {
 	r, err := c.Build(s)
 	if err != nil {
@@ -166,10 +166,10 @@ func rowIsSpread(nodes, row []ring.Node) error {
 	return nil
 }
 
-// MovesOnlyToJoiner says that when a node joins, slots move to it and nowhere
-// else, one of a partition at most. Few strategies promise that, and none that
-// bounds load; [Check] leaves it out. Where it holds for every joiner, movement
-// is the least there can be.
+// MovesOnlyToJoiner says that when a node joins, slots move only to this node, at most
+// one of each partition. Few strategies promise that, and no strategy that bounds load
+// does, so [Check] leaves it out. Where it holds for every joining node, movement is
+// minimal.
 func MovesOnlyToJoiner(s ring.RebalanceStrategy, c Cluster, joiner ring.Node) error {
 	before, err := c.Build(s)
 	if err != nil {

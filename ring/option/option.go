@@ -1,8 +1,9 @@
-// Package option has what the options of all packages of this module share: the error
-// for an option that is out of bounds, and the value that means "none".
+// Package option holds two things that the options of all packages of this module
+// share: the error for an option that is out of bounds, and the value that means
+// "none".
 //
-// In every record of options a zero field means the default, and [None] means that
-// there is no such bound, time or part. Any other negative number is an [Error].
+// In every struct of options a zero field means the default, and [None] means no limit,
+// no time-out or no such part. Any other negative number is an [Error].
 //
 //	for _, err := range option.All(options.Validate()) {
 //		if out, ok := errors.AsType[*option.Error](err); ok {
@@ -19,19 +20,19 @@ import (
 )
 
 // None turns off what a numeric option or a duration sets: no limit, no time-out, no
-// slack. Each option says whether it may be none. Zero is the default instead.
+// slack. Each option says whether it may be None. Zero means the default.
 const None = -1
 
 // Error says which option is out of bounds, and how. Its fields are for programs; the
 // text of Error is for people.
 type Error struct {
-	// Field is the path of the option from the record that was validated, for
-	// example "HTTP.Guard.Tokens[0]".
+	// Field is the path of the option within the struct that was validated, for example
+	// "HTTP.Guard.Tokens[0]".
 	Field string
-	// Value is the value it has. It is never a secret.
+	// Value is the value of the option. It is never a secret.
 	Value any
-	// Bound says what it must be, for example "between 1 and 16". It completes the
-	// words "must be".
+	// Bound says what the option must be, for example "between 1 and 16". It completes
+	// the words "must be".
 	Bound string
 }
 
@@ -63,8 +64,8 @@ func Under(path string, err error) error {
 	return err
 }
 
-// All returns the errors that err joins, each alone; err itself when it joins none, and
-// nothing when it is nil.
+// All returns the errors that err joins, as a list. It returns err alone when err joins
+// none, and nothing when err is nil.
 func All(err error) []error {
 	if err == nil {
 		return nil
