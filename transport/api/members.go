@@ -7,47 +7,47 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Members lists the members that one member believes alive, and those that are away. It answers
-// GET /v1/members.
+// Members lists the members that one member believes alive, and the members that are away. It
+// is the answer of GET /v1/members.
 type Members struct {
-	// ClusterName and NodeID say whose belief it is.
+	// ClusterName and NodeID say which member answered.
 	ClusterName string `json:"clusterName"`
 	NodeID      string `json:"nodeId"`
 	// Fingerprint identifies the member's view.
 	Fingerprint ring.Fingerprint `json:"fingerprint"`
-	// Members are in ascending order of ID, the answering one included.
+	// Members are in ascending order of ID, and include the member that answered.
 	Members []Member `json:"members"`
 }
 
-// Member is one member, as it describes itself.
+// Member is one member, as it announces itself.
 type Member struct {
 	// ID is its NodeID.
 	ID string `json:"id"`
-	// State is the name of a membership.State; a later version may know
-	// more of them.
+	// State is the name of a membership.State. Later versions may have further states.
 	State string `json:"state"`
-	// Region and Zone say where it runs; empty when never named.
+	// Region and Zone say where the member runs. They are empty if it names none.
 	Region string `json:"region"`
 	Zone   string `json:"zone"`
-	// Weight is the share of partitions it asks for, 1 or more.
+	// Weight is the share of partitions that the member should own, 1 or more.
 	Weight int `json:"weight"`
-	// Addr is where its gossip is reached.
+	// Addr is its gossip address.
 	Addr netip.AddrPort `json:"addr"`
-	// HTTPAddr is where its HTTP interface is reached, host:port; empty when
-	// it announces none.
+	// HTTPAddr is the address of its HTTP interface, host:port. It is empty if the
+	// member announces none.
 	HTTPAddr string `json:"httpAddr,omitempty"`
-	// Services are the addresses it offers, by name; never null.
+	// Services are the addresses of its services, by name; never null.
 	Services map[string]string `json:"services"`
-	// Metadata is what its user published; never null.
+	// Metadata are its further announced values; never null.
 	Metadata map[string]string `json:"metadata"`
-	// PartitionCount is the number of partitions it was started with.
+	// PartitionCount is the number of partitions with which it was started.
 	PartitionCount int `json:"partitionCount"`
-	// Configurations name what it can run, the most wanted last; never null.
+	// Configurations are the names of the configurations that it can run, the preferred
+	// one last; never null.
 	Configurations []string `json:"configurations"`
-	// Started is when its process started, by its own clock, in UTC; zero
-	// when it does not say.
+	// Started is when its process started, by its own clock, in UTC. It is zero if the
+	// member does not say.
 	Started time.Time `json:"started,omitzero"`
-	// AwayUntil is, for a member that is away and has left, when it counts as failed, by the clock
-	// of the member that answers, in UTC; zero for others.
+	// AwayUntil is when a member that is away and has left will count as failed, by the clock of
+	// the member that answers, in UTC. It is zero for all other members.
 	AwayUntil time.Time `json:"awayUntil,omitzero"`
 }

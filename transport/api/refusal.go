@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Types of refusals that a caller of a service has to tell apart: whether its request
-// has run, and whether it is worth sending again. They stand in Type of a [Refusal],
-// which lists all others.
+// Types of refusals by which the caller of a service learns whether its request has
+// run, and whether to send it again. They are values of Type of a [Refusal], whose
+// documentation lists all other types.
 const (
-	// RefusalNoRing: no member owns anything yet. The request has not run. Status
+	// RefusalNoRing: no member owns any partition yet. The request has not run. Status
 	// 503, with Retry-After.
 	RefusalNoRing = "urn:clusterkit:problem:no-ring"
 	// RefusalNoOwner: no owner of the key could be reached, or none agreed to own
@@ -27,8 +27,8 @@ const (
 // extension members that some types carry, as application/problem+json. It is an
 // error, so that a client can return what it read.
 type Refusal struct {
-	// Type is a URN that a program may compare; it leads nowhere. Beside the
-	// Refusal constants there are, each after "urn:clusterkit:problem:":
+	// Type is a URN for programs to compare; it is not an address. Beside the Refusal
+	// constants there are these types, each after "urn:clusterkit:problem:":
 	//
 	//	invalid-parameter    400  a parameter of the query or path is missing, doubled or malformed
 	//	invalid-key          400  a key is empty, too long or not UTF-8
@@ -45,22 +45,22 @@ type Refusal struct {
 	//	too-many-requests    429  the client, or all of them together, ask too often; with Retry-After
 	//	misdirected          421  a router forwarded a request to a member that does not own its key
 	//
-	// "about:blank" says no more than the status does.
+	// "about:blank" says no more than Status.
 	Type string `json:"type"`
-	// Title says what the type means, the same for every refusal of it.
+	// Title says what the type means. It is the same for every refusal of the type.
 	Title string `json:"title"`
 	// Status is the HTTP status.
 	Status int `json:"status"`
-	// Detail says what is wrong with this request, for people.
+	// Detail says for people what is wrong with this request.
 	Detail string `json:"detail,omitempty"`
-	// Parameter is the parameter of the query or path, or the field of the body,
-	// that is at fault; empty when it is none in particular.
+	// Parameter is the parameter of the query or path, or the field of the body, that
+	// is wrong. It is empty if no single one is.
 	Parameter string `json:"parameter,omitempty"`
-	// Index is the position of the key at fault in a batch, from 0; nil outside
-	// batches.
+	// Index is the position of the wrong key in a batch, from 0. It is nil if the
+	// request is no batch.
 	Index *int `json:"index,omitempty"`
-	// Bound is the limit that was exceeded, in the unit that its type names; zero
-	// when none was.
+	// Bound is the limit that was exceeded, in the unit that the type names. It is zero
+	// if no limit was exceeded.
 	Bound int64 `json:"bound,omitempty"`
 }
 

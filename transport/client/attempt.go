@@ -21,16 +21,17 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// query is one question, whatever the number of attempts it takes.
+// query is one question to the members. It may take several attempts.
 type query struct {
 	method, path string // the path is escaped already
 	values       url.Values
-	body         []byte // nil: none
-	// unready says that 503 with a document that is no problem is an answer.
+	body         []byte // nil means no body
+	// unready says that a response of 503 is an answer if its document is no problem
+	// document.
 	unready bool
 }
 
-// reply is an answer that has been read to its end.
+// reply is an answer with its whole body.
 type reply struct {
 	status      int
 	contentType string
@@ -38,7 +39,7 @@ type reply struct {
 	body        []byte
 }
 
-// do asks until there is an answer, or no use in asking again.
+// do sends the query until there is an answer, or until another attempt cannot help.
 func (c *Client) do(ctx context.Context, q query) (reply, error) {
 	ctx, done, err := c.begin(ctx)
 	if err != nil {
@@ -68,7 +69,7 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 			err, again = context.Cause(ctx), false
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-			again = false // it would end while we wait
+			again = false // the context would end during the wait
 		}
 		if again && attempt < c.options.Retries && sleep(ctx, wait) {
 			continue
@@ -80,7 +81,7 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 	}
 }
 
-// attempt asks once. Its errors are those of the network.
+// attempt sends the query once. Its errors are those of the network.
 func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, fmt.Errorf("no answer within %v: %w", c.options.Timeout, context.DeadlineExceeded))
 	defer cancel()
@@ -101,8 +102,7 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 	if q.body != nil {
 		r.Header.Set("Content-Type", wire.JSON)
 	}
-	// Not http.Client: it would follow redirects, and its errors hold the
-	// query.
+	// An http.Client would follow redirects, and its errors contain the query.
 	w, err := c.pool.RoundTrip(r)
 	if err != nil {
 		return reply{}, err
@@ -126,8 +126,9 @@ func (e *answerTooLong) Error() string {
 	return fmt.Sprintf("the answer is longer than %d bytes: raise MaxAnswerBytes", e.bound)
 }
 
-// worthAnother says whether an error of the network may be gone the next time:
-// not when the two sides do not trust each other, or when we are closed.
+// worthAnother reports whether another attempt may succeed after an error of the
+// network. It cannot when the two sides do not trust each other, or when the client is
+// closed.
 func worthAnother(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError
@@ -139,19 +140,19 @@ func worthAnother(err error) bool {
 		!errors.Is(err, ErrClosed) && !errors.Is(err, errInClear) && !errors.Is(err, errToken) && !strings.Contains(err.Error(), "remote error: tls: ")
 }
 
-// backoff is how long to wait before attempt+1.
+// backoff returns the wait after an attempt.
 func (c *Client) backoff(attempt int) time.Duration {
 	wait := c.options.MaxBackoff
 	if attempt < 30 {
 		wait = min(wait, c.options.MinBackoff<<attempt)
 	}
-	if wait <= 0 { // shifted out
+	if wait <= 0 { // overflow
 		wait = c.options.MaxBackoff
 	}
 	return wait - time.Duration(rand.Int64N(int64(wait)/2+1))
 }
 
-// retryAfter is how long to wait after a refusal, and whether to.
+// retryAfter returns the wait after a refusal, and whether to send the query again.
 func (c *Client) retryAfter(header string, attempt int) (time.Duration, bool) {
 	wait := c.backoff(attempt)
 	seconds, err := strconv.ParseUint(header, 10, 32)
@@ -160,14 +161,14 @@ func (c *Client) retryAfter(header string, attempt int) (time.Duration, bool) {
 			wait = max(wait, time.Until(at))
 		}
 	} else if seconds > 0 {
-		// Somewhat more, so that clients that were told the same do not come
-		// back at one moment.
+		// The wait is up to a little longer, so that clients with the same Retry-After
+		// do not return at the same moment.
 		wait = time.Duration(seconds)*time.Second + wait/4
 	}
 	return wait, wait <= c.options.MaxRetryAfter
 }
 
-// sleep waits, and reports whether the context lasted.
+// sleep waits. It returns false when the context ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -181,11 +182,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 const unknownStatus = "Unknown status"
 
-// refusal reads a refusal. One that is no problem document is made into one.
+// refusal reads a refusal. If the answer is no problem document, refusal makes one of
+// it.
 func (a reply) refusal() *api.Refusal {
 	var p api.Refusal
 	if a.contentType == wire.ProblemJSON && json.Unmarshal(a.body, &p) == nil {
-		p.Status = a.status // whatever the document says
+		p.Status = a.status // the status of the response, not of the document
 		p.Type = cmp.Or(p.Type, wire.Blank)
 		p.Title = cmp.Or(p.Title, wire.Title(p.Type, p.Status), unknownStatus)
 		return &p
@@ -197,7 +199,7 @@ func (a reply) refusal() *api.Refusal {
 	return &p
 }
 
-// askJSON asks, and reads the document that comes back.
+// askJSON sends a query, and decodes the document of the answer.
 func askJSON[T any](ctx context.Context, c *Client, q query) (T, error) {
 	var document T
 	answer, err := c.do(ctx, q)

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// TestClientTriesAgain counts the attempts that each failure is worth.
+// TestClientTriesAgain counts the attempts after each kind of failure.
 func TestClientTriesAgain(t *testing.T) {
 	hangUp := func(w http.ResponseWriter) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -63,7 +63,7 @@ func TestClientTriesAgain(t *testing.T) {
 				}
 				h.ServeHTTP(w, r)
 			}), client.Options{})
-			// POST: net/http would not try it again by itself.
+			// A POST, which net/http does not send again by itself.
 			_, err := c.LookupBatch(t.Context(), []string{"k"}, client.Near{})
 			require.Equal(t, test.works, err == nil, "%v", err)
 			require.Equal(t, test.attempts, asked.Load())
@@ -71,8 +71,8 @@ func TestClientTriesAgain(t *testing.T) {
 	}
 }
 
-// TestClientDoesNotWaitInVain: the server asks for a wait that would outlast the
-// context, so that the refusal is returned rather than the context's end.
+// TestClientDoesNotWaitInVain: the server asks for a wait that is longer than the
+// context lasts, so the client returns the refusal and not the context's error.
 func TestClientDoesNotWaitInVain(t *testing.T) {
 	var asked atomic.Int64
 	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -113,7 +113,8 @@ func ended() context.Context {
 	return ctx
 }
 
-// TestClientGoesToTheNextMember when one is gone, and stays there.
+// TestClientGoesToTheNextMember: when a member is gone, the client asks the next one,
+// and goes on asking that one.
 func TestClientGoesToTheNextMember(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

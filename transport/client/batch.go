@@ -16,21 +16,20 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// ErrRingMoved says that the parts of a batch were answered from different rings
-// each time it was asked. Ask again, or for fewer keys at a time.
+// ErrRingMoved says that the parts of a batch were answered from different rings, at
+// each attempt. Send the batch again, or fewer keys at a time.
 var ErrRingMoved = errors.New("the ring changed while the batch was looked up in parts")
 
-// wholeBatch is how often a batch is asked for before it is given up that all its
-// parts come from one ring.
+// wholeBatch is the number of attempts to get all parts of a batch from one ring.
 const wholeBatch = 4
 
-// LookupBatch asks which members own each of the keys, of 1 to [api.MaxKeyBytes] bytes of UTF-8
-// each. More of them than the server takes at once are asked for in parts, one
-// after the other; the answer is true of one ring all the same, or the error is
-// [ErrRingMoved]. No keys give an empty answer. The index in a problem about a key
-// counts from the start of keys.
+// LookupBatch asks which members own each of the keys. A key has 1 to [api.MaxKeyBytes] bytes
+// of UTF-8. When there are more keys than the server accepts at once, they are sent in parts,
+// one after the other. The whole answer is of one ring, or the error is [ErrRingMoved]. Without
+// keys the answer is empty. The index in a problem about a key counts from the start of keys.
 func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (api.Batch, error) {
-	// JSON would carry U+FFFD instead, and the answer be about another key.
+	// In JSON an invalid byte would become U+FFFD, and the answer would be for another
+	// key.
 	for i, key := range keys {
 		if !utf8.ValidString(key) {
 			p := wire.CheckKey(key)
@@ -47,7 +46,7 @@ func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (api
 	return api.Batch{}, fmt.Errorf("client: POST /v1/lookup: %w", ErrRingMoved)
 }
 
-// batch asks for all parts, and says whether they disagree.
+// batch asks for all parts, and reports whether they come from different rings.
 func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole api.Batch, torn bool, err error) {
 	for from := 0; from < len(keys) || from == 0; {
 		body, n, err := c.encodePart(keys[from:])
@@ -59,7 +58,7 @@ func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole api
 		})
 		if p, ok := errors.AsType[*api.Refusal](err); ok {
 			if c.learn(p, n, len(body)) {
-				continue // with less at a time
+				continue // again, with smaller parts
 			}
 			if p.Index != nil {
 				*p.Index += from
@@ -86,7 +85,7 @@ func (c *Client) batch(ctx context.Context, keys []string, near Near) (whole api
 	return whole, false, nil
 }
 
-// appendPart puts the answer for the keys from an index on behind the others.
+// appendPart appends the answer for the keys that begin at an index.
 func appendPart(b *api.Batch, part api.Batch, from int) {
 	b.Results = append(b.Results, part.Results...)
 	for _, g := range part.Groups {
@@ -102,8 +101,8 @@ func appendPart(b *api.Batch, part api.Batch, from int) {
 	}
 }
 
-// encodePart encodes as many of the keys as the server takes at once, at least
-// one unless there are none.
+// encodePart encodes as many of the keys as the server accepts at once, and at least
+// one if there are any.
 func (c *Client) encodePart(keys []string) (body []byte, n int, err error) {
 	maxKeys, maxBytes := int(c.maxKeys.Load()), int(c.maxBytes.Load())
 	const begin, end = `{"keys":[`, `]}`
@@ -129,7 +128,7 @@ func (c *Client) encodePart(keys []string) (body []byte, n int, err error) {
 	return append(body, end...), n, nil
 }
 
-// learn takes note of a bound that a batch has met, and says whether a smaller one
+// learn stores the bound that a batch has exceeded, and reports whether a smaller part
 // can be sent instead.
 func (c *Client) learn(p *api.Refusal, keys, bytes int) bool {
 	if p.Bound <= 0 || keys < 2 {

@@ -17,7 +17,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// TestLargeBatchesAreSplit by what the client knows, and by what it learns.
+// TestLargeBatchesAreSplit by the client's own bounds, and by the bounds that the
+// server reports.
 func TestLargeBatchesAreSplit(t *testing.T) {
 	var asked atomic.Int64
 	limits := transport.HandlerOptions{Logger: testkit.Quiet(), MaxKeys: 70, MaxBodyBytes: 1024}
@@ -60,12 +61,12 @@ func TestLargeBatchesAreSplit(t *testing.T) {
 	require.Equal(t, wire.BodyTooLarge, p.Type, "one key alone is too much")
 }
 
-// TestABatchIsOfOneRing though the ring changes between its parts.
+// TestABatchIsOfOneRing also when the ring changes between its parts.
 func TestABatchIsOfOneRing(t *testing.T) {
 	var asked atomic.Int64
 	settled, moving := testkit.NewHandler(testkit.NewCluster(t)), testkit.NewHandler(testkit.NewCluster(t).Moving(t))
 	for _, test := range []struct {
-		from  int64 // the request that meets the other ring first
+		from  int64 // the first request that is answered from the other ring
 		works bool
 	}{{2, true}, {1 << 40, true}, {-1, false}} {
 		asked.Store(0)

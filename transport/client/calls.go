@@ -14,12 +14,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Near is where the caller is, so that owners there are named first: those of the
-// zone, then those of the region, then the rest. The zero value leaves owners in
-// the order of the preference list.
+// Near is the place of the caller. The answer then names the owners in its zone first,
+// then those in its region, then the rest. The zero value leaves owners in the order of
+// the preference list.
 type Near struct{ Region, Zone string }
 
-// add puts it into a query. Of the two only what is set is sent.
+// add adds Region and Zone to a query, each if it is set.
 func (n Near) add(values url.Values) url.Values {
 	if n.Region != "" {
 		values.Set("region", n.Region)
@@ -36,10 +36,11 @@ func (c *Client) Live(ctx context.Context) error {
 	return err
 }
 
-// Ready asks whether the member should be sent requests, and why not. That it should
-// not is an answer and no error. It needs no token. Of the answer only Ready, Healthy
-// and Problems are set, with the problems that do not make the member unready too. Of
-// the problems that do, [Client.Health] says whether they are critical.
+// Ready asks whether requests should be sent to the member, and if not, why. An unready
+// member is an answer and no error. Ready needs no token. Only Ready, Healthy and
+// Problems of the answer are set. Problems also has those that leave the member ready.
+// For the problems that make it unready, only [Client.Health] says whether they are
+// critical.
 func (c *Client) Ready(ctx context.Context) (api.Health, error) {
 	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: true})
 	if err != nil {
@@ -59,7 +60,8 @@ func (c *Client) Ready(ctx context.Context) (api.Health, error) {
 	return ready, nil
 }
 
-// Health asks how the member is. That it is not ready is an answer and no error.
+// Health asks for the health of the member. An unready member is an answer and no
+// error.
 func (c *Client) Health(ctx context.Context) (api.Health, error) {
 	return askJSON[api.Health](ctx, c, query{method: http.MethodGet, path: "/v1/health", unready: true})
 }
@@ -69,7 +71,7 @@ func (c *Client) Members(ctx context.Context) (api.Members, error) {
 	return askJSON[api.Members](ctx, c, query{method: http.MethodGet, path: "/v1/members"})
 }
 
-// Ring asks for the ring, in numbers.
+// Ring asks for the description of the ring, in numbers.
 func (c *Client) Ring(ctx context.Context) (api.Ring, error) {
 	return askJSON[api.Ring](ctx, c, query{method: http.MethodGet, path: "/v1/ring"})
 }
@@ -88,12 +90,13 @@ func (c *Client) Lookup(ctx context.Context, key string, near Near) (api.Placeme
 	})
 }
 
-// Plan asks what a change would move. The server bounds how many moves it lists.
+// Plan asks which slots a change would move. The server limits the number of moves that
+// it lists.
 func (c *Client) Plan(ctx context.Context, change rebalance.Change) (api.Plan, error) {
 	return c.plan(ctx, change, "true")
 }
 
-// PlanSummary is [Client.Plan] with counts alone: the answer has no list of moves.
+// PlanSummary is [Client.Plan] without the list of moves: the answer has only counts.
 func (c *Client) PlanSummary(ctx context.Context, change rebalance.Change) (api.Plan, error) {
 	return c.plan(ctx, change, "false")
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// clientOf is a client of a handler that is served below a prefix.
+// clientOf makes a client of a handler that is served below a path prefix.
 func clientOf(t *testing.T, h http.Handler, o client.Options) *client.Client {
 	t.Helper()
 	srv, _ := testkit.Serve(t, http.StripPrefix("/cluster", h), transport.ServerOptions{})
@@ -34,7 +34,7 @@ func clientOf(t *testing.T, h http.Handler, o client.Options) *client.Client {
 	return testkit.NewClient(t, o)
 }
 
-// document is what a handler says, read into what the client returns.
+// document decodes the answer of a handler into the type that the client returns.
 func document[T any](t *testing.T, h http.Handler, method, target, body string) T {
 	t.Helper()
 	var v T
@@ -42,7 +42,7 @@ func document[T any](t *testing.T, h http.Handler, method, target, body string) 
 	return v
 }
 
-// call asks a handler without a network.
+// call sends a request to a handler without a network.
 func call(h http.Handler, method, target, body string) []byte {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
@@ -51,7 +51,8 @@ func call(h http.Handler, method, target, body string) []byte {
 	return w.Body.Bytes()
 }
 
-// TestClientReadsEveryRoute compares what it returns with what the handler says.
+// TestClientReadsEveryRoute compares the results of the client with the answers of the
+// handler.
 func TestClientReadsEveryRoute(t *testing.T) {
 	for _, moving := range []bool{false, true} {
 		cluster := testkit.NewCluster(t)
@@ -143,7 +144,8 @@ func TestClientErrorsAreProblems(t *testing.T) {
 	}
 }
 
-// TestAnswersOfStrangers: whatever answers, the client takes it calmly.
+// TestAnswersOfStrangers: the client returns an error for any answer that no member
+// would give.
 func TestAnswersOfStrangers(t *testing.T) {
 	for _, test := range []struct {
 		status            int
@@ -226,7 +228,7 @@ func TestClientClose(t *testing.T) {
 	}
 }
 
-// TestAThousandLookupsUseFewConnections counts what the whole client opens.
+// TestAThousandLookupsUseFewConnections counts the connections that a client opens.
 func TestAThousandLookupsUseFewConnections(t *testing.T) {
 	ca := testkit.NewAuthority(t, "authority")
 	var conns sync.Map

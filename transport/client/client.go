@@ -13,26 +13,26 @@ import (
 // ErrClosed says that a [Client] or a [Pool] was closed.
 var ErrClosed = errors.New("client: closed")
 
-// Client asks members what their HTTP interface answers. Make one with [New] and close
-// it. All methods are safe for concurrent use.
+// Client sends requests to the HTTP interface of members. Make one with [New], and
+// close it. All methods are safe for concurrent use.
 //
-// An answer that is a refusal comes as an error that wraps [*api.Refusal]; what is no
-// problem document, such as the answer of a proxy, is made into one. Other errors are
-// those of the network and of the context. No error shows the token or a key.
+// A refusal becomes an error that wraps [*api.Refusal]. If a refusal is no problem
+// document, such as the answer of a proxy, the client makes one of it. All other errors
+// are those of the network and of the context. No error shows the token or a key.
 //
-// Everything a client asks can be asked twice. It asks again when the connection
-// fails or breaks off, and when the answer is 429 or 503, waiting longer each
-// time or as long as the server says; it does not when waiting would outlast the
-// context, nor when the other side's certificate is wrong. It follows no
-// redirect.
+// All requests of a client only read, so the client may repeat them. It does so when
+// the connection fails or breaks off, and when the answer is 429 or 503. It waits
+// longer each time, or as long as the server says. It does not repeat a request when
+// the wait would be longer than the context lasts, or when the certificate of the other
+// side is wrong. It follows no redirect.
 type Client struct {
 	options Options
 	bases   []*url.URL
 	pool    *Pool
 	ownPool bool
 
-	first    atomic.Uint32 // the base that answered last
-	maxKeys  atomic.Int64  // as learned
+	first    atomic.Uint32 // the base URL that answered last
+	maxKeys  atomic.Int64  // the bounds learned from refusals
 	maxBytes atomic.Int64
 
 	life   context.Context
@@ -43,8 +43,9 @@ type Client struct {
 }
 
 // New returns a client. It opens no connection, but reads the files that the options
-// name. The error joins an [option.Error] for every option that is out of bounds or does
-// not go with another, or says which file cannot be used. It never shows the token.
+// name. The error joins an [option.Error] for every option that is out of bounds or
+// contradicts another one, or names the file that cannot be used. It never shows the
+// token.
 func New(o Options) (*Client, error) {
 	bases, err := o.parse()
 	if err != nil {
@@ -65,9 +66,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends requests under way with [ErrClosed], which later ones get too,
-// waits for them, and closes the connections of a pool of its own. It may be
-// called any number of times and returns nil.
+// Close ends all requests under way with [ErrClosed], and waits for them. Later
+// requests return ErrClosed too. Close closes the connections of the client's own pool.
+// It may be called any number of times, and returns nil.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -80,7 +81,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// begin registers a request; done must be called.
+// begin registers a request. The caller must call done at its end.
 func (c *Client) begin(ctx context.Context) (_ context.Context, done func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,12 +15,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// crowd is a handler that counts connections and the requests that it serves at a time.
-// It holds requests until the test lets go.
+// crowd is a handler that counts connections, and the requests that it serves at a
+// time. It holds requests until the test releases them.
 type crowd struct {
 	letGo       chan struct{}
 	conns       sync.Map
-	count       atomic.Int64 // of conns
+	count       atomic.Int64 // the number of conns
 	now, peak   atomic.Int64
 	enough      int64
 	enoughCame  chan struct{}
@@ -42,14 +42,14 @@ func (c *crowd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	<-c.letGo
 	_, _ = io.WriteString(w, r.Proto)
-	c.now.Add(-1) // before net/http sends the answer, and the client can use the connection again
+	c.now.Add(-1) // before net/http sends the answer, after which the client can use the connection again
 }
 
-// TestAThousandRequestsUseFewConnections counts connections where they arrive: 100
-// callers share 8. First the server holds what comes, so that no connection can have
-// been replaced by another: then the bound is exact. Later one may be, because net/http
-// drops a connection where a goroutine has waited for 50 ms; what is exact then is how
-// many requests HTTP/1.1 carries at a time.
+// TestAThousandRequestsUseFewConnections counts connections at the server: 100 callers
+// share 8. First the server holds all requests, so that no connection is replaced: then
+// the number of connections is exact. Later net/http may replace a connection whose
+// goroutine has waited for 50 ms. Then only the number of requests that HTTP/1.1
+// carries at a time is exact.
 func TestAThousandRequestsUseFewConnections(t *testing.T) {
 	ca := testkit.NewAuthority(t, "authority")
 	const most, callers, each = 8, 100, 10
@@ -96,8 +96,8 @@ func TestAThousandRequestsUseFewConnections(t *testing.T) {
 	}
 }
 
-// TestAPoolSendsItsToken to members, and to no other server: not in clear, not over a token
-// that the request has, and not with requests that a router forwards.
+// TestAPoolSendsItsToken to members alone. It does not send the token in clear text, in
+// place of a token that the request has, or with requests that a router forwards.
 func TestAPoolSendsItsToken(t *testing.T) {
 	guard := testkit.NewGuard(t, transport.GuardOptions{Tokens: testkit.Tokens()})
 	internal := guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

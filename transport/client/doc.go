@@ -1,8 +1,9 @@
-// Package client asks members over HTTP, from members and from programs that are none.
+// Package client sends requests to members over HTTP, from other members and from any
+// other program.
 //
-// [Client] asks what the HTTP interface of package transport answers, of one or several
-// members. [Pool] is the round tripper below it, for everything that members ask of
-// each other:
+// [Client] has a method for each route of the HTTP interface of package transport. It
+// knows one or several members. [Pool] is the round tripper that it uses. Members use a
+// pool for all requests between them, too:
 //
 //	c, err := client.New(client.Options{URLs: []string{"https://orders-1:8443"}})
 //	if err != nil {

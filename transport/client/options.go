@@ -16,40 +16,41 @@ import (
 
 // Options configure a [Client]. Only URLs is required.
 type Options struct {
-	// URLs are where members are reached, http or https, with the path that
-	// the handler is mounted below, if any: 1 to 1,000. The first is asked
-	// first; after a failure the next, and from then on that one.
+	// URLs are the URLs of members, http or https, 1 to 1,000 of them. Each has the
+	// path below which the handler is mounted, if any. The client asks the first one.
+	// After a failure it asks the next one, and stays with that one.
 	URLs []string
 
-	// Pool carries the requests, adds its token, and is not closed with the
-	// client. Nil: the client makes a pool of PoolOptions, and closes it.
+	// Pool carries the requests and adds its token. Close of the client does not close
+	// it. Nil means that the client makes a pool of PoolOptions, and closes it.
 	Pool        *Pool
 	PoolOptions PoolOptions
 
-	// Timeout is how long one attempt may take, the answer's body included: 1
-	// ms to 24 h. Zero means 10 s. The context bounds all attempts together.
+	// Timeout is how long one attempt may take, with the body of the answer: 1 ms to 24
+	// h. Zero means 10 s. The context limits all attempts together.
 	Timeout time.Duration
-	// Retries is how many further attempts there are at most, up to 100. Zero
-	// means 3, and [option.None] none.
+	// Retries is the largest number of further attempts, up to 100. Zero means 3, and
+	// [option.None] none.
 	Retries int
-	// MinBackoff and MaxBackoff bound the wait before an attempt, which
-	// doubles each time and is then cut by up to half, by chance: 1 ms to 24
-	// h. Zero means 50 ms and 2 s. When the server says in Retry-After how
-	// long to wait, that is what counts, if it is no longer than
-	// MaxRetryAfter; zero means 30 s.
+	// MinBackoff and MaxBackoff limit the wait before a further attempt: 1 ms to 24 h.
+	// The wait doubles each time, and is then shortened by a random part of up to half.
+	// Zero means 50 ms and 2 s. When the server names a wait in Retry-After that is no
+	// longer than MaxRetryAfter, the client waits for that time. For MaxRetryAfter zero
+	// means 30 s.
 	MinBackoff, MaxBackoff, MaxRetryAfter time.Duration
 
-	// MaxKeys and MaxBodyBytes are the largest batch sent at once: the
-	// limits of the same names of the server's handler: 1 to 100,000 keys, and
-	// 1 KiB to 64 MiB. Zero means the server's defaults. When the
-	// server turns out to take less, the client sends less from then on.
+	// MaxKeys and MaxBodyBytes limit a batch that is sent at once, like the limits of
+	// the same names of the server's handler: 1 to 100,000 keys, and 1 KiB to 64 MiB.
+	// Zero means the server's defaults. When the server accepts less, the client sends
+	// less from then on.
 	MaxKeys      int
 	MaxBodyBytes int64
-	// MaxAnswerBytes is the longest answer that is read: 1 KiB to 1 GiB. Zero
-	// means 64 MiB.
+	// MaxAnswerBytes is the size of the longest answer that the client reads: 1 KiB to
+	// 1 GiB. Zero means 64 MiB.
 	MaxAnswerBytes int64
 
-	// Logger is the pool's where PoolOptions has none. Nil means [slog.Default].
+	// Logger is the logger of the pool if PoolOptions has none. Nil means
+	// [slog.Default].
 	Logger *slog.Logger
 }
 

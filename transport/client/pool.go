@@ -15,14 +15,14 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// Pool is the [http.RoundTripper] that members talk to each other through: one for a
-// process. It speaks HTTP/2 to https URLs whose server can, and HTTP/1.1 otherwise and
-// where a request asks for an upgrade. It uses no proxy, whatever the environment
-// says, follows no redirect, and leaves encodings of bodies as they are. The context
-// of a request says how long it may take.
+// Pool is the [http.RoundTripper] for requests between members. A process needs one. It
+// speaks HTTP/2 to https URLs whose server supports it. Otherwise, and for requests
+// that ask for an upgrade, it speaks HTTP/1.1. It uses no proxy, also not one of the
+// environment. It follows no redirect, and does not decode bodies. The context of a
+// request limits its time.
 //
-// A pool with a token is what a service uses to call internal routes of its own on
-// other members, where a guard asks for the token:
+// A service calls its internal routes on other members with a pool that has a token,
+// where a guard asks for the token:
 //
 //	pool, err := client.NewPool(client.PoolOptions{TokenFile: "/etc/orders/tokens"})
 //	if err != nil {
@@ -32,11 +32,12 @@ import (
 //	members := http.Client{Transport: pool}
 //	resp, err := members.Get("https://orders-2:8443/internal/partitions/17")
 //
-// A router sends requests of others through the pool. Those never get the pool's token.
+// A router forwards requests of clients through the pool. The pool never adds its token
+// to these.
 //
-// When the files of its TLS change, new requests go over new connections, while
-// the old ones finish what they carry. Until then there may be twice
-// MaxConnsPerHost. All methods are safe for concurrent use.
+// When the files of its TLS change, new requests go over new connections, while the old
+// connections finish their requests. Until then there may be twice MaxConnsPerHost
+// connections. All methods are safe for concurrent use.
 type Pool struct {
 	options PoolOptions
 	tls     *clientTLS
@@ -44,7 +45,7 @@ type Pool struct {
 
 	mu       sync.Mutex
 	closed   bool
-	made     *tlsfiles.Credentials // what the next two were made for
+	made     *tlsfiles.Credentials // the credentials with which the next two were made
 	current  *http.Transport
 	upgrades *http.Transport
 	retired  []*http.Transport
@@ -69,8 +70,8 @@ func NewPool(o PoolOptions) (*Pool, error) {
 	return &Pool{options: o, tls: t, token: token}, nil
 }
 
-// RoundTrip sends one request, as [http.RoundTripper] says, with the pool's token.
-// After Close it returns [ErrClosed].
+// RoundTrip implements [http.RoundTripper]: it sends one request, with the pool's
+// token. After Close it returns [ErrClosed].
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	t, err := p.transport(wire.IsUpgrade(r) || r.URL.Scheme == "http" && isEventStream(r))
 	if err == nil {
@@ -78,7 +79,7 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		if r.Body != nil {
-			_ = r.Body.Close() // as a RoundTripper must
+			_ = r.Body.Close() // a RoundTripper must close the body
 		}
 		return nil, err
 	}
@@ -102,10 +103,10 @@ func (p *Pool) CloseIdleConnections() {
 	p.closeRetired()
 }
 
-// Close closes the connections that carry no request, and has later requests
-// refused. Those under way go on; when they have ended, a further call closes
-// their connections at once, or the idle timeout does. It may be called any
-// number of times and returns nil.
+// Close closes the connections that carry no request, and makes later requests fail.
+// Requests under way go on. When they have ended, their connections are closed by a
+// further call of Close, or after IdleTimeout. Close may be called any number of times,
+// and returns nil.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -114,7 +115,7 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// transport returns the one made for the credentials now in force.
+// transport returns the transport for the present credentials.
 func (p *Pool) transport(upgrade bool) (*http.Transport, error) {
 	now := p.tls.files.Get()
 	p.mu.Lock()
@@ -135,8 +136,9 @@ func (p *Pool) transport(upgrade bool) (*http.Transport, error) {
 	return p.current, nil
 }
 
-// closeRetired closes what is idle by now of the transports no longer in use, and
-// forgets the oldest: what they still carry goes when it has been idle.
+// closeRetired closes the idle connections of transports that are not in use any more,
+// and forgets the oldest of them. Connections of a forgotten transport close after
+// IdleTimeout.
 func (p *Pool) closeRetired() {
 	for _, t := range p.retired {
 		t.CloseIdleConnections()
@@ -176,7 +178,7 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, upgrades bool) *http.Transp
 				_ = conn.Close()
 				return nil, err
 			}
-			// http.Transport bounds the handshakes that it makes itself.
+			// http.Transport limits the time only of handshakes that it makes itself.
 			ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
 			defer cancel()
 			config := p.tls.config(host, c)

@@ -10,64 +10,66 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/bound"
 )
 
-// PoolOptions bound the connections that a [Pool] keeps. The zero value is ready
-// for use.
+// PoolOptions configure the credentials and the connections of a [Pool]. The zero value
+// is usable.
 type PoolOptions struct {
-	// TLS is for https URLs.
+	// TLS configures connections to https URLs.
 	TLS TLSOptions
-	// Token returns the bearer token that is sent with every request, but for
-	// requests that have an Authorization header and requests that a router
-	// forwards. It is called for each of them, concurrently, so that it may return
-	// another token later. TokenFile names a file that holds the token instead: its
-	// first word that is not a scope, so that a server's token file serves. The file
-	// is read again when it changes, at most once a second. At most one of the two;
-	// with none, no token is sent.
+	// Token returns the bearer token that is sent with every request, except requests
+	// that have an Authorization header and requests that a router forwards. It is
+	// called for each request, concurrently, so it may return another token later.
+	// TokenFile names a file that holds the token instead. The token is the first word
+	// in the file that is not a scope, so a server's token file can be used. The file
+	// is read again when it changes, at most once a second. At most one of Token and
+	// TokenFile may be set. Without them no token is sent.
 	//
-	// Token is a function because printers print of a function only where it is: the
-	// token stands in no log.
+	// Token is a function so that the token appears in no log: of a function only its
+	// address is printed.
 	Token     func() string `json:"-"`
 	TokenFile string
-	// TokensInClear says that the token may be sent to an http URL whose host is
-	// not a loopback address. Otherwise such requests fail and are not sent.
+	// TokensInClear allows sending the token to an http URL whose host is not a
+	// loopback address. Without it such requests fail and are not sent.
 	TokensInClear bool
-	// DialTimeout is how long a TCP connection may take to be made, and
-	// HandshakeTimeout its TLS handshake. Zero means 5 s. The bounds of all
-	// durations are 1 ms to 24 h.
+	// DialTimeout limits the time to make a TCP connection, and HandshakeTimeout that
+	// of its TLS handshake. Zero means 5 s. The bounds of all durations are 1 ms to 24
+	// h.
 	DialTimeout, HandshakeTimeout time.Duration
 	// IdleTimeout is how long a connection is kept for the next request. Zero
 	// means 90 s, less than the 2 min after which a member's server closes one.
 	IdleTimeout time.Duration
-	// KeepAlive is how long a connection may be silent before it is probed, by
-	// TCP and with a PING over HTTP/2. One that does not answer for a third of
-	// that, thrice over TCP, is closed. Zero means 15 s.
+	// KeepAlive is how long a connection may be silent before it is probed, by TCP, and
+	// with a PING over HTTP/2. A connection is closed when a probe has no answer for a
+	// third of that time; over TCP, when three probes in a row have none. Zero means 15
+	// s.
 	KeepAlive time.Duration
-	// MaxConnsPerHost is how many connections to one host and port are open
-	// at a time, those being made included: 1 to 65,536. Requests that find
-	// none free wait for one, as long as their context lasts. Over HTTP/2 a
-	// connection carries as many requests at a time as the server allows (a
-	// member's server 250), over HTTP/1.1 one. Zero means 64.
+	// MaxConnsPerHost is the largest number of connections to one host and port at a
+	// time, with those being made: 1 to 65,536. A request that finds no free connection
+	// waits for one, as long as its context lasts. Over HTTP/2 a connection carries as
+	// many requests at a time as the server allows (a member's server allows 250), over
+	// HTTP/1.1 one. Zero means 64.
 	MaxConnsPerHost int
 	// MaxUpgradesPerHost is how many more connections to one host and port may
 	// be open for requests that ask for another protocol, such as WebSocket, or over
 	// HTTP/1.1 for text/event-stream, and keep theirs for as long as that is spoken:
 	// 1 to 65,536. Zero means 4,096.
 	MaxUpgradesPerHost int
-	// MaxIdleConnsPerHost is how many connections to one host and port, other than
-	// upgraded ones, are kept when idle: 1 to 65,536. Zero means 16; never more than MaxConnsPerHost.
+	// MaxIdleConnsPerHost is the largest number of idle connections to one host and port that are
+	// kept, without upgraded ones: 1 to 65,536. Zero means 16. It is never more than
+	// MaxConnsPerHost.
 	MaxIdleConnsPerHost int
-	// MaxIdleConns is how many idle connections are kept to all hosts
-	// together: 1 to 1,048,576. Zero means 1,024.
+	// MaxIdleConns is the largest number of idle connections to all hosts together: 1
+	// to 1,048,576. Zero means 1,024.
 	MaxIdleConns int
 	// MaxResponseHeaderBytes is the longest header of an answer: 1 KiB to
 	// 16 MiB. Zero means 1 MiB, as much as net/http takes in a request.
 	MaxResponseHeaderBytes int64
-	// Logger gets what becomes of TokenFile and of the files in TLS. Nil means
+	// Logger gets messages about TokenFile and the files in TLS. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
 }
 
-// validate returns an [option.Error] for every option that is out of bounds or does
-// not go with another, joined; never with the token in it. It opens nothing.
+// validate returns an [option.Error] for every option that is out of bounds or
+// contradicts another one, joined. No error shows the token. It opens nothing.
 func (o PoolOptions) validate() error {
 	o = o.withDefaults()
 	const short, long = time.Millisecond, 24 * time.Hour

@@ -55,8 +55,8 @@ func TestAClosedPoolRefuses(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrClosed)
 }
 
-// TestServersRefuseClients while shaking hands: there is no status, but an alert
-// that says why. Others are served all the while.
+// TestServersRefuseClients in the TLS handshake: the client gets no status, but an
+// alert that says why. Other clients are served meanwhile.
 func TestServersRefuseClients(t *testing.T) {
 	ours, theirs := testkit.NewAuthority(t, "ours"), testkit.NewAuthority(t, "theirs")
 	o := ours.Issue("server")
@@ -86,7 +86,7 @@ func TestServersRefuseClients(t *testing.T) {
 				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 			}
 			conn := tls.Client(testkit.Dial(t, srv), config)
-			_, err := conn.Read(make([]byte, 1)) // where TLS 1.3 lets a client know
+			_, err := conn.Read(make([]byte, 1)) // with TLS 1.3 the client learns of it with the first read
 			require.EqualError(t, err, "remote error: "+test.alert)
 
 			test.client.RootCAFile = ours.File
@@ -108,7 +108,7 @@ func TestClientsRefuseServers(t *testing.T) {
 		name   string
 		server *transport.Server
 		tls    client.TLSOptions
-		want   string // nothing: it works
+		want   string // nothing: the client accepts it
 	}{
 		{"as it should be", good, client.TLSOptions{RootCAFile: ours.File}, ""},
 		{"by its name", good, client.TLSOptions{RootCAFile: ours.File, ServerName: "localhost"}, ""},
@@ -155,7 +155,7 @@ func TestVersionsOfTLS(t *testing.T) {
 }
 
 // TestCertificatesAreReloaded replaces the certificates of both sides and the
-// authority, while requests go on.
+// authority, while requests are sent.
 func TestCertificatesAreReloaded(t *testing.T) {
 	older, newer := testkit.NewAuthority(t, "older"), testkit.NewAuthority(t, "newer")
 	server := older.Issue("server")
@@ -180,17 +180,17 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	require.Equal(t, "older older", issuers())
 
 	both := append(testkit.Read(t, older.File), testkit.Read(t, newer.File)...)
-	pki.Replace(t, older.File, both) // either authority will do, to both sides
+	pki.Replace(t, older.File, both) // both sides accept both authorities
 	reissue := func(o client.TLSOptions, name string) {
 		fresh := newer.Issue(name)
-		pki.Replace(t, o.CertFile, testkit.Read(t, fresh.CertFile)) // for a moment the key is another's
+		pki.Replace(t, o.CertFile, testkit.Read(t, fresh.CertFile)) // for a moment the key does not match the certificate
 		require.NotEmpty(t, issuers())
 		pki.Replace(t, o.KeyFile, testkit.Read(t, fresh.KeyFile))
 	}
 	reissue(caller, "client")
 	become("older newer")
 	reissue(server, "server")
-	p.CloseIdleConnections() // a connection that stands keeps its certificate
+	p.CloseIdleConnections() // an open connection keeps its certificate
 	require.Eventually(t, func() bool {
 		p.CloseIdleConnections()
 		return issuers() == "newer newer"

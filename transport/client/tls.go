@@ -11,34 +11,34 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
 )
 
-// TLSOptions say how connections are encrypted and how each side knows the other.
-// Servers and clients read the same struct, so that a member whose certificate
-// serves for both needs it once. The zero value is no TLS for a server, and for
-// a client TLS 1.3 against the system's roots.
+// TLSOptions configure the encryption of connections, and how each side verifies the
+// other. Servers and clients use the same struct, so that a member whose certificate is
+// for both needs one. The zero value means no TLS for a server, and for a client TLS
+// 1.3 with the system's root certificates.
 //
-// Files are PEM, at most 1 MiB each, and read again when their contents change:
-// they are looked at while connections are made, at most once a second. New files
-// that cannot be used, as when a certificate no longer goes with its key, are
-// logged and leave the old ones in force.
+// Files are PEM, at most 1 MiB each, and read again when their contents change: they
+// are checked while connections are made, at most once a second. When new files cannot
+// be used, for example because a certificate does not match its key, this is logged and
+// the old contents stay in use.
 type TLSOptions struct {
-	// CertFile and KeyFile are the own certificate, followed by its
-	// intermediates, and its private key: what a server shows, and what a
-	// client shows to a server that asks. Both or none.
+	// CertFile is the own certificate, followed by its intermediates, and KeyFile its
+	// private key. A server shows the certificate, and a client shows it to a server
+	// that asks. Set both or none.
 	CertFile, KeyFile string
 	// ClientCAFile holds the certificates of the authorities that may sign the
-	// certificates of clients. A server that has one refuses clients without
-	// such a certificate while shaking hands; clients ignore it.
+	// certificates of clients. With it a server refuses clients without such a
+	// certificate in the TLS handshake. Clients ignore it.
 	ClientCAFile string
 	// RootCAFile holds the certificates of the authorities whose signature a
 	// client trusts on a server's certificate, in place of the system's; servers
 	// ignore it.
 	RootCAFile string
-	// ServerName is the name a client expects in the server's certificate, in
-	// place of the host of the URL: for members that are reached by addresses
-	// their certificates do not list. Servers ignore it.
+	// ServerName is the name that a client expects in the server's certificate, in
+	// place of the host of the URL. It is for members whose certificates do not list
+	// the address in the URL. Servers ignore it.
 	ServerName string
-	// AllowTLS12 also takes TLS 1.2, with ciphers that keep past traffic
-	// secret when a key is lost later. False: 1.3 and nothing else.
+	// AllowTLS12 also accepts TLS 1.2, with ciphers that keep past traffic secret when
+	// a key is stolen later. False means TLS 1.3 only.
 	AllowTLS12 bool
 }
 
@@ -68,15 +68,15 @@ func newClientTLS(o TLSOptions, logger *slog.Logger) (*clientTLS, error) {
 	return &clientTLS{options: o, files: files}, nil
 }
 
-// config is that of a connection to a host.
+// config returns the configuration of a connection to a host.
 func (t *clientTLS) config(host string, c *tlsfiles.Credentials) *tls.Config {
 	config := tlsfiles.Config(t.options.AllowTLS12)
 	config.ServerName = cmp.Or(t.options.ServerName, host)
 	config.RootCAs = c.RootCAs
 	if c.Certificate != nil {
-		// By hand rather than in Certificates: that one is left out, without
-		// a word, when the server's list of authorities does not have its
-		// issuer, and the server's refusal would then name the wrong reason.
+		// The certificate is given here and not in Certificates. From there it would be
+		// left out silently when the server's list of authorities lacks its issuer, and
+		// the refusal of the server would name the wrong reason.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return c.Certificate, nil
 		}

@@ -32,18 +32,19 @@ func (o PoolOptions) exposes(scheme, host string) bool {
 	return scheme == "http" && (o.Token != nil || o.TokenFile != "") && !o.TokensInClear && !isLoopback(host)
 }
 
-// isLoopback reports whether a host can be reached from this machine alone.
+// isLoopback reports whether a host can be reached only from this machine.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
-// tokenSource returns what tells the token now in force; nil without one.
+// tokenSource returns a function that returns the present token. It returns nil without
+// a token.
 func (o PoolOptions) tokenSource() (func() string, error) {
 	if o.TokenFile == "" {
 		return o.Token, nil
 	}
-	// A function here too, for the reason that PoolOptions.Token is one.
+	// It is a function, like PoolOptions.Token, so that the token is not printed.
 	file, err := reload.Watch([]string{o.TokenFile}, o.Logger, func(contents [][]byte) (func() string, error) {
 		for _, words := range credential.Lines(contents[0]) {
 			if _, err := credential.ParseScope(words[0]); err == nil && len(words) > 1 {
@@ -63,8 +64,8 @@ func (o PoolOptions) tokenSource() (func() string, error) {
 	return func() string { return (*file.Get())() }, nil
 }
 
-// authorize returns a request with the pool's token, or the request as it is where
-// the token has no place. An error comes with the request that was given.
+// authorize returns a copy of the request with the pool's token, or the request itself
+// where the token must not be added. With an error it returns the request itself.
 func (p *Pool) authorize(r *http.Request) (*http.Request, error) {
 	if p.token == nil || r.Header["Authorization"] != nil || r.Header[wire.ForwardedHeader] != nil {
 		return r, nil

@@ -13,9 +13,10 @@ type number interface {
 	~int | ~int64 | ~float64
 }
 
-// Within returns an [option.Error] unless a value is from low to high.
+// Within returns an [option.Error] unless a value is between low and high, both
+// included.
 func Within[T number](field string, v, low, high T) error {
-	if v >= low && v <= high { // NaN is not
+	if v >= low && v <= high { // also false for NaN
 		return nil
 	}
 	return &option.Error{Field: field, Value: v, Bound: between(low, high) + ", or zero for the default"}
@@ -31,7 +32,7 @@ func WithinOrNone[T number](field string, v, low, high T) error {
 
 func between(low, high any) string { return "between " + text(low) + " and " + text(high) }
 
-// text writes a large number in full.
+// text writes a large number without an exponent.
 func text(v any) string {
 	if f, ok := v.(float64); ok {
 		return strconv.FormatFloat(f, 'f', -1, 64)

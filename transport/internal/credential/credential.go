@@ -1,6 +1,6 @@
-// Package credential knows what bearer tokens (RFC 6750) look like, and the scopes
-// that stand before them in a token file. It reads no file and compares no tokens: the
-// guard of package transport does.
+// Package credential parses bearer tokens (RFC 6750), and the scopes before them in a
+// token file. It reads no file and compares no tokens: the guard of package transport
+// does.
 package credential
 
 import (
@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// MinBytes and MaxBytes bound the length of a token. The lower one keeps words and
-// dates out.
+// MinBytes and MaxBytes bound the length of a token. The lower bound rejects words and
+// dates.
 const (
 	MinBytes = 16
 	MaxBytes = 512
 )
 
-// Bound says what a token must be, as option.Error does.
+// Bound describes a valid token, in the words of option.Error.Bound.
 const Bound = "16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone"
 
 // Valid reports whether a text can be a token.
@@ -35,7 +35,7 @@ func Valid(text string) bool {
 	return true
 }
 
-// Scope is what a token allows.
+// Scope is the set of routes that a token allows.
 type Scope uint8
 
 // The scopes. Each is a bit; neither contains the other.
@@ -58,7 +58,7 @@ func (s Scope) String() string {
 	}
 }
 
-// ParseScope reads what String writes. Its error does not repeat the text, which may
+// ParseScope parses the output of String. Its error does not repeat the text, which may
 // be a token in the wrong place.
 func ParseScope(text string) (Scope, error) {
 	var scope Scope
@@ -75,8 +75,8 @@ func ParseScope(text string) (Scope, error) {
 	return scope, nil
 }
 
-// Lines iterates over the lines of a token file, by their numbers from 1 and the
-// words in them. Empty lines and comments, which begin with #, are left out.
+// Lines iterates over the lines of a token file: it yields the number of each line,
+// from 1, and its words. Empty lines and comments, which begin with #, are left out.
 func Lines(content []byte) iter.Seq2[int, []string] {
 	return func(yield func(int, []string) bool) {
 		number := 0

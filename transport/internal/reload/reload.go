@@ -1,5 +1,5 @@
-// Package reload keeps values that are made of files, and makes them anew when the
-// files change. It watches nothing by itself: it looks when a value is asked for.
+// Package reload keeps values that are made from files, and makes them again when the
+// files change. It has no watcher: it checks the files when a value is asked for.
 package reload
 
 import (
@@ -14,37 +14,37 @@ import (
 )
 
 const (
-	// every is how often files are looked at, at most, and how old a value can be
-	// when it is used.
+	// every is the shortest time between two checks of the files, and so the largest
+	// age of a value.
 	every = time.Second
-	// maxFileBytes is the longest file read, in bytes.
+	// maxFileBytes is the size of the longest file that is read.
 	maxFileBytes = 1 << 20
 )
 
-// Value is a value made of files, and made anew when they change. It has no
-// goroutine: the caller of Get looks at the files, at most once a second, and one
-// caller at a time; the others get the current value. It compares contents, not
-// times, because a time may stand still while a file changes.
+// Value is a value made from files, and made again when they change. It has no
+// goroutine: callers of Get check the files, at most once a second, and one caller at a
+// time. The other callers get the current value. It compares contents, not times,
+// because a file may change without a change of its time.
 //
-// Files that cannot be read, or of which no value can be made, leave the value as
-// it is: a certificate is often replaced a moment before its key. That is logged,
-// once for each new reason. All methods are safe for concurrent use.
+// When files cannot be read, or no value can be made from them, the value stays as it
+// is: a certificate is often replaced a moment before its key. This is logged once for
+// each new reason. All methods are safe for concurrent use.
 type Value[T any] struct {
 	paths  []string
 	parse  func(contents [][]byte) (T, error)
 	logger *slog.Logger
 
 	current atomic.Pointer[T]
-	due     atomic.Int64 // when to look again, in ns since start
+	due     atomic.Int64 // when to check again, in ns since start
 	start   time.Time
 
-	mu       sync.Mutex // held while looking at the files
+	mu       sync.Mutex // held while the files are checked
 	stamp    [sha256.Size]byte
-	complain string // the last complaint that was logged
+	complain string // the last error that was logged
 }
 
-// Watch makes the value for the first time, of the contents of the files at the
-// paths; an empty path stands for a file without content.
+// Watch makes the first value, from the contents of the files at the paths. An empty
+// path stands for an empty file.
 func Watch[T any](paths []string, logger *slog.Logger, parse func(contents [][]byte) (T, error)) (*Value[T], error) {
 	w := &Value[T]{paths: paths, parse: parse, logger: logger, start: time.Now()}
 	contents, stamp, err := readFiles(paths)
@@ -74,7 +74,7 @@ func (w *Value[T]) Get() *T {
 func (w *Value[T]) look() {
 	now := int64(time.Since(w.start))
 	if now < w.due.Load() {
-		return // another caller just has
+		return // another caller has just checked
 	}
 	defer func() { w.due.Store(int64(time.Since(w.start) + every)) }()
 	contents, stamp, err := readFiles(w.paths)
@@ -98,8 +98,8 @@ func (w *Value[T]) look() {
 	w.logger.Info("files reloaded", "files", w.paths)
 }
 
-// readFiles returns what is in the files, nil for an empty path, and a hash of
-// it all.
+// readFiles returns the contents of the files, nil for an empty path, and a hash of all
+// contents.
 func readFiles(paths []string) (contents [][]byte, stamp [sha256.Size]byte, err error) {
 	hash := sha256.New()
 	for _, path := range paths {
@@ -125,7 +125,7 @@ func readFile(path string) ([]byte, error) {
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return nil, err // names the path too
+		return nil, err // this error names the path too
 	}
 	if len(content) > maxFileBytes {
 		return nil, fmt.Errorf("file %q is longer than %d bytes", path, maxFileBytes)

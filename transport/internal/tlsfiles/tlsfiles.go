@@ -1,5 +1,5 @@
-// Package tlsfiles reads the files that TLS needs, for clients and servers alike, and reads
-// them again when they change. What the two sides make of the files is theirs.
+// Package tlsfiles reads the files that TLS needs, for clients and servers, and reads them
+// again when they change. Clients and servers use the contents each in their own way.
 package tlsfiles
 
 import (
@@ -13,14 +13,14 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// Paths are where the files are. An empty path stands for no file.
+// Paths are the paths of the files. An empty path stands for no file.
 type Paths struct{ Cert, Key, ClientCA, RootCA string }
 
-// Credentials are what the files hold.
+// Credentials are the parsed contents of the files.
 type Credentials struct {
-	Certificate *tls.Certificate // nil without a path of Cert
-	ClientCAs   *x509.CertPool   // nil without one of ClientCA
-	RootCAs     *x509.CertPool   // nil without one of RootCA
+	Certificate *tls.Certificate // nil if the path of Cert is empty
+	ClientCAs   *x509.CertPool   // nil if the path of ClientCA is empty
+	RootCAs     *x509.CertPool   // nil if the path of RootCA is empty
 }
 
 // Watch reads the files, and reads them again when they change.
@@ -42,8 +42,8 @@ func Watch(p Paths, logger *slog.Logger) (*reload.Value[Credentials], error) {
 	})
 }
 
-// parsePool refuses what x509.CertPool would skip over: with half of a bundle, half of
-// the other processes would be refused.
+// parsePool returns an error for a block that x509.CertPool would skip: with half of a
+// bundle, half of the other processes would be refused.
 func parsePool(path string, content []byte) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
@@ -70,13 +70,14 @@ func parsePool(path string, content []byte) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Config returns what the connections of clients and servers have in common.
+// Config returns the part of the configuration that is the same for clients and
+// servers.
 func Config(allowTLS12 bool) *tls.Config {
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{"h2", "http/1.1"},
-		// A resumed session would outlive the certificate it was made with.
-		// Connections are few and long: there is little to save.
+		// A resumed session could last longer than the certificate with which it was
+		// made. Connections are few and long, so resuming would save little.
 		SessionTicketsDisabled: true,
 	}
 	if allowTLS12 {

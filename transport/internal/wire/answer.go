@@ -1,6 +1,5 @@
-// Package wire writes what package api describes: documents, and refusals with their
-// types and titles. It decides nothing: which document or refusal is written, the handler,
-// the guard and the router say.
+// Package wire writes the documents and refusals of package api, with types and titles.
+// The handler, the guard and the router decide which document or refusal to write.
 package wire
 
 import (
@@ -33,8 +32,9 @@ const (
 	RefusedHeader  = "Clusterkit-Refused"
 )
 
-// WriteJSON encodes a document and then writes it, so that a document that cannot be
-// encoded leaves the answer still to be made. That the caller is gone is no error.
+// WriteJSON encodes a document and then writes it. So when the document cannot be
+// encoded, another answer can still be written. If the caller is gone, WriteJSON
+// returns no error.
 func WriteJSON(w http.ResponseWriter, r *http.Request, status int, document any) error {
 	return encode(w, r, status, JSON, document)
 }
@@ -42,7 +42,7 @@ func WriteJSON(w http.ResponseWriter, r *http.Request, status int, document any)
 func encode(w http.ResponseWriter, r *http.Request, status int, contentType string, document any) error {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // nosniff keeps it from being read as HTML
+	encoder.SetEscapeHTML(false) // nosniff keeps browsers from reading the answer as HTML
 	if err := encoder.Encode(document); err != nil {
 		return fmt.Errorf("transport: encoding the answer: %w", err)
 	}
@@ -60,14 +60,14 @@ func Write(w http.ResponseWriter, r *http.Request, status int, contentType strin
 	}
 }
 
-// Refuse answers a request with a refusal. Empty fields get a meaning: no Status is
-// 500, no Type is about:blank, and no Title is what the status is called.
+// Refuse answers a request with a refusal. It fills in empty fields: Status becomes
+// 500, Type about:blank, and Title the name of the status.
 func Refuse(w http.ResponseWriter, r *http.Request, p *api.Refusal) {
 	full := *p
 	full.Status = cmp.Or(full.Status, http.StatusInternalServerError)
 	full.Type = cmp.Or(full.Type, Blank)
 	full.Title = cmp.Or(full.Title, Title(full.Type, full.Status))
-	// Strings and integers always encode.
+	// Strings and integers can always be encoded.
 	_ = encode(w, r, full.Status, ProblemJSON, &full)
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// The types of refusals that package api lists and has no constants of.
+// The types of refusals that package api lists without a constant.
 const (
 	Blank = "about:blank"
 
@@ -34,18 +34,18 @@ func New(kind string, status int, format string, args ...any) *api.Refusal {
 	return &api.Refusal{Type: kind, Title: Title(kind, status), Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Internal says that the member's log has more.
+// Internal returns a refusal that refers to the member's log.
 func Internal() *api.Refusal {
 	return New(Blank, http.StatusInternalServerError, "the member could not answer; its log says why")
 }
 
-// NoRing says that there are no owners yet, and sets Retry-After.
+// NoRing returns the refusal that there are no owners yet, and sets Retry-After.
 func NoRing(w http.ResponseWriter) *api.Refusal {
 	w.Header().Set("Retry-After", "1")
 	return New(api.RefusalNoRing, http.StatusServiceUnavailable, "no member is known to own anything yet: try again, or ask another member")
 }
 
-// Title returns the title of a type; for one that is not known, that of the status.
+// Title returns the title of a type, and the name of the status for an unknown type.
 func Title(kind string, status int) string {
 	switch kind {
 	case api.RefusalNoRing:
@@ -81,7 +81,7 @@ func Title(kind string, status int) string {
 	}
 }
 
-// CheckKey returns what is wrong with a key, or nil.
+// CheckKey returns the refusal of an invalid key, or nil.
 func CheckKey(key string) *api.Refusal {
 	switch {
 	case key == "":
@@ -91,17 +91,17 @@ func CheckKey(key string) *api.Refusal {
 		p.Bound = api.MaxKeyBytes
 		return p
 	case !utf8.ValidString(key):
-		// JSON could not repeat it, and a batch could not ask for it.
+		// JSON could not repeat such a key, and a batch could not contain it.
 		return New(Key, http.StatusBadRequest, "the key is not UTF-8: encode it, for example as base64")
 	default:
 		return nil
 	}
 }
 
-// Most is how much of a caller's text an answer repeats, in bytes.
+// Most is how many bytes of a caller's text an answer repeats.
 const Most = 256
 
-// Brief quotes a caller's text, cut to a length fit for an answer.
+// Brief quotes a caller's text, cut to at most Most bytes.
 func Brief(s string) string {
 	if len(s) > Most {
 		return fmt.Sprintf("%+q... (%d bytes)", s[:Most], len(s))
