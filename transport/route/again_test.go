@@ -54,8 +54,8 @@ func TestRequestsThatAreSentAgain(t *testing.T) {
 	}
 }
 
-// TestOnceBrokenAlwaysBroken: what may have run at the first member may have run,
-// whatever the second says.
+// TestOnceBrokenAlwaysBroken: a request that may have run at the first member may have
+// run, whatever the second member answers.
 func TestOnceBrokenAlwaysBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, route.Options{})

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// avoided remembers addresses that no connection could be made to, so that the
-// next requests try them last: until the others notice that a member is gone,
-// each would wait for it anew.
+// avoided holds the addresses to which no connection could be made, so that the next
+// requests try them last. Otherwise, until the members notice that one is gone, each
+// request would wait for it again.
 type avoided struct {
 	period time.Duration
-	any    atomic.Bool // spares the usual case the lock
+	any    atomic.Bool // lets the usual case, no addresses, avoid the lock
 
 	mu      sync.Mutex
 	trouble map[string]*trouble
@@ -25,7 +25,7 @@ type trouble struct {
 	tries int       // by requests that waited
 }
 
-// add remembers an address for the period.
+// add adds an address for the period.
 func (a *avoided) add(addr string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -76,7 +76,7 @@ func (a *avoided) recovery() <-chan struct{} {
 	return a.healed
 }
 
-// has reports whether an address is to be tried last.
+// has reports whether an address should be tried last.
 func (a *avoided) has(addr string) bool {
 	if !a.any.Load() {
 		return false
@@ -97,8 +97,8 @@ func (a *avoided) troubled(addr string) bool {
 	return a.trouble[addr] != nil
 }
 
-// try says that an address is about to be tried. When its time was over, the
-// others go on avoiding it until this attempt has told how it is.
+// try records that an address is about to be tried. If its period was over, other
+// requests go on avoiding the address until this attempt has ended.
 func (a *avoided) try(addr string) {
 	if !a.any.Load() {
 		return

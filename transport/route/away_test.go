@@ -21,8 +21,8 @@ func (f *fleet) away(numbers ...int) {
 	f.agree(3, 2, 4)
 }
 
-// Requests pass over an owner that is away, whatever their policy. The next owner answers in its place,
-// also where it is asked first.
+// Requests pass over an owner that is away, with every policy. The next owner answers in its place,
+// also where that owner gets the request first.
 func TestOwnersThatAreAwayArePassedOver(t *testing.T) {
 	policy := route.PrimaryOnly
 	f := newFleet(t, nil, func(o *route.Options) {
@@ -32,7 +32,7 @@ func TestOwnersThatAreAwayArePassedOver(t *testing.T) {
 		f.away(3)
 		for asked := 1; asked <= 4; asked++ {
 			if asked == 3 {
-				continue // nobody asks a member that is away
+				continue // no request goes to a member that is away
 			}
 			response, body := f.send(asked, "PUT", "/k", "v")
 			require.Equal(t, 200, response.StatusCode, body)

@@ -25,8 +25,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// benchFleet is three members in three zones, with a real ring and an answer of
-// one KiB. Every request to n1 for the returned path goes to n2.
+// benchFleet makes three members in three zones, with a real ring and an answer of one
+// KiB. Every request to n1 for the returned path goes to n2.
 func benchFleet(b *testing.B) (f *fleet, path string) {
 	answer := make([]byte, 1<<10)
 	f = newFleet(b, nil, nil, "eu/a", "eu/b", "eu/c")
@@ -37,7 +37,7 @@ func benchFleet(b *testing.B) (f *fleet, path string) {
 	r, err := ring.Build(ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}, all)
 	require.NoError(b, err)
 	for _, s := range f.stations {
-		// Another handler, which keeps no requests.
+		// This handler does not store requests, as the one of the fleet does.
 		router, err := route.New(s, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(answer)
 		}), route.Options{Service: "kv", Key: byPath, Logger: testkit.Quiet(), Policy: func(*http.Request) route.Policy { return route.PrimaryOnly }})
@@ -54,8 +54,8 @@ func benchFleet(b *testing.B) (f *fleet, path string) {
 	}
 }
 
-// bareProxy is a ReverseProxy to one target that only forwards, with buffers that
-// are used again, as the router has them: without, it is slower.
+// bareProxy is a ReverseProxy to one target that only forwards. It uses buffers again,
+// like the router; without that it is slower.
 func bareProxy(target *url.URL, over http.RoundTripper) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Transport: over, BufferPool: &benchBuffers{sync.Pool{New: func() any { return make([]byte, 32<<10) }}},
@@ -71,13 +71,13 @@ type benchBuffers struct{ sync.Pool }
 func (b *benchBuffers) Get() []byte  { return b.Pool.Get().([]byte) }
 func (b *benchBuffers) Put(c []byte) { b.Pool.Put(c) } //nolint:staticcheck // a header's allocation is cheap beside the rest
 
-// BenchmarkRouterAgainstReverseProxy sends the same requests to the same target
-// over pools of the same kind, through a router, whose target is a router too,
-// and through a bare httputil.ReverseProxy, in turns of some tens of milliseconds.
-// It reports the router's throughput as a fraction of the proxy's, the median of
-// all pairs of turns, what the router adds to the latency of a request, and the
-// processor time that it takes, callers and targets included, as a fraction of the
-// proxy's: the figure that other work on the machine disturbs least.
+// BenchmarkRouterAgainstReverseProxy sends the same requests to the same target over
+// pools of the same kind: through a router, whose target is a router too, and through a
+// bare httputil.ReverseProxy, in turns of some tens of milliseconds. It reports three
+// figures, each the median of all pairs of turns: the throughput of the router as a
+// fraction of the proxy's; the latency that the router adds to a request; and its
+// processor time, with callers and targets, as a fraction of the proxy's. Other work on
+// the machine disturbs the last figure least.
 func BenchmarkRouterAgainstReverseProxy(b *testing.B) {
 	for _, callers := range []int{1, 16, 64} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -152,7 +152,7 @@ func compareWithProxy(b *testing.B, method string, callers int) {
 	for done, i := 0, 0; done < b.N; i++ {
 		n := min(turn, b.N-done)
 		var took [2]time.Duration
-		took[i%2] = run(i%2, n) // who begins must not matter
+		took[i%2] = run(i%2, n) // the order of the two must not matter
 		took[1-i%2] = run(1-i%2, n)
 		ratios = append(ratios, took[0].Seconds()/took[1].Seconds())
 		done += n
@@ -172,10 +172,10 @@ func compareWithProxy(b *testing.B, method string, callers int) {
 		}
 		b.ReportMetric(float64((v[1]-v[0]).Nanoseconds())/1e3, "added-µs-"+q.name)
 	}
-	b.ReportMetric(0, "ns/op") // of both ways together: it says nothing
+	b.ReportMetric(0, "ns/op") // ns/op is of both ways together, and has no meaning
 }
 
-// BenchmarkRouterServes is what a router costs a request that its own member
+// BenchmarkRouterServes measures the time of a router for a request that its own member
 // answers.
 func BenchmarkRouterServes(b *testing.B) {
 	f, path := benchFleet(b)
@@ -188,8 +188,8 @@ func BenchmarkRouterServes(b *testing.B) {
 	}
 }
 
-// BenchmarkRouterForwards is what a router costs a request that it forwards, but
-// for the network, and what of that is the bare ReverseProxy's.
+// BenchmarkRouterForwards measures the time of a router for a request that it forwards,
+// without the network, and the part of this time that a bare ReverseProxy takes.
 func BenchmarkRouterForwards(b *testing.B) {
 	answer := func(r *http.Request) (*http.Response, error) {
 		header := http.Header{"Content-Type": {"text/plain"}}
@@ -222,7 +222,7 @@ func BenchmarkRouterForwards(b *testing.B) {
 	}
 }
 
-// processorTime is what this process has used so far.
+// processorTime returns the processor time that this process has used so far.
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))

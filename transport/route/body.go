@@ -13,12 +13,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// cargo is the body of a request on its way.
+// cargo is the body of a request that is being forwarded.
 type cargo struct {
-	kept   []byte        // all of it, when it is kept
-	stream bool          // it is not kept
-	source io.ReadCloser // what a stream is read from, from the first attempt on
-	handle *handle       // through which the present attempt reads the source
+	kept   []byte        // the whole body, if it is kept
+	stream bool          // the body is not kept
+	source io.ReadCloser // the source of a streamed body, from the first attempt on
+	handle *handle       // the present attempt reads the source through it
 }
 
 // empty reports whether there is no body.
@@ -56,7 +56,7 @@ func (c *cargo) load(out *http.Request) {
 		out.Header.Del("Expect") // all of the body is here
 	case c.stream:
 		if c.source == nil {
-			c.source = out.Body // the proxy's, which ends when the request does
+			c.source = out.Body // the context of the proxy, which ends with the request
 		}
 		c.handle = &handle{source: c.source}
 		out.Body = c.handle
@@ -74,12 +74,12 @@ func (nothing) Close() error             { return nil }
 
 func (c *cargo) replay() io.ReadCloser { return io.NopCloser(bytes.NewReader(c.kept)) }
 
-// unload takes the body back from the last attempt, which may still be reading.
-// It returns false when it is too late: something of a streamed body is gone.
+// unload takes the body back from the last attempt, which may still be reading. It
+// returns false when a part of a streamed body has been read.
 func (c *cargo) unload() bool { return c.handle == nil || c.handle.detach() }
 
-// handle lets one attempt read a streamed body. It can be taken away as long as
-// nothing was read.
+// handle lets one attempt read a streamed body. It can be taken away as long as no byte
+// was read.
 type handle struct {
 	source io.Reader
 	state  atomic.Int32
@@ -100,15 +100,14 @@ func (h *handle) Read(b []byte) (int, error) {
 	return h.source.Read(b)
 }
 
-// Close leaves the source open: net/http closes the body of the request that came
-// in.
+// Close leaves the source open: net/http closes the body of the incoming request.
 func (h *handle) Close() error { return nil }
 
 func (h *handle) detach() bool {
 	return h.state.CompareAndSwap(untouched, detached) || h.state.Load() == detached
 }
 
-// buffers are what answers are copied through.
+// buffers are the buffers through which answers are copied.
 type buffers struct{ pool sync.Pool }
 
 func newBuffers() *buffers {
@@ -119,11 +118,11 @@ func (b *buffers) Get() []byte { return *b.pool.Get().(*[]byte) }
 
 func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
 
-// isIdempotent reports whether a request may run twice. As net/http does, it
-// takes an Idempotency-Key for the promise that the handler sees to that.
+// isIdempotent reports whether a request may run twice. Like net/http, it takes the
+// header Idempotency-Key as a promise that the handler handles a repeated request.
 func isIdempotent(r *http.Request) bool {
 	if wire.IsUpgrade(r) {
-		return false // what has been said on the connection is lost
+		return false // the state of the connection is lost
 	}
 	if isSafe(r.Method) || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 		return true

@@ -11,7 +11,7 @@ type budget struct {
 
 	mu     sync.Mutex
 	tokens float64
-	at     time.Time // when time last put tokens in
+	at     time.Time // the time up to which tokens were added
 }
 
 func newBudget(o Options) *budget {
@@ -21,14 +21,14 @@ func newBudget(o Options) *budget {
 	}
 }
 
-// deposit puts in what a request brings.
+// deposit adds the tokens of one request.
 func (b *budget) deposit() {
 	b.mu.Lock()
 	b.tokens = min(b.tokens+b.perRequest, b.burst)
 	b.mu.Unlock()
 }
 
-// withdraw takes a token, if there is one.
+// withdraw takes a token. It returns false when there is none.
 func (b *budget) withdraw() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

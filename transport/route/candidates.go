@@ -10,7 +10,7 @@ import (
 
 // candidate is an owner that a request may be sent to.
 type candidate struct {
-	id, addr string // no address: this member
+	id, addr string // an empty address means this member
 	start    membership.Start
 	relation relation
 }
@@ -90,7 +90,7 @@ func relationOf(region, zone string, there ring.Owner) relation {
 
 // memberOf finds a member by its ID, or returns nil.
 func memberOf(members []membership.Member, id string) *membership.Member {
-	// A Member is large: slices.BinarySearchFunc would copy one at every step.
+	// A Member is large, and slices.BinarySearchFunc would copy one at every step.
 	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
 	if i == len(members) || members[i].ID != id {
 		return nil

@@ -21,11 +21,11 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// road is a round tripper without a network: a function for every address.
+// road is a round tripper without a network, with a function for every address.
 type road struct {
 	mu   sync.Mutex
 	to   map[string]func(*http.Request) (*http.Response, error)
-	used []string // addresses, in order
+	used []string // the addresses of the requests, in order
 }
 
 func (d *road) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -82,8 +82,8 @@ func breaks(r *http.Request) (*http.Response, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
-// desk is a router of n1 in virtual time, among members that road makes up: n2
-// is in its zone, n3 in its region, n4 elsewhere.
+// desk is a router of n1 in virtual time, among members that road simulates: n2 is in
+// its zone, n3 in its region, n4 in another region.
 type desk struct {
 	t *testing.T
 	*seen
@@ -114,13 +114,13 @@ func newDesk(t *testing.T, o route.Options) *desk {
 	return d
 }
 
-// own makes members of these numbers the owners of everything.
+// own makes the members of these numbers the owners of all partitions.
 func (d *desk) own(numbers ...int) {
 	f := fleet{t: d.t, members: d.members}
 	d.set(f.owned(numbers...), d.members)
 }
 
-// answersFrom makes an address answer otherwise.
+// answersFrom sets the answers of an address.
 func (d *desk) answersFrom(member int, how func(*http.Request) (*http.Response, error)) {
 	d.road.mu.Lock()
 	defer d.road.mu.Unlock()
@@ -142,7 +142,7 @@ func (d *desk) ask(ctx context.Context, method, body string, headers ...string) 
 	return w, time.Since(began)
 }
 
-// paths forgets and returns the addresses that were used.
+// paths returns the addresses that were used since its last call.
 func (d *desk) paths() string {
 	d.road.mu.Lock()
 	defer d.road.mu.Unlock()

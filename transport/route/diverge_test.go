@@ -20,13 +20,13 @@ import (
 
 var routerSeed = flag.Uint64("router.seed", 0, "seed of the first round of diverging views; zero draws one")
 
-// ledger notes what becomes of every request, by its Id.
+// ledger records the fate of every request, by its header Id.
 type ledger struct {
 	mu      sync.Mutex
-	ran     map[string]int             // by handlers
-	sent    map[string]map[string]bool // by which members
+	ran     map[string]int             // runs by handlers
+	sent    map[string]map[string]bool // the members that ran it
 	sends   map[string]int
-	arrived map[string]bool // marked, that is from another router
+	arrived map[string]bool // marked requests, which come from another router
 }
 
 func (l *ledger) note(edit func()) {
@@ -36,9 +36,9 @@ func (l *ledger) note(edit func()) {
 }
 
 // TestViewsThatDiverge keeps every member's view different from the others' and
-// changing, while connections fail before and after the requests on them have
-// run. However badly it goes, no request is passed on by a member that had it from
-// another, and none that is not idempotent runs twice.
+// changing, while connections fail before and after the requests on them have run. In
+// spite of that no member forwards a request that another router has forwarded, and no
+// request runs twice that is not idempotent.
 func TestViewsThatDiverge(t *testing.T) {
 	rounds := 12
 	if testing.Short() {
@@ -52,7 +52,7 @@ func TestViewsThatDiverge(t *testing.T) {
 	for round := range rounds {
 		diverge(t, first+uint64(round), &total)
 	}
-	// It was as bad as it was meant to be, and most got through all the same.
+	// There were as many failures as intended, and most requests were answered.
 	for name, result := range map[string]route.Attempts{"answered": total.Answered, "refused": total.Refused, "unreachable": total.Unreachable, "broken": total.Broken} {
 		require.Greater(t, sum(result), uint64(10*rounds), name)
 	}
@@ -71,7 +71,7 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 	const (
 		members     = 5
 		callers     = 8
-		requests    = 40 // of each caller
+		requests    = 40 // the requests of each caller
 		maxAttempts = 6
 	)
 	l := &ledger{ran: map[string]int{}, sent: map[string]map[string]bool{}, sends: map[string]int{}, arrived: map[string]bool{}}
@@ -126,7 +126,7 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 		}))
 	}
 
-	// Views change all the time, each by itself.
+	// Views change all the time, independent of each other.
 	luck := chance(100)
 	shuffle := func(member int) {
 		order := luck.Perm(members)[:1+luck.IntN(3)]
@@ -171,14 +171,14 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 				body := "body of " + o.id
 				var reader io.Reader = strings.NewReader(body)
 				if luck.IntN(3) == 0 {
-					reader = struct{ io.Reader }{reader} // streamed
+					reader = struct{ io.Reader }{reader} // a streamed body
 				}
 				if o.method == "GET" {
 					reader = nil
 				}
 				r, err := http.NewRequestWithContext(t.Context(), o.method, f.stations[entry].server.URL+"/k"+o.id, reader)
 				if err != nil {
-					panic(err) // no request that is written here
+					panic(err) // not one of this test's requests
 				}
 				r.Header.Set("Id", o.id)
 				r.Header.Set("Policy", strconv.Itoa(luck.IntN(3)))

@@ -12,7 +12,7 @@
 //	defer router.Close()
 //	http.ListenAndServe(":9000", router)
 //
-// It forwards a request at most once, and runs one that is not idempotent at most
-// once. It keeps no copy of data, and makes no choice that depends on load: which owner
-// answers follows from the ring, the zone and the [Policy] alone.
+// It forwards a request at most once, and runs one that is not idempotent at most once.
+// It keeps no copy of data, and ignores load: only the ring, the zone and the [Policy]
+// decide which owner answers.
 package route

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// fixed is a member's view of a cluster that does not change.
+// fixed is a view of a cluster that never changes.
 type fixed struct{ view route.View }
 
 func (f fixed) View() route.View         { return f.view }
@@ -31,8 +31,8 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	// In your program c.Router(...) of package cluster does what follows, and
-	// gossip tells the members each other's addresses.
+	// In your program c.Router(...) of package cluster does the following, and gossip
+	// tells the members the addresses.
 	servers := []*httptest.Server{httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)}
 	var members []membership.Member
 	for i, id := range ids {

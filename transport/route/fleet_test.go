@@ -56,7 +56,7 @@ func (s *seen) set(r *ring.Ring, members []membership.Member) {
 	s.changed = make(chan struct{})
 }
 
-// signal wakes whoever waits, for nothing.
+// signal wakes waiting requests although the view is the same.
 func (s *seen) signal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *seen) signal() {
 	s.changed = make(chan struct{})
 }
 
-// byPath takes the first segment of the path for the key; "/free" has none.
+// byPath returns the first segment of the path as the key; "/free" has no key.
 func byPath(r *http.Request) (string, bool) {
 	key, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	return key, key != "free"
@@ -76,16 +76,16 @@ type station struct {
 	id     string
 	router *route.Router
 	server *httptest.Server
-	front  atomic.Pointer[http.Handler] // what the server runs: the router
-	opened atomic.Int64                 // connections to it
+	front  atomic.Pointer[http.Handler] // the handler of the server: the router
+	opened atomic.Int64                 // connections to the server
 	mu     sync.Mutex
 	got    []*http.Request
 }
 
-// put has the server run another handler.
+// put replaces the handler of the server.
 func (s *station) put(h http.Handler) { s.front.Store(&h) }
 
-// fleet are members that route to each other over loopback.
+// fleet is a set of members that route to each other over loopback.
 type fleet struct {
 	t        testing.TB
 	stations []*station
@@ -93,8 +93,8 @@ type fleet struct {
 	client   *http.Client
 }
 
-// newFleet starts the members n1, n2, ... at their places, "region/zone". The
-// handler runs on all of them; nil answers with the member's ID.
+// newFleet starts the members n1, n2, ... in their places, each "region/zone". The
+// handler runs on all of them. A nil handler answers with the member's ID.
 func newFleet(t testing.TB, handler http.HandlerFunc, edit func(*route.Options), places ...string) *fleet {
 	t.Helper()
 	return newFleetOf(t, "orders", handler, edit, places...)
@@ -171,8 +171,8 @@ func (l lists) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// owned returns a ring in which all keys are owned by the members of these
-// numbers, the primary first.
+// owned returns a ring in which the members of these numbers own all keys, the primary
+// first.
 func (f *fleet) owned(numbers ...int) *ring.Ring {
 	f.t.Helper()
 	var order []int
@@ -207,15 +207,15 @@ func (f *fleet) believe(member int, numbers ...int) {
 	f.stations[member-1].set(f.owned(numbers...), f.members)
 }
 
-// without returns the members but one.
+// without returns all members except one.
 func (f *fleet) without(number int) []membership.Member {
 	return slices.Delete(slices.Clone(f.members), number-1, number)
 }
 
-// url is a path at a member.
+// url returns the URL of a path at a member.
 func (f *fleet) url(member int, path string) string { return f.stations[member-1].server.URL + path }
 
-// reply is an answer whose body was read.
+// reply is an answer with its whole body.
 type reply struct {
 	StatusCode int
 	Header     http.Header
@@ -248,13 +248,13 @@ func (f *fleet) sendFrom(member int, method, path string, body io.Reader, header
 	return reply{response.StatusCode, response.Header}, string(answer)
 }
 
-// sum is the number of attempts, however far they went.
+// sum is the number of attempts to members at any distance.
 func sum(a route.Attempts) uint64 { return a.Local + a.SameZone + a.SameRegion + a.Remote }
 
-// stats are those of a member's router.
+// stats returns the stats of a member's router.
 func (f *fleet) stats(member int) route.Stats { return f.stations[member-1].router.Stats() }
 
-// received are the requests that a member's handler got.
+// received returns the requests that a member's handler got.
 func (f *fleet) received(member int) []*http.Request {
 	s := f.stations[member-1]
 	s.mu.Lock()

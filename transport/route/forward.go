@@ -21,9 +21,9 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// journey is a request on its way to an owner, and the transport of the proxy that
-// it makes for itself: cheaper than to be looked up in a context, which would take
-// a copy of the request.
+// journey is a request that is being forwarded. It is also the transport of its own
+// proxy. This is cheaper than finding it in the request's context, for which the
+// request would have to be copied.
 type journey struct {
 	router  *Router
 	proxy   httputil.ReverseProxy
@@ -31,14 +31,14 @@ type journey struct {
 	key     string
 	policy  Policy
 	cargo   cargo
-	began   time.Time // the wait, if there is one
+	began   time.Time // when the request began to wait; zero: it has not waited
 
-	version    uint64 // of the view that the candidates are from
+	version    uint64 // the version of the view that the candidates are from
 	placement  ring.Placement
-	token      []string // as it goes into a header
+	token      []string // the token of the placement, as the value of a header
 	candidates []candidate
 	next       int
-	room       [4]candidate // usually enough for them
+	room       [4]candidate // usually large enough for the candidates
 
 	attempts int
 	dead     []candidate // could not be reached
@@ -50,7 +50,7 @@ type journey struct {
 	pause    time.Duration
 }
 
-// errServeHere says that this member has become the one to answer.
+// errServeHere says that this member should answer the request now.
 var errServeHere = errors.New("route: this member should answer")
 
 // forward sends a request to an owner.
@@ -73,7 +73,7 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	j.proxy.ServeHTTP(w, r)
 }
 
-// rewrite makes the request that goes out of the one that came in.
+// rewrite makes the outgoing request from the incoming one.
 func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	in, out := p.In, p.Out
 	if rt.options.TrustForwarded {
@@ -92,15 +92,16 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	out.Trailer = in.Trailer // the same map: it gets its values while the body is read
 }
 
-// restore makes a URL's path and query what they were when the request came: the
-// other member takes off itself what handlers around this router have taken off.
-// It also undoes what the proxy does to queries that net/url cannot parse. Both
-// sides run the same code, which is to see the same request.
+// restore restores the path and the query of a URL as they were when the request came.
+// Handlers around this router may have removed a prefix of the path; on the other
+// member the same handlers remove it again. restore also undoes the change that the
+// proxy makes to queries that net/url cannot parse. So the handler sees the same
+// request on both members.
 func restore(u *url.URL, in *http.Request) {
 	u.RawQuery = in.URL.RawQuery
 	if rest, ok := strings.CutPrefix(in.RequestURI, in.URL.Path); ok {
 		if query, asked := strings.CutPrefix(rest, "?"); rest == "" && in.URL.RawQuery == "" || asked && query == in.URL.RawQuery {
-			return // nothing was taken off
+			return // no prefix was removed
 		}
 	}
 	if original, err := url.ParseRequestURI(in.RequestURI); err == nil {
@@ -122,7 +123,7 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 		if c.local() {
 			return nil, errServeHere
 		}
-		if j.owes && !rt.budget.withdraw() {
+		if j.takesToken && !rt.budget.withdraw() {
 			rt.counts.overBudget.Add(1)
 			return nil, j.failure("too many requests are being sent again already")
 		}
@@ -162,8 +163,8 @@ func (j *journey) attempt(out *http.Request, c candidate) reply {
 	delete(out.Header, api.TimeoutHeader)
 	ctx := j.request.Context()
 	if deadline, ok := ctx.Deadline(); ok {
-		// The rest of a millisecond is the receiver's: it is the sender
-		// that knows best when the time is over.
+		// The number of milliseconds is rounded up. The receiver may so wait a little
+		// longer than the sender, which knows the exact time.
 		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
 		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
 	}
@@ -233,15 +234,15 @@ func (j *journey) goesOn(result outcome, c candidate) bool {
 	return j.cargo.unload() && (j.broken == 0 || j.broken < mostRuns && isIdempotent(j.request))
 }
 
-// The pauses between rounds in which every owner refused, before chance has halved
-// them at most.
+// The pauses between rounds in which every owner refused. A random part of up to half
+// is subtracted from each.
 const (
 	firstPause   = 20 * time.Millisecond
 	longestPause = 500 * time.Millisecond
 )
 
 // wait waits until this member's view has changed, or the views of the members that
-// refused may have, and lists the candidates anew.
+// refused may have changed. Then it lists the candidates again.
 func (j *journey) wait() error {
 	rt, ctx := j.router, j.request.Context()
 	if j.began.IsZero() {
@@ -334,7 +335,7 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 	case ok:
 	case errors.Is(err, context.DeadlineExceeded):
 		p = wire.New(api.RefusalDeadline, http.StatusGatewayTimeout, "the time that the caller gave was over before an answer came: the request may have run")
-	default: // an upgrade that went wrong
+	default: // an upgrade that failed
 		p = wire.New(api.RefusalBroken, http.StatusBadGateway, "the member that answers for the key cannot be talked to")
 	}
 	if p.Status == http.StatusServiceUnavailable {
@@ -343,7 +344,7 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 	wire.Refuse(w, j.request, p)
 }
 
-// isUnreachable reports whether there was no connection, and so nothing was sent.
+// isUnreachable reports whether no connection could be made, so that nothing was sent.
 func isUnreachable(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return true

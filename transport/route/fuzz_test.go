@@ -15,9 +15,9 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// FuzzRouter gives a router whatever net/http takes for a request. It must answer,
-// must not send on what another router has sent, and must send nothing but what
-// net/http can send.
+// FuzzRouter gives a router any request that net/http accepts. The router must answer
+// it. It must not forward a request that another router has forwarded, and must send
+// only requests that net/http can send.
 func FuzzRouter(f *testing.F) {
 	for _, seed := range []string{
 		"GET /k HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -18,30 +18,30 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// Cluster is what a [Router] routes by. Both methods are called
-// concurrently, View for every request; they must be cheap and must not block.
+// Cluster is the source of a [Router]'s views. Both methods are called concurrently,
+// View for every request. They must be fast and must not block.
 type Cluster interface {
-	// View returns what this member believes now, as one consistent value.
+	// View returns this member's present view, as one consistent value.
 	View() View
-	// Changed returns a channel that is closed when View may return another
-	// view than it did when Changed was called.
+	// Changed returns a channel that is closed when View may return another view than
+	// when Changed was called.
 	Changed() <-chan struct{}
 }
 
-// Router is a handler around a service's own: it runs that for the requests that
-// this member should answer, and forwards the others to the member that should.
-// Put one in front of the service on every member.
+// Router is a handler around a service's own handler. It runs the own handler for the
+// requests that this member should answer, and forwards all others to the member that
+// should answer them. Put a router in front of the service on every member.
 //
 //	request ── has no key ────────────────────────▶ own handler
 //	        ── this member should answer ─────────▶ own handler
 //	        ── came from another router ──────────▶ 421
 //	        ── otherwise ──▶ an owner's router ───▶ the owner's handler
 //
-// A forwarded request is never forwarded again: a member that does not own the
-// key by its own view refuses it with 421 and its token, without running the
-// handler. The sender then tries the next owner, and all of them once more when
-// its view has moved on or the receivers' may have, for as long as
-// [Options.Patience]. So views that differ cost time, never a loop.
+// A forwarded request is never forwarded again: a member that does not own the key by
+// its own view refuses it with 421 and its token, without running the handler. The
+// sender then tries the next owner. When all have refused, it waits until its view has
+// changed or theirs may have, and tries them again, for as long as [Options.Patience].
+// So different views cost time, and never make a loop.
 //
 // A request runs at most once, unless it is idempotent: then it may run once more
 // after a connection broke under it. Every other request is tried again only when
@@ -61,10 +61,10 @@ type Cluster interface {
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and
 // [api.RefusalDeadline] (504) when it may have.
 //
-// Upgrades such as WebSocket pass, and so do streamed answers, which are flushed
-// as they come. Forwarded requests have X-Forwarded-For, -Host and -Proto, keep
-// their Host, and go out under the path they came with, also where a handler
-// around the router has stripped a prefix of it.
+// The router also forwards upgrades such as WebSocket, and streamed answers, which are
+// flushed as they come. Forwarded requests have the headers X-Forwarded-For, -Host and
+// -Proto. They keep their Host, and the path with which they came, also where a handler
+// around the router has removed a prefix of it.
 //
 // All methods are safe for concurrent use.
 type Router struct {
@@ -72,20 +72,20 @@ type Router struct {
 	handler http.Handler
 	options Options
 	node    string // this member
-	// clusterName is that of the view at first; it never changes.
+	// clusterName is that of the first view; it never changes.
 	clusterName string
 	budget      *budget
 	avoided     avoided
 	counts      counts
-	own         *client.Pool // nil when the transport is the user's
+	own         *client.Pool // nil when the user set Options.Transport
 	sender      http.RoundTripper
 	proxy       httputil.ReverseProxy // the template that each journey copies
 }
 
-// New returns a router around a handler. It starts no goroutine; Close it
-// when Options.Transport is nil. It returns an error for a nil cluster or
-// handler, and one that joins an [option.Error] for every option that is
-// missing or out of bounds.
+// New returns a router around a handler. It starts no goroutine. When Options.Transport
+// is nil, Close must be called at the end. New returns an error for a nil cluster or
+// handler, and an error that joins an [option.Error] for every option that is missing
+// or out of bounds.
 func New(c Cluster, h http.Handler, o Options) (*Router, error) {
 	switch {
 	case c == nil:
@@ -124,9 +124,9 @@ func New(c Cluster, h http.Handler, o Options) (*Router, error) {
 	return rt, nil
 }
 
-// Close closes the connections that the router made and that carry no request.
-// Those under way go on. It leaves alone what Options.Transport brought. It
-// may be called any number of times and returns nil.
+// Close closes the router's own connections that carry no request. Requests under way
+// go on. Close does not close Options.Transport. It may be called any number of times,
+// and returns nil.
 func (rt *Router) Close() error {
 	if rt.own == nil {
 		return nil
@@ -134,8 +134,8 @@ func (rt *Router) Close() error {
 	return rt.own.Close()
 }
 
-// ServeHTTP answers a request or forwards it. A panic of Options.Key or
-// Policy becomes a 500; one of the own handler passes.
+// ServeHTTP answers a request or forwards it. A panic of Options.Key or Policy becomes
+// a 500. A panic of the own handler passes through.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ctx, cancel, bounded := withTimeout(r); bounded {
 		defer cancel()
@@ -166,15 +166,15 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// question is what the router has to know of a request.
+// question holds what Key and Policy return for a request.
 type question struct {
 	key    string
 	keyed  bool
 	policy Policy
 }
 
-// question asks the user's functions, and answers the request itself when one of
-// them panics.
+// question calls Key and Policy, and answers the request itself when one of them
+// panics.
 func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, ok bool) {
 	defer func() {
 		v := recover()
@@ -182,7 +182,7 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 			return
 		}
 		if err, isErr := v.(error); isErr && errors.Is(err, http.ErrAbortHandler) {
-			panic(http.ErrAbortHandler) // the handler wants the connection gone
+			panic(http.ErrAbortHandler) // the handler asks to close the connection
 		}
 		rt.options.Logger.ErrorContext(r.Context(), "panic while finding the key of a request",
 			"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
@@ -198,9 +198,9 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 	return q, true
 }
 
-// mine reports whether this member should answer. One that a request was
-// forwarded to does so too when the sender may have had a reason to pass over a
-// better one. An owner that is away leaves its turn to the next one.
+// mine reports whether this member should answer. It may answer a forwarded request
+// also when it is not the first owner of the policy, because the sender may have had a
+// reason to pass over the others. Owners that are away are passed over.
 func (rt *Router) mine(view View, p ring.Placement, policy Policy, forwarded bool) bool {
 	if policy == Nearest || policy == PrimaryFirst && forwarded {
 		return p.Owns(rt.node)
@@ -227,8 +227,8 @@ func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement
 // tokenOf returns a placement's token as the value of a header.
 func tokenOf(p ring.Placement) []string { return []string{hexadecimal(uint64(p.Token()))} }
 
-// withTimeout bounds a request by what the caller says it still waits. What is no
-// such number is taken for absent: it comes from outside.
+// withTimeout limits a request by the caller's timeout header. It ignores a value that
+// is not a valid number, because any client can send one.
 func withTimeout(r *http.Request) (ctx context.Context, cancel context.CancelFunc, bounded bool) {
 	values := r.Header[api.TimeoutHeader]
 	if len(values) == 0 {

@@ -34,7 +34,7 @@ func requireFailure(t *testing.T, response reply, body string, status int, kind 
 }
 
 func TestReadsGoToTheNearestOwner(t *testing.T) {
-	// n1 asks; the owners come in the order that is worst for it.
+	// n1 gets the request; the preference list begins with the farthest owner.
 	f := newFleet(t, nil, nil, "eu/a", "eu/a", "eu/b", "us/c", "eu/a")
 	for _, test := range []struct {
 		name   string
@@ -92,7 +92,7 @@ func TestPolicyIsTheUsers(t *testing.T) {
 			require.Equal(t, want, response.Header.Get("Member"), "%v %s", policy, method)
 		}
 	}
-	// PrimaryFirst goes on to the next, which here is in front of this member.
+	// PrimaryFirst goes on to the next owner, which here comes before this member.
 	policy = route.PrimaryFirst
 	f.kill(3)
 	response, _ := f.send(1, "PUT", "/k", "v")
@@ -144,7 +144,8 @@ func TestTheTokenTravels(t *testing.T) {
 	require.False(t, ok, "a request without a key")
 }
 
-// TestTheHandlersOwn421 passes: only a router's says that nothing has run.
+// TestTheHandlersOwn421: a 421 of the handler is passed on. Only a 421 of a router says
+// that the request has not run.
 func TestTheHandlersOwn421(t *testing.T) {
 	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set(wire.RefusedHeader, "fedcba9876543210") // of another request, further on
@@ -195,8 +196,8 @@ func TestForwardedHeadersOfAProxyThatIsTrusted(t *testing.T) {
 	require.Equal(t, "http", second.Get("X-Forwarded-Proto"))
 }
 
-// TestBelowAPrefix: what a handler around the router takes off the path, it takes
-// off at the other member too.
+// TestBelowAPrefix: a handler around the router that removes a prefix of the path
+// removes it on the other member too.
 func TestBelowAPrefix(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a", "eu/b")
 	f.agree(2)

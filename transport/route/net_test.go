@@ -25,7 +25,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// TestAConnectionThatBreaksUnderARequest: the member has begun to run it.
+// TestAConnectionThatBreaksUnderARequest: the member has begun to run the request.
 func TestAConnectionThatBreaksUnderARequest(t *testing.T) {
 	var runs atomic.Int64
 	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
@@ -131,15 +131,15 @@ func TestStreamsPass(t *testing.T) {
 	_, body := f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20))
 	require.Equal(t, "n2 3145728 <nil>", body)
 
-	// A member that refuses a stream has not asked for it, if the caller waits
-	// until it is asked; then another one gets it.
+	// When the caller waits for 100 Continue, a member that refuses the request has
+	// read nothing of the stream, so another member gets it.
 	f.believe(2, 3, 1)
 	_, body = f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20), "Expect: 100-continue")
 	require.Equal(t, "n3 3145728 <nil>", body)
-	// If the caller does not wait, some of it is gone.
+	// If the caller does not wait, a part of the stream is lost.
 	response, body := f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20))
 	requireFailure(t, response, body, 503, api.RefusalNoOwner)
-	// Nothing is gone while there is no connection.
+	// Nothing is lost while there is no connection.
 	f.kill(2)
 	_, body = f.sendFrom(1, "POST", "/k", io.LimitReader(rand.Reader, 3<<20), "Expect: 100-continue")
 	require.Equal(t, "n3 3145728 <nil>", body)
@@ -175,7 +175,7 @@ func TestAnswersAreFlushedAsTheyCome(t *testing.T) {
 	require.Equal(t, "3", response.Trailer.Get("Sum"))
 	require.NoError(t, response.Body.Close())
 
-	// A caller who goes ends the work at the other member.
+	// When a caller disconnects, the work at the other member ends.
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url(1, "/k"), nil)
 	require.NoError(t, err)
@@ -187,8 +187,8 @@ func TestAnswersAreFlushedAsTheyCome(t *testing.T) {
 	_ = response.Body.Close() // whose reading ended with the context
 }
 
-// echo is a WebSocket server as far as a proxy can tell: it switches protocols
-// and then sends back what it reads.
+// echo is, for a proxy, a WebSocket server: it switches protocols and then sends back
+// the bytes that it reads.
 func echo(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") != "websocket" {
 		_, _ = io.WriteString(w, "no upgrade")
@@ -243,8 +243,8 @@ func TestUpgradesPass(t *testing.T) {
 	require.Equal(t, "no upgrade", body)
 }
 
-// TestUpgradesPassOverTLS also when the connections between members carry HTTP/2,
-// in which there is no such thing as an upgrade.
+// TestUpgradesPassOverTLS also when the connections between members carry HTTP/2, which
+// has no upgrades.
 func TestUpgradesPassOverTLS(t *testing.T) {
 	ca := testkit.NewAuthority(t, "authority")
 	own := ca.Issue("member")
@@ -266,7 +266,7 @@ func TestUpgradesPassOverTLS(t *testing.T) {
 	requireEcho(t, conn, "k")
 }
 
-// TestRoutersUseFewConnections counts them where they arrive: 1000 requests, 100
+// TestRoutersUseFewConnections counts the connections at the owner: 1000 requests, 100
 // at a time.
 func TestRoutersUseFewConnections(t *testing.T) {
 	pool := testkit.NewPool(t, client.PoolOptions{MaxConnsPerHost: 8})
@@ -298,8 +298,8 @@ func TestRoutersUseFewConnections(t *testing.T) {
 	all.Wait()
 	require.Zero(t, failures.Load())
 	require.EqualValues(t, 1000, sum(f.stats(1).Answered))
-	// At most 8 at a time; on a machine so busy that a goroutine waits for 50 ms
-	// net/http drops a connection now and then, and makes another.
+	// There are at most 8 at a time. On a busy machine, when a goroutine waits for 50
+	// ms, net/http may drop a connection and make another.
 	for _, s := range f.stations[1:] {
 		require.LessOrEqual(t, s.opened.Load(), int64(4*8))
 	}

@@ -16,33 +16,33 @@ type Policy uint8
 
 // The policies.
 const (
-	// Nearest takes any owner: this member, if it is one, then those in its
-	// zone, those in its region, and the rest.
+	// Nearest takes any owner: this member if it is an owner, then the owners in its
+	// zone, then those in its region, then the rest.
 	Nearest Policy = iota
-	// PrimaryOnly takes the first owner of the preference list and no
-	// other. While that one is down and the cluster has not noticed, requests
-	// wait for as long as Options.Patience.
+	// PrimaryOnly takes the first owner of the preference list and no other. While that
+	// owner is down and the cluster has not noticed, requests wait for as long as
+	// Options.Patience.
 	PrimaryOnly
-	// PrimaryFirst takes the owners in the order of the preference list,
-	// wherever they are: the next when one cannot be reached.
+	// PrimaryFirst takes the owners in the order of the preference list, in any zone:
+	// when one cannot be reached, it takes the next.
 	PrimaryFirst
 )
 
-// Options configure a [Router]. Service and Key are required; every other
-// field says what its zero value means.
+// Options configure a [Router]. Service and Key are required. For every other field the
+// zero value has the meaning that the field's doc gives.
 type Options struct {
-	// Service names the address to forward to: membership.Member.Services has
-	// it, host:port, for every owner that can be forwarded to. Routers in front
-	// of the same service must give the same name. 1 to 64 letters, digits and
+	// Service is the name under which members announce the address of the service in
+	// membership.Member.Services, as host:port. Requests are forwarded to that address.
+	// All routers of one service must use the same name: 1 to 64 letters, digits and
 	// the characters . _ : / @ -.
 	Service string
-	// Key returns the key of a request, and false when it has none and is to
-	// be answered by the member it came to. It must return the same on every
-	// member, must not read the body, and is called concurrently.
+	// Key returns the key of a request. It returns false when the request has no key:
+	// then the member that got the request answers it. Key must return the same on
+	// every member, and must not read the body. It is called concurrently.
 	Key func(*http.Request) (key string, ok bool)
-	// Policy says which owners may answer a request. It must return the same
-	// on every member and is called concurrently. Nil: Nearest for GET, HEAD,
-	// OPTIONS and TRACE, PrimaryOnly for everything else.
+	// Policy says which owners may answer a request. It must return the same on every
+	// member, and is called concurrently. Nil means Nearest for GET, HEAD, OPTIONS and
+	// TRACE, and PrimaryOnly for all other methods.
 	Policy func(*http.Request) Policy
 	// Scheme is "http" or "https". Empty means http.
 	Scheme string
@@ -54,14 +54,14 @@ type Options struct {
 	// and event streams have connections of their own. Nil: a Pool of the router's own,
 	// with the defaults, which [Router.Close] closes.
 	Transport http.RoundTripper
-	// Wrap puts something around Transport that sees every attempt by itself,
-	// such as the tracing of OpenTelemetry. What holds for Transport holds for
-	// what it returns. Nil: nothing.
+	// Wrap returns a round tripper around Transport that sees each attempt, such as the
+	// tracing of OpenTelemetry. The rules for Transport apply to the result too. Nil
+	// means that Transport is used as it is.
 	Wrap func(http.RoundTripper) http.RoundTripper
-	// Patience is how long a request that was refused, or whose owners cannot
-	// be reached, waits for the views to agree or to change: 1 ns to 5 min. With
-	// about ten seconds writes outlast the crash of their primary. Zero means
-	// 1 s, and [option.None] that no request waits.
+	// Patience is how long a request that was refused, or whose owners cannot be
+	// reached, waits until views agree or change: 1 ns to 5 min. With about ten
+	// seconds, writes succeed also when their primary crashes. Zero means 1 s, and
+	// [option.None] that no request waits.
 	Patience time.Duration
 	// HedgeAfter is how long a read (GET, HEAD, OPTIONS or TRACE without a body, of
 	// which the policy allows several owners) waits for the head of an answer before
@@ -73,32 +73,32 @@ type Options struct {
 	// MaxAttempts is how often one request is sent, the first time included,
 	// 1 to 1,000. Zero means 32.
 	MaxAttempts int
-	// RetriesPerRequest, RetriesPerSecond and RetryBurst are a budget, which keeps a
-	// cluster in trouble from being sent ever more requests: a token bucket for all
-	// requests together. Sending a request again after a failed connection takes a
-	// token. A request that finds none is answered with the failure. Requests that
-	// were refused with 421, or that wait until the view has moved on, take none.
+	// RetriesPerRequest, RetriesPerSecond and RetryBurst configure the retry budget. It
+	// keeps retries from overloading a cluster that has failures. The budget is one
+	// token bucket for all requests together. Sending a request again after a failed
+	// connection takes a token. When there is no token, the request is answered with
+	// the failure. Requests that were refused with 421, or that wait until the view has
+	// changed, take no token.
 	//
-	// RetriesPerRequest is how many tokens every forwarded request puts into the
-	// bucket, up to 1. Zero means 0.2, and [option.None] none. RetriesPerSecond is
-	// how many come in with time, up to 1,000,000. Zero means 10, and [option.None]
-	// none. RetryBurst is how many the bucket holds, as it does at first: 1 to
-	// 1,000,000. Zero means 100.
+	// RetriesPerRequest is the number of tokens that every forwarded request adds to
+	// the bucket, up to 1. Zero means 0.2, and [option.None] none. RetriesPerSecond is
+	// the number of tokens that are added in each second, up to 1,000,000. Zero means
+	// 10, and [option.None] none. RetryBurst is the size of the bucket, which is full
+	// at first: 1 to 1,000,000. Zero means 100.
 	RetriesPerRequest, RetriesPerSecond float64
 	RetryBurst                          int
-	// MaxReplayBytes is the longest body that is kept in memory to be sent
-	// again, in bytes, up to 16 MiB. Zero means 64 KiB, and [option.None] that
-	// none is.
+	// MaxReplayBytes is the size of the longest body that is kept in memory to be sent
+	// again, up to 16 MiB. Zero means 64 KiB, and [option.None] that no body is kept.
 	MaxReplayBytes int64
-	// AvoidFor is how long an address is tried last after a connection to it
-	// could not be made; afterwards one request at a time tries again. 1 ms to
-	// 1 min. Zero means 1 s.
+	// AvoidFor is how long an address is tried last after a connection to it could not
+	// be made: 1 ms to 1 min. Afterwards one request at a time tries it again. Zero
+	// means 1 s.
 	AvoidFor time.Duration
-	// TrustForwarded keeps the X-Forwarded-For, -Host and -Proto that a
-	// request came with, the first with its sender added. Set it only behind a
-	// proxy that all requests come through: every process can send these headers.
+	// TrustForwarded keeps the headers X-Forwarded-For, -Host and -Proto of an incoming
+	// request, and adds its sender to X-Forwarded-For. Set it only where all requests
+	// come through a proxy: any process can send these headers.
 	TrustForwarded bool
-	// Logger gets panics of Key and Policy, at error, and failed attempts, at
+	// Logger gets panics of Key and Policy at level error, and failed attempts at level
 	// debug. Nil means [slog.Default].
 	Logger *slog.Logger
 }
@@ -148,7 +148,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// policyOf lets any owner answer what changes nothing.
+// policyOf is the default policy: any owner may answer a request that only reads.
 func policyOf(r *http.Request) Policy {
 	if isSafe(r.Method) {
 		return Nearest
@@ -165,7 +165,7 @@ func isSafe(method string) bool {
 	}
 }
 
-// isServiceName keeps out what would take a mark in a header apart.
+// isServiceName rejects the characters that separate the parts of a mark in a header.
 func isServiceName(s string) bool {
 	for _, c := range []byte(s) {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'

@@ -2,19 +2,20 @@ package route
 
 import "sync/atomic"
 
-// Stats count what a [Router] has done since it was made. A request that was sent more
-// than once is counted among the attempts each time. It is a value.
+// Stats are the counts of a [Router] since it was made. Each attempt of a request that
+// was sent more than once is counted.
 type Stats struct {
-	// ClusterName and Service say what the router routes.
+	// ClusterName and Service say which router this is.
 	ClusterName, Service string
 
-	// Answered counts attempts after which the handler ran here, or an answer came,
-	// whatever its status.
+	// Answered counts attempts for which the handler ran here, or an answer came, with
+	// any status.
 	Answered Attempts
-	// Refused counts attempts after which the member said that the key is another's.
-	// Local are those of other routers that this member has refused.
+	// Refused counts attempts that the member refused because it does not own the key.
+	// Refused.Local counts the requests of other routers that this member has refused.
 	Refused Attempts
-	// Unreachable counts attempts without a connection: nothing was sent.
+	// Unreachable counts attempts for which no connection could be made: nothing was
+	// sent.
 	Unreachable Attempts
 	// Broken counts attempts whose connection failed before an answer: the request
 	// may have run.
@@ -32,19 +33,20 @@ type Stats struct {
 	// OverBudget counts requests that were not sent again because the budget for
 	// that was spent.
 	OverBudget uint64
-	// GaveUp counts requests that the router has answered with 502, 503 or 504
-	// because no owner did.
+	// GaveUp counts requests that the router has answered with 502, 503 or 504 because
+	// no owner answered.
 	GaveUp uint64
 }
 
-// Attempts count attempts by how far away the member is, the nearest first: this
-// member itself, another one in the same region and zone, one in another zone of the
-// same region, and one in another region. Traffic of the last two crosses zones.
+// Attempts are counts of attempts by the distance of the member, the nearest first:
+// this member itself, another member in the same region and zone, a member in another
+// zone of the same region, and a member in another region. Traffic of the last two
+// crosses zones.
 type Attempts struct {
 	Local, SameZone, SameRegion, Remote uint64
 }
 
-// outcome is what came of one attempt to have a request answered.
+// outcome is the result of one attempt.
 type outcome uint8
 
 const (
@@ -53,14 +55,14 @@ const (
 	unreachable
 	broken
 	canceled
-	outcomes // how many there are
+	outcomes // the number of outcomes
 )
 
 func (r outcome) String() string {
 	return [...]string{"answered", "refused", "unreachable", "broken", "canceled"}[r]
 }
 
-// relation says how far a member is from this one.
+// relation is the distance of a member from this one.
 type relation uint8
 
 const (
@@ -68,10 +70,10 @@ const (
 	sameZone
 	sameRegion
 	remote
-	relations // how many there are
+	relations // the number of relations
 )
 
-// counts are Stats that many goroutines write.
+// counts are Stats that any number of goroutines may increase.
 type counts struct {
 	attempts   [outcomes][relations]atomic.Uint64
 	unkeyed    atomic.Uint64
@@ -88,8 +90,8 @@ func (c *counts) of(r outcome) Attempts {
 	return Attempts{Local: a[local].Load(), SameZone: a[sameZone].Load(), SameRegion: a[sameRegion].Load(), Remote: a[remote].Load()}
 }
 
-// Stats returns the counts so far. Each is exact; together they are of about the
-// same moment. It does not block.
+// Stats returns the counts so far. Each is exact. They are read one after the other, so
+// they may be of slightly different moments. It does not block.
 func (rt *Router) Stats() Stats {
 	c := &rt.counts
 	return Stats{

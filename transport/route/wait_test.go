@@ -106,8 +106,8 @@ func TestMaxAttempts(t *testing.T) {
 	})
 }
 
-// TestThisMemberBecomesTheOwner while a request waits: its own handler gets it,
-// body and all.
+// TestThisMemberBecomesTheOwner while a request waits: its own handler gets the request
+// with its body.
 func TestThisMemberBecomesTheOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, route.Options{})
@@ -145,7 +145,7 @@ func TestTheDeadAreSeldomAskedAgain(t *testing.T) {
 		d.own(2, 3)
 		time.AfterFunc(2*time.Second, func() {
 			d.answersFrom(2, answers("n2 again"))
-			d.members = slices.Clone(d.members) // the others are published
+			d.members = slices.Clone(d.members) // the published slice must not change
 			d.members[1].Start.Number++
 			d.own(2, 3)
 		})
@@ -359,7 +359,7 @@ func TestDeadlinesTravel(t *testing.T) {
 		requireGaveUp(t, w, 504, api.RefusalDeadline, "")
 		require.Equal(t, 1500*time.Millisecond+time.Microsecond, took)
 
-		// Of two the nearer counts; it can be asked for from outside.
+		// Of two deadlines the earlier one counts. A client can set one in the header.
 		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, took = d.ask(ctx, "GET", "", api.TimeoutHeader+": 20")
@@ -374,7 +374,7 @@ func TestDeadlinesTravel(t *testing.T) {
 			require.Zero(t, took)
 		}
 
-		// The receiver bounds its handler.
+		// The receiver limits the time of its handler.
 		d.own(1)
 		var left time.Duration
 		router, err := route.New(d, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
