@@ -12,8 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// Owners that are away come last, and another one is named as the primary. The token stays, and so does
-// the list of members, which says until when they are expected.
+// Owners that are away come last, and another owner is named as the primary. The token does not
+// change. The list of members still has them, and says until when they are expected.
 func TestOwnersThatAreAwayComeLast(t *testing.T) {
 	c := testkit.NewCluster(t)
 	h := testkit.NewHandler(c)

@@ -55,7 +55,8 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
-// BenchmarkGuardedLookup is BenchmarkLookup behind a token and both limits.
+// BenchmarkGuardedLookup is BenchmarkLookup with a guard that has tokens and both
+// limits.
 func BenchmarkGuardedLookup(b *testing.B) {
 	c := testkit.NewCluster(b)
 	c.Shown.Ring = testkit.Build(b, rebalance.Rendezvous{}, 4096, testkit.Nodes...)

@@ -17,10 +17,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// readObject reads a body that is one JSON object with the named fields, each
-// into what its pointer points at. It refuses other fields, fields given twice,
-// and text that no Go string can hold: a field or a key that is silently dropped
-// or altered would get a wrong answer.
+// readObject reads a body that is one JSON object with the named fields, and stores
+// each field through its pointer. It refuses other fields, fields given twice, and text
+// that is not valid Unicode: if a field or a key were silently dropped or altered, the
+// answer would be wrong.
 func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
 	body, err := h.readBody(w, r)
 	if err != nil {
@@ -60,7 +60,8 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[
 	return nil
 }
 
-// readBody returns a body that says it is JSON and is not too long.
+// readBody returns the body. It refuses a body that is not declared as JSON, or is too
+// long.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := parameters["charset"]; err != nil || kind != wire.JSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
@@ -90,7 +91,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 }
 
 func tooLarge(w http.ResponseWriter, bound int64) *api.Refusal {
-	w.Header().Set("Connection", "close") // rather than read the rest
+	w.Header().Set("Connection", "close") // so that the rest is not read
 	p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", bound)
 	p.Bound = bound
 	return p
@@ -120,7 +121,7 @@ func halfSurrogate(body []byte) bool {
 	}
 }
 
-// escaped is the UTF-16 code unit that text starts with as \uXXXX, or -1.
+// escaped returns the UTF-16 code unit that text begins with as \uXXXX, or -1.
 func escaped(text []byte) int {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return -1
@@ -139,7 +140,7 @@ func bodyProblem(err error) *api.Refusal {
 	return wire.New(wire.Body, http.StatusBadRequest, "the body is not the JSON expected: %s", wire.Cut(strings.TrimPrefix(err.Error(), "json: ")))
 }
 
-// jsonKind names what was expected in the words of JSON.
+// jsonKind returns the JSON name of an expected Go type.
 func jsonKind(e *json.UnmarshalTypeError) string {
 	switch kind := e.Type.Kind().String(); kind {
 	case "slice", "array":

@@ -20,8 +20,8 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // call sends one request without a network. A body is JSON unless a header says
-// otherwise; headers are written "Name: value". It panics when the answer is not
-// one that the OpenAPI document describes, so that all tests hold it to that.
+// otherwise; headers are written "Name: value". It panics when the OpenAPI document
+// does not describe the answer. So all tests compare the handler with the document.
 func call(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	var reader io.Reader
 	if body != "" {

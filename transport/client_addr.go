@@ -9,11 +9,11 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// clientKey is the client that a request is counted for: the address it comes from, or for
-// IPv6 the network of 64 bits, which is what one customer is given. Behind
-// trusted proxies it is the last address in X-Forwarded-For that is not one of
-// theirs: what stands before it was written by a client that is not trusted. A
-// request whose origin cannot be told is counted with all others of that kind.
+// clientKey returns the client for which a request is counted: the address it comes from,
+// or for IPv6 the network of 64 bits, because one customer gets such a network. Behind
+// trusted proxies it is the last address in X-Forwarded-For that is not a trusted proxy.
+// An untrusted client may have written the addresses before it. All requests of unknown
+// origin count as one client.
 func clientKey(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	addr := parseHop(r.RemoteAddr)
 	if trusts(trusted, addr) {
@@ -22,8 +22,7 @@ func clientKey(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	return prefixOf(addr)
 }
 
-// prefixOf is the client an address belongs to; the zero prefix for the zero
-// address.
+// prefixOf returns the client of an address, and the zero prefix for the zero address.
 func prefixOf(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 32
@@ -34,7 +33,7 @@ func prefixOf(addr netip.Addr) netip.Prefix {
 	return prefix
 }
 
-// forwardedFor goes through the hops from the nearest on.
+// forwardedFor yields the hops of X-Forwarded-For, the nearest first.
 func forwardedFor(lines []string, nearest netip.Addr, trusted []netip.Prefix) netip.Addr {
 	rest := strings.Join(lines, ",")
 	for rest != "" {
@@ -46,7 +45,7 @@ func forwardedFor(lines []string, nearest netip.Addr, trusted []netip.Prefix) ne
 		}
 		addr := parseHop(strings.TrimSpace(hop))
 		if !addr.IsValid() {
-			return nearest // the proxy says nothing that can be read
+			return nearest // the proxy's header cannot be parsed
 		}
 		if nearest = addr; !trusts(trusted, addr) {
 			return addr
@@ -55,7 +54,7 @@ func forwardedFor(lines []string, nearest netip.Addr, trusted []netip.Prefix) ne
 	return nearest
 }
 
-// parseHop reads an address with or without a port, in its plainest form.
+// parseHop parses an address with or without a port, and returns its canonical form.
 func parseHop(text string) netip.Addr {
 	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
 	if err != nil {
@@ -77,7 +76,7 @@ func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// parseProxies reads the prefixes of trusted proxies.
+// parseProxies parses the prefixes of trusted proxies.
 func parseProxies(texts []string) (prefixes []netip.Prefix, errs []error) {
 	for i, text := range texts {
 		prefix, err := netip.ParsePrefix(text)

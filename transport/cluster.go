@@ -5,12 +5,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// Cluster is what the handler answers from. Both methods are called for every
-// request, concurrently; they must be cheap and must not block.
+// Cluster is the source of the handler's answers. Both methods may be called for every
+// request, concurrently. They must be fast and must not block.
 type Cluster interface {
-	// View returns what this member believes now, as one consistent value.
+	// View returns this member's present view, as one consistent value.
 	View() route.View
-	// Health returns how this member is. ClusterName and NodeID may be empty: the
-	// handler takes them from the view.
+	// Health returns the health of this member. ClusterName and NodeID may be empty:
+	// the handler takes them from the view.
 	Health() api.Health
 }

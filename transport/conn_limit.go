@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// limitListener accepts a connection only when fewer than cap(slots) are open.
-// At the limit callers wait in the kernel's queue, which costs this process
-// nothing. Of one client it keeps no more than a share, so that others find a
-// slot: further connections of that client are closed at once. A connection without
-// an IP address belongs to no client.
+// limitListener accepts a connection only when fewer than cap(slots) are open. At the
+// limit callers wait in the queue of the kernel, which needs no memory of this process.
+// One client may have only a part of the slots, so that others find a slot: further
+// connections of that client are closed at once. A connection without an IP address
+// belongs to no client.
 type limitListener struct {
 	net.Listener
 	slots  chan struct{}
@@ -68,7 +68,8 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-// enter counts a client's connection, unless it has its share.
+// enter counts a connection of a client. It returns false when the client has as many
+// as it may have.
 func (l *limitListener) enter(client netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,8 +91,8 @@ func (l *limitListener) leave(client netip.Prefix) {
 // Close stops accepting. It is idempotent and leaves open connections alone.
 func (l *limitListener) Close() error { return l.close() }
 
-// limitTCPConn gives its slot back when it closes. Being a TCPConn otherwise, it
-// still has the half-close that keeps an answer from being lost to a reset.
+// limitTCPConn frees its slot when it closes. It embeds a TCPConn, so that it has
+// CloseWrite, without which a reset could lose an answer.
 type limitTCPConn struct {
 	*net.TCPConn
 	release func()
@@ -102,7 +103,7 @@ func (c *limitTCPConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// limitConn is the same for connections of other kinds.
+// limitConn does the same for connections of other kinds.
 type limitConn struct {
 	net.Conn
 	release func()

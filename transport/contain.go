@@ -9,23 +9,23 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// contain answers 500 when anything below panics. What panicked and where goes
-// to the log; the caller learns neither.
+// contain answers 500 when a handler within panics. The panic and its stack are logged;
+// the caller sees neither.
 func (h *Handler) contain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tracked := w.(*response) // measure sees to it
+		tracked := w.(*response) // measure makes sure of the type
 		defer func() {
 			v := recover()
 			if v == nil {
 				return
 			}
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(http.ErrAbortHandler) // the handler wants the connection gone
+				panic(http.ErrAbortHandler) // the handler asks to close the connection
 			}
 			h.logger.ErrorContext(r.Context(), "panic while serving a request",
 				"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 			if tracked.begun {
-				// A cut-off answer must not look like a whole one.
+				// A cut-off answer must not look like a complete one.
 				panic(http.ErrAbortHandler)
 			}
 			wire.Refuse(tracked, r, wire.Internal())
@@ -34,7 +34,7 @@ func (h *Handler) contain(next http.Handler) http.Handler {
 	})
 }
 
-// refuse writes an endpoint's error.
+// refuse answers with an endpoint's error.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p, ok := errors.AsType[*api.Refusal](err)
 	if !ok {
@@ -44,7 +44,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	wire.Refuse(w, r, p)
 }
 
-// response knows whether an answer has begun, with which status, and whose it is.
+// response records whether an answer has begun, with which status, and of which route.
 type response struct {
 	http.ResponseWriter
 	begun  bool
@@ -53,8 +53,8 @@ type response struct {
 }
 
 func (w *response) WriteHeader(status int) {
-	// Informational answers precede the real one, other than 101, which is
-	// the last that HTTP says on a connection.
+	// Informational answers come before the final one. The exception is 101, the last
+	// answer in HTTP on a connection.
 	if !w.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.begun, w.status = true, status
 	}

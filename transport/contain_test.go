@@ -34,7 +34,7 @@ func TestAPanicBecomesABare500(t *testing.T) {
 	require.Equal(t, 200, call(h, "GET", "/v1/lookup?key=k", "").Code, "no lock was left held")
 }
 
-// TestAPanicDuringAPlanFreesItsSlot: the next plan must not wait for ever.
+// TestAPanicDuringAPlanFreesItsSlot, so that the next plan does not wait for ever.
 func TestAPanicDuringAPlanFreesItsSlot(t *testing.T) {
 	h := testkit.NewHandler(testkit.NewCluster(t))
 	for range 3 {
@@ -44,7 +44,7 @@ func TestAPanicDuringAPlanFreesItsSlot(t *testing.T) {
 	}
 }
 
-// brokenWriter panics once the answer has begun.
+// brokenWriter panics after the answer has begun.
 type brokenWriter struct{ *httptest.ResponseRecorder }
 
 func (w *brokenWriter) Write([]byte) (int, error) { panic("broken") }
@@ -54,7 +54,7 @@ func TestAPanicAfterTheAnswerBeganCutsItOff(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/late" {
 				_, _ = io.WriteString(w, "half of ")
-				_ = http.NewResponseController(w).Flush() // reaches through the wrapper
+				_ = http.NewResponseController(w).Flush() // unwraps the wrapper
 				panic("late")
 			}
 			next.ServeHTTP(w, r)

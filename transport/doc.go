@@ -1,9 +1,9 @@
-// Package transport answers over HTTP what a member knows: which members own a key,
-// which members there are, how the ring looks, what a change would move, and how the
-// member itself is.
+// Package transport is the HTTP interface of a member. It answers which members own a
+// key, which members there are, what the ring is, which partitions a change would move,
+// and whether the member is ready.
 //
-// [NewHandler] gives a handler to mount on a server of your own; [Listen] runs
-// one. Both see the cluster through [Cluster] alone:
+// [NewHandler] makes a handler to mount on a server of your own. [Listen] runs a server
+// with it. The handler sees the cluster only through the interface [Cluster]:
 //
 //	h, err := transport.NewHandler(cluster, transport.HandlerOptions{})
 //	if err != nil {
@@ -15,9 +15,9 @@
 //	}
 //	defer srv.Shutdown(ctx)
 //
-// Three packages stand beside it. Package api has the documents, package client asks
-// for them, and package route sends the requests of a service of your own to the owners
-// of their keys.
+// Three packages belong to it. Package api has the documents. Package client requests
+// them from members. Package route sends the requests of a service of your own to the
+// owners of their keys.
 //
 // # Routes
 //
@@ -33,34 +33,33 @@
 //	POST /v1/lookup             {"keys": [...]} to [api.Batch]
 //	POST /v1/plan               [rebalance.Change] to [api.Plan]; ?moves=false leaves the moves out
 //
-// HEAD works wherever GET does. Lookups and partitions take region and zone,
-// and then list owners in that zone first, those in that region next. Query
-// parameters that a route does not know are ignored; one that it knows may be
-// given once. A key is 1 to [api.MaxKeyBytes] bytes of UTF-8. Nothing may be cached:
-// an answer is true when it is given.
+// HEAD works where GET does. Lookups and partitions take the parameters region and
+// zone, and then list owners in that zone first, and owners in that region next. A
+// route ignores query parameters that it does not know. A parameter that it knows may
+// be given once. A key is 1 to [api.MaxKeyBytes] bytes of UTF-8. Answers must not be
+// cached, because they may change at any time.
 //
 // # Agreement
 //
-// The answers of lookups and partitions hold nothing that is local to the member
-// that gives them. Members whose views agree answer them byte for byte alike,
-// so that comparing two answers compares two views.
+// Answers of lookups and partitions contain nothing that is local to the member that
+// answers. Members with equal views give answers that are equal byte for byte. So
+// comparing two answers compares two views.
 //
 // # Refusals
 //
-// Whatever a route refuses comes as [api.Refusal] (RFC 9457,
-// application/problem+json), unknown paths and wrong methods included. What never
-// reaches the handler, such as a request line that is not HTTP or a header that
-// is too large (431), net/http answers in plain text. A member that is not
-// ready still answers lookups, because a slightly old answer is worth more than
-// none. Only before the first ring, when no member is known to own anything, it
-// refuses them with 503 and Retry-After.
+// Every refusal of a route is an [api.Refusal] (RFC 9457, application/problem+json),
+// also for unknown paths and wrong methods. Some requests never reach the handler, such
+// as one whose request line is not HTTP or whose header is too large (431): net/http
+// answers these in plain text. A member that is not ready still answers lookups,
+// because a slightly old answer is better than none. Only before the first ring, when
+// no member is known to own partitions, it refuses them with 503 and Retry-After.
 //
 // # Access
 //
-// Every process, unless told otherwise. [ServerOptions].TLS encrypts and asks for
-// client certificates; a [Guard] among [HandlerOptions].Middleware asks for tokens
-// and limits how often a client may ask. Files of both are read again when they change.
-// Middleware of your own refuses with [Refuse].
+// By default every process may send requests. [ServerOptions].TLS encrypts and requires
+// client certificates. A [Guard] in [HandlerOptions].Middleware requires tokens, and
+// limits the rate of requests. The files of both are read again when they change.
+// Middleware of your own can refuse with [Refuse].
 //
 // # What it does not do
 //

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-// exampleCluster is a cluster of one, for examples.
+// exampleCluster is a cluster of one member, for examples.
 func exampleCluster() transport.Cluster {
 	r, err := ring.Build(
 		ring.Config{PartitionCount: 64, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}},
@@ -26,10 +26,10 @@ func exampleCluster() transport.Cluster {
 	return alone{r}
 }
 
-// A client asks a member, with a token, and gets what it refuses as a problem
+// A client asks a member, with a token. A refusal becomes an error with its problem
 // document.
 func Example_client() {
-	token := func() string { return "an-example-of-a-token" } // from a file or the environment
+	token := func() string { return "an-example-of-a-token" } // read it from a file or the environment
 	guard, err := transport.NewGuard(transport.GuardOptions{
 		Tokens: []transport.Credential{{Token: token}},
 	})
@@ -45,7 +45,7 @@ func Example_client() {
 
 	ctx := context.Background()
 	c, err := client.New(client.Options{
-		URLs:        []string{member.URL}, // more than one: the next when one fails
+		URLs:        []string{member.URL}, // with more than one, the client asks the next when one fails
 		PoolOptions: client.PoolOptions{Token: token},
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func Example_client() {
 	// there are only 64 partitions
 }
 
-// A guard stands before any handler.
+// A guard can be put before any handler.
 func ExampleGuard() {
 	o := transport.GuardOptions{
 		Tokens: []transport.Credential{
@@ -104,7 +104,7 @@ func ExampleGuard() {
 	// 200
 }
 
-// What does not go together is refused before anything is opened.
+// Options that contradict each other are refused before anything is opened.
 func ExampleServerOptions_Validate() {
 	err := transport.ServerOptions{
 		TLS:            client.TLSOptions{KeyFile: "/etc/orders/tls.key", ClientCAFile: "/etc/orders/ca.pem"},

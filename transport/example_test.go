@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// alone is a cluster of one member that is always well.
+// alone is a cluster of one member, which is always ready.
 type alone struct{ ring *ring.Ring }
 
 func (a alone) View() route.View {
@@ -29,8 +29,8 @@ func (a alone) Health() api.Health {
 	return api.Health{Ready: true, Healthy: true, State: "active", Members: 1}
 }
 
-// The handler goes wherever a handler goes, here below a prefix of an
-// application's own mux.
+// The handler can be mounted like any handler, here below a prefix of an application's
+// own mux.
 func ExampleNewHandler() {
 	r, err := ring.Build(
 		ring.Config{PartitionCount: 64, ReplicationFactor: 1, Strategy: rebalance.Rendezvous{}},

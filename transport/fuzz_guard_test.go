@@ -20,7 +20,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// FuzzQueries sends any query to every route, whose answers are held against the
+// FuzzQueries sends any query to every route, and compares the answers with the OpenAPI
 // document.
 func FuzzQueries(f *testing.F) {
 	for _, seed := range []string{"verbose", "verbose=0&moves=false&key=k", "region=eu&zone=", "zone=%ff", "a;b", "%zz", "key=a&key=b&verbose=x&moves="} {
@@ -49,8 +49,8 @@ func FuzzQueries(f *testing.F) {
 	})
 }
 
-// FuzzGuard holds the guard to this: without a token that is known nothing but
-// probes gets through, whatever else a request carries.
+// FuzzGuard: without a known token the guard admits only probes, whatever else a
+// request carries.
 func FuzzGuard(f *testing.F) {
 	for _, seed := range [][5]string{
 		{"GET", "/v1/ring", "Bearer " + testkit.ReadToken, "192.0.2.1:1", "203.0.113.1, 10.0.0.1"},
@@ -93,7 +93,7 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// FuzzTokenFile: any file is either used or refused, and nothing in it is shown.
+// FuzzTokenFile: any file is either used or refused, and no error shows its content.
 func FuzzTokenFile(f *testing.F) {
 	for _, seed := range []string{"read " + testkit.ReadToken, "# x\n\nread,write\t" + testkit.WriteToken + "\r\n", "write", "read a b", "read " + testkit.ReadToken + "\nread " + testkit.ReadToken, "\x00"} {
 		f.Add([]byte(seed))
@@ -114,7 +114,7 @@ func FuzzTokenFile(f *testing.F) {
 	})
 }
 
-// answer is a round trip that does not leave the process.
+// answer is a round tripper that does not leave the process.
 type answer struct {
 	status       int
 	kind, header string
@@ -128,8 +128,8 @@ func (a answer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(a.body)
 }
 
-// FuzzClientAnswers: whatever a server says, the client returns an answer or an
-// error, and a refusal as a problem with the status that came.
+// FuzzClientAnswers: for any response of a server the client returns an answer or an
+// error, and for a refusal a problem with the status of the response.
 func FuzzClientAnswers(f *testing.F) {
 	f.Add(200, "application/json", "", []byte(`{"members":[{}]}`))
 	f.Add(503, "text/plain", "1", []byte("not ready\nunready: a: b\n"))
@@ -145,7 +145,7 @@ func FuzzClientAnswers(f *testing.F) {
 	f.Cleanup(func() { _ = c.Close() })
 	f.Fuzz(func(t *testing.T, status int, kind, header string, body []byte) {
 		if status < 200 || status > 999 || status == 204 || status == 304 {
-			return // net/http would not send it so
+			return // net/http would not send such a response
 		}
 		now = answer{status, kind, header, body}
 		_, ready := c.Ready(t.Context())

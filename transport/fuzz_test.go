@@ -23,8 +23,8 @@ func fuzzHandler(tb testing.TB) *transport.Handler {
 	return testkit.NewHandler(c)
 }
 
-// fuzzCall sends a request whose URL no parser has looked at, and checks
-// what every answer must have.
+// fuzzCall sends a request with an unparsed URL, and checks the headers that every
+// answer must have.
 func fuzzCall(t *testing.T, h http.Handler, method string, u url.URL, body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "/", bytes.NewReader(body))
 	r.URL = &u

@@ -21,56 +21,57 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// GuardOptions say which requests are let through, and how often. The zero value lets
-// every request through, except requests from pages of other origins in a browser.
+// GuardOptions say which requests a guard admits, and how often. The zero value admits
+// every request, except requests from pages of other origins in a browser.
 type GuardOptions struct {
-	// Tokens are bearer tokens, at most 100: several, so that a new one is known
-	// everywhere before the old one goes. With any here or in TokenFile, all
-	// requests but GET and HEAD for /livez and /readyz must carry one.
+	// Tokens are the valid bearer tokens, at most 100. There can be several, so that
+	// all members can know a new token before the old one is removed. If there is a
+	// token here or in TokenFile, every request must carry one, except GET and HEAD for
+	// /livez and /readyz.
 	Tokens []Credential
-	// TokenFile holds more of them: a line for each, "read", "write" or
-	// "read,write", a blank, and the token; # begins a comment line. It is
-	// read again when it changes, at most once a second, and must never be
-	// without a token. Empty: none.
+	// TokenFile names a file with further tokens. Each line has "read", "write" or
+	// "read,write", a blank, and a token; # begins a comment line. The file is read
+	// again when it changes, at most once a second, and must always have a token. Empty
+	// means no file.
 	TokenFile string
-	// TokensInClear says that tokens may be asked for without TLS at an
-	// address that is not loopback, as when something in front of the process
-	// does the TLS. Package cluster refuses that otherwise.
+	// TokensInClear allows tokens without TLS at an address that is not loopback, for
+	// example where a proxy in front of the process does the TLS. Without it package
+	// cluster refuses such options.
 	TokensInClear bool
 
-	// PerClient limits each client, known by its IPv4 address or its IPv6
-	// network of 64 bits; Overall all of them together, without the requests
-	// that PerClient or a missing token has turned away. Zero: no limit. Probes
-	// of /livez and /readyz are not limited.
+	// PerClient limits the requests of each client. A client is an IPv4 address or an
+	// IPv6 network of 64 bits. Overall limits the requests of all clients together,
+	// without those that were refused because of PerClient or a missing token. Zero
+	// means no limit. Probes of /livez and /readyz are not limited.
 	PerClient, Overall RateLimit
-	// MaxClients is how many clients are remembered for PerClient, 1 to
-	// 1,048,576, about 300 bytes each. When there are more, the client that has
-	// been silent for longest is forgotten. Zero means 16,384.
+	// MaxClients is the number of clients that the guard remembers for PerClient, 1 to
+	// 1,048,576, with about 300 bytes each. When there are more, it forgets the client
+	// that has been silent for longest. Zero means 16,384.
 	MaxClients int
-	// TrustedProxies are the prefixes of proxies whose X-Forwarded-For is
-	// believed, such as 10.1.0.0/16. Empty: no proxy's is.
+	// TrustedProxies are the prefixes of proxies whose header X-Forwarded-For is
+	// trusted, such as 10.1.0.0/16. Empty means that the header is ignored.
 	TrustedProxies []string
 
-	// TrustedOrigins are origins, such as https://admin.example.org, whose
-	// pages may send requests other than GET, HEAD and OPTIONS. Pages of the
-	// server's own host may, and so may whatever is not a browser.
+	// TrustedOrigins are origins, such as https://admin.example.org, whose pages may
+	// send requests other than GET, HEAD and OPTIONS. Pages of the server's own host
+	// and clients that are no browsers always may.
 	TrustedOrigins []string
 
-	// Logger gets what becomes of TokenFile. Nil means [slog.Default].
+	// Logger gets messages about TokenFile. Nil means [slog.Default].
 	Logger *slog.Logger
 }
 
-// asksForTokens says whether requests must carry a token.
+// asksForTokens reports whether requests must carry a token.
 func (o GuardOptions) asksForTokens() bool { return len(o.Tokens) > 0 || o.TokenFile != "" }
 
-// Validate returns an [option.Error] for every option that is out of bounds,
-// joined; never with a token in it. It opens nothing.
+// Validate returns an [option.Error] for every option that is out of bounds, joined. No
+// error shows a token. It opens nothing.
 func (o GuardOptions) Validate() error {
 	_, err := o.parse()
 	return err
 }
 
-// guardSettings are options that have been checked.
+// guardSettings are checked options.
 type guardSettings struct {
 	tokens  tokenSet
 	proxies []netip.Prefix
@@ -108,12 +109,12 @@ func (o GuardOptions) parse() (s guardSettings, err error) {
 }
 
 // Guard refuses requests that are not allowed, or come too often. Make one with
-// [NewGuard] and put its Wrap among [HandlerOptions.Middleware], or around a handler of
-// yours. It is safe for concurrent use, starts no goroutine and needs no closing.
+// [NewGuard], and put its Wrap into [HandlerOptions.Middleware], or around a handler of
+// your own. It is safe for concurrent use, starts no goroutine and need not be closed.
 //
-// It looks, in this order, at the origin (403), the client's rate (429), the age
-// of the client's certificate (403), the token (401, 403), and the overall rate
-// (429), so that strangers cannot use up what is for those with a token.
+// It checks, in this order, the origin (403), the client's rate (429), the age of the
+// client's certificate (403), the token (401, 403), and the overall rate (429). The
+// overall rate comes last so that clients without a token cannot use it up.
 type Guard struct {
 	settings guardSettings
 	asks     bool
@@ -123,9 +124,9 @@ type Guard struct {
 	counts   struct{ crossOrigin, limited, unauthorized, forbidden atomic.Uint64 }
 }
 
-// NewGuard returns a guard. It reads TokenFile, and returns what
-// [GuardOptions.Validate] reports, or an error that says why the file cannot be
-// used, without what is in it.
+// NewGuard returns a guard. It reads TokenFile. It returns the error of
+// [GuardOptions.Validate], or an error that says why the file cannot be used, and that
+// does not show its content.
 func NewGuard(o GuardOptions) (*Guard, error) {
 	s, err := o.parse()
 	if err != nil {
@@ -149,8 +150,8 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	return g, nil
 }
 
-// Wrap puts the guard before a handler. It is a middleware. Which scope a
-// request needs is told by its method and by the paths of [Handler].
+// Wrap is a middleware: it puts the guard before a handler. The scope that a request
+// needs depends on its method and on the paths of [Handler].
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := g.check(w, r); p != nil {
@@ -161,16 +162,17 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// GuardCounts count the requests that a guard turned away.
+// GuardCounts count the requests that a guard refused.
 type GuardCounts struct {
-	// CrossOrigin came from a page of another origin (403), Limited came too
-	// fast (429), Unauthorized carried no valid token (401), and Forbidden a
-	// token of too narrow a scope or an expired certificate (403).
+	// CrossOrigin counts requests from a page of another origin (403), Limited requests
+	// above a rate (429), Unauthorized requests without a valid token (401), and
+	// Forbidden requests with a token of too narrow a scope or with an expired
+	// certificate (403).
 	CrossOrigin, Limited, Unauthorized, Forbidden uint64
 }
 
-// Counts returns how many requests have been turned away since the guard was made. It does
-// not block.
+// Counts returns how many requests were refused since the guard was made. It does not
+// block.
 func (g *Guard) Counts() GuardCounts {
 	return GuardCounts{
 		CrossOrigin: g.counts.crossOrigin.Load(), Limited: g.counts.limited.Load(),
@@ -211,7 +213,7 @@ func (g *Guard) slowDown(w http.ResponseWriter, wait int, why string) *api.Refus
 
 func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time) *api.Refusal {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && now.After(r.TLS.PeerCertificates[0].NotAfter) {
-		// It was good when the connection was made.
+		// The certificate was valid when the connection was made.
 		g.counts.forbidden.Add(1)
 		w.Header().Set("Connection", "close")
 		return wire.New(wire.Certificate, http.StatusForbidden, "the client's certificate has expired since the connection was made: connect anew with a valid one")

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// from is a GET that comes from an address.
+// from is a GET request from an address.
 func from(h http.Handler, remote string, forwarded ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/v1/lookup?key=k", nil)
 	r.RemoteAddr = remote
@@ -53,14 +53,14 @@ func TestRateLimits(t *testing.T) {
 		require.Equal(t, 200, call(h, "GET", "/livez", "").Code, "probes get through")
 		require.Equal(t, transport.GuardCounts{Limited: 11}, g.Counts())
 
-		time.Sleep(2 * time.Second) // as Retry-After says
+		time.Sleep(2 * time.Second) // the time that Retry-After names
 		require.Equal(t, 200, from(h, "192.0.2.1:1").Code)
 		require.Equal(t, 429, from(h, "192.0.2.1:1").Code)
 	})
 }
 
-// TestStrangersDoNotUseUpTheOverallLimit: a client without a token costs the clients
-// that have one nothing, but is limited on its own.
+// TestStrangersDoNotUseUpTheOverallLimit: a client without a token does not count for
+// the overall limit, but has its own limit.
 func TestStrangersDoNotUseUpTheOverallLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, g := testkit.Guarded(t, transport.GuardOptions{
@@ -80,8 +80,8 @@ func TestStrangersDoNotUseUpTheOverallLimit(t *testing.T) {
 	})
 }
 
-// TestForwardingHeaders: without a trusted proxy they change nothing; with one only what
-// the proxy wrote counts.
+// TestForwardingHeaders: without a trusted proxy they are ignored; with one only the
+// part that the proxy wrote counts.
 func TestForwardingHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := transport.GuardOptions{PerClient: transport.RateLimit{PerSecond: 0.01, Burst: 1}}
@@ -99,19 +99,19 @@ func TestForwardingHeaders(t *testing.T) {
 			{"10.0.0.1:1", []string{"203.0.113.1"}, 200},
 			{"10.0.0.2:1", []string{"203.0.113.1"}, 429}, // the same client through another proxy
 			{"10.0.0.1:1", []string{"203.0.113.2"}, 200},
-			{"10.0.0.1:1", []string{"198.51.100.9, 203.0.113.2"}, 429},               // what the client wrote itself is not believed
-			{"10.0.0.1:1", []string{"198.51.100.9", "203.0.113.2, 10.3.3.3"}, 429},   // through two of ours
+			{"10.0.0.1:1", []string{"198.51.100.9, 203.0.113.2"}, 429},               // the part that the client wrote is ignored
+			{"10.0.0.1:1", []string{"198.51.100.9", "203.0.113.2, 10.3.3.3"}, 429},   // through two trusted proxies
 			{"10.0.0.1:1", []string{"203.0.113.3:5000"}, 200},                        // with a port
-			{"203.0.113.3:7", []string{"203.0.113.77"}, 429},                         // directly: the header is its own
+			{"203.0.113.3:7", []string{"203.0.113.77"}, 429},                         // directly: the client wrote the header
 			{"10.0.0.1:1", nil, 200},                                                 // the proxy itself
-			{"10.0.0.1:2", []string{"nonsense"}, 429},                                // … as which nonsense counts
-			{"10.0.0.1:2", []string{"203.0.113.4, "}, 429},                           // … and emptiness
-			{"10.0.0.4:2", []string{"10.0.0.4"}, 200},                                // all trusted: the farthest
+			{"10.0.0.1:2", []string{"nonsense"}, 429},                                // … for which an invalid header counts
+			{"10.0.0.1:2", []string{"203.0.113.4, "}, 429},                           // … and an empty one
+			{"10.0.0.4:2", []string{"10.0.0.4"}, 200},                                // all hops are trusted: the farthest counts
 			{"[2001:db8:1:2::1]:1", nil, 200},                                        //
 			{"[2001:db8:1:2:ffff::2]:1", nil, 429},                                   // one network, one client
 			{"[2001:db8:1:3::1]:1", nil, 200},                                        //
 			{"[::ffff:192.0.2.50]:1", nil, 200},                                      //
-			{"192.0.2.50:1", nil, 429},                                               // the same in IPv6's clothes
+			{"192.0.2.50:1", nil, 429},                                               // the same address written as IPv6
 			{"10.0.0.9:1", []string{strings.Repeat("10.0.0.1,", 1000) + "x, "}, 200}, //
 			{"@", nil, 200}, // no address, as on a Unix socket
 			{"", nil, 429},

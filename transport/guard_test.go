@@ -20,7 +20,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// TestTokens holds each refusal to its exact document.
+// TestTokens compares each refusal with its exact document.
 func TestTokens(t *testing.T) {
 	h, g := testkit.Guarded(t, transport.GuardOptions{Tokens: testkit.Tokens()})
 	const urn = "urn:clusterkit:problem:"
@@ -89,8 +89,8 @@ func TestTokens(t *testing.T) {
 	requireProblem(t, *unauthorized("the header Authorization is given 2 times: give it once"), w, "")
 }
 
-// TestTokenFile: tokens come and go while the handler serves. A file that cannot
-// be used leaves those that were there.
+// TestTokenFile: tokens are added and removed while the handler serves. When the file
+// cannot be used, the earlier tokens stay valid.
 func TestTokenFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	pki.Replace(t, file, []byte("# made by hand\n\nread "+testkit.ReadToken+"\n"))
@@ -106,7 +106,7 @@ func TestTokenFile(t *testing.T) {
 		}
 		statuses(403, 401, 405)
 		pki.Replace(t, file, []byte("read "+testkit.ReadToken+"\nread,write\t"+testkit.WriteToken+"\r\n"))
-		statuses(403, 401, 405) // not looked at yet
+		statuses(403, 401, 405) // the file is not read again yet
 		time.Sleep(time.Second)
 		statuses(403, 405, 405)
 		for _, broken := range []string{"", "# nothing\n", "read short\n", "admin " + testkit.ReadToken + "\n", testkit.ReadToken + "\n", "read " + testkit.ReadToken + " x\n"} {
@@ -199,8 +199,8 @@ func TestCrossOrigin(t *testing.T) {
 	require.Equal(t, transport.GuardCounts{CrossOrigin: 4}, g.Counts())
 }
 
-// TestACertificateThatExpiresUnderway: the handshake was in time, the request is
-// not.
+// TestACertificateThatExpiresUnderway: the certificate is valid at the handshake, and
+// has expired at the request.
 func TestACertificateThatExpiresUnderway(t *testing.T) {
 	h, g := testkit.Guarded(t, transport.GuardOptions{})
 	ask := func(end time.Time) *httptest.ResponseRecorder {

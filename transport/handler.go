@@ -33,14 +33,14 @@ type Handler struct {
 	planning chan struct{}
 }
 
-// endpoint serves one route. A returned [*api.Refusal] becomes the answer;
-// any other error is logged and becomes a bare 500. It must not have written
-// anything then, other than headers.
+// endpoint serves one route. A returned [*api.Refusal] becomes the answer. Any other
+// error is logged, and becomes a 500 without details. An endpoint that returns an error
+// must have written only headers.
 type endpoint func(w http.ResponseWriter, r *http.Request) error
 
-// NewHandler returns a handler that answers from the cluster. It starts no
-// goroutine and needs no closing. It returns an error for a nil cluster, and
-// that of [HandlerOptions.Validate].
+// NewHandler returns a handler that answers from the cluster. It starts no goroutine
+// and need not be closed. It returns an error for a nil cluster, and the error of
+// [HandlerOptions.Validate].
 func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 	if c == nil {
 		return nil, errors.New("transport: NewHandler: the cluster is nil: must be set")
@@ -60,12 +60,12 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 	return h, nil
 }
 
-// ServeHTTP answers one request. A panic below it becomes a 500, or, once the
-// answer has begun, aborts the connection with [http.ErrAbortHandler], which
-// net/http expects and keeps quiet about.
+// ServeHTTP answers one request. A panic within becomes a 500. After the answer has
+// begun, it aborts the connection with [http.ErrAbortHandler], which net/http does not
+// log.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
 
-// entry is an endpoint and where it is found.
+// entry is an endpoint with its method and path.
 type entry struct {
 	method, path string
 	endpoint     endpoint
@@ -87,8 +87,9 @@ func (h *Handler) table() []entry {
 	}
 }
 
-// routes registers each endpoint under its method, and for all other methods of
-// its path, and all other paths, a refusal: the mux's own are plain text.
+// routes registers each endpoint under its method. For all other methods of its path,
+// and for all other paths, it registers a refusal, because the mux itself would answer
+// in plain text.
 func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	allowed := make(map[string][]string)
@@ -128,9 +129,8 @@ func methodNotAllowed(allow string) endpoint {
 	}
 }
 
-// onlyCleanPaths refuses paths with dot segments or empty segments, which the
-// mux would redirect: no caller that means a route writes it so, and behind a
-// prefix the redirect would lead elsewhere.
+// onlyCleanPaths refuses paths with dot segments or empty segments. The mux would
+// redirect them, and below a prefix the redirect would lead to a wrong path.
 func onlyCleanPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := r.URL.EscapedPath()
@@ -153,7 +153,7 @@ func isClean(p string) bool {
 	return p == clean
 }
 
-// withHeaders sets what every answer carries.
+// withHeaders sets the headers that every answer has.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")

@@ -16,8 +16,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// TestDocuments pins every document, field names and all. The files are
-// indented; the answers are not.
+// TestDocuments compares every document with a file, field names included. The files
+// are indented; the answers are not.
 func TestDocuments(t *testing.T) {
 	settled, moving, unready := testkit.NewCluster(t), testkit.NewCluster(t).Moving(t), testkit.NewCluster(t)
 	unready.Condition.Ready, unready.Condition.Healthy, unready.Condition.Agreed = false, false, false
@@ -102,8 +102,8 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// TestAgreeingMembersAnswerAlike compares two members that built their rings on
-// their own and differ in everything that is theirs alone.
+// TestAgreeingMembersAnswerAlike compares two members that built their rings on their
+// own, and that differ in all local values.
 func TestAgreeingMembersAnswerAlike(t *testing.T) {
 	one, other := testkit.NewCluster(t).Moving(t), testkit.NewCluster(t).Moving(t)
 	other.Shown.NodeID, other.Shown.Version = "n3", 99
@@ -137,7 +137,7 @@ func TestHeadAnswersWithoutABody(t *testing.T) {
 	}
 }
 
-// TestRingSummaryFollowsTheRing guards the cache of the summary.
+// TestRingSummaryFollowsTheRing checks the cache of the summary.
 func TestRingSummaryFollowsTheRing(t *testing.T) {
 	c := testkit.NewCluster(t)
 	h := testkit.NewHandler(c)
@@ -156,7 +156,7 @@ func TestRingSummaryFollowsTheRing(t *testing.T) {
 	require.Equal(t, []api.Node{{ID: "n1", Region: "eu", Zone: "eu-1a", Weight: 1, Owned: 8, Primary: 8}}, answer.Nodes)
 }
 
-// TestNothingAMemberSaysBreaksTheList feeds what JSON cannot hold.
+// TestNothingAMemberSaysBreaksTheList uses values that JSON cannot hold.
 func TestNothingAMemberSaysBreaksTheList(t *testing.T) {
 	c := testkit.NewCluster(t)
 	c.Shown.Members = []membership.Member{{

@@ -11,14 +11,14 @@ import (
 
 const plainText = "text/plain; charset=utf-8"
 
-// livez says only that the process can answer.
+// livez answers only that the process can answer.
 func livez(w http.ResponseWriter, r *http.Request) error {
 	wire.Write(w, r, http.StatusOK, plainText, []byte("ok\n"))
 	return nil
 }
 
-// readyz says whether the member should be sent requests: one line, and under
-// verbose another for each problem, marked by how grave it is.
+// readyz answers whether requests should be sent to the member, in one line. With
+// verbose there is another line for each problem, marked with its severity.
 func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	values, err := parseQuery(r)
 	if err != nil {
@@ -44,7 +44,7 @@ func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 			case p.Critical:
 				mark = "critical"
 			}
-			// Fields keeps a message of several lines in one.
+			// Fields puts a message of several lines into one line.
 			lines.WriteString(mark + ": " + p.Code + ": " + strings.Join(strings.Fields(p.Message), " ") + "\n")
 		}
 		text = lines.String()
@@ -53,13 +53,13 @@ func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// health gives the same document whether ready or not, so that a caller that asks why
-// need not parse two.
+// health answers with the same document whether the member is ready or not, so that a
+// caller has to parse only one.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 	view, health := h.cluster.View(), h.cluster.Health()
 	health.ClusterName, health.NodeID = view.ClusterName, view.NodeID
 	health.LastSync = presentable(health.LastSync)
-	if health.Problems == nil { // null in JSON
+	if health.Problems == nil { // nil would be null in JSON
 		health.Problems = []api.Problem{}
 	}
 	if health.Differing == nil {
@@ -72,8 +72,8 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 	return wire.WriteJSON(w, r, status, health)
 }
 
-// presentable returns a time in UTC, or zero when JSON cannot hold it: what a
-// member says of its clock must not keep the others from being listed.
+// presentable returns a time in UTC, or zero when JSON cannot hold it. Otherwise one
+// member with a wrong clock could make the whole list fail.
 func presentable(t time.Time) time.Time {
 	t = t.UTC()
 	if t.Year() < 1 || t.Year() > 9999 {

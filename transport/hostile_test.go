@@ -19,8 +19,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// fortress is a server as it should face a network, and a neighbour who must
-// notice nothing of what others do to it.
+// fortress is a server with all limits and a well-behaved client, the neighbour. The
+// attacks of other clients must not affect the neighbour.
 func fortress(t *testing.T, o transport.ServerOptions) (srv *transport.Server, ca *testkit.Authority, neighbour func()) {
 	t.Helper()
 	ca = testkit.NewAuthority(t, "authority")
@@ -38,7 +38,7 @@ func fortress(t *testing.T, o transport.ServerOptions) (srv *transport.Server, c
 	}
 }
 
-// talk opens a TLS connection of HTTP/1.1 and says something.
+// talk opens a TLS connection of HTTP/1.1 and sends a text.
 func talk(t *testing.T, srv *transport.Server, ca *testkit.Authority, text string) *tls.Conn {
 	t.Helper()
 	conn := tls.Client(testkit.Dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
@@ -47,8 +47,8 @@ func talk(t *testing.T, srv *transport.Server, ca *testkit.Authority, text strin
 	return conn
 }
 
-// TestRawRequests come over the wire as no client library would send them. Those
-// that are no HTTP are net/http's to refuse, in plain text.
+// TestRawRequests sends requests that no client library would send. Requests that are
+// not HTTP are refused by net/http, in plain text.
 func TestRawRequests(t *testing.T) {
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{})
 	const (
@@ -60,7 +60,7 @@ func TestRawRequests(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
 		status     int
-		problem    string // its type; empty: plain text
+		problem    string // the type of the refusal; empty: plain text
 	}{
 		{"two lengths", post + "Content-Length: 3\r\nContent-Length: 30\r\n\r\n{}x", 400, ""},
 		{"a list of lengths", post + "Content-Length: 3, 30\r\n\r\n{}x", 400, ""},
@@ -91,7 +91,7 @@ func TestRawRequests(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			conn := tls.Client(testkit.Dial(t, srv), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 			require.NoError(t, conn.Handshake())
-			go func() { _, _ = io.WriteString(conn, test.text) }() // the server may stop reading first
+			go func() { _, _ = io.WriteString(conn, test.text) }() // the server may stop reading before
 			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			require.NoError(t, err)
 			body, err := io.ReadAll(r.Body)
@@ -110,9 +110,9 @@ func TestRawRequests(t *testing.T) {
 	}
 }
 
-// TestTheHeaderIsBoundedOverHTTP2: a client that has heard of the limit does not
-// send what is above it, and one that has not is answered 431 or cut off,
-// whichever net/http comes to first.
+// TestTheHeaderIsBoundedOverHTTP2: a client that has received the limit does not send a
+// longer header. A client that has not gets 431, or its connection is closed, whichever
+// net/http does first.
 func TestTheHeaderIsBoundedOverHTTP2(t *testing.T) {
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{MaxHeaderBytes: 1 << 10})
 	url := "https://" + srv.Addr().String() + "/livez"
@@ -137,8 +137,8 @@ func TestTheHeaderIsBoundedOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestNothingIsSmuggled: what follows a body of two lengths, in one reading or the
-// other, is not taken for a request.
+// TestNothingIsSmuggled: when a request gives two lengths of its body, the bytes after
+// the body, by either length, are not read as a request.
 func TestNothingIsSmuggled(t *testing.T) {
 	srv, ca, neighbour := fortress(t, transport.ServerOptions{})
 	const smuggled = "GET /v1/members HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + testkit.ReadToken + "\r\n\r\n"

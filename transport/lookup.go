@@ -12,7 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// serving returns a view whose ring has owners, or refuses.
+// serving returns a view whose ring has owners, or a refusal.
 func (h *Handler) serving(w http.ResponseWriter) (route.View, error) {
 	view := h.cluster.View()
 	if view.Ring.Len() == 0 {
@@ -64,7 +64,7 @@ func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
 	text := r.PathValue("id")
 	partition, err := strconv.Atoi(text)
 	tooLarge := errors.Is(err, strconv.ErrRange)
-	// Of the ways to write a number only one is a partition's name.
+	// A partition has only one valid notation.
 	if err != nil && !tooLarge || err == nil && strconv.Itoa(partition) != text {
 		return parameterProblem("id", "partition %s is not a whole number in decimal digits", wire.Brief(text))
 	}
@@ -81,11 +81,11 @@ func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
 	return wire.WriteJSON(w, r, http.StatusOK, b.placement(view.Ring.Placement(partition)))
 }
 
-// answerer turns placements of one view into answers.
+// answerer makes answers from placements of one view.
 type answerer struct {
 	view   route.View
 	prefer preference
-	// free is room for owners that was allocated in one piece for many.
+	// free is a part of one allocation for the owners of many keys.
 	free []api.Owner
 }
 
@@ -114,7 +114,7 @@ func (b *answerer) primary(p ring.Placement) string {
 
 func (b *answerer) moving() bool { return b.view.Ring.Target() != b.view.Ring }
 
-// owners lists the owners in their order, but those that are away last.
+// owners lists the owners in their order, with owners that are away last.
 func (b *answerer) owners(p ring.Placement) []api.Owner {
 	if cap(b.free)-len(b.free) < p.Len() {
 		b.free = make([]api.Owner, 0, p.Len())

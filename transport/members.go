@@ -37,7 +37,8 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 	return wire.WriteJSON(w, r, http.StatusOK, answer)
 }
 
-// notNil makes an absent map an empty object rather than null.
+// notNil turns a nil map into an empty one, so that JSON has an empty object and not
+// null.
 func notNil(m map[string]string) map[string]string {
 	if m == nil {
 		return map[string]string{}
@@ -45,9 +46,10 @@ func notNil(m map[string]string) map[string]string {
 	return m
 }
 
-// memberOf finds a member by its ID. One that is not among the members announces nothing.
+// memberOf finds a member by its ID. If it is not among the members, the result has only
+// the ID.
 func memberOf(members []membership.Member, id string) *membership.Member {
-	// A Member is large: slices.BinarySearchFunc would copy one at every step.
+	// A Member is large, and slices.BinarySearchFunc would copy one at every step.
 	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
 	if i == len(members) || members[i].ID != id {
 		return &membership.Member{}

@@ -8,36 +8,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// NewCollector returns a collector of everything that a source knows, such as a
-// cluster.Cluster, with the label cluster on every series, to be registered wherever you
-// please:
+// NewCollector returns a collector of all figures of a source, such as a
+// cluster.Cluster. Every series has the label cluster. Register it with any registry:
 //
 //	registry.MustRegister(transport.NewCollector(c))
 //
-// Metrics returns the values of now. It is called once for every scrape, concurrently;
-// it must be cheap and must not block. ClusterName must be the same each time.
-// [Handler] serves the same at /metrics. Members of one cluster in one process need registries
-// of their own, or prometheus.WrapRegistererWith and a label that tells them
-// apart: on every other machine the scraper's instance does.
+// The method Metrics of the source returns the present figures. It is called once for every
+// scrape, concurrently. It must be fast and must not block. ClusterName must be the same each
+// time. [Handler] serves the same figures at /metrics. Several members of one cluster in one
+// process need one registry each, or prometheus.WrapRegistererWith and a label that
+// distinguishes them. Members in different processes are distinguished by the scraper's label
+// instance.
 //
-// The number of series is bounded, whatever members announce: see
-// docs/metrics.md.
+// The number of series is bounded, whatever members announce: see docs/metrics.md.
 func NewCollector(source interface{ Metrics() Metrics }) prometheus.Collector {
 	return newCollector(source, allFamilies())
 }
 
-// family is one metric: what it is, and how its series come out of a value of T.
+// family is one metric: its name, help and type, and the function that makes its series
+// from a value of T.
 type family[T any] struct {
 	name   string // without the prefix
 	help   string
-	kind   prometheus.ValueType // of the values it emits
+	kind   prometheus.ValueType // the names of the labels
 	labels []string
 	series func(m *T, s series)
 }
 
 const metricPrefix = "clusterkit_"
 
-// series takes the series of one family.
+// series emits the series of one family.
 type series struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -57,20 +57,20 @@ func (s series) flag(v bool, labels ...string) {
 	}
 }
 
-// time emits a moment in seconds since 1970, and nothing for the zero time.
+// time emits a time in seconds since 1970, and nothing for the zero time.
 func (s series) time(t time.Time) {
 	if !t.IsZero() {
 		s.value(float64(t.UnixNano()) / 1e9)
 	}
 }
 
-// total emits how often something has taken place and how long in all.
+// total emits a count of events and their total duration.
 func (s series) total(count uint64, took time.Duration) {
 	s.ch <- prometheus.MustNewConstSummary(s.desc, count, took.Seconds(), nil)
 }
 
-// histogram emits counts by duration; those are not cumulative, and the last is
-// of what is above all bounds.
+// histogram emits counts by duration. The counts are not cumulative, and the last one
+// is for durations above all bounds.
 func (s series) histogram(bounds []time.Duration, counts []uint64, took time.Duration, labels ...string) {
 	buckets, sum := make(map[float64]uint64, len(bounds)), uint64(0)
 	for i, bound := range bounds {
@@ -80,8 +80,8 @@ func (s series) histogram(bounds []time.Duration, counts []uint64, took time.Dur
 	s.ch <- prometheus.MustNewConstHistogram(s.desc, sum+counts[len(bounds)], took.Seconds(), buckets, labels...)
 }
 
-// printable makes labels that Prometheus takes: what others announce may be
-// anything.
+// printable makes valid label values for Prometheus: other members may announce any
+// text.
 func printable(labels []string) []string {
 	for i, label := range labels {
 		labels[i] = strings.ToValidUTF8(label, "\uFFFD")
@@ -113,15 +113,15 @@ func collectorOf[T any](read func() T, families []family[T], constant prometheus
 	return c
 }
 
-// Describe is prometheus.Collector's.
+// Describe implements prometheus.Collector.
 func (c *collector[T]) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
 }
 
-// Collect is prometheus.Collector's. A source that panics becomes an error of the
-// scrape.
+// Collect implements prometheus.Collector. A panic of the source becomes an error of
+// the scrape.
 func (c *collector[T]) Collect(ch chan<- prometheus.Metric) {
 	m, err := c.now()
 	if err != nil {
@@ -133,8 +133,8 @@ func (c *collector[T]) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// now reads the source. The registry calls collectors in goroutines of its own,
-// where a panic would end the process.
+// now reads the source, and recovers from a panic. The registry calls collectors in its
+// own goroutines, where a panic would end the process.
 func (c *collector[T]) now() (m T, err error) {
 	defer func() {
 		if recover() != nil {

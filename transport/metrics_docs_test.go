@@ -30,7 +30,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, family := range everything(t) {
 		var labels []string
 		for _, label := range family.GetMetric()[0].GetLabel() {
-			if label.GetName() != "cluster" { // all have it, as the page says
+			if label.GetName() != "cluster" { // all series have it, as the page says
 				labels = append(labels, label.GetName())
 			}
 		}
@@ -57,12 +57,11 @@ func row(name string, kind dto.MetricType, labels []string) string {
 	return fmt.Sprint(name, " ", kind, " ", labels)
 }
 
-// requireKnown requires that a query asks for what there is: every metric that it
-// names, every label with it, and every value that it looks for, by exactly that
-// name. A scraper gives the labels instance and job, with values of its own.
+// requireKnown requires that every metric, label and label value that a query names
+// exists, with exactly that name. The scraper adds the labels instance and job.
 func requireKnown(t *testing.T, query string) {
 	t.Helper()
-	series := make(map[string]map[string][]string) // to their labels, to what these can be
+	series := make(map[string]map[string][]string) // to their labels, to the possible values
 	for _, family := range everything(t) {
 		labels := map[string][]string{"instance": nil, "job": nil}
 		for _, metric := range family.GetMetric() {
@@ -98,7 +97,7 @@ func requireKnown(t *testing.T, query string) {
 	}
 }
 
-// dashboard is what matters of one in Grafana.
+// dashboard holds the fields of a Grafana dashboard that the test needs.
 type dashboard struct {
 	Templating struct {
 		List []struct{ Name, Type, Definition string }
@@ -118,12 +117,12 @@ func readDashboard(t *testing.T) (d dashboard) {
 	return d
 }
 
-// filled is a query with Grafana's variables filled in.
+// filled returns a query with Grafana's variables filled in.
 func filled(query string) string {
 	return strings.NewReplacer("$cluster", "orders", "$instance", ".*", "$__rate_interval", "1m").Replace(query)
 }
 
-// queries are those of all panels, filled.
+// queries returns the queries of all panels, filled.
 func (d dashboard) queries() (all []string) {
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
@@ -144,7 +143,7 @@ func TestDashboardUsesExistingMetrics(t *testing.T) {
 	}
 	require.Equal(t, []string{"datasource datasource", "cluster query", "instance query"}, variables)
 	ids := make(map[int]bool)
-	cells := make(map[[2]int]string) // of the grid
+	cells := make(map[[2]int]string) // the width of the grid
 	for _, p := range d.Panels {
 		require.False(t, ids[p.ID], "panel %d is there twice", p.ID)
 		ids[p.ID] = true
@@ -196,8 +195,8 @@ func TestAlertsUseExistingMetrics(t *testing.T) {
 	require.Len(t, regexp.MustCompile("(?m)^\\| `Clusterkit\\w+` \\|").FindAllString(page, -1), len(names), "of no alert that is not there")
 }
 
-// TestPromtool has Prometheus' own tool look at what is exposed, at the alerts, and
-// at the dashboard's queries.
+// TestPromtool checks the exposed metrics, the alerts, and the dashboard's queries with
+// the tool of Prometheus.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -214,7 +213,7 @@ func TestPromtool(t *testing.T) {
 	check("", "check", "rules", filepath.Join("..", "docs", "alerts.yml"))
 	check("", "test", "rules", filepath.Join("..", "docs", "alerts_test.yml"))
 
-	// It knows rules and no dashboards.
+	// The tool can check rules, but no dashboards.
 	type rule struct{ Record, Expr string }
 	var rules []rule
 	for i, query := range readDashboard(t).queries() {

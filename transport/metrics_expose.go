@@ -12,8 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// handlerSource are the figures of a cluster, if it has any, with what the
-// handler counts in place of what it says of HTTP.
+// handlerSource is a source with the figures of the cluster, if it has any, and the
+// handler's own counts of HTTP requests.
 type handlerSource struct{ h *Handler }
 
 func (s handlerSource) Metrics() Metrics {
@@ -28,8 +28,8 @@ func (s handlerSource) Metrics() Metrics {
 	return m
 }
 
-// metrics is what stands behind /metrics: a registry of the handler's own, so that
-// it holds only the collectors that were registered with the handler.
+// metrics serves /metrics. It has a registry of its own, so that it serves only the
+// collectors that were registered with the handler.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -37,9 +37,8 @@ type metrics struct {
 	open bool // the handler's own collector is registered
 }
 
-// openMetrics registers the handler's own collector, if that has not been done:
-// not with the handler, because it asks the cluster, which may be in the making
-// as well.
+// openMetrics registers the handler's own collector at its first call. NewHandler does
+// not do so, because the collector asks the cluster, which may not be complete then.
 func (h *Handler) openMetrics() error {
 	h.metrics.mu.Lock()
 	defer h.metrics.mu.Unlock()
@@ -57,10 +56,10 @@ func (h *Handler) openMetrics() error {
 	return nil
 }
 
-// RegisterMetrics adds what a collector collects to what /metrics answers: a
-// [NewRouterCollector], the Go runtime's, or your own. It returns an error when the names
-// clash with those that are there. The collector is called for every scrape,
-// concurrently; when it fails, the log says so and the others are served.
+// RegisterMetrics adds a collector to /metrics: one of [NewRouterCollector], of the Go
+// runtime, or of your own. It returns an error when a name is already in use. The
+// collector is called for every scrape, concurrently. When it fails, this is logged and
+// the metrics of the others are served.
 func (h *Handler) RegisterMetrics(c prometheus.Collector) error {
 	if err := h.openMetrics(); err != nil {
 		return err
@@ -71,7 +70,7 @@ func (h *Handler) RegisterMetrics(c prometheus.Collector) error {
 	return nil
 }
 
-// expose answers a scrape, in the text format, which every scraper takes.
+// expose answers a scrape, in the text format, which every scraper can read.
 func (h *Handler) expose(w http.ResponseWriter, r *http.Request) error {
 	if err := h.openMetrics(); err != nil {
 		return err

@@ -26,7 +26,7 @@ var memberFamilies = []family[Metrics]{
 				s.flag(m.State == state, state.String())
 			}
 		}},
-	{"ready", "Whether this member should be sent requests.", gauge, nil,
+	{"ready", "Whether requests should be sent to this member.", gauge, nil,
 		func(m *Metrics, s series) { s.flag(m.Ready) }},
 	{"healthy", "Whether this member has no problem.", gauge, nil,
 		func(m *Metrics, s series) { s.flag(m.Healthy) }},
@@ -46,7 +46,7 @@ var memberFamilies = []family[Metrics]{
 				}
 			}
 		}},
-	{"members_lost", "Members that have failed and are not back.", gauge, nil,
+	{"members_lost", "Members that have failed and have not come back.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Lost)) }},
 	{"member_events_total", "Other members that have joined, left, failed or come back.", counter, []string{"event"},
 		func(m *Metrics, s series) {
@@ -55,9 +55,9 @@ var memberFamilies = []family[Metrics]{
 			s.value(float64(m.Gossip.Failed), "failed")
 			s.value(float64(m.Gossip.Rejoined), "rejoined")
 		}},
-	{"agreed", "Whether every member believed alive has been seen to hold the view of this one.", gauge, nil,
+	{"agreed", "Whether every member believed alive is known to hold the view of this one.", gauge, nil,
 		func(m *Metrics, s series) { s.flag(m.Agreed) }},
-	{"members_differing", "Members not seen to hold the view of this one, or seen to hold another.", gauge, nil,
+	{"members_differing", "Members that are not known to hold the view of this one, or that hold another.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Differing)) }},
 }
 
@@ -71,25 +71,25 @@ var ringFamilies = []family[Metrics]{
 			s.value(float64(m.Primaries), "primary")
 			s.value(float64(m.Replicas), "replica")
 		}},
-	{"partitions_pending", "Partitions that this member will take over or give up when those that join or drain are done.", gauge, []string{"direction"},
+	{"partitions_pending", "Partitions that this member will take over (in) or give up (out) when the present joins and drains are complete.", gauge, []string{"direction"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Incoming), "in")
 			s.value(float64(m.Outgoing), "out")
 		}},
 	{"partitions_underreplicated", "Partitions that have fewer owners than they should.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Spread.UnderReplicated)) }},
-	{"partitions_zone_violations", "Partitions whose owners span fewer zones than they could.", gauge, nil,
+	{"partitions_zone_violations", "Partitions whose owners are in fewer zones than possible.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Spread.ZoneViolations)) }},
-	{"partitions_region_violations", "Partitions whose owners span fewer regions than they could.", gauge, nil,
+	{"partitions_region_violations", "Partitions whose owners are in fewer regions than possible.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Spread.RegionViolations)) }},
 	{"view_version", "Views that this process has published.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.ViewVersion)) }},
 	{"view_timestamp_seconds", "When this member took up its view, in seconds since 1970.", gauge, nil,
 		func(m *Metrics, s series) { s.time(m.ViewSince) }},
-	{"view_fingerprint", "The upper 53 bits of the fingerprint of the view. Members whose views are equal have the same.", gauge, nil,
-		// As many as a float64 holds.
+	{"view_fingerprint", "The upper 53 bits of the fingerprint of the view. It is equal on members with equal views.", gauge, nil,
+		// A float64 holds 53 bits.
 		func(m *Metrics, s series) { s.value(float64(uint64(m.Fingerprint) >> 11)) }},
-	{"ring_changes_total", "Times that lookups began to answer from another ring, or it got another target.", counter, nil,
+	{"ring_changes_total", "Changes of the ring that lookups answer from, or of its target.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.RingChanges)) }},
 	{"ring_moves_total", "Replica slots that have changed owner.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Moves)) }},
@@ -102,7 +102,7 @@ var ringFamilies = []family[Metrics]{
 }
 
 var handoffFamilies = []family[Metrics]{
-	{"handoff_partitions", "Partitions that this member is receiving, releasing or sharing, may have lost a write of, keeps though it is to go, or has had on their way for long.", gauge, []string{"state"},
+	{"handoff_partitions", "Partitions of which this member has to receive, release or share data, that may have lost a write, that no other member can take, or that have been moving for long.", gauge, []string{"state"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Handoff.Receiving), "receiving")
 			s.value(float64(m.Handoff.Releasing), "releasing")
@@ -126,27 +126,27 @@ var gossipFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.HealthScore)) }},
 	{"gossip_last_sync_timestamp_seconds", "When all members were last exchanged with another member, in seconds since 1970. Absent when never.", gauge, nil,
 		func(m *Metrics, s series) { s.time(m.LastSync) }},
-	{"gossip_syncs_total", "Times that another member has told all its members to this one.", counter, nil,
+	{"gossip_syncs_total", "Times that another member has sent its full list of members to this one.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Syncs)) }},
 	{"gossip_tail_syncs_total", "Exchanges of all members that this one began because views differed.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.TailSyncs)) }},
-	{"gossip_messages_dropped_total", "Messages of handoff that came faster than they were read. They are asked for again.", counter, nil,
+	{"gossip_messages_dropped_total", "Messages about handoff that were dropped because they came faster than they were read. This member asks for them again.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.MessagesDropped)) }},
 	{"gossip_packets_sent_total", "Packets that gossip has sent.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketsSent)) }},
-	{"gossip_packet_sent_bytes_total", "What those packets carried.", counter, nil,
+	{"gossip_packet_sent_bytes_total", "Bytes of the packets that gossip has sent.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketBytesSent)) }},
-	{"gossip_streams_total", "Streams that gossip has opened (out) or let in (in).", counter, []string{"direction"},
+	{"gossip_streams_total", "Streams that gossip has opened (out) or accepted (in).", counter, []string{"direction"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Gossip.Traffic.StreamsAccepted), "in")
 			s.value(float64(m.Gossip.Traffic.StreamsDialed), "out")
 		}},
-	{"gossip_stream_bytes_total", "What streams of either direction have brought (in) and taken away (out).", counter, []string{"direction"},
+	{"gossip_stream_bytes_total", "Bytes that gossip has received (in) and sent (out) over streams of either direction.", counter, []string{"direction"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Gossip.Traffic.StreamBytesReceived), "in")
 			s.value(float64(m.Gossip.Traffic.StreamBytesSent), "out")
 		}},
-	{"gossip_refused_total", "What was turned away at the gossip port: streams, packets, and announcements of members.", counter, []string{"reason"},
+	{"gossip_refused_total", "Streams, packets and announcements of members that were refused at the gossip port.", counter, []string{"reason"},
 		func(m *Metrics, s series) {
 			r := m.Gossip.Refused
 			s.value(float64(r.TooMany), "too-many-streams")
@@ -187,7 +187,7 @@ var httpFamilies = []family[Metrics]{
 }
 
 var guardFamilies = []family[Metrics]{
-	{"http_refused_total", "HTTP requests that the guard turned away.", counter, []string{"reason"},
+	{"http_refused_total", "HTTP requests that the guard refused.", counter, []string{"reason"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Guard.Limited), "rate-limited")
 			s.value(float64(m.Guard.Unauthorized), "unauthorized")

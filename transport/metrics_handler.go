@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// HandlerStats count what a [Handler] has answered since it was made.
+// HandlerStats are the counts of the requests that a [Handler] has answered since it
+// was made.
 type HandlerStats struct {
-	// Routes are in a fixed order. The last is that of requests which reached
-	// no route: an unknown path, or middleware that answered by itself.
+	// Routes are in a fixed order. The last one counts requests that reached no route,
+	// because of an unknown path or of middleware that answered itself.
 	Routes []struct {
-		// Method and Route are what it was registered under, such as GET, which
-		// stands for HEAD too, and /v1/partitions/{id}. Other methods of a known
-		// path count under "other", and Route is "none" for requests that reached
-		// none.
+		// Method and Route are those with which the route was registered, such as GET,
+		// which includes HEAD, and /v1/partitions/{id}. Method is "other" for other
+		// methods of a known path. Route is "none" for requests that reached no route.
 		Method, Route string
-		// Answers counts by the first digit of the status, 1 to 5; Answers[0] are
-		// answers cut off before their end.
+		// Answers counts by the first digit of the status, 1 to 5. Answers[0] counts
+		// answers that were cut off before their end.
 		Answers [6]uint64
-		// Durations counts by how long the answer took, in seconds: at most 0.0005,
-		// 0.002, 0.01, 0.05, 0.25, 1, and more than that. Duration is all of it
-		// together.
+		// Durations counts by the duration of the answer, in seconds: at most 0.0005,
+		// 0.002, 0.01, 0.05, 0.25, 1, and more than 1. Duration is the sum of all
+		// durations.
 		Durations [7]uint64
 		Duration  time.Duration
 	}
 	// InFlight is how many requests are being answered.
 	InFlight int
-	// Lookups counts keys looked up one by one, BatchLookups keys of batches.
-	// Those of requests that were refused are not among them.
+	// Lookups counts keys looked up one by one, BatchLookups keys of batches. Keys of
+	// refused requests are not counted.
 	Lookups, BatchLookups uint64
 }
 
-// durationBounds go from what a lookup takes to what no caller should wait for. They
-// stand in HandlerStats too.
+// durationBounds go from the duration of a lookup to one that is too long for every
+// caller. The documentation of HandlerStats lists them too.
 var durationBounds = [...]time.Duration{
 	500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond, time.Second,
 }
@@ -44,9 +44,9 @@ const (
 	noRoute     = "none"
 )
 
-// handlerCounts are HandlerStats that many goroutines write.
+// handlerCounts are HandlerStats that any number of goroutines may increase.
 type handlerCounts struct {
-	routes                []*routeCounts // the last for requests that reached none
+	routes                []*routeCounts // the last one for requests that reached no route
 	inFlight              atomic.Int64
 	lookups, batchLookups atomic.Uint64
 }
@@ -58,11 +58,11 @@ type routeCounts struct {
 	nanoseconds   atomic.Int64
 }
 
-// unrouted counts what reaches no route.
+// unrouted counts requests that reach no route.
 func (c *handlerCounts) unrouted() *routeCounts { return c.routes[len(c.routes)-1] }
 
-// add makes a place for one more route, before the place of requests that reach none.
-// It is not for concurrent use.
+// add adds the counts of one more route, before the last one. It is not for concurrent
+// use.
 func (c *handlerCounts) add(method, route string) *routeCounts {
 	counts := &routeCounts{method: method, route: route}
 	last := len(c.routes) - 1
@@ -74,8 +74,8 @@ func newHandlerCounts() *handlerCounts {
 	return &handlerCounts{routes: []*routeCounts{{method: otherMethod, route: noRoute}}}
 }
 
-// answered counts one request. Status zero is an answer without a status of its
-// own, which net/http sends as 200.
+// answered counts one request. Status zero means that the handler set no status, so
+// that net/http sends 200.
 func (c *routeCounts) answered(status int, whole bool, took time.Duration) {
 	class := min(status/100, 5)
 	switch {
@@ -93,8 +93,8 @@ func (c *routeCounts) answered(status int, whole bool, took time.Duration) {
 	c.nanoseconds.Add(int64(took))
 }
 
-// Stats returns the counts so far. Each is exact; together they are of about the
-// same moment. It does not block.
+// Stats returns the counts so far. Each is exact. They are read one after the other, so
+// they may be of slightly different moments. It does not block.
 func (h *Handler) Stats() HandlerStats {
 	c := h.counts
 	s := HandlerStats{
@@ -115,7 +115,7 @@ func (h *Handler) Stats() HandlerStats {
 	return s
 }
 
-// measure counts every request, and gives those below it a *response to write to.
+// measure counts every request, and passes a *response to the handler within.
 func (h *Handler) measure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -131,9 +131,8 @@ func (h *Handler) measure(next http.Handler) http.Handler {
 	})
 }
 
-// reached notes which route a request has reached. Middleware between that hides
-// the writer it was given, without an Unwrap method, leaves it counted as having
-// reached none.
+// reached records which route a request has reached. If middleware wraps the writer
+// without an Unwrap method, the request counts as one that reached no route.
 func (c *routeCounts) reached(w http.ResponseWriter) {
 	for {
 		switch writer := w.(type) {

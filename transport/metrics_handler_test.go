@@ -21,8 +21,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// requestsOf are the requests counted, by "method route", with the counts of
-// HandlerStats; those of zero are left out.
+// requestsOf returns the counted requests by "method route", with the counts of
+// HandlerStats. It leaves out counts of zero.
 func requestsOf(h *transport.Handler) map[string][6]uint64 {
 	counted := make(map[string][6]uint64)
 	for _, r := range h.Stats().Routes {
@@ -64,10 +64,10 @@ func TestRequestsAreCountedByRoute(t *testing.T) {
 	require.Equal(t, s.Routes, h.Stats().Routes, "in a fixed order")
 }
 
-// hidden is a writer that does not say what it wraps.
+// hidden is a writer without an Unwrap method.
 type hidden struct{ http.ResponseWriter }
 
-// unwrapping is one that does.
+// unwrapping is a writer with an Unwrap method.
 type unwrapping struct{ http.ResponseWriter }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
@@ -90,7 +90,7 @@ func TestRequestsAreCountedBehindMiddleware(t *testing.T) {
 	require.Equal(t, map[string][6]uint64{"other none": {2: 1}}, requestsOf(closed))
 }
 
-// What ends without an answer of its own is counted as well.
+// Requests whose handler sets no status or panics are counted as well.
 func TestPanicsAreCounted(t *testing.T) {
 	c := testkit.NewCluster(t)
 	h := testkit.MakeHandler(c, transport.HandlerOptions{Logger: testkit.Quiet(), Middleware: []func(http.Handler) http.Handler{
@@ -130,7 +130,7 @@ func TestPanicsAreCounted(t *testing.T) {
 	require.Equal(t, 200, call(h, "GET", "/metrics", "").Code, "it comes back")
 }
 
-// How long an answer took is counted between the bounds that it lies between.
+// Each answer is counted between the two bounds around its duration.
 func TestDurationsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var took time.Duration
@@ -220,7 +220,7 @@ func TestRegisterMetrics(t *testing.T) {
 	require.Contains(t, log.String(), "out of order")
 }
 
-// failing is a collector that cannot collect.
+// failing is a collector that always fails.
 type failing struct{}
 
 func (failing) Describe(ch chan<- *prometheus.Desc) {
@@ -240,7 +240,7 @@ func TestCollectorsOfTwoClusters(t *testing.T) {
 	require.Contains(t, body, `clusterkit_ready{cluster="payments"} 1`)
 }
 
-// Scrapes, requests and registrations may come at once; nothing counted is lost.
+// Scrapes, requests and registrations may run at the same time; no count is lost.
 func TestMetricsUnderLoad(t *testing.T) {
 	h := testkit.NewHandler(measured{testkit.NewCluster(t), newFigures()})
 	const workers, each = 8, 50

@@ -8,11 +8,12 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// memberStates are all there are, in the order of a member's life.
+// memberStates are all states of a member, in the order of its life.
 var memberStates = [...]membership.State{membership.Joining, membership.Active, membership.Draining, membership.Leaving, membership.Observer, membership.Away}
 
-// maxPlaces is how many pairs of region and zone are told apart. Members name them
-// as they please: host names in their place must not fill the memory of the monitoring.
+// maxPlaces is the largest number of pairs of region and zone with series of their own.
+// Members can announce any names; if they announced host names, the series must not
+// fill the memory of the monitoring.
 const maxPlaces = 64
 
 // otherPlace stands for the region and zone of members beyond maxPlaces.
@@ -24,14 +25,14 @@ type place struct {
 	counts       [len(memberStates)]int
 }
 
-// places counts members by place, ascending. Beyond maxPlaces, the places last in
-// order are one, so that members with equal views show the same.
+// places counts members by place, in ascending order. Beyond maxPlaces the last places
+// in this order are combined, so that members with equal views have equal series.
 func places(members []membership.Member) []place {
 	var all []place
 	index := make(map[[2]string]int)
 	for i := range members {
 		m := &members[i]
-		// What differs in bytes may look the same.
+		// Places with different bytes may have equal printable names.
 		key := [2]string(printable([]string{m.Region, m.Zone}))
 		i, known := index[key]
 		if !known {

@@ -6,9 +6,9 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// NewRouterCollector returns a collector of what a router has counted, with the labels
-// cluster and service on every series. Register it with [Handler.RegisterMetrics] or
-// wherever you please.
+// NewRouterCollector returns a collector of the counts of a router. Every series has
+// the labels cluster and service. Register it with [Handler.RegisterMetrics] or with
+// any registry.
 func NewRouterCollector(rt *route.Router) prometheus.Collector {
 	of := rt.Stats()
 	return collectorOf(rt.Stats, routerFamilies, prometheus.Labels{"cluster": of.ClusterName, "service": of.Service})

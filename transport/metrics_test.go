@@ -21,12 +21,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// figures is a source that gives what it holds.
+// figures is a source with fixed values.
 type figures transport.Metrics
 
 func (f *figures) Metrics() transport.Metrics { return transport.Metrics(*f) }
 
-// newFigures has at least one series of every family.
+// newFigures returns figures with at least one series of every family.
 func newFigures() *figures {
 	f := &figures{
 		ClusterName: "orders", NodeID: "n1", Region: "eu", Zone: "eu-1a", Configuration: "rf3:balanced/1",
@@ -53,13 +53,13 @@ func newFigures() *figures {
 	return f
 }
 
-// handlerStats has room for the counts of some routes.
+// handlerStats returns counts of a few routes.
 func handlerStats(routes int) (s transport.HandlerStats) {
 	s.Routes = slices.Grow(s.Routes, routes)[:routes]
 	return s
 }
 
-// gather collects from collectors as a scrape does.
+// gather collects from collectors, like a scrape.
 func gather(t testing.TB, collectors ...prometheus.Collector) []*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -71,7 +71,7 @@ func gather(t testing.TB, collectors ...prometheus.Collector) []*dto.MetricFamil
 	return families
 }
 
-// text is what a scrape would answer.
+// text returns the answer to a scrape.
 func text(t testing.TB, families []*dto.MetricFamily) string {
 	t.Helper()
 	var b strings.Builder
@@ -82,19 +82,19 @@ func text(t testing.TB, families []*dto.MetricFamily) string {
 	return b.String()
 }
 
-// everything are the families of all there is to collect.
+// everything returns the families of all collectors.
 func everything(t testing.TB) []*dto.MetricFamily {
 	t.Helper()
 	return gather(t, transport.NewCollector(newFigures()), transport.NewRouterCollector(newRouterOf(t)))
 }
 
-// fixed is a member's view of a cluster that does not change.
+// fixed is a view of a cluster that never changes.
 type fixed struct{ view route.View }
 
 func (f fixed) View() route.View         { return f.view }
 func (f fixed) Changed() <-chan struct{} { return nil }
 
-// newRouterOf is a router that has answered one request without a key.
+// newRouterOf returns a router that has answered one request without a key.
 func newRouterOf(t testing.TB) *route.Router {
 	t.Helper()
 	rt, err := route.New(fixed{view: route.View{ClusterName: "orders", NodeID: "n1"}}, http.NotFoundHandler(), route.Options{
@@ -120,8 +120,7 @@ func TestMetricsFollowPrometheusConventions(t *testing.T) {
 	}
 }
 
-// Everything that is described is collected, once there is something to say of
-// it.
+// Every described metric is collected when it has a value.
 func TestEveryFamilyHasSeries(t *testing.T) {
 	var names []string
 	for _, family := range everything(t) {
@@ -148,7 +147,7 @@ func described(c prometheus.Collector) (names []string) {
 	return names
 }
 
-// Whatever there is among the figures, some series shows it.
+// Every field of Metrics changes at least one series.
 func TestNoFigureIsLeftOut(t *testing.T) {
 	base := func() *transport.Metrics {
 		return &transport.Metrics{
@@ -157,11 +156,11 @@ func TestNoFigureIsLeftOut(t *testing.T) {
 		}
 	}
 	show := func(m *transport.Metrics) string {
-		// Without members no place is shown.
+		// Without members there is no series for a place.
 		if m.Members[0].State == 0 {
 			m.Members[0].State = membership.Active
 		}
-		m.HTTP.Routes[0].Answers[2]++ // … nor a route without requests
+		m.HTTP.Routes[0].Answers[2]++ // … nor for a route without requests
 		return text(t, gather(t, transport.NewCollector((*figures)(m))))
 	}
 	plain := show(base())
@@ -179,7 +178,7 @@ func TestNoFigureIsLeftOut(t *testing.T) {
 	require.NotEqual(t, plain, show(m))
 }
 
-// each visits every plain value that a type is made of.
+// each visits every number, text and flag within a value.
 func each(of reflect.Type, path string, visit func(path string, reach func(reflect.Value) reflect.Value)) {
 	inner := func(path string, to reflect.Type, step func(reflect.Value) reflect.Value) {
 		each(to, strings.TrimPrefix(path, "."), func(path string, reach func(reflect.Value) reflect.Value) {
@@ -233,7 +232,8 @@ func set(t *testing.T, path string, v reflect.Value) {
 	}
 }
 
-// What members announce cannot fill the memory of the monitoring, nor stop it.
+// The announcements of members can neither fill the memory of the monitoring nor make a
+// scrape fail.
 func TestSeriesAreBounded(t *testing.T) {
 	const bound = 900 // as docs/metrics.md says
 	f := newFigures()
@@ -262,7 +262,7 @@ func TestSeriesAreBounded(t *testing.T) {
 		}
 	}
 	f.HTTP = h.Stats()
-	for i := range f.HTTP.Routes { // every answer that could be
+	for i := range f.HTTP.Routes { // every possible answer
 		f.HTTP.Routes[i].Answers = [6]uint64{1, 1, 1, 1, 1, 1}
 	}
 	families := gather(t, transport.NewCollector(f), transport.NewRouterCollector(newRouterOf(t)))
@@ -286,7 +286,8 @@ func TestSeriesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, lines, bound)
 }
 
-// BenchmarkCollect is a scrape without HTTP, of a cluster of 1000 in 12 zones.
+// BenchmarkCollect measures a scrape without HTTP, of a cluster of 1000 members in 12
+// zones.
 func BenchmarkCollect(b *testing.B) {
 	f := newFigures()
 	f.Members = nil

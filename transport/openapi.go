@@ -7,8 +7,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// openAPI describes the interface, in OpenAPI 3.1. It is written by hand; a test
-// holds every route, parameter, status and body against it.
+// openAPI describes the interface, in OpenAPI 3.1. It is written by hand. A test
+// compares every route, parameter, status and body with it.
 //
 //go:embed openapi.json
 var openAPI []byte

@@ -16,8 +16,8 @@ import (
 // object is a JSON object of the document.
 type object = map[string]any
 
-// apiDocument is the document and what finds one's way in it. It knows as much of
-// JSON Schema as the document uses, and complains of more.
+// apiDocument is the document with methods to search it. It supports the part of JSON
+// Schema that the document uses, and reports an error for any other part.
 type apiDocument struct{ root object }
 
 // api is the document, read once.
@@ -51,7 +51,7 @@ func (d apiDocument) resolve(v any) object {
 	return o
 }
 
-// operation finds what the document says of a request; nil when nothing.
+// operation returns the operation of a request, and nil if the document has none.
 func (d apiDocument) operation(method, path string) object {
 	for template, item := range d.root["paths"].(object) {
 		pattern := "^" + regexp.MustCompile(`\\\{[a-z]+\\\}`).ReplaceAllString(regexp.QuoteMeta(template), "[^/]+") + "$"
@@ -63,7 +63,7 @@ func (d apiDocument) operation(method, path string) object {
 	return nil
 }
 
-// content is the schema and the example of a response or request body.
+// content returns the schema and the example of a response or request body.
 func (d apiDocument) content(body object, kind string) (schema, example any, err error) {
 	content, _ := body["content"].(object)
 	for name, media := range content {
@@ -75,9 +75,8 @@ func (d apiDocument) content(body object, kind string) (schema, example any, err
 	return nil, nil, fmt.Errorf("content type %q is not documented", kind)
 }
 
-// checkAnswer holds an answer against what is documented for its request: the
-// status, the content type, the headers, every field. A request that is not
-// documented may be answered in any way.
+// checkAnswer compares an answer with the document: the status, the content type, the
+// headers, every field. A request that is not in the document may have any answer.
 func (d apiDocument) checkAnswer(method, path string, status int, header map[string][]string, body []byte) error {
 	operation := d.operation(method, path)
 	if operation == nil {
@@ -109,8 +108,8 @@ func (d apiDocument) checkAnswer(method, path string, status int, header map[str
 	return d.check(schema, value, "answer")
 }
 
-// check holds a value against a schema. Fields that the schema does not name are
-// errors, as the document is to name them all.
+// check compares a value with a schema. A field that the schema does not name is an
+// error, because the document must name all fields.
 func (d apiDocument) check(schema, value any, at string) error {
 	s := d.resolve(schema)
 	for keyword := range s {

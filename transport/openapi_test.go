@@ -39,8 +39,8 @@ func TestTheDocumentIsServed(t *testing.T) {
 	require.JSONEq(t, string(text), string(got))
 }
 
-// TestTheDocumentHoldsTogether: every reference leads somewhere, no component is
-// unused, every operation has a name of its own.
+// TestTheDocumentHoldsTogether: every reference resolves, no component is unused, every
+// operation has a name of its own.
 func TestTheDocumentHoldsTogether(t *testing.T) {
 	text, err := os.ReadFile("openapi.json")
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ func TestTheDocumentHoldsTogether(t *testing.T) {
 	}
 }
 
-// operation is one that the document describes.
+// operation is an operation of the document.
 type operation struct {
 	method, path string
 	doc          object
@@ -101,7 +101,7 @@ func operations() (all []operation) {
 	return all
 }
 
-// parameters are those of one place, by name.
+// parameters returns the parameters of the query or of the path, by name.
 func (o operation) parameters(in string) map[string]object {
 	found := make(map[string]object)
 	for _, p := range asList(o.doc["parameters"]) {
@@ -114,7 +114,7 @@ func (o operation) parameters(in string) map[string]object {
 
 func asList(v any) []any { l, _ := v.([]any); return l }
 
-// target is the URL of the example: what is required, and nothing else.
+// target returns the URL of the example, with the required parameters only.
 func (o operation) target() string {
 	path := o.path
 	for name, p := range o.parameters("path") {
@@ -128,7 +128,7 @@ func (o operation) target() string {
 	return path
 }
 
-// body is that of the example; empty when there is none.
+// body returns the body of the example, or an empty text.
 func (o operation) body(t *testing.T) string {
 	request := openAPI().resolve(o.doc["requestBody"])
 	if request == nil {
@@ -150,8 +150,8 @@ func TestTheDocumentHasTheRoutes(t *testing.T) {
 	require.ElementsMatch(t, testkit.NewHandler(testkit.NewCluster(t)).Routes(), documented)
 }
 
-// TestTheDocumentHasTheParameters: what a route knows may be given once, and what
-// it does not know is ignored.
+// TestTheDocumentHasTheParameters: a parameter of the document may be given once, and
+// other parameters are ignored.
 func TestTheDocumentHasTheParameters(t *testing.T) {
 	h := testkit.NewHandler(testkit.NewCluster(t))
 	all := make(map[string]bool)
@@ -187,15 +187,15 @@ func TestTheDocumentHasTheParameters(t *testing.T) {
 	}
 }
 
-// situation is how the handler is asked for one status.
+// situation is a request and a state of the cluster that lead to one status.
 type situation struct {
-	handler      func(t *testing.T) http.Handler // nil: a settled cluster
+	handler      func(t *testing.T) http.Handler // nil: a cluster without changes
 	target, body string                          // empty: those of the example
 	headers      []string
 }
 
-// situations lead to each status that is documented; those of one operation are
-// under its name.
+// situations lead to each documented status. The situations of one operation are under
+// its name.
 func situations() map[string]situation {
 	with := func(change func(c *testkit.Cluster)) func(t *testing.T) http.Handler {
 		return func(t *testing.T) http.Handler {
@@ -212,7 +212,7 @@ func situations() map[string]situation {
 	}
 	unready := with(func(c *testkit.Cluster) {
 		c.Condition.Ready, c.Condition.Healthy, c.Condition.Agreed = false, false, false
-		c.Condition.LastSync = c.Condition.LastSync.AddDate(-3000, 0, 0) // no time that JSON can hold
+		c.Condition.LastSync = c.Condition.LastSync.AddDate(-3000, 0, 0) // a time that JSON cannot hold
 		c.Condition.Problems = []api.Problem{
 			{Code: "isolated", Message: "5 of 6 probes failed: check the network", Unready: true, Critical: true},
 			{Code: "disagreement", Message: "n3 differs"},
@@ -245,14 +245,14 @@ func situations() map[string]situation {
 	}
 }
 
-// small takes few keys and changes.
+// small is a handler that accepts only few keys and changes.
 func small(t *testing.T) http.Handler {
 	t.Helper()
 	return testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxKeys: 2, MaxChanges: 2})
 }
 
-// TestTheDocumentHasTheAnswers brings about every status of every operation, and
-// compares the answer with the example, byte for byte but for blanks.
+// TestTheDocumentHasTheAnswers causes every status of every operation, and compares the
+// answer with the example, byte for byte except for blanks.
 func TestTheDocumentHasTheAnswers(t *testing.T) {
 	known := situations()
 	used := make(map[string]bool)
@@ -312,8 +312,7 @@ func (o operation) requireAnswer(t *testing.T, status string, s situation) {
 	}
 }
 
-// TestTheDocumentHasTheFields compares every schema with the type in Go that it is
-// about.
+// TestTheDocumentHasTheFields compares every schema with its Go type.
 func TestTheDocumentHasTheFields(t *testing.T) {
 	types := map[string]any{
 		"Owner": api.Owner{}, "LookupAnswer": api.Placement{}, "PlacementAnswer": api.Placement{},
@@ -337,7 +336,7 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		}
 		require.Contains(t, types, name)
 		always, sometimes := jsonFields(reflect.TypeOf(types[name]))
-		switch name { // the key is there when there is one, in answers to lookups
+		switch name { // in answers to lookups there is always a key
 		case "LookupAnswer":
 			always = append(always, "key")
 			fallthrough
@@ -345,7 +344,7 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 			sometimes = slices.DeleteFunc(sometimes, func(name string) bool { return name == "key" })
 		}
 		require.ElementsMatch(t, append(always, sometimes...), slices.Collect(maps.Keys(s["properties"].(object))), name)
-		if s["additionalProperties"] != false { // a request may leave out more than its type does
+		if s["additionalProperties"] != false { // a request may omit fields that its type never omits
 			require.ElementsMatch(t, always, list(s["required"]), name)
 		}
 	}
@@ -361,7 +360,7 @@ func jsonFields(of reflect.Type) (always, sometimes []string) {
 		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case name == "-": // it is not in documents
+		case name == "-": // this field is not part of the document
 		case option != "":
 			sometimes = append(sometimes, name)
 		default:

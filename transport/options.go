@@ -11,29 +11,29 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/bound"
 )
 
-// HandlerOptions bound what a [Handler] takes and gives. The zero value is ready
-// for use.
+// HandlerOptions limit the requests and answers of a [Handler], and add middleware. The
+// zero value is usable.
 type HandlerOptions struct {
-	// Logger gets panics and failing strategies, at error. Nil means
+	// Logger gets panics and failures of strategies, at level error. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
-	// MaxBodyBytes is the longest request body, in bytes: 1 KiB to 64 MiB.
-	// Zero means 1 MiB.
+	// MaxBodyBytes is the size of the longest request body: 1 KiB to 64 MiB. Zero means
+	// 1 MiB.
 	MaxBodyBytes int64
-	// MaxKeys is the largest number of keys in one batch: 1 to 100,000. Zero
-	// means 10,000. An answer takes about 100 bytes a key and owner.
+	// MaxKeys is the largest number of keys in one batch: 1 to 100,000. Zero means
+	// 10,000. An answer has about 100 bytes for each owner of each key.
 	MaxKeys int
-	// MaxChanges is the largest number of entries, all kinds together, of the
-	// change that a plan is asked for: 1 to 10,000. Zero means 1,000. Time and
-	// memory grow with it as with members of the cluster.
+	// MaxChanges is the largest number of entries of a change in a request for a plan,
+	// of all lists together: 1 to 10,000. Zero means 1,000. An entry needs as much time
+	// and memory as a member of the cluster.
 	MaxChanges int
-	// MaxMoves is the largest number of moves that a plan lists; it counts
-	// them all. 1 to 1,000,000. Zero means 10,000.
+	// MaxMoves is the largest number of moves that a plan lists: 1 to 1,000,000. The
+	// plan counts all moves. Zero means 10,000.
 	MaxMoves int
-	// Middleware wraps all routes, the first outermost: a [Guard]'s Wrap, or your
-	// own. It sees every request, those for unknown paths included, and runs inside
-	// the containment of panics. An entry must not be nil; it must be safe for
-	// concurrent use, as the handler that it returns must be.
+	// Middleware wraps all routes, with the first entry outermost: the Wrap of a
+	// [Guard], or your own. It sees every request, also for unknown paths. The handler
+	// contains its panics. An entry must not be nil. The entry and the handler that it
+	// returns must be safe for concurrent use.
 	Middleware []func(http.Handler) http.Handler
 }
 

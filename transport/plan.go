@@ -11,9 +11,9 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// plan says what a change would move. A ring that is on its way to another is
-// taken to have arrived, so that members that are joining can be named and their
-// own moves are not counted again.
+// plan answers which slots a change would move. If the ring has a target, the plan
+// starts from the target, so that a change can name joining members, and their own
+// moves are not counted again.
 func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 	values, err := parseQuery(r)
 	if err != nil {
@@ -31,8 +31,8 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A plan costs about as much as a new ring. One at a time leaves the
-	// other processors to lookups, whatever callers do.
+	// A plan takes about as much time as a new ring. Only one is computed at a time, so
+	// that the other processors are left for lookups.
 	select {
 	case h.planning <- struct{}{}:
 		defer func() { <-h.planning }()
@@ -81,8 +81,8 @@ func (h *Handler) readChange(w http.ResponseWriter, r *http.Request) (rebalance.
 	return change, nil
 }
 
-// changeProblem says why a change cannot be made. What a strategy of the user's
-// own returned or panicked with is for its log, not for callers.
+// changeProblem returns why a change cannot be made. Errors and panics of the user's
+// strategy go to the log, and not to callers.
 func (h *Handler) changeProblem(r *http.Request, err error) *api.Refusal {
 	if failed, ok := errors.AsType[*ring.StrategyError](err); ok {
 		h.logger.WarnContext(r.Context(), "strategy failed on a change that was asked about", "err", err)

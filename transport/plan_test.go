@@ -28,8 +28,8 @@ func TestPlanListsNoMoreMovesThanAllowed(t *testing.T) {
 	require.Greater(t, answer.MoveCount, 2)
 }
 
-// TestImpossibleChanges: what is wrong with them is for package rebalance to
-// say; the answer says it on one line of limited length.
+// TestImpossibleChanges: the answer has the error of package rebalance, in one line of
+// limited length.
 func TestImpossibleChanges(t *testing.T) {
 	c := testkit.NewCluster(t)
 	long := strings.Repeat("n", 300)

@@ -16,7 +16,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// TestATokenIsNotPrinted by whatever prints values, wherever it is.
+// TestATokenIsNotPrinted: no way of printing a value that holds a token shows the
+// token.
 func TestATokenIsNotPrinted(t *testing.T) {
 	secret := testkit.Token(testkit.ReadToken)
 	pool := client.PoolOptions{Token: secret}

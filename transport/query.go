@@ -9,7 +9,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// parseQuery reads the query, refusing what url.URL.Query would skip over.
+// parseQuery parses the query, and refuses malformed parts that url.URL.Query would
+// skip.
 func parseQuery(r *http.Request) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -18,7 +19,7 @@ func parseQuery(r *http.Request) (url.Values, error) {
 	return values, nil
 }
 
-// single returns a parameter that may be given once, and whether it was.
+// single returns a parameter that may be given once, and whether it was given.
 func single(values url.Values, name string) (value string, given bool, err error) {
 	all := values[name]
 	switch len(all) {
@@ -47,14 +48,14 @@ func flag(values url.Values, name string, otherwise bool) (bool, error) {
 	return b, nil
 }
 
-// preference is where the caller would like owners to be.
+// preference is the region and zone of which the caller prefers owners.
 type preference struct {
 	given        bool
 	region, zone string
 }
 
-// preferenceOf reads region and zone. Either given alone leaves the other empty,
-// which is the name of a region or zone that was never named.
+// preferenceOf reads the parameters region and zone. If only one is given, the other is
+// empty, which is the name of the region or zone of members that name none.
 func preferenceOf(values url.Values) (preference, error) {
 	region, regionGiven, err := single(values, "region")
 	if err != nil {

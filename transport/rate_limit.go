@@ -14,13 +14,13 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// RateLimit is how many requests are let through: Burst at once, and from then on
-// PerSecond. The zero value is no limit.
+// RateLimit is the rate of requests that are admitted: Burst at once, and PerSecond
+// after that. The zero value means no limit.
 type RateLimit struct {
-	// PerSecond is the lasting rate, 0.01 to 1,000,000 a second.
+	// PerSecond is the lasting rate, 0.01 to 1,000,000 requests a second.
 	PerSecond float64
-	// Burst is how many may come at once, 1 to 1,000,000. Zero means as many
-	// as come in one second, at least 1.
+	// Burst is the number of requests that may come at once, 1 to 1,000,000. Zero means
+	// the number of one second, at least 1.
 	Burst int
 }
 
@@ -31,7 +31,7 @@ func (l RateLimit) validate() error {
 		return nil
 	}
 	var errs []error
-	if !(l.PerSecond >= 0.01 && l.PerSecond <= 1e6) { // NaN is neither
+	if !(l.PerSecond >= 0.01 && l.PerSecond <= 1e6) { // also refuses NaN
 		errs = append(errs, &option.Error{Field: "PerSecond", Value: l.PerSecond, Bound: "between 0.01 and 1000000, or the whole limit zero for none"})
 	}
 	if l.Burst < 0 || l.Burst > 1e6 {
@@ -44,8 +44,7 @@ func (l RateLimit) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(l.PerSecond), cmp.Or(l.Burst, max(1, int(math.Ceil(l.PerSecond)))))
 }
 
-// take lets a request through, or says in how many seconds, 1 or more, to try
-// again.
+// take admits a request, or returns after how many seconds, at least 1, to try again.
 func take(l *rate.Limiter, now time.Time) (wait int) {
 	if l.AllowN(now, 1) {
 		return 0
@@ -53,17 +52,17 @@ func take(l *rate.Limiter, now time.Time) (wait int) {
 	return max(1, int(math.Ceil((1-l.TokensAt(now))/float64(l.Limit()))))
 }
 
-// clientTable has a limiter for each client that has asked lately. It is bounded:
-// the client that has been silent for longest makes room. A client that comes back
-// after that has its burst anew, so that only the overall limit stops an attacker with
-// many addresses.
+// clientTable has a limiter for each client that has sent requests lately. It is
+// bounded: when it is full, the client that has been silent for longest is removed. If
+// that client comes back, it has a full burst again. So only the overall limit stops an
+// attacker with many addresses.
 type clientTable struct {
 	limit RateLimit
 	bound int
 
 	mu    sync.Mutex
 	byKey map[netip.Prefix]*list.Element
-	order list.List // of *limitedClient, the last to ask first
+	order list.List // of *limitedClient, with the most recent first
 }
 
 type limitedClient struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheTableOfClientsIsBounded: a million addresses take no more room than a
-// hundred, and who keeps asking is not forgotten for them.
+// TestTheTableOfClientsIsBounded: a million addresses take no more memory than a
+// hundred, and do not replace a client that keeps sending requests.
 func TestTheTableOfClientsIsBounded(t *testing.T) {
 	const bound = 100
 	table := newClientTable(RateLimit{PerSecond: 0.01, Burst: 1}, bound)

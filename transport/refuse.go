@@ -7,8 +7,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// Refuse answers a request with a refusal, as the handler does: for middleware and
-// handlers of your own. Headers that belong to its status, such as Allow and
-// Retry-After, are the caller's to set before. Empty fields get a meaning: no Status is
-// 500, no Type is about:blank, and no Title is what the status is called.
+// Refuse answers a request with a refusal, as the handler does. It is for middleware
+// and handlers of your own. Set headers that belong to the status, such as Allow and
+// Retry-After, before the call. Refuse fills in empty fields: Status becomes 500, Type
+// about:blank, and Title the name of the status.
 func Refuse(w http.ResponseWriter, r *http.Request, refusal *api.Refusal) { wire.Refuse(w, r, refusal) }

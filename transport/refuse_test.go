@@ -19,7 +19,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// TestRefusals holds every refusal to its exact document.
+// TestRefusals compares every refusal with its exact document.
 func TestRefusals(t *testing.T) {
 	const urn = "urn:clusterkit:problem:"
 	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxBodyBytes: 1024, MaxKeys: 2, MaxChanges: 2})
@@ -175,8 +175,7 @@ func TestContentTypes(t *testing.T) {
 	require.Equal(t, 415, call(h, "POST", "/v1/plan", "").Code, "no body, no type")
 }
 
-// TestBeforeTheFirstRing also has an empty ring, as when all members are
-// observers.
+// TestBeforeTheFirstRing also tests an empty ring, as when all members are observers.
 func TestBeforeTheFirstRing(t *testing.T) {
 	for _, r := range []*ring.Ring{nil, {}, testkit.Build(t, testkit.Stairs{}, 8)} {
 		c := testkit.NewCluster(t)
@@ -209,8 +208,8 @@ func TestAnUnreadyMemberAnswersLookups(t *testing.T) {
 	require.Equal(t, 503, call(testkit.NewHandler(c), "GET", "/v1/health", "").Code)
 }
 
-// TestBodiesThatAreTooLong: one says so beforehand, and is not read; the other
-// turns out to be.
+// TestBodiesThatAreTooLong: a body whose header gives its length is not read; another
+// body is read up to the limit.
 func TestBodiesThatAreTooLong(t *testing.T) {
 	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxBodyBytes: 1024})
 	for length, body := range map[int64]io.Reader{

@@ -29,11 +29,11 @@ func (h *Handler) ring(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// summaries keeps the summary of the ring last asked for. Making one reads the
-// whole table, up to a second for the largest, and nothing in it can change while
-// the ring stays.
+// summaries keeps the summary of the last ring that was requested. Making a summary
+// reads the whole table, which takes up to a second for the largest. It stays valid as
+// long as the ring is the same.
 type summaries struct {
-	mu   sync.Mutex // held while summarizing, so that a crowd waits for one
+	mu   sync.Mutex // held while summarizing, so that concurrent requests wait for one summary
 	ring weak.Pointer[ring.Ring]
 	last summary
 }
@@ -46,8 +46,7 @@ type summary struct {
 func (s *summaries) of(r *ring.Ring) summary {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Weak, so that a ring long replaced is not kept for a question that
-	// may never be asked again.
+	// Weak, so that a replaced ring is not kept in memory for its summary.
 	if key := weak.Make(r); s.ring != key {
 		made := summary{table: summarize(r)}
 		if target := r.Target(); target != r {

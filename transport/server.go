@@ -9,8 +9,8 @@ import (
 	"net/http"
 )
 
-// Server serves a handler over HTTP/1.1, and over HTTP/2 to clients that come with
-// TLS and ask for it. Make one with [Listen] or [Serve]. All methods are safe for concurrent use and in
+// Server serves a handler over HTTP/1.1, and over HTTP/2 to clients that use TLS and ask for it.
+// Make one with [Listen] or [Serve]. All methods are safe for concurrent use and may be called in
 // any order.
 type Server struct {
 	http     *http.Server
@@ -23,9 +23,10 @@ type Server struct {
 const maxStreams = 250
 
 // Listen binds a TCP address, host:port, and serves the handler on it: see [Serve].
-// Port 0 takes any free port and an empty host all interfaces; [Server.Addr] says what
-// was bound. It returns the errors of Serve, and the system's error when the address
-// cannot be bound. It blocks only to resolve a host name.
+// Port 0 takes any free port, and an empty host means all interfaces; [Server.Addr]
+// returns the address that was bound. Listen returns the errors of Serve, and the
+// system's error when the address cannot be bound. It blocks only to resolve a host
+// name.
 func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 	secure, err := o.prepare("Listen", h)
 	if err != nil {
@@ -40,12 +41,12 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 }
 
 // Serve begins to serve the handler on a listener, in a goroutine of its own. With TLS
-// in the options the server encrypts; the listener must not. The returned server must
-// be shut down, which closes the listener. Where Serve returns an error, the listener is
-// still the caller's to close.
+// in the options the server encrypts, so the listener must not. The caller must shut the
+// returned server down, which closes the listener. When Serve returns an error, the
+// caller must close the listener.
 //
-// It returns what [ServerOptions.Validate] reports, and an error for a nil listener or
-// handler or for files of ServerOptions.TLS that cannot be used. It does not block.
+// Serve returns the error of [ServerOptions.Validate], and an error for a nil listener
+// or handler, or for files of ServerOptions.TLS that cannot be used. It does not block.
 func Serve(l net.Listener, h http.Handler, o ServerOptions) (*Server, error) {
 	if l == nil {
 		return nil, errors.New("transport: Serve: the listener is nil: must be set")
@@ -57,7 +58,7 @@ func Serve(l net.Listener, h http.Handler, o ServerOptions) (*Server, error) {
 	return serve(l, h, o.withDefaults(), secure), nil
 }
 
-// prepare checks what a server is made of, and reads the files of TLS; without TLS the
+// prepare checks the arguments of a server, and reads the files of TLS. Without TLS the
 // configuration is nil.
 func (o ServerOptions) prepare(doing string, h http.Handler) (secure *tls.Config, err error) {
 	if err := o.Validate(); err != nil {
@@ -87,11 +88,11 @@ func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config) 
 			TLSConfig:         secure,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
-				SendPingTimeout:      o.ReadTimeout, // a peer that is gone holds a slot no longer
+				SendPingTimeout:      o.ReadTimeout, // so that a peer that is gone does not keep a slot
 				PingTimeout:          o.ReadHeaderTimeout,
 				WriteByteTimeout:     o.ReadTimeout,
 			},
-			// The handler has an answer of its own for OPTIONS *.
+			// The handler itself answers OPTIONS *.
 			DisableGeneralOptionsHandler: true,
 		},
 	}
@@ -112,8 +113,8 @@ func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config) 
 // Addr returns the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Done returns a channel that is closed when the server no longer accepts
-// connections: after the first [Server.Shutdown], or because serving failed.
+// Done returns a channel that is closed when the server does not accept connections any
+// more: after the first [Server.Shutdown], or because serving failed.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Err returns why serving ended, if it was not by [Server.Shutdown]; nil before
@@ -127,19 +128,19 @@ func (s *Server) Err() error {
 	}
 }
 
-// Shutdown stops accepting and waits for requests that have begun. When ctx ends
-// first it closes their connections and returns an error that wraps
-// ctx.Err(); their handlers notice by their request's context. Either way nothing
-// accepts any more and the serving goroutine has ended when it returns.
+// Shutdown stops accepting connections, and waits for requests that have begun. When
+// ctx ends first, it closes their connections, which ends the contexts of these
+// requests, and returns an error that wraps ctx.Err(). In both cases the server accepts
+// no connection and its goroutine has ended when Shutdown returns.
 //
-// Idle connections are closed at once. One that was just opened and has asked
-// nothing yet gets 5 s for its first request. Later calls wait likewise for
-// whatever is still open, and return nil when nothing is.
+// Idle connections are closed at once. A connection that was just opened and has sent
+// no request yet gets 5 s for its first request. Later calls wait in the same way for
+// connections that are still open, and return nil when there are none.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("transport: waiting for requests to end: %w", err)
-		// The connections are gone afterwards whatever it returns.
+		// The connections are closed afterwards, whatever Close returns.
 		_ = s.http.Close()
 	}
 	<-s.done

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// serverLog takes the lines of net/http, most of which strangers cause: a failed
-// handshake is one. It passes on some a second and counts the rest, so that no client
-// can fill a disk from outside.
+// serverLog takes the log lines of net/http. Any client can cause such lines, for
+// example by a failed handshake. serverLog logs only a few lines a second and counts
+// the rest, so that no client can fill a disk.
 type serverLog struct {
 	logger *slog.Logger
 
@@ -25,7 +25,7 @@ func newServerLog(logger *slog.Logger) *log.Logger {
 	return log.New(&serverLog{logger: logger, limit: rate.NewLimiter(5, 50)}, "", 0)
 }
 
-// Write takes one line.
+// Write logs or counts one line.
 func (l *serverLog) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	pass, dropped := l.limit.AllowN(time.Now(), 1), l.dropped

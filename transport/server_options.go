@@ -11,46 +11,46 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/bound"
 )
 
-// ServerOptions bound what callers can cost a [Server]. The zero value is ready
-// for use; no bound can be switched off.
+// ServerOptions limit the connections, requests and times of a [Server]. The zero value
+// is usable. No limit can be switched off.
 type ServerOptions struct {
-	// Logger gets what net/http has to say, at warn and at most 5 lines a
-	// second, then with the number of those dropped; an unexpected end of
-	// serving, at error; and what becomes of the files in TLS. Nil means
-	// [slog.Default].
+	// Logger gets the log lines of net/http at level warn, at most 5 a second, with the
+	// number of dropped lines. It gets an unexpected end of serving at level error, and
+	// messages about the files in TLS. Nil means [slog.Default].
 	Logger *slog.Logger
-	// TLS encrypts connections. Its zero value serves in clear.
+	// TLS encrypts connections. Its zero value serves in clear text.
 	TLS client.TLSOptions
-	// ReadHeaderTimeout is how long a request's header may take to arrive,
-	// and a TLS handshake. Zero means 5 s. The bounds of all timeouts are 1 ms to 24 h.
+	// ReadHeaderTimeout limits the time for the header of a request to arrive, and the
+	// time of a TLS handshake. Zero means 5 s. The bounds of all timeouts are 1 ms to
+	// 24 h.
 	ReadHeaderTimeout time.Duration
-	// ReadTimeout is how long a whole request may take to arrive, its header
-	// included. Zero means 30 s.
+	// ReadTimeout limits the time for a whole request to arrive, with its header. Zero
+	// means 30 s.
 	ReadTimeout time.Duration
-	// WriteTimeout is how long a request may take from the end of its header
-	// to the end of the answer, body and work included. Zero means 60 s.
+	// WriteTimeout limits the time from the end of the request's header to the end of
+	// the answer, with reading the body and running the handler. Zero means 60 s.
 	WriteTimeout time.Duration
-	// IdleTimeout is how long a connection is kept for its next request.
-	// Zero means 2 min, more than the 90 s after which Go's clients close
-	// one, so that no request meets a connection being closed.
+	// IdleTimeout is how long a connection is kept for its next request. Zero means 2
+	// min. This is more than the 90 s after which Go's clients close a connection, so
+	// that no request is sent on a connection that the server is closing.
 	IdleTimeout time.Duration
-	// MaxHeaderBytes is the longest request header, its first line
-	// included, to which net/http adds 4 KiB: 1 KiB to 1 MiB. Zero means
-	// 16 KiB.
+	// MaxHeaderBytes is the size of the longest request header, with its first line: 1
+	// KiB to 1 MiB. net/http accepts 4 KiB more. Zero means 16 KiB.
 	MaxHeaderBytes int
-	// MaxConnections is how many connections are open at a time, idle ones
-	// included: 1 to 1,048,576. The next wait, unaccepted, for one to close.
-	// Zero means 4,096.
+	// MaxConnections is the largest number of open connections, with idle ones: 1 to
+	// 1,048,576. Further connections are not accepted until one closes. Zero means
+	// 4,096.
 	MaxConnections int
-	// MaxConnectionsPerClient is how many of them one client may have, known
-	// by its IPv4 address or its IPv6 network of 64 bits, whatever headers
-	// say: 1 to 1,048,576. Further ones are closed at once. Zero means a
-	// quarter of MaxConnections; behind a proxy it may have to be more.
+	// MaxConnectionsPerClient is the largest number of open connections of one client:
+	// 1 to 1,048,576. A client is the IPv4 address or the IPv6 network of 64 bits of
+	// the connection; headers are ignored. Further connections of the client are closed
+	// at once. Zero means a quarter of MaxConnections. Behind a proxy more may be
+	// necessary.
 	MaxConnectionsPerClient int
 }
 
 // Validate returns an [option.Error] for every option that is out of bounds or
-// does not go with another, joined. It opens nothing.
+// contradicts another one, joined. It opens nothing.
 func (o ServerOptions) Validate() error {
 	o = o.withDefaults()
 	const short, long = time.Millisecond, 24 * time.Hour

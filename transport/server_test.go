@@ -44,7 +44,7 @@ func TestListenErrors(t *testing.T) {
 	require.EqualError(t, err, "transport: Listen: the handler is nil: must be set")
 }
 
-// TestServeOnAListener of the caller's, whatever it is.
+// TestServeOnAListener of the caller, of any kind.
 func TestServeOnAListener(t *testing.T) {
 	h := testkit.NewHandler(testkit.NewCluster(t))
 	_, err := transport.Serve(nil, h, transport.ServerOptions{})
@@ -152,7 +152,7 @@ func TestShutdownRightAfterListen(t *testing.T) {
 	}
 }
 
-// TestASlowClientBlocksNoOther has a client that never ends its header and one that
+// TestASlowClientBlocksNoOther has one client that never ends its header, and one that
 // never ends its body.
 func TestASlowClientBlocksNoOther(t *testing.T) {
 	srv, client := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{ReadHeaderTimeout: 200 * time.Millisecond, ReadTimeout: 200 * time.Millisecond})
@@ -211,8 +211,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.NoError(t, second.Close())
 }
 
-// TestAClientHasNoMoreThanItsShare of the connections, and its places are free
-// again when it goes.
+// TestAClientHasNoMoreThanItsShare of the connections, and its slots are free again
+// when its connections close.
 func TestAClientHasNoMoreThanItsShare(t *testing.T) {
 	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{MaxConnections: 8, MaxConnectionsPerClient: 2})
 	from := func(ip string) net.Conn {
@@ -247,7 +247,7 @@ func TestAClientHasNoMoreThanItsShare(t *testing.T) {
 	require.LessOrEqual(t, transport.Connections(srv), 5)
 }
 
-// TestOddRequestLines come as a client library would not send them.
+// TestOddRequestLines sends request lines that no client library would send.
 func TestOddRequestLines(t *testing.T) {
 	srv, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewCluster(t)), transport.ServerOptions{})
 	for line, status := range map[string]int{

@@ -12,10 +12,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
 )
 
-// encrypts says whether there is anything for a server to do with TLS.
+// encrypts reports whether any option of TLS for a server is set.
 func encrypts(o client.TLSOptions) bool { return o.CertFile != "" || o.KeyFile != "" }
 
-// validateTLS also reports what a server cannot do without a certificate of its own.
+// validateTLS also returns errors for options that need a certificate of the server.
 func validateTLS(o client.TLSOptions) error {
 	err := o.Validate()
 	if encrypts(o) {
@@ -32,11 +32,11 @@ func validateTLS(o client.TLSOptions) error {
 	return errors.Join(errs...)
 }
 
-// ServerTLS returns a configuration for a server of your own, in which the handler is
-// mounted; [Listen] and [Serve] make theirs. It reads the files, and returns an error
-// when they cannot be used, or an [option.Error] when there is no certificate or the
-// options do not go together. A nil logger means [slog.Default]. When the files change,
-// new connections get what they hold; open connections are left alone.
+// ServerTLS returns a TLS configuration for a server of your own, in which the handler
+// is mounted. [Listen] and [Serve] make their own. It reads the files, and returns an
+// error when they cannot be used, or an [option.Error] when there is no certificate or
+// options contradict each other. A nil logger means [slog.Default]. When the files
+// change, new connections use the new contents; open connections stay as they are.
 func ServerTLS(o client.TLSOptions, logger *slog.Logger) (*tls.Config, error) {
 	err := validateTLS(o)
 	if err == nil && !encrypts(o) {

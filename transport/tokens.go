@@ -11,22 +11,22 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/credential"
 )
 
-// maxTokens is how many tokens a guard takes at a time.
+// maxTokens is the largest number of tokens of a guard.
 const maxTokens = 100
 
-// Credential is a bearer token (RFC 6750) that a [Guard] takes, and what it allows. With
-// neither Read nor Write it is Read.
+// Credential is a bearer token (RFC 6750) that a [Guard] accepts, with its scopes. A
+// credential with neither Read nor Write has the scope Read.
 type Credential struct {
-	// Token returns the token: 16 to 512 bytes of letters, digits and - . _ ~ + /,
-	// with = at the end alone. It should be 32 random bytes, encoded. [NewGuard]
-	// calls it, and keeps a hash. It is a function because printers print of a
-	// function only where it is: the token stands in no log.
+	// Token returns the token: 16 to 512 bytes of letters, digits and - . _ ~ + /, with
+	// = at the end alone. It should be 32 random bytes, encoded. [NewGuard] calls the
+	// function, and keeps a hash. Token is a function so that the token appears in no
+	// log: of a function only its address is printed.
 	Token func() string `json:"-"`
-	// Read allows what changes nothing: every route of [Handler] today, POST
-	// /v1/lookup and POST /v1/plan included.
+	// Read allows requests that change nothing: today every route of [Handler], also
+	// POST /v1/lookup and POST /v1/plan.
 	Read bool
-	// Write allows what changes state: every method other than GET, HEAD and OPTIONS
-	// but for POST to the two routes above. It does not contain Read.
+	// Write allows requests that may change state: every method other than GET, HEAD
+	// and OPTIONS, except POST to the two routes above. It does not include Read.
 	Write bool
 }
 
@@ -40,7 +40,7 @@ func (c Credential) scope() (scope credential.Scope) {
 	return scope
 }
 
-// tokenSet are the tokens that a guard knows, by their hash alone.
+// tokenSet holds the hashes of the tokens of a guard.
 type tokenSet []hashedToken
 
 type hashedToken struct {
@@ -48,7 +48,8 @@ type hashedToken struct {
 	scope credential.Scope
 }
 
-// add adds a token that is valid, unless it is there already.
+// add adds a valid token. It returns an error if the set has the token already or is
+// full.
 func (s *tokenSet) add(token string, scope credential.Scope) error {
 	if s.scope(token) != 0 {
 		return errors.New("is there twice")
@@ -60,9 +61,8 @@ func (s *tokenSet) add(token string, scope credential.Scope) error {
 	return nil
 }
 
-// scope is what a token allows: nothing when it is not known. How long it takes
-// depends on how many tokens there are and on how long this one is, not on what
-// is in them.
+// scope returns the scope of a token, which is empty for an unknown token. Its time
+// depends on the number of tokens and the length of this one, and not on their content.
 func (s tokenSet) scope(token string) credential.Scope {
 	hash := sha256.Sum256([]byte(token))
 	var scope credential.Scope
@@ -73,9 +73,9 @@ func (s tokenSet) scope(token string) credential.Scope {
 	return scope
 }
 
-// parseTokens reads a token file: a line for each, its scope, blanks, the token.
-// Empty lines and lines that begin with # do not count. No error repeats what is
-// in the file.
+// parseTokens parses a token file. Each line has a scope, blanks, and a token. Empty
+// lines and lines that begin with # are ignored. No error shows the content of the
+// file.
 func parseTokens(path string, content []byte) (tokenSet, error) {
 	var set tokenSet
 	for number, words := range credential.Lines(content) {
@@ -99,7 +99,7 @@ func parseTokens(path string, content []byte) (tokenSet, error) {
 	return set, nil
 }
 
-// bearer returns the token that a request carries, and why there is none.
+// bearer returns the token of a request, or why it has none.
 func bearer(r *http.Request) (token, missing string) {
 	values := r.Header.Values("Authorization")
 	switch len(values) {
@@ -116,8 +116,8 @@ func bearer(r *http.Request) (token, missing string) {
 	return strings.Trim(token, " "), ""
 }
 
-// needed is the scope that a request must have. Anything not known to change
-// nothing is taken to change something.
+// needed returns the scope that a request needs. A request that is not known to only
+// read needs Write.
 func needed(r *http.Request) credential.Scope {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -130,8 +130,8 @@ func needed(r *http.Request) credential.Scope {
 	return credential.Write
 }
 
-// isProbe says whether a request is a probe of a process manager, which knows no token
-// and must never be turned away.
+// isProbe reports whether a request is a probe of a process manager. Such a probe has
+// no token and must never be refused.
 func isProbe(r *http.Request) bool {
 	return (r.URL.Path == "/livez" || r.URL.Path == "/readyz") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }

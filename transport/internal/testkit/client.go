@@ -22,7 +22,7 @@ func NewPool(tb testing.TB, o client.PoolOptions) *client.Pool {
 	return p
 }
 
-// NewClient makes a client for one test, one that does not wait long.
+// NewClient makes a client for one test. It does not wait long before further attempts.
 func NewClient(tb testing.TB, o client.Options) *client.Client {
 	tb.Helper()
 	o.Logger = Quiet()
@@ -35,7 +35,7 @@ func NewClient(tb testing.TB, o client.Options) *client.Client {
 	return c
 }
 
-// Heard is what an answer says beside its body.
+// Heard is the part of an answer that is not its body.
 type Heard struct {
 	Status int
 	TLS    *tls.ConnectionState

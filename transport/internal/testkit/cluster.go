@@ -1,5 +1,6 @@
-// Package testkit has what the tests of several packages below transport share: a cluster,
-// a guard, servers, clients, and certificates in files. Programs must not import it.
+// Package testkit has helpers for the tests of several packages below transport: a
+// cluster, a guard, servers, clients, and certificates in files. Programs must not import
+// it.
 package testkit
 
 import (
@@ -18,14 +19,14 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// Cluster answers with what it holds, and panics with Boom if that is set.
+// Cluster is a cluster with a fixed view. It panics with Boom if that is set.
 type Cluster struct {
 	Shown     route.View
 	Condition api.Health
 	Boom      any
 }
 
-// View is transport.Cluster's.
+// View implements transport.Cluster.
 func (c *Cluster) View() route.View {
 	if c.Boom != nil {
 		panic(c.Boom)
@@ -33,7 +34,7 @@ func (c *Cluster) View() route.View {
 	return c.Shown
 }
 
-// Health is transport.Cluster's.
+// Health implements transport.Cluster.
 func (c *Cluster) Health() api.Health {
 	if c.Boom != nil {
 		panic(c.Boom)
@@ -41,14 +42,14 @@ func (c *Cluster) Health() api.Health {
 	return c.Condition
 }
 
-// Stairs puts owner i of partition p on node p+i. Golden documents can be
-// checked by eye, and do not depend on a real strategy.
+// Stairs is a strategy that puts owner i of partition p on node p+i. So a reader can
+// check the documents in testdata, and they do not depend on a real strategy.
 type Stairs struct{}
 
-// Name is ring.RebalanceStrategy's.
+// Name implements ring.RebalanceStrategy.
 func (Stairs) Name() string { return "stairs/1" }
 
-// Assign is ring.RebalanceStrategy's.
+// Assign implements ring.RebalanceStrategy.
 func (Stairs) Assign(t ring.Topology, table ring.Table) error {
 	for p := range t.PartitionCount {
 		for i := range table.Row(p) {
@@ -58,7 +59,7 @@ func (Stairs) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// Nodes are four, in two regions.
+// Nodes returns four nodes, in two regions.
 var Nodes = []ring.Node{
 	{ID: "n1", Region: "eu", Zone: "eu-1a"},
 	{ID: "n2", Region: "eu", Zone: "eu-1b", Weight: 2},
@@ -109,7 +110,7 @@ func NewCluster(tb testing.TB) *Cluster {
 	}
 }
 
-// Moving makes the cluster's ring give way to one with n4 as well.
+// Moving gives the cluster's ring a target that also has n4.
 func (c *Cluster) Moving(tb testing.TB) *Cluster {
 	tb.Helper()
 	r, err := c.Shown.Ring.Toward(Build(tb, Stairs{}, 8, Nodes...))
@@ -118,10 +119,10 @@ func (c *Cluster) Moving(tb testing.TB) *Cluster {
 	return c
 }
 
-// Quiet logs nothing.
+// Quiet returns a logger that logs nothing.
 func Quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// MakeHandler is NewHandler for options that are sound.
+// MakeHandler is NewHandler for valid options.
 func MakeHandler(c transport.Cluster, o transport.HandlerOptions) *transport.Handler {
 	h, err := transport.NewHandler(c, o)
 	if err != nil {

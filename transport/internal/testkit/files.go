@@ -11,16 +11,16 @@ import (
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-// Authority signs certificates, and writes them where TLSOptions can name them.
+// Authority signs certificates, and writes them to files for TLSOptions.
 type Authority struct{ *pki.Authority }
 
-// NewAuthority makes an authority, whose files go with the test.
+// NewAuthority makes an authority, whose files are deleted after the test.
 func NewAuthority(t *testing.T, name string) *Authority {
 	t.Helper()
 	return &Authority{pki.New(t, name)}
 }
 
-// Issue writes a certificate for 127.0.0.1, and returns where.
+// Issue writes a certificate for 127.0.0.1, and returns its files.
 func (a *Authority) Issue(name string, edits ...func(*x509.Certificate)) client.TLSOptions {
 	o := client.TLSOptions{CertFile: a.Path(name + ".pem"), KeyFile: a.Path(name + ".key")}
 	a.Authority.Issue(name, o.CertFile, o.KeyFile, edits...)

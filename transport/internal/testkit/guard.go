@@ -19,7 +19,7 @@ const (
 // Token returns a function that returns a token.
 func Token(text string) func() string { return func() string { return text } }
 
-// Tokens are the three, with the scopes that their names say.
+// Tokens are the three tokens, with the scopes in their names.
 func Tokens() []transport.Credential {
 	return []transport.Credential{
 		{Token: Token(ReadToken)},
@@ -28,7 +28,7 @@ func Tokens() []transport.Credential {
 	}
 }
 
-// NewGuard is transport.NewGuard for options that are sound.
+// NewGuard is transport.NewGuard for valid options.
 func NewGuard(tb testing.TB, o transport.GuardOptions) *transport.Guard {
 	tb.Helper()
 	o.Logger = Quiet()

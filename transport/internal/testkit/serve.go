@@ -13,10 +13,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport"
 )
 
-// Soon is how long something may take that should not take long.
+// Soon is how long a test waits for an event that should come at once.
 const Soon = 10 * time.Second
 
-// Serve runs a server for one test, with a client of its own.
+// Serve runs a server for one test, with its own client.
 func Serve(t *testing.T, h http.Handler, o transport.ServerOptions) (*transport.Server, *http.Client) {
 	t.Helper()
 	o.Logger = Quiet()
@@ -32,7 +32,8 @@ func Serve(t *testing.T, h http.Handler, o transport.ServerOptions) (*transport.
 	return srv, &http.Client{Transport: pool, Timeout: Soon}
 }
 
-// Dial opens a connection that fails every test waiting too long on it.
+// Dial opens a connection with a deadline, so that a test that waits on it too long
+// fails.
 func Dial(t *testing.T, srv *transport.Server) net.Conn {
 	t.Helper()
 	conn, err := (&net.Dialer{Timeout: Soon}).DialContext(t.Context(), "tcp", srv.Addr().String())
@@ -42,10 +43,10 @@ func Dial(t *testing.T, srv *transport.Server) net.Conn {
 	return conn
 }
 
-// Gate is a handler whose requests announce themselves and then wait.
+// Gate is a handler that reports each request on a channel and then waits.
 type Gate struct{ Entered, Leave chan struct{} }
 
-// NewGate returns a gate that is shut.
+// NewGate returns a closed gate.
 func NewGate() *Gate { return &Gate{make(chan struct{}, 10), make(chan struct{})} }
 
 // ServeHTTP waits until Leave is closed.
@@ -58,8 +59,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Discard returns a writer that costs nothing, so that the handler is what a benchmark
-// measures.
+// Discard returns a writer that does nothing, so that a benchmark measures the handler
+// alone.
 func Discard() http.ResponseWriter { return &discard{http.Header{}} }
 
 type discard struct{ header http.Header }
