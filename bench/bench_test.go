@@ -32,8 +32,9 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 // BenchmarkReaderPause measures the longest pause of a goroutine that looks keys up
-// while another publishes rings, or builds and publishes them. Pauses without a writer
-// are those of the machine and the Go runtime. An operation is a tenth of a second.
+// while another one publishes rings, or builds and publishes them. The case without a
+// writer shows the pauses of the machine and the Go runtime. An operation lasts a tenth
+// of a second.
 func BenchmarkReaderPause(b *testing.B) {
 	all := nodes(usualMembers + 1)
 	config := ring.Config{PartitionCount: usualPartitions, ReplicationFactor: usualReplicas, Strategy: rebalance.Rendezvous{}}
@@ -74,7 +75,7 @@ func BenchmarkReaderPause(b *testing.B) {
 
 // longestPause looks keys up for a while and returns the longest pause.
 func (p *published) longestPause(length time.Duration) (longest time.Duration) {
-	const block = 64 // lookups between two looks at the clock
+	const block = 64 // lookups between two readings of the clock
 	keys := keySet[string](hotKeys, 16)
 	var owner ring.Owner
 	began := time.Now()
@@ -106,8 +107,8 @@ func BenchmarkRingMemory(b *testing.B) {
 	}
 }
 
-// ringSize is how many bytes of heap a ring keeps: the mean of many rings, so that the
-// rest of the process matters little.
+// ringSize returns how many bytes of heap a ring keeps: the mean of many rings, so that
+// the rest of the process has little influence.
 func ringSize(s ringShape) (float64, error) {
 	heap := func() float64 {
 		runtime.GC()

@@ -10,18 +10,18 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// timedBuilds is how many builds the median of the build time is taken of.
+// timedBuilds is the number of builds whose median is the build time.
 const timedBuilds = 5
 
-// figures are what one strategy does on one layout. Ratios are 1 at best.
+// figures are the results of one strategy on one layout. The best ratio is 1.
 //
 // Movement is the replica slots that change owner, over the slots that must move in
 // any plan between the two memberships:
 //
-//   - join: the slots that the joiner ends up with,
-//   - leave and zone loss: the slots of the leaver, or of the zone,
-//   - rolling restart, in which each member in turn leaves and comes back: twice
-//     the slots of each of them.
+//   - join: the slots that the joining member gets,
+//   - leave and zone loss: the slots of the leaving member, or of the zone,
+//   - rolling restart, in which each member in turn leaves and comes back: twice the
+//     slots of each member.
 //
 // A slot that has no owner afterwards, because too few members are left, counts as
 // moved.
@@ -32,21 +32,21 @@ type figures struct {
 
 	replicas  stat // the fullest member's slots over the mean, both per weight
 	primaries stat // the same for the partitions it is primary of
-	join      stat // one joiner for each zone and weight there is
+	join      stat // one joining member for each zone and weight
 	leave     stat // one after the other, from the full cluster
-	zoneLoss  stat // each zone; nothing when there is one only
+	zoneLoss  stat // each zone; nothing when there is only one
 	rolling   stat // the members of leave, in total
-	spread    stat // part of the partitions that span as many zones as they can, 0 to 1
+	spread    stat // the share of partitions with owners in as many zones as possible, 0 to 1
 
-	// Peers are the other owners of a lost member's partitions. Until the ring
-	// changes they bear its load.
-	peers     stat // how many peers it has
-	peerShare stat // the largest part of its partitions that one peer owns, 0 to 1
+	// Peers are the other owners of a lost member's partitions. Until the ring changes
+	// they carry its load.
+	peers     stat // the number of peers of a member
+	peerShare stat // the largest share of its partitions that one peer owns, 0 to 1
 
 	build time.Duration // the median of building the ring, on this machine
 }
 
-// stat is a figure over seeds and changes.
+// stat collects one figure over all seeds and changes.
 type stat struct {
 	least, most, sum float64
 	count            int
@@ -63,7 +63,7 @@ func (s *stat) add(v float64) {
 
 func (s stat) mean() float64 { return s.sum / float64(s.count) }
 
-// figuresOf takes all figures of a strategy on a layout. At most leaves members,
+// figuresOf measures all figures of a strategy on a layout. Up to leaves members,
 // evenly spaced, leave the cluster one by one.
 func figuresOf(s ring.RebalanceStrategy, l layout, seeds, leaves int) (figures, error) {
 	f := figures{layout: l, strategy: s, seeds: seeds}
@@ -106,7 +106,7 @@ func (f *figures) addSpread(r *ring.Ring) {
 	f.spread.add(1 - float64(r.Spread().ZoneViolations)/float64(r.PartitionCount()))
 }
 
-// change returns what a change makes of a ring, and counts its spread.
+// change returns the ring after a change, and counts its spread.
 func (f *figures) change(r *ring.Ring, c rebalance.Change) (*ring.Ring, int, error) {
 	to, plan, err := rebalance.WhatIf(r, c)
 	if err != nil {
@@ -128,9 +128,9 @@ func (f *figures) addJoins(r *ring.Ring, joiners []ring.Node) error {
 	return nil
 }
 
-// addLeaves measures leaves and, from them, the rolling restart. A strategy has no
-// memory: the member comes back to the ring that it left, and every moved slot
-// moves back.
+// addLeaves measures leaves and, from them, the rolling restart. A strategy depends
+// only on the members: when the member is back, the ring is the one of before, and
+// every moved slot moves back.
 func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 	slots, _ := loads(r)
 	moved, minimum := 0, 0
@@ -169,7 +169,7 @@ func (f *figures) addZoneLosses(r *ring.Ring) error {
 	return nil
 }
 
-// addPeers counts the members that own partitions together with a member.
+// addPeers measures how many other members share the partitions of a member.
 func (f *figures) addPeers(r *ring.Ring, member string) {
 	common, held, most := make(map[string]int), 0, 0
 	for _, p := range r.All() {
@@ -195,7 +195,7 @@ func (s *stat) addRatio(moved, minimum int) {
 	}
 }
 
-// timeBuild takes the median time of building the ring.
+// timeBuild measures the median time of building the ring.
 func (f *figures) timeBuild() error {
 	times := make([]time.Duration, timedBuilds)
 	nodes, _ := f.layout.members(1)
@@ -225,7 +225,8 @@ func loads(r *ring.Ring) (slots, primaries map[string]int) {
 	return slots, primaries
 }
 
-// maxOverMean is the largest load a unit of weight over that of all members.
+// maxOverMean returns the largest load for a unit of weight, divided by that of all
+// members.
 func maxOverMean(load map[string]int, nodes []ring.Node) float64 {
 	total, weights, most := 0, 0, 0.0
 	for _, n := range nodes {

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// byHand is a strategy of tables that are written down. IDs of members are letters. For
-// each set of members it has the owners of each partition.
+// byHand is a strategy with written tables: for each set of members the owners of each
+// partition. The IDs of members are letters.
 type byHand map[string]string
 
 func (byHand) Name() string { return "by-hand/1" }
@@ -33,8 +33,8 @@ func (h byHand) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// ring builds the ring of four partitions of some members: a is in zone x, the
-// others are in y.
+// ring builds the ring of four partitions over some members: a is in zone x, the others
+// are in y.
 func (h byHand) ring(t *testing.T, replicas int, ids string) *ring.Ring {
 	var nodes []ring.Node
 	for _, id := range ids {
@@ -60,10 +60,10 @@ func TestBalanceAndSpread(t *testing.T) {
 func TestMovement(t *testing.T) {
 	h := byHand{
 		"abc":  "a b c a",
-		"abcd": "d c c a", // d gets one, and one more moves
-		"bc":   "b c c b", // the two of a, both to b, and one more
-		"ac":   "a c a a", // the one of b, and one more
-		"ab":   "a b a a", // the one of c
+		"abcd": "d c c a", // d gets one slot, and one more slot moves
+		"bc":   "b c c b", // the two slots of a, both to b, and one more
+		"ac":   "a c a a", // the one slot of b, and one more
+		"ab":   "a b a a", // the one slot of c
 		"a":    "a a a a",
 	}
 	r := h.ring(t, 1, "abc")
@@ -106,7 +106,7 @@ func TestAtBest(t *testing.T) {
 		want           float64
 	}{
 		{zones: []int{10, 10, 10}, want: 1},
-		{zones: []int{16, 12, 8, 4}, want: 10. / 9}, // the largest zone can own each partition once only
+		{zones: []int{16, 12, 8, 4}, want: 10. / 9}, // the largest zone can own each partition only once
 		{zones: []int{20, 10}, want: 1},
 		{zones: []int{8, 2}, want: 5. / 3}, // the small zone owns every partition
 		{zones: []int{2}, want: 1},         // fewer members than replicas

@@ -14,18 +14,18 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// What lookups are measured on, unless a case says otherwise.
+// The ring and the keys of a lookup, unless a case has its own.
 const (
 	usualMembers    = 50
 	usualPartitions = 4096
 	usualReplicas   = 3
-	hotKeys         = 1024    // a set that stays in the caches nearest the processor
+	hotKeys         = 1024    // a set that stays in the fastest caches
 	coldKeys        = 1 << 20 // a set that fits no cache
 )
 
-// keySet returns distinct keys of a length, 16 bytes or more. Their order in
-// memory is not the order of the keys, as with requests. They are parts of one
-// object, so that the collector has one object to look at.
+// keySet returns distinct keys of a length, 16 bytes or more. As with requests, the
+// order of the keys is not their order in memory. They are parts of one object, so that
+// the garbage collector has only one object to scan.
 func keySet[K string | []byte](count, length int) []K {
 	random := rand.New(rand.NewPCG(uint64(count), uint64(length)))
 	content := make([]byte, 0, count*length)
@@ -57,9 +57,9 @@ func buildRing(members, partitions, replicas int) (*ring.Ring, error) {
 	return ring.Build(ring.Config{PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.RoundRobin{}}, nodes(members))
 }
 
-// published holds a ring as package cluster does: behind an atomic pointer to
-// what never changes. It stands in for clusters of more members than one process
-// should run, and for one whose rings change faster than gossip lets them.
+// published holds a ring as package cluster does: behind an atomic pointer to an
+// immutable value. It replaces clusters that are too large for one process, and a
+// cluster whose rings change faster than gossip allows.
 type published struct{ view atomic.Pointer[publishedView] }
 
 type publishedView struct{ ring *ring.Ring }
@@ -79,8 +79,8 @@ func (p *published) store(r *ring.Ring)                  { p.view.Store(&publish
 func (p *published) Lookup(key string) ring.Placement    { return p.view.Load().ring.Lookup(key) }
 func (p *published) LookupBytes(k []byte) ring.Placement { return p.view.Load().ring.LookupBytes(k) }
 
-// publishInterval is the time between two rings while lookups are measured: a
-// hundred times as often as in a cluster whose members keep changing.
+// publishInterval is the time between two rings while lookups are measured. Rings
+// change a hundred times as often as in a cluster whose members change all the time.
 const publishInterval = 10 * time.Millisecond
 
 // publishing stores the i-th ring that next returns, every publishInterval, until
@@ -109,7 +109,8 @@ func (p *published) alternate(before, after *ring.Ring) func(done <-chan struct{
 	}
 }
 
-// fixture is what cases work on. Nothing of it is made before a case needs it.
+// fixture holds the rings, keys and members that cases use. Each is made when the first
+// case needs it.
 type fixture struct {
 	sizes
 	// member returns a member of a cluster, which runs until stop.

@@ -10,13 +10,13 @@ import (
 
 // layout is a cluster to place partitions on, without the names of its members.
 type layout struct {
-	family     string // the heading it is reported under
-	zones      []int  // how many members each zone has
-	regions    int    // how many regions the zones are dealt to, in order; zero means 1
-	weights    []int  // dealt to the members of each zone in turn; none means all 1
+	family     string // the heading of the layout in the report
+	zones      []int  // the number of members of each zone
+	regions    int    // the number of regions, to which the zones are given in turn; zero means 1
+	weights    []int  // given to the members of each zone in turn; none means all 1
 	partitions int
 	replicas   int
-	quick      bool // measured by -quick too
+	quick      bool // also measured with -quick
 }
 
 // layouts are those of the report, by family.
@@ -42,9 +42,8 @@ var layouts = []layout{
 	{family: "Weights 1, 2 and 4", zones: []int{12, 12, 12}, weights: []int{1, 2, 4}, partitions: 4096, replicas: 3},
 }
 
-// members returns the nodes of the layout, and one joiner for each zone and
-// weight. IDs follow from the seed. The order of IDs is independent of zones and
-// weights.
+// members returns the nodes of the layout, and one joining node for each zone and
+// weight. The seed determines the IDs. Their order is independent of zones and weights.
 func (l layout) members(seed uint64) (nodes, joiners []ring.Node) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	node := func(zone, weight int) ring.Node {
@@ -68,7 +67,7 @@ func (l layout) members(seed uint64) (nodes, joiners []ring.Node) {
 	return nodes, joiners
 }
 
-// weight is that of a zone's i-th member.
+// weight returns the weight of the i-th member of a zone.
 func (l layout) weight(i int) int {
 	if len(l.weights) == 0 {
 		return 1
@@ -76,7 +75,7 @@ func (l layout) weight(i int) int {
 	return l.weights[i%len(l.weights)]
 }
 
-// size is the number of members.
+// size returns the number of members.
 func (l layout) size() (total int) {
 	for _, n := range l.zones {
 		total += n
@@ -84,7 +83,7 @@ func (l layout) size() (total int) {
 	return total
 }
 
-// String is the layout in one line, distinct for each.
+// String describes the layout in one line, different for each layout.
 func (l layout) String() string {
 	regions, weights := "", ""
 	if l.regions > 1 {
@@ -100,10 +99,10 @@ func slashed(values []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", "/")
 }
 
-// atBest is a lower bound of the fullest member's replicas over the mean, while
-// partitions span as many zones as they can: small or few zones must hold their part
-// of every partition, and a member owns a partition once. The bound ignores regions
-// and the rounding to whole slots.
+// atBest returns a lower bound of the fullest member's replicas over the mean, where
+// partitions are in as many zones as possible: small or few zones must hold their part
+// of every partition, and a member owns a partition only once. The bound ignores
+// regions and the rounding to whole slots.
 func (l layout) atBest() float64 {
 	replicas, weights := float64(min(l.replicas, l.size())), 0.0
 	// enough reports whether members can hold all replicas of a partition when
@@ -137,8 +136,9 @@ func (l layout) atBest() float64 {
 	return high * weights / replicas
 }
 
-// copies is how many owners of one partition a zone of some members has, at least
-// and at most, when the counts of zones differ by one unless a zone runs out.
+// copies returns the least and the largest number of owners of one partition in a zone
+// of some members, when the numbers of two zones differ by at most one unless a zone
+// has too few members.
 func (l layout) copies(members int) (least, most int) {
 	replicas := min(l.replicas, l.size())
 	for t := 1; ; t++ {

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
-// lookup is the report on lookups, over rings and clusters of some sizes.
+// lookup is the report on lookups, for rings and clusters of several sizes.
 func lookup(of func(quick bool) sizes) measure.Report {
 	return measure.Report{
 		Name: "lookup", Title: "Looking up a key", Rounds: measure.DefaultRounds, QuickRounds: 15,
@@ -43,12 +43,12 @@ func lookupParts(f *fixture) []measure.Part {
 	}
 }
 
-// sizes are how large the things are that cases work on.
+// sizes are the sizes of the clusters, key sets and rings of the cases.
 type sizes struct {
-	members    int         // of the cluster that is asked
+	members    int         // of the cluster that answers
 	cold       int         // keys in a set that no cache holds, a power of two
-	partitions []int       // of the rings that are compared
-	rings      []ringShape // whose building is timed
+	partitions []int       // of the rings that Diff compares
+	rings      []ringShape // of the rings whose building is timed
 	longSample time.Duration
 }
 

@@ -15,14 +15,14 @@ func (s ringShape) String() string {
 	return fmt.Sprintf("%d members, %d partitions × %d", s.members, s.partitions, s.replicas)
 }
 
-// rebuild computes the ring that follows another when its nodes change, as a
+// rebuild computes the ring after a change of the nodes from the ring before, as a
 // member of a cluster does.
 func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
 	return ring.Rebuild(previous, previous.Config(), nodes)
 }
 
-// finished is a strategy that knows its table. The rest of a build is the same for
-// every strategy: the check, the copy and the fingerprint.
+// finished is a strategy that has its table ready. So a build takes only the time that
+// is the same for every strategy: the check, the copy and the fingerprint.
 type finished struct{ rows [][]uint16 }
 
 func (finished) Name() string { return "finished/1" }
@@ -34,7 +34,7 @@ func (f finished) Assign(_ ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// finish returns the strategy of a table in which owners follow each other.
+// finish returns a finished strategy, whose table has the nodes in turn.
 func finish(s ringShape) finished {
 	f := finished{rows: make([][]uint16, s.partitions)}
 	for p := range f.rows {
@@ -45,7 +45,7 @@ func finish(s ringShape) finished {
 	return f
 }
 
-// buildCases time what a change of members costs.
+// buildCases measure the time to build a ring after a change of members.
 func (f *fixture) buildCases() ([]measure.Case, error) {
 	var cases []measure.Case
 	for _, s := range f.rings {
@@ -67,7 +67,7 @@ func (f *fixture) buildCases() ([]measure.Case, error) {
 func changes(group string, s ringShape, strategy ring.RebalanceStrategy) []measure.Case {
 	config := ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: strategy}
 	all := nodes(s.members + 1)
-	// step makes a case of going from some of the nodes to others.
+	// step makes a case in which the nodes of a ring change.
 	step := func(name string, from, to []ring.Node) measure.Case {
 		return measure.Case{Group: group, Name: label(strategy) + ", " + name, Make: func() (func(int), error) {
 			previous, err := ring.Build(config, from)
@@ -104,8 +104,8 @@ func plan(group string, s ringShape) measure.Case {
 	}}
 }
 
-// repeat makes a run of a function that must not fail. Its first call reports an
-// error, later ones panic.
+// repeat makes a run of a function that must not fail. An error of the first call is
+// returned; an error of a later call panics.
 func repeat(do func() error) maker {
 	return func() (func(int), error) {
 		if err := do(); err != nil {

@@ -11,10 +11,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// cacheCases put a cache of owners by key in front of the table, to see whether
-// it could be faster. All caches but the last hold all keys, so that every lookup is
-// a hit. No cache drops entries that a new ring makes wrong; a real one would have
-// to.
+// cacheCases put a cache of owners by key in front of the table, to test whether it
+// could be faster. All caches except the last hold all keys, so that every lookup is a
+// hit. A real cache would have to drop entries when the ring changes; these do not.
 func (f *fixture) cacheCases() ([]measure.Case, error) {
 	p, err := publishRing(usualMembers, usualPartitions, usualReplicas)
 	if err != nil {
@@ -23,7 +22,7 @@ func (f *fixture) cacheCases() ([]measure.Case, error) {
 	var cases []measure.Case
 	for _, set := range []struct {
 		count, length int
-		some          bool // the LRU holds a part of them only
+		some          bool // the LRU holds only a part of them
 	}{{32, 16, false}, {hotKeys, 16, false}, {hotKeys, 64, false}, {32, 256, false}, {hotKeys, 256, false}, {f.cold, 16, true}} {
 		keys := keysOf(set.count, set.length)
 		group := fmt.Sprintf("Caches: %d keys of %d bytes", set.count, set.length)
@@ -44,8 +43,8 @@ func (f *fixture) cacheCases() ([]measure.Case, error) {
 	return cases, nil
 }
 
-// remembered is the owner of every key. Its keys are copies: a request's key is
-// not the one that the cache was filled with, and must be compared in full.
+// remembered maps every key to its owner. Its keys are copies: the key of a request is
+// another string than the key in the cache, so the two must be compared in full.
 func remembered(p *published, keys []string) map[string]ring.Owner {
 	owners := make(map[string]ring.Owner, len(keys))
 	for _, key := range keys {
@@ -54,8 +53,8 @@ func remembered(p *published, keys []string) map[string]ring.Owner {
 	return owners
 }
 
-// throughMap is the best that a map can do: no goroutine writes to it, so it needs
-// no lock.
+// throughMap is the fastest possible map: no goroutine writes to it, so it needs no
+// lock.
 func throughMap(p *published, keys *source[string]) maker {
 	return func() (func(int), error) {
 		owners := remembered(p, keys.all())
@@ -69,7 +68,8 @@ func throughMap(p *published, keys *source[string]) maker {
 	}
 }
 
-// throughLockedMap is a map that could be written to. All goroutines share it.
+// throughLockedMap is a map with a lock, so that it could be written to. All goroutines
+// share it.
 func throughLockedMap(p *published, keys *source[string]) maker {
 	var mu sync.RWMutex
 	filled := sync.OnceValue(func() map[string]ring.Owner { return remembered(p, keys.all()) })
@@ -123,7 +123,7 @@ type lru struct {
 	mu       sync.Mutex
 	capacity int
 	entries  map[string]*list.Element
-	recent   list.List // of entry, the latest in front
+	recent   list.List // of entry, the most recent one in front
 }
 
 type entry struct {

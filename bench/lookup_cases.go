@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// keyCases look up keys of every form: strings and byte slices, short and long,
-// and keys that the processor has or has not seen lately.
+// keyCases look up keys of every kind: strings and byte slices, short and long, in the
+// processor's caches and not in them.
 func (f *fixture) keyCases() ([]measure.Case, error) {
 	var cases []measure.Case
 	p, err := publishRing(usualMembers, usualPartitions, usualReplicas)
@@ -44,7 +44,7 @@ func (f *fixture) keyCases() ([]measure.Case, error) {
 	return cases, nil
 }
 
-// growthCases vary one of members, partitions and replicas at a time.
+// growthCases change the number of members, partitions or replicas, one at a time.
 func (f *fixture) growthCases() ([]measure.Case, error) {
 	var cases []measure.Case
 	for _, set := range []struct {
@@ -77,7 +77,7 @@ func (f *fixture) growthCases() ([]measure.Case, error) {
 	return cases, nil
 }
 
-// batchCases sort keys by owner, in one call and one by one.
+// batchCases group keys by owner, in one call and with one call for each key.
 func (f *fixture) batchCases() ([]measure.Case, error) {
 	p, err := publishRing(usualMembers, usualPartitions, usualReplicas)
 	if err != nil {
@@ -102,7 +102,7 @@ func (f *fixture) batchCases() ([]measure.Case, error) {
 	return cases, nil
 }
 
-// grouped sorts batches of a size by owner and visits every group.
+// grouped groups batches of a size by owner, and visits every group.
 //
 //go:noinline
 func grouped(p *published, keys *source[string], size int) maker {
@@ -122,7 +122,7 @@ func grouped(p *published, keys *source[string], size int) maker {
 	}
 }
 
-// groupedByMap does the same without a Batch: with a map of slices.
+// groupedByMap does the same without a Batch, with a map of slices.
 func groupedByMap(p *published, keys *source[string], size int) maker {
 	return over(keys, func(keys []string, from, to int) {
 		last := 0

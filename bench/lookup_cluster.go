@@ -17,7 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// clusterCases are the calls of package cluster, in a cluster that gossips.
+// clusterCases measure calls of package cluster, in a cluster that gossips.
 func clusterCases(c *cluster.Cluster, members int) []measure.Case {
 	group := fmt.Sprintf("Calls to a cluster of %d members, hot keys of 16 bytes", members)
 	keys := keysOf(hotKeys, 16)
@@ -117,7 +117,7 @@ func clusterCases(c *cluster.Cluster, members int) []measure.Case {
 	}
 }
 
-// partitionsOf are the partitions of keys, for a caller that keeps them.
+// partitionsOf returns the partitions of keys, for a caller that stores them.
 func partitionsOf(c *cluster.Cluster, keys *source[string]) *source[int] {
 	return &source[int]{all: func() []int {
 		kept := make([]int, len(keys.all()))
@@ -128,10 +128,10 @@ func partitionsOf(c *cluster.Cluster, keys *source[string]) *source[int] {
 	}}
 }
 
-// httpBatch is how many keys a batch over HTTP has.
+// httpBatch is the number of keys of a batch over HTTP.
 const httpBatch = 1000
 
-// httpCases ask one member over HTTP, on a connection that stays open.
+// httpCases send requests to one member over HTTP, on a connection that stays open.
 func httpCases(c *cluster.Cluster) []measure.Case {
 	const group = "Lookups over HTTP, on loopback"
 	keys := keySet[string](hotKeys, 16)
@@ -153,7 +153,7 @@ func httpCases(c *cluster.Cluster) []measure.Case {
 			return func(n int) { run(n / keysEach) }, err
 		}
 	}
-	body, _ := json.Marshal(map[string][]string{"keys": keys[:httpBatch]}) // strings do not fail
+	body, _ := json.Marshal(map[string][]string{"keys": keys[:httpBatch]}) // reading a string cannot fail
 	return []measure.Case{
 		{Group: group, Name: "GET /livez, which does nothing", Role: measure.Floor, Make: asking(1, http.MethodGet, func(string) string { return "/livez" }, nil)},
 		{Group: group, Name: "GET /v1/lookup", Make: asking(1, http.MethodGet, func(key string) string { return "/v1/lookup?key=" + url.QueryEscape(key) }, nil)},

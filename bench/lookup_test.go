@@ -15,7 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// small is a report that takes no time: of few members, keys and rings.
+// small is a report that takes little time: with few members, keys and rings.
 func small() measure.Report {
 	shapes := []ringShape{{4, 64, 3}}
 	return lookup(func(bool) sizes {
@@ -23,8 +23,8 @@ func small() measure.Report {
 	})
 }
 
-// The whole report: each case stands in the tables, in Markdown, in the CSV file
-// and, where it is compared with the floor, in the picture.
+// The whole report: each case is in the tables, in Markdown, in the CSV file and, where
+// it is compared with the floor, in the picture.
 func TestLookupReport(t *testing.T) {
 	dir := t.TempDir()
 	csvFile, svgFile := filepath.Join(dir, "l.csv"), filepath.Join(dir, "l.svg")
@@ -57,8 +57,8 @@ func TestLookupReport(t *testing.T) {
 	require.NotContains(t, string(content), "Rings: ")
 }
 
-// A lookup allocates nothing, and a case that measures one must not either. Calls to
-// a cluster are tested in package cluster: a cluster that gossips allocates meanwhile.
+// A lookup allocates nothing, and neither must a case that measures one. Package
+// cluster tests calls to a cluster, because a cluster that gossips allocates meanwhile.
 func TestCasesThatMustNotAllocate(t *testing.T) {
 	allowed := regexp.MustCompile("map of slices|^Caches|^Rings")
 	for _, p := range small().Parts(true)[1:] {
@@ -90,7 +90,8 @@ func TestKeySets(t *testing.T) {
 	}
 }
 
-// No case follows another closely through a set of keys that no cache holds.
+// In a set of keys that no cache holds, no case soon uses the same keys as the case
+// before.
 func TestCasesBeginApart(t *testing.T) {
 	keys := keysOf(1<<18, 16)
 	var begun []int
@@ -119,8 +120,8 @@ func TestLRUDropsTheLeastRecent(t *testing.T) {
 	require.NotContains(t, c.entries, "b")
 }
 
-// A build by the strategy of the floor has the owners that it was given, and a ring
-// takes little memory beside its owners.
+// A build with the finished strategy has the given owners, and a ring takes little
+// memory in addition to its owners.
 func TestFinishedTables(t *testing.T) {
 	s := ringShape{5, 4096, 3}
 	r, err := ring.Build(ring.Config{PartitionCount: s.partitions, ReplicationFactor: s.replicas, Strategy: finish(s)}, nodes(s.members))

@@ -12,23 +12,23 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// The loops of the lookup report are written out, one for each case: a function
-// call for each operation would cost more than some of the operations. The result of
-// an operation goes to a variable that is kept alive after the loop. So the compiler
-// can neither drop the work, nor must it store every result.
+// Each case of the lookup report has its own loop: a function call for each operation
+// would take longer than some of the operations. The result of an operation goes to a
+// variable that is kept alive after the loop. So the compiler cannot drop the work, and
+// need not store every result.
 //
-// A function that returns a loop over an iterator is not inlined: in the copy
-// that inlining makes of the loop, Go 1.26 would call the iterator instead of
-// inlining it, and allocate three times for each key.
+// A function that returns a loop over an iterator must not be inlined: in the inlined
+// copy of the loop, Go 1.26 would call the iterator instead of inlining it, and
+// allocate three times for each key.
 
-// maker is what [measure.Case.Make] is.
+// maker is the type of [measure.Case.Make].
 type maker = func() (run func(n int), err error)
 
-// source hands out keys to the cases of a group. The keys are made when the first
-// case needs them. Their number is a power of two.
+// source has the keys for the cases of a group. It makes the keys when the first case
+// needs them. Their number is a power of two.
 type source[K any] struct {
 	all   func() []K
-	taken int // how many cases took the keys
+	taken int // the number of cases that took the keys
 }
 
 func keysOf(count, length int) *source[string] {
@@ -39,12 +39,12 @@ func bytesOf(count, length int) *source[[]byte] {
 	return &source[[]byte]{all: sync.OnceValue(func() [][]byte { return keySet[[]byte](count, length) })}
 }
 
-// largestBatch is how many keys a case takes at once, at most.
+// largestBatch is the largest number of keys that a case takes at once.
 const largestBatch = 8192
 
-// take returns the keys and where the next case begins. Cases go through the same
-// keys. They begin far apart, in steps of the golden section: a case that closely
-// followed another would find its keys in the caches.
+// take returns the keys and the index at which the next case begins. All cases use the
+// same keys. They begin far apart, in steps of the golden section, because a case that
+// begins soon after another would find its keys in the caches.
 func (s *source[K]) take() (keys []K, at int) {
 	const golden = 0.6180339887498949
 	keys = s.all()
@@ -53,8 +53,8 @@ func (s *source[K]) take() (keys []K, at int) {
 	return keys, int(part*float64(len(keys))) / largestBatch * largestBatch
 }
 
-// over makes a run of a loop over keys. Each call goes on where the last one ended,
-// and wraps around.
+// over makes a run of a loop over keys. Each call begins where the last one ended, and
+// continues at the first key after the last.
 func over[K any](keys *source[K], loop func(keys []K, from, to int)) maker {
 	return func() (func(int), error) {
 		all, at := keys.take()
@@ -87,8 +87,8 @@ func hashBytes(keys *source[[]byte]) maker {
 	})
 }
 
-// hashAndLoad is the least that a table could do: the hash, and one load from an
-// array with a small number for each partition.
+// hashAndLoad is the least work of any table: the hash, and one load from an array with
+// a small number for each partition.
 func hashAndLoad(keys *source[string], partitions int) maker {
 	table := sequence(partitions)
 	return over(keys, func(keys []string, from, to int) {
@@ -121,7 +121,7 @@ func sequence(count int) []uint16 {
 	return all
 }
 
-// primary looks up the first owner behind the pointer of a published ring.
+// primary looks up the first owner in the ring behind a published pointer.
 func primary(p *published, keys *source[string]) maker {
 	return over(keys, func(keys []string, from, to int) {
 		var last ring.Owner

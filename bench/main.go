@@ -5,8 +5,8 @@
 //	go run ./bench lookup
 //	go run ./bench placement -quick
 //
-// Counts are the same on every machine. Times are those of the machine, which the
-// report names.
+// Counts are the same on every machine. Times depend on the machine, which the report
+// describes.
 package main
 
 import (
@@ -35,8 +35,8 @@ func main() {
 	}
 }
 
-// run runs the report that the first argument names. It writes to out, and tells
-// on progress what it measures.
+// run runs the report that the first argument names. It writes the report to out, and
+// to progress the name of each group that it measures.
 func run(args []string, out, progress io.Writer) error {
 	if len(args) == 0 {
 		args = []string{"lookup", "-quick"}

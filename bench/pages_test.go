@@ -1,7 +1,7 @@
 //go:build !race
 
-// These tests run one after the other, so there is nothing to race, and under the
-// detector they would take a minute.
+// These tests are sequential, so they cannot have races, and with the race detector
+// they would take a minute.
 
 package main
 
@@ -46,8 +46,7 @@ func tableOf(t *testing.T, name, head string) (rows [][]string) {
 }
 
 // TestPlacementPages compares the tables of docs/placement.md and of the README with
-// the file that the full report has written, and a part of that file with what is
-// measured now.
+// the file of the full report, and a part of that file with new measurements.
 func TestPlacementPages(t *testing.T) {
 	records, err := csv.NewReader(strings.NewReader(document(t, "docs/placement/report.csv"))).ReadAll()
 	require.NoError(t, err)
@@ -112,7 +111,7 @@ func TestPlacementPages(t *testing.T) {
 		t.Skip("the rest builds hundreds of rings")
 	}
 	t.Run("the file, measured again", func(t *testing.T) {
-		few := layouts[11:12] // of three unlike zones
+		few := layouts[11:12] // of three different zones
 		results, err := placementOptions{seeds: fullSeeds, strategies: strategies}.measure(few, io.Discard)
 		require.NoError(t, err)
 		for _, f := range results {

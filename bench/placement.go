@@ -23,22 +23,23 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.RoundRobin{},
 }
 
-// Seeds, and the most members that leave one by one, in a full and a quick run.
+// The seeds, and the largest number of members that leave one by one, in a full and a
+// quick run.
 const (
 	fullSeeds, fullLeaves   = 10, 100
 	quickSeeds, quickLeaves = 3, 10
-	largeLeaves             = 5 // in a cluster of more than fullLeaves
+	largeLeaves             = 5 // in a cluster of more than fullLeaves members
 	maxSeeds                = 1000
 )
 
-// placementOptions is what the command line asks for.
+// placementOptions are the flags of the subcommand.
 type placementOptions struct {
 	quick      bool
 	seeds      int
 	strategies []ring.RebalanceStrategy
 }
 
-// runPlacement is the subcommand, over some layouts.
+// runPlacement runs the subcommand on some layouts.
 func runPlacement(args []string, all []layout, out, progress io.Writer) error {
 	o := placementOptions{strategies: strategies}
 	var names, csv, svg string
@@ -86,7 +87,7 @@ func runPlacement(args []string, all []layout, out, progress io.Writer) error {
 	return errors.Join(o.print(out, results), measure.WriteCSV(csvOut, placementColumns(), results), drawn(results).Write(svgOut))
 }
 
-// label is a strategy's name without version and parameters.
+// label returns a strategy's name without version and parameters.
 func label(s ring.RebalanceStrategy) string {
 	name, _, _ := strings.Cut(s.Name(), "/")
 	return name
@@ -100,7 +101,7 @@ func labels(all []ring.RebalanceStrategy) []string {
 	return names
 }
 
-// measure takes the figures of every strategy on every layout, by layout.
+// measure measures the figures of every strategy on every layout, by layout.
 func (o placementOptions) measure(all []layout, progress io.Writer) ([]figures, error) {
 	began := time.Now()
 	var results []figures
@@ -120,7 +121,7 @@ func (o placementOptions) measure(all []layout, progress io.Writer) ([]figures, 
 	return results, nil
 }
 
-// leaves is how many members of a layout leave, one by one.
+// leaves returns how many members of a layout leave, one by one.
 func (o placementOptions) leaves(l layout) int {
 	switch size := l.size(); {
 	case o.quick:
@@ -174,7 +175,7 @@ func (o placementOptions) print(out io.Writer, results []figures) error {
 	return err
 }
 
-// pair is the worst and the mean.
+// pair formats the worst value and the mean.
 func (s stat) pair() string {
 	if s.count == 0 {
 		return "-"
@@ -182,7 +183,7 @@ func (s stat) pair() string {
 	return measure.Digits(s.most) + " " + measure.Digits(s.mean())
 }
 
-// percent is a part of 1. Only the whole is shown as 100 %.
+// percent formats a share between 0 and 1. It shows only 1 as 100 %.
 func percent(v float64) string {
 	if v > 0.999 && v < 1 {
 		return ">99.9 %"
@@ -190,9 +191,9 @@ func percent(v float64) string {
 	return measure.Digits(100*v) + " %"
 }
 
-// placementColumns are those of the CSV file. The worst of zone_spread and peers is
-// the least, of the others the most. Ratios and parts are fractions. A
-// figure that does not apply is empty.
+// placementColumns are the columns of the CSV file. The worst value of zone_spread and
+// peers is the smallest, that of the others the largest. Ratios and shares are
+// fractions. A figure that does not apply is empty.
 func placementColumns() []measure.Column[figures] {
 	type column = measure.Column[figures]
 	all := []column{
@@ -238,11 +239,11 @@ func placementColumns() []measure.Column[figures] {
 	}})
 }
 
-// buildColumn is the one column whose figures depend on the machine.
+// buildColumn is the only column that depends on the machine.
 const buildColumn = "build_ms_this_machine"
 
-// drawn are the results as a picture: how even the replicas are against what a join
-// moves, both the mean over seeds.
+// drawn draws the results: how even the replicas are against the slots that a join
+// moves, both as means over seeds.
 func drawn(results []figures) measure.Scatter {
 	s := measure.Scatter{
 		Title: "Balance against movement", Caption: "one mark a strategy and layout, means over seeds; best is bottom left", Series: labels(strategies),

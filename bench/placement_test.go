@@ -15,7 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
-// few are layouts that take no time, one with regions and weights.
+// few are layouts that take little time, one with regions and weights.
 var few = []layout{
 	{family: "One zone", zones: []int{5}, partitions: 64, replicas: 3, quick: true},
 	{family: "Two regions", zones: []int{3, 3}, regions: 2, weights: []int{1, 2}, partitions: 64, replicas: 3, quick: true},

@@ -11,8 +11,8 @@ import (
 
 const module = "github.com/clusterkit/clusterkit"
 
-// TestLayers holds every package's direct imports, and through them all that it
-// depends on, against the layer rule of docs/architecture.md.
+// TestLayers compares the direct imports of every package, and so all its dependencies,
+// with the layer rule of docs/architecture.md.
 func TestLayers(t *testing.T) {
 	const (
 		bound      = module + "/transport/internal/bound"
@@ -70,8 +70,8 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestPureLayers sees to it that nothing below ring and rebalance can reach a
-// network, a clock or a logger, by whatever way.
+// TestPureLayers requires that ring, rebalance and all their dependencies use no
+// network, clock or logger.
 func TestPureLayers(t *testing.T) {
 	for _, name := range []string{"ring", "ring/option", "rebalance"} {
 		for _, path := range goList(t, "-deps", "./"+name) {
@@ -81,7 +81,8 @@ func TestPureLayers(t *testing.T) {
 	}
 }
 
-// TestClientsLinkNeitherGossipNorMetrics: a program that only asks over HTTP stays small.
+// TestClientsLinkNeitherGossipNorMetrics, so that a program that only asks over HTTP
+// stays small.
 func TestClientsLinkNeitherGossipNorMetrics(t *testing.T) {
 	for _, path := range goList(t, "-deps", "./transport/client") {
 		require.NotContains(t, path, "memberlist")

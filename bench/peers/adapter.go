@@ -8,28 +8,27 @@ import (
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
-// adapter is one library in one use that its documentation shows.
+// adapter is one library, used in a way that its documentation shows.
 type adapter struct {
 	name string
 	role measure.Role
-	most int // members that it can be measured with; zero means no bound
-	// build makes the library know the members.
+	most int // the largest number of members that it can be measured with; zero means no bound
+	// build gives the members to the library.
 	build func(members []string, partitions int) (*subject, error)
 }
 
-// subject is a library that knows its members, ready to be asked. Its functions ask
-// about one key after the other and return the sum of the lengths of the owners'
-// IDs, so that the ID must have been found. Each is a loop written out: nothing but
-// the library's own calls stands between two keys. They panic when the library
-// returns an error.
+// subject is a library with its members. Its functions look one key up after the other,
+// and return the sum of the lengths of the owners' IDs, so that the library must find
+// the IDs. Each function has its own loop, with only the library's calls between two
+// keys. It panics when the library returns an error.
 type subject struct {
 	primary func(keys) int
-	three   func(keys) int // nil when the library has no such call
-	close   func()         // nil when there is nothing to release
+	three   func(keys) int // nil if the library has no such call
+	close   func()         // nil if there is nothing to release
 }
 
-// adapters are all that is measured, in the order of the report. The first floor
-// and the first reference are the units.
+// adapters are all measured libraries, in the order of the report. The first floor and
+// the first reference are the units.
 func adapters() []adapter {
 	return []adapter{
 		hashAlone, hashAndLoad,
@@ -47,7 +46,7 @@ func adapters() []adapter {
 	}
 }
 
-// construct is build, with a panic as an error.
+// construct calls build, and turns a panic into an error.
 func (a adapter) construct(members []string, partitions int) (s *subject, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -63,7 +62,7 @@ func (s *subject) end() {
 	}
 }
 
-// memberIDs are the members of a cluster of a size.
+// memberIDs returns the IDs of the members of a cluster of a size.
 func memberIDs(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
@@ -72,8 +71,8 @@ func memberIDs(n int) []string {
 	return ids
 }
 
-// gateIDs are members whose lengths are powers of two: the sum of lengths that a
-// subject returns for one key says which members it named.
+// gateIDs are IDs whose lengths are powers of two. So the sum of lengths that a subject
+// returns for one key tells which members it named.
 func gateIDs() []string {
 	ids := make([]string, 8)
 	for i := range ids {
@@ -82,12 +81,13 @@ func gateIDs() []string {
 	return ids
 }
 
-// gateKeys is how many keys a library must place correctly before it is timed.
+// gateKeys is the number of keys for which a library must give correct answers before
+// it is timed.
 const gateKeys = 1024
 
-// gate asks a library, over the members of gateIDs, about keys, and returns what is
-// wrong with the answers: another number of distinct members than wanted, another
-// answer the second time, or a panic.
+// gate looks keys up in a library with the members of gateIDs. It returns an error for
+// a number of distinct members that is not the wanted one, for another answer at the
+// second time, and for a panic.
 func gate(ask func(keys) int, k keys, want int) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -112,14 +112,14 @@ func gate(ask func(keys) int, k keys, want int) (err error) {
 	return nil
 }
 
-// pass holds an adapter against the gate.
+// pass checks an adapter with gate.
 func (a adapter) pass(k keys) error {
 	s, err := a.construct(gateIDs(), 512)
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	if a.role == measure.Floor { // which knows no owners
+	if a.role == measure.Floor { // a floor finds no owners
 		return nil
 	}
 	if err := gate(s.primary, k, 1); err != nil {

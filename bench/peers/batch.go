@@ -9,19 +9,19 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// batchKeys is how many keys are grouped by their primary at once.
+// batchKeys is the number of keys that are grouped by primary at once.
 const batchKeys = 1000
 
-// grouper sorts keys by their primaries. It returns the sum over the groups of the
-// length of the primary's ID times the number of keys.
+// grouper groups keys by their primaries. It returns a sum over the groups: the length
+// of the primary's ID times the number of keys.
 type grouper struct {
 	name  string
 	role  measure.Role
 	group func(keys) int
 }
 
-// groupers are the ways to group a batch. The other libraries have no call for a
-// batch: their users write a map from owner to keys.
+// groupers are the ways to group a batch. The other libraries have no call for a batch,
+// so their users make a map from owner to keys.
 func groupers(members []string, partitions int) ([]grouper, error) {
 	r, err := ring.Build(ringConfig(partitions), ringNodes(members))
 	if err != nil {

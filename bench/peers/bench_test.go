@@ -7,9 +7,9 @@ import (
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
 )
 
-// BenchmarkPeers has the cases of the command for benchstat. The collector runs
-// while they are timed, and noise falls on the case that runs at that moment: for
-// ratios the command is the better judge.
+// BenchmarkPeers has the cases of the command for benchstat. The garbage collector runs
+// while they are timed, and a disturbance affects only one case. So ratios of the
+// command are more reliable.
 func BenchmarkPeers(b *testing.B) {
 	for _, p := range peers(sizes, adapters(), b.Output()).Parts(false) {
 		b.Run(p.Name, func(b *testing.B) {
@@ -25,9 +25,9 @@ func BenchmarkPeers(b *testing.B) {
 	}
 }
 
-// BenchmarkSpread counts how evenly the libraries spread 65,536 keys over 50 members:
-// the share of the member with the most keys, over the mean. Every member has an ID of
-// another length.
+// BenchmarkSpread measures how evenly the libraries spread 65,536 keys over 50 members:
+// the share of the member with the most keys, divided by the mean. The IDs of the
+// members have different lengths.
 func BenchmarkSpread(b *testing.B) {
 	k, ids := randomKeys(65_536), make([]string, sizes[0].members)
 	for i := range ids {
@@ -35,7 +35,7 @@ func BenchmarkSpread(b *testing.B) {
 	}
 	for _, a := range adapters() {
 		if a.role == measure.Floor || a.most > 0 {
-			continue // a floor names no owners, and a cluster owns as its ring does
+			continue // a floor names no owners, and a cluster has the owners of its ring
 		}
 		b.Run(a.name, func(b *testing.B) {
 			s, err := a.construct(ids, sizes[0].partitions)

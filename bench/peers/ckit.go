@@ -14,7 +14,7 @@ var (
 	ckitMultiprobe = ckit("ckit multiprobe", shard.Multiprobe)
 )
 
-// ckit is one of its sharders. One call serves for any number of owners.
+// ckit is a sharder of ckit. One call returns any number of owners.
 func ckit(name string, sharder func() shard.Sharder) adapter {
 	return adapter{name: name, build: func(members []string, _ int) (*subject, error) {
 		list := make([]peer.Peer, len(members))

@@ -13,7 +13,7 @@ import (
 
 const replicas = 3
 
-// ringConfig is what rings are built with here.
+// ringConfig is the configuration of the rings here.
 func ringConfig(partitions int) ring.Config {
 	return ring.Config{PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.Rendezvous{}}
 }
@@ -37,8 +37,8 @@ func ringNodes(members []string) []ring.Node {
 	return nodes
 }
 
-// published is how package cluster holds its ring: behind a pointer that is loaded
-// for each look-up, because another goroutine may replace it.
+// published holds a ring as package cluster does: behind a pointer that is loaded for
+// each lookup, because another goroutine may replace it.
 type published struct {
 	view atomic.Pointer[view]
 }
@@ -49,8 +49,8 @@ type view struct {
 
 func (p *published) lookup(key string) ring.Placement { return p.view.Load().ring.Lookup(key) }
 
-// clusterkitPointer is what the others are compared with: it costs what a look-up in
-// a cluster costs, and can be had at any size.
+// clusterkitPointer is the reference: it takes as long as a lookup in a cluster, and
+// can be built at any size.
 var clusterkitPointer = adapter{
 	name: "clusterkit atomic pointer", role: measure.Reference,
 	build: overRing(func(r *ring.Ring) *subject {
@@ -122,9 +122,10 @@ var clusterkitBytes = adapter{
 	}),
 }
 
-// clusterkitCluster asks one member of a running cluster. The other members gossip in
-// the same process, over a network in memory. Each probes another one once a second:
-// 50 members use well below a hundredth of a processor, 1000 would be measured.
+// clusterkitCluster looks keys up on one member of a running cluster. The other members
+// gossip in the same process, over a network in memory. Each probes another one once a
+// second: 50 members use less than 1 % of a processor; 1000 would disturb the
+// measurement.
 var clusterkitCluster = adapter{
 	name: "clusterkit cluster", role: measure.Reference, most: 50,
 	build: func(members []string, partitions int) (*subject, error) {

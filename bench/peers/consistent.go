@@ -5,7 +5,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// The member and the hasher are those of the library's own examples.
+// The member and the hasher are those of the library's examples.
 type consistentMember string
 
 func (m consistentMember) String() string { return string(m) }
@@ -14,8 +14,8 @@ type consistentHasher struct{}
 
 func (consistentHasher) Sum64(data []byte) uint64 { return xxhash.Sum64(data) }
 
-// newConsistent has the parameters of the library's examples, which are its
-// defaults as well, but for the number of partitions.
+// newConsistent uses the parameters of the library's examples. They are also its
+// defaults, except for the number of partitions.
 func newConsistent(members []string, partitions int) *consistent.Consistent {
 	list := make([]consistent.Member, len(members))
 	for i, id := range members {
@@ -50,7 +50,7 @@ func consistentSubject(c *consistent.Consistent) *subject {
 	}
 }
 
-// consistentBytes is the library at its best: the keys are bytes already.
+// consistentBytes is the fastest use of the library: the keys are bytes already.
 var consistentBytes = adapter{
 	name: "consistent, bytes",
 	build: func(members []string, partitions int) (*subject, error) {
@@ -66,7 +66,7 @@ var consistentDefault = adapter{
 	},
 }
 
-// consistentString is the cost for a user whose keys are strings: each is copied.
+// consistentString is the use with keys that are strings: each is copied.
 var consistentString = adapter{
 	name: "consistent, string",
 	build: func(members []string, partitions int) (*subject, error) {

@@ -14,16 +14,15 @@ import (
 
 const (
 	dskitKey    = "ring"
-	dskitTokens = 128 // what its lifecycler registers by default
-	// dskitHeartbeat is longer than a run. In production instances send
-	// heartbeats; here they registered once, just now.
+	dskitTokens = 128 // the number of tokens that its lifecycler registers by default
+	// dskitHeartbeat is longer than a run, because the instances here are registered
+	// once and send no heartbeats.
 	dskitHeartbeat = 24 * time.Hour
 )
 
-// dskitRing is the ring of Mimir, Loki and Tempo, over its key-value store in
-// memory. The caller hashes the key to 32 bits; here with the fastest hash at
-// hand. A ring has its number of replicas from its configuration, so there are
-// two.
+// dskitRing is the ring of Mimir, Loki and Tempo, with its key-value store in memory.
+// The caller hashes the key to 32 bits; here with the fastest available hash. The
+// number of replicas belongs to the configuration of a ring, so there are two rings.
 var dskitRing = adapter{
 	name: "dskit ring",
 	build: func(members []string, _ int) (*subject, error) {
@@ -51,7 +50,7 @@ var dskitRing = adapter{
 	},
 }
 
-// startDskit registers the instances unless they are, and starts a ring.
+// startDskit registers the instances unless they are registered, and starts a ring.
 func startDskit(client *consul.Client, members []string, factor int) (*ring.Ring, error) {
 	ctx := context.Background()
 	err := client.CAS(ctx, dskitKey, func(in any) (any, bool, error) {

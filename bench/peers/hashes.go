@@ -24,8 +24,8 @@ var hashAlone = adapter{
 	},
 }
 
-// hashAndLoad adds the least that a table could cost: one load from an array with an
-// entry a partition.
+// hashAndLoad adds the least work of any table: one load from an array with an entry
+// for each partition.
 var hashAndLoad = adapter{
 	name: "xxhash, one load", role: measure.Floor,
 	build: func(members []string, partitions int) (*subject, error) {
@@ -44,7 +44,8 @@ var hashAndLoad = adapter{
 	},
 }
 
-// rendezvousList scores every member for every key. It takes the hash from its user.
+// rendezvousList computes a score of every member for every key. Its user supplies the
+// hash.
 var rendezvousList = adapter{
 	name: "dgryski rendezvous",
 	build: func(members []string, _ int) (*subject, error) {
@@ -58,8 +59,9 @@ var rendezvousList = adapter{
 	},
 }
 
-// jumpList computes the number of a bucket, which is a position in the list of
-// members. Only the last member can leave without renumbering the others.
+// jumpList computes the number of a bucket, which is the position of a member in a
+// list. Only the last member of the list can leave without changing the positions of
+// others.
 var jumpList = adapter{
 	name: "dgryski jump",
 	build: func(members []string, _ int) (*subject, error) {

@@ -8,16 +8,15 @@ import (
 // keyLength is the length of every key, in bytes.
 const keyLength = 16
 
-// keys are the same keys twice, because some libraries take strings and some
-// take bytes, and neither should pay for a conversion that a user of the other
-// form would not need.
+// keys has the same keys as strings and as bytes, because some libraries take strings
+// and some take bytes. So no library's time includes a conversion.
 type keys struct {
 	text []string
 	raw  [][]byte
 }
 
-// randomKeys returns n keys of hexadecimal digits, the same in every run, next to each
-// other in memory.
+// randomKeys returns n keys of hexadecimal digits, next to each other in memory. They
+// are the same in every run.
 func randomKeys(n int) keys {
 	random := rand.New(rand.NewPCG(1, 2))
 	k := keys{text: make([]string, n), raw: make([][]byte, n)}

@@ -8,18 +8,19 @@ import (
 )
 
 const (
-	// hotKeys fit the nearest cache together with what is looked up for them.
+	// hotKeys is a number of keys that fit the fastest cache, with the data of their
+	// lookups.
 	hotKeys = 1024
-	// coldKeys fit only a cache that many processors share.
+	// coldKeys is a number of keys that fit only a cache that many processors share.
 	coldKeys = 1_000_000
-	// stride is how many keys a loop gets at once, so that the cost of calling
-	// the loop is spread thin.
+	// stride is the number of keys that a loop gets at once. It is large, so that the
+	// call of the loop adds little time for each key.
 	stride = 1024
-	// hotName is what groups of hot keys have in their names.
+	// hotName is a part of the names of groups with hot keys.
 	hotName = "1024 hot keys"
 )
 
-// scenario is a size with everything that can be asked about it.
+// scenario is a size of a cluster, with the libraries that are measured at that size.
 type scenario struct {
 	size
 	hot, cold keys
@@ -27,14 +28,14 @@ type scenario struct {
 	entrants  []entrant
 }
 
-// entrant is an adapter that has passed the gate.
+// entrant is an adapter that has passed gate.
 type entrant struct {
 	adapter
 	*subject
 }
 
 // newScenario builds the scenario of a size. It leaves out the adapters that do not
-// pass the gate or cannot be built, and tells why.
+// pass gate or cannot be built, and writes why.
 func newScenario(s size, list []adapter, tell io.Writer) *scenario {
 	sc := &scenario{size: s, hot: randomKeys(hotKeys), cold: randomKeys(coldKeys), members: memberIDs(s.members)}
 	for _, a := range list {
@@ -56,14 +57,14 @@ func newScenario(s size, list []adapter, tell io.Writer) *scenario {
 	return sc
 }
 
-// end releases what the scenario holds.
+// end releases the libraries of the scenario.
 func (sc *scenario) end() {
 	for _, a := range sc.entrants {
 		a.end()
 	}
 }
 
-// lookups are the cases of a scenario, by question, keys and goroutines.
+// lookups returns the cases of a scenario, by question, keys and goroutines.
 func (sc *scenario) lookups() []measure.Case {
 	var all []measure.Case
 	for _, q := range []struct {
@@ -100,7 +101,7 @@ func (sc *scenario) lookups() []measure.Case {
 	return all
 }
 
-// walk asks about keys in turn, and goes on where it stopped.
+// walk looks keys up in turn. Each call begins where the last one ended.
 type walk struct {
 	keys keys
 	at   int

@@ -31,14 +31,15 @@ func main() {
 	}
 }
 
-// size is a cluster that is asked.
+// size is the size of a cluster.
 type size struct{ members, partitions int }
 
 // sizes are measured one after the other. The libraries of one size are released
 // before those of the next are built.
 var sizes = []size{{50, 4096}, {1000, 65_536}}
 
-// peers is the report on some libraries. What it leaves out is written to tell.
+// peers is the report on some libraries. It writes to tell which libraries it leaves
+// out, and why.
 func peers(sizes []size, list []adapter, tell io.Writer) measure.Report {
 	return measure.Report{
 		Name: "peers", Title: "Against other libraries", Rounds: 21, QuickRounds: 5, HoldCollector: true,
@@ -64,7 +65,7 @@ func peers(sizes []size, list []adapter, tell io.Writer) measure.Report {
 				Cases: func() ([]measure.Case, error) { return rebuilds(last) },
 			})
 		},
-		Drawn: func(r measure.Result) bool { // hot keys, at the first size
+		Drawn: func(r measure.Result) bool { // only hot keys, at the first size
 			return strings.Contains(r.Case.Group, fmt.Sprintf("%s, %d members,", hotName, sizes[0].members))
 		},
 	}

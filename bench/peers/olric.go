@@ -9,8 +9,8 @@ import (
 // olricRoutes is the routing table that olric's clients hand out, read as olric's
 // cluster client reads it: the hash of the map's name and the key, modulo the
 // partitions, then a map. The client's own method is not exported, and a cluster of 50
-// needs 50 olric servers. So the table is filled here. Loading the table and choosing
-// a connection are left out, to olric's advantage.
+// needs 50 olric servers. So the table is filled here. Loading the table and choosing a
+// connection are left out, which favours olric.
 type olricRoutes struct {
 	table olric.RoutingTable
 	hash  hasher.Hasher
@@ -30,7 +30,7 @@ func (r *olricRoutes) route(key string) olric.Route {
 	return r.table[r.hash.Sum64([]byte(r.dmap+key))%uint64(len(r.table))]
 }
 
-// newest is the primary: the last of the list. The others are being replaced.
+// newest returns the primary, the last of the list. The others are being replaced.
 func newest(r olric.Route) string { return r.PrimaryOwners[len(r.PrimaryOwners)-1] }
 
 var olricTable = adapter{

@@ -18,15 +18,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// few is a size that builds in no time.
+// few is a size that builds quickly.
 var few = size{members: 7, partitions: 512}
 
 // probesEnd is how long the last probes of memberlist may run after a member stopped.
 const probesEnd = 40 * time.Second
 
-// Every adapter but the running cluster passes the gate and can be built at the first
-// size that is measured. The list of those with three owners is pinned, so that none
-// gets lost unnoticed.
+// Every adapter except the running cluster passes gate and can be built at the first
+// measured size. The test lists the adapters with three owners, so that none is lost
+// unnoticed.
 func TestAdaptersPassTheGate(t *testing.T) {
 	list := slices.DeleteFunc(adapters(), func(a adapter) bool { return a.most > 0 })
 	require.Len(t, list, len(adapters())-1)
@@ -49,8 +49,8 @@ func TestAdaptersPassTheGate(t *testing.T) {
 	}, three)
 }
 
-// All forms of clusterkit give the same answers. The cluster passes the gate too, here
-// in virtual time.
+// All uses of clusterkit give the same answers. The cluster passes gate too, here in
+// virtual time.
 func TestClusterkitAdaptersAgree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := randomKeys(gateKeys)
@@ -97,8 +97,8 @@ func TestGateRefuses(t *testing.T) {
 	}
 }
 
-// A whole run of few adapters: each case stands in a table. An adapter with wrong
-// answers, and one that panics while it is built, are named and left out.
+// A whole run of few adapters: each case is in a table. An adapter with wrong answers,
+// and an adapter that panics while it is built, are named and left out.
 func TestReport(t *testing.T) {
 	two := adapter{name: "two", build: func(members []string, _ int) (*subject, error) {
 		first := func(k keys) int { return k.len() * len(members[0]) }
@@ -136,7 +136,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Every way to group a batch gives the sum that single look-ups give, also when its
+// Every way to group a batch gives the same sum as single lookups, also when its
 // buffers are used again.
 func TestGroupers(t *testing.T) {
 	k := randomKeys(batchKeys)
@@ -159,8 +159,8 @@ func TestGroupers(t *testing.T) {
 	}
 }
 
-// A change is undone off the clock, so that each operation begins with the same
-// members. clusterkit's rebuilt ring is the ring that is built from nothing.
+// Undoing a change is not timed, so that each operation begins with the same members.
+// The rebuilt ring of clusterkit equals a ring that Build makes.
 func TestRebuilds(t *testing.T) {
 	cases, err := rebuilds(few)
 	require.NoError(t, err)
@@ -188,7 +188,7 @@ func TestRebuilds(t *testing.T) {
 	require.InDelta(t, held, c.LoadDistribution()["member-3"], 0)
 }
 
-// A walk asks about every key in turn and wraps around.
+// A walk looks up every key in turn, and begins again after the last.
 func TestWalk(t *testing.T) {
 	all := randomKeys(3*stride + 100)
 	require.Equal(t, all, randomKeys(all.len()))

@@ -7,7 +7,7 @@ import (
 )
 
 // groupcacheMap is the ring of groupcache's HTTP pool, with its default hash and its 50
-// points for each peer. The pool's mutex is left out: a user of the ring alone has none.
+// points for each peer. The pool's mutex is left out, because the ring itself has none.
 var groupcacheMap = adapter{
 	name: "groupcache consistenthash",
 	build: func(members []string, _ int) (*subject, error) {
@@ -24,7 +24,7 @@ var groupcacheMap = adapter{
 	},
 }
 
-// stathatRing has the default of 20 points a member.
+// stathatRing has the default number of 20 points for each member.
 var stathatRing = adapter{
 	name: "stathat consistent",
 	build: func(members []string, _ int) (*subject, error) {
@@ -57,8 +57,8 @@ var stathatRing = adapter{
 	},
 }
 
-// serialxRing is a ring of the library's default hash, and of its default weight,
-// which is one point a member.
+// serialxRing is a ring with the library's default hash, and its default weight of one
+// point for each member.
 var serialxRing = adapter{
 	name: "serialx hashring",
 	build: func(members []string, _ int) (*subject, error) {

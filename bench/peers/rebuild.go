@@ -9,14 +9,14 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// rebuild is what clusterkit does when the members change: it makes the ring of the
+// rebuild does the work of clusterkit when the members change: it makes the ring of the
 // new members from the ring in use.
 func rebuild(previous *ring.Ring, nodes []ring.Node) (*ring.Ring, error) {
 	return ring.Rebuild(previous, previous.Config(), nodes)
 }
 
 // rebuilds are the cases in which a member joins those of a size, or leaves them. Each
-// operation begins with the same members: what undoes a change is not timed.
+// operation begins with the same members: undoing a change is not timed.
 func rebuilds(s size) ([]measure.Case, error) {
 	nodes := ringNodes(memberIDs(s.members))
 	joined := append(slices.Clone(nodes), ring.Node{ID: fmt.Sprintf("member-%d", s.members)})

@@ -6,19 +6,17 @@ import (
 	"github.com/uber/ringpop-go/membership"
 )
 
-// ringpopPoints is how many points of the ring a member has in ringpop's own
-// configuration.
+// ringpopPoints is the number of points of a member in ringpop's own configuration.
 const ringpopPoints = 100
 
-// ringpopMember is a member without labels, which is identified by its address.
+// ringpopMember is a member without labels, identified by its address.
 type ringpopMember string
 
 func (m ringpopMember) GetAddress() string          { return string(m) }
 func (m ringpopMember) Identity() string            { return string(m) }
 func (m ringpopMember) Label(string) (string, bool) { return "", false }
 
-// ringpopRing is ringpop's ring, with the hash and the points that ringpop makes
-// it with.
+// ringpopRing is ringpop's ring, with the hash and the number of points of ringpop.
 var ringpopRing = adapter{
 	name: "ringpop hashring",
 	build: func(members []string, _ int) (*subject, error) {

@@ -1,6 +1,6 @@
-// Package bubble runs clusters in virtual time over a network in memory, for
-// tests. It is a testing/synctest bubble with a network in it: waiting costs no
-// real time, and what a test does is the same on a machine that is busy.
+// Package bubble runs clusters in virtual time over a network in memory, for tests. It
+// is a testing/synctest bubble with a network in it: waiting takes no real time, and a
+// test does the same on a busy machine.
 package bubble
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// Patience is how long a condition is waited for, in virtual time.
+// Patience is how long tests wait for a condition, in virtual time.
 const Patience = time.Minute
 
 // probesEnd is how long probes of memberlist may run after it has shut down.
@@ -30,9 +30,9 @@ type Bubble struct {
 	all []*cluster.Cluster
 }
 
-// Run runs a test in virtual time, and says in its log what the network's seed is.
-// When the test ends, the members that were added are stopped, and the test fails
-// when a goroutine is left.
+// Run runs a test in virtual time, and writes the network's seed to its log. When the
+// test ends, Run stops the members that were added, and the test fails if a goroutine
+// is left.
 func Run(t *testing.T, options memnet.Options, test func(t *testing.T, b *Bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -43,7 +43,7 @@ func Run(t *testing.T, options memnet.Options, test func(t *testing.T, b *Bubble
 		defer func() {
 			network.Heal()
 			for _, c := range b.all {
-				_ = c.Stop(Ended()) // its goroutines end within probesEnd
+				_ = c.Stop(Ended()) // the goroutines of memberlist end within probesEnd
 			}
 			time.Sleep(probesEnd) // virtual
 		}()
@@ -51,11 +51,11 @@ func Run(t *testing.T, options memnet.Options, test func(t *testing.T, b *Bubble
 	})
 }
 
-// Add has members stopped when the test ends, if they still run.
+// Add makes Run stop these members when the test ends, if they still run.
 func (b *Bubble) Add(members ...*cluster.Cluster) { b.all = append(b.all, members...) }
 
-// Agree waits until the members are one cluster of one view, and fails the test
-// with the member that differs when they do not.
+// Agree waits until the members are one cluster with one view. If they do not agree in
+// time, the test fails and names the member that differs.
 func (b *Bubble) Agree(members ...*cluster.Cluster) {
 	b.T.Helper()
 	b.Eventually("the members have one view, of as many members as there are", func() error {
@@ -84,15 +84,14 @@ func (b *Bubble) Await(what string, condition func() bool) {
 	})
 }
 
-// Eventually waits for a condition, which holds when it returns nil. What it
-// returns otherwise is in the failure.
+// Eventually waits for a condition, which holds when it returns nil. Otherwise the
+// failure shows the error that it returns.
 func (b *Bubble) Eventually(what string, condition func() error) {
 	b.T.Helper()
 	Eventually(b.T, Patience, what, condition)
 }
 
-// Eventually waits for a condition for as long as the limit says, in virtual or
-// in real time.
+// Eventually waits for a condition, up to a limit, in virtual or in real time.
 func Eventually(t testing.TB, limit time.Duration, what string, condition func() error) {
 	t.Helper()
 	deadline := time.NewTimer(limit)

@@ -28,7 +28,7 @@ var snippetImports = strings.Fields(`context errors fmt net/http io log os maps 
 	strings.ReplaceAll(` cluster membership membership/memnet rebalance rebalance/strategytest ring ring/option transport transport/api transport/client transport/route`,
 		" ", " github.com/clusterkit/clusterkit/"))
 
-// snippetScope is what statements in the documentation take for granted.
+// snippetScope declares the names that statements in the documentation use.
 const snippetScope = `
 func _(ctx context.Context, c *cluster.Cluster, o cluster.Options, journal cluster.Journal, r *ring.Ring, w http.ResponseWriter, req *http.Request, handler http.Handler, store cluster.Mover, key string, value, oldKey, newKey []byte) error {
 %s
@@ -42,9 +42,9 @@ var (
 	ellipsis = regexp.MustCompile(`(?m)^\s*…\s*$`)
 )
 
-// program makes a file of a snippet: the snippet itself, or its declarations or
-// statements with what they need around them. A line with nothing but an ellipsis stands
-// for what the reader fills in.
+// program makes a file of a snippet: the snippet, or its declarations or statements
+// with the code around them. A line with only an ellipsis stands for the reader's own
+// code.
 func program(snippet string) string {
 	snippet = ellipsis.ReplaceAllString(snippet, "")
 	if strings.HasPrefix(snippet, "package ") {
@@ -90,7 +90,7 @@ func TestDocumentationCompiles(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		file, _, _ := strings.Cut(line, ":")
-		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "declared and not used") { // a snippet ends where the reader goes on
+		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "declared and not used") { // the reader's own code follows the snippet
 			t.Errorf("%s does not compile: %s", where[file], line)
 		}
 	}
@@ -102,13 +102,14 @@ var (
 	route  = regexp.MustCompile("`(?:(GET|POST) )?(/(?:v1/[^` ]+|livez|readyz|metrics)(?:[?]verbose)?)`")
 )
 
-// TestDocumentedAnswers asks a member what the documents ask one, and compares the
-// answers that they show with its own. It also asks for every route that they name.
+// TestDocumentedAnswers sends the requests in the documents to a member, and compares
+// the answers with the shown ones. It also sends a request to every route that they
+// name.
 func TestDocumentedAnswers(t *testing.T) {
 	t.Parallel()
 	network, err := memnet.New(memnet.Options{})
 	require.NoError(t, err)
-	c, err := cluster.New(cluster.Options{ // as in the README
+	c, err := cluster.New(cluster.Options{ // the addresses of the README
 		ClusterName: "orders", NodeID: "orders-1", Zone: "eu-1a", GossipAddr: "127.0.0.1:7946",
 		Gossip: membership.GossipOptions{Network: network, Profile: membership.Local}, Logger: slog.New(slog.DiscardHandler),
 	})

@@ -1,3 +1,3 @@
-// Package docs compares the documentation with the code: links lead somewhere, Go
-// compiles, commands are run, and what is shown as printed is printed.
+// Package docs compares the documentation with the code: links resolve, Go compiles,
+// commands are run, and shown outputs are those that are printed.
 package docs

@@ -26,7 +26,7 @@ var (
 	namedTest = regexp.MustCompile("`((?:Test|Benchmark|Fuzz)[A-Z]\\w+)`")
 )
 
-// anchors are what links to a document's headings may name.
+// anchors returns the names by which links can refer to a document's headings.
 func anchors(content string) map[string]bool {
 	found := make(map[string]bool)
 	for _, h := range heading.FindAllStringSubmatch(documents.Fence.ReplaceAllString(content, ""), -1) {
@@ -49,8 +49,8 @@ func anchors(content string) map[string]bool {
 	return found
 }
 
-// TestDocumentationLinks follows every link of the documentation into the repository,
-// and its anchor. It finds every test that the documentation names.
+// TestDocumentationLinks checks every link of the documentation into the repository,
+// and its anchor. It also checks that every test that the documentation names exists.
 func TestDocumentationLinks(t *testing.T) {
 	docs, tests, followed := documents.Read(t), "", 0
 	for _, source := range documents.Files(t, "_test.go") {
@@ -79,9 +79,9 @@ func TestDocumentationLinks(t *testing.T) {
 	require.Greater(t, followed, 20)
 }
 
-// TestPagesAreComplete finds in docs/handoff.md a link to each scenario of the state
-// machine and the code of the example that is run, and in docs/troubleshooting.md every
-// code of a problem.
+// TestPagesAreComplete requires in docs/handoff.md a link to each scenario of the state
+// machine and the code of the example, and in docs/troubleshooting.md each code of a
+// problem.
 func TestPagesAreComplete(t *testing.T) {
 	root, page := os.DirFS(documents.Root(t)), documents.Read(t)["docs/handoff.md"]
 	files, err := fs.Glob(root, "cluster/internal/handoff/testdata/*.txt")
@@ -119,7 +119,7 @@ var (
 )
 
 // TestFileMap compares the file map of docs/architecture.md with the directories. Every
-// file but tests stands in it once, and every file in it exists.
+// file except tests is in it once, and every file in it exists.
 func TestFileMap(t *testing.T) {
 	_, text, found := strings.Cut(documents.Read(t)["docs/architecture.md"], "\n## File map\n")
 	require.True(t, found, "docs/architecture.md has no file map")
@@ -143,9 +143,9 @@ func TestFileMap(t *testing.T) {
 	require.ElementsMatch(t, there, in, "docs/architecture.md, in list B, does not name the files that there are, in list A")
 }
 
-// TestPerformancePages finds every cell of the tables of docs/performance.md in the
-// table of docs/performance with the same title, row and column. The README has five of
-// the cells.
+// TestPerformancePages requires that every cell in the tables of docs/performance.md is
+// in the table of docs/performance with the same title, row and column. The README has
+// five cells.
 func TestPerformancePages(t *testing.T) {
 	docs, measured := documents.Read(t), make(map[string]string)
 	for section := range strings.SplitSeq(docs["docs/performance/lookup.md"]+docs["docs/performance/peers.md"], "\n### ") {
@@ -183,7 +183,7 @@ func TestPerformancePages(t *testing.T) {
 }
 
 // covered matches commands of the documentation that a test runs in another form. Every
-// other command stands in the gate, .ci/run.
+// other command is in .ci/run.
 var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`(CLUSTERKIT_KEY=\$\(cat gossip\.key\) )?go run \./examples/node .*`, // package process, these six
 	`curl .*/(v1|kv)/.*`,
@@ -191,11 +191,11 @@ var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`go run \./examples/(cache|kv|workers|zonerouter|<name>)`,
 	`go run \./examples/quickstart -serve`,
 	`cd examples/otel && go run \.`,            // the tests of its module
-	`go run \./bench (lookup|placement)( .*)?`, // the gate, with -quick; the tests of bench
+	`go run \./bench (lookup|placement)( .*)?`, // .ci/run, with -quick; the tests of bench
 	`make (performance|race|lint)`,
-	`go test (-run '\^\$' )?-bench.*`,                            // the gate, one iteration each
+	`go test (-run '\^\$' )?-bench.*`,                            // .ci/run, one iteration each
 	`go (run|test) -C bench/peers .*`,                            // the tests of its module
-	`go test -short \./\.\.\.`,                                   // the gate, without -short
+	`go test -short \./\.\.\.`,                                   // .ci/run, without -short
 	`go test \./cluster/internal/handoff -run Scenario -rewrite`, // TestScenarios there
 	`openssl rand -hex 32`,                                       // TestSecurityCommands
 	`bash \.ci/run`,
@@ -207,8 +207,8 @@ var (
 	remark   = regexp.MustCompile(`\s+# .*$`)
 )
 
-// TestDocumentationCommands checks that a test or the gate runs what the documentation
-// tells readers to type. It runs what is asked of go doc itself.
+// TestDocumentationCommands checks that a test or .ci/run runs each command of the
+// documentation. It runs the go doc commands itself.
 func TestDocumentationCommands(t *testing.T) {
 	gate, err := os.ReadFile(filepath.Join(documents.Root(t), ".ci", "run"))
 	require.NoError(t, err)

@@ -22,8 +22,8 @@ import (
 
 var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
-// TestSecurityCommands types what docs/security.md tells its readers to type, in a
-// directory of its own. A member uses the files that come of it.
+// TestSecurityCommands runs the commands of docs/security.md, in a directory of its
+// own. A member uses the files that they create.
 func TestSecurityCommands(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"bash", "openssl", "curl"} {
@@ -73,7 +73,7 @@ func TestSecurityCommands(t *testing.T) {
 	at := strings.NewReplacer("127.0.0.1:8443", c.HTTPAddr(), "10.0.0.1:8443", c.HTTPAddr()).Replace
 	require.Contains(t, shell(at("openssl s_client"+showing)), "notAfter=")
 
-	// The member looks at its files once a second: curl asks until it lets it in.
+	// The member checks its files once a second: curl is run until it is admitted.
 	tokens := strings.Replace(at(script(2)), "curl -s ", "curl -sf --retry 20 --retry-delay 1 --retry-all-errors ", 1)
 	require.Contains(t, shell("old=0123456789abcdef0123456789abcdef\n"+tokens), `"clusterName":"security"`)
 	require.NotContains(t, shell("cat tokens"), "0123456789abcdef")

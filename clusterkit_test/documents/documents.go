@@ -1,5 +1,5 @@
-// Package documents finds what the Markdown files of the repository show, for tests
-// that compare it with what is so.
+// Package documents finds the commands and outputs in the Markdown files of the
+// repository, for tests.
 package documents
 
 import (
@@ -52,19 +52,19 @@ func Files(t testing.TB, suffix string) map[string]string {
 	return found
 }
 
-// Output is what a document shows as printed by a program: a block of output, or a
+// Output is an output of a program that a document shows: a block of output, or a
 // table.
 type Output struct {
 	Document string
-	Line     int // of the first of its lines
+	Line     int // the number of its first line
 	Lines    []string
-	Tests    []string // that compare it, by holders
+	Tests    []string // the tests that compare it, by holders
 }
 
 func (s Output) String() string { return fmt.Sprintf("%s:%d", s.Document, s.Line) }
 
-// holders say which test compares an output of a document with what is printed. The
-// first line of the output begins as given. A holder may stand for several outputs.
+// holders say which test compares an output of a document with the printed one. The
+// first line of the output begins as given. One holder may be for several outputs.
 var holders = []struct{ document, begins, test string }{
 	{"README.md", "2. n2 crashes", "TestProcesses/quickstart"},
 	{"README.md", "$ curl -s '127.0.0.1:8080/v1/lookup", "TestDocumentedAnswers"},
@@ -91,8 +91,8 @@ var (
 	block = regexp.MustCompile("(?m)^```(\\w*)\n((?:[^`].*\n|\n)*)^```$|^((?:\\|.*\n)+)")
 )
 
-// Outputs finds what documents show as printed: blocks of text, consoles that show more
-// than commands, and tables.
+// Outputs finds the outputs in documents: blocks of text, consoles with more than
+// commands, and tables.
 func Outputs(t testing.TB) (found []Output) {
 	t.Helper()
 	for name, content := range Read(t) {
@@ -125,7 +125,7 @@ func hasOutput(lines []string) bool {
 	})
 }
 
-// Cells are those of a row.
+// Cells returns the cells of a row.
 func Cells(row string) []string {
 	parts := strings.Split(strings.Trim(row, "|"), "|")
 	for i := range parts {
@@ -134,7 +134,7 @@ func Cells(row string) []string {
 	return parts
 }
 
-// HeldBy finds the outputs that a test has to compare.
+// HeldBy returns the outputs that a test must compare.
 func HeldBy(t testing.TB, test string) []Output {
 	t.Helper()
 	found := slices.DeleteFunc(Outputs(t), func(s Output) bool { return !slices.Contains(s.Tests, test) })
@@ -142,10 +142,10 @@ func HeldBy(t testing.TB, test string) []Output {
 	return found
 }
 
-// RequireShown compares the outputs that the running test holds with what a program
-// printed: each line that a document shows was printed, in this order. A part of a line
-// that matches one of the patterns may be another one of its kind; the first pattern
-// that matches counts. An ellipsis stands for anything.
+// RequireShown compares the outputs of the running test with the text that a program
+// printed: each shown line was printed, in this order. A part of a line that matches
+// one of the patterns may be printed as another text of its kind; the first matching
+// pattern counts. An ellipsis stands for any text.
 func RequireShown(t testing.TB, out string, varies ...Vary) {
 	t.Helper()
 	printed := strings.Split(out, "\n")
@@ -162,15 +162,15 @@ func RequireShown(t testing.TB, out string, varies ...Vary) {
 	}
 }
 
-// Vary is a kind of text that differs from run to run: how it looks in a document, and
-// how it may be printed.
+// Vary is a kind of text that differs from run to run: a pattern for documents, and a
+// pattern for printed text.
 type Vary struct{ shown, printed string }
 
 // Varying returns a [Vary] of two patterns.
 func Varying(shown, printed string) Vary { return Vary{shown, printed} }
 
-// Seconds after an event and ports vary. Figures that depend on load vary with the
-// blanks before them, which fill a column.
+// Times after an event and ports vary. Figures that depend on load vary together with
+// the blanks before them, which fill a column.
 var (
 	Since    = Vary{`\+\d+\.\d+s`, `\+\d+\.\d+s`}
 	port     = Vary{` *127\.0\.0\.1:\d+`, ` *127\.0\.0\.1:\d+`}
@@ -180,7 +180,7 @@ var (
 	Figures  = []Vary{Since, port, duration, decimal, whole}
 )
 
-// PatternOf makes a pattern of a line. Figures in a name, such as n2 or zone-2, do not
+// PatternOf makes a pattern of a line. Digits in a name, such as n2 or zone-2, do not
 // vary.
 func PatternOf(line string, varies []Vary) *regexp.Regexp {
 	varies = append(slices.Clone(varies), Vary{`…`, `.*`})

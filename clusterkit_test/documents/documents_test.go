@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Which printed lines the pattern of a shown line matches.
+// The pattern of a shown line matches these printed lines.
 func TestPatternsOfLines(t *testing.T) {
 	for _, test := range []struct {
 		shown, printed string

@@ -1,5 +1,5 @@
-// Package pki signs certificates for tests, and replaces files as programs that
-// rotate secrets should.
+// Package pki signs certificates for tests, and replaces files in one step, as programs
+// that rotate secrets should.
 package pki
 
 import (
@@ -20,10 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Authority signs certificates. Its own is in a file of the test.
+// Authority signs certificates. Its own certificate is in a file of the test.
 type Authority struct {
-	File string // with its certificate, in PEM
-	Text []byte // the same
+	File string // the file of its certificate, in PEM
+	Text []byte // the same certificate
 
 	t    testing.TB
 	cert *x509.Certificate
@@ -53,7 +53,7 @@ func New(t testing.TB, name string) *Authority {
 // Path returns the path of a file beside the authority's own.
 func (a *Authority) Path(name string) string { return filepath.Join(filepath.Dir(a.File), name) }
 
-// Pool trusts the authority and no other.
+// Pool returns a pool with only this authority.
 func (a *Authority) Pool() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(a.cert)

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// TestSimChaos lets members come and go, crash, and lose sight of each other,
-// at random. Whenever it holds off, they must come to agree.
+// TestSimChaos makes members join, leave, crash, and be cut off from each other, at
+// random. After each pause without events they must agree.
 func TestSimChaos(t *testing.T) {
 	t.Parallel()
 	members, events := scaled(100, 40, 20), scaled(200, 60, 40)
@@ -42,19 +42,19 @@ func TestSimChaos(t *testing.T) {
 	})
 }
 
-// chaos draws events. What it draws depends on the seed and on earlier events,
-// and not on how fast anything happens.
+// chaos draws random events. They depend on the seed and on earlier events, and not on
+// the speed of the machine.
 type chaos struct {
 	*sim
 	random  *rand.Rand
-	size    int // members that it keeps about
-	numbers int // NodeIDs that have been used
+	size    int // the approximate number of members
+	numbers int // the number of used NodeIDs
 	events  int
 	counts  map[string]int
 
 	crashes []*crashWatch
-	stale   []netip.AddrPort // of the last crash
-	healed  bool             // since the last quiet point
+	stale   []netip.AddrPort // the time of the last crash
+	healed  bool             // the time since the last quiet point
 
 	quietWhole, quietCut, quietHealed []time.Duration
 	noticed, noticedCut               []time.Duration
@@ -92,13 +92,13 @@ func (c *chaos) did(kind, format string, args ...any) {
 	c.note("event %d: %s: %s", c.events, kind, fmt.Sprintf(format, args...))
 }
 
-// one returns one of the members that run.
+// one returns one of the running members.
 func (c *chaos) one() *simMember {
 	all := c.sorted()
 	return all[c.random.IntN(len(all))]
 }
 
-// join starts a member that is new, or one that is gone.
+// join starts a new member, or one that is gone.
 func (c *chaos) join() {
 	n := c.numbers
 	if back := c.random.IntN(c.numbers); c.random.IntN(2) == 0 && c.members[c.number(back)] == nil {
@@ -112,8 +112,8 @@ func (c *chaos) join() {
 	c.name()
 }
 
-// newcomer makes a member on either side of the partition, if there is one. One
-// in twenty is an observer.
+// newcomer makes a member, on a random side if the network is split. One in twenty is
+// an observer.
 func (c *chaos) newcomer(id string) *simMember {
 	observer := c.random.IntN(20) == 0
 	m := c.make(id, func(o *cluster.Options) { o.Observer = observer })
@@ -156,8 +156,8 @@ func (c *chaos) restart() {
 	c.name()
 }
 
-// split cuts off up to half of the members. A handful of a hundred takes many
-// minutes to find out that the others are gone, which only a full run waits for.
+// split cuts off up to half of the members. A few of a hundred members need many
+// minutes to notice that the others are gone; only a full run waits for that.
 func (c *chaos) split() {
 	all := c.sorted()
 	c.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -178,9 +178,8 @@ func (c *chaos) heal() {
 	c.name()
 }
 
-// name gives the seeds' name the addresses of three members of each side, as a
-// service of names does that hears of failures from elsewhere, and one that is
-// out of date.
+// name gives the name of the seeds the addresses of three members of each side, and one
+// outdated address, as a name service that monitors members would.
 func (c *chaos) name() {
 	var addrs []netip.AddrPort
 	for _, component := range c.components() {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// A crash is noticed within 15 probe intervals, when the first probe of the
-// victim does not come late. Probes come at random, about one in an interval at
-// a whole network, and a second or two apart while half of it is out of reach:
-// one crash in a thousand is noticed later, and more of them in a cut.
+// A crash is noticed within 15 probe intervals, unless the first probe of the crashed
+// member is late. Probes of a member are random: on average one in each interval, and
+// one in one or two seconds while half of the members cannot be reached. So one crash
+// in a thousand is noticed later, and more while the network is split.
 const (
 	crashLimit  = 15 * time.Second
 	crashAtMost = 22 * time.Second
 	crashInCut  = 40 * time.Second
 )
 
-// requireNoticed checks how long it took until crashes were noticed: one may be
-// late by chance, two are not.
+// requireNoticed checks the times until crashes were noticed. One may be too long by
+// chance, but not two.
 func requireNoticed(s *sim, noticed []time.Duration) {
 	s.t.Helper()
 	late := 0
@@ -30,11 +30,11 @@ func requireNoticed(s *sim, noticed []time.Duration) {
 	}
 }
 
-// crashWatch follows who has noticed a crash.
+// crashWatch records which members have noticed a crash.
 type crashWatch struct {
 	victim *simMember
 	at     time.Time
-	cut    bool // there was a partition meanwhile
+	cut    bool // the network was split meanwhile
 	still  []*simMember
 }
 
@@ -49,9 +49,8 @@ func (c *chaos) expectNoticed(victim *simMember) {
 	c.crashes = append(c.crashes, w)
 }
 
-// watchCrashes checks who still sees a crashed member. Members that are gone
-// themselves, or that have been on the smaller side of a partition since, do not
-// count.
+// watchCrashes checks which members still see a crashed member. It ignores members that
+// are gone themselves, or that have been on the smaller side of a split since.
 func (c *chaos) watchCrashes() {
 	c.crashes = slices.DeleteFunc(c.crashes, func(w *crashWatch) bool { return len(w.still) == 0 })
 	for _, w := range c.crashes {
@@ -81,7 +80,7 @@ func (c *chaos) watchCrashes() {
 	}
 }
 
-// inMajority reports whether a member reaches at least half of all.
+// inMajority reports whether a member reaches at least half of all members.
 func (c *chaos) inMajority(m *simMember) bool {
 	if c.cut == nil {
 		return true

@@ -12,8 +12,8 @@ import (
 // visible.
 const churnLimit = 3 * time.Second
 
-// TestSimChurn lets members join and leave one at a time while one packet and
-// one dial in twenty are lost, and measures the straggler.
+// TestSimChurn makes members join and leave one at a time, while one packet and one
+// dial in twenty are lost. It measures the time until the last member has the change.
 func TestSimChurn(t *testing.T) {
 	t.Parallel()
 	members, changes := scaled(50, 30, 20), scaled(500, 60, 30)
@@ -42,12 +42,12 @@ func TestSimChurn(t *testing.T) {
 // churn measures changes, one at a time.
 type churn struct {
 	*sim
-	next int // the number of the next newcomer
+	next int // the number of the next member to join
 
 	called, joined, released, dropped, gone []time.Duration
 }
 
-// await waits for a condition and notes how long it took since an instant.
+// await waits for a condition, and records the time since a given moment.
 func (c *churn) await(what string, since time.Time, times *[]time.Duration, holds func() bool) {
 	c.t.Helper()
 	c.until(what, time.Minute, func() bool { return holds() }, func() string { return c.describe() })
@@ -56,7 +56,7 @@ func (c *churn) await(what string, since time.Time, times *[]time.Duration, hold
 	*times = append(*times, took)
 }
 
-// describe says whose view is not that of the others.
+// describe names the members whose view differs.
 func (c *churn) describe() string { return differences(c.sorted()) }
 
 func (c *churn) require(what string, times []time.Duration) {
@@ -66,7 +66,7 @@ func (c *churn) require(what string, times []time.Duration) {
 	}
 }
 
-// join starts a newcomer and waits until all agree that it owns.
+// join starts a new member, and waits until all members agree that it owns.
 func (c *churn) join() {
 	c.t.Helper()
 	m := c.make(c.number(c.next))
@@ -88,8 +88,8 @@ func (c *churn) join() {
 	c.require("the join of "+m.id, c.joined)
 }
 
-// leaveOne stops a member, though not one of the seeds, and waits until all
-// agree that it owns nothing, and then that it is gone.
+// leaveOne stops a member that is not a seed. It waits until all members agree that
+// this one owns nothing, and then that it is gone.
 func (c *churn) leaveOne() {
 	c.t.Helper()
 	all := c.sorted()

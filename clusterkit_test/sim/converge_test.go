@@ -9,8 +9,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// TestSimWaitConverged measures how long it takes from the start of a newcomer
-// until every member knows that every other one has taken it in.
+// TestSimWaitConverged measures the time from the start of a new member until every
+// member knows that every other one has it in its ring.
 func TestSimWaitConverged(t *testing.T) {
 	t.Parallel()
 	sizes := []int{scaled(100, 50, 30)}

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// TestSimCrashIsNoticed crashes members of a healthy cluster, and measures when
-// the last of the others is told so, and has it out of its ring.
+// TestSimCrashIsNoticed crashes members of a healthy cluster. It measures when the last
+// of the other members gets the event, and when its ring is without the crashed member.
 func TestSimCrashIsNoticed(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, scaled(100, 50, 30)} {
@@ -47,7 +47,7 @@ func TestSimCrashIsNoticed(t *testing.T) {
 	}
 }
 
-// followers remember which members others were told had failed.
+// followers record the events of failures that each member got.
 type followers struct {
 	mu sync.Mutex
 	at map[[2]string]time.Time
@@ -71,8 +71,8 @@ func follow(s *sim, members []*simMember) *followers {
 	return f
 }
 
-// failed returns when a member was told that another had failed, and whether it
-// was.
+// failed returns when a member got the event that another one had failed, and whether
+// it did.
 func (f *followers) failed(told, victim string) (time.Time, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

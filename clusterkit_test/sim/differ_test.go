@@ -14,13 +14,13 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// What a member that differs is said to do.
+// The reasons for which a member differs.
 const (
 	seesOthers      = "sees other members"
 	computesAnother = "computes another result from the same members and configuration"
 )
 
-// forger has the name of another strategy, and other results.
+// forger is a strategy with the name of another one, and other results.
 type forger struct{ ring.RebalanceStrategy }
 
 func (f forger) Assign(t ring.Topology, table ring.Table) error {
@@ -32,7 +32,7 @@ func (f forger) Assign(t ring.Topology, table ring.Table) error {
 	return err
 }
 
-// named has the results of another strategy, and a name of its own.
+// named is a strategy with the results of another one, and its own name.
 type named struct {
 	rebalance.Rendezvous
 	name string
@@ -40,7 +40,8 @@ type named struct {
 
 func (n named) Name() string { return n.name }
 
-// forge makes a member differ from all others by its results.
+// forge makes a member whose strategy has other results than those of all other
+// members.
 func forge(o *cluster.Options) { o.Strategy = forger{o.Strategy} }
 
 // oneOrTwo makes members that run the strategy "one" and can run "two".
@@ -49,12 +50,12 @@ func oneOrTwo(o *cluster.Options) {
 	o.AlsoRuns = []cluster.Configuration{{ReplicationFactor: simReplicas, Strategy: named{name: "two"}}}
 }
 
-// only makes a member that can run nothing but one strategy.
+// only makes a member that can run only one strategy.
 func only(name string) func(*cluster.Options) {
 	return func(o *cluster.Options) { o.Strategy, o.AlsoRuns = named{name: name}, nil }
 }
 
-// reasons maps who differs to why, as waiting for agreement tells.
+// reasons maps each member that differs to the reason, from the error of WaitConverged.
 func (s *sim) reasons(m *simMember, wait time.Duration) map[string]string {
 	s.t.Helper()
 	err := m.WaitConverged(s.contextFor(wait))
@@ -65,7 +66,7 @@ func (s *sim) reasons(m *simMember, wait time.Duration) map[string]string {
 	reasons := make(map[string]string)
 	for i, d := range differs.Differing {
 		reasons[d.ID] = d.Reason
-		if i < 5 { // the message stops there
+		if i < 5 { // the message ends there
 			require.Contains(s.t, differs.Error(), d.ID+" "+d.Reason)
 		}
 	}
@@ -78,7 +79,7 @@ func TestSimNamesAMemberThatComputesAnotherResult(t *testing.T) {
 		all := s.form(9)
 		odd := s.make(s.number(9), forge)
 		s.start(odd)
-		s.sleep(20 * time.Second) // each has heard of each
+		s.sleep(20 * time.Second) // all members know of each other
 
 		for _, m := range all {
 			require.Equal(t, map[string]string{odd.id: computesAnother}, s.reasons(m, time.Second), "by %s, seed %d", m, s.seed)
@@ -98,8 +99,8 @@ func TestSimNamesAMemberThatComputesAnotherResult(t *testing.T) {
 	}, oneOrTwo)
 }
 
-// TestSimNamesAMemberThatCannotSeeAnother hides two members from each other, by
-// giving them no configuration in common.
+// TestSimNamesAMemberThatCannotSeeAnother has two members with no configuration in
+// common, so that neither sees the other.
 func TestSimNamesAMemberThatCannotSeeAnother(t *testing.T) {
 	t.Parallel()
 	simulate(t, memnet.Options{Latency: time.Millisecond}, func(s *sim) {
@@ -110,8 +111,8 @@ func TestSimNamesAMemberThatCannotSeeAnother(t *testing.T) {
 		two := s.make(s.number(9), only("two"))
 		s.start(two)
 		s.sleep(5 * time.Second)
-		// All have agreed with the two before. Another change makes views that
-		// not all of them ever hold.
+		// All members agreed with these two before. The next change makes a view that
+		// some of them never hold.
 		s.leave(all[7])
 		all = all[:7]
 		s.sleep(20 * time.Second)
@@ -123,7 +124,8 @@ func TestSimNamesAMemberThatCannotSeeAnother(t *testing.T) {
 			if len(m.Members()) != 9 {
 				s.fail("%s sees %d members", m, len(m.Members()))
 			}
-			// Two cannot run one: it takes no part in agreement, and says why.
+			// The member that can run only "two" cannot run "one": it has no part in
+			// agreement, and says why.
 			require.Equal(t, map[string]string{one.id: seesOthers}, s.reasons(m, time.Second), "by %s, seed %d", m, s.seed)
 		}
 		for _, m := range []*simMember{one, two} {
@@ -149,8 +151,8 @@ func requireProblem(s *sim, m *simMember, code string, unready bool) {
 	s.fail("%s does not have problem %q: %v", m, code, m.Health().Problems)
 }
 
-// TestSimLastingDifferenceMakesNoStorm counts the streams of clusters in which a
-// member differs for ever, and compares them with the streams of a healthy cluster.
+// TestSimLastingDifferenceMakesNoStorm counts the streams of clusters in which one
+// member always differs, and compares them with the streams of a healthy cluster.
 func TestSimLastingDifferenceMakesNoStorm(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -163,14 +165,14 @@ func TestSimLastingDifferenceMakesNoStorm(t *testing.T) {
 	t.Logf("%d members, %v: %d streams and %d bytes in a healthy cluster, %d and %d with another result, %d and %d with members hidden from each other",
 		members, span, healthy.Dials, healthy.StreamBytesWritten, forged.Dials, forged.StreamBytesWritten, hidden.Dials, hidden.StreamBytesWritten)
 	require.LessOrEqual(t, forged.Dials, healthy.Dials+healthy.Dials/10, "a difference that cannot be mended")
-	// A difference that looks as if it could be mended is tried for about once
-	// in a push/pull interval, by each member with each of the two that differ.
+	// For a difference that an exchange might end, each member begins about one
+	// exchange in each push/pull interval with each of the two members that differ.
 	tries := uint64(span/(30*time.Second)) + 4 // more often at first
 	require.LessOrEqual(t, hidden.Dials, healthy.Dials+2*uint64(members)*tries, "a difference that looks as if it could be mended")
 }
 
-// streamsOf counts what happens in a span of virtual time in a cluster with
-// these members beside.
+// streamsOf counts the streams in a span of virtual time, in a cluster with these
+// additional members.
 func streamsOf(t *testing.T, members int, span time.Duration, beside ...func(*cluster.Options)) memnet.Stats {
 	t.Helper()
 	var before, after memnet.Stats

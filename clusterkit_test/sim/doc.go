@@ -1,4 +1,4 @@
-// Package sim tests whole clusters in virtual time, over a network in memory:
-// members come and go, crash, and lose sight of each other, and must come to
-// agree. env_test.go says how the environment changes size, seed and log.
+// Package sim tests whole clusters in virtual time, over a network in memory: members
+// join, leave, crash, and are cut off from each other, and then must agree. env_test.go
+// lists the environment variables that change size, seed and log.
 package sim

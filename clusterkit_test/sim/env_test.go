@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The simulations run whole clusters in virtual time, over a network in memory.
-// The environment changes them:
+// The simulations run whole clusters in virtual time, over a network in memory. These
+// environment variables change them:
 //
-//	CLUSTERKIT_SIM_SEED=n       the seed of all of them, instead of 1; "random" draws one
-//	CLUSTERKIT_SIM_FULL=1       the large form, which the gate runs: more members, more changes
-//	CLUSTERKIT_SIM_TRACE=1      what happens, as it happens, to standard error
-//	CLUSTERKIT_SIM_LOG=level    what the members log, to standard error: debug, info, warn or error
+//	CLUSTERKIT_SIM_SEED=n       the seed of all simulations, instead of 1; "random" draws one
+//	CLUSTERKIT_SIM_FULL=1       the large form, which .ci/run runs: more members, more changes
+//	CLUSTERKIT_SIM_TRACE=1      each event, at once, to standard error
+//	CLUSTERKIT_SIM_LOG=level    the logs of the members, to standard error: debug, info, warn or error
 const (
 	envSeed  = "CLUSTERKIT_SIM_SEED"
 	envFull  = "CLUSTERKIT_SIM_FULL"
@@ -31,8 +31,8 @@ func full() bool { return os.Getenv(envFull) != "" }
 // detector.
 func least() bool { return !full() && (raceEnabled || testing.Short()) }
 
-// scaled returns how much of something a run has: large in the form that the gate
-// runs, less by default, and least with -short and under the race detector.
+// scaled returns one of three numbers: large with CLUSTERKIT_SIM_FULL, less by default,
+// and least with -short and under the race detector.
 func scaled(large, byDefault, small int) int {
 	switch {
 	case full():

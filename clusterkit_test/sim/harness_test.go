@@ -31,8 +31,8 @@ const (
 	simSeedName   = "seeds.sim"
 )
 
-// sim is a cluster in a bubble of virtual time. Its methods are for the
-// goroutine of the test, unless they say otherwise.
+// sim is a cluster in a bubble of virtual time. Only the goroutine of the test may call
+// its methods, unless they say otherwise.
 type sim struct {
 	t    *testing.T
 	seed uint64
@@ -43,8 +43,8 @@ type sim struct {
 
 	began   time.Time
 	lastIP  uint32
-	members map[string]*simMember   // the members that run, by NodeID
-	cut     map[netip.AddrPort]bool // the smaller side of the partition, nil without one
+	members map[string]*simMember   // the running members, by NodeID
+	cut     map[netip.AddrPort]bool // the smaller side while the network is split, otherwise nil
 	working sync.WaitGroup          // starts and stops under way
 	history []string
 	configs []func(*cluster.Options)
@@ -57,24 +57,24 @@ type simMember struct {
 	id       string
 	addr     netip.AddrPort
 	observer bool
-	at       time.Time // of the call of Start
+	at       time.Time // the time of the call of Start
 
 	mu  sync.Mutex
-	up  time.Time // when Start had returned
-	err error     // what it had returned
+	up  time.Time // when Start returned
+	err error     // the error of Start
 }
 
 func (m *simMember) String() string { return m.id }
 
-// startedAt returns when Start had returned, zero when it has not.
+// startedAt returns when Start returned, zero when it has not.
 func (m *simMember) startedAt() (time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.up, m.err
 }
 
-// simulate runs a simulation in a bubble and releases everything at its end,
-// also when it fails. The options of the members can be changed one and all.
+// simulate runs a simulation in a bubble, and releases everything at its end, also when
+// it fails. The last argument changes the options of every member.
 func simulate(t *testing.T, options memnet.Options, run func(*sim), configs ...func(*cluster.Options)) {
 	t.Helper()
 	seed := simSeed(t)
@@ -84,7 +84,7 @@ func simulate(t *testing.T, options memnet.Options, run func(*sim), configs ...f
 			t.Logf("to run it again: %s=%d go test ./clusterkit_test/sim -run '^%s$'", envSeed, seed, t.Name())
 		}
 	})
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a fifth of the time, for memory that there is
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // takes a fifth of the time, and more memory
 	options.Seed = seed
 	bubble.Run(t, options, func(t *testing.T, b *bubble.Bubble) {
 		s := &sim{
@@ -100,7 +100,7 @@ func simulate(t *testing.T, options memnet.Options, run func(*sim), configs ...f
 	})
 }
 
-// note adds a line to the history, which comes with every failure.
+// note adds a line to the history, which every failure shows.
 func (s *sim) note(format string, args ...any) {
 	line := fmt.Sprintf("%9.3fs  %s", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 	s.history = append(s.history, line)
@@ -127,8 +127,8 @@ func (s *sim) nextAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(s.lastIP >> 16), byte(s.lastIP >> 8), byte(s.lastIP)}), simPort)
 }
 
-// make returns a member at an address of its own that has not been started. Its
-// place depends on its NodeID, so that a restart is in the same.
+// make returns a new member at a new address, without starting it. Its zone depends on
+// its NodeID, so that a restart is in the same zone.
 func (s *sim) make(id string, configs ...func(*cluster.Options)) *simMember {
 	s.t.Helper()
 	n, err := strconv.Atoi(id[1:])
@@ -161,7 +161,7 @@ func (s *sim) launch(m *simMember) {
 	})
 }
 
-// start starts members one by one and returns when each of them has joined.
+// start starts members one by one, and returns when all have joined.
 func (s *sim) start(members ...*simMember) {
 	s.t.Helper()
 	for _, m := range members {
@@ -173,8 +173,8 @@ func (s *sim) start(members ...*simMember) {
 	}
 }
 
-// form starts the members 0 to n-1, the first of them alone, and waits until
-// they agree. The seeds are the first three.
+// form starts the members 0 to n-1, the first of them before the others, and waits
+// until they agree. The seeds are the first three.
 func (s *sim) form(n int) []*simMember {
 	s.t.Helper()
 	all := make([]*simMember, n)
@@ -191,13 +191,13 @@ func (s *sim) form(n int) []*simMember {
 	return all
 }
 
-// leave stops a member gracefully, in the background. The channel is closed
-// when it is gone.
+// leave stops a member gracefully, in the background. The channel is closed when Stop
+// has returned.
 func (s *sim) leave(m *simMember) <-chan struct{} {
 	delete(s.members, m.id)
 	gone := make(chan struct{})
 	s.working.Go(func() {
-		_ = m.Stop(context.Background()) // without an end of the context there is no error
+		_ = m.Stop(context.Background()) // Stop returns no error, because the context does not end
 		close(gone)
 	})
 	return gone
@@ -221,7 +221,7 @@ func (s *sim) partition(members []*simMember) {
 	s.applyPartition()
 }
 
-// cutOff puts an address on the side that was cut off, to be used later.
+// cutOff puts an address that will be used later on the side that is cut off.
 func (s *sim) cutOff(addr netip.AddrPort) {
 	s.t.Helper()
 	s.cut[addr] = true
@@ -237,13 +237,13 @@ func (s *sim) applyPartition() {
 	require.NoError(s.t, s.net.Partition(side))
 }
 
-// heal ends the partition.
+// heal ends the split.
 func (s *sim) heal() {
 	s.cut = nil
 	s.net.Heal()
 }
 
-// sorted returns the members that run, by NodeID.
+// sorted returns the running members, by NodeID.
 func (s *sim) sorted() []*simMember {
 	all := make([]*simMember, 0, len(s.members))
 	for _, m := range s.members {
@@ -253,7 +253,7 @@ func (s *sim) sorted() []*simMember {
 	return all
 }
 
-// components returns the members that run, grouped by which of them reach each other.
+// components returns the running members, in groups that reach each other.
 func (s *sim) components() [][]*simMember {
 	var sides [2][]*simMember
 	for _, m := range s.sorted() {

@@ -10,13 +10,13 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// oblivion is how long a partition lasts after which neither side has anything
-// left of the other in gossip: the dead are told to for 30 s and then forgotten.
+// oblivion is the length of a split after which gossip on each side has no record of
+// the other side: memberlist keeps dead members for 30 s.
 const oblivion = 2 * time.Minute
 
-// TestSimHealsAPartitionThatOutlastsMemory cuts the network in two until each
-// side has forgotten the other. Once the cut is gone they must find together by
-// themselves, with the fingerprint they had.
+// TestSimHealsAPartitionThatOutlastsMemory splits the network until each side has
+// forgotten the other. After the split the sides must become one cluster without help,
+// with the fingerprint of before.
 func TestSimHealsAPartitionThatOutlastsMemory(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{scaled(20, 20, 10), scaled(100, 40, 20)} {
@@ -36,9 +36,9 @@ func TestSimHealsAPartitionThatOutlastsMemory(t *testing.T) {
 	}
 }
 
-// TestSimHealsThroughNames goes further: while the sides are apart every member
-// is replaced at another address, so that nothing either side remembers of the
-// other is true, and only the seeds' name leads there.
+// TestSimHealsThroughNames also replaces every member at another address during the
+// split. So no remembered address of the other side is valid, and only the name of the
+// seeds leads there.
 func TestSimHealsThroughNames(t *testing.T) {
 	t.Parallel()
 	const n = 20
@@ -71,7 +71,7 @@ func TestSimHealsThroughNames(t *testing.T) {
 	})
 }
 
-// nameSides gives the seeds' name two addresses of each side.
+// nameSides gives the name of the seeds two addresses of each side.
 func (s *sim) nameSides() {
 	var seeds []*simMember
 	for _, component := range s.components() {
@@ -80,8 +80,8 @@ func (s *sim) nameSides() {
 	s.dns.set(simSeedName, addrsOf(seeds))
 }
 
-// TestSimIsolation cuts a few members off from many. They must say that they
-// are isolated long before they have found out that all the others are gone.
+// TestSimIsolation cuts a few members off from many. They must report that they are
+// isolated long before they have noticed that all others are gone.
 func TestSimIsolation(t *testing.T) {
 	t.Parallel()
 	const n = 30
@@ -117,8 +117,8 @@ func TestSimIsolation(t *testing.T) {
 			firstAlone, lastAlone := spanOf(alone)
 			t.Logf("%d of %d cut off: %d said so after %v to %v, knew the others gone after %v to %v",
 				few, n, len(isolated), first, last, firstAlone, lastAlone)
-			// Probes that happen to reach another of the few put it off: one
-			// or two of five may be late, or know before they say.
+			// Probes that by chance go to another of the few delay the report. One or
+			// two of five members may be late, or notice before they report.
 			early := 0
 			for id, knew := range alone {
 				if said, ok := isolated[id]; ok && said < knew && said <= 15*time.Second {
@@ -138,8 +138,8 @@ func TestSimIsolation(t *testing.T) {
 	}
 }
 
-// TestSimIsolationEnds cuts a member off for less long than it takes to be
-// given up: it becomes ready again by itself.
+// TestSimIsolationEnds cuts a member off for a shorter time than the others need to
+// declare it dead: it becomes ready again by itself.
 func TestSimIsolationEnds(t *testing.T) {
 	t.Parallel()
 	simulate(t, memnet.Options{Latency: time.Millisecond}, func(s *sim) {
@@ -222,7 +222,7 @@ func TestSimRestartElsewhere(t *testing.T) {
 	})
 }
 
-// checkRestart checks what a member was told of another one's restart.
+// checkRestart checks the events of one member about another one's restart.
 func checkRestart(s *sim, events []cluster.Event, old, back *simMember) {
 	s.t.Helper()
 	rejoined := 0

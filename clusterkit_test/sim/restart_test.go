@@ -9,9 +9,10 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// TestSimRestartsInPlace restarts members within their grace, up to three at a time, while one packet and
-// one dial in twenty are lost. Some come back too late, and others join meanwhile. After each round all
-// agree, on the members that are there, and the ring is the one of before where all came back in time.
+// TestSimRestartsInPlace restarts members within their grace, up to three at a time, while one
+// packet and one dial in twenty are lost. Some come back too late, and others join meanwhile. After
+// each round all agree on the present members. Where all came back in time, the ring is the same as
+// before.
 func TestSimRestartsInPlace(t *testing.T) {
 	t.Parallel()
 	const grace = 30 * time.Second

@@ -13,8 +13,9 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// TestDocumentedTraffic measures what docs/operations.md says that a member
-// costs that has nothing to tell. Rows of many members are for the large form.
+// TestDocumentedTraffic measures the traffic of a member without news, as
+// docs/operations.md lists it. Rows of many members are measured with
+// CLUSTERKIT_SIM_FULL.
 func TestDocumentedTraffic(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -33,7 +34,7 @@ func TestDocumentedTraffic(t *testing.T) {
 			}
 			simulate(t, memnet.Options{Latency: time.Millisecond}, func(b *sim) {
 				b.form(members)
-				b.sleep(2 * time.Minute) // the news of the start fades
+				b.sleep(2 * time.Minute) // until the news of the start is no longer sent
 				total := func() (packets, bytes, streamed float64) {
 					for _, m := range b.members {
 						sent := m.Metrics().Gossip.Traffic

@@ -14,15 +14,15 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// quiet waits until all starts and stops are through and the views are what
-// they should be: in each component every member sees the members of the
-// component and no other, all fingerprints are equal, and all members know
-// that. It checks the rings, and returns how long that took.
+// quiet waits until all starts and stops are complete and all views are right: in each
+// component every member sees exactly the members of the component, all fingerprints
+// are equal, and all members know that. It checks the rings, and returns how long it
+// waited.
 func (s *sim) quiet(limit time.Duration) time.Duration {
 	s.t.Helper()
 	began := time.Now()
 	s.until("starting", limit, func() bool { return len(s.starting()) == 0 }, func() string { return fmt.Sprint(s.starting()) })
-	s.working.Wait() // stops take no longer than their own limits
+	s.working.Wait() // Stop returns within its own time limits
 	s.untilBy(coarseStep, "a quiet point", limit, func() bool {
 		return !slices.ContainsFunc(s.components(), func(component []*simMember) bool { return !settled(component) })
 	}, func() string {
@@ -38,8 +38,8 @@ func (s *sim) quiet(limit time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// starting returns the members that have not joined yet. It fails when one
-// cannot.
+// starting returns the members that have not joined yet. It fails the test when Start
+// of a member has failed.
 func (s *sim) starting() (late []*simMember) {
 	s.t.Helper()
 	for _, m := range s.sorted() {
@@ -75,12 +75,12 @@ func settled(component []*simMember) bool {
 	return true
 }
 
-// final reports whether a member goes no further by itself.
+// final reports whether a member will not change its state by itself.
 func final(state membership.State) bool {
 	return state == membership.Active || state == membership.Observer
 }
 
-// differences says who is why not as settled asks for.
+// differences says which members do not meet the conditions of settled, and why.
 func differences(component []*simMember) string {
 	var text strings.Builder
 	first := component[0].Fingerprint()
@@ -104,8 +104,8 @@ func differences(component []*simMember) string {
 	return text.String()
 }
 
-// compareMembers returns who of the members, each at its address, is missing in
-// a view, and who is in it without being one of them.
+// compareMembers returns the members that are missing in a view at their addresses, and
+// the members of the view that should not be there.
 func compareMembers(want []*simMember, view []membership.Member) (missing, extra string) {
 	var lacks, has []string
 	w, v := 0, 0
@@ -127,9 +127,9 @@ func compareMembers(want []*simMember, view []membership.Member) (missing, extra
 	return strings.Join(lacks, " "), strings.Join(has, " ")
 }
 
-// checkRing checks what members that agree look keys up in: one ring for all,
-// in which every partition has as many owners as replication asks for and there
-// are, distinct ones, and all of them among the members.
+// checkRing checks the rings of members that agree. All have one ring. Every partition
+// has distinct owners, all of them members: as many as the replication factor, or all
+// if there are fewer.
 func (s *sim) checkRing(component []*simMember) {
 	s.t.Helper()
 	owners := make(map[string]bool)
@@ -164,8 +164,8 @@ func (s *sim) checkRing(component []*simMember) {
 	}
 }
 
-// sameFingerprint returns the fingerprint that members share, and whether they
-// do.
+// sameFingerprint returns the fingerprint of the members, and whether all have the
+// same.
 func sameFingerprint(members []*simMember) (ring.Fingerprint, bool) {
 	first := members[0].Fingerprint()
 	for _, m := range members[1:] {
@@ -184,7 +184,7 @@ func addrsOf(members []*simMember) []netip.AddrPort {
 	return addrs
 }
 
-// dns answers look-ups from a table that changes.
+// dns answers lookups from a table that tests change.
 type dns struct {
 	mu      sync.Mutex
 	answers map[string][]netip.Addr
@@ -220,7 +220,7 @@ func (d *dns) LookupSRV(_ context.Context, _, _, name string) (string, []*net.SR
 	return "", nil, &net.DNSError{Err: "no such service", Name: name, IsNotFound: true}
 }
 
-// quantiles describes how durations are spread.
+// quantiles formats quantiles of durations.
 func quantiles(durations []time.Duration) string {
 	if len(durations) == 0 {
 		return "none"

@@ -2,8 +2,8 @@ package sim_test
 
 import "time"
 
-// simStep is how often conditions are looked at, coarseStep how often those are
-// that look at everything there is.
+// simStep is the time between two checks of a condition, and coarseStep that of
+// conditions that check all members.
 const (
 	simStep    = 50 * time.Millisecond
 	coarseStep = 5 * simStep

@@ -1,5 +1,4 @@
-// Package local starts the members of a cluster in this process, for benchmarks
-// that call a real one.
+// Package local starts the members of a real cluster in this process, for benchmarks.
 package local
 
 import (
@@ -16,13 +15,13 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// startTimeout is how long a cluster may take to start, on a slow machine.
+// startTimeout is how long a cluster may take to start on a slow machine.
 const startTimeout = 2 * time.Minute
 
-// Start starts a member for each of the options, which name the cluster, the
-// member and the ring. Members gossip over a network in memory; the first is the
-// seed of the others. Start returns when the first member sees all of them and
-// they agree. Fifty idle members take four hundredths of a processor.
+// Start starts a member with each of the options, which name the cluster, the member
+// and the ring. Members gossip over a network in memory. The first one is the seed of
+// the others. Start returns when the first member sees all of them and they agree.
+// Fifty idle members use 4 % of a processor.
 func Start(ctx context.Context, options []cluster.Options) ([]*cluster.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -66,7 +65,7 @@ func Start(ctx context.Context, options []cluster.Options) ([]*cluster.Cluster, 
 	return all, nil
 }
 
-// Stop stops members at once: no member waits until the others know.
+// Stop stops members at once, without waiting until the others know.
 func Stop(all []*cluster.Cluster) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()

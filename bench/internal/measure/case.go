@@ -18,17 +18,17 @@ import (
 	"time"
 )
 
-// Role says what other cases of a group are compared with.
+// Role says whether other cases of a group are compared with this one.
 type Role uint8
 
 const (
 	// Plain cases are compared with the floor and the reference.
 	Plain Role = iota
-	// Floor marks work that every case of the group includes. The first floor
-	// of a group is its unit of time.
+	// Floor marks a case whose work every case of the group includes. The time of the
+	// first floor of a group is its unit.
 	Floor
-	// Reference marks the code under test. The first reference of a group is
-	// the second unit.
+	// Reference marks the code under test. The time of the first reference of a group
+	// is the second unit.
 	Reference
 )
 
@@ -36,7 +36,7 @@ func (r Role) String() string { return [...]string{"", "floor", "reference"}[r] 
 
 // Case is an operation to time.
 type Case struct {
-	// Group is the heading. Run measures and compares the cases of a group
+	// Group is the heading of the case. Run measures and compares the cases of a group
 	// together, and groups one after the other.
 	Group string
 	// Name is unique in the group.
@@ -45,16 +45,17 @@ type Case struct {
 	// Make prepares the case and returns a function that does n operations.
 	// Run calls it once for each goroutine, before the group's first sample.
 	Make func() (run func(n int), err error)
-	// Step divides every n that the function gets: the size of a batch when
-	// an operation is one key of the batch. Zero means 1.
+	// Step divides every n that the function gets. It is the size of a batch where an
+	// operation is one key of the batch. Zero means 1.
 	Step int
-	// Goroutines is how many run the function at once. Zero means 1.
+	// Goroutines is the number of goroutines that run the function at once. Zero means
+	// 1.
 	Goroutines int
-	// Meanwhile, when set, runs in its own goroutine during each sample. It
-	// returns when the channel is closed.
+	// Meanwhile, if set, runs in its own goroutine during each sample. It must return
+	// when the channel is closed.
 	Meanwhile func(done <-chan struct{})
-	// Untimed, when set, counts the time that the function spent on work that
-	// is no part of the operation. It is subtracted.
+	// Untimed, if set, counts the time that the function spent on work that is not part
+	// of the operation. Run subtracts it.
 	Untimed *time.Duration
 }
 
@@ -73,22 +74,22 @@ func (c Case) prepare() ([]func(n int), error) {
 	return runs, nil
 }
 
-// Result is one sample of a case for each round.
+// Result holds one sample of a case for each round.
 type Result struct {
-	// Case has no Make and no Meanwhile, so that a result keeps nothing in
-	// memory that was measured.
+	// Case has no Make and no Meanwhile, so that a result does not keep the measured
+	// objects in memory.
 	Case Case
-	// N is how many operations a sample has, all goroutines together.
+	// N is the number of operations of a sample, of all goroutines together.
 	N int
-	// Times are nanoseconds an operation: the length of the sample over N.
-	// Two goroutines that do twice the work of one in the same time have half
-	// its figure.
+	// Times are nanoseconds for each operation: the length of the sample divided by N.
+	// So two goroutines that do twice the work of one in the same time have half the
+	// figure.
 	Times []float64
-	// ToFloor and ToReference are Times over the times of the group's floor and
-	// reference in the same round; nil in a group without one.
+	// ToFloor and ToReference are Times divided by the times of the group's floor and
+	// reference in the same round. They are nil in a group without one.
 	ToFloor, ToReference []float64
-	// Allocs and Bytes are what an operation allocates, the median over
-	// rounds. They include what the rest of the process allocates.
+	// Allocs and Bytes are the allocations of an operation, as the median over rounds.
+	// They include those of the rest of the process.
 	Allocs, Bytes float64
 }
 
@@ -104,7 +105,7 @@ func SpreadOf(samples []float64) Spread {
 		return Spread{}
 	}
 	sorted := slices.Sorted(slices.Values(samples))
-	at := func(part float64) float64 { // between the two samples around it
+	at := func(part float64) float64 { // interpolated between two samples
 		i := int(part * float64(len(sorted)-1))
 		next := sorted[min(i+1, len(sorted)-1)]
 		return sorted[i] + (part*float64(len(sorted)-1)-float64(i))*(next-sorted[i])

@@ -10,8 +10,8 @@ import (
 
 var model = regexp.MustCompile(`(?m)^(?:model name|Model)\s*: (.+)$`)
 
-// Machine describes the machine and the process in one line. Load is the mean
-// number of runnable processes over the last minute, where the system tells it.
+// Machine describes the machine and the process in one line. Load is the mean number of
+// runnable processes over the last minute, on systems that have this figure.
 func Machine() string {
 	cpu, load := "unknown processor", ""
 	if content, err := os.ReadFile("/proc/cpuinfo"); err == nil {

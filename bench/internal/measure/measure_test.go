@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fake is a clock that moves when work is done on it, and the order of that work.
+// fake is a clock that advances with the work of cases, and the order of that work.
 type fake struct {
 	now   time.Duration
 	order []string
@@ -43,7 +43,7 @@ func (f *fake) run(t *testing.T, rounds int, cases ...Case) []Result {
 	return results
 }
 
-// some are results of two groups. The first has two floors and a reference.
+// some returns results of two groups. The first has two floors and a reference.
 func some(t *testing.T) []Result {
 	f := newFake()
 	return f.run(t, 5,
@@ -69,7 +69,7 @@ func TestTimesAndRatios(t *testing.T) {
 	require.Equal(t, 1, results[4].N, "one operation that is longer than a sample")
 }
 
-// A slow phase of the machine falls on all cases of a round. Ratios do not change.
+// A slow phase of the machine affects all cases of a round, so ratios do not change.
 func TestRatiosAreTakenWithinARound(t *testing.T) {
 	f := newFake()
 	slow := func(cost time.Duration) func(int) time.Duration {
@@ -207,7 +207,7 @@ func TestNumbersInThreeDigits(t *testing.T) {
 	}
 }
 
-// -only picks tables by part and title, and a part ends after its cases.
+// The flag -only selects tables by part and title, and a part ends after its cases.
 func TestReport(t *testing.T) {
 	f, ended := newFake(), 0
 	r := Report{Name: "r", Title: "Things", Rounds: 9, QuickRounds: 2, Drawn: func(Result) bool { return true }, Parts: func(bool) []Part {

@@ -15,36 +15,36 @@ import (
 
 // Report is a command that measures cases, part by part, and prints tables.
 type Report struct {
-	// Name is the command's, About the usage text above the flags.
+	// Name is the name of the command, and About the usage text above the flags.
 	Name, About string
 	// Title heads the output and the picture; Notes follow the heading.
 	Title, Notes string
-	// Rounds and QuickRounds are how many samples a case has, without and with
+	// Rounds and QuickRounds are the numbers of samples of a case, without and with
 	// -quick.
 	Rounds, QuickRounds int
-	// HoldCollector is that of [Options].
+	// HoldCollector is [Options.HoldCollector].
 	HoldCollector bool
-	// Parts are what can be measured.
+	// Parts are the parts of the report.
 	Parts func(quick bool) []Part
-	// Drawn picks the results of the picture.
+	// Drawn reports whether a result is drawn in the picture.
 	Drawn func(Result) bool
 }
 
 // Part is a chapter of a report.
 type Part struct {
 	Name, Summary string
-	// Cases makes the cases, when it is the part's turn.
+	// Cases makes the cases. It is called when the part begins.
 	Cases func() ([]Case, error)
-	// Rounds bounds the rounds; zero means no bound.
+	// Rounds is the largest number of rounds; zero means no bound.
 	Rounds int
-	// Sample is the length of a sample; zero means that of the report.
+	// Sample is the length of a sample; zero means the default of the report.
 	Sample time.Duration
-	// End, when set, releases what the cases use.
+	// End, if set, releases the resources of the cases.
 	End func()
 }
 
-// Parse parses flags and refuses arguments that are none. Help goes to out, below
-// a text about the command.
+// Parse parses flags, and refuses other arguments. It writes help to out, below a text
+// about the command.
 func Parse(flags *flag.FlagSet, args []string, about string, out io.Writer) error {
 	flags.SetOutput(io.Discard)
 	switch err := flags.Parse(args); {
@@ -61,8 +61,8 @@ func Parse(flags *flag.FlagSet, args []string, about string, out io.Writer) erro
 	return nil
 }
 
-// Create creates a file, before the wait, so that a name that cannot be written to
-// is known early. It returns a writer that discards for an empty name.
+// Create creates a file before the measurement, so that a wrong name is reported early.
+// For an empty name it returns a writer that discards.
 func Create(name string) (io.WriteCloser, error) {
 	if name == "" {
 		return struct {
@@ -73,8 +73,8 @@ func Create(name string) (io.WriteCloser, error) {
 	return os.Create(name)
 }
 
-// Main runs the command with its arguments: it writes the report to out and says
-// on progress what it measures.
+// Main runs the command with its arguments: it writes the report to out, and the name
+// of each group to progress.
 func (r Report) Main(ctx context.Context, args []string, out, progress io.Writer) error {
 	var quick bool
 	var only, svg, csv string

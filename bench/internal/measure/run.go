@@ -12,35 +12,34 @@ import (
 	"time"
 )
 
-// Defaults of [Options]. On a shared machine, most samples that are shorter than
-// a slice of the scheduler run without interruption, and the median ignores the
-// others.
+// Defaults of [Options]. Samples are shorter than a time slice of the scheduler. So on
+// a shared machine most samples are not interrupted, and the median ignores the others.
 const (
 	DefaultRounds = 105
 	DefaultSample = 2 * time.Millisecond
 )
 
-// Options say how long to measure. The zero value takes about a quarter of a
-// second for each case.
+// Options configure the length of a measurement. With the zero value each case takes
+// about a quarter of a second.
 type Options struct {
-	// Rounds is how many samples each case has. Zero means [DefaultRounds].
+	// Rounds is the number of samples of each case. Zero means [DefaultRounds].
 	Rounds int
-	// Sample is about how long a sample lasts, or one step of the case if that
-	// takes longer. Zero means [DefaultSample].
+	// Sample is the approximate length of a sample. A sample lasts at least one step of
+	// the case. Zero means [DefaultSample].
 	Sample time.Duration
 	// HoldCollector keeps the garbage collector from running during samples.
 	// It then runs between rounds, when there is much garbage.
 	HoldCollector bool
-	// Progress, when set, is called before each group.
+	// Progress, if set, is called before each group.
 	Progress func(group string)
-	// Now is the clock, as the time since some moment. Nil means the clock of
-	// the machine.
+	// Now is the clock: it returns the time since a fixed moment. Nil means the clock
+	// of the machine.
 	Now func() time.Duration
 }
 
 const (
-	mostGarbage = 256 << 20 // between rounds, before it is collected
-	mostMemory  = 3 << 30   // before the collector runs during a sample after all
+	mostGarbage = 256 << 20 // the garbage after which the collector runs between rounds
+	mostMemory  = 3 << 30   // the garbage after which the collector runs even during a sample
 )
 
 // Run measures the cases, group by group, and returns their results in that
@@ -75,8 +74,8 @@ func Run(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 	return results, nil
 }
 
-// runGroup measures the cases of one group in turns. Each round begins with
-// another case, so that no case always follows the same one.
+// runGroup measures the cases of one group in turns. Each round begins with another
+// case, so that the case before a case is not always the same.
 func runGroup(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 	subjects := make([]*subject, len(cases))
 	for i, c := range cases {
@@ -86,7 +85,7 @@ func runGroup(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 		}
 		subjects[i] = &subject{c: c, now: o.Now, runs: runs, n: c.step()}
 	}
-	runtime.GC() // so that no sample collects the garbage of preparing
+	runtime.GC() // so that no sample collects the garbage of Make
 	for _, s := range subjects {
 		s.calibrate(o.Sample)
 	}
@@ -131,9 +130,9 @@ type subject struct {
 // buffers grow to their size.
 func (s *subject) calibrate(sample time.Duration) {
 	const (
-		tries  = 3   // the shortest counts: the machine may be busy for a moment
-		faster = 100 // most growth in one step: the first runs are no measure
-		most   = 1e9 // operations, for a clock that stands still
+		tries  = 3   // the shortest of these counts, because the machine may be busy for a moment
+		faster = 100 // the largest growth in one step, because the first runs are slow
+		most   = 1e9 // operations, for a clock that does not advance
 	)
 	for {
 		took := time.Duration(math.MaxInt64)
@@ -160,8 +159,8 @@ func (s *subject) sample() {
 	s.bytes = append(s.bytes, float64(after.TotalAlloc-before.TotalAlloc)/total)
 }
 
-// time returns how long n operations take on each goroutine. A single goroutine is
-// the caller's.
+// time returns how long n operations take on each goroutine. If there is only one
+// goroutine, it is that of the caller.
 func (s *subject) time(n int) time.Duration {
 	defer s.c.meanwhile()()
 	untimed := func() time.Duration {

@@ -12,9 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// svgHead opens a picture. Text and lines follow the reader's light or dark
-// scheme. The four colours can be told apart with colour blindness (Okabe and Ito,
-// 2008).
+// svgHead begins a picture. Text and lines use the reader's light or dark scheme.
+// People with colour blindness can distinguish the four colours (Okabe and Ito, 2008).
 const svgHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-labelledby="title">
 <title id="title">%s</title>
 <style>
@@ -33,7 +32,7 @@ text { fill: #e6edf3 } .soft { fill: #9da7b1 } .c { fill: #6e7681; stroke: #6e76
 <rect class="ground" width="100%%" height="100%%"/>
 `
 
-// Colours is how many series of points a [Scatter] can tell apart.
+// Colours is the number of series of points in a [Scatter] with colours of their own.
 const Colours = 4
 
 // picture is an SVG that is being written.
@@ -63,12 +62,12 @@ func (p *picture) end(out io.Writer) error {
 
 func escape(text string) string {
 	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(text)) // a Buffer does not fail
+	_ = xml.EscapeText(&b, []byte(text)) // writing to a Buffer cannot fail
 	return b.String()
 }
 
-// axis maps values to pixels by the logarithm of their distance from zero, plus
-// fine: with a large fine it is linear close to zero.
+// axis maps a value to pixels, by the logarithm of the value plus fine. With a large
+// fine the axis is linear near zero.
 type axis struct{ zero, fine, most, from, to float64 }
 
 func (a axis) at(v float64) float64 {
@@ -76,7 +75,7 @@ func (a axis) at(v float64) float64 {
 	return a.from + (a.to-a.from)*min(scaled(v)/scaled(a.most), 1)
 }
 
-// ticks are the round values of the axis that lie far enough apart to be read.
+// ticks returns round values of the axis that are far enough apart for their labels.
 func (a axis) ticks(all []float64) (some []float64) {
 	last := math.Inf(-1)
 	for _, v := range all {
@@ -95,8 +94,8 @@ func decades(from, to float64) (all []float64) {
 	return all
 }
 
-// WriteBars draws a bar for each result of the groups that have a floor: how many
-// times the floor it takes, with its quartiles.
+// WriteBars draws a bar for each result of the groups that have a floor: its time as a
+// multiple of the floor, with its quartiles.
 func WriteBars(out io.Writer, title, caption string, results []Result) error {
 	const left, right, pitch, top, nameLength = 340, 800, 22, 76, 46
 	results = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.ToFloor == nil })
@@ -136,9 +135,9 @@ func WriteBars(out io.Writer, title, caption string, results []Result) error {
 
 // Point is a mark of a [Scatter].
 type Point struct {
-	// X and Y are ratios, 1 at best.
+	// X and Y are ratios; the best ratio is 1.
 	X, Y float64
-	// Series gives the mark its colour, and Family its shape.
+	// Series determines the colour of the mark, and Family its shape.
 	Series, Family string
 	// Tooltip is shown when the pointer is on the mark.
 	Tooltip string
@@ -148,8 +147,8 @@ type Point struct {
 type Scatter struct {
 	Title, Caption string
 	XTitle, YTitle string
-	// Series are the names of all colours, so that a series has the same
-	// colour whichever others are drawn.
+	// Series are all series, each with a colour, so that a series has the same colour
+	// in every picture.
 	Series []string
 	Points []Point
 }

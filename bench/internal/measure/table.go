@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// Table is rows of text under a heading: a name and figures.
+// Table has rows of text under a heading: a name and figures in each.
 type Table struct {
 	Title string
-	// Head names the columns; every row has as many cells.
+	// Head names the columns. Every row has the same number of cells.
 	Head []string
 	Rows [][]string
 	// Note is a sentence below the table; empty for none.
@@ -34,10 +34,10 @@ func (t Table) Write(out io.Writer) error {
 	fmt.Fprintf(&b, "\n### %s\n\n", t.Title)
 	columns := tabwriter.NewWriter(&b, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
 	for _, row := range rows {
-		// Padded, the name stays at the left of a column that is aligned right.
+		// The padding keeps the name at the left of a column that is aligned right.
 		_, _ = fmt.Fprintf(columns, "| %-*s \t%s \t\n", width, row[0], strings.Join(row[1:], " \t"))
 	}
-	_ = columns.Flush() // a Buffer does not fail
+	_ = columns.Flush() // writing to a Buffer cannot fail
 	if t.Note != "" {
 		fmt.Fprintf(&b, "\n%s\n", t.Note)
 	}
@@ -82,7 +82,7 @@ func cells(r Result) []string {
 	return append(row, count(r.Allocs), count(r.Bytes))
 }
 
-// unit returns the unit that a number of nanoseconds is shown in.
+// unit returns the unit in which a number of nanoseconds is shown.
 func unit(ns float64) (size float64, name string) {
 	switch {
 	case ns < 1e3:
@@ -95,13 +95,13 @@ func unit(ns float64) (size float64, name string) {
 	return 1e9, "s"
 }
 
-// Duration is a number of nanoseconds in three digits and a unit.
+// Duration formats a number of nanoseconds with three digits and a unit.
 func Duration(ns float64) string {
 	size, name := unit(ns)
 	return Digits(ns/size) + " " + name
 }
 
-// Digits is a number in three digits, or in more when it has more before the
+// Digits formats a number with three digits, or with more if there are more before the
 // point.
 func Digits(v float64) string {
 	decimals := 0
@@ -114,8 +114,8 @@ func Digits(v float64) string {
 	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
-// count is a number of allocations or bytes an operation. Less than one in two
-// hundred operations is the rest of the process.
+// count formats a number of allocations or bytes for each operation. It shows less than
+// 1/200 as zero, because the rest of the process allocates as well.
 func count(v float64) string {
 	decimals := 0
 	switch {
@@ -142,7 +142,7 @@ func WriteCSV[T any](out io.Writer, columns []Column[T], rows []T) error {
 	for i, c := range columns {
 		record[i] = c.Name
 	}
-	_ = w.Write(record) // the Writer keeps the error
+	_ = w.Write(record) // the Writer stores the error
 	for _, row := range rows {
 		for i, c := range columns {
 			record[i] = c.Value(row)
@@ -153,11 +153,11 @@ func WriteCSV[T any](out io.Writer, columns []Column[T], rows []T) error {
 	return w.Error()
 }
 
-// Decimal is a number as CSV files have it.
+// Decimal formats a number for CSV files.
 func Decimal(v float64) string { return strconv.FormatFloat(v, 'f', 4, 64) }
 
-// columns are those of results. Times are in nanoseconds an operation; a figure
-// that does not apply is empty.
+// columns are the columns of results. Times are in nanoseconds for each operation. A
+// figure that does not apply is empty.
 func columns() []Column[Result] {
 	all := []Column[Result]{
 		{"group", func(r Result) string { return r.Case.Group }},
