@@ -33,15 +33,15 @@ type testMember struct {
 	*cluster.Cluster
 	*Service
 	mux  http.ServeMux
-	down bool // connections are refused
-	hung bool // connections are accepted, and that is all
+	down bool // connections to the member are refused
+	hung bool // connections are accepted, and requests get no answer
 }
 
 func newTestCluster(b *testcluster.Cluster) *testCluster {
 	return &testCluster{Cluster: b, members: make(map[string]*testMember)}
 }
 
-// RoundTrip brings a request of one member to another one.
+// RoundTrip delivers a request of one member to another one.
 func (tc *testCluster) RoundTrip(r *http.Request) (*http.Response, error) {
 	tc.mu.Lock()
 	tc.sent = append(tc.sent, r)
@@ -79,7 +79,7 @@ func (tc *testCluster) start(i int) *testMember {
 	return m
 }
 
-// startMany opens the members 1 to n, two in each zone when there are six.
+// startMany starts the members 1 to n: with six, two in each zone.
 func (tc *testCluster) startMany(n int) (all []*testMember) {
 	tc.T.Helper()
 	for i := range n {
@@ -130,7 +130,8 @@ func (m *testMember) write(t *testing.T, key, content, stored string) {
 	require.Equal(t, stored, answer.Header().Get(storedHeader))
 }
 
-// read reads a key, which must come out as it should. It returns who answered.
+// read reads a key, and requires the expected value. It returns the member that
+// answered.
 func (m *testMember) read(t *testing.T, path, content, result string) (member string) {
 	t.Helper()
 	answer := m.do(http.MethodGet, "/cache/"+path, "")

@@ -18,11 +18,11 @@ import (
 
 const (
 	keys      = 1 << 13
-	skew      = 1.1                  // of the Zipf distribution: the first key is asked for most, by far
+	skew      = 1.1                  // of the Zipf distribution: the first key is read by far the most
 	updates   = 0.05                 // writes for each read, beside those after a miss
-	readers   = 6                    // at the same time, as many in each zone
-	pace      = 2 * time.Millisecond // between two reads of one reader
-	tolerance = 30 * time.Second     // for one answer, on a machine that is busy
+	readers   = 6                    // readers at the same time, equally many in each zone
+	pace      = 2 * time.Millisecond // the wait between two reads of one reader
+	tolerance = 30 * time.Second     // the limit for one answer, also on a busy machine
 )
 
 // untilDone is the number of reads of a load that goes on until its context ends.
@@ -30,22 +30,22 @@ const untilDone = math.MaxInt
 
 var zones = []string{"a", "b", "c"}
 
-// load is what the users of the cache do: read, and after a miss write what
-// they have fetched from where the truth is.
+// load simulates the users of the cache: they read a key, and after a miss write the
+// value that they have fetched from its source.
 type load struct {
 	client *http.Client
-	runs   uint64 // seeds the next run
+	runs   uint64 // the seed of the next run
 }
 
 func newLoad() *load {
 	return &load{client: &http.Client{Timeout: tolerance, Transport: &http.Transport{MaxIdleConnsPerHost: readers}}}
 }
 
-// tally is what came of some load.
+// tally holds the results of a load.
 type tally struct {
 	reads, hits, fills, misses int // fills: hits by the grace of another owner
 	near                       int // answered in the zone of the reader
-	writes, everywhere         int // everywhere: taken by all owners
+	writes, everywhere         int // everywhere: stored by all owners
 	failed                     int
 	err                        error // the first failure
 }
@@ -64,14 +64,14 @@ func (t *tally) add(u tally) {
 	}
 }
 
-// hitRate is the share of reads that found something.
+// hitRate returns the share of reads that found a value.
 func (t *tally) hitRate() float64 { return share(t.hits+t.fills, t.reads) }
 
-// share is part of all in percent.
+// share returns a part of all, in percent.
 func share(part, all int) float64 { return 100 * float64(part) / float64(max(all, 1)) }
 
-// run reads from the members, a number of times in all or until the context ends,
-// with a query added to every read.
+// run reads from the members, for a total number of reads or until the context ends. It
+// adds a query to every read.
 func (l *load) run(ctx context.Context, members []*demo.Process, reads int, query string) (total tally) {
 	l.runs++
 	var (
@@ -168,8 +168,8 @@ func (t *tally) fail(err error) {
 	}
 }
 
-// do asks one of the members of the zone, and the next one when it is not there,
-// as a load balancer does.
+// do sends a request to one member of the zone, and to the next one when that fails, as
+// a load balancer does.
 func (l *load) do(method, key string, body []byte, near []*demo.Process, random *rand.Rand) (int, http.Header, []byte, error) {
 	err := errors.New("no member in this zone")
 	first := random.IntN(max(len(near), 1))

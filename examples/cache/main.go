@@ -1,9 +1,9 @@
-// Command cache shows a cache that is spread over a cluster, at work: reads are
-// answered by the nearest replica, and what a crashed member had held is filled
-// in from the others.
+// Command cache shows a cache that is spread over a cluster: the nearest replica
+// answers reads, and the values that a crashed member held are filled in from the other
+// owners.
 //
-// It starts itself again as six members, real processes in three zones, puts
-// load on them, kills one and brings it back.
+// It starts itself again as six members, which are real processes in three zones. It
+// puts load on them, kills one, and starts it again.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// atMost is how long the whole scenario may take, on a machine that is busy.
+// atMost is how long the whole scenario may take, also on a busy machine.
 const atMost = 6 * time.Minute
 
 const usage = `Starts a cache of six members on 127.0.0.1, puts load on it, kills one and brings
@@ -43,7 +43,7 @@ func main() {
 		os.Exit(2)
 	}
 	if *verbose {
-		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
+		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name causes no error
 	}
 	demo.Exit(run(ctx, os.Stdout, *reads), "cache: ")
 }
@@ -55,7 +55,7 @@ func run(ctx context.Context, out io.Writer, reads int) error {
 	s := &scenario{Screen: demo.Screen{Out: out}, reads: reads, load: newLoad()}
 	defer func() {
 		for _, p := range s.members {
-			p.Kill() // does nothing to a member that has stopped
+			p.Kill() // has no effect on a member that has stopped
 		}
 	}()
 	s.Printf("A cache of six members in three zones, each a process, on 127.0.0.1.\n")

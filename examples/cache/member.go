@@ -20,7 +20,7 @@ import (
 const (
 	cacheBytes = 64 << 20
 	maxAge     = 10 * time.Minute
-	patience   = 2 * time.Second // for another member to answer
+	patience   = 2 * time.Second // the limit for an answer of another member
 )
 
 // runMember is the life of one member: it serves HTTP, joins the cluster, works
@@ -50,14 +50,14 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		Seeds:             seeds(*join),
 		ReplicationFactor: 3,
 		Gossip:            membership.GossipOptions{Profile: membership.Local},
-		HTTP:              cluster.HTTPOptions{AdvertiseAddr: listener.Addr().String()}, // we serve HTTP, it tells the others where
+		HTTP:              cluster.HTTPOptions{AdvertiseAddr: listener.Addr().String()}, // this program serves HTTP; the cluster announces the address
 		Logger:            logger.With("member", *id),
 	})
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
-	pool := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute} // its default keeps two
+	pool := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute} // the default keeps two
 	service := NewService(c, NewStore(cacheBytes, maxAge), &http.Client{Transport: pool}, patience)
 	mux := http.NewServeMux()
 	service.Routes(mux)
@@ -66,7 +66,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 	go func() { _ = server.Serve(listener) }() // until Shutdown
 	go service.Follow(c.Events(context.WithoutCancel(ctx)))
 
-	// First the others learn that we leave, then the door closes.
+	// First the other members learn that this one leaves. Then the HTTP server closes.
 	defer func() {
 		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()

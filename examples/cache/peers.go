@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// onlyIfCached asks a member for what it has, without asking others for it.
+// onlyIfCached asks a member for its own value, without a request to other owners.
 const onlyIfCached = "only-if-cached"
 
 // reply is another member's answer to a read.
@@ -34,16 +34,16 @@ func (a *reply) write(w http.ResponseWriter) {
 	_, _ = w.Write(a.content)
 }
 
-// forward has another member answer a read. It returns an error when that
-// member does not answer, or does not own the key by its own view.
+// forward sends a read to another member. It returns an error when that member does not
+// answer, or does not own the key in its own view.
 func (s *Service) forward(ctx context.Context, id, path string, p ring.Placement) (*reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	return s.ask(ctx, http.MethodGet, id, path, p, nil, nil)
 }
 
-// send has another member take a write, and returns the version that it has then:
-// the value's, or a higher one.
+// send sends a write to another member, and returns the version that this member then
+// has: that of the value, or a higher one.
 func (s *Service) send(ctx context.Context, id, path string, v Value, p ring.Placement) (highest int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
@@ -56,9 +56,9 @@ func (s *Service) send(ctx context.Context, id, path string, v Value, p ring.Pla
 	return number(a.header, versionHeader)
 }
 
-// fill returns what the other owners of a key hold, the newest of it. It takes
-// half as long as a forwarded read may, so that the one who forwarded it does not
-// give up on this member because another one does not answer.
+// fill returns the newest value of a key that another owner holds. It may take half of
+// the time of a forwarded read, so that a member that forwarded the read still gets
+// this member's answer when another owner does not answer.
 func (s *Service) fill(ctx context.Context, path string, p ring.Placement) (newest Value, found bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience/2)
 	defer cancel()
@@ -122,8 +122,7 @@ func (s *Service) ask(ctx context.Context, method, id, path string, p ring.Place
 	return &reply{response.StatusCode, response.Header, content}, nil
 }
 
-// setValue and value write and read what a member is told of a value beside its
-// content.
+// setValue and value write and read the headers of a value.
 func setValue(h http.Header, v Value) {
 	h.Set(versionHeader, strconv.FormatInt(v.Version, 10))
 	h.Set(ageHeader, strconv.FormatInt(int64(time.Since(v.Taken)), 10))
@@ -135,7 +134,7 @@ func value(h http.Header, content []byte) (Value, error) {
 	return Value{content, version, time.Now().Add(-time.Duration(age))}, errors.Join(noVersion, noAge)
 }
 
-// number reads a number that leaves room for higher ones.
+// number parses a number up to maxNumber, so that higher versions are possible.
 func number(h http.Header, name string) (int64, error) {
 	n, err := strconv.ParseInt(h.Get(name), 10, 64)
 	if err != nil || n < 0 || n > maxNumber {
@@ -144,5 +143,5 @@ func number(h http.Header, name string) (int64, error) {
 	return n, nil
 }
 
-// maxNumber is as nanoseconds since 1970 in the year 2116.
+// maxNumber, in nanoseconds since 1970, is in the year 2116.
 const maxNumber = 1 << 62

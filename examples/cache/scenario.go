@@ -11,16 +11,16 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// scenario is what the steps share: the members that are up, the load, the screen.
+// scenario holds the state of the steps: the running members, the load, the screen.
 type scenario struct {
 	demo.Screen
 	load    *load
-	reads   int // in a line of a table
+	reads   int // the length of a name in a table
 	members []*demo.Process
 	before  tally // with all members up
 }
 
-// start brings up the six members and fills the cache.
+// start starts the six members and fills the cache.
 func (s *scenario) start(ctx context.Context) error {
 	s.Step("Six members start, and the cache fills.")
 	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "a"}, {"n3", "b"}, {"n4", "b"}, {"n5", "c"}, {"n6", "c"}} {
@@ -64,7 +64,7 @@ func (s *scenario) zones(ctx context.Context) error {
 	return nil
 }
 
-// kill ends n2 and watches the load go on.
+// kill kills n2 and shows that the load goes on.
 func (s *scenario) kill(ctx context.Context) error {
 	s.Step("n2 is killed (kill -9). The load goes on.")
 	victim := s.members[1]
@@ -84,13 +84,13 @@ func (s *scenario) kill(ctx context.Context) error {
 	return s.showChange(ctx, "unnoticed", was, "taken over")
 }
 
-// restart brings n2 back, with nothing in its memory.
+// restart starts n2 again, with an empty cache.
 func (s *scenario) restart(ctx context.Context) error {
 	s.Step("n2 is back: the same NodeID, an empty memory.")
 	loading, back := context.WithCancel(ctx)
 	defer back()
 	joining := make(chan tally, 1)
-	everyone := slices.Clone(s.members) // as the load knows them: where n2 was
+	everyone := slices.Clone(s.members) // in the order of the load, with n2 at its earlier position
 	go func() { joining <- s.load.run(loading, everyone, untilDone, "") }()
 	err := s.spawn(ctx, 1, "n2", "a")
 	if err == nil {
@@ -104,8 +104,8 @@ func (s *scenario) restart(ctx context.Context) error {
 	return s.showChange(ctx, "joining", was, "back")
 }
 
-// showChange shows the load while a change was under way and what follows, and
-// holds it against what was before.
+// showChange shows the load during a change and after it, and compares both with the
+// load before.
 func (s *scenario) showChange(ctx context.Context, name string, during tally, next string) error {
 	s.Printf("\n")
 	s.head()
@@ -134,10 +134,10 @@ func (s *scenario) showChange(ctx context.Context, name string, during tally, ne
 	return nil
 }
 
-// stop ends all members in good order.
+// stop stops all members gracefully.
 func (s *scenario) stop(context.Context) error { return demo.StopAll(s.members) }
 
-// spawn starts a member, in place of the one that stood there.
+// spawn starts a member, and replaces an earlier one of its NodeID.
 func (s *scenario) spawn(ctx context.Context, at int, id, zone string) error {
 	join := make([]string, 0, len(s.members))
 	for _, p := range s.members {
@@ -157,7 +157,7 @@ func (s *scenario) spawn(ctx context.Context, at int, id, zone string) error {
 	return nil
 }
 
-// agree waits until members have seen each other agree.
+// agree waits until all members report that they agree.
 func (s *scenario) agree(ctx context.Context, members []*demo.Process) error {
 	return demo.Await(ctx, fmt.Sprintf("%d members agree", len(members)), func() error {
 		fingerprint, err := demo.Agreed(ctx, members...)
@@ -172,7 +172,7 @@ func (s *scenario) head() {
 	s.Printf("   %-12s  %6s  %8s  %12s  %8s  %13s  %6s\n", "", "reads", "hit rate", "of it filled", "own zone", "writes to all", "failed")
 }
 
-// line is a line of a table. No read or write may fail.
+// line prints a line of a table. It returns an error if a read or a write failed.
 func (s *scenario) line(name string, t tally) error {
 	s.Printf("   %-12s  %6d  %6.1f %%  %10.1f %%  %6.1f %%  %11.1f %%  %6d\n", name, t.reads,
 		t.hitRate(), share(t.fills, t.hits+t.fills), share(t.near, t.reads), share(t.everywhere, t.writes), t.failed)

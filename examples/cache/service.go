@@ -20,40 +20,40 @@ const maxValue = 1 << 20 // bytes
 
 // Headers of requests between members, and of answers.
 const (
-	// tokenHeader marks a request that comes from another member. It holds the
-	// token by which that member chose this one; the answer 421 holds ours.
+	// tokenHeader marks a request of another member. It holds the token by which the
+	// sender chose this member. An answer of 421 holds this member's token.
 	tokenHeader = "Cache-Token"
-	// versionHeader and ageHeader are of a value: see [Value]. The age is in
-	// nanoseconds. The answer 409 to a write holds the version that is higher.
+	// versionHeader and ageHeader are the version and the age of a value: see [Value].
+	// The age is in nanoseconds. An answer of 409 to a write holds the higher version.
 	versionHeader, ageHeader = "Cache-Version", "Cache-Age"
-	// memberHeader, zoneHeader and resultHeader say who answered a read, where,
-	// and whether it had the value ("hit"), got it from another owner
-	// ("fill"), or none of them has it ("miss").
+	// memberHeader and zoneHeader name the member that answered a read, and its zone.
+	// resultHeader says whether that member had the value ("hit"), got it from another
+	// owner ("fill"), or found no owner that has it ("miss").
 	memberHeader, zoneHeader, resultHeader = "Cache-Member", "Cache-Zone", "Cache-Result"
-	// storedHeader says how many of the owners have taken a write, "2/3".
+	// storedHeader says how many of the owners have stored a write, such as "2/3".
 	storedHeader = "Cache-Stored"
 )
 
-// owners is what the service asks the cluster: a *cluster.Cluster.
+// owners has the methods of *cluster.Cluster that the service uses.
 type owners interface {
 	Lookup(key string) ring.Placement
 	Member(id string) (cluster.Member, bool)
 	Local() cluster.Member
 }
 
-// Service is one member's part of a cache that is spread over a cluster. Any
-// member takes any request; a read is answered by the nearest owner of its key,
-// a write goes to all of them.
+// Service is one member's part of a cache that is spread over a cluster. Any member
+// accepts any request. The nearest owner of the key answers a read. A write goes to all
+// owners.
 type Service struct {
 	owners owners
 	store  *Store
 	peers  *http.Client
-	// patience is how long another member may take to answer.
+	// patience is how long the service waits for an answer of another member.
 	patience time.Duration
 }
 
-// NewService returns a service that keeps its values in the store and talks to
-// the other members through the client.
+// NewService returns a service that keeps its values in the store, and sends requests
+// to the other members through the client.
 func NewService(o owners, store *Store, peers *http.Client, patience time.Duration) *Service {
 	return &Service{owners: o, store: store, peers: peers, patience: patience}
 }
@@ -64,9 +64,9 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /cache/{key}", s.put)
 }
 
-// Follow drops what this member does not own any more, whenever the ring
-// changes, until the events end. Otherwise it would still have its old values
-// the next time it owns them.
+// Follow drops the keys that this member does not own any more, after each change of
+// the ring, until the events end. Otherwise their values would be old when this member
+// owns the keys again.
 func (s *Service) Follow(events iter.Seq[cluster.Event]) {
 	for e := range events {
 		if e.Kind == cluster.RingChanged {
@@ -77,10 +77,11 @@ func (s *Service) Follow(events iter.Seq[cluster.Event]) {
 
 func (s *Service) id() string { return s.owners.Local().ID }
 
-// holds reports whether a member owns a placement, or is about to.
+// holds reports whether a member is a serving or a target owner of a placement.
 func holds(p ring.Placement, id string) bool { return p.Owns(id) || p.Target().Owns(id) }
 
-// get answers a read: itself if it may, through another member if it must.
+// get answers a read: from this member if it is an owner, otherwise through another
+// member.
 func (s *Service) get(w http.ResponseWriter, r *http.Request) {
 	key := r.PathValue("key")
 	p := s.owners.Lookup(key)
@@ -100,14 +101,14 @@ func (s *Service) get(w http.ResponseWriter, r *http.Request) {
 		if reply, err := s.forward(r.Context(), id, r.URL.EscapedPath(), p); err == nil {
 			reply.write(w)
 			return
-		} // it is gone, or its view differs: the next owner may do
+		} // this owner is gone, or its view differs: try the next one
 	}
 	http.Error(w, "no owner of this key answers", http.StatusServiceUnavailable)
 }
 
-// order returns whom to ask for a key: this member if it owns it, then the
-// owners of its zone, of its region, and the rest. Or, for who wants what was
-// written last and pays the way to another zone for it, the primary first.
+// order returns the owners of a key in the order in which to ask them: this member if
+// it is one, then the owners of its zone, of its region, and the rest. A request for
+// the newest value, also from another zone, gets the primary first.
 func (s *Service) order(p ring.Placement, primaryFirst bool) (ids []string) {
 	self := s.owners.Local()
 	if !primaryFirst {
@@ -144,11 +145,11 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, key string, p r
 	h.Set(resultHeader, result)
 	setValue(h, v)
 	h.Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write(v.Content) // to a reader that may have gone
+	_, _ = w.Write(v.Content) // the reader may be gone
 }
 
-// put takes a write. From a user it goes to all owners, as well as may be: who
-// is not reached has an old value, or none, until it is too old or written again.
+// put accepts a write. It sends a write of a user to all owners. An owner that cannot
+// be reached keeps its old value, or none, until the value is too old or written again.
 func (s *Service) put(w http.ResponseWriter, r *http.Request) {
 	key := r.PathValue("key")
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxValue))
@@ -174,7 +175,7 @@ func (s *Service) put(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// take stores what another member sends.
+// take stores a value that another member sends.
 func (s *Service) take(w http.ResponseWriter, r *http.Request, key string, content []byte, p ring.Placement) {
 	if !holds(p, s.id()) {
 		misdirected(w, p)
@@ -193,9 +194,10 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, key string, conte
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// spread sends a value to all who own it or are about to, and returns how many took
-// it, of how many. When one of them has a higher version it does so again, with a
-// version that is higher still: what was there before this write does not win.
+// spread sends a value to all serving and target owners of its key. It returns how many
+// of them stored it, and how many there are. When an owner has a higher version, spread
+// sends the value again with an even higher version, so that an earlier value does not
+// win.
 func (s *Service) spread(ctx context.Context, path, key string, content []byte, p ring.Placement) (stored, all int) {
 	now := time.Now()
 	v := Value{Content: content, Version: now.UnixNano(), Taken: now}
@@ -204,12 +206,13 @@ func (s *Service) spread(ctx context.Context, path, key string, content []byte, 
 		if stored, all, highest = s.offer(ctx, path, key, v, p); highest <= v.Version || ctx.Err() != nil {
 			return stored, all
 		}
-		v.Version = highest + 1 + rand.Int64N(1000) // another writer may do the same
+		v.Version = highest + 1 + rand.Int64N(1000) // another writer may do the same, so this may repeat
 	}
 }
 
-// offer sends a value to all who own it or are about to, at the same time. It
-// returns how many took it, of how many, and the highest version that one has.
+// offer sends a value to all serving and target owners of its key at the same time. It
+// returns how many of them stored it, how many there are, and the highest version of an
+// owner.
 func (s *Service) offer(ctx context.Context, path, key string, v Value, p ring.Placement) (stored, all int, highest int64) {
 	ids := make(map[string]bool)
 	for _, placement := range []ring.Placement{p, p.Target()} {
@@ -242,8 +245,9 @@ func (s *Service) offer(ctx context.Context, path, key string, v Value, p ring.P
 	return stored, len(ids), highest
 }
 
-// misdirected refuses a request of a member whose view differs. It is not
-// forwarded: two members that differ could send it to and fro.
+// misdirected refuses a request of a member whose view differs. The request is not
+// forwarded, because two members with different views could forward it to each other
+// again and again.
 func misdirected(w http.ResponseWriter, p ring.Placement) {
 	w.Header().Set(tokenHeader, p.Token().String())
 	http.Error(w, "not an owner of this key, by this member's view", http.StatusMisdirectedRequest)

@@ -36,7 +36,7 @@ func TestReadsStayInTheirZone(t *testing.T) {
 	})
 }
 
-// Who is no owner says so, with its token, and asks nobody.
+// A member that is no owner refuses with its token, and sends no request.
 func TestForwardedRequestsAreNotForwarded(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(6)
@@ -51,8 +51,7 @@ func TestForwardedRequestsAreNotForwarded(t *testing.T) {
 	})
 }
 
-// behind is a cluster as seen by a member that takes the owners of one key for
-// those of all.
+// behind is an outdated view: it has the owners of one key for all keys.
 type behind struct {
 	owners
 	key string
@@ -60,8 +59,8 @@ type behind struct {
 
 func (b behind) Lookup(string) ring.Placement { return b.owners.Lookup(b.key) }
 
-// A member whose view is behind asks who owns no longer, is refused, and asks
-// the next one.
+// A member with an outdated view asks a former owner, is refused, and asks the next
+// owner.
 func TestTheNextOwnerIsAskedWhenViewsDiffer(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(6) // n1 and n4 in zone a, n2 and n5 in b, n3 and n6 in c
@@ -69,7 +68,7 @@ func TestTheNextOwnerIsAskedWhenViewsDiffer(t *testing.T) {
 		ownedBy := func(ids ...string) string {
 			return keyWhere(t, n1, func(p ring.Placement) bool { return p.Owns(ids[0]) && p.Owns(ids[1]) && p.Owns(ids[2]) })
 		}
-		ours := ownedBy("n1", "n5", "n6") // n1 does not believe so
+		ours := ownedBy("n1", "n5", "n6") // in the view of n1 it is an owner
 		all[4].write(t, ours, "v", "3/3")
 		tc.forwarded()
 
@@ -87,7 +86,8 @@ func TestTheNextOwnerIsAskedWhenViewsDiffer(t *testing.T) {
 	})
 }
 
-// Owners fill what they have taken over, and who comes back empty does.
+// New owners fill their keys from other owners, and so does a member that restarts
+// empty.
 func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(6)
@@ -95,7 +95,7 @@ func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
 			all[0].write(t, fmt.Sprint(i), "v", "3/3")
 		}
 		tc.crash(4, all[0], all[1], all[2], all[4], all[5])
-		n1 := all[0] // of the zone that n4 was in
+		n1 := all[0] // in the zone of n4
 		fills := 0
 		for i := range 50 {
 			answer := n1.do(http.MethodGet, "/cache/"+fmt.Sprint(i), "")
@@ -118,8 +118,8 @@ func TestOwnersFillFromEachOtherAfterAChange(t *testing.T) {
 	})
 }
 
-// What a member does not own any more it drops: it would be old when it is
-// owned again.
+// A member drops the keys that it does not own any more: their values would be old when
+// it owns the keys again.
 func TestFormerOwnersDropTheirEntries(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
@@ -141,7 +141,8 @@ func TestFormerOwnersDropTheirEntries(t *testing.T) {
 	})
 }
 
-// Before a crash is noticed reads go to the next owner, and writes to the others.
+// Before a crash is noticed, reads go to the next owner, and writes to the other
+// owners.
 func TestACrashThatIsNotNoticedYet(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(6)
@@ -155,8 +156,8 @@ func TestACrashThatIsNotNoticedYet(t *testing.T) {
 	})
 }
 
-// A member that hangs costs its patience, and no more: not even to who asks for
-// what it alone might have.
+// A member that hangs delays a read by the time patience and no more, also a read of a
+// key that only this member may have.
 func TestAMemberThatHangs(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(6)
@@ -178,7 +179,7 @@ func TestAMemberThatHangs(t *testing.T) {
 	})
 }
 
-// The newest of what the others hold is what fills a gap.
+// A missing value is filled with the newest value of the other owners.
 func TestFillTakesTheNewest(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
@@ -195,8 +196,8 @@ func TestFillTakesTheNewest(t *testing.T) {
 	})
 }
 
-// A value of a clock that is ahead is replaced by the next write, also where that is
-// of another member, and is no younger than others.
+// A value whose version is of a clock that is ahead is replaced by the next write, also
+// by one of another member, and its age is right.
 func TestAClockThatIsAheadHasNoEffect(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(5)
@@ -251,7 +252,7 @@ func TestRefusedRequests(t *testing.T) {
 	})
 }
 
-// Before the first ring there is nobody to ask.
+// Before the first ring there is no owner to ask.
 func TestWithoutARing(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		m := &testMember{Cluster: tc.Make(1, nil)}

@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// Value is what is cached under a key. Its content must not be modified.
+// Value is the value of a key in the cache. Its content must not be modified.
 type Value struct {
 	Content []byte
 	// Version orders the values of a key: the highest wins. It is the time of the
-	// writer, in nanoseconds since 1970, or higher than a version that an owner
-	// had before. So a clock that is wrong keeps no later write out.
+	// writer, in nanoseconds since 1970, or more than the version that an owner had
+	// before. So a wrong clock does not prevent later writes.
 	Version int64
-	// Taken is when the first member took it, by the monotonic clock of this
-	// process: an age, which no clock of another machine has a part in.
+	// Taken is when the first member accepted the value, by the monotonic clock of this
+	// process. Members send each other ages, so the clocks of other machines have no
+	// influence.
 	Taken time.Time
 }
 
-// Store is the part of the cache that one member holds: what was used last, up
-// to a number of bytes and an age. It is safe for concurrent use.
+// Store holds the part of the cache of one member: the values used last, up to a number
+// of bytes and an age. It is safe for concurrent use.
 type Store struct {
 	maxBytes int
 	maxAge   time.Duration
 
 	mu      sync.Mutex
 	entries map[string]*list.Element
-	recent  list.List // of *entry, the one used last in front
+	recent  list.List // of *entry, the most recently used one in front
 	bytes   int
 }
 
@@ -37,13 +38,13 @@ type entry struct {
 
 func (e *entry) size() int { return len(e.key) + len(e.Content) }
 
-// NewStore returns an empty store. It holds keys and values of up to maxBytes
-// together, each until maxAge after it was taken.
+// NewStore returns an empty store. It holds keys and values of up to maxBytes in total,
+// each until maxAge after Taken.
 func NewStore(maxBytes int, maxAge time.Duration) *Store {
 	return &Store{maxBytes: maxBytes, maxAge: maxAge, entries: make(map[string]*list.Element)}
 }
 
-// Get returns what is stored under a key, and whether there is anything.
+// Get returns the value of a key, and whether there is one.
 func (s *Store) Get(key string) (Value, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +61,8 @@ func (s *Store) Get(key string) (Value, bool) {
 	return e.Value, true
 }
 
-// Put stores a value, unless there is one of a higher version, and makes room for
-// it. It returns the version that is higher.
+// Put stores a value unless the store has one of a higher version. It removes the
+// values used longest ago if it needs room. It returns the higher of the two versions.
 func (s *Store) Put(key string, v Value) (highest int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,8 +81,8 @@ func (s *Store) Put(key string, v Value) (highest int64) {
 	return v.Version
 }
 
-// Keep drops all keys but those that it is told to keep. The store is locked
-// meanwhile, and keep must not call it.
+// Keep drops all keys for which keep returns false. The store is locked meanwhile, so
+// keep must not call it.
 func (s *Store) Keep(keep func(key string) bool) (dropped int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

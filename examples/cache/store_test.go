@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// taken returns a value that a member takes at a time, by a right clock.
+// taken returns a value that a member with a right clock accepts at a time.
 func taken(content string, at time.Time) Value { return Value{[]byte(content), at.UnixNano(), at} }
 
 func TestStoreKeepsTheLastWrite(t *testing.T) {
@@ -61,7 +61,7 @@ func TestStoreForgetsOldEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewStore(1000, time.Minute)
 		v := taken("v", time.Now())
-		v.Version += int64(time.Hour) // a clock that is ahead makes nothing younger
+		v.Version += int64(time.Hour) // a clock that is ahead does not change the age
 		s.Put("k", v)
 		time.Sleep(time.Minute)
 		_, ok := s.Get("k")

@@ -19,18 +19,19 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// wall is the clock of a machine, which may be ahead by any time. A machine that is
-// set steps its monotonic clock on: this one does not, and is worse.
+// wall is the clock of a machine, which may be ahead by any time. On a real machine the
+// monotonic clock goes on evenly when the date is set. Here it does not, which is a
+// harder test.
 type wall struct{ ahead atomic.Int64 }
 
 func (w *wall) now() time.Time { return time.Now().Round(0).Add(time.Duration(w.ahead.Load())) }
 
 func (w *wall) set(ahead time.Duration) { w.ahead.Store(int64(ahead)) }
 
-// clocks sets clocks when a time has passed since the beginning.
+// clocks maps a time since the beginning to a change of the clocks.
 type clocks func(tc *testCluster, passed time.Duration)
 
-// jumps sets clocks after five seconds, and back after fifteen.
+// jumps changes clocks after five seconds, and back after fifteen.
 func jumps(by time.Duration, members ...int) clocks {
 	return func(tc *testCluster, passed time.Duration) {
 		for _, i := range members {
@@ -63,8 +64,8 @@ var wrongClocks = map[string]clocks{
 	},
 }
 
-// whileWrong has clients work while clocks are wrong, for 20 seconds, and while a
-// member joins and one leaves after that.
+// whileWrong runs clients for 20 seconds while clocks are wrong, and then while a
+// member joins and one leaves.
 func (tc *testCluster) whileWrong(set clocks, work func(all []*testMember) *work) {
 	set(tc, 0)
 	all := tc.startMany(4)
@@ -85,8 +86,8 @@ func (tc *testCluster) whileWrong(set clocks, work func(all []*testMember) *work
 	w.check(all)
 }
 
-// Whatever clocks say, what was acknowledged last of a key is what every member
-// finds, and every write is acknowledged.
+// With any clocks, every member reads the last acknowledged write of a key, and every
+// write is acknowledged.
 func TestNoClockLosesAWrite(t *testing.T) {
 	for name, set := range wrongClocks {
 		t.Run(name, func(t *testing.T) {
@@ -97,9 +98,9 @@ func TestNoClockLosesAWrite(t *testing.T) {
 	}
 }
 
-// Where messages are lost a write may reach one replica alone, and its client is
-// told that it is not acknowledged. It does not win over what the same client wrote
-// later, whatever the clocks say.
+// When messages are lost, a write may reach only one replica, and its client learns
+// that it is not acknowledged. Such a write never replaces a later write of the same
+// client, with any clocks.
 func TestNoClockBringsBackAReplacedValue(t *testing.T) {
 	for _, name := range []string{"one is an hour ahead for ten seconds", "one is an hour behind from its start", "all jump about"} {
 		set := wrongClocks[name]
@@ -137,8 +138,8 @@ func TestNoClockBringsBackAReplacedValue(t *testing.T) {
 	}
 }
 
-// A client that writes on one side of a cut and then on the other finds its last
-// write after the cut, on condition that it sends along what version it has seen.
+// A client that writes on one side of a cut and then on the other reads its last write
+// after the cut, if it sends the version that it has seen with each write.
 func TestAClientMovesBetweenSidesOfACut(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"right clocks": 0, "the first side is an hour ahead": time.Hour, "the first side is an hour behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +180,7 @@ func TestAClientMovesBetweenSidesOfACut(t *testing.T) {
 	}
 }
 
-// A user cannot use up the versions that there are.
+// A user cannot use up the versions.
 func TestVersionsOfUsersAreChecked(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
@@ -195,7 +196,7 @@ func TestVersionsOfUsersAreChecked(t *testing.T) {
 	})
 }
 
-// work is what clients do: each writes keys of its own, through any member.
+// work simulates clients: each writes its own keys, through any member.
 type work struct {
 	t    *testing.T
 	stop context.CancelFunc
@@ -204,11 +205,11 @@ type work struct {
 
 	mu     sync.Mutex
 	failed int                        // writes that were not acknowledged
-	may    map[string]map[string]bool // what may be read of a key
+	may    map[string]map[string]bool // the values that a read of a key may return
 }
 
-// work starts clients. In sessions they send along the version that they have seen,
-// also in an answer that says that a write may have failed.
+// work starts clients. In sessions they send the version that they have seen with each
+// write, also a version from an answer that says that a write may have failed.
 func (tc *testCluster) work(all []*testMember, sessions bool) *work {
 	ctx, stop := context.WithCancel(context.Background())
 	begin := time.Now().UnixNano() // its keys are its own

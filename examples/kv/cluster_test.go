@@ -24,9 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const testPartitions = 64 // as testcluster has it
+const testPartitions = 64 // the number of partitions of testcluster
 
-// testCluster is a store over a network in memory, HTTP included.
+// testCluster is a store over a network in memory, which also carries HTTP.
 type testCluster struct {
 	*testcluster.Cluster
 
@@ -45,17 +45,17 @@ type testMember struct {
 	mux         http.ServeMux
 
 	mu     sync.Mutex
-	refuse func(*http.Request) error // requests of other members; nil: none
-	side   int                       // of a cut
+	refuse func(*http.Request) error // which requests of other members fail; nil: none
+	side   int                       // the side of a cut
 }
 
-// outbound is what a member sends its requests through.
+// outbound is the round tripper of a member.
 type outbound struct {
 	*testMember
 	tc *testCluster
 }
 
-// RoundTrip brings a request of one member to another one.
+// RoundTrip delivers a request of one member to another one.
 func (o outbound) RoundTrip(request *http.Request) (*http.Response, error) {
 	o.tc.mu.Lock()
 	m := o.tc.members[request.URL.Host]
@@ -87,7 +87,7 @@ func (m *testMember) refusing(refuse func(*http.Request) error) {
 	m.refuse = refuse
 }
 
-// hang lets a request wait until it is given up.
+// hang makes a request wait until its context ends.
 func hang(request *http.Request) error {
 	<-request.Context().Done()
 	return request.Context().Err()
@@ -114,7 +114,7 @@ func (tc *testCluster) start(i int) *testMember {
 	return m
 }
 
-// startMany opens the members 1 to n and waits until they own what is theirs.
+// startMany starts the members 1 to n, and waits until they own their partitions.
 func (tc *testCluster) startMany(n int) (all []*testMember) {
 	tc.T.Helper()
 	for i := range n {
@@ -154,21 +154,21 @@ func (tc *testCluster) cut(n int) {
 	require.NoError(tc.T, tc.Net.Partition(side))
 }
 
-// crash makes a member vanish, with all that it had.
+// crash ends a member and deletes its data, without an announcement.
 func (tc *testCluster) crash(i int) {
 	tc.mu.Lock()
 	m := tc.members[testcluster.HTTPAddr(i)]
 	delete(tc.members, testcluster.HTTPAddr(i))
 	tc.mu.Unlock()
 	tc.Net.Crash(testcluster.Addr(i))
-	_ = m.Stop(bubble.Ended()) // it goes on without us
+	_ = m.Stop(bubble.Ended()) // Stop continues in the background
 }
 
 func (m *testMember) do(method, key, body string) *httptest.ResponseRecorder {
 	return m.doAfter("", method, key, body)
 }
 
-// doAfter sends the version along that a client has seen, if any.
+// doAfter sends a request with the version that a client has seen, if any.
 func (m *testMember) doAfter(version, method, key, body string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(method, "/kv/"+key, strings.NewReader(body))
 	if version != "" {
@@ -194,7 +194,7 @@ func (m *testMember) requireRead(t *testing.T, key, content string) {
 	require.Equal(t, content, w.Body.String())
 }
 
-// holds returns what a member has of a key, whatever it owns.
+// holds returns the value of a key that a member stores, whether it is an owner or not.
 func (m *testMember) holds(key string) Entry { return m.store.Get(m.Lookup(key).Partition(), key) }
 
 // keyWhere returns a key whose placement meets a condition.

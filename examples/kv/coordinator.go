@@ -14,29 +14,29 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Quorum is how many owners take part: W of those who serve and W of those who
-// will in a write, R of those who serve in a read. Both are counted against the
-// configured replication factor, and W + R must exceed it.
+// Quorum is how many owners take part: in a write W of the serving owners and W of the
+// target owners, in a read R of the serving owners. Both numbers are for the configured
+// replication factor, and W + R must be more than it.
 type Quorum struct{ Write, Read int }
 
-// The waits between two attempts, unless the owners change before.
+// The waits between two attempts. A change of the owners ends a wait.
 const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = 320 * time.Millisecond
 )
 
 // quorumWithin is how long a write waits for a read quorum, to get a version. On one
-// side of a cut there may be none for as long as the cut lasts.
+// side of a cut there may be no read quorum for as long as the cut lasts.
 const quorumWithin = 300 * time.Millisecond
 
-// view is what a coordinator asks the cluster.
+// view has the methods of *cluster.Cluster that a coordinator uses.
 type view interface {
 	Lookup(key string) ring.Placement
 	Member(id string) (cluster.Member, bool)
 }
 
-// Coordinator reads and writes for users, on behalf of whichever replicas own a
-// key. Every member has one. It is safe for concurrent use.
+// Coordinator reads and writes keys for users, on the replicas that own them. Every
+// member has one. It is safe for concurrent use.
 type Coordinator struct {
 	cluster  view
 	id       string
@@ -46,16 +46,16 @@ type Coordinator struct {
 	quorum   Quorum
 	patience time.Duration
 	moved    lifecycle.Broadcast
-	tasks    sync.WaitGroup // what goes on after the user has been answered
+	tasks    sync.WaitGroup // the work that goes on after the user has an answer
 }
 
-// NewCoordinator returns a coordinator that tries for so long to get a quorum.
+// NewCoordinator returns a coordinator that tries for the time patience to get a
+// quorum.
 func NewCoordinator(c view, local *Replica, peers *Peers, q Quorum, patience time.Duration) *Coordinator {
 	return &Coordinator{cluster: c, id: local.cluster.Local().ID, local: local, peers: peers, clock: local.clock, quorum: q, patience: patience}
 }
 
-// Follow wakes those who wait for other owners whenever there are others, until
-// the events end.
+// Follow wakes waiting requests after each change of the owners, until the events end.
 func (c *Coordinator) Follow(events iter.Seq[cluster.Event]) {
 	for e := range events {
 		if e.Kind == cluster.RingChanged {
@@ -64,17 +64,16 @@ func (c *Coordinator) Follow(events iter.Seq[cluster.Event]) {
 	}
 }
 
-// Close waits for what goes on in the background. Nothing must be read or
-// written any more.
+// Close waits for the work in the background. Read and Write must not be called any
+// more.
 func (c *Coordinator) Close() { c.tasks.Wait() }
 
 // Write stores a value, or its deletion, and returns its version. It returns nil
 // when a write quorum has it. Its version is higher than that of every write that a
 // read quorum has, and than after, the highest that the user has seen.
 //
-// After an error the value may have been stored or not, and may come to light
-// later, under the version that is returned or a lower one. With the zero version it
-// has not been stored.
+// After an error the value may be stored or not, and a later read may return it, with
+// the returned version or a lower one. With the zero version it is not stored.
 func (c *Coordinator) Write(ctx context.Context, key string, content []byte, deleted bool, after Version) (Version, error) {
 	began := time.Now()
 	e := Entry{Deleted: deleted, Content: content}
@@ -89,19 +88,19 @@ func (c *Coordinator) Write(ctx context.Context, key string, content []byte, del
 			if newer.IsZero() {
 				return err
 			}
-			// A process that hung and goes on must not overwrite what was written
-			// since. That its time is over it may not have been told yet.
+			// A process that hung and goes on must not overwrite later writes. It may
+			// not have noticed yet that its time is over.
 			if end, _ := ctx.Deadline(); ctx.Err() != nil || !time.Now().Before(end) {
 				return errors.New("others write it, too")
 			}
-			e.Version = c.clock.Next(0, newer) // of two writes at the same time this one shall win
+			e.Version = c.clock.Next(0, newer) // of two writes at the same time this one should win
 		}
 	})
 	return e.Version, err
 }
 
-// Read returns the newest of what a read quorum has. Owners that turn out to
-// have an older one are given the newest in the background.
+// Read returns the newest entry of a read quorum. Owners with an older entry get the
+// newest one in the background.
 func (c *Coordinator) Read(ctx context.Context, key string) (e Entry, err error) {
 	err = c.retry(ctx, "reading", key, func(ctx context.Context) (err error) {
 		e, err = c.read(ctx, key)
@@ -110,9 +109,9 @@ func (c *Coordinator) Read(ctx context.Context, key string) (e Entry, err error)
 	return e, err
 }
 
-// retry tries until it succeeds, or patience ends. What fails is tried again when
-// the owners have changed here, or soon in case that it was the others who had not
-// heard.
+// retry calls try until it succeeds or patience ends. After a failure it calls try
+// again when the owners have changed in this view, or after a short wait, because the
+// other members may have had the older view.
 func (c *Coordinator) retry(ctx context.Context, doing, key string, attempt func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
@@ -211,7 +210,7 @@ func (c *Coordinator) read(ctx context.Context, key string) (Entry, error) {
 	return newest(good), nil
 }
 
-// newest returns the entry of the highest version.
+// newest returns the entry with the highest version.
 func newest(answers []answer[Entry]) (e Entry) {
 	for _, a := range answers {
 		if a.value.Version.Compare(e.Version) > 0 {
@@ -221,8 +220,8 @@ func newest(answers []answer[Entry]) (e Entry) {
 	return e
 }
 
-// repair awaits the answers that are outstanding, and gives the newest to those
-// who have something older.
+// repair waits for the remaining answers, and sends the newest entry to the owners that
+// have an older one.
 func (c *Coordinator) repair(ctx context.Context, p ring.Placement, key string, known []answer[Entry], outstanding *answers[Entry]) {
 	ctx = context.WithoutCancel(ctx) // the user does not wait for it
 	c.tasks.Go(func() {
@@ -242,29 +241,29 @@ func (c *Coordinator) repair(ctx context.Context, p ring.Placement, key string, 
 	})
 }
 
-// answer is what one replica says.
+// answer is the answer of one replica.
 type answer[T any] struct {
 	id    string
 	value T
 	err   error
 }
 
-// answers are those of the replicas that were asked.
+// answers has the answers of all replicas that were asked.
 type answers[T any] struct {
 	come        chan answer[T]
 	outstanding int
 }
 
-// ask asks owners at the same time. Each answers exactly once; who does not in
-// time is answered for. They go on when the user has got an answer or given up: a
-// write is to reach all owners.
+// ask sends a request to all owners at the same time. There is exactly one answer for
+// each; for an owner that does not answer in time it is an error. The requests go on
+// when the user has an answer or has given up, because a write should reach all owners.
 func ask[T any](ctx context.Context, c *Coordinator, owners iter.Seq[ring.Owner], do func(ctx context.Context, m cluster.Member, local bool) (T, error)) *answers[T] {
 	var all []string
 	for o := range owners {
 		all = append(all, o.ID())
 	}
 	ctx = context.WithoutCancel(ctx)
-	out := make(chan answer[T], len(all)) // nobody has to wait for a reader
+	out := make(chan answer[T], len(all)) // so that a request never waits for a reader of the channel
 	for _, id := range all {
 		c.tasks.Go(func() {
 			a := answer[T]{id: id, err: errors.New("it is gone, or away")}
@@ -277,8 +276,8 @@ func ask[T any](ctx context.Context, c *Coordinator, owners iter.Seq[ring.Owner]
 	return &answers[T]{out, len(all)}
 }
 
-// gather awaits answers that are no errors until they are enough, and returns them.
-// When there are no more to come before that, it returns a [QuorumError], too.
+// gather waits until there are enough answers without errors, and returns them. When
+// all answers have arrived before that, it also returns a [QuorumError].
 func (a *answers[T]) gather(ctx context.Context, needed int, enough func(answer[T]) bool) (good []answer[T], err error) {
 	var failed []error
 	for ; a.outstanding > 0; a.outstanding-- {
@@ -299,7 +298,7 @@ func (a *answers[T]) gather(ctx context.Context, needed int, enough func(answer[
 	return good, noQuorum(len(good), needed, failed)
 }
 
-// servers are the owners that serve.
+// servers returns the serving owners.
 func servers(p ring.Placement) iter.Seq[ring.Owner] {
 	return func(yield func(ring.Owner) bool) {
 		for _, o := range p.All() {
@@ -313,15 +312,15 @@ func servers(p ring.Placement) iter.Seq[ring.Owner] {
 // QuorumError says that too few owners took part.
 type QuorumError struct {
 	Got, Needed int
-	Err         error // why the others did not; nil when there are no others
+	Err         error // why the others did not take part; nil if all did
 }
 
-// Error says how many, and why the others did not.
+// Error says how many owners took part, and why the others did not.
 func (e *QuorumError) Error() string {
 	return fmt.Sprintf("no quorum: %d owners answered, %d are needed: %v", e.Got, e.Needed, e.Err)
 }
 
-// Unwrap returns why.
+// Unwrap returns the reasons.
 func (e *QuorumError) Unwrap() error { return e.Err }
 
 func noQuorum(got, needed int, why []error) error {

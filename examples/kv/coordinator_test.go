@@ -57,8 +57,8 @@ func TestWritesThatAreNotStored(t *testing.T) {
 	})
 }
 
-// One of three owners is enough for nothing, two are for everything; but who is
-// alone is told why.
+// Two of three owners are enough for reads and writes, and one is not. A client of the
+// one owner learns why.
 func TestQuorums(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
@@ -89,8 +89,8 @@ func TestQuorums(t *testing.T) {
 	})
 }
 
-// A write that reached one replica alone does not win over later ones, though the
-// clock of the member that took it is an hour ahead.
+// A write that reached only one replica does not replace later writes, although the
+// clock of the member that accepted it is an hour ahead.
 func TestAClockThatIsAheadHasNoEffect(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		tc.walls[1].set(time.Hour)
@@ -121,7 +121,7 @@ func TestAClockThatIsAheadHasNoEffect(t *testing.T) {
 	})
 }
 
-// A version is higher than all that a read quorum has, and a clock that is behind
+// A version is higher than all versions of a read quorum, and a clock that is behind
 // catches up with them.
 func TestVersionsFollowAReadQuorum(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
@@ -147,7 +147,7 @@ func TestReadsRepair(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
 		all[0].write(t, "k", "old")
-		synctest.Wait() // it is with all three
+		synctest.Wait() // all three owners have it
 		all[2].refusing(hang)
 		v := all[0].write(t, "k", "new")
 		time.Sleep(2 * replyWithin) // virtual
@@ -161,14 +161,14 @@ func TestReadsRepair(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, all[0].do(http.MethodDelete, "k", "").Code)
 		time.Sleep(replyWithin)
 		p := all[1].Lookup("k").Partition()
-		all[1].store.Drop(p) // as if it had missed all of it
+		all[1].store.Drop(p) // as if it had missed all writes
 		require.Equal(t, http.StatusNotFound, all[0].do(http.MethodGet, "k", "").Code)
 		time.Sleep(replyWithin)
 		require.True(t, all[1].holds("k").Deleted, "deletions are repaired as well")
 	})
 }
 
-// A replica refuses who means other owners, and says so.
+// A replica refuses a request whose sender means other owners, and says so.
 func TestReplicasRefuse(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(5)
@@ -200,7 +200,7 @@ func TestReplicasRefuse(t *testing.T) {
 			require.True(t, d.holds(key).Version.IsZero())
 		}
 
-		// An owner that does not have all of the data yet counts for nothing.
+		// An answer of an owner that does not have all data yet does not count.
 		joining := tc.start(6)
 		tc.Await("it is to own, and does not yet", func() bool {
 			return all[0].Lookup(key).Target().Len() > 0 && joining.Local().State.String() == "joining" && joining.Ring().Target().Len() == 6
@@ -213,7 +213,7 @@ func TestReplicasRefuse(t *testing.T) {
 	})
 }
 
-// otherwise is a cluster as seen by a member that has not heard the news.
+// otherwise is the outdated view of a member.
 type otherwise struct {
 	*cluster.Cluster
 	stale func() ring.Placement
@@ -226,8 +226,7 @@ func (o otherwise) Lookup(key string) ring.Placement {
 	return o.Cluster.Lookup(key)
 }
 
-// A coordinator that means other owners than they do tries again when it has
-// heard.
+// A coordinator with an outdated view tries again when its view has changed.
 func TestCoordinatorsTryAgain(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)

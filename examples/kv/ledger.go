@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// ledger is what is known of one key from outside: what was acknowledged, and
-// when it could be read. Only one writer writes it.
+// ledger records the requests of clients for one key: which writes were acknowledged,
+// and when the key could be read. Only one client writes the key.
 type ledger struct {
 	key string
 
 	mu      sync.Mutex
-	sent    int            // writes of a value; each has its number in it
-	version Version        // of the last write that was acknowledged
-	content string         // of that, empty for a deletion
-	open    map[string]int // writes that were not acknowledged, by content; they may come to light any time
+	sent    int            // the number of writes; each value contains its number
+	version Version        // the version of the last acknowledged write
+	content string         // its content, empty for a deletion
+	open    map[string]int // writes that were not acknowledged, by content; a read may return them at any time
 	read    gap            // between answers to readers
 	written gap            // between acknowledgements
 }
@@ -29,7 +29,7 @@ func newLedger(format string, n int) *ledger {
 type gap struct {
 	last    time.Time
 	longest time.Duration
-	from    time.Time // when the longest began
+	from    time.Time // when the longest gap began
 }
 
 func (g *gap) good(now time.Time) {
@@ -51,8 +51,8 @@ func (l *ledger) send(deletion bool) (content string) {
 	return content
 }
 
-// acknowledged says that a write was. It returns an error when it has a lower
-// version than one before it: it would be lost.
+// acknowledged records that a write was acknowledged. It returns an error when the
+// version is lower than an earlier one: then the write would be lost.
 func (l *ledger) acknowledged(v Version, content string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,17 +65,15 @@ func (l *ledger) acknowledged(v Version, content string) error {
 	return nil
 }
 
-// known is the version that whoever reads from now on should see, or a higher
-// one.
+// known returns the lowest version that a read that begins now may return.
 func (l *ledger) known() Version {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.version
 }
 
-// saw takes an answer to a reader into account and reports whether it missed
-// what was acknowledged before the question. It returns an error when the answer
-// cannot be.
+// saw records the answer to a read, and reports whether the answer missed a write that
+// was acknowledged before the read began. It returns an error for an impossible answer.
 func (l *ledger) saw(before, v Version, content string) (stale bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the scenario goes by finds what it is for.
+// The ledger finds lost writes, stale reads and impossible answers.
 func TestLedger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

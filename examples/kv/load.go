@@ -18,38 +18,39 @@ import (
 const (
 	writers    = 4
 	readers    = 4
-	keysEach   = 30                    // of a writer
+	keysEach   = 30                    // the keys of a writer
 	writePause = 20 * time.Millisecond // between two writes of one writer
 	readPause  = 10 * time.Millisecond
 	briefPace  = 3   // how many times longer the pauses are in the short form
 	deletions  = 0.1 // of writes
 	onceEvery  = 5   // writes go to a key of its own
 
-	tolerance = 2 * time.Second // for one answer
-	shun      = 3 * time.Second // who did not answer
+	tolerance = 2 * time.Second // the limit for one answer
+	shun      = 3 * time.Second // how long a member that did not answer is not asked
 )
 
-// load is what the users of the store do. It goes on until the context ends.
+// load simulates the users of the store. It goes on until the context ends.
 type load struct {
 	client *http.Client
 	pace   int       // how many times longer the pauses are
 	hot    []*ledger // written and read again and again
 
 	mu sync.Mutex
-	// once are keys that are written once and not read before the end. What is
-	// lost of the others the next write or read repair may cover up.
+	// once are keys that are written once and not read before the end. A lost write of
+	// the other keys may stay unnoticed, because the next write or read repair replaces
+	// it.
 	once    []*ledger
 	members []*demo.Process
 	shunned map[*demo.Process]time.Time
 	tally
 }
 
-// tally is what came of it.
+// tally holds the results of the load.
 type tally struct {
-	reads, writes, deletes int // that succeeded
-	stale                  int // reads that missed what was acknowledged before them
+	reads, writes, deletes int // successful requests
+	stale                  int // reads that missed a write that was acknowledged before them
 	errors                 map[string]int
-	wrong                  error // the first thing that cannot be
+	wrong                  error // the first impossible answer
 }
 
 func newLoad(pace int) *load {
@@ -64,8 +65,8 @@ func newLoad(pace int) *load {
 	return l
 }
 
-// run reads and writes until the context ends. Each reader goes through the hot
-// keys, each writer through its own, with one to be written once in between.
+// run reads and writes until the context ends. Each reader reads the hot keys in turn.
+// Each writer writes its own keys in turn, and keys that are written once.
 func (l *load) run(ctx context.Context) {
 	var wait sync.WaitGroup
 	for i := range writers {
@@ -147,7 +148,7 @@ func (l *load) read(k *ledger, random *rand.Rand) {
 	}, m, err)
 }
 
-// requestFailure is one that a user of the store has to live with.
+// requestFailure is an error that users of the store must expect.
 type requestFailure struct {
 	kind string
 	err  error
@@ -155,7 +156,7 @@ type requestFailure struct {
 
 func (e *requestFailure) Error() string { return e.kind + ": " + e.err.Error() }
 
-// count counts what succeeded, or why it did not.
+// count counts a successful request, or the reason of its failure.
 func (l *load) count(success func(*tally), m *demo.Process, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,7 +176,7 @@ func (l *load) count(success func(*tally), m *demo.Process, err error) {
 	}
 }
 
-// pick chooses a member as a load balancer does: not one that has not answered.
+// pick chooses a member like a load balancer: none that did not answer just before.
 func (l *load) pick(random *rand.Rand) *demo.Process {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -191,14 +192,14 @@ func (l *load) pick(random *rand.Rand) *demo.Process {
 	return good[random.IntN(len(good))]
 }
 
-// over sets the members to be asked.
+// over sets the members that get requests.
 func (l *load) over(members []*demo.Process) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.members = append([]*demo.Process(nil), members...)
 }
 
-// soFar returns what came of it until now.
+// soFar returns the results so far.
 func (l *load) soFar() tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -207,8 +208,8 @@ func (l *load) soFar() tally {
 
 const noQuorumKind = "no quorum"
 
-// do asks a member and returns the version of the answer and the value, empty
-// when there is none.
+// do sends a request to a member, and returns the version and the value of the answer.
+// The value is empty when there is none.
 func (l *load) do(method string, m *demo.Process, key, content string) (v Version, value string, err error) {
 	request, err := http.NewRequest(method, "http://"+m.HTTP+"/kv/"+key, strings.NewReader(content))
 	if err != nil {

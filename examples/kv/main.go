@@ -46,7 +46,7 @@ func main() {
 		os.Exit(2)
 	}
 	if *verbose {
-		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
+		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name causes no error
 	}
 	f := usual
 	switch {
@@ -60,17 +60,17 @@ func main() {
 
 const verboseEnv = "KV_VERBOSE"
 
-// form is how much of the scenario was asked for. The first and the last step are
-// the same in all forms.
+// form is the length of the scenario. The first and the last step are the same in all
+// forms.
 type form struct {
 	between []step
-	limit   time.Duration // for all steps together, on a machine that is busy
+	limit   time.Duration // the limit for all steps together, also on a busy machine
 	gap     time.Duration // how long a key may be unreadable
 	pace    int           // how many times longer the pauses of the load are
 }
 
-// The short form is for tests, which run on machines that are busy: a crash is
-// noticed later there, and a key is unreadable for longer.
+// The short form is for tests, which run on busy machines. There a crash is noticed
+// later, and a key is unreadable for longer.
 var (
 	brief = form{[]step{(*scenario).roll, scale(3, 5, 3), kill(1)}, 7 * time.Minute, 2 * time.Minute, briefPace}
 	usual = form{[]step{(*scenario).roll, scale(3, 7, 4), (*scenario).metadata, kill(2), pause(10 * time.Second)}, 10 * time.Minute, gapBound, 1}

@@ -26,19 +26,20 @@ import (
 )
 
 const (
-	partitions = 256 // suits a few dozen members
-	replicas   = 3   // of each partition
+	partitions = 256 // enough for a few dozen members
+	replicas   = 3   // owners of each partition
 
-	replyWithin  = time.Second             // another member, for one request
-	answerWithin = 1500 * time.Millisecond // this member, to a user
+	replyWithin  = time.Second             // the limit for another member to answer one request
+	answerWithin = 1500 * time.Millisecond // the limit for this member to answer a user
 	drainWithin  = 3 * time.Minute
 	stopWithin   = 20 * time.Second
 )
 
-// majority is the quorum of reads and of writes: any two share a replica.
+// majority is the quorum of reads and of writes: any two quorums have a replica in
+// common.
 var majority = Quorum{Write: 2, Read: 2}
 
-// memberSettings say which member a process is.
+// memberSettings are the settings of one member.
 type memberSettings struct {
 	id, zone, http, gossip string
 	seeds                  []string
@@ -63,19 +64,19 @@ func memberFlags(args []string) (s memberSettings, err error) {
 	return s, err
 }
 
-// member is one process of the store, from the listener down.
+// member has all parts of one process of the store.
 type member struct {
 	*cluster.Cluster
 	store       *Store
 	coordinator *Coordinator
 	server      *http.Server
-	moved       atomic.Int64 // slots of the ring that came to this member
+	moved       atomic.Int64 // the number of slots of the ring that moved to this member
 }
 
-// newMember puts the parts together.
+// newMember makes a member from its parts.
 func newMember(s memberSettings, address string, logger *slog.Logger) (*member, error) {
-	// The pool's bound is for a member that has stopped answering: what is sent
-	// to it piles up until it is given up.
+	// The limit of the pool is for a member that does not answer any more: requests to
+	// it accumulate until they time out.
 	pool := &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64, IdleConnTimeout: time.Minute}
 	peers := NewPeers(&http.Client{Transport: pool}, replyWithin)
 	store := NewStore(partitions)
@@ -88,7 +89,7 @@ func newMember(s memberSettings, address string, logger *slog.Logger) (*member, 
 		PartitionCount:    partitions,
 		ReplicationFactor: replicas,
 		Gossip:            membership.GossipOptions{Profile: membership.Local},
-		HTTP:              cluster.HTTPOptions{AdvertiseAddr: address}, // we serve HTTP, it tells the others where
+		HTTP:              cluster.HTTPOptions{AdvertiseAddr: address}, // this program serves HTTP; the cluster announces the address
 		Bootstrap:         cluster.BootstrapOptions{MinMembers: s.min},
 		Handoff:           cluster.HandoffOptions{Mover: NewMover(store, peers), WriteQuorum: majority.Write},
 		Logger:            logger,
@@ -109,9 +110,8 @@ func newMember(s memberSettings, address string, logger *slog.Logger) (*member, 
 	return m, nil
 }
 
-// runMember is the life of one member: it serves HTTP, joins the cluster and
-// receives its share, works until it is asked to go, hands over what it has, and
-// leaves.
+// runMember runs one member: it serves HTTP, joins the cluster and receives its
+// partitions, works until it gets a signal, hands its data over, and leaves.
 func runMember(ctx context.Context, s memberSettings, in io.Reader, out io.Writer, logger *slog.Logger) (failed error) {
 	listener, err := net.Listen("tcp", s.http)
 	if err != nil {
@@ -123,8 +123,8 @@ func runMember(ctx context.Context, s memberSettings, in io.Reader, out io.Write
 		return err
 	}
 	go func() { _ = m.server.Serve(listener) }() // until Shutdown
-	// While it goes it goes on working for users: first others take over what it
-	// owns, then they learn that it leaves, then its door closes.
+	// The member answers users until the end: first other members take over its
+	// partitions, then they learn that it leaves, then its HTTP server closes.
 	defer func() {
 		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
@@ -158,8 +158,8 @@ func runMember(ctx context.Context, s memberSettings, in io.Reader, out io.Write
 	}
 }
 
-// close finishes the requests under way. Those end by themselves; what is left then
-// are connections on which none ever came, for which Shutdown would wait longer.
+// close waits for the requests under way, which end by themselves. Then only
+// connections without any request are left, for which Shutdown would wait longer.
 func (m *member) close() error {
 	finishing, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
@@ -174,7 +174,7 @@ func (m *member) close() error {
 // generation is the metadata that reload changes.
 const generation = "generation"
 
-// reload stands for whatever a member may announce that changes while it runs.
+// reload changes an announced value of a running member, as an example of such changes.
 func (m *member) reload(ctx context.Context) error {
 	return m.Update(ctx, func(a *membership.Attributes) {
 		n, _ := strconv.Atoi(a.Metadata[generation]) // 0 at first
@@ -182,7 +182,7 @@ func (m *member) reload(ctx context.Context) error {
 	})
 }
 
-// count counts what the ring moves to this member, until the events end.
+// count counts the slots that the ring moves to this member, until the events end.
 func (m *member) count(events iter.Seq[cluster.Event]) {
 	id := m.Local().ID
 	for e := range events {
@@ -201,7 +201,7 @@ func (m *member) count(events iter.Seq[cluster.Event]) {
 	}
 }
 
-// status is what /status answers.
+// status is the answer of /status.
 type status struct {
 	State   string               `json:"state"`
 	Keys    int                  `json:"keys"`

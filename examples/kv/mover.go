@@ -15,13 +15,13 @@ type Page struct {
 	More  bool   `json:"more"`
 }
 
-// pages reads a part of a partition from a process: what comes after a key. It
-// returns an error when who answers is not that process.
+// pages reads a part of a partition from a process: the items after a key. It returns
+// an error when another process answers.
 type pages interface {
 	Page(ctx context.Context, from cluster.Member, partition int, after string) (Page, error)
 }
 
-// Mover moves partitions between stores, when the cluster says so.
+// Mover moves partitions between stores, when the cluster calls it.
 type Mover struct {
 	store *Store
 	pages pages
@@ -32,8 +32,8 @@ var _ cluster.Mover = (*Mover)(nil)
 // NewMover returns a mover for a store, which reads other stores page by page.
 func NewMover(store *Store, pages pages) *Mover { return &Mover{store, pages} }
 
-// Receive merges a partition from all the sources that answer, of which there
-// must be as many as needed. It holds a page of each at a time.
+// Receive merges a partition from all sources that answer, and needs at least need of
+// them. It holds one page of each in memory at a time.
 func (m *Mover) Receive(ctx context.Context, partition int, from []cluster.Member, need int) error {
 	var wait sync.WaitGroup
 	failures := make([]error, len(from))
@@ -57,8 +57,8 @@ func (m *Mover) Receive(ctx context.Context, partition int, from []cluster.Membe
 	return nil
 }
 
-// merge merges a partition from one source. Pages go by key, so that what is
-// written meanwhile moves nothing from one page to another.
+// merge merges a partition from one source. Pages are ranges of keys, so that a write
+// meanwhile does not shift items from one page to another.
 func (m *Mover) merge(ctx context.Context, partition int, source cluster.Member) error {
 	for after, more := "", true; more; {
 		page, err := m.pages.Page(ctx, source, partition, after)
@@ -80,7 +80,7 @@ func (m *Mover) merge(ctx context.Context, partition int, source cluster.Member)
 	return nil
 }
 
-// Release throws a partition away: its owners have it.
+// Release deletes a partition, which its owners have.
 func (m *Mover) Release(_ context.Context, partition int) error {
 	m.store.Drop(partition)
 	return nil

@@ -19,8 +19,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// What a member drains is with the others before it lets go, and who joins has
-// its share before it serves.
+// A draining member releases its partitions after the others have them, and a joining
+// member serves after it has received its partitions.
 func TestDataFollowsItsOwners(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(4)
@@ -33,7 +33,7 @@ func TestDataFollowsItsOwners(t *testing.T) {
 		defer cancel()
 		require.NoError(t, all[3].Drain(ctx))
 		require.Zero(t, all[3].store.Len(), "it holds nothing any more")
-		all[3].requireRead(t, "k7", "v7") // and works for users to the end
+		all[3].requireRead(t, "k7", "v7") // and answers users until the end
 		require.NoError(t, all[3].Stop(ctx))
 
 		all = append(all[:3], tc.start(5), tc.start(6))
@@ -61,7 +61,7 @@ func TestACrash(t *testing.T) {
 			all[i%4].write(t, "k"+strconv.Itoa(i), "v"+strconv.Itoa(i))
 		}
 		tc.crash(2)
-		for i := range 100 { // nobody has noticed
+		for i := range 100 { // no member has noticed the crash
 			all[0].requireRead(t, "k"+strconv.Itoa(i), "v"+strconv.Itoa(i))
 			all[2].write(t, "k"+strconv.Itoa(i), "w"+strconv.Itoa(i))
 		}
@@ -74,8 +74,8 @@ func TestACrash(t *testing.T) {
 	})
 }
 
-// A partition comes in pages, from all sources that answer. Another start of a
-// source is none.
+// A partition is received in pages, from all sources that answer. Another start of a
+// source does not count.
 func TestReceive(t *testing.T) {
 	inCluster(t, func(t *testing.T, tc *testCluster) {
 		all := tc.startMany(3)
@@ -115,15 +115,15 @@ func TestReceive(t *testing.T) {
 	})
 }
 
-// pagesOf answers with what a test says.
+// pagesOf answers with the function of a test.
 type pagesOf func(after string) (Page, error)
 
 func (f pagesOf) Page(_ context.Context, _ cluster.Member, _ int, after string) (Page, error) {
 	return f(after)
 }
 
-// A source that answers nonsense does not keep the receiver for ever, and
-// counts for nothing.
+// A source with invalid answers does not block the receiver for ever, and does not
+// count.
 func TestPagesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]pagesOf{
@@ -141,7 +141,8 @@ func TestPagesThatCannotBe(t *testing.T) {
 	}
 }
 
-// judged is a store as handofftest asks it: its versions are the times of ours.
+// judged adapts a store to handofftest: its versions become the times of the store's
+// versions.
 type judged struct{ *Mover }
 
 func newJudged(p handofftest.Peers) handofftest.Store {

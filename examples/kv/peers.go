@@ -16,21 +16,20 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// maxPage is how many bytes of an answer are read: a page of the longest value,
-// as JSON, and some.
+// maxPage is the largest number of bytes of an answer: a page with the longest value,
+// as JSON, with some reserve.
 const maxPage = 4 << 20
 
-// Peers asks other members.
+// Peers sends requests to other members.
 type Peers struct {
 	client   *http.Client
-	patience time.Duration // for one answer
+	patience time.Duration // the limit for one answer
 }
 
-// NewPeers returns peers that are asked through a client and have so long to
-// answer.
+// NewPeers returns Peers that use a client, with a limit for each answer.
 func NewPeers(client *http.Client, patience time.Duration) *Peers { return &Peers{client, patience} }
 
-// Write has a member merge an entry: see [Replica.Write].
+// Write sends an entry to a member, which merges it: see [Replica.Write].
 func (p *Peers) Write(ctx context.Context, to cluster.Member, partition int, token ring.Token, key string, e Entry) (newest Version, err error) {
 	header := http.Header{tokenHeader: {token.String()}, versionHeader: {e.Version.String()}}
 	if e.Deleted {
@@ -43,7 +42,7 @@ func (p *Peers) Write(ctx context.Context, to cluster.Member, partition int, tok
 	return newest, err
 }
 
-// Read asks a member for what it has: see [Replica.Read].
+// Read asks a member for its entry of a key: see [Replica.Read].
 func (p *Peers) Read(ctx context.Context, from cluster.Member, partition int, token ring.Token, key string) (e Entry, err error) {
 	header := http.Header{tokenHeader: {token.String()}}
 	answer, content, err := p.ask(ctx, http.MethodGet, from, replicaPath(partition, key), header, nil, maxValue)
@@ -54,7 +53,7 @@ func (p *Peers) Read(ctx context.Context, from cluster.Member, partition int, to
 	return e, e.Version.UnmarshalText([]byte(answer.Get(versionHeader)))
 }
 
-// Highest asks a member what version it has: see [Replica.Highest].
+// Highest asks a member for its version of a key: see [Replica.Highest].
 func (p *Peers) Highest(ctx context.Context, from cluster.Member, partition int, token ring.Token, key string) (h Highest, err error) {
 	header := http.Header{tokenHeader: {token.String()}}
 	answer, _, err := p.ask(ctx, http.MethodHead, from, replicaPath(partition, key), header, nil, 0)
@@ -68,8 +67,8 @@ func (p *Peers) Highest(ctx context.Context, from cluster.Member, partition int,
 	return h, h.Version.UnmarshalText([]byte(answer.Get(versionHeader)))
 }
 
-// Page reads a part of a partition from a process. Another start of the same
-// member does not count: it began empty.
+// Page reads a part of a partition from a process. It refuses an answer of another
+// start of the same member, which began empty.
 func (p *Peers) Page(ctx context.Context, from cluster.Member, partition int, after string) (page Page, err error) {
 	path := fmt.Sprintf("/partition/%d?after=%s", partition, url.QueryEscape(after))
 	answer, content, err := p.ask(ctx, http.MethodGet, from, path, nil, nil, maxPage)
@@ -89,7 +88,7 @@ func replicaPath(partition int, key string) string {
 	return "/replica/" + strconv.Itoa(partition) + "?key=" + url.QueryEscape(key)
 }
 
-// ask sends a request and returns the answer, up to a number of bytes.
+// ask sends a request, and returns the answer if it has at most a number of bytes.
 func (p *Peers) ask(ctx context.Context, method string, to cluster.Member, path string, header http.Header, body []byte, limit int64) (http.Header, []byte, error) {
 	if to.HTTPAddr == "" {
 		return nil, nil, fmt.Errorf("%q has no HTTP address", to.ID)
@@ -109,7 +108,7 @@ func (p *Peers) ask(ctx context.Context, method string, to cluster.Member, path 
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= 300 {
-		reason, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // it is for people
+		reason, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // the text is for people
 		return nil, nil, fmt.Errorf("status %d: %s", response.StatusCode, strings.TrimSpace(string(reason)))
 	}
 	content, err := io.ReadAll(io.LimitReader(response.Body, limit+1))

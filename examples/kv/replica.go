@@ -10,15 +10,15 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Headers of requests between members and of their answers. Version is for users,
-// too.
+// Headers of requests between members and of their answers. Users get and send the
+// version, too.
 const (
 	// versionHeader is the version of a value.
 	versionHeader = "Kv-Version"
-	// deletedHeader marks a value that is none any more.
+	// deletedHeader marks a deleted value.
 	deletedHeader = "Kv-Deleted"
-	// tokenHeader says which owners the sender means; an answer that refuses
-	// says which ones this member does.
+	// tokenHeader holds the token of the sender's placement. A refusal holds the token
+	// of this member's placement.
 	tokenHeader = "Kv-Token"
 	// startHeader says which start of the member answers.
 	startHeader = "Kv-Start"
@@ -28,11 +28,10 @@ const (
 	countsHeader = "Kv-Counts"
 )
 
-// pageBytes is about how much a page holds.
+// pageBytes is the approximate size of a page.
 const pageBytes = 256 << 10
 
-// Replica is the part of a member that holds values: one of those that make up
-// a quorum.
+// Replica is the part of a member that holds values. A quorum consists of replicas.
 type Replica struct {
 	cluster *cluster.Cluster
 	store   *Store
@@ -44,36 +43,36 @@ func NewReplica(c *cluster.Cluster, store *Store, clock *Clock) *Replica {
 	return &Replica{c, store, clock}
 }
 
-// Write merges an entry, if sender and receiver mean the same owners. It returns
-// the version that is here then: when that is a higher one the write has no
+// Write merges an entry, if sender and receiver mean the same owners. It returns the
+// version that the replica then has. If that is a higher version, the write has no
 // effect, and must not be acknowledged.
 func (r *Replica) Write(partition int, token ring.Token, key string, e Entry) (newest Version, err error) {
 	done, err := r.cluster.Handoff().Admit(partition, token)
 	if err != nil {
 		return Version{}, err
 	}
-	defer done() // it is here: who asks from now on for all that is gets it
+	defer done() // the entry is stored: every later reader of this partition gets it
 	r.clock.See(e.Version)
 	return r.store.Put(partition, key, e), nil
 }
 
-// Read returns what is here, if that counts as one of the answers of a quorum.
+// Read returns the entry of a key, if the answer counts in a read quorum.
 func (r *Replica) Read(partition int, token ring.Token, key string) (Entry, error) {
 	e := r.store.Get(partition, key)
-	// Asked afterwards: who was an owner before it read may not be any more, and
-	// have thrown away what it was to read.
+	// Serve is called after the read: a member that was an owner before may not be one
+	// any more, and may have deleted the data meanwhile.
 	return e, r.cluster.Handoff().Serve(partition, token)
 }
 
-// Highest says what version is here.
+// Highest is the version of a key on a replica.
 type Highest struct {
 	Version Version
 	Now     int64 // by the clock of the member that answers
-	Counts  bool  // as one of the answers of a read quorum
+	Counts  bool  // whether the answer counts in a read quorum
 }
 
-// Highest returns what version is here, if sender and receiver mean the same
-// owners. An owner that has not received everything says so.
+// Highest returns the version of a key on this replica, if sender and receiver mean the
+// same owners. The result says whether the owner has received all data.
 func (r *Replica) Highest(partition int, token ring.Token, key string) (Highest, error) {
 	e, err := r.Read(partition, token, key)
 	h := Highest{e.Version, r.clock.Now(), err == nil}
@@ -83,7 +82,7 @@ func (r *Replica) Highest(partition int, token ring.Token, key string) (Highest,
 	return h, err
 }
 
-// Routes adds what other members ask for to a mux. Nobody else should.
+// Routes adds the routes for other members to a mux. Only members should use them.
 func (r *Replica) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /replica/{partition}", r.put)
 	mux.HandleFunc("GET /replica/{partition}", r.get)
@@ -130,7 +129,7 @@ func (r *Replica) get(w http.ResponseWriter, request *http.Request) {
 		w.Header().Set(deletedHeader, "1")
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write(e.Content) // to a reader that may have gone
+	_, _ = w.Write(e.Content) // the reader may be gone
 }
 
 func (r *Replica) head(w http.ResponseWriter, request *http.Request) {
@@ -149,8 +148,8 @@ func (r *Replica) head(w http.ResponseWriter, request *http.Request) {
 	w.Header().Set(countsHeader, strconv.FormatBool(h.Counts))
 }
 
-// page answers a process that receives a partition. It does not ask who owns
-// it: the library has, and asks again afterwards whether anything has changed.
+// page answers a process that receives a partition. It does not check ownership: the
+// library has checked it, and checks again after the merge.
 func (r *Replica) page(w http.ResponseWriter, request *http.Request) {
 	p, err := r.partition(request)
 	if err != nil {
@@ -160,7 +159,7 @@ func (r *Replica) page(w http.ResponseWriter, request *http.Request) {
 	items, more := r.store.Page(p, request.URL.Query().Get("after"), pageBytes)
 	w.Header().Set(startHeader, startText(r.cluster.Local()))
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(Page{items, more}) // likewise
+	_ = json.NewEncoder(w).Encode(Page{items, more}) // the reader may be gone
 }
 
 func (r *Replica) partition(request *http.Request) (int, error) {
@@ -172,7 +171,7 @@ func (r *Replica) partition(request *http.Request) (int, error) {
 	return p, nil
 }
 
-// address returns what a request of another member is about.
+// address returns the partition and the token of a request of another member.
 func (r *Replica) address(request *http.Request) (p int, token ring.Token, key string, err error) {
 	if p, err = r.partition(request); err != nil {
 		return 0, 0, "", err
@@ -184,10 +183,10 @@ func (r *Replica) address(request *http.Request) (p int, token ring.Token, key s
 	return p, token, key, checkKey(key)
 }
 
-// startText names a start of a member.
+// startText formats a start of a member.
 func startText(m cluster.Member) string { return strconv.FormatUint(m.Start.Nonce, 16) }
 
-// statusOf says by which status another member learns of an error.
+// statusOf returns the status with which another member gets an error.
 func statusOf(err error) int {
 	if bad, ok := errors.AsType[*requestError](err); ok {
 		return bad.status

@@ -13,7 +13,7 @@ const (
 	maxValue = 1 << 20 // bytes
 )
 
-// requestError says what is wrong with a request.
+// requestError is the error of an invalid request.
 type requestError struct {
 	status int
 	text   string
@@ -25,7 +25,8 @@ func badRequest(format string, args ...any) error {
 	return &requestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// checkKey says what is wrong with a key. It has to travel as JSON.
+// checkKey returns the error of an invalid key. A key must be valid UTF-8, because
+// pages are JSON.
 func checkKey(key string) error {
 	if key == "" || len(key) > maxKey || !utf8.ValidString(key) {
 		return badRequest("key %.20q of %d bytes: must be UTF-8, 1 to %d bytes", key, len(key), maxKey)

@@ -18,18 +18,18 @@ import (
 type step func(*scenario, context.Context) error
 
 const (
-	atStart = 5 // members at the beginning
-	quorate = 3 // of which must be there before the first begin
+	atStart = 5 // the number of members at the beginning
+	quorate = 3 // how many of them must be there before the first one owns
 
-	// gapBound is how long a key may be unreadable on a machine that is not busy: as long as it may take to
-	// notice a crash, 15 probe intervals of a second, and some slack.
+	// gapBound is how long a key may be unreadable on a machine that is not busy: the time in which
+	// a crash is noticed, 15 probe intervals of a second, and a reserve.
 	gapBound = 17 * time.Second
-	// settleWithin is how long members may take to have nothing left to move, on a
-	// machine that is busy.
+	// settleWithin is how long members may take until nothing moves any more, also on a
+	// busy machine.
 	settleWithin = 3 * time.Minute
 )
 
-// scenario is what the steps share: the members that are up, the load, the screen.
+// scenario holds the state of the steps: the running members, the load, the screen.
 type scenario struct {
 	demo.Screen
 	load     *load
@@ -45,15 +45,15 @@ func newScenario(screen demo.Screen, f form) *scenario {
 	return &scenario{Screen: screen, gap: f.gap, load: newLoad(f.pace), statuses: make(map[*demo.Process]status), stop: func() {}}
 }
 
-// end leaves nothing behind.
+// end stops the load and kills all members.
 func (sc *scenario) end() {
 	sc.stop()
 	for _, p := range sc.members {
-		p.Kill() // does nothing to a member that has stopped
+		p.Kill() // has no effect on a member that has stopped
 	}
 }
 
-// spawn starts a member, the next one or one that was there before.
+// spawn starts a member: the next new one, or an earlier one again.
 func (sc *scenario) spawn(ctx context.Context, id string) (*demo.Process, error) {
 	if id == "" {
 		sc.names++
@@ -103,7 +103,7 @@ func (sc *scenario) settle(ctx context.Context) error {
 	})
 }
 
-// ask asks a member how it stands, and remembers it.
+// ask asks a member for its status, and stores it.
 func (sc *scenario) ask(ctx context.Context, p *demo.Process) (s status, err error) {
 	if err = demo.Get(ctx, p, "/status", &s); err == nil {
 		sc.statuses[p] = s
@@ -111,7 +111,7 @@ func (sc *scenario) ask(ctx context.Context, p *demo.Process) (s status, err err
 	return s, err
 }
 
-// drain ends a member in good order.
+// drain stops a member gracefully.
 func (sc *scenario) drain(ctx context.Context, p *demo.Process) error {
 	if err := p.Signal(terminate); err != nil {
 		return err
@@ -123,7 +123,8 @@ func (sc *scenario) drain(ctx context.Context, p *demo.Process) error {
 	return err
 }
 
-// report prints what came of the load, and returns what must not be.
+// report prints the results of the load, and returns an error for results that must not
+// occur.
 func (sc *scenario) report() error {
 	t := sc.load.soFar()
 	moved := int64(0)

@@ -4,7 +4,7 @@ import (
 	"net/http"
 )
 
-// Routes adds what users ask for to a mux: GET, PUT and DELETE /kv/{key}.
+// Routes adds the routes for users to a mux: GET, PUT and DELETE /kv/{key}.
 func (c *Coordinator) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /kv/{key}", c.serveGet)
 	mux.HandleFunc("PUT /kv/{key}", c.servePut)
@@ -30,7 +30,7 @@ func (c *Coordinator) serveGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write(e.Content) // to a reader that may have gone
+	_, _ = w.Write(e.Content) // the reader may be gone
 }
 
 func (c *Coordinator) servePut(w http.ResponseWriter, r *http.Request) {
@@ -74,8 +74,8 @@ func (c *Coordinator) serveWrite(w http.ResponseWriter, r *http.Request, content
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// unavailable says that there was no quorum. A write may have been stored all the
-// same if the answer has a version.
+// unavailable answers that there was no quorum. If the answer has a version, the write
+// may be stored in spite of that.
 func unavailable(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "1")
 	http.Error(w, err.Error(), http.StatusServiceUnavailable)

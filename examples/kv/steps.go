@@ -14,10 +14,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// terminate is what a member takes for being asked to go, in good order.
+// terminate is the signal that stops a member gracefully.
 const terminate = syscall.SIGTERM
 
-// start brings up the members and the load.
+// start starts the members and the load.
 func (sc *scenario) start(ctx context.Context) error {
 	sc.Step(fmt.Sprintf("%d members start, and the load begins.", atStart))
 	for range atStart {
@@ -40,7 +40,7 @@ func (sc *scenario) start(ctx context.Context) error {
 	return nil
 }
 
-// settled waits until nothing moves and says so.
+// settled waits until nothing moves, and prints that.
 func (sc *scenario) settled(ctx context.Context, format string, args ...any) error {
 	if err := sc.settle(ctx); err != nil {
 		return err
@@ -100,8 +100,8 @@ func sequence(sizes []int) string {
 	return strings.Join(texts, " to ")
 }
 
-// kill kills members, one at a time and with time to recover. Every second one is
-// started again before the other members can have noticed.
+// kill kills members, one at a time, and waits until the others have recovered. Every
+// second one is started again before the other members can have noticed.
 func kill(count int) step {
 	return func(sc *scenario, ctx context.Context) error {
 		sc.Step("kill -9, one at a time: what they had in memory is gone.")
@@ -126,7 +126,7 @@ func kill(count int) step {
 	}
 }
 
-// pause stops a member for a while, as a machine does that hangs.
+// pause stops a member for a while, like a machine that hangs.
 func pause(length time.Duration) step {
 	return func(sc *scenario, ctx context.Context) error {
 		victim := sc.members[1]
@@ -149,7 +149,7 @@ func pause(length time.Duration) step {
 	}
 }
 
-// metadata has every member announce something else.
+// metadata makes every member announce another value.
 func (sc *scenario) metadata(ctx context.Context) error {
 	sc.Step("Every member changes its metadata. Nothing moves.")
 	before := make([]status, 0, len(sc.members))
@@ -218,11 +218,11 @@ func (sc *scenario) check(ctx context.Context) error {
 	return demo.StopAll(sc.members)
 }
 
-// findWithin is how long a member may take to answer a read when there is no load
-// any more, on a machine that is busy.
+// findWithin is how long a member may take to answer a read without load, also on a
+// busy machine.
 const findWithin = time.Minute
 
-// find looks for what was acknowledged of a key, through a member.
+// find reads a key through a member, and requires its acknowledged write.
 func (sc *scenario) find(ctx context.Context, l *ledger, p *demo.Process) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

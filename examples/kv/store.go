@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// Entry is what is stored under a key. Its content must not be modified.
+// Entry is the stored value of a key. Its content must not be modified.
 type Entry struct {
 	Version Version `json:"version"`
-	// Deleted says that there is no value any more. It has to be remembered:
-	// an owner that missed the deletion would bring the value back.
+	// Deleted marks a deleted value. The entry must be kept, because an owner that
+	// missed the deletion would otherwise bring the value back.
 	Deleted bool   `json:"deleted,omitempty"`
 	Content []byte `json:"content,omitempty"`
 }
@@ -20,25 +20,25 @@ type Item struct {
 	Entry
 }
 
-// Store is what one process holds, partition by partition, in memory. It only
-// ever merges: of two entries of a key the one with the higher version stays,
-// in whatever order they come. It is safe for concurrent use.
+// Store holds the data of one process in memory, by partition. It merges: of two
+// entries of a key the one with the higher version stays, in any order. It is safe for
+// concurrent use.
 type Store struct{ partitions []partition }
 
 type partition struct {
 	mu      sync.RWMutex
 	entries map[string]Entry
-	keys    []string // ascending, so that it can be read page by page
+	keys    []string // ascending, so that pages are ranges of keys
 }
 
 // NewStore returns an empty store.
 func NewStore(partitions int) *Store { return &Store{make([]partition, partitions)} }
 
-// Partitions returns how many there are.
+// Partitions returns the number of partitions.
 func (s *Store) Partitions() int { return len(s.partitions) }
 
-// Put merges an entry and returns the version that is there then: the entry's, or
-// a higher one.
+// Put merges an entry, and returns the version that the store then has: that of the
+// entry, or a higher one.
 func (s *Store) Put(p int, key string, e Entry) (newest Version) {
 	part := &s.partitions[p]
 	part.mu.Lock()
@@ -58,7 +58,7 @@ func (s *Store) Put(p int, key string, e Entry) (newest Version) {
 	return e.Version
 }
 
-// Get returns what is stored under a key: the zero Entry when nothing ever was.
+// Get returns the entry of a key, and the zero Entry if it was never written.
 func (s *Store) Get(p int, key string) Entry {
 	part := &s.partitions[p]
 	part.mu.RLock()
@@ -66,12 +66,12 @@ func (s *Store) Get(p int, key string) Entry {
 	return part.entries[key]
 }
 
-// itemBytes is what an item costs beside its key and its content.
+// itemBytes is the size of an item without its key and its content.
 const itemBytes = 64
 
-// Page returns the items of a partition that come after a key, ascending, at
-// least one and not many more bytes than asked for, and whether there are more of
-// them. No key comes before "".
+// Page returns the items of a partition after a key, in ascending order, and whether
+// there are more. It returns at least one item, and not many more bytes than asked for.
+// Every key comes after "".
 func (s *Store) Page(p int, after string, bytes int) (items []Item, more bool) {
 	part := &s.partitions[p]
 	part.mu.RLock()
@@ -91,7 +91,7 @@ func (s *Store) Page(p int, after string, bytes int) (items []Item, more bool) {
 	return items, false
 }
 
-// Drop throws a partition away.
+// Drop deletes a partition.
 func (s *Store) Drop(p int) {
 	part := &s.partitions[p]
 	part.mu.Lock()
@@ -99,7 +99,7 @@ func (s *Store) Drop(p int) {
 	part.entries, part.keys = nil, nil
 }
 
-// Len counts the keys, those of deleted values included.
+// Len counts the keys, with those of deleted values.
 func (s *Store) Len() (n int) {
 	for i := range s.partitions {
 		part := &s.partitions[i]

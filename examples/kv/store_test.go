@@ -28,7 +28,7 @@ func TestStoreKeepsTheHigherVersion(t *testing.T) {
 	require.Zero(t, s.Len())
 }
 
-// Merging the same writes in any order, some of them twice, gives the same.
+// Merging the same writes in any order, some of them twice, gives the same result.
 func TestStoreMergesInAnyOrder(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
@@ -75,7 +75,7 @@ func TestPagesAreBoundedAndComplete(t *testing.T) {
 			found++
 		}
 		after = items[len(items)-1].Key
-		s.Put(0, fmt.Sprintf("before all, %d", found), at(1, "x")) // what is written meanwhile moves nothing
+		s.Put(0, fmt.Sprintf("before all, %d", found), at(1, "x")) // a write meanwhile shifts no item to another page
 	}
 	require.Equal(t, n, found)
 

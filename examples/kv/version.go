@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// Version orders the values of a key: the higher one wins, wherever they meet.
-// No two writes have the same. The zero Version is that of a key that was never
+// Version orders the values of a key: the value with the higher version wins. No two
+// writes have the same version. The zero Version is that of a key that was never
 // written.
 type Version struct {
-	// Time is in nanoseconds since 1970. It is higher than that of every version
-	// that the write follows, whatever the clocks say.
+	// Time is in nanoseconds since 1970. With any clocks, it is at least that of every
+	// version that the write follows.
 	Time int64
 	// Count numbers the versions that a process issues.
 	Count uint32
-	// Process is the start of the process that took the write, random.
+	// Process is the start of the process that accepted the write, a random number.
 	Process uint64
 }
 
@@ -34,14 +34,14 @@ func (v Version) Compare(w Version) int {
 // IsZero reports whether the key was never written.
 func (v Version) IsZero() bool { return v == Version{} }
 
-// String returns the version as hexadecimal text. Those of two versions sort as
-// the versions do.
+// String returns the version as hexadecimal text. The texts of versions sort like the
+// versions.
 func (v Version) String() string { return fmt.Sprintf("%016x-%08x-%016x", v.Time, v.Count, v.Process) }
 
 // MarshalText returns the same as String.
 func (v Version) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// maxTime leaves room for higher versions: it is in the year 2116.
+// maxTime is in the year 2116. Higher times are left for later versions.
 const maxTime = 1 << 62
 
 // UnmarshalText reads what MarshalText wrote. After an error nothing has changed.
@@ -58,28 +58,28 @@ func (v *Version) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Clock issues the versions of a process. Versions have an order that no clock can
-// upset, because a writer first asks a read quorum for the highest version that is
-// there, and issues a higher one (Lynch and Shvartsman, 1997). The time in a version
-// decides only between writes of which neither saw the other, such as those on two
-// sides of a cut: there the later one should win. It is safe for concurrent use.
+// Clock issues the versions of a process. A wrong clock cannot change the order of
+// versions, because a writer first asks a read quorum for its highest version, and
+// issues a higher one (Lynch and Shvartsman, 1997). The time in a version decides only
+// between two writes of which neither saw the other, such as writes on two sides of a
+// cut: there the later one should win. Clock is safe for concurrent use.
 type Clock struct {
 	process uint64
 	now     func() time.Time
 	start   time.Time
 
 	mu    sync.Mutex
-	ahead time.Duration // what is added to the time of the machine
+	ahead time.Duration // the difference from the time of the machine
 	count uint32
 }
 
-// NewClock returns the clock of a process. Of now, which is time.Now, it uses the
-// date once. From then on it steps by the monotonic clock, which is never set.
+// NewClock returns the clock of a process. It uses the date of now, which is time.Now,
+// only once. From then on it follows the monotonic clock, which is never set.
 func NewClock(process uint64, now func() time.Time) *Clock {
 	return &Clock{process: process, now: now, start: now()}
 }
 
-// machine returns the time by the machine alone.
+// machine returns the time of the machine.
 func (c *Clock) machine() int64 { return c.start.UnixNano() + int64(c.now().Sub(c.start)) }
 
 // Now returns the time, in nanoseconds since 1970.
@@ -89,16 +89,17 @@ func (c *Clock) Now() int64 {
 	return c.machine() + int64(c.ahead)
 }
 
-// See sets the clock forward to a version that another member issued, as hybrid
-// logical clocks do (Kulkarni et al., 2014). So a clock that is behind catches up.
+// See sets the clock forward to the time of a version that another member issued, as
+// hybrid logical clocks do (Kulkarni et al., 2014). So a clock that is behind catches
+// up.
 func (c *Clock) See(v Version) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead = max(c.ahead, time.Duration(v.Time-c.machine()))
 }
 
-// Next issues a version of a time, or of a higher one: higher than the versions
-// that it follows.
+// Next issues a version that is higher than the given versions, with the given time or
+// a higher one.
 func (c *Clock) Next(at int64, follows ...Version) Version {
 	at = max(at, 0)
 	for _, v := range follows {
@@ -106,15 +107,15 @@ func (c *Clock) Next(at int64, follows ...Version) Version {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count++ // two versions of one time differ
+	c.count++ // two versions with one time differ
 	return Version{Time: at, Count: c.count, Process: c.process}
 }
 
-// maxAhead is how far a version that a user sends may be ahead of this machine's
-// clock. It keeps users from using up the versions that there are.
+// maxAhead is how far a version that a user sends may be ahead of this machine's clock,
+// so that users cannot use up the versions.
 const maxAhead = 24 * time.Hour
 
-// Check says what is wrong with a version that a user sends.
+// Check returns the error of an invalid version of a user.
 func (c *Clock) Check(v Version) error {
 	if ahead := time.Duration(v.Time - c.machine()); ahead > maxAhead {
 		return fmt.Errorf("version %v is %v ahead of this member's clock: must be at most %v; without a version the write is taken", v, ahead, maxAhead)

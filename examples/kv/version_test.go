@@ -64,8 +64,8 @@ func TestVersionsGrow(t *testing.T) {
 	require.Zero(t, c.Next(math.MinInt64).Time)
 }
 
-// A clock takes the date once, and from then on steps by what has passed. One that
-// is behind catches up with what it sees.
+// A clock uses the date once, and then follows the monotonic clock. A clock that is
+// behind catches up with the versions that it sees.
 func TestAClockSteps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// config is what the flags and the environment say.
+// config holds the values of the flags and of the environment.
 type config struct {
 	options      cluster.Options
 	logLevel     slog.Level
@@ -46,7 +46,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 	var seeds, strategy, accept, keys string
 	o := &c.options
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // errors are returned, and it would print the key that is wrong
+	flags.SetOutput(io.Discard) // errors are returned, and flag would print a wrong key
 
 	flags.StringVar(&o.ClusterName, "cluster", "demo", "`name` of the cluster")
 	flags.StringVar(&o.NodeID, "id", "", "`name` of this member: unique, and the same after a restart")
@@ -131,7 +131,7 @@ var flagNames = map[string]string{
 	"Gossip.Keys": "key", "Bootstrap.Timeout": "bootstrap-timeout", "RestartGrace": "restart-grace",
 }
 
-// inFlags turns the library's complaints about options into ones about flags.
+// inFlags turns errors about options into errors about flags.
 func inFlags(err error) error {
 	all := option.All(err)
 	errs := make([]error, 0, len(all))

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 )
 
-// logEvent writes one line for an event, at warn when it means trouble.
+// logEvent logs an event in one line, at level warn if it is a problem.
 func logEvent(logger *slog.Logger, e cluster.Event) {
 	switch {
 	case e.Member != nil:
@@ -23,7 +23,7 @@ func logEvent(logger *slog.Logger, e cluster.Event) {
 
 func logMember(logger *slog.Logger, kind cluster.EventKind, change *cluster.MemberChange) {
 	about := change.After
-	if about.ID == "" { // it is gone
+	if about.ID == "" { // the member is gone
 		about = change.Before
 	}
 	attrs := []any{"member", change.ID, "region", about.Region, "zone", about.Zone, "state", about.State, "gossip", about.Addr}

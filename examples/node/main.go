@@ -1,6 +1,6 @@
-// Command node runs one member of a cluster as a process of its own. It owns
-// keys, answers who owns which over HTTP, and logs a line for every change it
-// sees. Take it as the start of a service of yours.
+// Command node runs one member of a cluster as a process of its own. It owns keys,
+// answers over HTTP which members own a key, and logs a line for every change that it
+// sees. Use it as the beginning of a service of your own.
 package main
 
 import (
@@ -33,7 +33,8 @@ func main() {
 	}
 }
 
-// errLeave is the cause for which a member leaves for good.
+// errLeave is the cause of a context that ends because the member should leave for
+// good.
 var errLeave = errors.New("interrupted")
 
 // untilSignal returns a context that ends with the first signal: SIGTERM, or Ctrl-C with the cause
@@ -53,8 +54,8 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// run is a member's life: it joins, works until the context ends, and stops. With the cause errLeave
-// it drains first, so that it leaves for good. Otherwise it keeps its place for a restart.
+// run runs a member: it joins, works until the context ends, and stops. With the cause errLeave it
+// drains first, so that it leaves for good. Otherwise it stays an owner for the time of a restart.
 func run(ctx context.Context, c config, out io.Writer) error {
 	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: c.logLevel}))
 	c.options.Logger = logger
@@ -63,7 +64,7 @@ func run(ctx context.Context, c config, out io.Writer) error {
 		return err
 	}
 
-	events := member.Events(context.Background()) // from here on until it has stopped
+	events := member.Events(context.Background()) // from now on, until the member has stopped
 	var following sync.WaitGroup
 	following.Go(func() {
 		for e := range events {

@@ -72,7 +72,7 @@ func readWeight(file string) (int, error) {
 
 var errKey = errors.New("must be 16, 24 or 32 bytes in hex or base64")
 
-// parseKeys reads keys. Its errors tell which is wrong, never its value.
+// parseKeys parses keys. Its errors say which key is wrong, and never show a key.
 func parseKeys(s string) (keys [][]byte, err error) {
 	for i, item := range list(s) {
 		key, err := hex.DecodeString(item)

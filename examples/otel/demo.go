@@ -18,7 +18,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// member is one process's worth of a service: a member, its router and its server.
+// member has the parts of one process of a service: a member, its router and its
+// server.
 type member struct {
 	cluster *cluster.Cluster
 	router  *route.Router
@@ -34,7 +35,7 @@ func start(ctx context.Context, id string, provider *sdktrace.TracerProvider, se
 		}
 	}()
 	logger := slog.New(slog.DiscardHandler)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // to know the port before it is announced
+	l, err := net.Listen("tcp", "127.0.0.1:0") // first, so that the port is known when it is announced
 	if err != nil {
 		return m, err
 	}
@@ -49,7 +50,7 @@ func start(ctx context.Context, id string, provider *sdktrace.TracerProvider, se
 	}
 	service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The wrapper below has put its span into the request's context. A second
-		// wrapper here would take the caller's from the header instead.
+		// wrapper here would use the caller's span from the header instead.
 		_, span := provider.Tracer("hello").Start(r.Context(), "serve")
 		defer span.End()
 		_, _ = fmt.Fprintf(w, "%s says hello", id)
@@ -62,14 +63,14 @@ func start(ctx context.Context, id string, provider *sdktrace.TracerProvider, se
 	if err != nil {
 		return m, err
 	}
-	// The handler wrapper: it sees requests before the router does, and those
-	// that come from other members.
+	// The handler wrapper: it sees all requests before the router, also those of other
+	// members.
 	m.server, err = transport.Listen(addr, traced(m.router, provider, "receive "+id), transport.ServerOptions{Logger: logger})
 	if err != nil {
 		return m, err
 	}
-	// What clusterkit itself serves takes the wrapper as middleware or from
-	// outside: traced(m.cluster.Handler(), provider, "clusterkit").
+	// For the routes of clusterkit itself, use the wrapper as middleware, or around the
+	// handler: traced(m.cluster.Handler(), provider, "clusterkit").
 	return m, m.cluster.Start(ctx)
 }
 

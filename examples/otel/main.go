@@ -1,7 +1,7 @@
-// Command otel shows where OpenTelemetry goes: a wrapper around the handler of a
-// service, and a hook in what carries requests from member to member. It runs two
-// members with a router each, sends one of them a request whose key the other
-// owns, and prints the spans of both.
+// Command otel shows how to add OpenTelemetry: with a wrapper around the handler of a
+// service, and a hook in the transport of requests between members. It runs two members
+// with a router each, sends one of them a request whose key the other owns, and prints
+// the spans of both.
 package main
 
 import (

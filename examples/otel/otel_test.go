@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// One request through two members is one trace: each span's parent is the one
-// that called it, across the connection too.
+// One request through two members is one trace: the parent of each span is the span
+// that called it, also across the connection.
 func TestATraceFollowsAForwardedRequest(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	kept := &keeping{InMemoryExporter: exporter}
@@ -37,13 +37,13 @@ func TestATraceFollowsAForwardedRequest(t *testing.T) {
 	require.False(t, spans["ask"].Parent.IsValid(), "it begins here")
 }
 
-// tree reads the trace that a page draws: for each span the one that it is in.
+// tree parses the trace in a page: for each span, its parent.
 func tree(page string) map[string]string {
 	_, drawn, _ := strings.Cut(page, "\nask ")
 	drawn, _, _ = strings.Cut("ask "+drawn, "\n```")
 	parents, last := make(map[string]string), ""
 	for line := range strings.Lines(drawn) {
-		// Each is in the one above it.
+		// Each span is within the one above it.
 		name, _, _ := strings.Cut(strings.TrimLeft(line, " └─"), "  ")
 		if last != "" {
 			parents[name] = last

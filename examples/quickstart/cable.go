@@ -11,9 +11,9 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// cable is a membership.Network of real UDP and TCP sockets that can be cut.
-// To the others, a member whose cable is cut is a process that was killed: its
-// port is closed and it sends nothing any more, not even that it leaves.
+// cable is a membership.Network of real UDP and TCP sockets that can be cut. For the
+// others, a member whose cable is cut looks like a killed process: its port is closed,
+// and it sends nothing any more, not even that it leaves.
 //
 // Your program needs none of this: it leaves Options.Network empty.
 type cable struct {
@@ -34,10 +34,10 @@ func (c *cable) Listen(addr netip.AddrPort, logger *log.Logger) (membership.Tran
 // cut silences the member for good.
 func (c *cable) cut() {
 	c.isCut.Store(true)
-	_ = c.sockets.Shutdown() // closes the sockets; whom would an error help?
+	_ = c.sockets.Shutdown() // closes the sockets; an error has no consequence here
 }
 
-// plugged is the end of a cable that the member holds.
+// plugged is the transport of a member with a cable.
 type plugged struct {
 	membership.Transport
 	cable *cable
@@ -45,7 +45,7 @@ type plugged struct {
 
 var errCut = errors.New("the cable is cut")
 
-// WriteToAddress sends a packet, or loses it.
+// WriteToAddress sends a packet, unless the cable is cut.
 func (p *plugged) WriteToAddress(b []byte, to membership.Address) (time.Time, error) {
 	if p.cable.isCut.Load() {
 		return time.Now(), nil

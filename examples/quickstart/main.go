@@ -1,9 +1,9 @@
-// Command quickstart shows what clusterkit does, in a quarter of a minute: six
-// members in three zones find each other and agree on who owns which key; one
-// crashes, comes back, and then a whole zone is lost.
+// Command quickstart shows clusterkit in a quarter of a minute: six members in three
+// zones find each other and agree on the owners of every key. One member crashes and
+// comes back, and then a whole zone is lost.
 //
-// The members share a process to make this one command. They gossip over real
-// sockets, as they would from six machines.
+// All members run in one process, so that one command is enough. They gossip over real
+// sockets, as they would on six machines.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// patience is how long the whole scenario may take, on a machine that is busy.
+// patience is how long the whole scenario may take, also on a busy machine.
 const patience = 5 * time.Minute
 
 const usage = `Starts a cluster of six members on 127.0.0.1, breaks it, and shows what moves.

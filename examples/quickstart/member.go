@@ -11,7 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// member is one of the six. In your program it is a process of its own.
+// member is one of the six members. In your service each is a process of its own.
 type member struct {
 	*cluster.Cluster
 	id, zone string
@@ -30,7 +30,7 @@ func start(ctx context.Context, id, zone string, logger *slog.Logger, seeds ...s
 		Seeds:             seeds,
 		Zone:              zone,
 		ReplicationFactor: 3,
-		Gossip:            membership.GossipOptions{Profile: membership.Local, Network: m.cable}, // the cable only to be able to crash
+		Gossip:            membership.GossipOptions{Profile: membership.Local, Network: m.cable}, // the cable is only for the crash
 		Logger:            logger.With("member", id),
 	})
 	if err != nil {
@@ -47,16 +47,16 @@ func (m *member) crash() {
 	m.cable.cut()
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = m.Stop(now) // closes HTTP and ends its goroutines, without waiting
+	_ = m.Stop(now) // ends HTTP and all goroutines, without waiting
 }
 
-// stop ends members in good order: they leave, all at the same time.
+// stop stops members gracefully, all at the same time.
 func stop(members []*member) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, m := range members {
-		all.Go(func() { _ = m.Stop(ctx) }) // what is late is cut short, and that is fine here
+		all.Go(func() { _ = m.Stop(ctx) }) // when the time is over, Stop does not wait; here that is no problem
 	}
 	all.Wait()
 }

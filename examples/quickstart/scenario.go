@@ -15,17 +15,17 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// scenario is what the steps share: the members that are up, and the screen.
+// scenario holds the state of the steps: the running members, and the screen.
 type scenario struct {
 	demo.Screen
 	logger  *slog.Logger
 	keys    []string
 	members []*member // in ascending order of ID
 
-	original ring.Fingerprint // when all six were up
+	original ring.Fingerprint // when all six were running
 }
 
-// start brings up the six members. Each but the first knows one address.
+// start starts the six members. Each except the first knows one address.
 func (s *scenario) start(ctx context.Context) error {
 	s.Step("Six members start in three zones. All they are told is where n1 is.")
 	var seeds []string
@@ -48,13 +48,13 @@ func (s *scenario) start(ctx context.Context) error {
 	return nil
 }
 
-// crash kills members and follows what the first survivor learns of it, until
-// all survivors agree on who takes over.
+// crash kills members, and prints the events of the first survivor until all survivors
+// agree on the new owners.
 func (s *scenario) crash(ctx context.Context, title string, victims ...string) error {
 	s.Step(title)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	events := s.members[0].Events(ctx) // from here on: nothing can be missed
+	events := s.members[0].Events(ctx) // subscribed before the crash, so that no event is missed
 	survivors := s.members[:0:0]
 	for _, m := range s.members {
 		if slices.Contains(victims, m.id) {
@@ -87,7 +87,7 @@ func (s *scenario) crash(ctx context.Context, title string, victims ...string) e
 	return nil
 }
 
-// restart brings a member back under its old NodeID, at other ports.
+// restart starts a member again with its old NodeID, at other ports.
 func (s *scenario) restart(ctx context.Context, id, zone string) error {
 	s.Step(id + " restarts: the same NodeID, other ports, nothing on disk.")
 	ctx, cancel := context.WithCancel(ctx)
@@ -113,8 +113,8 @@ func (s *scenario) restart(ctx context.Context, id, zone string) error {
 	return nil
 }
 
-// follow prints what the first member learns until its ring is that of the
-// members which are up. It returns the rings at both ends.
+// follow prints the events of the first member until its ring has exactly the running
+// members. It returns the first and the last ring.
 func (s *scenario) follow(ctx context.Context, events iter.Seq[cluster.Event]) (before, after *ring.Ring, err error) {
 	watcher := s.members[0]
 	for e := range events {
@@ -127,7 +127,7 @@ func (s *scenario) follow(ctx context.Context, events iter.Seq[cluster.Event]) (
 				return nil, nil, err
 			}
 			if plan.Empty() {
-				continue // only its target has changed
+				continue // only the target of the ring has changed
 			}
 			if before == nil {
 				before = e.Ring.Old
@@ -142,13 +142,13 @@ func (s *scenario) follow(ctx context.Context, events iter.Seq[cluster.Event]) (
 	return nil, nil, fmt.Errorf("%s has no ring of the members that are up: %w", watcher.id, context.Cause(ctx))
 }
 
-// complete reports whether a ring is that of the members which are up.
+// complete reports whether a ring has exactly the running members.
 func (s *scenario) complete(r *ring.Ring) bool {
 	return slices.EqualFunc(r.Nodes(), s.members, func(n ring.Node, m *member) bool { return n.ID == m.id })
 }
 
-// agree waits until every member has seen that all the others hold its view,
-// checks it from outside, and returns the fingerprint they have in common.
+// agree waits until every member reports that all others hold its view. It compares
+// their fingerprints, and returns the common one.
 func (s *scenario) agree(ctx context.Context) (ring.Fingerprint, error) {
 	for _, m := range s.members {
 		if err := m.WaitConverged(ctx); err != nil {
@@ -165,7 +165,7 @@ func (s *scenario) agree(ctx context.Context) (ring.Fingerprint, error) {
 	return common, nil
 }
 
-// compare asks every survivor by itself.
+// compare shows the answers of each survivor.
 func (s *scenario) compare(context.Context) error {
 	s.Step("The survivors, asked one by one. No leader told them: each computed it.")
 	s.answers(s.keys, s.members)
@@ -180,8 +180,8 @@ func (s *scenario) compare(context.Context) error {
 	return nil
 }
 
-// held counts the replica slots that nodes have in a ring: what must move when
-// they are gone, whatever the strategy.
+// held counts the replica slots that nodes have in a ring. With any strategy these
+// slots must move when the nodes are gone.
 func held(r *ring.Ring, ids []string) (slots int) {
 	for _, p := range r.All() {
 		for _, id := range ids {
@@ -193,7 +193,7 @@ func held(r *ring.Ring, ids []string) (slots int) {
 	return slots
 }
 
-// orphans counts the partitions that no other node owns.
+// orphans counts the partitions that only these nodes own.
 func orphans(r *ring.Ring, ids []string) (partitions int) {
 	for _, p := range r.All() {
 		alive := p.Len()

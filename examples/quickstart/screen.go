@@ -10,7 +10,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// addresses shows the members and where they listen.
+// addresses prints the members and their addresses.
 func (s *scenario) addresses(members []*member) {
 	s.Printf("   %-6s  %-4s  %-15s  %s\n", "member", "zone", "gossip", "HTTP")
 	for _, m := range members {
@@ -19,7 +19,7 @@ func (s *scenario) addresses(members []*member) {
 	s.Printf("\n")
 }
 
-// owners shows where keys live.
+// owners prints the owners of some keys.
 func (s *scenario) owners(keys []string, r *ring.Ring) {
 	s.Printf("\n   %-10s  %9s  %s\n", "key", "partition", "owners (zone), the primary first")
 	for _, key := range keys {
@@ -28,7 +28,7 @@ func (s *scenario) owners(keys []string, r *ring.Ring) {
 	}
 }
 
-// changes shows where keys lived before and live now.
+// changes prints the owners of keys before and after a change.
 func (s *scenario) changes(keys []string, before, after *ring.Ring) {
 	s.Printf("\n   %-10s  %-17s  %s\n", "key", "before", "now")
 	for _, key := range keys {
@@ -37,7 +37,7 @@ func (s *scenario) changes(keys []string, before, after *ring.Ring) {
 	}
 }
 
-// moved sums up a plan, against what was bound to move.
+// moved prints a summary of a plan, with the number of slots that had to move.
 func (s *scenario) moved(plan rebalance.Plan, needed int, victims []string) {
 	s.Printf("\n")
 	s.Fact("moved", "%d of %d replica slots, from the first ring to the last", len(plan.Moves), plan.Slots)
@@ -52,8 +52,7 @@ func (s *scenario) moved(plan rebalance.Plan, needed int, victims []string) {
 	s.Fact("taken over", "%s", strings.Join(takers, ", "))
 }
 
-// answers shows the fingerprints of members and what they say of keys, side by
-// side.
+// answers prints the fingerprints of members and their answers for keys, side by side.
 func (s *scenario) answers(keys []string, members []*member) {
 	s.Printf("   %-6s  %-16s", "member", "fingerprint")
 	for _, key := range keys {
@@ -61,7 +60,7 @@ func (s *scenario) answers(keys []string, members []*member) {
 	}
 	for _, m := range members {
 		s.Printf("\n   %-6s  %v", m.id, m.Fingerprint())
-		width := 0 // of what the owners of one key leave free
+		width := 0 // the width that the owners of one key leave free
 		for _, key := range keys {
 			answer := strings.Join(ids(m.Lookup(key)), " ")
 			s.Printf("%*s  %s", width, "", answer)
@@ -71,7 +70,7 @@ func (s *scenario) answers(keys []string, members []*member) {
 	s.Printf("\n")
 }
 
-// owners is a preference list with its zones.
+// owners formats a preference list with its zones.
 func owners(p ring.Placement) string {
 	var parts []string
 	for _, node := range p.All() {
@@ -88,7 +87,7 @@ func ids(p ring.Placement) []string {
 	return parts
 }
 
-// difference says in words what became of a preference list.
+// difference describes the change of a preference list.
 func difference(was, is ring.Placement) string {
 	if slices.Equal(ids(was), ids(is)) {
 		return "stays"

@@ -1,6 +1,6 @@
 package main
 
-// invite says what the members that are up can be asked.
+// invite prints requests that the reader can send to the running members.
 func (s *scenario) invite() {
 	m := s.members[0]
 	at := "http://" + m.HTTPAddr()

@@ -1,5 +1,5 @@
-// Command workers shows jobs that are spread over a cluster and start and stop
-// with their partitions, and measures how long a partition has two workers or
+// Command workers shows jobs that are spread over a cluster, one for each partition,
+// which move with their partitions. It measures how long a partition has two workers or
 // none when a member joins, leaves and is killed.
 //
 // It starts itself again as the members, which are real processes.
@@ -18,7 +18,7 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// atMost is how long the whole scenario may take, on a machine that is busy.
+// atMost is how long the whole scenario may take, also on a busy machine.
 const atMost = 6 * time.Minute
 
 const usage = `Runs a worker for each of 64 partitions on the members of a cluster on 127.0.0.1,
@@ -45,7 +45,7 @@ func main() {
 		os.Exit(2)
 	}
 	if *verbose {
-		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name cannot fail
+		_ = os.Setenv(verboseEnv, "1") // the members inherit it; a valid name causes no error
 	}
 	demo.Exit(run(ctx, os.Stdout, *agreement), "workers: ")
 }
@@ -55,7 +55,7 @@ func run(ctx context.Context, out io.Writer, agreement time.Duration) error {
 	s := &scenario{Screen: demo.Screen{Out: out}, measure: newMeasure(), database: newDatabase(), agreement: agreement}
 	defer func() {
 		for _, p := range s.members {
-			p.Kill() // does nothing to a member that has stopped
+			p.Kill() // has no effect on a member that has stopped
 		}
 	}()
 	s.Printf("A worker for each of %d partitions, on members that are processes on 127.0.0.1.\n", partitions)

@@ -11,20 +11,20 @@ import (
 // span is a time in which a worker ran.
 type span struct {
 	member   string
-	from, to time.Time // to is zero while it runs
+	from, to time.Time // to is zero while the worker runs
 }
 
-// measure knows which worker ran when, from what the members say. They share a
-// clock because they share a machine. It is safe for concurrent use.
+// measure records when each worker ran, from the lines that the members print. All
+// members use the clock of one machine. It is safe for concurrent use.
 type measure struct {
 	mu    sync.Mutex
 	spans map[int][]span // by partition
-	err   error          // of a line that was not understood
+	err   error          // the error of an invalid line
 }
 
 func newMeasure() *measure { return &measure{spans: make(map[int][]span)} }
 
-// heard takes a line that a member said.
+// heard records a line of a member.
 func (m *measure) heard(member, line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,7 +43,7 @@ func (m *measure) heard(member, line string) {
 	m.end(partition, member, at)
 }
 
-// died ends all workers of a member that cannot say so any more.
+// died records the end of all workers of a killed member.
 func (m *measure) died(member string, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,7 +60,7 @@ func (m *measure) end(partition int, member string, at time.Time) {
 	}
 }
 
-// running returns which members run a worker of each partition.
+// running returns, for each partition, the members that run a worker.
 func (m *measure) running() (map[int][]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,14 +75,14 @@ func (m *measure) running() (map[int][]string, error) {
 	return running, m.err
 }
 
-// windows are, for each partition where there were any, how long there was no
-// worker and how long there was more than one.
+// windows holds, for each partition, how long it had no worker, and how long it had
+// more than one. It leaves out times of zero.
 type windows struct {
 	changed   int // partitions in which a worker began or ended
 	none, two []time.Duration
 }
 
-// between measures from one time to another, at which all is at rest.
+// between measures the time between two moments at which no worker begins or ends.
 func (m *measure) between(from, to time.Time) (w windows) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,8 +103,8 @@ func (m *measure) between(from, to time.Time) (w windows) {
 	return w
 }
 
-// count sums up, for one partition, the time without a worker and that with more
-// than one.
+// count returns, for one partition, the total time without a worker and the total time
+// with more than one.
 func count(spans []span, from, to time.Time) (none, two time.Duration, changed bool) {
 	type edge struct {
 		at    time.Time

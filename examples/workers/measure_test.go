@@ -18,8 +18,8 @@ func TestWindows(t *testing.T) {
 	for partition := range 5 {
 		say("n1", "begin", partition, 1)
 	}
-	// Partition 0 keeps its worker. 1 has two workers for three seconds, 2 has none for
-	// four, and 3 has both faults.
+	// Partition 0 keeps its worker. Partition 1 has two workers for three seconds,
+	// partition 2 has none for four, and partition 3 has both faults.
 	say("n2", "begin", 1, 12)
 	say("n1", "end", 1, 15)
 	say("n1", "end", 2, 12)
@@ -28,7 +28,7 @@ func TestWindows(t *testing.T) {
 	say("n1", "end", 3, 12)
 	say("n2", "end", 3, 14)
 	say("n1", "begin", 3, 19)
-	say("n2", "begin", 4, 3) // over before the time that is asked for
+	say("n2", "begin", 4, 3) // ended before the measured time
 	say("n2", "end", 4, 4)
 
 	w := m.between(at(10), at(20))

@@ -24,8 +24,8 @@ const (
 	retryTime  = time.Second
 )
 
-// runMember is the life of one member: it runs its share of the workers until
-// the context ends, hands them over, and leaves.
+// runMember runs one member: it runs the workers of its partitions until the context
+// ends, hands them over, and leaves.
 func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, logger *slog.Logger) (failed error) {
 	flags := flag.NewFlagSet("workers member", flag.ContinueOnError)
 	id := flags.String("id", "", "this member's name")
@@ -50,8 +50,8 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		HTTPAddr:       "127.0.0.1:0",
 		Seeds:          seeds(*join),
 		PartitionCount: partitions,
-		// Only primaries work. With further owners, changes of their order
-		// would move workers for nothing.
+		// Only primaries have workers. With further owners, changes of their order
+		// would move workers without need.
 		ReplicationFactor: 1,
 		Gossip:            membership.GossipOptions{Profile: membership.Local},
 		Logger:            logger,
@@ -66,11 +66,11 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 		Logger: logger,
 	}
 	runner := &Runner{View: c, Job: reported(steps.Run, &log{out: out}), Agreement: *agreement}
-	events := c.Events(context.Background()) // until it has stopped
+	events := c.Events(context.Background()) // until the member has stopped
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(events) })
 
-	// First the others take over what we own, then we go.
+	// First the other members take the partitions over, then this one leaves.
 	defer func() {
 		leaving, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -90,7 +90,7 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer, 
 	return nil
 }
 
-// work is what takes time in a step. Yours does something.
+// work takes the time of a step. Put your own work here.
 func work(ctx context.Context) error {
 	t := time.NewTimer(stepTime)
 	defer t.Stop()
@@ -102,8 +102,8 @@ func work(ctx context.Context) error {
 	}
 }
 
-// log says when workers run, for the demonstration to measure: "begin" or "end",
-// the partition, and nanoseconds since 1970.
+// log prints when workers begin and end, for the measurement: "begin" or "end", the
+// partition, and nanoseconds since 1970.
 type log struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -115,7 +115,7 @@ func (l *log) line(what string, partition int) {
 	_, _ = fmt.Fprintf(l.out, "%s %d %d\n", what, partition, time.Now().UnixNano())
 }
 
-// reported is a job that says when it runs.
+// reported is a job that prints when it begins and ends.
 func reported(job Job, l *log) Job {
 	return func(ctx context.Context, partition int, token ring.Token) {
 		l.line("begin", partition)

@@ -10,34 +10,34 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Job does the work of one partition until its context ends, and returns soon
-// after that: the next owner may be at it already. The token is that of the
-// partition's owners as this member saw them when the job began.
+// Job does the work of one partition until its context ends, and returns soon after
+// that, because the next owner may have begun already. The token is that of the
+// partition's placement in this member's view when the job began.
 //
-// A job must bear that another member does the same work at the same time; see
-// [Steps] for a way.
+// A job must allow that another member does the same work at the same time. [Steps]
+// shows how.
 type Job func(ctx context.Context, partition int, token ring.Token)
 
-// view is what a Runner asks the cluster: a *cluster.Cluster.
+// view has the methods of *cluster.Cluster that a Runner uses.
 type view interface {
 	Ring() *ring.Ring
 	Health() cluster.Health
 	WaitConverged(ctx context.Context) error
 }
 
-// Runner runs a worker for every partition whose primary this member is, for as
-// long as it is. It is no lock: while members' views differ, for a moment after
-// a change and for as long as a network is split, a partition may have two
-// workers, or none.
+// Runner runs a worker for every partition while this member is its primary. It is no
+// lock. While the views of members differ, a partition may have two workers, or none:
+// for a moment after a change, and for as long as the network is split.
 type Runner struct {
 	View view
 	Job  Job
-	// Agreement is how long to wait at most, before new workers begin, for all
-	// members to agree on who owns what. That makes two at once rarer, not
-	// impossible, and every beginning later. Zero: begin at once.
+	// Agreement is how long the runner waits, before new workers begin, until all
+	// members agree on the owners. With a wait, two workers at once are rarer, but
+	// still possible, and every worker begins later. Zero means that workers begin at
+	// once.
 	Agreement time.Duration
 
-	workers map[int]*worker // by partition, also those told to stop
+	workers map[int]*worker // by partition, with workers that were told to stop
 	running sync.WaitGroup
 }
 
@@ -48,8 +48,8 @@ type worker struct {
 	ended   chan struct{}
 }
 
-// Run follows the events of a cluster until they end, and returns when all
-// workers have. Subscribe before the cluster starts, and call Run once.
+// Run follows the events of a cluster until they end. It returns when all workers have
+// ended. Subscribe before the cluster starts, and call Run once.
 func (r *Runner) Run(events iter.Seq[cluster.Event]) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer r.running.Wait()
@@ -63,11 +63,11 @@ func (r *Runner) Run(events iter.Seq[cluster.Event]) {
 	}
 }
 
-// reconcile starts and stops workers, until the ones that run are the ones that should. An event says when to
-// look, not what to do: what should run is read from the ring as it is now, so
-// that nothing missed or mistaken earlier is carried on.
+// reconcile starts and stops workers until exactly the right ones run. An event only triggers
+// reconcile. Which workers should run follows from the present ring, so an earlier mistake has no
+// lasting effect.
 //
-// A member that is not ready runs nothing: it leaves, most of the others do not
+// A member that is not ready runs no workers: it leaves, most of the others do not
 // answer it, or another process has its NodeID.
 func (r *Runner) reconcile(ctx context.Context) {
 	now, health := r.View.Ring(), r.View.Health()
@@ -75,7 +75,7 @@ func (r *Runner) reconcile(ctx context.Context) {
 		primary, ok := now.Placement(partition).Primary()
 		return ok && health.Ready && primary.ID() == health.NodeID
 	}
-	for partition, w := range r.workers { // first of all, what others begin now
+	for partition, w := range r.workers { // first, because other members begin these now
 		if !w.stopped && !mine(partition) {
 			w.stop()
 			w.stopped = true
@@ -88,8 +88,8 @@ func (r *Runner) reconcile(ctx context.Context) {
 	}
 }
 
-// begin starts a worker. It waits for the one before it, of the same partition,
-// so that there are never two in one process.
+// begin starts a worker. The worker waits until the one before it, of the same
+// partition, has ended, so that there are never two in one process.
 func (r *Runner) begin(ctx context.Context, partition int, before *worker) *worker {
 	ctx, stop := context.WithCancel(ctx)
 	w := &worker{stop: stop, ended: make(chan struct{})}
@@ -101,7 +101,7 @@ func (r *Runner) begin(ctx context.Context, partition int, before *worker) *work
 		}
 		if r.Agreement > 0 {
 			wait, cancel := context.WithTimeout(ctx, r.Agreement)
-			_ = r.View.WaitConverged(wait) // without it we begin all the same: no worker is no better
+			_ = r.View.WaitConverged(wait) // the worker begins also without agreement: no worker would not be better
 			cancel()
 		}
 		if ctx.Err() == nil {

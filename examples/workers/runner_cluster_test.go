@@ -16,12 +16,12 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// roster knows which members run a worker of which partition.
+// roster records which members run a worker of which partition.
 type roster struct {
 	mu      sync.Mutex
 	workers map[int]map[string]int
-	most    int // at once in one member, of any partition
-	begun   int // ever
+	most    int // the largest number of workers of one partition at once in one member
+	begun   int // the number of workers so far
 }
 
 func newRoster() *roster { return &roster{workers: make(map[int]map[string]int)} }
@@ -37,7 +37,7 @@ func (r *roster) add(partition int, id string, n int) {
 	r.most = max(r.most, r.workers[partition][id])
 }
 
-// of returns who runs a partition, each as often as it does.
+// of returns the members that run a worker of a partition, once for each worker.
 func (r *roster) of(partition int) (ids []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,8 +77,8 @@ func startMember(b *testcluster.Cluster, r *roster, i int, agreement time.Durati
 	return h
 }
 
-// exactlyOne waits until the members agree and then asks for one worker a
-// partition, on its primary.
+// exactlyOne waits until the members agree, and requires one worker for each partition,
+// on its primary.
 func exactlyOne(b *testcluster.Cluster, r *roster, all ...*testMember) {
 	b.T.Helper()
 	var clusters []*cluster.Cluster
@@ -86,7 +86,7 @@ func exactlyOne(b *testcluster.Cluster, r *roster, all ...*testMember) {
 		clusters = append(clusters, h.Cluster)
 	}
 	b.Agree(clusters...)
-	time.Sleep(time.Second) // virtual: for who waits for agreement
+	time.Sleep(time.Second) // virtual: for members that wait for agreement
 	synctest.Wait()
 	for partition, p := range clusters[0].Ring().All() {
 		primary, _ := p.Primary()
@@ -115,7 +115,7 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 				exactlyOne(b, r, n1, n3, n4)
 
 				b.Net.Crash(testcluster.Addr(3))
-				_ = n3.Stop(bubble.Ended()) // no other member is told
+				_ = n3.Stop(bubble.Ended()) // no other member gets an announcement
 				<-n3.done
 				exactlyOne(b, r, n1, n4)
 			})
@@ -123,7 +123,7 @@ func TestOneWorkerForEveryPartition(t *testing.T) {
 	}
 }
 
-// While the network is split a partition can have two workers: a member cannot tell
+// While the network is split, a partition can have two workers: a member cannot know
 // whether the others are dead or cut off. A member that is cut off from most of the
 // others stops its workers. Then each partition has one worker again.
 func TestOneWorkerAgainAfterASplit(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// fakeView is a cluster whose ring and health a test chooses.
+// fakeView is a cluster whose ring and health a test sets.
 type fakeView struct {
 	mu     sync.Mutex
 	ring   *ring.Ring
@@ -24,7 +24,7 @@ type fakeView struct {
 	events chan cluster.Event
 }
 
-// newFakeView is that of member n1, before it has joined.
+// newFakeView returns the view of member n1 before it has joined.
 func newFakeView() *fakeView {
 	return &fakeView{ring: &ring.Ring{}, ready: true, agreed: make(chan struct{}), events: make(chan cluster.Event)}
 }
@@ -60,7 +60,7 @@ func (v *fakeView) all() iter.Seq[cluster.Event] {
 	}
 }
 
-// becomes changes the ring to one of some nodes, and says so.
+// becomes changes the ring to one of some nodes, and sends the event.
 func (v *fakeView) becomes(t *testing.T, nodes ...string) {
 	t.Helper()
 	var all []ring.Node
@@ -129,7 +129,7 @@ func TestWorkersFollowTheRing(t *testing.T) {
 	})
 }
 
-// Another process with this NodeID, for one, is a reason not to be ready.
+// For example, this member is not ready when another process has its NodeID.
 func TestAMemberThatIsNotReadyRunsNothing(t *testing.T) {
 	runFake(t, nil, func(v *fakeView, r *roster) {
 		v.becomes(t, "n1")
@@ -140,8 +140,7 @@ func TestAMemberThatIsNotReadyRunsNothing(t *testing.T) {
 	})
 }
 
-// A job that takes its time to end delays its successor on this member: the two
-// would not even differ in their views.
+// A job that ends slowly delays its successor on this member, which has the same view.
 func TestNeverTwoWorkersInOneProcess(t *testing.T) {
 	r := newRoster()
 	slow := func(edit *Runner) {

@@ -15,21 +15,21 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// How long it takes at most until every partition has exactly one worker again, on
-// a machine that is not busy.
+// The limits for the time until every partition has exactly one worker again, on a
+// machine that is not busy.
 const (
-	orderly = 10 * time.Second        // after a change that was announced
-	noticed = 15 * time.Second        // the bound for noticing a crash: 15 probe intervals
-	crashed = noticed + 2*time.Second // and for the news to be everywhere
+	orderly = 10 * time.Second        // after an announced change
+	noticed = 15 * time.Second        // the limit for noticing a crash: 15 probe intervals
+	crashed = noticed + 2*time.Second // and the time until all members have the news
 )
 
-// settleWithin is how long it may take on a machine that is busy.
+// settleWithin is the limit on a busy machine.
 const settleWithin = 2 * time.Minute
 
-// grain is the finest difference that is shown.
+// grain is the smallest time that is shown.
 const grain = 100 * time.Microsecond
 
-// scenario is what the steps share: the members that are up, the measure, the screen.
+// scenario holds the state of the steps: the running members, the measure, the screen.
 type scenario struct {
 	demo.Screen
 	measure   *measure
@@ -38,10 +38,10 @@ type scenario struct {
 	agreement time.Duration
 	members   []*demo.Process
 
-	saved, refused int // by the store, before this step
+	saved, refused int // the counts of the store before this step
 }
 
-// start brings up the store and three members.
+// start starts the store and three members.
 func (s *scenario) start(ctx context.Context) error {
 	s.Step("Three members start. Each runs the partitions whose primary it is.")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,7 +50,7 @@ func (s *scenario) start(ctx context.Context) error {
 	}
 	s.store = "http://" + listener.Addr().String()
 	server := &http.Server{Handler: s.database, ReadHeaderTimeout: time.Second}
-	go func() { _ = server.Serve(listener) }() // as long as the program
+	go func() { _ = server.Serve(listener) }() // for as long as the program runs
 	for _, at := range []struct{ id, zone string }{{"n1", "a"}, {"n2", "b"}, {"n3", "c"}} {
 		if err := s.spawn(ctx, at.id, at.zone); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (s *scenario) join(ctx context.Context) error {
 	return s.change(ctx, orderly, func() error { return s.spawn(ctx, "n4", "a") })
 }
 
-// leave takes a member out in good order.
+// leave stops a member gracefully.
 func (s *scenario) leave(ctx context.Context) error {
 	s.Step("n2 leaves in good order: Drain, then Stop.")
 	return s.change(ctx, orderly, func() error {
@@ -80,7 +80,7 @@ func (s *scenario) leave(ctx context.Context) error {
 	})
 }
 
-// kill takes a member out as kill -9 does.
+// kill ends a member as kill -9 does.
 func (s *scenario) kill(ctx context.Context) error {
 	s.Step("n3 is killed (kill -9).")
 	return s.change(ctx, crashed, func() error {
@@ -91,7 +91,7 @@ func (s *scenario) kill(ctx context.Context) error {
 	})
 }
 
-// account asks the store what came of the work.
+// account prints the counts of the store.
 func (s *scenario) account(context.Context) error {
 	s.Step("The store's account, after all members have left.")
 	if err := demo.StopAll(s.members); err != nil {
@@ -107,8 +107,8 @@ func (s *scenario) account(context.Context) error {
 	return nil
 }
 
-// change makes a change, waits until every partition has exactly one worker, and
-// shows what was in between.
+// change makes a change, waits until every partition has exactly one worker, and prints
+// the times without one or with two.
 func (s *scenario) change(ctx context.Context, bound time.Duration, alter func() error) error {
 	from := time.Now()
 	if err := alter(); err != nil {
@@ -132,8 +132,8 @@ func (s *scenario) change(ctx context.Context, bound time.Duration, alter func()
 	return nil
 }
 
-// settle waits until every partition has exactly one worker, on the member that
-// all members say is its primary. It says so when that took longer than the bound.
+// settle waits until every partition has exactly one worker, on the member that is its
+// primary in the views of all members. It prints when that took longer than the limit.
 func (s *scenario) settle(ctx context.Context, since time.Time, bound time.Duration) error {
 	ctx, cancel := context.WithDeadlineCause(ctx, since.Add(settleWithin), fmt.Errorf("not within %v", settleWithin))
 	defer cancel()
@@ -159,7 +159,7 @@ func (s *scenario) settle(ctx context.Context, since time.Time, bound time.Durat
 	return nil
 }
 
-// settled returns nil when all is as it should be.
+// settled returns nil when every partition has exactly one worker, on its primary.
 func (s *scenario) settled(ctx context.Context) error {
 	running, err := s.measure.running()
 	if err != nil {
@@ -201,7 +201,7 @@ func (s *scenario) spawn(ctx context.Context, id, zone string) error {
 	return nil
 }
 
-// remove takes a member off the list of those that are up.
+// remove removes a member from the list of running members.
 func (s *scenario) remove(id string) *demo.Process {
 	i := slices.IndexFunc(s.members, func(p *demo.Process) bool { return p.ID == id })
 	p := s.members[i]
@@ -209,7 +209,7 @@ func (s *scenario) remove(id string) *demo.Process {
 	return p
 }
 
-// describe sums up how long something lasted in some partitions.
+// describe summarizes the times of some partitions.
 func describe(sorted []time.Duration) string {
 	if len(sorted) == 0 {
 		return "no partition"

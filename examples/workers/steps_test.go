@@ -16,7 +16,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// local is the database without HTTP.
+// local is a Fenced store: the database without HTTP.
 type local struct{ *database }
 
 func (l local) Claim(_ context.Context, partition int, _ ring.Token) (fence, position int64, err error) {
@@ -52,14 +52,14 @@ func TestTwoWorkersDoNoHarm(t *testing.T) {
 		require.Equal(t, 10, d.positions())
 		both.Go(func() { job.Run(second, 7, 0) })
 		time.Sleep(20 * time.Second)
-		synctest.Wait() // a step ends at this very instant
+		synctest.Wait() // a step ends at this moment
 		saved, refused := d.counts()
 		require.Positive(t, refused, "who has been replaced is refused")
 		require.Equal(t, saved, d.positions(), "every save is a step forward of one")
 		require.Greater(t, saved, 50, "they do not keep each other from working")
 
 		stopFirst()
-		time.Sleep(2 * time.Second) // for the second to claim, if it had lost
+		time.Sleep(2 * time.Second) // long enough for the second worker to claim again
 		synctest.Wait()
 		before, _ := d.counts()
 		time.Sleep(10 * stepTime)
@@ -73,7 +73,7 @@ func TestTwoWorkersDoNoHarm(t *testing.T) {
 	})
 }
 
-// A step that fails is done again, from where the work was saved.
+// A step that fails is repeated, from the last saved position.
 func TestAStepIsDoneAgainAfterAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDatabase()

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// database stands for the store that you have: a table with a row for each
-// partition, and conditional writes, over HTTP. It is safe for concurrent use.
+// database stands for your own store: a table with a row for each partition, and
+// conditional writes, over HTTP. It is safe for concurrent use.
 type database struct {
 	http.ServeMux
 	mu             sync.Mutex
@@ -27,8 +27,8 @@ type row struct {
 	Position int64 `json:"position"`
 }
 
-// newDatabase returns an empty one, which takes POST /claims/{partition} and PUT
-// /positions/{partition}.
+// newDatabase returns an empty database with the routes POST /claims/{partition} and
+// PUT /positions/{partition}.
 func newDatabase() *database {
 	d := &database{rows: make(map[int]row)}
 	d.HandleFunc("POST /claims/{partition}", d.serveClaim)
@@ -57,7 +57,7 @@ func (d *database) save(partition int, next row) bool {
 	return true
 }
 
-// counts returns how many writes were taken and refused.
+// counts returns how many writes were accepted and refused.
 func (d *database) counts() (saved, refused int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -17,16 +17,16 @@ import (
 type load struct {
 	to      []*demo.Process
 	query   string
-	readers int // callers at each member that read
-	writers int // and that write
+	readers int // the number of readers at each member
+	writers int // the number of writers at each member
 }
 
-// measured is what a load has come to.
+// measured holds the results of a load.
 type measured struct {
-	reads, writes []time.Duration // how long those took that were answered
-	crossed       int             // reads that were answered in another zone
+	reads, writes []time.Duration // the durations of answered requests
+	crossed       int             // the number of reads that were answered in another zone
 	served        map[string]int  // reads by the member that answered
-	cutOff        int             // writes whose connection broke: they may have run
+	cutOff        int             // writes whose connection broke, so that they may have run
 	failedReads   []error
 	failedWrites  []error // for any other reason
 }
@@ -57,7 +57,7 @@ func (l load) run(ctx context.Context) measured {
 	return total
 }
 
-// call sends one request and notes what came of it.
+// call sends one request, and records its result.
 func (l load) call(client *http.Client, p *demo.Process, write bool, m *measured) {
 	method := http.MethodGet
 	if write {
@@ -68,7 +68,7 @@ func (l load) call(client *http.Client, p *demo.Process, write bool, m *measured
 	if write {
 		failed = &m.failedWrites
 	}
-	// Not the load's context: the last requests are to be answered too.
+	// Not the load's context, so that the last requests are answered too.
 	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+p.Service+"/kv/"+key+l.query, nil)
 	if err != nil {
 		*failed = append(*failed, err)
@@ -81,7 +81,7 @@ func (l load) call(client *http.Client, p *demo.Process, write bool, m *measured
 		return
 	}
 	body, err := io.ReadAll(response.Body)
-	_ = response.Body.Close() // after all of it was read
+	_ = response.Body.Close() // after the whole body was read
 	took := time.Since(began)
 	switch {
 	case err != nil:
@@ -111,7 +111,7 @@ func (m *measured) add(o measured) {
 	}
 }
 
-// failure sums up what must not happen, nil when it did not.
+// failure returns an error for results that must not occur, and nil if there are none.
 func (m measured) failure() error {
 	if all := append(slices.Clone(m.failedReads), m.failedWrites...); len(all) > 0 {
 		return fmt.Errorf("%d requests failed, first: %w", len(all), all[0])
@@ -119,10 +119,10 @@ func (m measured) failure() error {
 	return nil
 }
 
-// share is the part of the reads that crossed zones.
+// share returns the share of reads that crossed zones.
 func (m measured) share() float64 { return float64(m.crossed) / float64(max(len(m.reads), 1)) }
 
-// quantile is the time that a part of the requests took at most.
+// quantile returns the longest time of a given share of the fastest requests.
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

@@ -1,7 +1,7 @@
-// Command zonerouter shows requests finding the owners of their keys: six members
-// in three zones, each a process of its own with a router in front of its service.
-// It prints what preferring the own zone does to latency and to traffic between
-// zones, and then kills a whole zone under load.
+// Command zonerouter shows how requests reach the owners of their keys: six members in
+// three zones, each a process of its own with a router in front of its service. It
+// compares the latency and the traffic between zones with and without a preference for
+// the own zone, and then kills a whole zone under load.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// patience is how long the whole scenario may take, on a machine that is busy.
+// patience is how long the whole scenario may take, also on a busy machine.
 const patience = 5 * time.Minute
 
 const usage = `Starts six members in three zones on 127.0.0.1, as processes, sends them requests,
@@ -26,14 +26,14 @@ Usage: zonerouter [-short] [-link 2ms] [-v]
        zonerouter member -h    one member alone
 `
 
-// settings are what the flags say.
+// settings are the values of the flags.
 type settings struct {
-	link    time.Duration // what a hop from zone to zone takes
+	link    time.Duration // the time of a hop from zone to zone
 	turn    time.Duration // how long each load lasts
 	verbose bool
 }
 
-// memberArgs are the arguments by which a member is told of them.
+// memberArgs returns the arguments that pass the settings to a member.
 func (s settings) memberArgs() []string {
 	args := []string{"-link", s.link.String()}
 	if s.verbose {

@@ -62,8 +62,8 @@ func runMember(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 	})
 }
 
-// distance makes requests to other zones wait, as they would between sites. It also
-// shows where tracing goes: around every attempt.
+// distance delays requests to other zones, like a real distance. It also shows the
+// place for tracing: around every attempt.
 type distance struct {
 	c    *cluster.Cluster
 	zone string
@@ -71,7 +71,7 @@ type distance struct {
 	next http.RoundTripper
 }
 
-// RoundTrip waits and sends.
+// RoundTrip waits, and then sends the request.
 func (d *distance) RoundTrip(r *http.Request) (*http.Response, error) {
 	for _, m := range d.c.Members() {
 		if m.Services["kv"] == r.URL.Host && m.Zone != d.zone {
@@ -79,7 +79,7 @@ func (d *distance) RoundTrip(r *http.Request) (*http.Response, error) {
 			defer timer.Stop()
 			select {
 			case <-timer.C:
-			case <-r.Context().Done(): // next returns the error
+			case <-r.Context().Done(): // the next round tripper returns the error
 			}
 		}
 	}

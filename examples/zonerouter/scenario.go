@@ -9,17 +9,17 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 )
 
-// scenario is what the steps share: the members that are up, and the screen.
+// scenario holds the state of the steps: the running members, and the screen.
 type scenario struct {
 	demo.Screen
 	settings
 	members []*demo.Process
 }
 
-// end stops the members that are still up. How they end does not matter any more.
+// end stops the members that still run, and ignores their errors.
 func (s *scenario) end() { _ = demo.StopAll(s.members) }
 
-// start brings up two members in each of three zones.
+// start starts two members in each of three zones.
 func (s *scenario) start(ctx context.Context) error {
 	s.Step("Six processes start. A request for any key may go to any of them.")
 	s.Printf("   %-6s  %-4s  %s\n", "member", "zone", "service, behind its router")
@@ -65,7 +65,7 @@ func (s *scenario) header() {
 	s.Printf("   %-15s  %6s  %10s  %7s  %7s\n", "zone preference", "reads", "cross-zone", "p50", "p99")
 }
 
-// reads sends nothing but reads for a while and prints what they came to.
+// reads sends only reads for a while, and prints the results.
 func (s *scenario) reads(ctx context.Context, name, query string) measured {
 	ctx, cancel := context.WithTimeout(ctx, s.turn)
 	defer cancel()
@@ -76,8 +76,7 @@ func (s *scenario) reads(ctx context.Context, name, query string) measured {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
-// loseZone kills both members of a zone while the others are read from and
-// written to.
+// loseZone kills both members of a zone under a load of reads and writes.
 func (s *scenario) loseZone(ctx context.Context) error {
 	s.Step("Zone c is killed under load: both its processes, with SIGKILL.")
 	survivors, victims := s.members[:4], s.members[4:]
@@ -130,7 +129,7 @@ func agree(ctx context.Context, all []*demo.Process) error {
 	})
 }
 
-// carryOn reads from the members that are left.
+// carryOn reads from the remaining members.
 func (s *scenario) carryOn(ctx context.Context) error {
 	s.Step("Two zones are left, and still nothing has to cross.")
 	s.header()

@@ -20,7 +20,7 @@ const (
 )
 
 // newRouter puts a router in front of the service: it sends each request to an owner of
-// its key. wrap is put around the transport of every attempt.
+// its key. Each attempt goes through the transport that wrap returns.
 func newRouter(c *cluster.Cluster, id, zone string, wrap func(http.RoundTripper) http.RoundTripper) (*route.Router, error) {
 	return c.Router(service(id, zone), route.Options{
 		Service: "kv",
@@ -30,19 +30,19 @@ func newRouter(c *cluster.Cluster, id, zone string, wrap func(http.RoundTripper)
 		Policy: func(r *http.Request) route.Policy {
 			switch {
 			case r.Method != http.MethodGet:
-				return route.PrimaryOnly // every write of a key in one place
+				return route.PrimaryOnly // all writes of a key go to one member
 			case r.URL.Query().Get("zones") == "ignore":
-				return route.PrimaryFirst // only to compare
+				return route.PrimaryFirst // only for the comparison
 			default:
 				return route.Nearest
 			}
 		},
-		Patience: 2 * time.Minute, // longer than it takes to notice a crash, also on a machine that is busy
+		Patience: 2 * time.Minute, // longer than the time to notice a crash, also on a busy machine
 		Wrap:     wrap,
 	})
 }
 
-// service is the handler that owners run. Yours would look the key up.
+// service is the handler that owners run. In your service it would look the key up.
 func service(id, zone string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(servedBy, id)
@@ -71,7 +71,7 @@ func serve(ctx context.Context, c *cluster.Cluster, router *route.Router, listen
 	}
 	leaving, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = c.Stop(leaving) // when all members leave at the same time, none is left to agree
+	_ = c.Stop(leaving) // when all members leave at the same time, no member is left to agree
 	_ = server.Shutdown(leaving)
 	return router.Close()
 }

@@ -11,12 +11,11 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// answerWithin is how long a member may take to answer Get: far longer than it
-// takes on a machine that is busy, so that an error of it tells of a member that
-// hangs.
+// answerWithin is how long a member may take to answer Get. It is far longer than an
+// answer takes on a busy machine, so a time-out means that the member hangs.
 const answerWithin = 20 * time.Second
 
-// Get asks a member a question and decodes its answer. Its errors name the member.
+// Get sends a GET to a member and decodes the answer. Its errors name the member.
 func Get(ctx context.Context, p *Process, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -38,8 +37,8 @@ func Get(ctx context.Context, p *Process, path string, answer any) error {
 	return nil
 }
 
-// Agreed returns the fingerprint that all of the members have in common. It returns an
-// error unless they know each other and no other member.
+// Agreed returns the common fingerprint of all members. It returns an error unless they
+// know each other and no other member.
 func Agreed(ctx context.Context, members ...*Process) (common ring.Fingerprint, err error) {
 	for i, p := range members {
 		var health api.Health
@@ -59,9 +58,9 @@ func Agreed(ctx context.Context, members ...*Process) (common ring.Fingerprint, 
 	return common, nil
 }
 
-// Await waits until a condition holds, which is when it returns nil. When the
-// context ends first, the error says what was waited for, why the context ended,
-// and what the condition had returned before.
+// Await waits until a condition holds, that is, returns nil. When the context ends
+// first, the error names the condition, the reason, and the last error of the
+// condition.
 func Await(ctx context.Context, what string, condition func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -71,8 +70,7 @@ func Await(ctx context.Context, what string, condition func() error) error {
 		if err == nil {
 			return nil
 		}
-		// A question that the end of the context cut short says nothing of the
-		// member that was asked.
+		// An error caused by the end of the context says nothing about the member.
 		if reason == nil || ctx.Err() == nil {
 			reason = err
 		}

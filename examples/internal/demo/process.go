@@ -12,27 +12,25 @@ import (
 	"time"
 )
 
-// Process is a member that runs in a process of its own, seen by the program
-// that started it.
+// Process is a member in a process of its own, for the program that started it.
 type Process struct {
 	ID, Zone     string
-	HTTP, Gossip string // where it listens
-	Service      string // where its service listens, if it said so
+	HTTP, Gossip string // the address of its HTTP
+	Service      string // the address of its service, if it has one
 
 	cmd    *exec.Cmd
 	stdin  io.Closer
-	exited chan struct{} // closed when it has
-	err    error         // how; to be read when it has
+	exited chan struct{} // closed when the process has ended
+	err    error         // how it ended; set before done is closed
 }
 
-// serving begins the line with which a member says that it serves.
+// serving is the beginning of the line that a member prints when it serves.
 const serving = "serving "
 
-// Spawn starts this program again with the arguments "member -id ID -zone ZONE
-// -attached" and the given ones, and waits until the member says where it serves. Further
-// lines that it prints are handed to said, one at a time, in order; what it
-// prints on standard error goes to this program's. When the context ends first,
-// the process is killed.
+// Spawn starts this program again with the arguments "member -id ID -zone ZONE -attached"
+// and the given ones. It waits until the member prints its addresses. It passes each
+// further line that the member prints to said, in order. Standard error of the member
+// goes to that of this program. When the context ends first, Spawn kills the process.
 func Spawn(ctx context.Context, id, zone string, said func(line string), args ...string) (*Process, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -77,15 +75,15 @@ func Spawn(ctx context.Context, id, zone string, said func(line string), args ..
 	}
 }
 
-// Kill ends the member as kill -9 does and waits until all that it has said has
-// been handed over.
+// Kill ends the member as kill -9 does, and waits until all lines that it printed have
+// been passed on.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill() // the error says that it has gone already
+	_ = p.cmd.Process.Kill() // the only error is that the process has ended already
 	<-p.exited
 }
 
-// Stop asks the member to leave in good order and waits until it has. When the
-// context ends first, it is killed.
+// Stop tells the member to stop gracefully, and waits until it has ended. When the
+// context ends first, Stop kills it.
 func (p *Process) Stop(ctx context.Context) error {
 	_ = p.stdin.Close() // see Attached
 	return p.Wait(ctx)
@@ -99,8 +97,8 @@ func (p *Process) Signal(s os.Signal) error {
 	return nil
 }
 
-// Wait waits until the member has ended, and returns an error unless it did so
-// in good order. When the context ends first, it is killed.
+// Wait waits until the member has ended, and returns an error unless it ended
+// gracefully. When the context ends first, Wait kills it.
 func (p *Process) Wait(ctx context.Context) error {
 	select {
 	case <-p.exited:
@@ -114,7 +112,7 @@ func (p *Process) Wait(ctx context.Context) error {
 	return nil
 }
 
-// stopWithin is how long members may take to stop, on a machine that is busy.
+// stopWithin is how long members may take to stop, also on a busy machine.
 const stopWithin = time.Minute
 
 // StopAll stops members at the same time. Members that have not stopped within a
@@ -133,16 +131,16 @@ func StopAll(members []*Process) error {
 	return errors.Join(errs...)
 }
 
-// Serving says on w where a member serves, for Spawn to read: its own HTTP, its
+// Serving writes the addresses of a member to w, for Spawn to read: of its HTTP, its
 // gossip and, if there is one, its service.
 func Serving(w io.Writer, http, gossip string, service ...string) error {
 	_, err := fmt.Fprintln(w, serving+strings.Join(append([]string{http, gossip}, service...), " "))
 	return err
 }
 
-// Attached returns a context that ends with ctx, or when in does: a member
-// whose standard input is a pipe from the program that started it ends with
-// that program, however that ended.
+// Attached returns a context that ends with ctx, or when reading from in ends. A member
+// whose standard input is a pipe from the program that started it so ends with that
+// program, also when that is killed.
 func Attached(ctx context.Context, in io.Reader) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// Usage has -h print a text and the flags.
+// Usage makes -h print a text and the flags.
 func Usage(text string) {
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), text)
@@ -16,8 +16,8 @@ func Usage(text string) {
 	}
 }
 
-// Exit ends the program: with 0 when there is no error, or help was asked for,
-// otherwise with 1 and the error, behind a prefix, on standard error.
+// Exit ends the program: with 0 when there is no error or help was printed. Otherwise
+// it prints the error after a prefix on standard error, and ends with 1.
 func Exit(err error, prefix string) {
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, prefix+err.Error())
@@ -26,8 +26,7 @@ func Exit(err error, prefix string) {
 	os.Exit(0)
 }
 
-// Logger returns a logger for what a member has to say: to standard error, or to
-// nowhere.
+// Logger returns a logger for a member: to standard error, or one that discards.
 func Logger(verbose bool) *slog.Logger {
 	if !verbose {
 		return slog.New(slog.DiscardHandler)

@@ -20,8 +20,8 @@ import (
 // Cluster is a network and the members that ran on it.
 type Cluster struct{ *bubble.Bubble }
 
-// Run runs a test in virtual time. What the test started is stopped, and the
-// test fails when a goroutine is left.
+// Run runs a test in virtual time. At the end it stops the members, and the test fails
+// when a goroutine is left.
 func Run(t *testing.T, test func(t *testing.T, c *Cluster)) {
 	t.Helper()
 	bubble.Run(t, memnet.Options{Seed: 1, Latency: time.Millisecond}, func(t *testing.T, b *bubble.Bubble) {
@@ -29,19 +29,18 @@ func Run(t *testing.T, test func(t *testing.T, c *Cluster)) {
 	})
 }
 
-// ID returns the NodeID of member i, 1 and up; HTTPAddr what it announces; Addr
-// where it gossips.
+// ID returns the NodeID of member i, 1 and up.
 func ID(i int) string { return "n" + strconv.Itoa(i) }
 
-// HTTPAddr returns what member i announces.
+// HTTPAddr returns the HTTP address that member i announces.
 func HTTPAddr(i int) string { return ID(i) + ":80" }
 
-// Addr returns where member i gossips.
+// Addr returns the gossip address of member i.
 func Addr(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 7946)
 }
 
-// Make makes member i, which stands in zone a, b or c, without starting it.
+// Make makes member i, which is in zone a, b or c, without starting it.
 func (b *Cluster) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
 	b.T.Helper()
 	o := cluster.Options{
