@@ -42,9 +42,8 @@ var (
 	ellipsis = regexp.MustCompile(`(?m)^\s*…\s*$`)
 )
 
-// program makes a file of a snippet: the snippet, or its declarations or statements
-// with the code around them. A line with only an ellipsis stands for the reader's own
-// code.
+// program makes a file of a snippet: the snippet, or its declarations or statements with
+// the code around them. A line with only an ellipsis stands for the reader's own code.
 func program(snippet string) string {
 	snippet = ellipsis.ReplaceAllString(snippet, "")
 	if strings.HasPrefix(snippet, "package ") {

@@ -69,7 +69,7 @@ var holders = []struct{ document, begins, test string }{
 	{"README.md", "2. n2 crashes", "TestProcesses/quickstart"},
 	{"README.md", "$ curl -s '127.0.0.1:8080/v1/lookup", "TestDocumentedAnswers"},
 	{"README.md", "| strategy | fullest", "TestPlacementPages"},
-	{"README.md", "| primary | its partition kept", "TestPerformancePages"},
+	{"README.md", "| time over the hash", "TestPerformancePages"},
 	{"docs/operations.md", "| profile | members | packets/s", "TestDocumentedTraffic"},
 	{"docs/operations.md", "| | LAN | WAN | Local |", "TestDocumentedTimings"},
 	{"docs/performance.md", "| ", "TestPerformancePages"},
