@@ -32,7 +32,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		if started {
 			c.release(ctx, leaveAgreement)
 		} else {
-			_ = c.members.Stop(context.WithoutCancel(ctx)) // it was not started: there is no wait to cut short
+			_ = c.members.Stop(context.WithoutCancel(ctx)) // a cluster that was not started stops at once, so the context is not needed
 		}
 		c.changed.Signal()
 	})

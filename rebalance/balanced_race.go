@@ -6,7 +6,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Values of a slot whose owner is not a member yet.
+// Values in owners for a slot that no member has yet.
 const (
 	open  int32 = -1 // a slot without an owner
 	fixed int32 = -2 // minus a unit: reserved, because the unit has this slot in every row

@@ -13,7 +13,7 @@ import (
 // the caller sees neither.
 func (h *Handler) contain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tracked := w.(*response) // measure makes sure of the type
+		tracked := w.(*response) // the middleware measure always passes a *response
 		defer func() {
 			v := recover()
 			if v == nil {

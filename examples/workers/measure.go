@@ -82,7 +82,8 @@ type windows struct {
 	none, two []time.Duration
 }
 
-// between measures the time between two moments at which no worker begins or ends.
+// between returns the windows from one time to another. At both times no worker may
+// begin or end.
 func (m *measure) between(from, to time.Time) (w windows) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -3,9 +3,9 @@ package lifecycle
 import "sync"
 
 // Broadcast wakes every goroutine that waits for a change. To miss no change, call
-// [Broadcast.Wait] first, look at what may have changed next, and receive from the
-// channel last. The zero Broadcast is ready to use. All methods are safe for concurrent
-// use and none blocks. A Broadcast must not be copied after its first use.
+// [Broadcast.Wait] first, then check the condition, and receive from the channel last.
+// The zero Broadcast is ready to use. All methods are safe for concurrent use and none
+// blocks. A Broadcast must not be copied after its first use.
 type Broadcast struct {
 	mu sync.Mutex
 	ch chan struct{}
@@ -21,7 +21,7 @@ func (b *Broadcast) Wait() <-chan struct{} {
 	return b.ch
 }
 
-// Signal wakes everything that waits.
+// Signal wakes every goroutine that waits.
 func (b *Broadcast) Signal() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

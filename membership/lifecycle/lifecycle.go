@@ -19,8 +19,8 @@
 //		})
 //	}
 //
-// Packages membership and cluster are built on it. It imports the standard library alone,
-// knows nothing of gossip, and starts no goroutine but that of Stop.
+// Packages membership and cluster use it. It imports only the standard library, knows
+// nothing of gossip, and starts no goroutine except that of Stop.
 package lifecycle
 
 import (
@@ -29,15 +29,14 @@ import (
 	"sync"
 )
 
-// Life is the life of a component. It goes one way: it is not started, it is started, it
-// is stopped. Set Name and Ended before the first call; everything else is ready to use.
+// Life is the state of a component: not started, then started, then stopped. It never
+// goes back. Set Name and Ended before the first call; the other fields need no setup.
 // All methods are safe for concurrent use. A Life must not be copied after its first
 // use.
 type Life struct {
-	// Name is what the texts of errors begin with, for example "cluster".
+	// Name is the beginning of the texts of errors, for example "cluster".
 	Name string
-	// Ended is the error of a Start that Stop has come before. Nil means
-	// context.Canceled.
+	// Ended is the error of a Start after Stop has begun. Nil means context.Canceled.
 	Ended error
 
 	made    sync.Once
@@ -48,7 +47,7 @@ type Life struct {
 
 	mu      sync.Mutex
 	running chan struct{} // closed when the start is done; nil before it
-	err     error         // what the start came to
+	err     error         // the error of the start
 }
 
 func (l *Life) make() {
@@ -67,10 +66,10 @@ func (l *Life) make() {
 //
 // The context of the run ends with that of the first call, and when Stop begins. The
 // cause is Ended in the latter case. When Stop has begun already, Start returns Ended and
-// runs nothing. After an error the function must have undone what it did: the Life is
-// started all the same, and is not started again. A run that panics counts as one that
-// returned an error, so that Stop does not wait for it. A nil context is an error, and
-// does not count as a start.
+// runs nothing. After an error the function must have undone its work: the Life counts as
+// started, and does not start again. A run that panics counts as one that returned an
+// error, so that Stop does not wait for it. A nil context is an error, and does not count
+// as a start.
 func (l *Life) Start(ctx context.Context, run func(context.Context) error) error {
 	l.make()
 	if ctx == nil {

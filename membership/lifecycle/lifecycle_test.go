@@ -127,7 +127,8 @@ func TestANilContext(t *testing.T) {
 	}))
 }
 
-// A panic is the program's to handle, or to die of. What recovers from it can still stop.
+// Start does not recover from a panic of its function. A program that recovers can still
+// stop the Life.
 func TestStopDoesNotWaitForAStartThatPanicked(t *testing.T) {
 	l := newLife()
 	require.PanicsWithValue(t, "no reason", func() {

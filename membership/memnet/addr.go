@@ -6,13 +6,13 @@ import (
 	"net/netip"
 )
 
-// canonical gives an address the one form under which it is a map key here:
-// an IPv4 address mapped into IPv6 is that IPv4 address.
+// canonical returns the form of an address that is used as a map key here: it turns an
+// IPv4 address mapped into IPv6 into the IPv4 address.
 func canonical(addr netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
-// parseAddr parses the text form that memberlist hands to a transport.
+// parseAddr parses an address in the text form of memberlist.
 func parseAddr(addr string) (netip.AddrPort, error) {
 	parsed, err := netip.ParseAddrPort(addr)
 	if err != nil {

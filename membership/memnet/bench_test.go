@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// BenchmarkPacket sends packets in batches, so that a delay is paid once a
-// batch and what is left is the cost of a packet.
+// BenchmarkPacket sends packets in batches. So the delay counts only once for each
+// batch, and the result is the cost of a packet.
 func BenchmarkPacket(b *testing.B) {
 	const batch = 1000
 	for name, options := range map[string]memnet.Options{
@@ -21,7 +21,7 @@ func BenchmarkPacket(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			n := newNetwork(b, options)
 			from, to := listen(b, n, hostA), listen(b, n, hostB)
-			for i := range 300 { // others must not cost anything
+			for i := range 300 { // other open streams must not add to the cost
 				listen(b, n, clusterAddr(1000+i))
 			}
 			payload, addr := make([]byte, 200), hostB.String()

@@ -13,9 +13,9 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// TestFaultsUnderTraffic lets every method race with every other: eight hosts
-// talk while faults come and go and hosts crash and restart. Nothing may
-// deadlock, and in the end everything must add up.
+// TestFaultsUnderTraffic runs all methods concurrently: eight hosts communicate while
+// faults begin and end, and hosts crash and restart. Nothing may deadlock, and in the
+// end the counts must be consistent.
 func TestFaultsUnderTraffic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const hosts = 8
@@ -48,7 +48,7 @@ func TestFaultsUnderTraffic(t *testing.T) {
 		wg.Wait()
 
 		n.Heal()
-		time.Sleep(time.Second) // what is under way arrives
+		time.Sleep(time.Second) // packets under way arrive
 		s := n.Stats()
 		t.Logf("%+v", s)
 		require.Equal(t, s.PacketsSent, s.PacketsDelivered+s.PacketsDropped.Total())
@@ -97,7 +97,7 @@ func live(wg *sync.WaitGroup, transport memberlist.Transport, seed uint64) {
 	})
 }
 
-// breakThings changes something every few milliseconds.
+// breakThings changes a fault every few milliseconds.
 func breakThings(t *testing.T, n *memnet.Network, hosts int, end time.Time) {
 	random := rand.New(rand.NewPCG(3, 3))
 	host := func() netip.AddrPort { return clusterAddr(random.IntN(hosts)) }

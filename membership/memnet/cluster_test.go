@@ -46,8 +46,8 @@ func shutDown(t *testing.T, members []*memberlist.Memberlist) {
 	time.Sleep(30 * time.Second)
 }
 
-// awaitSizes waits until each member sees as many as wanted, at most for a
-// while of virtual time, and returns how long it took.
+// awaitSizes waits until each member sees the wanted number of members, up to a limit
+// of virtual time, and returns how long it took.
 func awaitSizes(t *testing.T, members []*memberlist.Memberlist, want func(i int) int, atMost time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -68,7 +68,7 @@ func awaitSizes(t *testing.T, members []*memberlist.Memberlist, want func(i int)
 }
 
 func TestAClusterOfMemberlist(t *testing.T) {
-	config := memberlist.DefaultLANConfig() // reads the host name, hence outside
+	config := memberlist.DefaultLANConfig() // outside of the bubble, because it reads the host name
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, memnet.Options{
 			Seed: 1, Latency: 500 * time.Microsecond, Jitter: 500 * time.Microsecond, PacketLoss: 0.01,
@@ -91,7 +91,7 @@ func TestAClusterOfMemberlist(t *testing.T) {
 		all := func(int) int { return clusterSize }
 		formed := awaitSizes(t, members, all, time.Minute)
 
-		// A third is cut off: each side declares the other dead.
+		// A third of the members is cut off: each side declares the other side dead.
 		const minority = clusterSize / 3
 		var cutOff []netip.AddrPort
 		for i := range minority {
@@ -110,7 +110,7 @@ func TestAClusterOfMemberlist(t *testing.T) {
 		require.NoError(t, err)
 		healed := awaitSizes(t, members, all, time.Minute)
 
-		// One crashes, and is replaced on its address at once.
+		// One member crashes, and another one starts at its address at once.
 		const victim = clusterSize - 1
 		n.Crash(clusterAddr(victim))
 		survivors := members[:victim]

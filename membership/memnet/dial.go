@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// patience is how long a dial without a timeout waits for an answer, about
-// what Linux does.
+// patience is how long a dial without a timeout waits for an answer, about as long as
+// on Linux.
 const patience = 2 * time.Minute
 
-// dialResult is how a dial ended.
+// dialResult is the result of a dial.
 type dialResult int
 
 const (
@@ -24,11 +24,11 @@ const (
 	dialBacklogFull
 	dialTooSlow
 	dialAborted
-	dialResults // their number
+	dialResults // the number of results
 )
 
-// dial opens a stream. An answer, also a refusal, takes one round trip. Where
-// there is none, the caller waits out the timeout.
+// dial opens a stream. An answer, also a refusal, takes one round trip. Without an
+// answer, the caller waits until the timeout.
 func (n *Network) dial(from *transport, to netip.AddrPort, timeout time.Duration) (net.Conn, error) {
 	if timeout == 0 {
 		timeout = patience
@@ -37,7 +37,7 @@ func (n *Network) dial(from *transport, to netip.AddrPort, timeout time.Duration
 	conn, result := n.tryDial(from, to, timeout)
 	switch result {
 	case dialConnected:
-		return conn, nil // counted before the listener could see it
+		return conn, nil // counted before the listener can see the stream
 	case dialRefused, dialAborted:
 	default:
 		if !from.pause(timeout - time.Since(start)) {
@@ -77,7 +77,7 @@ func (n *Network) tryDial(from *transport, to netip.AddrPort, timeout time.Durat
 	return n.connect(from, to)
 }
 
-// connect hands the far end of a new stream to the transport that listens.
+// connect passes the far end of a new stream to the transport that listens.
 func (n *Network) connect(from *transport, to netip.AddrPort) (net.Conn, dialResult) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

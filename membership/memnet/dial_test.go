@@ -55,7 +55,7 @@ func TestDialWithoutListenerIsRefusedAtOnce(t *testing.T) {
 		require.Zero(t, elapsed(func() {
 			_, err := a.DialTimeout(hostB.String(), time.Minute)
 			require.EqualError(t, err, "dial tcp 10.0.0.2:7946: connect: connection refused")
-			// memberlist looks at the type, not through wrappers.
+			// memberlist checks the type of an error, and does not unwrap it.
 			var op *net.OpError
 			require.IsType(t, op, err) //nolint:testifylint // the type, not what it wraps
 		}))

@@ -1,12 +1,12 @@
 // Package memnet is a network in memory: hundreds of cluster members in one
 // process, no socket, and faults on demand.
 //
-// A [Network] hands out transports for addresses that exist only inside it, so
-// any address will do and tests never collide. It serves as the Network of
-// package membership, and its transports serve memberlist directly. It loses
-// packets and streams at a given rate, delays them, cuts one direction or a
-// whole partition, and crashes a process without a word. Every random
-// decision comes from one generator, seeded by [Options.Seed].
+// A [Network] makes transports for addresses that exist only inside it, so any address
+// can be used, and tests do not disturb each other. It can be the Network of package
+// membership, and its transports can be used with memberlist directly. It can lose
+// packets and streams at a given rate, delay them, cut one direction or split the whole
+// network, and crash a process without an announcement. Every random decision comes
+// from one generator, seeded by [Options.Seed].
 //
 //	network, err := memnet.New(memnet.Options{Seed: 1, PacketLoss: 0.05})
 //	if err != nil {
@@ -21,12 +21,11 @@
 //
 // # Virtual time
 //
-// It is made for bubbles of [testing/synctest], and works outside of them as
-// well. The network starts no goroutine, never blocks a sender, and waits
-// only on channels and timers made by the call that needs them. Create the
-// network inside the bubble that uses it; when all transports are shut down
-// nothing of it is left running. With zero latency a packet is in the
-// receiver's inbox before WriteTo returns.
+// The network is made for bubbles of [testing/synctest], and works outside of them as
+// well. It starts no goroutine, never blocks a sender, and waits only on channels and
+// timers made by the call that needs them. Create the network inside the bubble that
+// uses it. When all transports are shut down, no timer or goroutine of it is left. With
+// zero latency a packet is in the receiver's inbox before WriteTo returns.
 //
 // Under the race detector, run bubbles with GOMAXPROCS=1 until
 // https://go.dev/issue/78156 is fixed: with more, timers of one bubble that
@@ -38,18 +37,18 @@
 //     plus its own jitter after it was sent. Packets due at the same instant
 //     arrive in the order in which they were sent; with jitter they may
 //     overtake each other.
-//   - A stream delivers its bytes in order, or stalls. It is never cut short
-//     by a fault, exactly as TCP looks until a deadline passes.
-//   - Once a call that cuts has returned, nothing crosses the cut: what was
-//     already in flight is dropped (packets) or held back (streams).
-//   - Cuts belong to addresses and outlast a restart; a crash belongs to one
-//     transport, and the next one to listen on its address is healthy.
+//   - A stream delivers its bytes in order, or stalls. A fault never closes it: TCP
+//     behaves in the same way until a deadline passes.
+//   - Once a call that cuts has returned, nothing crosses the cut: packets under way
+//     are dropped, and bytes of streams under way are held back.
+//   - Cuts belong to addresses and stay after a restart. A crash belongs to one
+//     transport: the next transport at its address works.
 //
 // # What it does not model
 //
-// Bandwidth and congestion; duplicated, corrupted or fragmented packets;
-// different latencies for different pairs; retransmission timers, resets and
-// window sizes of TCP; ICMP; host names and address translation. The seed
-// fixes the sequence of random decisions, not which packet meets which
-// decision: goroutines running at the same instant still race for that.
+// Bandwidth and congestion; duplicated, corrupted or fragmented packets; different
+// latencies for different pairs; retransmission timers, resets and window sizes of TCP;
+// ICMP; host names and address translation. The seed determines the sequence of random
+// decisions, but not which packet gets which decision, because goroutines that run at
+// the same instant are not ordered.
 package memnet

@@ -28,7 +28,7 @@ func Example() {
 	packet := <-receiver.PacketCh()
 	fmt.Printf("%s from %v\n", packet.Buf, packet.From)
 
-	// A packet across a cut is lost without a word; a dial times out.
+	// A packet across a cut is lost without an error. A dial times out.
 	network.Isolate(two)
 	_, err = sender.WriteTo([]byte("anybody?"), two.String())
 	must(err)

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// faults is what is broken in a network. Cuts are kept by address, so that they
-// outlast the process that listens there.
+// faults holds the present faults of a network. Cuts are kept by address, so that they
+// stay after the process at the address has ended.
 type faults struct {
-	group    map[netip.AddrPort]int // of the partition; 0 is the rest
+	group    map[netip.AddrPort]int // the group of each address in the partition; 0 is the rest
 	isolated map[netip.AddrPort]struct{}
 	blocked  map[direction]struct{}
-	// silent are the addresses whose transport crashed and was not replaced:
-	// unlike a host without a listener they refuse nothing.
+	// silent are the addresses whose transport crashed and was not replaced. Unlike a
+	// host without a listener, they refuse no dial and do not answer.
 	silent map[netip.AddrPort]struct{}
 }
 
@@ -27,8 +27,8 @@ func newFaults() faults {
 	}
 }
 
-// cut reports whether nothing gets from one address to the other. An address
-// always reaches itself: that traffic leaves no host.
+// cut reports whether traffic from one address to the other is cut. An address always
+// reaches itself, because this traffic does not leave the host.
 func (f *faults) cut(from, to netip.AddrPort) bool {
 	if from == to {
 		return false
@@ -51,17 +51,16 @@ func (f *faults) cut(from, to netip.AddrPort) bool {
 	return yes
 }
 
-// Partition splits the network into groups of addresses: between two groups
-// nothing passes in either direction, within a group all goes on. Addresses in
-// none of the groups, also those that begin to listen later, form one more
-// group together; so Partition(minority) cuts a minority off from all
-// others. It replaces any earlier partition and leaves blocks and isolations as
-// they are; without groups it just ends the partition. An address in two groups is
-// an error, and changes nothing.
+// Partition splits the network into groups of addresses: between two groups no traffic
+// passes in either direction; within a group all traffic passes. All other addresses,
+// also of later transports, form one more group. So Partition(minority) cuts a minority
+// off from all others. It replaces an earlier partition, and does not change blocks and
+// isolations. Without groups it ends the partition. An address in two groups is an
+// error, and changes nothing.
 //
-// As with every cut here, dials across it wait out their timeout, and
-// established streams across it stall: what is written is held back, and
-// arrives once no cut is in its way.
+// As with every cut of this package, dials across it wait until their timeout, and
+// established streams across it stall: written bytes are held back, and arrive when no
+// cut is between the two ends.
 func (n *Network) Partition(groups ...[]netip.AddrPort) error {
 	var group map[netip.AddrPort]int
 	for i, addrs := range groups {
@@ -80,9 +79,9 @@ func (n *Network) Partition(groups ...[]netip.AddrPort) error {
 	return nil
 }
 
-// Block cuts one direction: nothing gets from the first address to the second,
-// while the other direction stays open for packets and for streams already
-// established. A dial needs both. Blocking an address from itself does nothing.
+// Block cuts one direction, from the first address to the second. The other direction
+// stays open for packets and for established streams. A dial needs both directions.
+// Blocking an address from itself has no effect.
 func (n *Network) Block(from, to netip.AddrPort) {
 	n.change(func(f *faults) { f.blocked[direction{canonical(from), canonical(to)}] = struct{}{} })
 }
@@ -93,8 +92,8 @@ func (n *Network) Unblock(from, to netip.AddrPort) {
 }
 
 // Isolate cuts an address off from all others, in both directions, until
-// [Network.Reconnect] or [Network.Heal]. It is the network cable pulled: the
-// process goes on, and a restart there finds the cable still out.
+// [Network.Reconnect] or [Network.Heal]. It is like a pulled network cable: the process
+// goes on, and a process that starts at the address is cut off too.
 func (n *Network) Isolate(addr netip.AddrPort) {
 	n.change(func(f *faults) { f.isolated[canonical(addr)] = struct{}{} })
 }
@@ -104,9 +103,9 @@ func (n *Network) Reconnect(addr netip.AddrPort) {
 	n.change(func(f *faults) { delete(f.isolated, canonical(addr)) })
 }
 
-// Heal removes all cuts: the partition, every block and every isolation.
-// Streams that stalled resume. It does not bring back what crashed, and loss
-// and latency stay as they are.
+// Heal removes all cuts: the partition, every block and every isolation. Stalled
+// streams continue. Crashed transports stay crashed, and loss and latency stay as they
+// are.
 func (n *Network) Heal() {
 	n.change(func(f *faults) {
 		f.group = nil
@@ -119,14 +118,14 @@ func (n *Network) Heal() {
 // No other process is told: its packets in and out are dropped, its streams stall on both
 // sides and never resume, dials to it wait out their timeout.
 //
-// The crash belongs to the transport that listened there. It stays dead for
-// good, whatever its goroutines still write: they get no error, and what they
-// write reaches no process. It must still be shut down to release them. The address is free: a
-// new transport that listens on it is a restart, and healthy. With no
-// transport at the address, only the address falls silent, until one listens.
+// The crash belongs to the transport at the address, and is permanent. Its goroutines may
+// still write: they get no error, and no process receives their bytes. The transport must
+// still be shut down to release them. The address is free: a new transport at it is a restart,
+// and works. If there is no transport at the address, only the address becomes silent, until a
+// transport listens there.
 //
-// To model a process killed on a host that lives on, call the transport's
-// Shutdown instead: its streams end and dials are refused.
+// To simulate a killed process on a host that goes on, call the transport's Shutdown
+// instead: its streams end and dials are refused.
 func (n *Network) Crash(addr netip.AddrPort) {
 	addr = canonical(addr)
 	n.mu.Lock()
@@ -142,7 +141,7 @@ func (n *Network) Crash(addr netip.AddrPort) {
 	n.applyCuts()
 }
 
-// change modifies the cuts and brings the open streams in line with them.
+// change modifies the cuts, and applies them to the open streams.
 func (n *Network) change(modify func(*faults)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -150,16 +149,16 @@ func (n *Network) change(modify func(*faults)) {
 	n.applyCuts()
 }
 
-// applyCuts tells every open stream whether it is cut. Streams remember it, so
-// that reading and writing need not ask. The caller holds n.mu.
+// applyCuts stores in every open stream whether it is cut, so that reading and writing
+// need not check it. The caller holds n.mu.
 func (n *Network) applyCuts() {
 	now := time.Now()
 	for e := n.links.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*link)
 		dialler, listener := l.ends[0], l.ends[1]
 		lost := dialler.crashed || listener.crashed
-		// Held bytes set out anew when a cut ends. They do so without
-		// jitter, which would cost a draw for each open stream.
+		// When a cut ends, held bytes arrive after the latency, without jitter, which
+		// would need a random number for each open stream.
 		l.setCut([2]bool{
 			lost || n.faults.cut(dialler.addr, listener.addr),
 			lost || n.faults.cut(listener.addr, dialler.addr),

@@ -13,7 +13,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// reachability lists who reaches whom among transports named a, b, c, ….
+// reachability lists, for transports named a, b, c, …, which one reaches which other
+// one.
 func reachability(t *testing.T, transports ...memberlist.NodeAwareTransport) string {
 	t.Helper()
 	var pairs []string
@@ -232,6 +233,6 @@ func TestACrashedTransportIsStillShutDown(t *testing.T) {
 		}))
 		require.NoError(t, accepted.SetReadDeadline(time.Now().Add(time.Hour)))
 		_, err := accepted.Read(make([]byte, 1))
-		requireTimeout(t, err) // not even now does the other side hear of it
+		requireTimeout(t, err) // the other side gets no news of it even now
 	})
 }

@@ -43,7 +43,7 @@ func newNetwork(t testing.TB, options memnet.Options) *memnet.Network {
 	return n
 }
 
-// listen opens a transport that the end of the test shuts down.
+// listen opens a transport that is shut down at the end of the test.
 func listen(t testing.TB, n *memnet.Network, addr netip.AddrPort) memberlist.NodeAwareTransport {
 	t.Helper()
 	transport, err := n.Listen(addr, nil)
@@ -58,7 +58,7 @@ func send(t testing.TB, from memberlist.Transport, to netip.AddrPort, payload st
 	require.NoError(t, err)
 }
 
-// received returns what waits in the inbox, in order.
+// received returns the packets in the inbox, in order.
 func received(transport memberlist.Transport) []string {
 	var payloads []string
 	for {
@@ -88,8 +88,8 @@ func addrOf(t testing.TB, transport memberlist.Transport) netip.AddrPort {
 	return addr
 }
 
-// connect opens a stream and returns both ends, which the end of the test
-// closes.
+// connect opens a stream and returns both ends, which are closed at the end of the
+// test.
 func connect(t testing.TB, from, to memberlist.Transport) (dialled, accepted net.Conn) {
 	t.Helper()
 	dialled, err := from.DialTimeout(addrOf(t, to).String(), time.Minute)
@@ -102,7 +102,7 @@ func connect(t testing.TB, from, to memberlist.Transport) (dialled, accepted net
 	return dialled, accepted
 }
 
-// requireTimeout checks that an error is what a deadline leaves.
+// requireTimeout checks that an error is that of a passed deadline.
 func requireTimeout(t testing.TB, err error) {
 	t.Helper()
 	var timeout net.Error
@@ -110,7 +110,7 @@ func requireTimeout(t testing.TB, err error) {
 	require.True(t, timeout.Timeout(), "%v", err)
 }
 
-// elapsed returns how long, in the bubble's time, something takes.
+// elapsed returns how long a function takes, in the bubble's time.
 func elapsed(f func()) time.Duration {
 	start := time.Now()
 	f()

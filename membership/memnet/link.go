@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// streamBuffer is how many bytes one direction of a stream holds until its
-// reader takes them; a writer blocks beyond. It is far larger than a kernel's,
-// and than the 20 MiB that memberlist accepts in a push/pull, so that members
-// talking to each other at the same instant do not wait for one another.
+// streamBuffer is how many unread bytes one direction of a stream holds; when it is
+// full, a writer blocks. It is far larger than the buffer of a kernel, and than the 20
+// MiB that memberlist accepts in a push/pull. So members that write to each other at
+// the same instant do not wait for each other.
 const streamBuffer = 32 << 20
 
 // link is an established stream: two ends and a queue for each direction.
 type link struct {
 	net     *Network
-	ends    [2]*transport // the one that dialled, the one that listened
+	ends    [2]*transport // the end that dialled, and the end that listened
 	streams [2]*stream
 	place   *list.Element // in net.links; guarded by net.mu
 
 	// mu guards the rest. It may be taken while net.mu is held, never the
 	// other way round.
 	mu     sync.Mutex
-	change sync.Cond // of anything below
+	change sync.Cond // of any field below
 	halves [2]half   // halves[i] carries what end i writes
 	closed [2]bool   // by end i
 }
@@ -38,8 +38,8 @@ func newLink(n *Network, dialler, listener *transport, local netip.AddrPort) *li
 	return l
 }
 
-// wait blocks until something changed, or until the given instant unless it is
-// zero. The caller holds l.mu and checks again.
+// wait blocks until a field has changed, or until the given instant unless it is zero.
+// The caller holds l.mu, and must check its condition again.
 func (l *link) wait(until time.Time) {
 	if !until.IsZero() {
 		timer := time.AfterFunc(time.Until(until), l.wake)
@@ -54,8 +54,8 @@ func (l *link) wake() {
 	l.change.Broadcast()
 }
 
-// setCut says which directions are cut from now on, each under the index of
-// the end that writes. What a cut held back arrives after the delay.
+// setCut sets which directions are cut, each under the index of the end that writes.
+// Bytes that a cut held back arrive after the delay.
 func (l *link) setCut(cuts [2]bool, now time.Time, delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,13 +74,13 @@ func (l *link) setCut(cuts [2]bool, now time.Time, delay time.Duration) {
 	}
 }
 
-// half is one direction of a link: the bytes that were written and not yet
-// read, those at the front first.
+// half is one direction of a link: the bytes that were written and are not read yet,
+// with the oldest first.
 type half struct {
 	queue []segment
 	size  int  // bytes in the queue
-	cut   bool // nothing more arrives
-	busy  bool // a writer has its turn
+	cut   bool // no more bytes arrive
+	busy  bool // a call of Write has its turn
 }
 
 // segment is a run of bytes that arrive together, or the end of the stream.
@@ -88,16 +88,16 @@ type segment struct {
 	data []byte
 	end  bool
 	at   time.Time // when it arrives
-	held bool      // by a cut; then at means nothing
+	held bool      // held by a cut; then at has no meaning
 }
 
 func (s *segment) arrived(now time.Time) bool { return !s.held && !s.at.After(now) }
 
-// maxSegment bounds how far small writes are gathered into one segment.
+// maxSegment is the largest segment to which small writes are combined.
 const maxSegment = 64 << 10
 
-// push appends what was written now, to arrive after the delay but not before
-// what was written earlier.
+// push appends written bytes, which arrive after the delay, but not before earlier
+// bytes.
 func (h *half) push(data []byte, end bool, now time.Time, delay time.Duration) {
 	s := segment{end: end, at: now.Add(delay), held: h.cut}
 	h.size += len(data)
@@ -127,7 +127,7 @@ func (h *half) take(b []byte, now time.Time) int {
 		m := copy(b[n:], first.data)
 		n += m
 		if first.data = first.data[m:]; len(first.data) == 0 {
-			*first = segment{} // let go of the bytes
+			*first = segment{} // so that the bytes can be freed
 			h.queue = h.queue[1:]
 		}
 	}
@@ -149,8 +149,7 @@ func (h *half) endArrived(now time.Time) bool {
 	return last.end && last.arrived(now)
 }
 
-// nextArrival returns when there is more to read, zero when that depends on
-// somebody else.
+// nextArrival returns when more bytes arrive, and zero when no arrival is known.
 func (h *half) nextArrival() time.Time {
 	if len(h.queue) == 0 || h.queue[0].held {
 		return time.Time{}
@@ -158,18 +157,18 @@ func (h *half) nextArrival() time.Time {
 	return h.queue[0].at
 }
 
-// discard drops what will not be read.
+// discard drops unread bytes.
 func (h *half) discard() { h.queue, h.size = nil, 0 }
 
-// hold keeps back what is still under way. What has arrived stays readable:
-// it is in the reader's host already.
+// hold holds bytes back that are still under way. Bytes that have arrived stay
+// readable, because they are on the reader's host already.
 func (h *half) hold(now time.Time) {
 	for i := range h.queue {
 		h.queue[i].held = !h.queue[i].arrived(now)
 	}
 }
 
-// release lets what was held arrive at the given instant.
+// release makes held bytes arrive at the given instant.
 func (h *half) release(at time.Time) {
 	for i := range h.queue {
 		if s := &h.queue[i]; s.held {

@@ -22,9 +22,9 @@ const (
 	lastEphemeralPort  = 65535
 )
 
-// Network is a network in memory. Make one with [New]; the zero Network is not
-// usable. Its methods are safe for concurrent use, and none of them blocks
-// for longer than it takes to walk the open streams.
+// Network is a network in memory. Make one with [New]; the zero Network is not usable.
+// Its methods are safe for concurrent use. None of them blocks for longer than the time
+// to visit all open streams.
 type Network struct {
 	// mu guards everything up to the blank line. It is held for short,
 	// non-blocking work only: in a synctest bubble waiting for a mutex keeps
@@ -36,7 +36,7 @@ type Network struct {
 	listeners map[netip.AddrPort]*transport
 	links     list.List // of *link, in the order in which they were dialled
 	flight    flightQueue
-	landing   *time.Timer // fires when the first of flight is due
+	landing   *time.Timer // fires when the first packet of flight is due
 	lastPort  uint16
 	faults    faults
 	counters  counters
@@ -44,15 +44,16 @@ type Network struct {
 	streamBytes atomic.Uint64
 }
 
-// New returns a network without any transport. It returns an error that names
-// every option out of bounds. In a synctest bubble, call it inside.
+// New returns a network without any transport. It returns an error that names every
+// option out of bounds. To use the network in a synctest bubble, call New inside the
+// bubble.
 func New(options Options) (*Network, error) {
 	if err := options.validate(); err != nil {
 		return nil, fmt.Errorf("memnet: invalid options: %w", err)
 	}
 	return &Network{
 		options: options,
-		// The second word is arbitrary; the seed alone tells runs apart.
+		// The second word is arbitrary: only the seed distinguishes runs.
 		random:    rand.New(rand.NewPCG(options.Seed, 0x636c75737465726b)),
 		listeners: make(map[netip.AddrPort]*transport),
 		lastPort:  lastEphemeralPort,
@@ -63,27 +64,27 @@ func New(options Options) (*Network, error) {
 // Listen opens a transport on the address, which receives at once. It
 // implements the Network interface of package membership.
 //
-// Any address is fine but an unspecified one such as 0.0.0.0: nothing is bound
-// outside of this network, and each address is a host of its own. Port 0 picks a
-// free port from 49152 up; FinalAdvertiseAddr of the transport, called with an
-// empty address, says which. An address that has a transport already is an
-// error that wraps [syscall.EADDRINUSE]; it is free again after the
-// transport's Shutdown, and after [Network.Crash].
+// Any address is valid except an unspecified one such as 0.0.0.0: nothing is bound
+// outside of this network, and each IP is a host of its own. Port 0 picks a free port
+// from 49152 up; FinalAdvertiseAddr of the transport, called with an empty address,
+// says which. An address that has a transport already is an error that wraps
+// [syscall.EADDRINUSE]; it is free again after the transport's Shutdown, and after
+// [Network.Crash].
 //
-// The logger gets one line at Shutdown if the transport's owner was too slow
-// and lost packets or streams for it; nil means no log.
+// The logger gets one line at Shutdown if packets or streams were lost because the
+// transport's owner read too slowly. Nil means no log.
 //
-// The transport's methods are safe for concurrent use. Its writes never
-// block; its dials block for a round trip, or until their timeout when no transport
-// answers (2 minutes for a timeout of zero), or until Shutdown. Shutdown may
-// be called any number of times; it closes the transport's streams on this side,
-// which the other side sees as the end of the stream, and releases every
-// goroutine blocked in them. PacketCh and StreamCh stay open and silent after
-// it. They hold 4096 packets and 1024 streams: what arrives while they are
-// full is dropped, as a kernel would.
+// The transport's methods are safe for concurrent use. Its writes never block; its
+// dials block for a round trip, or until their timeout when no transport answers (2
+// minutes for a timeout of zero), or until Shutdown. Shutdown may be called any number
+// of times; it closes the transport's streams on this side, which the other side sees
+// as the end of the stream, and releases every goroutine blocked in them. PacketCh and
+// StreamCh stay open after it, and deliver nothing more. They hold 4096 packets and
+// 1024 streams. When they are full, further ones are dropped, as by a kernel.
 func (n *Network) Listen(addr netip.AddrPort, logger *log.Logger) (memberlist.NodeAwareTransport, error) {
-	// The result has memberlist's name, which is that of membership.Transport
-	// too, because not importing membership lets its own tests use memnet.
+	// The result has memberlist's type, which is the same as membership.Transport. This
+	// package does not import membership, so that the tests of membership can use
+	// memnet.
 	addr = canonical(addr)
 	fail := func(err error) (memberlist.NodeAwareTransport, error) {
 		return nil, fmt.Errorf("memnet: listening on %q: %w", addr, err)

@@ -20,11 +20,11 @@ type datagram struct {
 	to      netip.AddrPort
 	payload []byte
 	due     time.Time
-	number  uint64 // tells packets due at the same instant apart
+	number  uint64 // orders packets that are due at the same instant
 }
 
-// send takes a packet from a transport and returns when it did so. It never
-// blocks: what cannot be delivered is dropped and counted.
+// send takes a packet from a transport, and returns the time at which it did so. It
+// never blocks: a packet that cannot be delivered is dropped and counted.
 func (n *Network) send(from *transport, payload []byte, to netip.AddrPort) (time.Time, error) {
 	if len(payload) > maxPacket {
 		return time.Time{}, from.packetError(to, syscall.EMSGSIZE)
@@ -58,10 +58,10 @@ func (n *Network) send(from *transport, payload []byte, to netip.AddrPort) (time
 	return now, nil
 }
 
-// stopped reports whether a fault stands between sender and address, and
-// counts the packet as dropped if so. It is asked when a packet is sent and
-// again when a delayed one arrives, so that a cut stops both what is sent
-// while it lasts and what was under way when it began. The caller holds n.mu.
+// stopped reports whether a fault stops a packet from the sender to an address, and
+// then counts the packet as dropped. It is called when a packet is sent, and again when
+// a delayed one arrives. So a cut stops packets that are sent during the cut, and
+// packets that were under way when it began. The caller holds n.mu.
 func (n *Network) stopped(d *datagram) bool {
 	switch {
 	case d.from.crashed:
@@ -74,9 +74,9 @@ func (n *Network) stopped(d *datagram) bool {
 	return true
 }
 
-// takeOff keeps a packet until it is due. One timer serves all of them: it
-// costs no goroutine per packet, and delivers packets due at the same instant
-// in the order of sending, which as many timers would not. The caller holds n.mu.
+// takeOff keeps a packet until it is due. One timer serves all packets: so no packet
+// needs a goroutine, and packets that are due at the same instant are delivered in the
+// order in which they were sent. The caller holds n.mu.
 func (n *Network) takeOff(d *datagram) {
 	heap.Push(&n.flight, d)
 	if n.flight[0].number != d.number {
@@ -90,8 +90,8 @@ func (n *Network) takeOff(d *datagram) {
 	}
 }
 
-// land delivers every packet that is due. It may run once too often, when the
-// timer was moved while it fired.
+// land delivers every packet that is due. It may run when no packet is due, if the
+// timer was changed while it fired.
 func (n *Network) land() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -140,14 +140,14 @@ func (q flightQueue) Less(i, j int) bool {
 	return q[i].number < q[j].number
 }
 
-// Push is for package heap.
+// Push implements heap.Interface.
 func (q *flightQueue) Push(x any) { *q = append(*q, x.(*datagram)) }
 
-// Pop is for package heap.
+// Pop implements heap.Interface.
 func (q *flightQueue) Pop() any {
 	last := len(*q) - 1
 	d := (*q)[last]
-	(*q)[last] = nil // let go of the packet
+	(*q)[last] = nil // so that the packet can be freed
 	*q = (*q)[:last]
 	return d
 }

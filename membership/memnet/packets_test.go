@@ -95,8 +95,8 @@ func TestPacketsOfOneInstantKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// arrivals sends packets under loss and jitter, and returns which arrived,
-// and when.
+// arrivals sends packets with loss and jitter, and returns which ones arrived, and
+// when.
 func arrivals(t *testing.T, seed uint64) string {
 	var got strings.Builder
 	bubble(t, func(t *testing.T) {

@@ -1,16 +1,16 @@
 package memnet
 
-// Stats are the counts of a [Network] since it was made. What is sent and
-// neither delivered nor dropped is under way, and so are dials that neither
-// connected nor failed.
+// Stats are the counts of a [Network] since it was made. Packets that are sent and
+// neither delivered nor dropped are under way, and so are dials that neither connected
+// nor failed.
 type Stats struct {
-	// PacketsSent counts every packet a transport accepted, whatever became
-	// of it, and PacketBytesSent their payload in bytes.
+	// PacketsSent counts every packet that a transport accepted, delivered or not, and
+	// PacketBytesSent their payload in bytes.
 	PacketsSent, PacketBytesSent uint64
 	// PacketsDelivered counts the packets that reached an inbox, and
 	// PacketBytesDelivered their payload in bytes.
 	PacketsDelivered, PacketBytesDelivered uint64
-	// PacketsDropped counts the others, by reason.
+	// PacketsDropped counts the dropped packets, by reason.
 	PacketsDropped PacketDrops
 	// LargestPacket is the largest payload sent, in bytes.
 	LargestPacket int
@@ -25,22 +25,23 @@ type Stats struct {
 	// StreamsOpen is the number of streams that are not yet closed by both
 	// ends.
 	StreamsOpen int
-	// StreamBytesWritten is what was written to streams, in bytes, in both
-	// directions together.
+	// StreamBytesWritten counts the bytes written to streams, in both directions
+	// together.
 	StreamBytesWritten uint64
 }
 
 // PacketDrops counts packets that were not delivered, by reason.
 type PacketDrops struct {
-	// Lost fell to chance: [Options.PacketLoss].
+	// Lost counts random losses: [Options.PacketLoss].
 	Lost uint64
-	// Cut were sent across a partition, a block or an isolation.
+	// Cut counts packets across a partition, a block or an isolation.
 	Cut uint64
-	// Crashed were sent by or to a transport that crashed.
+	// Crashed counts packets by or to a transport that crashed.
 	Crashed uint64
-	// NoListener were sent to an address without a transport.
+	// NoListener counts packets to an address without a transport.
 	NoListener uint64
-	// InboxFull found the receiver's inbox full, because it reads too slowly.
+	// InboxFull counts packets to a receiver whose inbox was full, because it reads too
+	// slowly.
 	InboxFull uint64
 }
 
@@ -49,22 +50,23 @@ func (d PacketDrops) Total() uint64 {
 	return d.Lost + d.Cut + d.Crashed + d.NoListener + d.InboxFull
 }
 
-// DialFailures counts dials that failed, by reason. All but Refused and Aborted
-// looked like a timeout to the dialler.
+// DialFailures counts dials that failed, by reason. For the dialler all except Refused
+// and Aborted are timeouts.
 type DialFailures struct {
-	// Refused found no transport at the address.
+	// Refused counts dials to an address without a transport.
 	Refused uint64
-	// Lost fell to chance: [Options.StreamLoss].
+	// Lost counts random losses: [Options.StreamLoss].
 	Lost uint64
-	// Cut went across a partition, a block or an isolation.
+	// Cut counts dials across a partition, a block or an isolation.
 	Cut uint64
-	// Crashed were made by or to a transport that crashed.
+	// Crashed counts dials by or to a transport that crashed.
 	Crashed uint64
-	// BacklogFull found too many streams waiting to be accepted.
+	// BacklogFull counts dials to a transport with too many streams that were not
+	// accepted yet.
 	BacklogFull uint64
-	// TooSlow had a timeout shorter than the round trip.
+	// TooSlow counts dials with a timeout shorter than the round trip.
 	TooSlow uint64
-	// Aborted ended because the dialler's transport was shut down.
+	// Aborted counts dials that ended because the dialler's transport was shut down.
 	Aborted uint64
 }
 
@@ -116,10 +118,10 @@ const (
 	dropCrashed
 	dropNoListener
 	dropInboxFull
-	dropReasons // their number
+	dropReasons // the number of reasons
 )
 
-// counters are the live form of Stats, guarded by Network.mu.
+// counters hold the present values of Stats. Network.mu guards them.
 type counters struct {
 	packetsSent, packetBytesSent           uint64
 	packetsDelivered, packetBytesDelivered uint64

@@ -21,9 +21,9 @@ type stream struct {
 
 var _ net.Conn = (*stream)(nil)
 
-// Read returns bytes that have arrived. It blocks until there are some, the
-// other end closed, this one was closed, or the read deadline passes, which
-// wins over bytes that wait.
+// Read returns bytes that have arrived. It blocks until there are some, the other end
+// or this one was closed, or the read deadline passes. After the deadline it returns no
+// bytes, even if some have arrived.
 func (s *stream) Read(b []byte) (int, error) {
 	l := s.link
 	l.mu.Lock()
@@ -51,11 +51,10 @@ func (s *stream) Read(b []byte) (int, error) {
 	}
 }
 
-// Write sends bytes, all of them unless it returns an error with the number
-// that were. It blocks only while the buffer is full, until the write
-// deadline passes. Concurrent writes do not mix. Once this host knows that
-// the other end closed, it fails with [syscall.EPIPE]; before that, the bytes
-// go nowhere.
+// Write sends all bytes, or returns an error with the number of bytes that it sent. It
+// blocks only while the buffer is full, until the write deadline passes. Concurrent
+// writes do not mix. Once this host knows that the other end closed, Write fails with
+// [syscall.EPIPE]; before that, the bytes are lost.
 func (s *stream) Write(b []byte) (written int, err error) {
 	l := s.link
 	// The network's lock comes before the link's, hence the delay is drawn here.
@@ -104,9 +103,9 @@ func (s *stream) Write(b []byte) (written int, err error) {
 	}
 }
 
-// Close ends the stream for this side. The other one reads what was written
-// and then gets [io.EOF]. Calls blocked in the stream return [net.ErrClosed].
-// Closing again does nothing. It never blocks and always returns nil.
+// Close ends the stream for this side. The other side reads the written bytes and then
+// gets [io.EOF]. Blocked calls of this side return [net.ErrClosed]. Closing again has
+// no effect. It never blocks and always returns nil.
 func (s *stream) Close() error {
 	l := s.link
 	l.net.mu.Lock()
@@ -120,8 +119,8 @@ func (s *stream) Close() error {
 	return nil
 }
 
-// end closes this side and reports whether this was the call that left both
-// closed.
+// end closes this side, and reports whether this call closed the second of the two
+// sides.
 func (s *stream) end(delay time.Duration) bool {
 	l := s.link
 	l.mu.Lock()
@@ -136,8 +135,8 @@ func (s *stream) end(delay time.Duration) bool {
 	return l.closed[1-s.side]
 }
 
-// LocalAddr returns this end's address. The end that dialled has a port of its
-// own here, which is not the one its transport listens on.
+// LocalAddr returns this end's address. The end that dialled has its own port, another
+// one than that on which its transport listens.
 func (s *stream) LocalAddr() net.Addr { return s.local }
 
 // RemoteAddr returns the other end's address.
@@ -146,12 +145,12 @@ func (s *stream) RemoteAddr() net.Addr { return s.remote }
 // SetDeadline sets both deadlines.
 func (s *stream) SetDeadline(t time.Time) error { return s.setDeadlines(&t, &t) }
 
-// SetReadDeadline bounds reads, those that are blocked included. Zero means
-// no deadline.
+// SetReadDeadline sets the deadline of reads, also of blocked ones. Zero means no
+// deadline.
 func (s *stream) SetReadDeadline(t time.Time) error { return s.setDeadlines(&t, nil) }
 
-// SetWriteDeadline bounds writes, those that are blocked included. Zero means
-// no deadline.
+// SetWriteDeadline sets the deadline of writes, also of blocked ones. Zero means no
+// deadline.
 func (s *stream) SetWriteDeadline(t time.Time) error { return s.setDeadlines(nil, &t) }
 
 func (s *stream) setDeadlines(read, write *time.Time) error {
@@ -171,8 +170,7 @@ func (s *stream) setDeadlines(read, write *time.Time) error {
 	return nil
 }
 
-// check returns why this end cannot be used any more, or not now. The caller
-// holds link.mu.
+// check returns why this end cannot be used now. The caller holds link.mu.
 func (s *stream) check(deadline, now time.Time) error {
 	switch {
 	case s.link.closed[s.side]:
@@ -183,13 +181,13 @@ func (s *stream) check(deadline, now time.Time) error {
 	return nil
 }
 
-// fail wraps an error as the net package does: memberlist looks into it to
-// tell a peer's failure from its own.
+// fail wraps an error as the net package does, because memberlist inspects it to
+// distinguish a failure of the peer from its own.
 func (s *stream) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: s.local, Addr: s.remote, Err: err}
 }
 
-// earliest returns the earlier of two instants, of which zero means never.
+// earliest returns the earlier of two instants. Zero means never.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -54,7 +54,7 @@ func TestABlockStallsOneDirection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n, dialled, accepted := pair(t, memnet.Options{})
 		n.Block(hostA, hostB)
-		n.Isolate(hostC) // no concern of this stream
+		n.Isolate(hostC) // a cut that does not affect this stream
 		write(t, dialled, "ping")
 		write(t, accepted, "pong")
 		require.Equal(t, "pong", readNow(t, dialled))

@@ -17,7 +17,7 @@ import (
 
 const bufferSize = 32 << 20 // of one direction of a stream
 
-// fill writes as much as fits into a stream that nobody reads.
+// fill writes as much as fits into a stream without a reader.
 func fill(t testing.TB, conn net.Conn) {
 	t.Helper()
 	chunk := make([]byte, 1<<20)
@@ -166,7 +166,7 @@ func TestStreamDeadlines(t *testing.T) {
 		require.NoError(t, accepted.SetDeadline(time.Time{}))
 		require.NoError(t, read())
 
-		// A deadline reaches those who wait already, sooner or later.
+		// A new deadline, earlier or later, also applies to blocked calls.
 		require.NoError(t, accepted.SetReadDeadline(time.Now().Add(time.Second)))
 		failed := make(chan error)
 		go func() { failed <- read() }()

@@ -16,12 +16,12 @@ const (
 	backlogSize = 1024 // streams dialled and not yet accepted
 )
 
-// transport is one process's access to the network: what listens at an
-// address, from Listen until Shutdown or a crash.
+// transport is the access of one process to the network: it listens at an address, from
+// Listen until Shutdown or a crash.
 type transport struct {
 	net     *Network
 	addr    netip.AddrPort
-	udpAddr *net.UDPAddr // of all its packets, hence never modified
+	udpAddr *net.UDPAddr // used by all its packets, so it must not be modified
 	log     *log.Logger
 
 	inbox   chan *memberlist.Packet
@@ -32,8 +32,8 @@ type transport struct {
 	// Guarded by net.mu.
 	closed      bool
 	crashed     bool
-	lostPackets uint64 // to a full inbox
-	lostStreams uint64 // to a full backlog
+	lostPackets uint64 // packets lost to a full inbox
+	lostStreams uint64 // streams lost to a full backlog
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
@@ -50,9 +50,9 @@ func newTransport(n *Network, addr netip.AddrPort, logger *log.Logger) *transpor
 	}
 }
 
-// FinalAdvertiseAddr returns the address given or, when it is empty, the one
-// bound. As there is no address translation here, any but the one bound is of
-// use only to test a wrong configuration.
+// FinalAdvertiseAddr returns the given address or, when it is empty, the bound one.
+// There is no address translation here, so another address is useful only to test a
+// wrong configuration.
 func (t *transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
 	if ip == "" {
 		return t.addr.Addr().AsSlice(), int(t.addr.Port()), nil
@@ -64,10 +64,9 @@ func (t *transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error)
 	return addr.Unmap().AsSlice(), port, nil
 }
 
-// WriteTo sends a packet and returns when. It copies the bytes and never
-// blocks. Like UDP it returns no error for a packet that gets lost, only for
-// one that cannot be sent: more than 65507 bytes, no IP address, or after
-// Shutdown.
+// WriteTo sends a packet and returns the time of sending. It copies the bytes and never
+// blocks. Like UDP it returns no error for a packet that gets lost, only for one that
+// cannot be sent: more than 65507 bytes, no IP address, or after Shutdown.
 func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	to, err := parseAddr(addr)
 	if err != nil {
@@ -98,12 +97,11 @@ func (t *transport) DialAddressTimeout(addr memberlist.Address, timeout time.Dur
 	return t.DialTimeout(addr.Addr, timeout)
 }
 
-// StreamCh returns the channel of the streams others dialled. It is never
-// closed.
+// StreamCh returns the channel of the streams that others dialled. It is never closed.
 func (t *transport) StreamCh() <-chan net.Conn { return t.backlog }
 
-// Shutdown frees the address, closes all streams and releases everyone
-// blocked. Further calls do nothing. It always returns nil.
+// Shutdown frees the address, closes all streams and releases all blocked calls.
+// Further calls have no effect. It always returns nil.
 func (t *transport) Shutdown() error {
 	t.once.Do(func() {
 		own := t.detach()
@@ -116,13 +114,13 @@ func (t *transport) Shutdown() error {
 	return nil
 }
 
-// detach takes the transport off the network and returns its streams.
+// detach removes the transport from the network and returns its streams.
 func (t *transport) detach() []*stream {
 	n := t.net
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	t.closed = true
-	if n.listeners[t.addr] == t { // not after a crash: that may be a successor
+	if n.listeners[t.addr] == t { // not after a crash: then another transport may be there
 		delete(n.listeners, t.addr)
 	}
 	var own []*stream
@@ -137,8 +135,9 @@ func (t *transport) detach() []*stream {
 	return own
 }
 
-// report logs what the owner of the transport lost for being slow. It waits
-// for Shutdown because a log may block, and senders must not.
+// report logs the packets and streams that were lost because the transport's owner was
+// slow. It runs at Shutdown and not earlier, because a log may block, and senders must
+// not block.
 func (t *transport) report() {
 	t.net.mu.Lock()
 	packets, streams := t.lostPackets, t.lostStreams
@@ -151,7 +150,7 @@ func (t *transport) report() {
 	}
 }
 
-// pause waits and reports whether the transport is still open afterwards.
+// pause waits, and reports whether the transport is still open afterwards.
 func (t *transport) pause(d time.Duration) bool {
 	if d <= 0 {
 		return true

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// accept takes streams off the inner transport, which cannot shut down while
-// one waits, until that is down.
+// accept takes streams from the inner transport until that has shut down. The inner
+// transport cannot shut down while a stream waits to be taken.
 func (g *Guard) accept() {
 	for {
 		select {
@@ -25,7 +25,7 @@ func (g *Guard) accept() {
 	}
 }
 
-// closeWaiting closes what a transport with a buffer left in it.
+// closeWaiting closes the streams that are left in the buffer of a transport.
 func (g *Guard) closeWaiting() {
 	for {
 		select {
@@ -66,7 +66,8 @@ func sourceOf(conn net.Conn) netip.Addr {
 	return addr.Addr().Unmap()
 }
 
-// admitStream counts an inbound stream in, unless that breaks a cap.
+// admitStream counts an inbound stream, and reports whether it is admitted: not beyond
+// a limit, and not once Shutdown has begun.
 func (g *Guard) admitStream(in *inbound) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -88,7 +89,7 @@ func (g *Guard) admitStream(in *inbound) bool {
 	return true
 }
 
-// releaseStream counts an inbound stream out.
+// releaseStream ends the count of an inbound stream.
 func (g *Guard) releaseStream(in *inbound) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -102,7 +103,7 @@ func (g *Guard) releaseStream(in *inbound) {
 	}
 }
 
-// receive reads the label and hands the stream on, or refuses it.
+// receive reads the label, and then passes the stream to memberlist or refuses it.
 func (g *Guard) receive(in *inbound) {
 	head, label, err := g.readHead(in)
 	switch {
@@ -158,10 +159,9 @@ func (g *Guard) readHead(in *inbound) (head []byte, label string, err error) {
 	}
 }
 
-// refuse answers with the refusal frame and closes. It keeps reading, for as
-// long as the stream may take and carry: the other side sends its state before
-// it listens, and closing on unread bytes would reset the connection, frame
-// and all.
+// refuse answers with the refusal frame and closes the stream. It keeps reading, within
+// the limits of time and bytes, because the other side sends its state before it reads.
+// Closing with unread bytes would reset the connection, and the frame would be lost.
 func (g *Guard) refuse(in *inbound) {
 	defer func() { _ = in.Close() }()
 	if err := in.SetDeadline(time.Now().Add(g.opts.HeadTimeout)); err != nil {

@@ -2,11 +2,12 @@ package guard
 
 import "errors"
 
-// memberlist says in one byte before each encrypted message how it was padded. It
-// writes 1 and still reads 0, and the byte is not authenticated. An attacker that
-// changes it on its way, or sends an old message again with another byte, makes memberlist
-// cut off a padding that is not there. That panics when the last byte is larger than the
-// message is long, and takes no key. So the guard lets only version 1 pass.
+// memberlist writes one byte before each encrypted message that says how it was padded. It
+// writes 1 and still reads 0, and the byte is not authenticated. An attacker can change
+// the byte on its way, or send an old message again with another byte. Then memberlist
+// removes a padding that does not exist, which panics when the last byte is larger than
+// the length of the message. The attacker needs no key for that. So the guard lets only
+// version 1 pass.
 const (
 	cipherVersion = 1
 	// encryptedMark begins a stream that is encrypted; the length follows in
@@ -17,8 +18,8 @@ const (
 
 var errCipherVersion = errors.New("membership: stream is encrypted in a version that no member writes")
 
-// soundPacket says whether the version of an encrypted packet is the one in use.
-// The label, which comes first, may still turn out to be another's.
+// soundPacket reports whether the version of an encrypted packet is the one in use. The
+// label before it is not checked here, and may be that of another cluster.
 func soundPacket(b []byte) bool {
 	label, missing, err := peekLabel(b)
 	if err != nil || missing > 0 {
@@ -30,15 +31,15 @@ func soundPacket(b []byte) bool {
 	return len(b) > 0 && b[0] == cipherVersion
 }
 
-// cipherCheck looks for the version in what is read from a stream. The zero value
-// looks from the first byte on.
+// cipherCheck checks the version in the bytes that are read from a stream. The zero
+// value begins with the first byte.
 type cipherCheck struct {
 	skip   int // bytes to come before the message
 	at     int // bytes of the message seen
 	marked bool
 }
 
-// pass reports whether the next bytes may be read.
+// pass reports whether memberlist may read the next bytes.
 func (c *cipherCheck) pass(b []byte) bool {
 	n := min(c.skip, len(b))
 	c.skip, b = c.skip-n, b[n:]
@@ -57,8 +58,8 @@ func (c *cipherCheck) pass(b []byte) bool {
 	return true
 }
 
-// passPackets hands on the packets of the inner transport that are sound, and
-// takes all of them until that is down.
+// passPackets passes the sound packets of the inner transport to memberlist. It takes
+// all packets until the inner transport has shut down.
 func (g *Guard) passPackets() {
 	for {
 		select {

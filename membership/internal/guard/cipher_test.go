@@ -48,7 +48,8 @@ func TestCipherCheck(t *testing.T) {
 	}
 }
 
-// FuzzCipherCheck compares what the checks let through with what they are for.
+// FuzzCipherCheck compares the results of the checks with a direct parse of the
+// messages.
 func FuzzCipherCheck(f *testing.F) {
 	f.Add([]byte{encryptedMark, 0, 0, 0, 9, 1, 0}, 0, 1)
 	f.Add([]byte{labelMark, 1, 'a', encryptedMark, 0, 0, 0, 9, 0}, 3, 2)

@@ -10,8 +10,9 @@ import (
 
 var errStreamTooLong = errors.New("membership: stream carries more than it may")
 
-// inbound is an accepted stream: it replays what was read to find the label,
-// reads no more than it may, and gives its slot back when it is closed.
+// inbound is an accepted stream. It first returns the bytes that were read to find the
+// label. It reads at most the allowed number of bytes, and frees its slot when it is
+// closed.
 type inbound struct {
 	net.Conn
 	source  netip.Addr // not valid when the transport has none
@@ -33,9 +34,8 @@ func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
 	return in
 }
 
-// Read is safe for concurrent use. After maxBytes, replayed ones counted
-// once, it fails and closes the stream, and so it does when the encryption is not
-// of the version in use.
+// Read is safe for concurrent use. It fails and closes the stream after maxBytes, and
+// when the encryption is not of the version in use.
 func (c *inbound) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,15 +69,15 @@ func (c *inbound) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the stream. Further calls do no harm.
+// Close closes the stream. Further calls have no effect.
 func (c *inbound) Close() error {
 	err := c.Conn.Close()
 	c.release()
 	return err
 }
 
-// readBounded reads at most *left bytes and takes what it read off them. It
-// fails when none are left, even at the end of the stream: it does not look.
+// readBounded reads at most *left bytes, and subtracts the number of read bytes from
+// it. It fails when *left is zero, also at the end of the stream.
 func readBounded(r io.Reader, p []byte, left *int64) (int, error) {
 	if *left <= 0 {
 		return 0, errStreamTooLong
@@ -90,7 +90,7 @@ func readBounded(r io.Reader, p []byte, left *int64) (int, error) {
 	return n, err
 }
 
-// outbound is a dialed stream that looks at how the answer begins.
+// outbound is a dialed stream that checks the beginning of the answer.
 type outbound struct {
 	net.Conn
 	g    *Guard
@@ -154,7 +154,8 @@ func (c *outbound) read(p []byte) (int, error) {
 	return n, err
 }
 
-// readHead reads once more and sees whether that is enough to tell.
+// readHead reads once more, and checks whether the bytes are enough to recognize a
+// refusal.
 func (c *outbound) readHead() error {
 	missing, _ := parseRefusal(c.head)
 	more := make([]byte, missing)
@@ -188,7 +189,7 @@ func (c *outbound) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the stream. Further calls do no harm.
+// Close closes the stream. Further calls have no effect.
 func (c *outbound) Close() error {
 	c.g.untrack(c)
 	return c.Conn.Close()

@@ -15,7 +15,7 @@ import (
 
 const dialedAddr = "10.0.0.9:7946"
 
-// answer dials through the guard and lets the other side answer with parts.
+// answer dials through the guard, and the other side answers in the given parts.
 func answer(t *testing.T, g *Guard, p *pipeTransport, parts ...[]byte) net.Conn {
 	t.Helper()
 	conn, err := g.DialTimeout(dialedAddr, time.Second)
@@ -163,12 +163,12 @@ func TestGuardShutdownClosesEverything(t *testing.T) {
 		dialed, err := g.DialTimeout(dialedAddr, time.Second)
 		require.NoError(t, err)
 		far := <-p.answers
-		for range 3 { // packets that nobody takes any more
+		for range 3 { // packets that are not taken any more
 			p.arrived.Go(func() { p.packets <- nil })
 		}
 		synctest.Wait()
 
-		// A stream that arrives just now must not block the inner transport.
+		// A stream that arrives at this moment must not block the inner transport.
 		late := p.connect("10.0.0.1:5")
 		for range 3 {
 			go func() { _ = g.Shutdown() }()

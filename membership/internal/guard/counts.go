@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Counts say how much a guard has turned away since it was made, by reason. They count
-// inbound streams, unless said otherwise.
+// Counts are the counts of refusals of a guard since it was made, by reason. They count
+// inbound streams unless they name something else.
 type Counts struct {
 	// OverTotal counts streams beyond Options.MaxStreams.
 	OverTotal uint64
@@ -23,7 +23,7 @@ type Counts struct {
 	BadCipher uint64
 }
 
-// Traffic says how much a guard has passed since it was made.
+// Traffic counts the packets, streams and bytes that passed a guard since it was made.
 type Traffic struct {
 	PacketsSent, PacketBytesSent         uint64
 	StreamsDialed, StreamsAccepted       uint64
@@ -40,7 +40,7 @@ type trafficCounts struct {
 	streamBytesSent, streamBytesReceived atomic.Uint64
 }
 
-// Counts returns how much was turned away so far.
+// Counts returns the refusals so far.
 func (g *Guard) Counts() Counts {
 	c := &g.refused
 	return Counts{
@@ -49,7 +49,7 @@ func (g *Guard) Counts() Counts {
 	}
 }
 
-// Traffic returns how much was passed so far.
+// Traffic returns the passed traffic so far.
 func (g *Guard) Traffic() Traffic {
 	t := &g.traffic
 	return Traffic{
@@ -64,7 +64,7 @@ func (g *Guard) WriteTo(b []byte, addr string) (time.Time, error) {
 	return g.WriteToAddress(b, memberlist.Address{Addr: addr})
 }
 
-// WriteToAddress sends a packet, and counts it when it went out.
+// WriteToAddress sends a packet, and counts it if it was sent.
 func (g *Guard) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
 	at, err := g.transport.WriteToAddress(b, a)
 	if err == nil {

@@ -14,9 +14,9 @@ const (
 
 var errEmptyLabel = errors.New("label header announces an empty label")
 
-// peekLabel reads the label at the beginning of a stream of which b is the
-// start. A missing above 0 says how many bytes more it takes at least to go on;
-// otherwise label is the label, empty when the stream has none.
+// peekLabel reads the label at the beginning of a stream, of which b has the first
+// bytes. If missing is above 0, at least that number of further bytes is needed.
+// Otherwise label is the label, which is empty when the stream has none.
 func peekLabel(b []byte) (label []byte, missing int, err error) {
 	switch {
 	case len(b) == 0:
@@ -35,9 +35,9 @@ func peekLabel(b []byte) (label []byte, missing int, err error) {
 	return b[2:end], 0, nil
 }
 
-// The refusal frame is all that a guard answers to a stream of another
-// cluster: three fixed bytes, a version and a reason. memberlist's messages
-// begin with 0 to 13, counting up, or 244, so the first byte tells.
+// The refusal frame is the whole answer of a guard to a stream of another cluster:
+// three fixed bytes, a version and a reason. memberlist's messages begin with 0 to 13
+// or 244, so the first byte identifies the frame.
 const (
 	refusalMark    = 0xC1 // never used by msgpack either
 	refusalVersion = 1
@@ -52,9 +52,9 @@ func refusalFrame() []byte {
 	return append(refusalHead[:], refusalVersion, refusedClusterName)
 }
 
-// parseRefusal reads the answer that begins with b. A missing above 0 says how
-// many bytes more it takes; otherwise the error is the refusal, nil when the
-// answer is none.
+// parseRefusal reads an answer, of which b has the first bytes. If missing is above 0,
+// that number of further bytes is needed. Otherwise the error is the refusal, and nil
+// when the answer is no refusal.
 func parseRefusal(b []byte) (missing int, refusal *Refusal) {
 	for i, c := range refusalHead {
 		if i == len(b) {

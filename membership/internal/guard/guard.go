@@ -1,10 +1,10 @@
 // Package guard hardens the gossip port. A process outside the cluster can reach that
 // port, and memberlist alone lets it open any number of streams, send any number of
 // bytes on them, and crash a member with a packet of an old version of encryption. A
-// [Guard] stands between memberlist and the network and refuses all of that. It also
-// tells a member of another cluster why its stream is refused.
+// [Guard] is a transport between memberlist and the network that prevents these
+// attacks. It also tells a member of another cluster why its stream is refused.
 //
-// The package knows memberlist's framing of streams and packets, and nothing else of
+// The package knows memberlist's framing of streams and packets, and does not depend on
 // package membership. It defines its own errors and counts; membership shows them.
 package guard
 
@@ -21,15 +21,16 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Options are the bounds of a [Guard]. A bound that is zero has its default.
+// Options are the limits of a [Guard]. A limit of zero means its default.
 type Options struct {
 	// Label is the name of the cluster, as memberlist writes it before each stream.
 	Label string
-	// MaxStreams is how many inbound streams may be open at a time. Zero means 256.
+	// MaxStreams is the largest number of open inbound streams. Zero means 256.
 	MaxStreams int
-	// MaxPerSource is how many of them may come from one IP address. Zero means 64.
+	// MaxPerSource is the largest number of them from one IP address. Zero means 64.
 	MaxPerSource int
-	// MaxBytes is how many bytes are read from one stream. Zero means 32 MiB.
+	// MaxBytes is the largest number of bytes that are read from one stream. Zero means
+	// 32 MiB.
 	MaxBytes int64
 	// HeadTimeout is the time from accepting a stream until its label is complete. A
 	// refusal may take as long again. Zero means 5 seconds.
@@ -40,7 +41,7 @@ type Options struct {
 	Logger *log.Logger
 }
 
-// transport is what a guard wraps, and what it is.
+// transport is the interface of a guard, and of the transport that it wraps.
 type transport = memberlist.NodeAwareTransport
 
 // Guard is a transport around another one. It bounds the harm that a process outside
@@ -50,15 +51,15 @@ type transport = memberlist.NodeAwareTransport
 // version of encryption that is not in use. It counts what is sent. All methods are
 // safe for concurrent use.
 type Guard struct {
-	transport // addresses, and what is sent
+	transport // the inner transport: addresses, and sending
 
 	opts    Options
-	streams chan net.Conn           // what memberlist accepts from
-	packets chan *memberlist.Packet // what it receives, when encrypted
+	streams chan net.Conn           // the streams for memberlist
+	packets chan *memberlist.Packet // the packets for memberlist, when encrypted
 	closing chan struct{}           // no new streams
 	stopped chan struct{}           // the inner transport is down
 	done    chan struct{}           // no goroutine of the guard runs any more
-	err     error                   // of the inner Shutdown; read it after done
+	err     error                   // the error of the inner Shutdown; read it after done
 	wg      sync.WaitGroup
 
 	refused refusedCounts
@@ -74,8 +75,8 @@ type Guard struct {
 
 var _ transport = (*Guard)(nil)
 
-// New wraps a transport and owns it from then on: its streams come out of the guard's
-// StreamCh, and Shutdown of the guard shuts it down.
+// New wraps a transport and owns it from then on: StreamCh of the guard delivers its
+// streams, and Shutdown of the guard shuts it down.
 func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 	o.MaxStreams = cmp.Or(o.MaxStreams, 256)
 	o.MaxPerSource = cmp.Or(o.MaxPerSource, 64)
@@ -100,7 +101,7 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 	return g
 }
 
-// PacketCh returns the packets that memberlist may look at.
+// PacketCh returns the packets that memberlist may process.
 func (g *Guard) PacketCh() <-chan *memberlist.Packet {
 	if g.opts.Encrypted {
 		return g.packets
@@ -126,7 +127,7 @@ func (g *Guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	// memberlist sets deadlines on every stream but those of messages.
+	// memberlist sets deadlines on every stream except those of single messages.
 	_ = conn.SetDeadline(time.Now().Add(timeout))
 	out := newOutbound(g, conn, a.Addr)
 	if !g.track(out) {
@@ -137,12 +138,12 @@ func (g *Guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) 
 	return out, nil
 }
 
-// maxRefusals bounds how many refusals are remembered that were not taken.
+// maxRefusals is the largest number of stored refusals that were not taken.
 const maxRefusals = 1024
 
 // TakeRefusal returns the [Refusal] in the last answer from an address that the guard
-// dialed, and forgets it. It returns nil when that answer was no refusal. The error
-// belongs to the caller.
+// dialed, and removes it. It returns nil when that answer was no refusal. The caller
+// may modify the error.
 func (g *Guard) TakeRefusal(addr netip.AddrPort) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -152,12 +153,12 @@ func (g *Guard) TakeRefusal(addr netip.AddrPort) error {
 		return nil
 	}
 	delete(g.refusals, addr)
-	own := *refusal // memberlist may still be reading the one that Read returned
+	own := *refusal // a copy, because memberlist may still read the error that Read returned
 	return &own
 }
 
-// answered notes how the stream to addr was answered: refusal nil is an
-// ordinary answer. Dialed names are not remembered.
+// answered stores the answer to a stream to addr. A nil refusal means an ordinary
+// answer. Answers of dialed host names are not stored.
 func (g *Guard) answered(addr string, refusal *Refusal) {
 	dialed, err := netip.ParseAddrPort(addr)
 	if err != nil {
@@ -183,7 +184,7 @@ func unmapped(addr netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
-// track takes an outbound stream into those that Shutdown closes, unless that
+// track adds an outbound stream to the streams that Shutdown closes, unless Shutdown
 // has begun.
 func (g *Guard) track(out *outbound) bool {
 	g.mu.Lock()
@@ -201,8 +202,8 @@ func (g *Guard) untrack(out *outbound) {
 	delete(g.open, out)
 }
 
-// Shutdown closes all streams and the inner transport and waits for everything
-// the guard started. Calls after the first wait for it and return the same.
+// Shutdown closes all streams and the inner transport, and waits for all goroutines of
+// the guard. Later calls wait for the first one and return the same error.
 func (g *Guard) Shutdown() error {
 	g.mu.Lock()
 	if g.closed {
@@ -219,8 +220,8 @@ func (g *Guard) Shutdown() error {
 	for stream := range open {
 		_ = stream.Close()
 	}
-	// The inner transport waits for its loops. A loop waits until what it received is
-	// taken.
+	// Shutdown of the inner transport waits for its loops, and a loop waits until its
+	// packet or stream is taken.
 	g.wg.Go(g.drainPackets)
 	g.err = g.transport.Shutdown()
 	close(g.stopped)

@@ -99,14 +99,14 @@ func inBubble(t *testing.T, o Options, f func(t *testing.T, g *Guard, p *pipeTra
 	})
 }
 
-// liveStreams is how many inbound streams count.
+// liveStreams returns the number of counted inbound streams.
 func liveStreams(g *Guard) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.inbound
 }
 
-// requireClosed says that the other side closed the stream.
+// requireClosed requires that the other side closed the stream.
 func requireClosed(t *testing.T, conn net.Conn) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(time.Minute)) // a pipe that is closed refuses it

@@ -16,9 +16,10 @@ var errUnknownReason = errors.New("for a reason that this release does not know"
 type Refusal struct {
 	// Addr is the address as it was dialed.
 	Addr string
-	// Reason is [ErrClusterName], or an error for a reason of a later release.
+	// Reason is [ErrClusterName], or an error for a reason that only later releases
+	// know.
 	Reason error
-	// Detail says more, for a reader. It may be empty.
+	// Detail is further text for people. It may be empty.
 	Detail string
 }
 

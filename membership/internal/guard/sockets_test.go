@@ -60,7 +60,7 @@ func TestGuardOverSockets(t *testing.T) {
 	goleak.VerifyNone(t, ignore)
 }
 
-// Shutdown in the middle of a flood of streams and packets that nobody takes.
+// Shutdown during a flood of streams and packets that memberlist does not take.
 func TestGuardShutdownDuringFlood(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	g, addr := listenGuarded(t, Options{Label: "orders", MaxStreams: 10, MaxPerSource: 8})
@@ -78,7 +78,7 @@ func TestGuardShutdownDuringFlood(t *testing.T) {
 	defer end()
 	defer func() { _ = g.Shutdown() }()
 
-	// Streams that nobody takes keep their slots, so the cap is always reached.
+	// Streams that are not taken keep their slots, so the limit is always reached.
 	require.Eventually(t, func() bool { return g.Counts().OverSource > 20 }, 20*time.Second, time.Millisecond)
 	require.LessOrEqual(t, liveStreams(g), 8)
 	require.NoError(t, g.Shutdown())
@@ -116,7 +116,7 @@ func floodGuard(g *Guard, addr string, first []byte, stop <-chan struct{}) {
 	}
 }
 
-// The cluster's name is not told to strangers.
+// The guard does not send the cluster's name to unknown processes.
 func TestGuardDoesNotTellItsName(t *testing.T) {
 	g, addr := listenGuarded(t, Options{Label: "secret-orders"})
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
