@@ -23,12 +23,12 @@ func joiningOf(id string, number, nonce uint64) Member {
 	return m
 }
 
-// leaves has a start announce that it is away, and leave.
+// leaves makes a start announce that it is away, and leave.
 func leaves(r *registry, m Member) {
 	r.remove(record(r, m))
 }
 
-// told is what the receiver of a registry's records learns.
+// told delivers the records of one registry to another one.
 func told(t testing.TB, from, to *registry) {
 	t.Helper()
 	all, err := parseAbsences(encodeAbsences(from.absenceRecords()))
@@ -42,7 +42,7 @@ func told(t testing.TB, from, to *registry) {
 	to.learn(records)
 }
 
-// placed makes a member such that it can be told.
+// placed gives a member the address that records need.
 func placed(m Member) Member {
 	m.Addr, m.Configurations = metaAddr, []string{"x"}
 	return m
@@ -108,7 +108,7 @@ func TestANewerStartTakesThePlaceWhenItIsActive(t *testing.T) {
 	require.Empty(t, r.absences)
 }
 
-// A restart may be quicker than the news of the leave.
+// A restart may arrive before the news of the leave.
 func TestANewerStartComesBeforeTheLeaveIsNoticed(t *testing.T) {
 	r := newRegistry("me~0", newClock().now)
 	record(r, startOf("a", 1, 1))
@@ -256,8 +256,8 @@ func TestAbsencesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(one.absences), 2*maxAbsences)
 }
 
-// Members that tell each other what they know come to one list of members, whatever each of them
-// saw, and in whatever order.
+// Members that exchange their records get one list of members, whatever each of them saw, and in
+// any order.
 func TestAbsencesConverge(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -292,7 +292,8 @@ func TestAbsencesConverge(t *testing.T) {
 			}
 			told(t, all[random.IntN(4)], all[random.IntN(4)])
 		}
-		// memberlist tells all of the starts that are alive, and has all hear who left.
+		// memberlist tells all members the starts that are alive, and which members
+		// left.
 		alive := make(map[string]Member)
 		for _, r := range all {
 			for name, m := range r.alive {

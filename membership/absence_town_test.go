@@ -43,8 +43,8 @@ func (n *town) isAway(id string, all ...*Membership) {
 	})
 }
 
-// A member that stops with a grace keeps its place, also for a member that joins meanwhile. Its
-// next start learns that, and takes the place, at whatever address and with a clock that is slow.
+// A member that stops with a grace stays in the list, also for a member that joins meanwhile. Its
+// next start learns that and takes its place, at any address and with a slow clock.
 func TestAMemberIsAwayAndComesBack(t *testing.T) {
 	for name, edits := range map[string][]func(*Options){
 		"same address":    nil,
@@ -111,7 +111,7 @@ func TestAMemberThatDoesNotComeBackFails(t *testing.T) {
 	})
 }
 
-// A member that is not active has no place to keep.
+// A member that is not active does not become away.
 func TestWhichMembersAreAway(t *testing.T) {
 	for state, away := range map[State]bool{Joining: false, Active: true, Draining: false, Leaving: false, Observer: false} {
 		t.Run(state.String(), func(t *testing.T) {
@@ -134,8 +134,8 @@ func TestWhichMembersAreAway(t *testing.T) {
 	}
 }
 
-// A start that ends before it took the place leaves the place to the one that is away, whether it
-// crashed or was stopped.
+// When a new start ends before it is active, by a crash or a stop, the earlier start is still
+// away.
 func TestAStartThatEndsBeforeItIsActiveLeavesThePlace(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1), n.start(2)
@@ -156,8 +156,8 @@ func TestAStartThatEndsBeforeItIsActiveLeavesThePlace(t *testing.T) {
 	})
 }
 
-// On the far side of a cut a member that is away has failed. Both sides come to one list, whether the
-// member is still away then, or has come back, or is late.
+// On the far side of a cut a member that is away has failed. After the cut both sides get one list,
+// whether the member is still away, has come back, or comes back late.
 func TestAbsenceAcrossACut(t *testing.T) {
 	for name, c := range map[string]struct {
 		cut  time.Duration

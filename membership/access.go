@@ -15,7 +15,7 @@ import (
 // grows whenever the members change. It does not block.
 func (m *Membership) Members() (members []Member, version uint64) { return m.registry.members() }
 
-// Local returns what this member announces of itself. Before Start its Addr is not valid.
+// Local returns this member as it announces itself. Before Start its Addr is not valid.
 // It does not block.
 func (m *Membership) Local() Member {
 	self := m.announcer.get()
@@ -25,23 +25,23 @@ func (m *Membership) Local() Member {
 	return self
 }
 
-// Attributes are the announcements that a member may change while it runs.
+// Attributes are the announced values that a member may change while it runs.
 type Attributes struct {
 	// HTTPAddr is the address announced for HTTP, within the bounds of [Options]. Empty: none.
 	HTTPAddr string
 	// Services and Metadata replace those announced before. Services are within the bounds of
 	// [Options].
 	Services, Metadata map[string]string
-	// Weight is the share of partitions this member asks for, relative to the others, 1 to
-	// 2^20. Zero means 1.
+	// Weight is the share of partitions that this member should own, relative to the
+	// others, 1 to 2^20. Zero means 1.
 	Weight int
 }
 
-// Update edits what this member announces. The function gets copies that it may keep and
-// modify; it must not call the membership. The change takes effect at once and reaches the
-// others with gossip. Update changes nothing and returns a [MetadataSizeError] when the result
-// does not fit, and an [option.Error] when an address or the weight is out of bounds. It blocks
-// while another change is made, and returns the context's error when that ends first.
+// Update edits the attributes that this member announces. The function gets copies that it may
+// keep and modify; it must not call the membership. The change takes effect at once and reaches
+// the others with gossip. Update changes nothing and returns a [MetadataSizeError] when the
+// result does not fit, and an [option.Error] when an address or the weight is out of bounds. It
+// blocks while another change is made, and returns the context's error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 	var bad error
 	err := m.announcer.change(ctx, func(self *Member) {

@@ -11,11 +11,11 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// admission decides which members this one accepts. It is a pure function of
-// the message and of the configuration this member was started with: two
-// members that decide differently about a message, or one that decides
-// differently later, would disagree for ever, because a message that was
-// dropped is not sent again. It is safe for concurrent use.
+// admission decides which members this one accepts. It is a pure function of the
+// message and of the configuration with which this member was started. If two members
+// decided differently about a message, or one member decided differently later, they
+// would disagree for ever, because a dropped message is not sent again. It is safe for
+// concurrent use.
 type admission struct {
 	partitionCount int
 	configurations []string
@@ -26,10 +26,10 @@ func newAdmission(partitionCount int, configurations []string) *admission {
 	return &admission{partitionCount: partitionCount, configurations: slices.Clone(configurations)}
 }
 
-// admit returns the member that a message speaks of, or the reason to ignore
-// the message: a *ConfigurationError when the member is sound but cannot work
-// with this one, any other error when the message is not. A member that
-// passes its own message gets itself, given an address that others can reach.
+// admit returns the member in a message, or the reason to ignore the message: a
+// *ConfigurationError when the message is valid but the member cannot work with this
+// one, and another error when the message is not valid. For its own message, with an
+// address that others can reach, a member gets itself.
 func (a *admission) admit(n *memberlist.Node) (Member, error) {
 	addr, err := gossipAddr(n.Addr, n.Port)
 	if err != nil {
@@ -45,8 +45,8 @@ func (a *admission) admit(n *memberlist.Node) (Member, error) {
 	return m, nil
 }
 
-// check returns a *ConfigurationError when the peer cannot work with this
-// member. It is symmetric: each of two refuses the other, or neither does.
+// check returns a *ConfigurationError when the peer cannot work with this member. It is
+// symmetric: two members refuse each other, or neither does.
 func (a *admission) check(peer Member) error {
 	refusal := &ConfigurationError{NodeID: peer.ID, Addr: peer.Addr}
 	if peer.PartitionCount != a.partitionCount {
@@ -64,9 +64,9 @@ func (a *admission) check(peer Member) error {
 	return refusal
 }
 
-// gossipAddr checks an address as gossip carries it. An address of the wrong
-// length would make every probe look up a name, a group address would send
-// each probe to everybody.
+// gossipAddr checks an address as gossip carries it. With an address of the wrong
+// length every probe would look up a name. With a multicast address each probe would go
+// to a group of hosts.
 func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
 	addr, ok := netip.AddrFromSlice(ip)
 	if !ok {
@@ -82,7 +82,7 @@ func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, port), nil
 }
 
-// checkReachable refuses the addresses that cannot be one process's.
+// checkReachable refuses addresses that cannot belong to one process.
 func checkReachable(addr netip.Addr) error {
 	switch {
 	case addr.IsUnspecified():
@@ -93,19 +93,19 @@ func checkReachable(addr netip.Addr) error {
 	return nil
 }
 
-// ConfigurationError says that two members cannot be in one cluster because of
-// what they were started with. errors.Is(err, ErrConfiguration) is true of it.
+// ConfigurationError says that two members cannot be in one cluster because of their
+// configurations. errors.Is(err, ErrConfiguration) is true for it.
 type ConfigurationError struct {
 	// NodeID and Addr name the other member and its gossip address.
 	NodeID string
 	Addr   netip.AddrPort
 	// Field is what differs: "PartitionCount" or "Configurations".
 	Field string
-	// Ours and Theirs are the two values, for a reader.
+	// Ours and Theirs are the two values, as text for people.
 	Ours, Theirs string
 }
 
-// Error says what differs and how to get from one to the other.
+// Error says what differs, and how to change one into the other.
 func (e *ConfigurationError) Error() string {
 	cure := "none in common; to change it, first accept both everywhere by a rolling restart, then drop the old one by another"
 	if e.Field == "PartitionCount" {

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// agreed says how far this member's view is known to be that of all participants.
+// agreed says which participants are known to hold this member's view.
 type agreed struct {
-	// Fingerprint is the view's.
+	// Fingerprint is that of the view.
 	Fingerprint uint64
-	// Complete says that every participant of the view has held it, and that none has
-	// been heard to hold another one since, except for a few seconds. It says nothing
-	// about members that are not in the view.
+	// Complete says that every participant of the view has held it, and that no
+	// participant has reported another view since for more than a few seconds. It says
+	// nothing about members that are not in the view.
 	Complete bool
-	// Differing are the members that are not known to have held it, and those heard
-	// to hold another one for some seconds, ascending by ID.
+	// Differing are the members that are not known to have held the view, or that have
+	// reported another one for some seconds, ascending by ID.
 	Differing []differing
 	// Since is when this member took up the view, by its own clock.
 	Since time.Time
@@ -30,42 +30,44 @@ type differing struct {
 	Reason string
 }
 
-// agreement collects which members have held this member's view. Members of one
-// fingerprint have one order of members, so a bitmap says it. Bitmaps are merged by OR.
-// They travel on packets that gossip sends anyway, and reach all members in a logarithmic
-// number of rounds, as any epidemic does (Demers et al., 1987).
+// agreement collects which members have held this member's view. Members with one
+// fingerprint have one order of members, so a bitmap can say which of them hold it.
+// Bitmaps are merged by OR. They are sent on packets that gossip sends anyway, and reach
+// all members in a logarithmic number of rounds, as in every epidemic protocol (Demers et
+// al., 1987).
 type agreement struct {
 	self   string
 	nonce  uint64
 	now    func() time.Time
-	mended func() // called when a member that differed does so no longer; may be nil
+	mended func() // called when a member that differed does not differ any more; may be nil
 
 	mu       sync.Mutex
-	holders  []Member // the members that should come to hold the view
+	holders  []Member // the members that should hold the view
 	digest   digest
 	starts   uint64
 	index    map[string]int // of the holders
 	bitmap   []byte
 	held     int                   // bits set
-	reasons  map[string]difference // of members that said so
+	reasons  map[string]difference // of the members that reported a difference
 	since    time.Time
 	idle     int // packets sent since the bitmap last grew
-	owed     int // packets still to send though the bitmap is complete
+	owed     int // the number of packets to send after the bitmap is complete
 	complete chan struct{}
 }
 
-// difference is in what a member's view differs from ours, and since when.
+// difference is how a member's view differs from ours, and since when.
 type difference struct {
 	reason string
 	since  time.Time
 }
 
-// passing is how long a member that has held our view may be heard to hold
-// another one before that counts: one of the two is about to follow the other.
+// passing is how long a member that has held our view may report another one before
+// that counts as a difference: usually one of the two members is about to get the news
+// of the other.
 const passing = 5 * time.Second
 
-// Once the bitmap has not grown for idleSends packets some member must differ, and
-// only every idleEvery-th packet goes on carrying it.
+// When the bitmap has not grown for idleSends packets, some member must differ. Then
+// only every idleEvery-th packet carries it.
 const (
 	idleSends = 256
 	idleEvery = 16
@@ -75,7 +77,7 @@ func newAgreement(self string, nonce uint64, now func() time.Time) *agreement {
 	return &agreement{self: self, nonce: nonce, now: now, complete: make(chan struct{})}
 }
 
-// publish takes up a view. It reports whether it is another one.
+// publish sets the view. It reports whether it differs from the previous one.
 func (a *agreement) publish(v view) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,9 +98,9 @@ func (a *agreement) publish(v view) bool {
 	select {
 	case <-a.complete:
 		a.complete = make(chan struct{})
-	default: // the last view was not agreed: a waiter waits for this one
+	default: // the last view was not agreed, so its waiters wait for this one
 	}
-	// Another start may speak for this NodeID. It sets the bit then.
+	// If another start is the member of this NodeID, that start sets the bit.
 	if i, ok := a.index[a.self]; ok && holders[i].Start.Nonce == a.nonce {
 		a.bitmap[i/8] |= 1 << (i % 8)
 		a.held = 1
@@ -112,7 +114,7 @@ func (a *agreement) settle() {
 	if a.held < len(a.index) || a.held == 0 {
 		return
 	}
-	// The members that are told may still be waiting: send to enough of them.
+	// Other members may still wait for agreement: send the bitmap to enough of them.
 	a.owed = 4 * bits.Len(uint(len(a.index)))
 	select {
 	case <-a.complete:
@@ -121,7 +123,7 @@ func (a *agreement) settle() {
 	}
 }
 
-// merge takes what another member knows.
+// merge adds the bitmap of another member.
 func (a *agreement) merge(m agreementMessage) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -176,9 +178,9 @@ func (a *agreement) payload(limit int) []byte {
 	return m.append(make([]byte, 0, agreementHeader+len(a.bitmap)))
 }
 
-// heard records another member's digest. It reports the digest of our own view,
-// for how long that has stood, and whether an exchange of members with the
-// other could mend a difference.
+// heard records another member's digest. It returns the digest of our own view, the age
+// of that view, and whether an exchange of members with the other could end a
+// difference.
 func (a *agreement) heard(id string, theirs digest) (ours digest, age time.Duration, mendable bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -202,9 +204,9 @@ func (a *agreement) heard(id string, theirs digest) (ours digest, age time.Durat
 	return a.digest, a.now().Sub(a.since), mendable
 }
 
-// missing returns the IDs of members not known to hold the view, or heard to
-// hold another one, and for how long it has stood; few says that fewer than half
-// of the members hold it.
+// missing returns the IDs of members that are not known to hold the view, or that
+// reported another one, and the age of the view. The result few says that fewer than
+// half of the members hold it.
 func (a *agreement) missing() (ids []string, age time.Duration, few bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -218,7 +220,7 @@ func (a *agreement) missing() (ids []string, age time.Duration, few bool) {
 }
 
 // confirmed reports whether all members are known to have held the view, and this member has a
-// state in it.
+// given state in it.
 func (a *agreement) confirmed(s State) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -229,7 +231,7 @@ func (a *agreement) confirmed(s State) bool {
 // holds reports whether a member is known to have held the view.
 func (a *agreement) holds(member int) bool { return a.bitmap[member/8]&(1<<(member%8)) != 0 }
 
-// own returns the digest of our view and whether there is one.
+// own returns the digest of our view, and whether there is a view.
 func (a *agreement) own() (digest, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 // bytes and a type of one.
 const compoundOverhead = 2 + 1
 
-// TestAgreementSize holds what agreement adds to a packet against its promise:
-// 24 bytes and one bit a member.
+// TestAgreementSize checks the promised size that agreement adds to a packet: 24 bytes
+// and one bit for each member.
 func TestAgreementSize(t *testing.T) {
 	for n := 2; n <= 1000; n++ {
 		members := make([]Member, n)

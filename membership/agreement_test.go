@@ -20,7 +20,7 @@ func viewOf(fingerprint uint64, ids ...string) view {
 
 func threeMembers() view { return viewOf(7, "a", "b", "c") }
 
-// holders are an agreement for each member of a view, all of which hold it.
+// holders returns an agreement for each member of a view. All of them hold the view.
 func holders(v view) (all []*agreement) {
 	for _, m := range v.members {
 		a := newAgreement(m.ID, m.Start.Nonce, newClock().now)
@@ -30,8 +30,8 @@ func holders(v view) (all []*agreement) {
 	return all
 }
 
-// tell hands over what one would put into a packet. It reports whether there was
-// something.
+// tell delivers the payload that one agreement would put into a packet to another. It
+// reports whether there was a payload.
 func tell(t *testing.T, from, to *agreement) bool {
 	t.Helper()
 	b := from.payload(1 << 16)
@@ -66,8 +66,8 @@ func TestAgreementSpreads(t *testing.T) {
 	require.True(t, tell(t, all[2], all[0]))
 	require.True(t, agreedOn(all[0]))
 
-	// Who knows all of it tells some others, then falls silent, and answers
-	// those who are behind.
+	// A member with the complete bitmap sends it to some others, and then stops. It
+	// still answers members with an incomplete one.
 	for range 1000 {
 		all[2].payload(1 << 16)
 	}
@@ -94,7 +94,7 @@ func TestAgreementIgnoresOtherViews(t *testing.T) {
 }
 
 func TestAgreementOfWhoHasNoSay(t *testing.T) {
-	superseded := newAgreement("a", 42, newClock().now) // the view has another start of a
+	superseded := newAgreement("a", 42, newClock().now) // the view contains another start of a
 	superseded.publish(threeMembers())
 	require.Zero(t, superseded.held)
 	all := holders(threeMembers())
@@ -180,7 +180,7 @@ func TestWhyMembersDiffer(t *testing.T) {
 	require.False(t, few)
 }
 
-// A difference that lasts must not cost a payload in every packet for ever.
+// A lasting difference must not add a payload to every packet for ever.
 func TestAgreementGrowsQuiet(t *testing.T) {
 	a := holders(threeMembers())[0]
 	sent := 0
@@ -194,7 +194,8 @@ func TestAgreementGrowsQuiet(t *testing.T) {
 	require.NotNil(t, a.payload(1<<16), "until there is something new")
 }
 
-// However the packets run, everybody comes to know, and nobody before all hold.
+// For any order of packets, every member learns of the agreement, and no member before
+// all hold the view.
 func TestAgreementInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(2, 40).Draw(rt, "members")
@@ -235,8 +236,8 @@ func TestAgreementInAnyOrder(t *testing.T) {
 	})
 }
 
-// Who has held the view and is heard to hold another one for long does not agree
-// any more, until it is heard to hold ours again.
+// A member that has held the view and reports another one for long does not count any
+// more, until it reports our view again.
 func TestAgreementThatIsLost(t *testing.T) {
 	c := newClock()
 	a := newAgreement("a", 1, c.now)
@@ -266,8 +267,8 @@ func TestAgreementThatIsLost(t *testing.T) {
 	require.True(t, a.state().Complete)
 }
 
-// A difference that was heard before the view reached the member is settled by
-// its confirmation.
+// A difference that a member reported before the view reached it ends with its
+// confirmation.
 func TestAgreementForgetsWhatIsSettled(t *testing.T) {
 	c := newClock()
 	a := newAgreement("a", 1, c.now)

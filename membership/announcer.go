@@ -8,11 +8,11 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// announcer holds what this member says of itself and tells gossip of changes.
-// memberlist reads the metadata and takes an incarnation number in two steps,
-// so that of two changes at once the older could win: a turn serializes them.
+// announcer holds this member's announced values and passes changes to gossip.
+// memberlist reads the metadata and takes an incarnation number in two steps, so that
+// of two changes at the same time the older could win. Therefore changes take turns.
 type announcer struct {
-	turn   chan struct{} // holds one token while the turn is free
+	turn   chan struct{} // holds one value while the turn is free
 	gossip *memberlist.Memberlist
 	self   atomic.Pointer[announcement]
 }
@@ -28,10 +28,10 @@ func newAnnouncer(self Member) (*announcer, error) {
 	return a, a.set(self)
 }
 
-// get returns what is announced.
+// get returns the announced member.
 func (a *announcer) get() Member { return a.self.Load().member }
 
-// meta returns it encoded.
+// meta returns the announced member, encoded.
 func (a *announcer) meta() []byte { return a.self.Load().meta }
 
 func (a *announcer) set(m Member) error {
@@ -46,8 +46,8 @@ func (a *announcer) set(m Member) error {
 	return nil
 }
 
-// take waits for the turn. When that is free it does not ask the context, so that a
-// member that stops without time to wait still announces it.
+// take waits for the turn. When the turn is free, take ignores the context, so that a
+// member that stops without time to wait still announces that.
 func (a *announcer) take(ctx context.Context) error {
 	select {
 	case <-a.turn:
@@ -64,15 +64,15 @@ func (a *announcer) take(ctx context.Context) error {
 
 func (a *announcer) release() { a.turn <- struct{}{} }
 
-// attach makes changes from now on reach gossip.
+// attach passes changes to gossip from now on.
 func (a *announcer) attach(gossip *memberlist.Memberlist) {
 	<-a.turn
 	defer a.release()
 	a.gossip = gossip
 }
 
-// detach runs last with gossip, if it is attached, after which changes do not
-// reach it any more.
+// detach calls last with the attached gossip, if any. Afterwards changes are not passed
+// to gossip any more.
 func (a *announcer) detach(last func(*memberlist.Memberlist)) {
 	<-a.turn
 	defer a.release()
@@ -82,8 +82,8 @@ func (a *announcer) detach(last func(*memberlist.Memberlist)) {
 	a.gossip = nil
 }
 
-// change edits what is announced. The new announcement is in force when it
-// returns, and goes out with gossip.
+// change edits the announced values. They are in effect when it returns, and are sent
+// with gossip.
 func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	if err := a.take(ctx); err != nil {
 		return err
@@ -98,15 +98,15 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 		return err
 	}
 	if a.gossip != nil {
-		// It waits, if allowed to, until the message has been sent to
-		// enough members. Only wait below needs that.
+		// UpdateNode can wait until the message has been sent to enough members. Only
+		// wait below needs that.
 		_ = a.gossip.UpdateNode(time.Nanosecond)
 	}
 	return nil
 }
 
-// wait announces once more and returns when that has gone out, the limit has
-// passed or the context ends.
+// wait announces once more, and returns when that has been sent, the limit has passed
+// or the context ends.
 func (a *announcer) wait(ctx context.Context, limit time.Duration) {
 	if a.take(ctx) != nil {
 		return
@@ -116,6 +116,6 @@ func (a *announcer) wait(ctx context.Context, limit time.Duration) {
 		limit = min(limit, time.Until(deadline))
 	}
 	if a.gossip != nil && limit > 0 {
-		_ = a.gossip.UpdateNode(limit) // its only error is that the limit passed
+		_ = a.gossip.UpdateNode(limit) // its only error says that the limit has passed
 	}
 }

@@ -48,14 +48,14 @@ func TestAnnouncerTakesTurns(t *testing.T) {
 	wg.Wait()
 	require.Equal(t, 51, a.get().Weight)
 
-	// Who waits for the turn waits as long as the context lasts.
+	// A call that waits for the turn waits as long as its context lasts.
 	<-a.turn
 	require.ErrorIs(t, a.change(ended(), func(*Member) {}), context.Canceled)
 	a.wait(ended(), time.Hour)
 	a.release()
 	require.NoError(t, a.change(ended(), func(m *Member) { m.Weight = 7 }), "the turn is free, there is nothing to wait for")
 	require.Equal(t, 7, a.get().Weight)
-	a.wait(t.Context(), time.Hour) // not attached: nobody to tell
+	a.wait(t.Context(), time.Hour) // not attached: no gossip to inform
 	a.detach(nil)
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// observer is a network on whose path somebody sits who has no key: all that is
-// sent is sent once more, with the one byte changed that is not authenticated.
+// observer is a network with an attacker that has no key: everything that is sent is
+// sent once more, with the one byte changed that is not authenticated.
 type observer struct{ wg *sync.WaitGroup }
 
 func (o observer) Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
@@ -29,8 +29,8 @@ type observed struct {
 	wg *sync.WaitGroup
 }
 
-// changed is what was sent with another version, whose place is a number of bytes
-// after the label of the cluster "orders".
+// changed returns a message with another version byte, which is a number of bytes after
+// the label of the cluster "orders".
 func changed(b []byte, after int) []byte {
 	b = bytes.Clone(b)
 	if at := 2 + len("orders") + after; at < len(b) {

@@ -10,10 +10,10 @@ import (
 
 const (
 	maxMessage = 64 << 10 // bytes of the payload of one message
-	maxInbox   = 1024     // messages that wait until they are taken
-	// maxSends is how many messages are on their way at a time. One that takes longer
-	// than the patience does not count any more. Its connection fails by itself, some
-	// seconds later.
+	maxInbox   = 1024     // the number of messages that may wait until they are taken
+	// maxSends is the largest number of messages under way at a time. A message that
+	// takes longer than the patience does not count any more. Its connection fails by
+	// itself, some seconds later.
 	maxSends = 32
 )
 
@@ -23,7 +23,7 @@ var (
 	errMessageSize   = errors.New("membership: message too long")
 )
 
-// message is what a member sent to this one alone.
+// message is a message of one member to this one.
 type message struct {
 	// From is the sender's NodeID and Start the nonce of its start, as the sender
 	// states them. Where gossip is not encrypted, any process can claim both.
@@ -82,7 +82,7 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 	}
 }
 
-// deliver takes a message that arrived. It never waits: memberlist calls it.
+// deliver accepts a message that arrived. It never waits, because memberlist calls it.
 func (m *Membership) deliver(msg directMessage) {
 	if msg.to != m.announcer.get().Start.Nonce {
 		return // meant for an earlier process at this address
@@ -90,6 +90,6 @@ func (m *Membership) deliver(msg directMessage) {
 	select {
 	case m.inbox <- message{From: msg.from, Start: msg.start, Payload: msg.payload}:
 	default:
-		m.dropped.Add(1) // a sender that needs an answer asks again
+		m.dropped.Add(1) // dropped: a sender that needs an answer asks again
 	}
 }

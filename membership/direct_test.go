@@ -32,8 +32,8 @@ func TestSend(t *testing.T) {
 	})
 }
 
-// A member that does not answer delays the caller by a message's time at most, and no
-// more of them than there may be at a time.
+// A member that does not answer delays its messages by at most the time for one
+// message, and at most maxSends of them at a time.
 func TestSendToASilentMember(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		a, b := n.start(1), n.start(2)
@@ -48,7 +48,7 @@ func TestSendToASilentMember(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait() // all are on their way
+		synctest.Wait() // all messages are under way
 		require.ErrorContains(t, Drive(a).Send(ended(), "n2", nil), "context canceled")
 		wg.Wait()
 		require.Equal(t, LAN.timings().patience, time.Since(begun), "all at a time")
@@ -62,7 +62,7 @@ func TestSendToASilentMember(t *testing.T) {
 	})
 }
 
-// A message for a process that is gone does not reach the one in its place.
+// A message for a process that is gone does not reach a later process at its address.
 func TestAMessageIsForOneStart(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		a, b := n.start(1), n.start(2)
@@ -79,7 +79,7 @@ func TestAMessageIsForOneStart(t *testing.T) {
 	})
 }
 
-// Nobody who sends waits for a receiver that does not take its messages.
+// No sender waits for a receiver that does not take its messages.
 func TestAFullInbox(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		a, b := n.start(1), n.start(2)

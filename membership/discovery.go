@@ -12,8 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// Discovery finds addresses to join the cluster through. It is asked again on
-// every attempt to join, so that it can follow a changing world.
+// Discovery finds addresses through which to join the cluster. It is asked again at
+// every attempt to join, so its answers may change.
 type Discovery interface {
 	// Discover returns addresses, host:port, or host alone for the gossip port
 	// this member listens on; a host is a name or an IP address. Addresses
@@ -23,7 +23,7 @@ type Discovery interface {
 	Discover(ctx context.Context) ([]string, error)
 }
 
-// DiscoveryFunc makes a Discovery of a function.
+// DiscoveryFunc makes a Discovery from a function.
 type DiscoveryFunc func(ctx context.Context) ([]string, error)
 
 // Discover calls the function.
@@ -40,7 +40,7 @@ type Resolver interface {
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }
 
-// orDefault is net.DefaultResolver for a nil resolver.
+// orDefault returns net.DefaultResolver for a nil resolver.
 func orDefault(r Resolver) Resolver {
 	if r == nil {
 		return net.DefaultResolver
@@ -66,8 +66,8 @@ func (s static) check() error {
 	return errors.Join(errs...)
 }
 
-// checkDiscovery returns what is wrong with the fields of a Discovery of this package. It asks
-// nothing. Of other implementations it knows nothing.
+// checkDiscovery returns the errors in the fields of a Discovery of this package, without
+// calling it. For other implementations it returns nil.
 func checkDiscovery(d Discovery) error {
 	if checked, ok := d.(interface{ check() error }); ok {
 		return checked.check()

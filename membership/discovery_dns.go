@@ -23,9 +23,8 @@ type DNS struct {
 	Resolver Resolver
 }
 
-// Discover looks the name up, until ctx ends. That the name does not exist is
-// an error like any other; errors.As finds the *net.DNSError. It is safe for
-// concurrent use.
+// Discover looks the name up, until ctx ends. If the name does not exist, it returns an
+// error; errors.As finds the *net.DNSError. It is safe for concurrent use.
 func (d DNS) Discover(ctx context.Context) ([]string, error) {
 	if d.Name == "" {
 		return nil, errors.New("membership: DNS discovery: Name is empty")
@@ -52,8 +51,8 @@ func (d DNS) check() error {
 	return errors.Join(errs...)
 }
 
-// checkLookup returns what is wrong with a name to look up. An address is a name that is its own
-// answer.
+// checkLookup returns the error of a name to look up. An IP address is a valid name, whose
+// lookup returns itself.
 func checkLookup(name string) error {
 	if _, err := netip.ParseAddr(name); err == nil || checkHostName(name) == "" {
 		return nil
@@ -72,9 +71,8 @@ type SRV struct {
 	Resolver Resolver
 }
 
-// Discover looks the records up, until ctx ends. That there are none is an
-// error like any other; errors.As finds the *net.DNSError. It is safe for
-// concurrent use.
+// Discover looks the records up, until ctx ends. If there are none, it returns an
+// error; errors.As finds the *net.DNSError. It is safe for concurrent use.
 func (s SRV) Discover(ctx context.Context) ([]string, error) {
 	if s.Name == "" {
 		return nil, errors.New("membership: SRV discovery: Name is empty")

@@ -17,17 +17,16 @@ const (
 	maxSeedEntries = 1000
 )
 
-// File is a Discovery that reads addresses from a file, one a line. Empty
-// lines are skipped, and everything from a # to the end of its line.
+// File is a Discovery that reads addresses from a file, one on each line. It skips
+// empty lines, and text from a # to the end of its line.
 type File struct {
 	// Path names a regular file of at most 1 MiB and 1000 addresses; required.
 	Path string
 }
 
-// Discover reads the file anew. A line that is no address makes an error and
-// does not hide the others; a file over the limits gives nothing but the
-// error. It does not wait for anything but the disk, and is safe for concurrent
-// use.
+// Discover reads the file. For a line that is no address it returns an error together
+// with the addresses of the other lines. For a file over the limits it returns only an
+// error. It waits only for the disk, and is safe for concurrent use.
 func (f File) Discover(ctx context.Context) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("membership: file discovery: %w", err)

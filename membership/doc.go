@@ -20,15 +20,16 @@
 // It adds to memberlist what services need:
 //
 //   - An identity that is stable, apart from the gossip name: a restart at another
-//     address is seen at once, and the newest start of a NodeID speaks for it.
-//   - A leave is told apart from a failure, and from a restart: a member that is [Away] keeps
-//     its place in the list for the time that it announced.
-//   - A member joins for as long as it takes, and joins again after a partition.
+//     address is seen at once, and the newest start of a NodeID is its member.
+//   - A leave differs from a failure, and from a restart: a member that is [Away] stays in
+//     the list for the time that it announced.
+//   - A member tries to join until it succeeds, and joins again after a split of the
+//     network.
 //   - Members without a configuration in common refuse each other and say what differs.
 //   - Agreement: the proof that all members hold the same view.
 //   - A gossip port that a process outside the cluster cannot exhaust.
 //
-// It knows nothing of placement. What members agree on is a fingerprint that it cannot
-// read. It does not decide when a member owns partitions, nor act on events: package
-// cluster does both, through [Drive], and is what most programs import.
+// The package knows nothing of placement. Members agree on a fingerprint that it cannot
+// interpret. It does not decide when a member owns partitions, nor act on events:
+// package cluster does both, through [Drive], and is what most programs import.
 package membership

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDocumentedTimings holds the table of timings in docs/operations.md against
-// the profiles. Its last row is of package cluster.
+// TestDocumentedTimings compares the table of timings in docs/operations.md with the
+// profiles. Its last row is of package cluster.
 func TestDocumentedTimings(t *testing.T) {
 	page, err := os.ReadFile("../docs/operations.md")
 	require.NoError(t, err)

@@ -24,14 +24,16 @@ var (
 )
 
 // RefusedError says that a join through an address failed because the two sides do not
-// belong together. It is of no use to try again before the configuration of one of them
+// belong to one cluster. Trying again is useless until the configuration of one of them
 // has changed.
 type RefusedError struct {
-	// Seed is the address that was tried, host:port; empty when not known.
+	// Seed is the address that was tried, host:port. It is empty when the address is
+	// not known.
 	Seed string
 	// Reason is ErrClusterName or ErrGossipKey.
 	Reason error
-	// Detail says more, for a reader: which side lacks what. It may be empty.
+	// Detail is further text for people: which side lacks the key or the name. It may
+	// be empty.
 	Detail string
 }
 

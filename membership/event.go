@@ -12,7 +12,7 @@ type eventKind uint8
 const (
 	// eventJoined: a member that was not known before. Before is empty.
 	eventJoined eventKind = iota + 1
-	// eventUpdated: a member announced something else about itself.
+	// eventUpdated: a member announced other values of itself.
 	eventUpdated
 	// eventLeaving: a member announced that it is about to leave.
 	eventLeaving
@@ -45,18 +45,18 @@ type event struct {
 	Kind eventKind
 	// ID is the member's NodeID.
 	ID string
-	// Before and After are the member on both sides of the change. The zero Member
-	// means that it was not there.
+	// Before and After are the member before and after the change. The zero Member
+	// means that the member was not there.
 	Before, After Member
 	// Away is, for eventRejoined, how long the member had been gone. Zero means that
 	// its absence was not noticed.
 	Away time.Duration
-	// At is when this process learned of it, by its own clock.
+	// At is when this process learned of the change, by its own clock.
 	At time.Time
 }
 
-// maxPendingEvents is how many events wait for a consumer that does not come
-// before they are folded, so that churn cannot fill the memory.
+// maxPendingEvents is the number of events that wait for the consumer. Further events
+// are folded, so that frequent changes cannot fill the memory.
 const maxPendingEvents = 8192
 
 // eventQueue holds events until they are taken. Adding never blocks.

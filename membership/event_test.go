@@ -33,7 +33,7 @@ func TestEventQueueKeepsOrderAndWakesOnce(t *testing.T) {
 	require.Empty(t, q.take())
 }
 
-// A consumer that does not come costs as much memory as there are members.
+// When events are never taken, their memory depends only on the number of members.
 func TestEventQueueFolds(t *testing.T) {
 	q := newEventQueue()
 	const members = 7

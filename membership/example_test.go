@@ -11,8 +11,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// Two members meet. The network is in memory, to run anywhere; without one they
-// use sockets.
+// Two members form a cluster. The network is in memory, so that the example runs
+// anywhere. Without the option Network they use sockets.
 func Example() {
 	network, err := memnet.New(memnet.Options{})
 	if err != nil {
@@ -54,8 +54,8 @@ func Example() {
 	// orders-2 10.0.0.2:7946 eu-1a joining
 }
 
-// Members are looked for wherever they may be. What cannot be asked hides nothing
-// of the others.
+// Join asks several sources. The failure of one source does not hide the addresses of
+// the others.
 func ExampleJoin() {
 	found, err := membership.Join(
 		membership.Static("orders-0:7946", "10.0.0.1:7946"),

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// strangers returns a running cluster of two on loopback, and a check that it is
-// still one: nobody else in it, and able to hear of a change.
+// strangers returns a running cluster of two members on loopback, and a check that it
+// still works: it has no other member, and a change reaches both.
 func strangers(t *testing.T) (addrs []string, unharmed func()) {
 	t.Helper()
 	var all []*Membership
@@ -50,8 +50,8 @@ func strangers(t *testing.T) (addrs []string, unharmed func()) {
 	}
 }
 
-// A process that gossips under the cluster's name but is no member of this kind
-// is not let in, whatever it says of itself, and is told to nobody.
+// A process that gossips under the cluster's name with invalid metadata is not
+// admitted, and no member passes its message on.
 func TestForgedMembersAreNotLetIn(t *testing.T) {
 	addrs, unharmed := strangers(t)
 	for name, forge := range map[string]func(*memberlist.Config){
@@ -87,7 +87,7 @@ func TestForgedMembersAreNotLetIn(t *testing.T) {
 	}
 }
 
-// says is a memberlist delegate that announces fixed metadata.
+// says is a memberlist delegate with fixed metadata.
 type says []byte
 
 func (s says) NodeMeta(int) []byte           { return s }
@@ -96,7 +96,7 @@ func (says) GetBroadcasts(int, int) [][]byte { return nil }
 func (says) LocalState(bool) []byte          { return nil }
 func (says) MergeRemoteState([]byte, bool)   {}
 
-// Noise on the port, in packets and in streams, changes nothing.
+// Random packets and streams to the port have no effect.
 func TestNoiseOnTheGossipPort(t *testing.T) {
 	addrs, unharmed := strangers(t)
 	const seed = 1
@@ -122,13 +122,13 @@ func TestNoiseOnTheGossipPort(t *testing.T) {
 	for range 200 {
 		stream, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addrs[0])
 		require.NoError(t, err)
-		_, _ = stream.Write(noise(4096)) // it may be closed on us already
+		_, _ = stream.Write(noise(4096)) // the other side may have closed it already
 		require.NoError(t, stream.Close())
 	}
 	unharmed()
 }
 
-// Connections that say nothing are closed, and do not keep members out.
+// Connections without any data are closed, and do not keep members from joining.
 func TestSilentConnectionsDoNotBlockTheGossipPort(t *testing.T) {
 	addrs, unharmed := strangers(t)
 	for range 500 {

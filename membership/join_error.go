@@ -15,9 +15,8 @@ const (
 	detailOurKey       = "no usable key in common: the other member does not have the key that this one encrypts with"
 )
 
-// Texts of memberlist, which has no error values for them. The member that
-// answers sends the text of its own error back, when the caller can read it. The text then
-// has this prefix.
+// Texts of memberlist, which has no error values for them. The answering member sends the
+// text of its own error back, if the caller can read it. The text then has this prefix.
 const remoteErrorText = "remote error: "
 
 var joinErrorTexts = []struct {
@@ -32,14 +31,13 @@ var joinErrorTexts = []struct {
 	{"remote state is encrypted and encryption is not configured", ErrGossipKey, detailNoKey},
 	{"encryption is configured but remote state is not encrypted", ErrGossipKey, detailPlain},
 	{"no installed keys could decrypt the message", ErrGossipKey, detailTheirKey},
-	// What the guard's refusal is when memberlist has flattened it.
+	// The text of the guard's refusal, after memberlist has turned the error into text.
 	{ErrClusterName.Error(), ErrClusterName, detailOtherCluster},
 }
 
-// classifyJoinError returns a *RefusedError, often without its Seed, when err says
-// that the two sides do not belong together, and err itself otherwise. The
-// text may come from the other side: it serves to explain, never to decide
-// what is safe.
+// classifyJoinError returns a *RefusedError, often without its Seed, when err says that
+// the two sides do not belong to one cluster, and err itself otherwise. The text may
+// come from the other side: it may be used only for messages, and not for security.
 func classifyJoinError(err error) error {
 	if err == nil {
 		return nil

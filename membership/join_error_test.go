@@ -34,7 +34,7 @@ func startGossiper(t *testing.T, name, cluster string, change func(*memberlist.C
 	conf.Name, conf.Label, conf.Transport, conf.Logger = name, cluster, g, logger
 	conf.BindAddr, conf.BindPort = ip.String(), port
 	conf.AdvertiseAddr, conf.AdvertisePort = ip.String(), port
-	conf.EnableCompression, conf.TCPTimeout = false, 20*time.Second // a busy machine is not what is tested
+	conf.EnableCompression, conf.TCPTimeout = false, 20*time.Second // long, so that the load of the machine has no effect
 	if change != nil {
 		change(conf)
 	}
@@ -62,8 +62,8 @@ func keys(t *testing.T, names ...byte) func(*memberlist.Config) {
 	}
 }
 
-// These are memberlist's own texts, provoked: a release of it that changes
-// them fails here.
+// The test causes memberlist's own errors, so that it fails when a release of
+// memberlist changes the texts.
 func TestClassifyJoinErrorAgainstMemberlist(t *testing.T) {
 	lax := func(c *memberlist.Config) { c.GossipVerifyIncoming, c.GossipVerifyOutgoing = false, false }
 	both := func(some ...func(*memberlist.Config)) func(*memberlist.Config) {
@@ -128,8 +128,8 @@ func TestJoinOtherCluster(t *testing.T) {
 	}
 }
 
-// The state of a large cluster is still being written when the refusal
-// comes: it must not be lost to a reset.
+// The state of a large cluster is still being written when the refusal arrives. A reset
+// of the connection must not lose the refusal.
 func TestJoinOtherClusterWithLargeState(t *testing.T) {
 	theirs := startGossiper(t, "theirs", "orders", nil)
 	ours := startGossiper(t, "ours", "billing", func(c *memberlist.Config) { c.Delegate = largeState(8 << 20) })
@@ -147,7 +147,7 @@ func TestJoinSameCluster(t *testing.T) {
 		_, err := two.Join([]string{one.addr.String()})
 		require.NoError(t, err)
 		require.Equal(t, 2, two.NumMembers())
-		// Who answers merges after it has answered.
+		// The answering side merges after it has answered.
 		require.Eventually(t, func() bool { return one.NumMembers() == 2 }, 20*time.Second, time.Millisecond)
 		require.NoError(t, two.guard.TakeRefusal(one.addr))
 		require.Zero(t, one.guard.Counts())

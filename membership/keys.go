@@ -12,12 +12,12 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// ErrNoEncryption says that gossip was started in clear. It cannot be encrypted
-// later: the members in clear and the others could not talk.
+// ErrNoEncryption says that gossip was started without encryption. It cannot be
+// encrypted later, because members with and without encryption cannot communicate.
 var ErrNoEncryption = errors.New("membership: gossip was started without keys, it cannot be encrypted while it runs")
 
-// Keys are gossip keys. They print, log and encode as "[redacted]", so that
-// options can be printed; an element of them is plain bytes.
+// Keys are gossip keys. They print, log and encode as "[redacted]", so that options can
+// be printed. A single element is plain bytes, and would print.
 type Keys [][]byte
 
 // shown is "[redacted]", or "[]" when there are none.
@@ -37,7 +37,7 @@ func (k Keys) LogValue() slog.Value { return slog.StringValue(k.shown()) }
 // MarshalText returns what Format writes: keys do not survive being encoded.
 func (k Keys) MarshalText() ([]byte, error) { return []byte(k.shown()), nil }
 
-// keyring is memberlist's, guarded against what makes that panic.
+// keyring is memberlist's keyring, with checks for the calls that make it panic.
 type keyring struct {
 	mu   sync.Mutex
 	ring *memberlist.Keyring // nil: in clear
@@ -54,9 +54,9 @@ func newKeyring(keys [][]byte) (*keyring, error) {
 	return &keyring{ring: ring}, nil
 }
 
-// InstallKey makes this member able to read what is encrypted with a key of 16,
-// 24 or 32 bytes; another length is an error. Installing a key twice is none.
-// Without Keys among the options it returns [ErrNoEncryption], as do UseKey and
+// InstallKey makes this member able to read gossip that is encrypted with a key of 16,
+// 24 or 32 bytes. A key of another length is an error. Installing a key twice is no
+// error. Without Keys among the options it returns [ErrNoEncryption], as do UseKey and
 // RemoveKey. None of them blocks.
 //
 // To change the key of a running cluster, install the new one on every member,
@@ -72,8 +72,8 @@ func (m *Membership) UseKey(key []byte) error {
 	return m.keys.do("using", func(r *memberlist.Keyring) error { return r.UseKey(slices.Clone(key)) })
 }
 
-// RemoveKey makes this member forget a key. To remove the one in use is an
-// error; to remove one that is not installed is none.
+// RemoveKey makes this member forget a key. To remove the key in use is an error. To
+// remove a key that is not installed is no error.
 func (m *Membership) RemoveKey(key []byte) error {
 	return m.keys.do("removing", func(r *memberlist.Keyring) error {
 		if !slices.ContainsFunc(r.GetKeys(), func(k []byte) bool { return bytes.Equal(k, key) }) {

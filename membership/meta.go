@@ -13,24 +13,24 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Metadata on the wire: the version, then fields. A field is a tag of one
-// byte, the length of its value as an unsigned varint, and the value. Tags do
-// not repeat; unknown ones are skipped, so that a release can add fields while
-// older members run. What must not be skipped needs another version. A field
-// that is not there has its default: no text, no entries, weight 1.
+// Metadata on the wire: the version, then fields. A field is a tag of one byte, the
+// length of its value as an unsigned varint, and the value. Tags do not repeat; unknown
+// ones are skipped, so that a release can add fields while older members run. A field
+// that must not be skipped needs another version. A field that is absent has its
+// default: no text, no entries, weight 1.
 const (
 	metaVersion = 1
 
 	maxMetaSize  = memberlist.MetaMaxSize
-	reservedMeta = 64 // kept for the library's own part, now and in future
+	reservedMeta = 64 // reserved for the library's own fields, now and later
 	maxUserMeta  = maxMetaSize - reservedMeta
 
 	maxWeight         = 1 << 20
 	maxPartitionCount = 1 << 20
-	maxStarted        = 253402300799 // the last second of the year 9999, beyond which time has no JSON
+	maxStarted        = 253402300799 // the last second of the year 9999, the last one that a time has in JSON
 )
 
-// Tags of what the user chooses.
+// Tags of the values of the user.
 const (
 	tagRegion byte = 1 + iota
 	tagZone
@@ -42,7 +42,7 @@ const (
 	tagConfigurations
 )
 
-// Tags of what the library says itself.
+// Tags of the values of the library.
 const (
 	tagState byte = 64 + iota
 	tagStarted
@@ -52,14 +52,13 @@ const (
 	tagRenewal
 )
 
-// MetadataSizeError says that what a member wants to tell the others does not
-// fit into gossip.
+// MetadataSizeError says that the announced values of a member do not fit into gossip.
 type MetadataSizeError struct {
-	// Size is what it takes, encoded, and Limit what there is room for; both
+	// Size is the size of the encoded values, and Limit the largest possible size, both
 	// in bytes.
 	Size, Limit int
-	// Largest is the field that takes most: Region, Zone, HTTPAddr, Services,
-	// Metadata or Configurations.
+	// Largest is the largest field: Region, Zone, HTTPAddr, Services, Metadata or
+	// Configurations.
 	Largest string
 }
 
@@ -82,10 +81,10 @@ func (f metaField) append(b []byte) []byte {
 	return append(b, f.value...)
 }
 
-// encodeMeta returns what the member gossips about itself, at most maxMetaSize
-// bytes, the same for equal members. The ID, the address and the nonce of the
-// start travel outside it. It refuses what decodeMeta refuses, and returns a
-// *MetadataSizeError for what does not fit.
+// encodeMeta returns the metadata that the member gossips, at most maxMetaSize bytes,
+// the same for equal members. It does not contain the ID, the address and the nonce of
+// the start, which memberlist sends. It refuses the values that decodeMeta refuses, and
+// returns a *MetadataSizeError for values that do not fit.
 func encodeMeta(m Member) ([]byte, error) {
 	if err := checkMeta(m); err != nil {
 		return nil, fmt.Errorf("membership: encoding metadata: %w", err)
@@ -104,9 +103,9 @@ func encodeMeta(m Member) ([]byte, error) {
 	return b, nil
 }
 
-// checkMetaSize returns a *MetadataSizeError when the part of the metadata
-// that the user chooses is larger than maxUserMeta. When it returns nil,
-// encodeMeta never fails on size, whatever the library's own part says.
+// checkMetaSize returns a *MetadataSizeError when the user's part of the metadata is
+// larger than maxUserMeta. When it returns nil, encodeMeta never fails because of the
+// size, for any values of the library.
 func checkMetaSize(m Member) error {
 	var size, most int
 	var largest string
@@ -235,12 +234,12 @@ func checkList(configurations []string) error {
 	return nil
 }
 
-// memberTime is the form in which Started is compared: seconds, UTC.
+// memberTime returns the time in the form of Started: seconds, UTC.
 func memberTime(unix int64) time.Time { return time.Unix(unix, 0).UTC() }
 
-// decodeMeta returns the member that gossips under name at addr and says b of
-// itself. It keeps no reference to b, never panics and allocates in proportion
-// to len(b), which is at most maxMetaSize.
+// decodeMeta returns the member with the given gossip name, address and metadata. It
+// keeps no reference to b, never panics, and allocates in proportion to len(b), which
+// is at most maxMetaSize.
 func decodeMeta(name string, addr netip.AddrPort, b []byte) (Member, error) {
 	id, nonce, err := splitName(name)
 	if err != nil {

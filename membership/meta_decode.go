@@ -12,8 +12,7 @@ var (
 	errMetaNumber = errors.New("not a number of its size")
 )
 
-// decodeFields reads the form of the metadata into m; what the values may be
-// is checkMeta's affair.
+// decodeFields decodes the fields of the metadata into m. checkMeta checks the values.
 func decodeFields(m *Member, b []byte) error {
 	switch {
 	case len(b) == 0:
@@ -88,7 +87,7 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 	return err
 }
 
-// number reads a value that is one unsigned varint and nothing else.
+// number decodes a value that is exactly one unsigned varint.
 func number(value []byte, limit uint64) (uint64, error) {
 	n, size := binary.Uvarint(value)
 	if size <= 0 || size != len(value) {
@@ -100,7 +99,7 @@ func number(value []byte, limit uint64) (uint64, error) {
 	return n, nil
 }
 
-// cutBytes takes a length and as many bytes from the front of b.
+// cutBytes reads a length, and then that number of bytes, from the beginning of b.
 func cutBytes(b []byte) (value, rest []byte, err error) {
 	n, size := binary.Uvarint(b)
 	if size <= 0 || n > uint64(len(b)-size) {

@@ -51,7 +51,7 @@ func TestMetaRoundTripsAnyMember(t *testing.T) {
 	})
 }
 
-// requireSameMember takes nil for empty, as the wire does.
+// requireSameMember treats nil and empty as equal, as the encoding does.
 func requireSameMember(t require.TestingT, want, got Member) {
 	require.True(t, maps.Equal(want.Services, got.Services), "services %v and %v", want.Services, got.Services)
 	require.True(t, maps.Equal(want.Metadata, got.Metadata), "metadata %v and %v", want.Metadata, got.Metadata)

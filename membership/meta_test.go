@@ -44,7 +44,7 @@ func TestMetaRoundTrip(t *testing.T) {
 	}
 }
 
-// The bytes are the protocol: they change only together with metaVersion.
+// These bytes are the protocol. They may change only together with metaVersion.
 func TestMetaGolden(t *testing.T) {
 	b, err := encodeMeta(smallMember())
 	require.NoError(t, err)
@@ -185,8 +185,8 @@ func TestDecodeMetaTruncatedAnywhere(t *testing.T) {
 	}
 }
 
-// fullOverhead is what a partition count and the head of one long entry of the
-// metadata take.
+// fullOverhead is the size of a partition count and of the head of one long entry of
+// the metadata.
 const fullOverhead = 3 + 3 + 4
 
 func TestMetaSize(t *testing.T) {
@@ -218,7 +218,7 @@ func userSize(m Member) int {
 	return n
 }
 
-// Whatever the library has to say about itself, there is room for it.
+// The largest values of the library always fit.
 func TestMetaReserveHoldsTheLibrarysPart(t *testing.T) {
 	user := smallMember()
 	user.Metadata = map[string]string{"k": strings.Repeat("x", maxUserMeta-fullOverhead)}

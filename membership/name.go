@@ -18,8 +18,8 @@ func gossipName(id string, nonce uint64) string {
 	return fmt.Sprintf("%s%c%016x", id, nameMark, nonce)
 }
 
-// splitName takes a gossip name apart. It accepts what gossipName makes of a
-// valid NodeID, to the letter.
+// splitName splits a gossip name. It accepts exactly the names that gossipName makes
+// from valid NodeIDs.
 func splitName(name string) (id string, nonce uint64, err error) {
 	at := len(name) - nameTail
 	if at < 1 || name[at] != nameMark || !validIdentifier(name[:at]) {

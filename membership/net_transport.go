@@ -13,19 +13,19 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// bindAttempts is how often a free port is looked for: the kernel picks one
+// bindAttempts is the number of attempts to find a free port: the kernel picks a port
 // that is free for TCP, and it may be taken for UDP.
 const bindAttempts = 10
 
-// listenNet binds UDP and TCP at one address and port, any free port for 0, and
-// returns the transport that already receives. Shutdown closes both.
+// listenNet binds UDP and TCP at one address and port, or at a free port for 0. It
+// returns a transport that already receives. Shutdown closes both.
 func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 	ip := addr.Addr().Unmap()
 	if !ip.IsValid() {
 		return nil, errors.New("membership: binding gossip: no IP address given")
 	}
 	if ip.Zone() != "" {
-		// memberlist would take it for no address at all and bind every one.
+		// memberlist would treat it as no address, and bind all addresses.
 		return nil, fmt.Errorf("membership: binding gossip to %s: an IPv6 zone is not supported", addr)
 	}
 	if logger == nil {
@@ -51,8 +51,8 @@ func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 	return nil, fmt.Errorf("membership: binding gossip to %s: %w", addr, err)
 }
 
-// netTransport is memberlist's, whose dials end when it is shut down instead of
-// waiting out their time for a host that does not answer.
+// netTransport is memberlist's transport, with dials that end at Shutdown. Without that
+// they would wait until their timeout for a host that does not answer.
 type netTransport struct {
 	*memberlist.NetTransport
 	closing context.Context // ends with the transport

@@ -46,7 +46,7 @@ func TestListenNetRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "membership: binding gossip to 192.0.2.1:0: ")
 }
 
-// A free TCP port whose UDP twin is taken is passed over.
+// A port that is free for TCP and taken for UDP is skipped.
 func TestListenNetRetries(t *testing.T) {
 	var udp []net.PacketConn
 	t.Cleanup(func() {

@@ -11,9 +11,9 @@ import (
 // All members of a cluster should use the same. The zero Profile is LAN.
 type Profile uint8
 
-// The profiles. A crashed member is noticed by all others within 15 probe
-// intervals, but for about one crash of a thousand whose first probe comes late
-// by chance; the probe interval is one second for LAN and Local, five for WAN.
+// The profiles. All others notice a crashed member within 15 probe intervals. About one
+// crash in a thousand is noticed later, because the first probe is late by chance. The
+// probe interval is one second for LAN and Local, and five seconds for WAN.
 const (
 	// LAN is for one region: round trips of a few milliseconds.
 	LAN Profile = iota
@@ -40,7 +40,7 @@ func (p Profile) String() string {
 // MarshalText returns the same as String.
 func (p Profile) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote; anything else is an error.
+// UnmarshalText parses the output of MarshalText. Any other text is an error.
 func (p *Profile) UnmarshalText(text []byte) error {
 	for profile := LAN; profile <= Local; profile++ {
 		if profile.String() == string(text) {
@@ -51,7 +51,7 @@ func (p *Profile) UnmarshalText(text []byte) error {
 	return fmt.Errorf("membership: unknown gossip profile %q: must be lan, wan or local", text)
 }
 
-// timings are memberlist's, and those of what is built on it.
+// timings are the times of memberlist, and of the functions on top of it.
 type timings struct {
 	probeInterval, probeTimeout   time.Duration
 	gossipInterval, gossipToDead  time.Duration
@@ -59,12 +59,12 @@ type timings struct {
 	gossipNodes, indirectChecks   int
 	retransmitMult, suspicionMult int
 
-	rejoinInterval time.Duration // between looks for members that are missing
-	settleQuiet    time.Duration // without news, after which a joiner knows the cluster
-	settleMax      time.Duration // after which it goes ahead anyway
-	tailDelay      time.Duration // a view must have stood before stragglers are looked for
-	leaveWait      time.Duration // for each announcement of a leave to go out
-	patience       time.Duration // with one connection, which fails by itself only after tcpTimeout
+	rejoinInterval time.Duration // between two searches for missing members
+	settleQuiet    time.Duration // the time without news after which a joining member knows the cluster
+	settleMax      time.Duration // the time after which it goes on in any case
+	tailDelay      time.Duration // the age of a view from which the last members are asked
+	leaveWait      time.Duration // the limit for each announcement of a leave to be sent
+	patience       time.Duration // the patience with one connection, which fails by itself only after tcpTimeout
 }
 
 func (p Profile) timings() timings {
@@ -119,25 +119,23 @@ func (p Profile) timings() timings {
 	return t
 }
 
-// configure fills in memberlist's configuration. It starts from nothing rather
-// than from memberlist's defaults, which read the name of the host.
+// configure fills in memberlist's configuration. It does not use memberlist's defaults,
+// because these read the name of the host.
 func (t timings) configure(c *memberlist.Config) {
 	c.ProtocolVersion = memberlist.ProtocolVersion2Compatible
 	c.TCPTimeout = t.tcpTimeout
 	c.IndirectChecks = t.indirectChecks
-	// The news of a death must reach every member. A member that missed it
-	// learns of it in no other way, because after an exchange of members it only
-	// suspects the member itself, with the longest suspicion timeout. So it is
-	// sent twice as often as memberlist would, which matters most among a
-	// handful of members of which some are dead, and the longest time is
-	// twice the shortest instead of six times.
+	// The news of a death must reach every member. A member that missed it learns of it
+	// in no other way, because after an exchange of members it only suspects the member
+	// itself, with the longest suspicion timeout. So it is sent twice as often as by
+	// default, which matters most in a small cluster with some dead members. And the
+	// longest suspicion timeout is twice the shortest one instead of six times.
 	c.RetransmitMult = t.retransmitMult
 	c.SuspicionMult = t.suspicionMult
 	c.SuspicionMaxTimeoutMult = 2
-	// A member whose probes fail probes more rarely, as it should if it is
-	// slow itself; but while a part of the cluster cannot be reached, it is
-	// what keeps a crash in the rest from being noticed. isolation.go tells
-	// the two apart.
+	// memberlist makes a member probe more rarely when its probes fail. That is right
+	// if the member itself is slow. But while a part of the cluster cannot be reached,
+	// it delays noticing a crash in the rest. isolation.go distinguishes the two cases.
 	c.AwarenessMaxMultiplier = 2
 	c.PushPullInterval = t.pushPullInterval
 	c.ProbeInterval = t.probeInterval
@@ -151,6 +149,6 @@ func (t timings) configure(c *memberlist.Config) {
 	c.UDPBufferSize = 1400
 	c.QueueCheckInterval = 30 * time.Second
 	c.DNSConfigPath = "/etc/resolv.conf"
-	// Names are unique to a start, so a dead name is never claimed again.
+	// Each start has its own name, so the name of a dead member is never used again.
 	c.DeadNodeReclaimTime = time.Second
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// behind makes a member whose clock is so far behind.
+// behind makes a member whose clock is behind by a given time.
 func behind(d time.Duration) func(*Options) {
 	return func(o *Options) { o.now = func() time.Time { return time.Now().Add(-d) } }
 }
 
 func onAddr(i int) func(*Options) { return func(o *Options) { o.GossipAddr = townAddr(i).String() } }
 
-// speaks requires that all see one n3, at the winner's address.
+// speaks requires that all members see one n3, at the winner's address.
 func (n *town) speaks(winner *Membership, all ...*Membership) {
 	n.t.Helper()
 	n.see(3, all...)
@@ -41,7 +41,7 @@ func TestASlowClockDoesNotLoseToWhatItReplaces(t *testing.T) {
 		require.Negative(t, Drive(slow).Rivals()[0].Start.Compare(slow.Local().Start))
 		require.Empty(t, Drive(first).Rivals())
 
-		// Over its corpse just as well.
+		// The same after the earlier process has ended.
 		n.net.Crash(townAddr(30))
 		again := n.start(3, behind(2*time.Hour), onAddr(31))
 		n.speaks(again, first, second, live, again)
@@ -51,7 +51,8 @@ func TestASlowClockDoesNotLoseToWhatItReplaces(t *testing.T) {
 	})
 }
 
-// Two that start at the same time on the same clock differ by their nonces.
+// Two processes that start at the same time on the same clock are ordered by their
+// nonces.
 func TestTwoStartsAtOnce(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1, func(o *Options) { o.Discovery = nil }), n.start(2)

@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	maxSeeds        = 256 // addresses to try in one attempt to join
+	maxSeeds        = 256 // the largest number of addresses in one attempt to join
 	parallelLookups = 8
 )
 
-// seed is an entry of a seed list, taken apart.
+// seed is a parsed entry of a seed list.
 type seed struct {
 	host string
 	addr netip.Addr // valid when host is an address
-	port uint16     // 0: the default
+	port uint16     // 0 means the default
 }
 
-// CheckSeed says what is wrong with an address to join through, host:port or
-// host; nil when nothing is. It looks nothing up.
+// CheckSeed returns the error of an address to join through, host:port or host, and nil
+// for a valid one. It does not look names up.
 func CheckSeed(s string) error {
 	_, err := parseSeed(s)
 	return err
@@ -73,8 +73,8 @@ func parseSeed(s string) (seed, error) {
 
 const maxHostName = 253
 
-// checkHostName returns what is wrong with a host name, or nothing. It lets
-// underscores pass: they are not in host names by the book, but in many.
+// checkHostName returns the error of a host name, or nil. It accepts underscores, which
+// the standard does not allow and many host names have.
 func checkHostName(host string) string {
 	name := strings.TrimSuffix(host, ".")
 	if name == "" {
@@ -98,12 +98,11 @@ func checkHostName(host string) string {
 	return ""
 }
 
-// resolveSeeds returns the addresses of the entries, each once and in their
-// order, IPv4 in its short form, at most maxSeeds of them. Names are looked up
-// anew, several at a time; an entry without a port gets defaultPort. A nil
-// resolver is net.DefaultResolver. The error joins what is wrong with single
-// entries; the addresses of the others come with it. It blocks until all
-// lookups have answered or ctx ends.
+// resolveSeeds returns the addresses of the entries, each once and in their order, IPv4
+// in its short form, at most maxSeeds of them. It looks names up, several at a time. An
+// entry without a port gets defaultPort. A nil resolver means net.DefaultResolver. The
+// error joins the errors of single entries; the addresses of the other entries are
+// returned with it. It blocks until all lookups have ended or ctx ends.
 func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries []string) ([]netip.AddrPort, error) {
 	r = orDefault(r)
 	var errs []error
@@ -129,7 +128,7 @@ func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries [
 			addrs[i] = []netip.AddrPort{netip.AddrPortFrom(s.addr, s.port)}
 			continue
 		}
-		slots <- struct{}{} // lookups end with ctx, so this does
+		slots <- struct{}{} // lookups end with ctx, so this wait does too
 		wg.Go(func() {
 			addrs[i], failed[i] = s.lookup(ctx, r)
 			<-slots

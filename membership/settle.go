@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// settle waits until news of the cluster has stopped coming in, and sees to it
-// that this start is the newest of its NodeID.
+// settle waits until no more news of the cluster comes in, and makes this start the
+// newest of its NodeID.
 func (m *Membership) settle(ctx context.Context) error {
 	deadline := time.NewTimer(m.settings.timings.settleMax)
 	defer deadline.Stop()
@@ -33,8 +33,8 @@ func (m *Membership) settle(ctx context.Context) error {
 	}
 }
 
-// outbid makes this start newer than every other of its NodeID, so that a slow
-// clock does not lose to a process that is gone.
+// outbid makes this start newer than every other start of its NodeID, so that a process
+// with a slow clock does not lose to one that is gone.
 func (m *Membership) outbid() error {
 	rivals := m.registry.rivals(m.settings.NodeID)
 	if len(rivals) == 0 {

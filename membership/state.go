@@ -2,32 +2,33 @@ package membership
 
 import "fmt"
 
-// State is the state of life that a member announces of itself. It is not liveness: a
-// member that crashed was Active to the end.
+// State is the lifecycle state that a member announces. It is not liveness: the last
+// announced state of a crashed member may be Active.
 type State uint8
 
-// The states of a member's life. A member is Joining, then Active, then Draining, then Leaving.
-// An Observer stays one until it is Leaving. A member that stops to come back is Away instead of
-// Leaving. The zero State is never announced.
+// The lifecycle states. A member is Joining, then Active, then Draining, then Leaving. An
+// Observer is an Observer until it is Leaving. A member that stops for a restart is Away instead
+// of Leaving. The zero State is never announced.
 const (
 	// Joining members are known to the cluster and own nothing yet.
 	Joining State = iota + 1
 	// Active members own partitions.
 	Active
-	// Draining members own what they have until others own it, and take nothing new.
+	// Draining members own their partitions until others take them over, and get no new
+	// ones.
 	Draining
 	// Leaving members own nothing and are about to leave.
 	Leaving
-	// Observer members route to owners and never own anything themselves.
+	// Observer members route to owners and never own partitions.
 	Observer
 	// Away members were Active, and have announced that they stop and come back within their
-	// [Member.Grace]. An Away member keeps its place until one of these:
+	// [Member.Grace]. An Away member stays an owner until one of these events:
 	//
-	//   - A newer start of its NodeID is Active. A newer start that is Joining does not take the
-	//     place yet.
+	//   - A newer start of its NodeID is Active. A newer start that is Joining does not replace
+	//     it yet.
 	//   - The grace is over. The member then counts as failed.
 	//
-	// It answers nothing, but for the moment until it has left.
+	// It answers no requests after it has left.
 	Away
 )
 

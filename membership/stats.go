@@ -1,25 +1,25 @@
 package membership
 
-// Stats counts what the membership has done and seen since it was made, and
-// says how gossip is now. It is a value; each count is exact, and all are of
-// about the same moment. Counts never go down, and stay after Stop.
+// Stats are the counts of a Membership since it was made, and the present health of
+// gossip. Each count is exact. They are read one after the other, so they may be of
+// slightly different moments. Counts never decrease, and stay after Stop.
 type Stats struct {
 	// Joined, Left, Failed and Rejoined count the events of these kinds about other
-	// members, folded ones included.
+	// members, with folded ones.
 	Joined, Left, Failed, Rejoined uint64
-	// Lost is how many members have failed and are not back. Up to 1,024
-	// members that are gone are remembered, for as long as this process lives.
+	// Lost is the number of members that have failed and have not come back. This
+	// process remembers up to 1,024 members that are gone.
 	Lost int
 
-	// HealthScore is memberlist's own idea of how this member is doing: 0 is
-	// well, and so is a member that does not run; 1 is one whose probes fail
-	// or that had to say that it is alive, and it probes more slowly.
+	// HealthScore is memberlist's own measure of this member: 0 when gossip works, or
+	// when the member does not run. It is 1 when its probes fail, or when it had to
+	// refute its own death; then it probes more slowly.
 	HealthScore int
-	// Syncs is the number of times that another member has told all its
+	// Syncs is the number of times that another member has sent its full list of
 	// members to this one.
 	Syncs uint64
-	// TailSyncs is the number of exchanges of all members with one whose view
-	// differed, beside memberlist's own.
+	// TailSyncs is the number of additional exchanges of members that this member began
+	// because views differed.
 	TailSyncs uint64
 	// MessagesDropped is the number of messages from other members that were dropped
 	// because too many waited already.
@@ -30,28 +30,29 @@ type Stats struct {
 		// PacketsSent and PacketBytesSent count packets and their payloads. The
 		// headers of IP and UDP are not included.
 		PacketsSent, PacketBytesSent uint64
-		// StreamsDialed counts streams to other members, StreamsAccepted inbound
-		// streams that were let in.
+		// StreamsDialed counts streams to other members, and StreamsAccepted accepted
+		// inbound streams.
 		StreamsDialed, StreamsAccepted uint64
 		// StreamBytesSent and StreamBytesReceived count the payloads of streams of
 		// both directions.
 		StreamBytesSent, StreamBytesReceived uint64
 	}
-	// Refused counts what the gossip port has turned away.
+	// Refused counts the streams, packets and messages that were refused at the gossip
+	// port.
 	Refused struct {
 		// TooMany and TooManyFromOne count inbound streams beyond the number that
 		// may be open at a time, in all and from one IP address.
 		TooMany, TooManyFromOne uint64
 		// OtherCluster counts inbound streams of other clusters.
 		OtherCluster uint64
-		// Malformed counts inbound streams that did not begin like gossip in time.
+		// Malformed counts inbound streams without a valid beginning of gossip in time.
 		Malformed uint64
 		// OtherCipher counts packets and streams whose encryption is not of the
 		// version in use.
 		OtherCipher uint64
-		// Announcements counts messages about members that were refused: their
-		// configuration is incompatible, or no member sends such a message. A
-		// message that is repeated is counted again.
+		// Announcements counts refused messages about members, because of an
+		// incompatible configuration or invalid content. A repeated message is counted
+		// again.
 		Announcements uint64
 	}
 }
@@ -81,7 +82,7 @@ func (m *Membership) stats() Stats {
 // tally counts events by their kind.
 type tally [len(eventNames)]uint64
 
-// stats returns what the registry has counted.
+// stats returns the counts of the registry.
 func (r *registry) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Events about others are counted by their kinds, as they are told.
+// Events about other members are counted by kind.
 func TestStatsCountEvents(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first := n.make(1)
@@ -62,7 +62,7 @@ func TestStatsOfGossip(t *testing.T) {
 		require.Zero(t, before.Refused)
 		require.Positive(t, before.Traffic.StreamsAccepted, "n2 joined through it")
 		require.Positive(t, Drive(second).Stats().Traffic.StreamsDialed)
-		time.Sleep(10 * time.Second) // of probes, whatever they find
+		time.Sleep(10 * time.Second) // the number of probes, successful or not
 		now := Drive(first).Stats().Traffic
 		require.Greater(t, now.PacketsSent, before.Traffic.PacketsSent+9)
 		require.Greater(t, now.PacketBytesSent, before.Traffic.PacketBytesSent+9*20)
@@ -87,7 +87,7 @@ func TestStatsOfGossip(t *testing.T) {
 	})
 }
 
-// Who has failed is remembered within bounds, and the count of them is right.
+// The memory of failed members is bounded, and their count is right.
 func TestLostMembersAreCountedWithinBounds(t *testing.T) {
 	r := newRegistry("self@1", time.Now)
 	member := func(i int) (string, Member) {

@@ -23,8 +23,8 @@ func TestSyncsAreOneAtATime(t *testing.T) {
 	s.end()
 }
 
-// TestALostExchangeDoesNotHoldUpTheNext: a dial that is lost takes five seconds to
-// fail, and another member could be asked meanwhile.
+// TestALostExchangeDoesNotHoldUpTheNext: a lost dial takes five seconds to fail, and
+// another member can be asked meanwhile.
 func TestALostExchangeDoesNotHoldUpTheNext(t *testing.T) {
 	s, c := testSyncer()
 	for lost := range uint64(maxSyncs) {
@@ -64,7 +64,7 @@ func TestSyncsStayWithinTheirBudget(t *testing.T) {
 	const members = 1000
 	spent := 0
 	burst := 0
-	for i := range uint64(600) { // a minute in which everybody differs, always anew
+	for i := range uint64(600) { // a minute in which all members differ, with a new view each time
 		if s.begin(viewNumber(i), viewNumber(1000+i), members) {
 			s.end()
 			spent += members * syncBytesPerMember

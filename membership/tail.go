@@ -10,13 +10,13 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Gossip reaches nearly everybody within a second and the last few only with
-// the next exchange of all members, up to a minute later. Here that tail is
-// closed: a member whose view has stood for a moment and is not yet everybody's
-// asks some of those that have not confirmed it for their digest, as probes do
-// in passing, and exchanges members with one that knows others.
+// Gossip reaches nearly all members within a second, and the last few only with the
+// next exchange of members, up to a minute later. This file shortens that time. When a
+// view is older than a moment and some members have not confirmed it, this member asks
+// some of them for their digest, which answers to probes also carry. It exchanges
+// members with a member whose list differs.
 
-// publish takes up a view.
+// publish sets the view.
 func (m *Membership) publish(v view) {
 	if m.agreement.publish(v) {
 		m.registry.events.poke()
@@ -29,7 +29,7 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 	tick := time.NewTicker(delay / 4)
 	defer tick.Stop()
 	var view digest
-	var next time.Duration // age of the view at which to ask next
+	var next time.Duration // the age of the view at which to ask next
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,8 +45,8 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 			}
 			if own != view {
 				view = own
-				// The members that miss something are few and ask at once. The
-				// many wait, so that they do not all ask the few.
+				// If fewer than half of the members hold this view, this member asks at
+				// once. Otherwise it waits, so that not all members ask the same few.
 				next = delay
 				if !few {
 					next += delay/2 + rand.N(delay)
@@ -63,7 +63,8 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 	}
 }
 
-// answer compares a digest that was sent to us and, if asked, returns ours.
+// answer compares a received digest with ours, and returns ours if the sender asks for
+// it.
 func (m *Membership) answer(msg digestMessage) {
 	peer, ok := m.registry.reachable(msg.from)
 	if !ok || msg.from == m.settings.NodeID {
@@ -88,8 +89,8 @@ func (m *Membership) sendDigest(kind byte, to string, own digest) {
 	}
 }
 
-// compare holds another member's digest against ours and exchanges members with
-// it if that could mend a difference.
+// compare compares another member's digest with ours, and exchanges members with it if
+// that could end a difference.
 func (m *Membership) compare(id, addr string, theirs digest) {
 	ours, age, mendable := m.agreement.heard(id, theirs)
 	if !mendable || age < m.settings.timings.tailDelay {
@@ -111,11 +112,11 @@ func (m *Membership) compare(id, addr string, theirs digest) {
 	}
 }
 
-// syncer decides when members are exchanged to close the tail: one at a time,
-// each pair of views once and then ever more rarely, and all of it within a
-// budget of bytes, so that a difference that lasts does not become a storm. An
-// exchange whose connection is lost ends only with the time-out of a dial. It
-// does not hold up the next one for longer than patience.
+// syncer decides when this member exchanges members with another one. There is one
+// exchange at a time. For each pair of views there is one exchange, and further ones
+// more and more rarely. All exchanges are within a budget of bytes, so that a lasting
+// difference does not cause a storm of exchanges. An exchange whose connection is lost
+// ends only with the time-out of a dial, and delays the next one by at most patience.
 type syncer struct {
 	longest  time.Duration
 	patience time.Duration
@@ -126,7 +127,7 @@ type syncer struct {
 	busy   int       // exchanges under way
 	begun  time.Time // the last of them
 	ours   digest
-	pairs  map[digest]backoff // by the other's view, for ours
+	pairs  map[digest]backoff // by the view of the other member, for our present view
 	budget float64            // bytes
 	filled time.Time
 }
@@ -137,18 +138,19 @@ type backoff struct {
 }
 
 const (
-	syncBytesPerMember = 512       // about what an exchange takes for each member, both ways
-	syncBytesPerSecond = 256 << 10 // of the budget's refill
+	syncBytesPerMember = 512       // the approximate size of an exchange for each member, in both directions
+	syncBytesPerSecond = 256 << 10 // how fast the budget is refilled
 	syncBudget         = 8 * syncBytesPerSecond
 	maxSyncPairs       = 256
-	maxSyncs           = 4 // under way, all but one of them for longer than patience
+	maxSyncs           = 4 // the largest number under way; all except one last longer than patience
 )
 
 func newSyncer(t timings, now func() time.Time) *syncer {
 	return &syncer{longest: t.pushPullInterval, patience: t.patience, now: now, budget: syncBudget, filled: now()}
 }
 
-// begin reports whether an exchange may take place now; if so, end follows it.
+// begin reports whether an exchange may begin now. If so, the caller must call end
+// after it.
 func (s *syncer) begin(ours, theirs digest, members int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,14 +161,14 @@ func (s *syncer) begin(ours, theirs digest, members int) bool {
 		s.ours, s.pairs = ours, make(map[digest]backoff)
 	}
 	pair := s.pairs[theirs]
-	// A cluster too large for the budget may exchange when it is full.
+	// A cluster that is too large for the budget may exchange when the budget is full.
 	cost := min(float64(members*syncBytesPerMember), syncBudget)
 	waiting := s.busy > 0 && now.Sub(s.begun) < s.patience
 	if waiting || s.busy >= maxSyncs || now.Before(pair.until) || s.budget < cost {
 		return false
 	}
-	// Each of many members would exchange with the one that differs: the more
-	// they are, the more rarely each of them does.
+	// In a large cluster each member would exchange with the one that differs. So the
+	// wait grows with the number of members.
 	pair.delay = min(max(2*pair.delay, time.Second), s.longest*time.Duration(1+members/16))
 	pair.until = now.Add(pair.delay)
 	s.pairs[theirs] = pair

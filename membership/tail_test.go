@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// publishing makes members publish what they see, as package cluster does: the
-// fingerprint is that of the list.
+// publishing makes members publish a view of their list of members, as package cluster
+// does. The fingerprint is that of the list.
 func (n *town) publishing(all ...*Membership) {
 	for _, m := range all {
 		go func() {
@@ -47,8 +47,8 @@ func TestMembersAgree(t *testing.T) {
 	})
 }
 
-// News that gossip did not bring is fetched within seconds, long before the
-// next exchange of all members.
+// A member gets news that gossip did not deliver within seconds, long before the next
+// exchange of members.
 func TestTheTailIsClosed(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		all := []*Membership{n.make(1, func(o *Options) { o.Discovery = nil }), n.make(2), n.make(3), n.make(4)}
@@ -60,13 +60,13 @@ func TestTheTailIsClosed(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		before := Drive(all[0]).Stats().TailSyncs + Drive(all[1]).Stats().TailSyncs + Drive(all[2]).Stats().TailSyncs + Drive(all[3]).Stats().TailSyncs
 
-		// n4 hears nothing while the others are told, then everything; its
-		// probes of others succeed over streams, so that it stays alive.
+		// n4 gets no packets while the news spreads, and all packets later. Its probes
+		// of others succeed over streams, so it stays alive.
 		require.NoError(t, n.net.SetPacketLoss(1))
 		require.NoError(t, Drive(all[0]).SetState(t.Context(), Active))
 		members, _ := all[3].Members()
 		require.Equal(t, Joining, members[0].State)
-		time.Sleep(8 * time.Second) // by then nobody gossips it any more
+		time.Sleep(8 * time.Second) // by then no member gossips it any more
 		require.NoError(t, n.net.SetPacketLoss(0))
 		healed := time.Now()
 		n.await("all see n1 active", func() bool {
@@ -83,8 +83,8 @@ func TestTheTailIsClosed(t *testing.T) {
 	})
 }
 
-// Members that see the same and compute otherwise are reported, and do not
-// exchange what they have in common over and over.
+// Members with equal lists and different fingerprints are reported, and do not exchange
+// their equal lists again and again.
 func TestADifferenceThatNoExchangeMends(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1, func(o *Options) { o.Discovery = nil }), n.start(2)

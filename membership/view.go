@@ -6,16 +6,16 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// view is what a member wants the others to agree with: a fingerprint of whatever it
-// derived from the members, and the members it was derived from. See driver.Publish.
+// view is the view on which a member wants to agree with the others: the fingerprint of
+// a value that was derived from the members, and these members. See driver.Publish.
 type view struct {
 	fingerprint   uint64
 	configuration string
 	members       []Member
-	participants  []Member // nil: all members
+	participants  []Member // nil means all members
 }
 
-// holders are the members that should come to hold the view.
+// holders returns the members that should hold the view.
 func (v view) holders() []Member {
 	if v.participants == nil {
 		return v.members
@@ -23,7 +23,8 @@ func (v view) holders() []Member {
 	return v.participants
 }
 
-// digest is a view in 24 bytes: enough to see that two differ, and in what.
+// digest is a view in 24 bytes. Two digests show whether the views differ, and in which
+// part.
 type digest struct {
 	fingerprint   uint64
 	members       uint64 // the members, with their starts and states
@@ -38,7 +39,7 @@ func (v view) digest() digest {
 	}
 }
 
-// hashMembers hashes identities and starts, and states if asked to.
+// hashMembers hashes identities and starts, and also states if asked to.
 func hashMembers(members []Member, states bool) uint64 {
 	var d xxhash.Digest
 	d.Reset()
@@ -54,12 +55,12 @@ func hashMembers(members []Member, states bool) uint64 {
 		if states {
 			buf = append(buf, byte(m.State))
 		}
-		_, _ = d.Write(buf) // a Digest's Write cannot fail
+		_, _ = d.Write(buf) // Write of a Digest cannot fail
 	}
 	return d.Sum64()
 }
 
-// Why a member's view differs from ours.
+// The reasons for which a member's view differs from ours.
 const (
 	reasonSilent        = "has not confirmed this view"
 	reasonMembers       = "sees other members"
@@ -67,8 +68,8 @@ const (
 	reasonAlgorithm     = "computes another result from the same members and configuration"
 )
 
-// reason says in what theirs differs from d, and whether an exchange of
-// members could mend it.
+// reason returns how theirs differs from d, and whether an exchange of members could
+// end the difference.
 func (d digest) reason(theirs digest) (reason string, mendable bool) {
 	switch {
 	case d.members != theirs.members:
