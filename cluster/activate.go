@@ -107,7 +107,7 @@ func (c *Cluster) waitsForMembers() bool {
 	return c.settled.Load() && c.settings.Bootstrap.MinMembers > 1 && c.members.Local().State == membership.Joining && !c.formed(v)
 }
 
-// superseded reports whether a newer start of our NodeID speaks for it.
+// superseded reports whether a newer start of our NodeID has replaced this one.
 func (c *Cluster) superseded(self membership.Member) bool {
 	rivals := membership.Drive(c.members).Rivals()
 	return len(rivals) > 0 && rivals[0].Start.Compare(self.Start) > 0

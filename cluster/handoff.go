@@ -20,13 +20,15 @@ import (
 //
 //	method    called by                        nil means that this member                      errors
 //	Check     a member that gets a token       means the same owners as the sender             TokenError
-//	Admit     an owner, before a write         admits the write, now or as an owner to come    TokenError, ErrNotOwner, ErrFenced
+//	Admit     an owner, before a write         owns, and admits the write                      TokenError, ErrNotOwner, ErrFenced
 //	Serve     an owner, after reading locally  serves, and its answer counts in a read quorum  TokenError, ErrNotOwner, ErrNotReceived
-//	Received  whatever waits for data          owns, now or to come, and has what it must      TokenError, ErrNotOwner, ErrNotReceived
+//	Received  code that waits for data         owns, and has the data that it must have        TokenError, ErrNotOwner, ErrNotReceived
 //
-// "The same owners" are the owners of this partition in the ring and in its target, with the data
-// that they hold. With a [Mover] a process that starts without the data of the process before it
-// counts as another owner. For other partitions the rings of the two members may differ.
+// A member owns a partition if it is an owner in the ring or in its target. It serves if it is an
+// owner in the ring. "The same owners" are the owners of this partition in the ring and in its
+// target, with the data that they hold. With a [Mover] a process that starts without the data of
+// the process before it counts as another owner. For other partitions the rings of the two members
+// may differ.
 //
 // Without a [Mover], and under a configuration in which handoff is off, an owner always admits
 // writes, and always counts as having its data. There is one exception. While a call of

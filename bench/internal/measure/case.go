@@ -96,7 +96,7 @@ type Result struct {
 // Spread is the median of samples and the quartiles around it.
 type Spread struct{ Median, Low, High float64 }
 
-// Time is the spread of Times, in nanoseconds an operation.
+// Time is the spread of Times, in nanoseconds for each operation.
 func (r Result) Time() Spread { return SpreadOf(r.Times) }
 
 // SpreadOf returns the spread of samples; zero for none.
