@@ -30,7 +30,7 @@ func (a *avoided) add(addr string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	// An address without requests for a long time is that of a member that is gone.
+	// An address without requests for a long time belongs to a member that is gone.
 	for other, t := range a.trouble {
 		if now.Sub(t.until) > 10*a.period {
 			delete(a.trouble, other)

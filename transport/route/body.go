@@ -24,7 +24,7 @@ type cargo struct {
 // empty reports whether there is no body.
 func (c *cargo) empty() bool { return c.kept == nil && !c.stream }
 
-// pack takes over the body of a request, and reads it when it is to be kept.
+// pack takes over the body of a request, and reads it if it is to be kept.
 func pack(r *http.Request, most int64) (c cargo, err error) {
 	switch {
 	case r.Body == nil || r.ContentLength == 0:
@@ -39,7 +39,7 @@ func pack(r *http.Request, most int64) (c cargo, err error) {
 	return c, nil
 }
 
-// load gives an attempt the body. It gives http.Transport no way to send the request
+// load gives the body to an attempt. It gives http.Transport no way to send the request
 // again by itself: a request without a body has one that is empty, and no request has
 // GetBody. How often a request may run is the router's to count.
 func (c *cargo) load(out *http.Request) {
@@ -53,7 +53,7 @@ func (c *cargo) load(out *http.Request) {
 	switch {
 	case c.kept != nil:
 		out.Body = c.replay()
-		out.Header.Del("Expect") // all of the body is here
+		out.Header.Del("Expect") // the whole body is kept
 	case c.stream:
 		if c.source == nil {
 			c.source = out.Body // the context of the proxy, which ends with the request

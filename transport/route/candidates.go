@@ -17,10 +17,10 @@ type candidate struct {
 
 func (c candidate) local() bool { return c.addr == "" }
 
-// plan lists the candidates of a journey by a view, the best first: by its
-// policy, leaving out owners that are away or not alive in the view, or have no address.
-// Owners that could not be reached lately come last. Owners that this request could not
-// reach come back when it has waited.
+// plan lists the candidates of a journey by a view, in the order of its policy. It
+// leaves out owners that are away, not alive in the view, or without an address. Owners
+// that could not be reached lately come last. Owners that this request could not reach
+// come back when it has waited.
 func (j *journey) plan(view View) {
 	rt := j.router
 	j.version, j.placement = view.Version, view.Ring.Lookup(j.key)

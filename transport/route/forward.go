@@ -40,14 +40,14 @@ type journey struct {
 	next       int
 	room       [4]candidate // usually large enough for the candidates
 
-	attempts int
-	dead     []candidate // could not be reached
-	again    bool        // they may be tried again
-	nameless int         // owners that announce no address of the service
-	owes     bool        // the next attempt takes a token from the budget
-	broken   int         // attempts that may have run
-	refused  int         // attempts
-	pause    time.Duration
+	attempts   int
+	dead       []candidate // these could not be reached
+	again      bool        // they may be tried again
+	nameless   int         // owners that announce no address of the service
+	takesToken bool        // the next attempt takes a token from the budget
+	broken     int         // attempts that may have run
+	refused    int         // attempts
+	pause      time.Duration
 }
 
 // errServeHere says that this member should answer the request now.
@@ -127,10 +127,10 @@ func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
 			rt.counts.overBudget.Add(1)
 			return nil, j.failure("too many requests are being sent again already")
 		}
-		j.owes = false
+		j.takesToken = false
 		if j.attempts++; j.attempts > 1 {
 			rt.counts.retries.Add(1)
-			out = out.Clone(out.Context()) // the transport may still be busy with the other one
+			out = out.Clone(out.Context()) // the transport may still use the other request
 			out.Trailer = j.request.Trailer
 		}
 		r := j.ask(out, c)
@@ -213,8 +213,8 @@ func discard(response *http.Response) {
 // broke under it. A request that breaks a member would break all owners otherwise.
 const mostRuns = 2
 
-// goesOn takes note of an attempt that brought no answer, and reports whether
-// the request may be sent again.
+// goesOn records an attempt without an answer, and reports whether the request may be
+// sent again.
 func (j *journey) goesOn(result outcome, c candidate) bool {
 	if result == canceled {
 		return false
@@ -226,10 +226,10 @@ func (j *journey) goesOn(result outcome, c candidate) bool {
 		if !slices.ContainsFunc(j.dead, c.same) {
 			j.dead = append(j.dead, c)
 		}
-		j.owes = true
+		j.takesToken = true
 	case broken:
 		j.broken++
-		j.owes = true
+		j.takesToken = true
 	}
 	return j.cargo.unload() && (j.broken == 0 || j.broken < mostRuns && isIdempotent(j.request))
 }
@@ -259,14 +259,14 @@ func (j *journey) wait() error {
 		changed, recovery := rt.cluster.Changed(), rt.avoided.recovery()
 		view := rt.cluster.View()
 		if view.Version != j.version {
-			// By this view it is a new request, unless it may have run.
-			j.owes, j.again = j.owes && j.broken > 0, false
+			// By the new view the request starts again, unless it may have run.
+			j.takesToken, j.again = j.takesToken && j.broken > 0, false
 			j.plan(view)
 			return nil
 		}
 		if dead := len(j.dead); dead > 0 {
 			if j.dead = slices.DeleteFunc(j.dead, j.recovered); len(j.dead) < dead {
-				j.owes = j.owes && j.broken > 0
+				j.takesToken = j.takesToken && j.broken > 0
 				j.plan(view)
 				return nil
 			}
@@ -277,7 +277,7 @@ func (j *journey) wait() error {
 		case <-timer.C:
 			// What could not be reached may have been a moment's trouble.
 			// How often it is tried is bounded for all requests together.
-			j.owes, j.again = j.owes && j.broken > 0, true
+			j.takesToken, j.again = j.takesToken && j.broken > 0, true
 			j.plan(view)
 			return nil
 		case <-ctx.Done():
@@ -296,7 +296,7 @@ func (j *journey) recovered(c candidate) bool {
 	return j.mayDial() && !j.router.avoided.troubled(c.addr)
 }
 
-// failure says why the request was not answered, and whether it may have run.
+// failure returns why the request was not answered, and whether it may have run.
 func (j *journey) failure(why string) error {
 	rt := j.router
 	if j.broken > 0 {

@@ -119,7 +119,7 @@ func TestWithoutARing(t *testing.T) {
 	response, body := f.send(1, "GET", "/k", "")
 	requireFailure(t, response, body, 503, api.RefusalNoRing)
 	require.Equal(t, "1", response.Header.Get("Retry-After"))
-	// To another router it is one more that does not own the key.
+	// For another router this member is one that does not own the key.
 	response, body = f.send(1, "GET", "/k", "", wire.ForwardedHeader+": "+f.mark(1))
 	requireFailure(t, response, body, 421, wire.Misdirected)
 	require.Empty(t, response.Header.Get(api.TokenHeader))

@@ -102,7 +102,7 @@ func TestARequestThatBreaksEveryOwner(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatIsCutOff must not look like a whole one.
+// TestAnAnswerThatIsCutOff must not look like a complete answer.
 func TestAnAnswerThatIsCutOff(t *testing.T) {
 	f := newFleet(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")

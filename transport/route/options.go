@@ -70,8 +70,8 @@ type Options struct {
 	// that lost is tried last for AvoidFor. Choose more than the time in which the
 	// service answers nearly all reads. Zero means that no read is sent twice.
 	HedgeAfter time.Duration
-	// MaxAttempts is how often one request is sent, the first time included,
-	// 1 to 1,000. Zero means 32.
+	// MaxAttempts is how many times one request is sent at most, with the first time: 1
+	// to 1,000. Zero means 32.
 	MaxAttempts int
 	// RetriesPerRequest, RetriesPerSecond and RetryBurst configure the retry budget. It
 	// keeps retries from overloading a cluster that has failures. The budget is one

@@ -30,8 +30,8 @@ type Stats struct {
 	Retries uint64
 	// Hedges counts reads that were sent to a second owner while the first was slow.
 	Hedges uint64
-	// OverBudget counts requests that were not sent again because the budget for
-	// that was spent.
+	// OverBudget counts requests that were not sent again because the retry budget had
+	// no token.
 	OverBudget uint64
 	// GaveUp counts requests that the router has answered with 502, 503 or 504 because
 	// no owner answered.
