@@ -18,7 +18,7 @@ type avoided struct {
 	healed  chan struct{} // closed when an address has answered again
 }
 
-// trouble is what is known of one address.
+// trouble is the state of one address that could not be reached.
 type trouble struct {
 	until time.Time // it is tried last
 	tried time.Time // by a request that waits, or when the first could not reach it
@@ -48,7 +48,7 @@ func (a *avoided) add(addr string) {
 	a.any.Store(true)
 }
 
-// remove forgets an address that has answered.
+// remove removes an address that has answered.
 func (a *avoided) remove(addr string) {
 	if !a.any.Load() {
 		return
@@ -112,10 +112,9 @@ func (a *avoided) try(addr string) {
 	}
 }
 
-// again reports whether a request that waits may try an address again that it could
-// not reach. Of all that wait, one request at a time may: the first after a pause,
-// which doubles every time. An address that has answered another request
-// since is open to all.
+// again reports whether a waiting request may try an address again that it could not
+// reach. Of all waiting requests one at a time may, after a pause that doubles every
+// time. When the address has answered another request since, all of them may.
 func (a *avoided) again(addr string) bool {
 	if !a.any.Load() {
 		return true

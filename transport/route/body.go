@@ -41,9 +41,10 @@ func pack(r *http.Request, most int64) (c cargo, err error) {
 
 // load gives the body to an attempt. It gives http.Transport no way to send the request
 // again by itself: a request without a body has one that is empty, and no request has
-// GetBody. How often a request may run is the router's to count.
+// GetBody. The router itself counts how often a request may run.
 func (c *cargo) load(out *http.Request) {
-	// net/http looks for these in the one spelling. To the receiver all are the same.
+	// net/http checks only one spelling of these headers. For the receiver all
+	// spellings are equal.
 	for _, name := range idempotencyKeys {
 		if values, ok := out.Header[name]; ok {
 			delete(out.Header, name)

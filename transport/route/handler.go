@@ -43,19 +43,19 @@ type Cluster interface {
 // changed or theirs may have, and tries them again, for as long as [Options.Patience].
 // So different views cost time, and never make a loop.
 //
-// A request runs at most once, unless it is idempotent: then it may run once more
-// after a connection broke under it. Every other request is tried again only when
-// it surely has not run: it was refused, or no connection could be made. An owner
-// that could not be reached is tried again too, for as long as Options.Patience and
-// ever more rarely; of all requests that wait for it, one at a time. A body
-// of unknown length, or longer than [Options.MaxReplayBytes], is streamed,
-// and the request tried again only as long as nothing of it was read.
+// A request runs at most once, unless it is idempotent: then it may run once more after
+// a connection broke under it. Every other request is sent again only when it certainly
+// has not run: it was refused, or no connection could be made. An owner that could not
+// be reached is tried again too, for as long as Options.Patience, with growing pauses,
+// and by one of the waiting requests at a time. A body of unknown length, or longer
+// than [Options.MaxReplayBytes], is streamed. Its request is sent again only as long as
+// no byte of the body was read.
 //
-// How long an owner may take to answer is the caller's affair: its deadline, that
-// of the request's context or in [api.TimeoutHeader], goes along and bounds the owner's
-// handler too. Without one, an owner that is frozen or cut off while it has a
-// request is waited for until it has left the view, or its connection fails: give
-// requests a deadline, in a handler around the router.
+// The caller decides how long an owner may take to answer, by the deadline of the
+// request's context or in [api.TimeoutHeader]. The router sends the deadline along, and
+// it limits the owner's handler too. Without a deadline, when an owner is frozen or cut
+// off while it has a request, the router waits until the owner has left the view, or
+// its connection fails. So give requests a deadline, in a handler around the router.
 //
 // A router that gives up answers with an [api.Refusal]: [api.RefusalNoRing] and
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and
@@ -217,7 +217,8 @@ func (rt *Router) mine(view View, p ring.Placement, policy Policy, forwarded boo
 	return false
 }
 
-// serve runs the own handler for a request, which from has forwarded, if it is not empty.
+// serve runs the own handler for a request. The member from has forwarded the request;
+// from is empty if no member has.
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, policy Policy, from string) {
 	rt.counts.add(answered, local)
 	w.Header()[api.TokenHeader] = tokenOf(p)

@@ -8,7 +8,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// reply is what came of one attempt: a response when it was answered.
+// reply is the result of one attempt: a response if it was answered.
 type reply struct {
 	from     candidate
 	response *http.Response
@@ -17,8 +17,9 @@ type reply struct {
 }
 
 // ask sends the request to a candidate. A read that waits too long for the head of the
-// answer is sent to the next candidate as well, and the first answer counts. The loser is
-// ended, and tried last for a while: it may be frozen.
+// answer is sent to the next candidate as well, and the first answer counts. The other
+// attempt is ended, and its candidate is tried last for a while, because it may be
+// frozen.
 func (j *journey) ask(out *http.Request, c candidate) reply {
 	if !j.hedges() {
 		return j.attempt(out, c)
@@ -69,8 +70,8 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	return other
 }
 
-// hedges reports whether the request may be sent to the next candidate beside this one. It
-// then may run twice, and no third time.
+// hedges reports whether the request may be sent to the next candidate at the same time as
+// to this one. It may then run twice, but no third time.
 func (j *journey) hedges() bool {
 	return j.router.options.HedgeAfter > 0 && isSafe(j.request.Method) && j.cargo.empty() && j.broken == 0 &&
 		j.next < len(j.candidates) && !j.candidates[j.next].local() &&

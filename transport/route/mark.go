@@ -14,19 +14,19 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// mark is what a router says of a request that it forwards, in [wire.ForwardedHeader].
-// The receiver decides by the mark, not by the request's key or policy: the functions
-// of [Options] may see another remote address there.
+// mark is the value of [wire.ForwardedHeader], which a router adds to a request that it
+// forwards. The receiver decides by the mark, and does not call Key and Policy of
+// [Options], because these functions may see another remote address there.
 type mark struct {
 	cluster, service string
 	from             string           // the member that forwards the request
 	to               string           // the member that the request is meant for,
-	start            membership.Start // and its start
+	start            membership.Start // and the start of that member
 	partition        int
 	policy           Policy
-	// number is known to the sender of this attempt alone. The receiver returns it
-	// with its answer, so that an answer of another router, or of a server that is no
-	// router, is not taken for the receiver's.
+	// Only the sender of this attempt knows number. The receiver returns it with its
+	// answer. So the answer of another router, or of a server that is no router, is not
+	// taken for an answer of the receiver.
 	number string
 }
 
@@ -54,7 +54,7 @@ func (m *mark) String() string {
 
 var errMark = errors.New("route: the mark of a forwarded request cannot be read")
 
-// parseMark reads the mark of a request. Everything in it comes from outside.
+// parseMark reads the mark of a request. Any client can send such a header.
 func parseMark(values []string) (m mark, err error) {
 	if len(values) != 1 || len(values[0]) > longestMark {
 		return mark{}, errMark
@@ -118,8 +118,9 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 	rt.serve(w, r, placement, m.policy, m.from)
 }
 
-// misdirected says why a request was not meant for this process, or nothing. An
-// address may have belonged to a member of another cluster, or to an earlier process.
+// misdirected returns why a request was not meant for this process, and nothing if it
+// was. The address may have belonged to a member of another cluster before, or to an
+// earlier process.
 func (rt *Router) misdirected(view View, m *mark) string {
 	self := memberOf(view.Members, rt.node)
 	switch {
@@ -136,8 +137,8 @@ func (rt *Router) misdirected(view View, m *mark) string {
 	}
 }
 
-// refuse tells another router that the request has come to the wrong member and has
-// not run. Without a number the sender takes the answer for the handler's.
+// refuse answers another router that the request came to the wrong member and has not
+// run. Without a number the sender would take it for an answer of the handler.
 func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placement, number, why string) {
 	rt.counts.add(refused, local)
 	h := w.Header()
@@ -150,7 +151,7 @@ func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placemen
 	wire.Refuse(w, r, wire.New(wire.Misdirected, http.StatusMisdirectedRequest, "%s", why))
 }
 
-// reading is what an answer says of the member that gave it.
+// reading says which process has written an answer.
 type reading uint8
 
 const (
@@ -159,10 +160,11 @@ const (
 	isForeign                // of something else: the request may have run there
 )
 
-// read tells whose answer it is. Only a router returns the number of an attempt. A
-// success without the number is foreign: the address belongs to another server now.
-// Other answers may come from a server or a middleware in front of the router. An
-// answer to an upgrade may be written by the handler itself, past all headers.
+// read finds which process has written an answer. Only a router returns the number of
+// an attempt. A success without the number is foreign: the address belongs to another
+// server now. Other answers may come from a server or a middleware in front of the
+// router. The handler itself may write the answer to an upgrade, without the headers of
+// the router.
 func read(response *http.Response, number string, upgrade bool) reading {
 	switch {
 	case response.StatusCode == http.StatusMisdirectedRequest && one(response.Header[wire.RefusedHeader], number):
@@ -197,14 +199,14 @@ func (a *arrival) Value(key any) any {
 	return a.Context.Value(key)
 }
 
-// Routed returns what the [Router] in front of a handler knows of the request whose
-// context this is: the placement of its key, by the view that the router decided by,
-// and the ID of the member that forwarded the request, which is empty when the request
-// came to this member first. ok is false for a request without a key, and for a context
-// that no router has made.
+// Routed returns the data of the [Router] in front of a handler about a request, from
+// the context of the request: the placement of its key, in the view by which the router
+// decided, and the ID of the member that forwarded the request. The ID is empty if the
+// request came to this member first. The result ok is false for a request without a
+// key, and for a context that no router has made.
 //
-// A handler that stores with a ring token takes it from the placement: a request that
-// was forwarded need not have its key computed again.
+// A handler that needs the ring token takes it from the placement, and need not compute
+// the key of the request again.
 func Routed(ctx context.Context) (p ring.Placement, from string, ok bool) {
 	a, ok := ctx.Value(arrivalKey{}).(*arrival)
 	if !ok {
@@ -213,12 +215,12 @@ func Routed(ctx context.Context) (p ring.Placement, from string, ok bool) {
 	return a.placement, a.from, true
 }
 
-// Lost returns a channel that is closed when the member that handles a request is no
-// longer the one to answer it: it has lost the partition of the key, or for a request
-// of which only the primary may answer the first place. A handler that keeps a connection
-// for long, such as a WebSocket or an event stream, watches it and has its caller connect
-// again. It is nil for a context of which [Routed] knows nothing. Each call starts a
-// goroutine, which ends with the request.
+// Lost returns a channel that is closed when this member should not answer the request
+// any more: it does not own the partition of the key any more, or it is not the primary
+// any more and only the primary may answer. A handler that keeps a connection for long,
+// such as a WebSocket or an event stream, should watch the channel, and then make its
+// caller connect again. The channel is nil for a context for which [Routed] returns
+// false. Each call starts a goroutine, which ends with the request.
 func Lost(ctx context.Context) <-chan struct{} {
 	a, ok := ctx.Value(arrivalKey{}).(*arrival)
 	if !ok {
@@ -244,8 +246,8 @@ func (a *arrival) watch(lost chan<- struct{}) {
 	}
 }
 
-// ownHeaders are those that routers write into requests. The handler gets none of them:
-// it may copy the headers of its request into a request of its own.
+// ownHeaders are the headers that routers add to requests. The handler does not get
+// them, because it may copy the headers of its request into a request of its own.
 var ownHeaders = []string{wire.ForwardedHeader, api.TokenHeader, api.TimeoutHeader, wire.AnsweredHeader, wire.RefusedHeader}
 
 // handed returns the request that the handler gets.

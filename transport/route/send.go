@@ -10,19 +10,20 @@ import (
 )
 
 const (
-	// mostStale is how many connections of a pool may turn out to be closed by the
+	// mostStale is the number of connections of a pool that may be found closed by the
 	// other side before the member counts as unreachable.
 	mostStale = 16
-	// watchAfter is how long an attempt waits for an answer before the router looks
-	// whether the member is still there. Most answers come sooner.
+	// watchAfter is how long an attempt waits for an answer before the router checks
+	// whether the member is still in the view. Most answers come sooner.
 	watchAfter = 250 * time.Millisecond
-	// connectWithin is how long an attempt waits for a connection. All that the pool
-	// allows may be busy, or the address may not answer: the next owner may. It leaves
-	// room for a TLS handshake with a far region. The dial goes on, for later requests.
+	// connectWithin is how long an attempt waits for a connection. All connections of
+	// the pool may be busy, or the address may not answer, while the next owner does.
+	// The time is sufficient for a TLS handshake with a far region. The dial goes on,
+	// for later requests.
 	connectWithin = 2 * time.Second
 )
 
-// errLeft says that a member has left the view, or has been started again, before it
+// errLeft says that a member has left the view, or has started again, before it
 // answered.
 var errLeft = errors.New("route: the member left before it answered")
 
@@ -30,9 +31,9 @@ var errLeft = errors.New("route: the member left before it answered")
 var errNoConnection = errors.New("route: no connection within " + connectWithin.String())
 
 // send sends a request to a candidate and waits for the head of the answer, for as long
-// as the candidate is in the view. A connection that was kept may have been closed by
-// the other side before anything was written to it: send then takes the next one. sent
-// is false when there was a connection and nothing was written to it.
+// as the candidate is in the view. The other side may have closed an idle connection
+// before anything was written to it. Then send takes the next one. sent is false when
+// there was a connection and nothing was written to it.
 func (j *journey) send(out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(out.Context())
 	s := sending{over: make(chan struct{})}
@@ -86,7 +87,7 @@ func (rt *Router) watch(c candidate, s *sending, cancel context.CancelCauseFunc)
 	}
 }
 
-// sending is how far an attempt has got. A round tripper that does not call the trace
+// sending is the progress of an attempt. A round tripper that does not call the trace
 // counts as one that has sent the request.
 type sending struct {
 	looking, connected, wrote atomic.Bool
