@@ -18,8 +18,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// documented is what docs/operations.md tells services to do. TestOperationsPage finds each piece of the
-// page's Go here, and the tests below run it.
+// documented has the code that docs/operations.md shows to services. TestOperationsPage finds each
+// piece of the page's Go here, and the tests below run it.
 type documented struct{}
 
 func (documented) complete(c *cluster.Cluster) bool {
@@ -102,7 +102,7 @@ func newPractice(t *testing.T, b *testNet, members int, with edit) *practice {
 	return p
 }
 
-// begin starts member i with its data and its journal, or without them where it has none.
+// begin starts member i with its data and its journal, or empty where it has none.
 func (p *practice) begin(i int, with edit) {
 	p.start(i, func(o *cluster.Options) {
 		o.Zone = []string{"a", "b", "c", "c"}[(i-1)%4]
@@ -127,7 +127,7 @@ func (p *practice) rest() {
 	require.NotEmpty(p.t, p.versions)
 }
 
-// crash ends a member at once. Without its data it loses what it had.
+// crash ends a member at once, with or without its data.
 func (p *practice) crash(i int, data bool) {
 	id := fmt.Sprint("n", i)
 	p.b.net.Crash(addrPort(i))

@@ -29,10 +29,10 @@ type run struct {
 	addrs   int
 	history []string
 	keys    []string
-	tardy   time.Duration // how late a write request may be
+	tardy   time.Duration // the longest delay of a write request
 	grace   time.Duration // how long a member that stops keeps its place
-	losses  int           // of state, since all handoffs were complete
-	parted  bool          // it is cut now
+	losses  int           // losses of state since all handoffs were complete
+	parted  bool          // the network is cut now
 
 	runs  cluster.Configuration   // the main configuration of a member that starts
 	also  []cluster.Configuration // and its AlsoRuns

@@ -1,16 +1,20 @@
 // Package handofftest checks that a service with a [cluster.Mover] of its own loses no
 // acknowledged write, as docs/handoff.md promises.
 //
-// [Run] forms a cluster in virtual time, over a network in memory, whose members
-// hold their data in stores of yours. It writes through quorums while members
-// join, drain, crash, start again empty, with another weight and in another zone,
-// while members stop with a [cluster.Options.RestartGrace] and come back within it, later or never,
-// while the network is cut and heals, and while the replication factor and the write quorum
-// change by two rounds of restarts, within what the claim allows. A quarter of the write requests
-// arrives late, up to a minute. It requires
-// that every read quorum finds every acknowledged write whenever all handoffs are
-// complete. With [Options.Durable] stores outlive their processes, and any number of
-// these may lose their power at once.
+// [Run] forms a cluster in virtual time, over a network in memory. Its members hold their
+// data in stores of yours. Run writes through quorums while these events happen:
+//
+//   - Members join, drain and crash.
+//   - Members start again empty, with another weight, or in another zone.
+//   - Members stop with a [cluster.Options.RestartGrace], and come back within it, later or
+//     never.
+//   - The network is cut, and heals.
+//   - The replication factor and the write quorum change, in two rounds of restarts.
+//
+// The events stay within the limits that docs/handoff.md names. A quarter of the write
+// requests arrive late, by up to a minute. Run requires that every read quorum finds
+// every acknowledged write whenever all handoffs are complete. With [Options.Durable]
+// stores outlive their processes, and any number of processes may crash at once.
 //
 //	func TestMyStore(t *testing.T) {
 //		handofftest.Run(t, handofftest.Options{New: func(p handofftest.Peers) handofftest.Store {

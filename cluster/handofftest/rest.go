@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// rest stops a member so that it keeps its place for the grace. Several members stop at once where all of
-// them come back with their stores. They come back within the grace, or when the other members have to be
-// complete, or never. Writes go on meanwhile.
+// rest stops a member with a grace, so that it is away. Several members stop at once where all of
+// them come back with their stores. They come back within the grace, later, when all handoffs must
+// be complete, or never. Writes go on meanwhile.
 func (r *run) rest() {
 	never := r.rand.IntN(4) == 0
-	empty := never || !r.o.Durable || r.rand.IntN(3) == 0 // it loses its state
+	empty := never || !r.o.Durable || r.rand.IntN(3) == 0 // the member loses its state
 	count := 1
 	if empty {
 		r.calm(r.o.Durable || r.losses+1 >= quorum)
@@ -74,7 +74,7 @@ func (r *run) leave(stopping map[*process]bool) {
 	}
 }
 
-// stay is the number of members that do not drain.
+// stay returns the number of members that do not drain.
 func (r *run) stay() (n int) {
 	for _, p := range r.live {
 		if p.drained == nil {

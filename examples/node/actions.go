@@ -10,7 +10,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// action is what a signal asks of a member that goes on running.
+// action is the action of a running member for a signal.
 type action int
 
 const (
@@ -19,8 +19,8 @@ const (
 	reweigh                   // read the weight from its file again
 )
 
-// act does what the signals ask, until the context ends. A drain may take long, so that the next signal
-// does not wait for it: a resume ends it.
+// act carries out the actions of signals, until the context ends. A drain may take long, so the
+// next signal does not wait for it: a resume ends it.
 func act(ctx context.Context, signals <-chan os.Signal, member *cluster.Cluster, c config, logger *slog.Logger) {
 	var draining sync.WaitGroup
 	defer draining.Wait()

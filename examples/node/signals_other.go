@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// actions are none: there are no such signals.
+// actions is empty, because this system has no such signals.
 func actions() map[os.Signal]action { return nil }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// actions are what signals ask of a member that goes on running.
+// actions are the actions of a running member, by signal.
 func actions() map[os.Signal]action {
 	return map[os.Signal]action{syscall.SIGUSR1: drain, syscall.SIGUSR2: resume, syscall.SIGHUP: reweigh}
 }
