@@ -140,6 +140,10 @@ func (r *run) reconfigure() {
 			r.todo[id] = true
 		}
 	}
+	for r.stay() <= 3 { // a member that drains leaves three
+		r.start(fmt.Sprintf("m%d", r.names))
+		r.names++
+	}
 	stay := r.stay()
 	for _, n := range r.sorted() {
 		if stay > 3 && r.todo[n.id] && n.drained == nil && n.Local().State == membership.Active && r.rand.IntN(2) == 0 {

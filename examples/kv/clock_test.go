@@ -117,7 +117,7 @@ func TestNoClockBringsBackAReplacedValue(t *testing.T) {
 							}
 							mu.Lock()
 							defer mu.Unlock()
-							if random.Float64() < 0.5 {
+							if random.Float64() < 0.75 {
 								return errors.New("connection reset")
 							}
 							return nil
