@@ -35,25 +35,22 @@ func defects() map[string]defect {
 	departing := model{members: "abcd", order: "abcd", quorums: quorums{2, 2}, faults: faults{crash: 1, drain: 1, cut: 1}}
 	recording := joining("", faults{power: 3})
 	recording.journal = true
-	attesting := ofThree("", "abcd", faults{restart: 1, drain: 1, cut: 1})
-	attesting.order, attesting.side = "abdc", "bc"
 	naming := ofTwo("", faults{restart: 1})
 	naming.names = true
 	rising := ofThree("", "abcd", faults{rise: 1})
 	rising.second, rising.defect = quorums{4, 3}, needOfNow
 	return map[string]defect{
-		"fence":       {ofTwo("", all), walking, 1, WithoutFence},
-		"proof":       {ofTwo("", uncut), unfair, 1, WithoutProof | WithoutRequests},
-		"pending":     {joining("", faults{crash: 1}), breadth, 1, WithoutPending | WithoutRequests},
-		"quorum":      {ofThree("", "abcd", uncut), unfair, 1, WithoutQuorum | WithoutRequests},
-		"unanimity":   {ofTwo("", all), walking, 1, WithoutUnanimity},
-		"freshness":   {ofTwo("", all), walking, 1, WithoutFreshness},
-		"merges":      {ofTwo("", all), walking, 1, WithoutMerges},
-		"requests":    {ofTwo("", all), bursting, 13, WithoutRequests},
-		"loss check":  {ofTwo("", all), walking, 1, WithoutLossCheck},
-		"records":     {recording, breadth, 1, WithoutRecords},
-		"departures":  {departing, walking, 3, WithoutDepartures},
-		"attestation": {attesting, bursting, 5, WithoutAttestation},
+		"fence":      {ofTwo("", all), walking, 1, WithoutFence},
+		"proof":      {ofTwo("", uncut), unfair, 1, WithoutProof | WithoutRequests},
+		"pending":    {joining("", faults{crash: 1}), breadth, 1, WithoutPending | WithoutRequests},
+		"quorum":     {ofThree("", "abcd", uncut), unfair, 1, WithoutQuorum | WithoutRequests},
+		"unanimity":  {ofTwo("", all), walking, 1, WithoutUnanimity},
+		"freshness":  {ofTwo("", all), walking, 1, WithoutFreshness},
+		"merges":     {ofTwo("", all), walking, 1, WithoutMerges},
+		"requests":   {ofTwo("", all), bursting, 13, WithoutRequests},
+		"loss check": {ofTwo("", all), walking, 1, WithoutLossCheck},
+		"records":    {recording, breadth, 1, WithoutRecords},
+		"departures": {departing, walking, 3, WithoutDepartures},
 		// A request that is older than a restart counts, because tokens name members and not starts.
 		"starts in tokens": {naming, walking, 1, 0},
 		// The number of sources follows from the write quorum in use, and not from that of the set
