@@ -104,14 +104,17 @@ func (c *Cluster) WaitConverged(ctx context.Context) error {
 func (c *Cluster) waitConverged(ctx context.Context) error {
 	for {
 		changed, agreed := c.changed.Wait(), membership.Drive(c.members).Agreed()
+		select {
+		case <-agreed:
+			// Members have agreed: now, or on a view that this or some member has replaced.
+			// The channel must be looked at before the state. Otherwise members that agree
+			// between the two would wake no one.
+			agreed = nil
+		default:
+		}
 		agreement, current := c.agreed()
 		if current && agreement.complete {
 			return nil
-		}
-		select {
-		case <-agreed:
-			agreed = nil // for a view that this member has replaced, or that some member has replaced
-		default:
 		}
 		select {
 		case <-agreed:
