@@ -9,6 +9,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // Drain takes this member out of service, in these steps:
@@ -135,7 +136,7 @@ type NotHandedOverError struct {
 	// lack, or are not known to have.
 	Held int
 	// Handoff is the state of handoff at the end.
-	Handoff HandoffState
+	Handoff api.HandoffState
 	// Err is why waiting ended: the context's error, [ErrStopped], [ErrNoSuccessor], or an
 	// error that says that handoff was turned off.
 	Err error

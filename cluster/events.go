@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // EventKind says which thing changed in which way.
@@ -44,7 +45,7 @@ const (
 	// a second at most.
 	HandoffProgressed
 	// HandoffCompleted: no partition is moving to or from this member any more. Other
-	// members may still merge data that it has; see HandoffState.Sharing.
+	// members may still merge data that it has; see [api.HandoffState].Sharing.
 	HandoffCompleted
 	// HandoffFailed: a call of the [Mover] or [Journal] failed. The call is made again.
 	HandoffFailed
@@ -84,7 +85,7 @@ type Event struct {
 	// Health is the change of this member's health.
 	Health *HealthChange
 	// Handoff is how far this member is with moving partitions at the time of the event.
-	Handoff *HandoffState
+	Handoff *api.HandoffState
 
 	// Partition and Err are set for HandoffFailed alone: the partition of the call that
 	// failed, and its error. Partition is -1 where the journal could not save which

@@ -156,9 +156,9 @@ func (h *Handoff) AcceptLoss(partition int) bool {
 }
 
 // State returns how far this member is with moving partitions. It is zero without a [Mover].
-func (h *Handoff) State() HandoffState {
+func (h *Handoff) State() api.HandoffState {
 	if h.c.handoff == nil {
-		return HandoffState{}
+		return api.HandoffState{}
 	}
 	return h.c.handoff.state(time.Now())
 }
@@ -190,6 +190,3 @@ func (c *Cluster) received(partition int) error {
 	}
 	return nil
 }
-
-// HandoffState is how far this member is with moving partitions. It is zero without a [Mover].
-type HandoffState = api.HandoffState

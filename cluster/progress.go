@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // progressInterval is how often progress is reported at most.
@@ -51,15 +52,15 @@ func (r *progress) show(p, partitions int, st handoff.Standing, now time.Time) {
 func (r *progress) busy() bool { return r.counts[handoff.Receiving]+r.counts[handoff.Releasing] > 0 }
 
 // state is what the user is told.
-func (d *driver) state(now time.Time) HandoffState {
+func (d *driver) state(now time.Time) api.HandoffState {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.stateLocked(now)
 }
 
-func (d *driver) stateLocked(now time.Time) HandoffState {
+func (d *driver) stateLocked(now time.Time) api.HandoffState {
 	r, totals := &d.report, d.machine.Totals()
-	s := HandoffState{
+	s := api.HandoffState{
 		Receiving: r.counts[handoff.Receiving], Releasing: r.counts[handoff.Releasing], Sharing: r.counts[handoff.Sharing],
 		Received: totals.Received, Released: totals.Released, Failed: r.failed, Messages: totals.Messages,
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/clusterkit/clusterkit/examples/internal/demo"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 const (
@@ -203,10 +204,10 @@ func (m *member) count(events iter.Seq[cluster.Event]) {
 
 // status is the answer of /status.
 type status struct {
-	State   string               `json:"state"`
-	Keys    int                  `json:"keys"`
-	Moved   int64                `json:"moved"`
-	Handoff cluster.HandoffState `json:"handoff"`
+	State   string           `json:"state"`
+	Keys    int              `json:"keys"`
+	Moved   int64            `json:"moved"`
+	Handoff api.HandoffState `json:"handoff"`
 }
 
 func (m *member) status(w http.ResponseWriter, _ *http.Request) {
