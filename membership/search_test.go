@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 type balancer struct {
 	Network
 	vip  netip.AddrPort
+	mu   sync.Mutex // members dial from several goroutines
 	pick func() netip.AddrPort
 }
 
@@ -36,7 +38,9 @@ type balanced struct {
 
 func (b *balanced) DialAddressTimeout(a Address, timeout time.Duration) (net.Conn, error) {
 	if a.Addr == b.vip.String() {
+		b.mu.Lock()
 		a.Addr = b.pick().String()
+		b.mu.Unlock()
 	}
 	return b.Transport.DialAddressTimeout(a, timeout)
 }
