@@ -7,18 +7,19 @@ import (
 )
 
 // A member that stops with [Options.RestartGrace] announces that it is Away, and leaves. Every
-// member keeps its record, so that it keeps its place until a newer start of the NodeID takes
-// over, or the grace is over. memberlist tells newcomers nothing of members that have left, so
-// exchanges of members carry the records: see absence_message.go.
+// other member keeps its record. The member keeps its place until a newer start of its NodeID
+// takes over, or the grace is over. memberlist does not report members that have left to new
+// members. Exchanges of members therefore carry the records: see absence_message.go.
 
 const (
-	// maxRestartGrace bounds how long a member may keep its place.
+	// maxRestartGrace bounds how long a member may keep its place after it has left.
 	maxRestartGrace = time.Hour
-	// maxAbsences bounds how many records of each sort are kept: of members that are away, and
-	// of absences that are over.
+	// maxAbsences bounds how many records of each sort are kept: of members that are Away, and of
+	// absences that are over.
 	maxAbsences = 1024
-	// absenceMemory is how long the end of an absence is told after its grace. Members that
-	// noticed the leave at different times differ by less.
+	// absenceMemory is how long, after the grace, this member tells others that an absence is
+	// over. Members notice a leave at different times. The times differ by less than
+	// absenceMemory.
 	absenceMemory = 5 * time.Minute
 )
 
@@ -26,11 +27,11 @@ const (
 type absence struct {
 	member Member    // its Until is set
 	since  time.Time // when this process learned that the member had left
-	over   bool      // the member is away no longer; others are told
+	over   bool      // the absence has ended; the record stays so that other members learn that
 }
 
-// left takes the record of a start that has left, or another member's record of it. It reports
-// whether the member is away now. The lock is held.
+// left records that a start has left: memberlist or a record of another member says so. It reports
+// whether the start is Away now and keeps its place. The caller holds the lock.
 func (r *registry) left(m Member, remaining time.Duration) bool {
 	now := r.now()
 	if m.State != Away || r.replaced(m) {
@@ -51,8 +52,9 @@ func (r *registry) left(m Member, remaining time.Duration) bool {
 			return true
 		}
 	}
-	// An absence that ended here must not begin again where the record of its end is gone. A
-	// member that failed here before the news arrived that it is away, is away.
+	// An absence that ended here must not begin again after the record of its end is deleted.
+	// There is one exception: this member counted the start as failed before it learned that the
+	// start is Away. The start then is Away.
 	if gone, ok := r.departed[m.ID]; ok {
 		if c := gone.member.Start.Compare(m.Start); c > 0 || c == 0 && gone.member.State == Away {
 			return false
@@ -63,8 +65,8 @@ func (r *registry) left(m Member, remaining time.Duration) bool {
 	return true
 }
 
-// replaced reports whether a newer start than m has taken its place. A start that is joining has not
-// yet. The lock is held.
+// replaced reports whether a newer start has replaced m. A newer start that is Joining has not
+// done so yet. The caller holds the lock.
 func (r *registry) replaced(m Member) bool {
 	return slices.ContainsFunc(r.names[m.ID], func(name string) bool {
 		other := r.alive[name]
@@ -72,14 +74,14 @@ func (r *registry) replaced(m Member) bool {
 	})
 }
 
-// learn takes what another member says about absences.
+// learn processes the records of absences that another member sent.
 func (r *registry) learn(records []absenceRecord) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, record := range records {
 		name := gossipName(record.member.ID, record.member.Start.Nonce)
 		if _, here := r.alive[name]; here || name == r.self {
-			continue // this process knows better
+			continue // this member knows the state of a start that is alive
 		}
 		id := record.member.ID
 		before, was := r.winner(id)
@@ -97,8 +99,8 @@ func (r *registry) learn(records []absenceRecord) {
 	r.boundAbsences()
 }
 
-// contradict remembers that an absence is over that another member takes for one that lasts, so
-// that this process tells it. The lock is held.
+// contradict records that an absence is over which another member still believes to last. The next
+// exchange tells the other member. The caller holds the lock.
 func (r *registry) contradict(record absenceRecord) {
 	m := record.member
 	if known, ok := r.absences[m.ID]; ok && known.member.Start.Compare(m.Start) >= 0 {
@@ -108,7 +110,7 @@ func (r *registry) contradict(record absenceRecord) {
 	r.absences[m.ID] = absence{member: m, since: r.now(), over: true}
 }
 
-// endAbsence ends the absence of one start. The lock is held.
+// endAbsence ends the absence of one start. The caller holds the lock.
 func (r *registry) endAbsence(id string, nonce uint64) {
 	if a, ok := r.absences[id]; ok && !a.over && a.member.Start.Nonce == nonce {
 		a.over = true
@@ -116,8 +118,8 @@ func (r *registry) endAbsence(id string, nonce uint64) {
 	}
 }
 
-// endAbsences ends the absences whose grace is over, and forgets the ends that were told for
-// long enough.
+// endAbsences ends the absences whose grace is over. It deletes the records of ends that are older
+// than absenceMemory.
 func (r *registry) endAbsences() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +134,7 @@ func (r *registry) endAbsences() {
 	}
 }
 
-// expel ends an absence as a failure. The lock is held.
+// expel ends an absence: the member counts as failed. The caller holds the lock.
 func (r *registry) expel(a absence) {
 	id := a.member.ID
 	before, was := r.winner(id)
@@ -141,8 +143,9 @@ func (r *registry) expel(a absence) {
 	r.changed(gossipName(id, a.member.Start.Nonce), before, was, after, is)
 }
 
-// boundAbsences keeps both sorts of records within their bound. Members with the same records
-// drop the same ones. The lock is held.
+// boundAbsences keeps both sorts of records within maxAbsences. Of the members that are Away, it
+// keeps those with the lowest IDs, so that all members drop the same ones. Of the absences that
+// are over, it keeps the latest. The caller holds the lock.
 func (r *registry) boundAbsences() {
 	if len(r.absences) <= maxAbsences {
 		return
@@ -171,14 +174,15 @@ func (r *registry) boundAbsences() {
 	}
 }
 
-// away returns the start that keeps the place of a NodeID while a newer one is joining.
+// away returns the start of a NodeID that is Away and keeps the place until a newer start is
+// Active.
 func (r *registry) away(id string) (Member, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.keeper(id)
 }
 
-// keeper is away with the lock held.
+// keeper is the method away for a caller that holds the lock.
 func (r *registry) keeper(id string) (keeper Member, found bool) {
 	if a, ok := r.absences[id]; ok && !a.over {
 		keeper, found = a.member, true
@@ -191,8 +195,8 @@ func (r *registry) keeper(id string) (keeper Member, found bool) {
 	return keeper, found
 }
 
-// absenceRecords returns what this member tells others about absences, and about the members that
-// left last, ascending by ID.
+// absenceRecords returns the records that this member sends to other members: the absences, and
+// the members that left last. They are in ascending order of ID.
 func (r *registry) absenceRecords() []absenceRecord {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,28 +12,27 @@ import (
 // a port, and metadata, each with its length.
 const maxAbsenceRecord = 4*binary.MaxVarintLen16 + maxNameLength + nameTail + net.IPv6len + 2 + maxMetaSize
 
-// maxAbsenceMessage bounds the bytes of what another member says about absences.
+// maxAbsenceMessage bounds the bytes of one message about absences.
 const maxAbsenceMessage = 1 + maxAbsenceRecords*maxAbsenceRecord
 
-// maxAbsenceRecords bounds the number of records in it.
+// maxAbsenceRecords bounds the number of records in one message about absences.
 const maxAbsenceRecords = 2*maxAbsences + maxLeftTold
 
-// leftMark stands in place of the remaining time where the member has left for good: 0 in two bytes.
-// A member of an earlier release takes it for an absence that is over.
+// leftMark is written in place of the remaining time of a member that has left for good. It is the
+// number 0 in two bytes. A member of an earlier release reads it as an absence that is over.
 const leftMark = "\x80\x00"
 
-// absenceRecord is what one member tells another about an absence.
+// absenceRecord is what one member tells another about one absence.
 type absenceRecord struct {
-	member    Member        // where the absence is over only its ID and nonce
-	remaining time.Duration // until the grace is over; 0: the absence is over
+	member    Member        // a receiver gets only ID and nonce when remaining is 0
+	remaining time.Duration // until the grace is over; 0: the absence is over, or left is set
 	left      bool          // the member was never away: it has left for good
 }
 
 func (r absenceRecord) over() bool { return r.remaining == 0 }
 
-// encodeAbsences encodes the records. A record is the remaining time in milliseconds, and the
-// gossip name. Unless the absence is over, or the member has left, address, port and metadata
-// follow.
+// encodeAbsences encodes the records. Each record begins with the remaining time in milliseconds
+// and the gossip name. Address, port and metadata follow while the absence lasts.
 func encodeAbsences(records []absenceRecord) []byte {
 	b := []byte{messageVersion | kindAbsences}
 	for _, r := range records {
@@ -41,7 +40,7 @@ func encodeAbsences(records []absenceRecord) []byte {
 		if !r.over() {
 			var err error
 			if meta, err = encodeMeta(r.member); err != nil {
-				continue // it was decoded once, so this does not happen
+				continue // not reached: the same metadata was decoded before
 			}
 		}
 		if r.left {
@@ -60,7 +59,7 @@ func encodeAbsences(records []absenceRecord) []byte {
 	return b
 }
 
-// milliseconds rounds up.
+// milliseconds returns d in milliseconds, rounded up.
 func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 // rawAbsence is a record whose member has not been checked.
@@ -70,8 +69,8 @@ type rawAbsence struct {
 	node      memberlist.Node
 }
 
-// parseAbsences reads what encodeAbsences wrote. It never panics, allocates in proportion to
-// len(b), and the result shares b.
+// parseAbsences reads a message of encodeAbsences. It never panics, and allocates in proportion to
+// len(b). The result shares memory with b.
 func parseAbsences(b []byte) ([]rawAbsence, error) {
 	if len(b) == 0 || len(b) > maxAbsenceMessage || b[0] != messageVersion|kindAbsences {
 		return nil, errMessage
@@ -103,8 +102,8 @@ func parseAbsences(b []byte) ([]rawAbsence, error) {
 	return records, nil
 }
 
-// admitAbsence returns a record that was read, or the reason to ignore it. What a member that is
-// there could not announce, no record says.
+// admitAbsence returns the checked record, or the reason to ignore it. The record of a member that
+// is Away passes the same checks as an announcement of a member that is alive.
 func (a *admission) admitAbsence(raw rawAbsence) (absenceRecord, error) {
 	if raw.remaining == 0 {
 		id, nonce, err := splitName(raw.node.Name)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The bytes are the protocol.
+// The test fixes the bytes of the protocol, which other releases read.
 func TestAbsencesGolden(t *testing.T) {
 	m := placed(awayOf("a", 1, 0xab))
 	meta, err := encodeMeta(m)
@@ -87,7 +87,7 @@ func FuzzParseAbsences(f *testing.F) {
 				records = append(records, got)
 			}
 		}
-		// What is read is what was written, but for what other releases add.
+		// The records survive encoding and decoding, except for fields that other releases add.
 		again, err := parseAbsences(encodeAbsences(records))
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(again), len(records))

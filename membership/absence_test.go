@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// awayOf is one start of a NodeID that has announced that it is away for a minute.
+// awayOf returns one start of a NodeID that has announced that it is Away, with a grace of one
+// minute.
 func awayOf(id string, number, nonce uint64) Member {
 	m := startOf(id, number, nonce)
 	m.State, m.Grace = Away, time.Minute
@@ -28,7 +29,7 @@ func leaves(r *registry, m Member) {
 	r.remove(record(r, m))
 }
 
-// told delivers the records of one registry to another one.
+// told delivers the records of one registry to another registry.
 func told(t testing.TB, from, to *registry) {
 	t.Helper()
 	all, err := parseAbsences(encodeAbsences(from.absenceRecords()))
@@ -166,8 +167,8 @@ func TestANewcomerLearnsOfAbsences(t *testing.T) {
 
 func TestWhatIsLearnedOfAbsences(t *testing.T) {
 	for name, c := range map[string]struct {
-		known func(r *registry) // what happened here
-		away  bool              // whether a, start 5, is away when another member says so
+		known func(r *registry) // changes the registry before the record arrives
+		away  bool              // whether start 5 of member a is Away after another member reports that
 	}{
 		"nothing is known":                {func(*registry) {}, true},
 		"it failed here, as across a cut": {func(r *registry) { r.remove(record(r, startOf("a", 5, 5))) }, true},
@@ -256,8 +257,8 @@ func TestAbsencesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(one.absences), 2*maxAbsences)
 }
 
-// Members that exchange their records get one list of members, whatever each of them saw, and in
-// any order.
+// Members that exchange their records end with equal lists of members. Each member may have seen
+// different events before, and the exchanges may come in any order.
 func TestAbsencesConverge(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -292,8 +293,7 @@ func TestAbsencesConverge(t *testing.T) {
 			}
 			told(t, all[random.IntN(4)], all[random.IntN(4)])
 		}
-		// memberlist tells all members the starts that are alive, and which members
-		// left.
+		// memberlist tells every member which starts are alive.
 		alive := make(map[string]Member)
 		for _, r := range all {
 			for name, m := range r.alive {

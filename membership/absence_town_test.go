@@ -11,7 +11,7 @@ import (
 
 func grace(d time.Duration) func(*Options) { return func(o *Options) { o.RestartGrace = d } }
 
-// active announces that members own.
+// active announces that the given members are Active, and waits until all of them know it.
 func (n *town) active(all ...*Membership) {
 	n.t.Helper()
 	for _, m := range all {
@@ -30,7 +30,7 @@ func (n *town) active(all ...*Membership) {
 	})
 }
 
-// isAway requires that the members see a NodeID as away, and that it has left.
+// isAway waits until the given members list a NodeID as Away and know that it has left.
 func (n *town) isAway(id string, all ...*Membership) {
 	n.t.Helper()
 	n.await(id+" is away", func() bool {
@@ -43,8 +43,9 @@ func (n *town) isAway(id string, all ...*Membership) {
 	})
 }
 
-// A member that stops with a grace stays in the list, also for a member that joins meanwhile. Its
-// next start learns that and takes its place, at any address and with a slow clock.
+// A member that stops with a grace stays in the list. A member that joins meanwhile lists it too.
+// The next start of its NodeID learns that and takes the place, at any address and with a slow
+// clock.
 func TestAMemberIsAwayAndComesBack(t *testing.T) {
 	for name, edits := range map[string][]func(*Options){
 		"same address":    nil,
@@ -81,7 +82,7 @@ func TestAMemberIsAwayAndComesBack(t *testing.T) {
 	}
 }
 
-// speaks4 is speaks in a town of four.
+// speaks4 waits until four members list each other and the winner is the member of the NodeID n3.
 func (n *town) speaks4(winner *Membership, all ...*Membership) {
 	n.t.Helper()
 	n.see(4, all...)
@@ -111,7 +112,7 @@ func TestAMemberThatDoesNotComeBackFails(t *testing.T) {
 	})
 }
 
-// A member that is not active does not become away.
+// Only a member that is Active becomes Away when it departs.
 func TestWhichMembersAreAway(t *testing.T) {
 	for state, away := range map[State]bool{Joining: false, Active: true, Draining: false, Leaving: false, Observer: false} {
 		t.Run(state.String(), func(t *testing.T) {
@@ -134,8 +135,8 @@ func TestWhichMembersAreAway(t *testing.T) {
 	}
 }
 
-// When a new start ends before it is active, by a crash or a stop, the earlier start is still
-// away.
+// When a new start ends before it is Active, by a crash or a stop, the earlier start is still
+// Away.
 func TestAStartThatEndsBeforeItIsActiveLeavesThePlace(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1), n.start(2)
@@ -156,8 +157,9 @@ func TestAStartThatEndsBeforeItIsActiveLeavesThePlace(t *testing.T) {
 	})
 }
 
-// On the far side of a cut a member that is away has failed. After the cut both sides get one list,
-// whether the member is still away, has come back, or comes back late.
+// During a cut, the members on the other side count a member that is Away as failed. After the cut
+// all members hold equal lists. Until then the member stays Away, restarts, stays away for longer
+// than its grace, or restarts and crashes.
 func TestAbsenceAcrossACut(t *testing.T) {
 	for name, c := range map[string]struct {
 		cut  time.Duration
@@ -208,7 +210,7 @@ func TestAbsenceAcrossACut(t *testing.T) {
 	}
 }
 
-// Stop without any time still announces that the member is away.
+// Stop announces that the member is Away even when its context leaves no time to wait.
 func TestAwayWithoutTime(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1), n.start(2)

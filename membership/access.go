@@ -10,9 +10,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// Members returns the members believed alive, this one included, ascending by ID. Of each
-// NodeID it has the newest start. The slice is shared and must not be modified. The version
-// grows whenever the members change. It does not block.
+// Members returns the members believed alive and those that are Away, this one included, ascending
+// by ID. Each NodeID has one entry. The slice is shared and must not be modified. The version
+// grows whenever the members change. Members does not block.
 func (m *Membership) Members() (members []Member, version uint64) { return m.registry.members() }
 
 // Local returns this member as it announces itself. Before Start its Addr is not valid.
@@ -27,9 +27,10 @@ func (m *Membership) Local() Member {
 
 // Attributes are the announced values that a member may change while it runs.
 type Attributes struct {
-	// HTTPAddr is the address announced for HTTP, within the bounds of [Options]. Empty: none.
+	// HTTPAddr is the address announced for HTTP, within the bounds of [Options]. Empty means that
+	// none is announced.
 	HTTPAddr string
-	// Services and Metadata replace those announced before. Services are within the bounds of
+	// Services and Metadata replace the values announced before. Services are within the bounds of
 	// [Options].
 	Services, Metadata map[string]string
 	// Weight is the share of partitions that this member should own, relative to the

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// agreed says which participants are known to hold this member's view.
+// agreed says whether all participants hold the view of this member, and which ones differ.
 type agreed struct {
-	// Fingerprint is that of the view.
+	// Fingerprint is the fingerprint of the view.
 	Fingerprint uint64
-	// Complete says that every participant of the view has held it, and that no
-	// participant has reported another view since for more than a few seconds. It says
-	// nothing about members that are not in the view.
+	// Complete says that every participant has held the view, and that no participant has reported
+	// another view for more than a few seconds since. It does not apply to members that are not in
+	// the view.
 	Complete bool
 	// Differing are the members that are not known to have held the view, or that have
 	// reported another one for some seconds, ascending by ID.
@@ -26,7 +26,7 @@ type agreed struct {
 type differing struct {
 	// ID is the member's NodeID.
 	ID string
-	// Reason says in what its view differs, or that it has not answered.
+	// Reason says how the view of the member differs, or that the member has not answered.
 	Reason string
 }
 
@@ -45,29 +45,28 @@ type agreement struct {
 	holders  []Member // the members that should hold the view
 	digest   digest
 	starts   uint64
-	index    map[string]int // of the holders
+	index    map[string]int // by NodeID: the position in holders
 	bitmap   []byte
 	held     int                   // bits set
-	reasons  map[string]difference // of the members that reported a difference
+	reasons  map[string]difference // by NodeID: how the view of a member differs that reported a difference
 	since    time.Time
 	idle     int // packets sent since the bitmap last grew
 	owed     int // the number of packets to send after the bitmap is complete
 	complete chan struct{}
 }
 
-// difference is how a member's view differs from ours, and since when.
+// difference says how a member's view differs from the view of this member, and since when.
 type difference struct {
 	reason string
 	since  time.Time
 }
 
-// passing is how long a member that has held our view may report another one before
-// that counts as a difference: usually one of the two members is about to get the news
-// of the other.
+// passing is how long a member that has held the view may report another one before that counts as
+// a difference. Usually one of the two members is about to get the news of the other.
 const passing = 5 * time.Second
 
-// When the bitmap has not grown for idleSends packets, some member must differ. Then
-// only every idleEvery-th packet carries it.
+// When the bitmap has not grown for idleSends packets, some member must differ. After that only
+// every idleEvery-th packet carries the bitmap.
 const (
 	idleSends = 256
 	idleEvery = 16
@@ -77,7 +76,7 @@ func newAgreement(self string, nonce uint64, now func() time.Time) *agreement {
 	return &agreement{self: self, nonce: nonce, now: now, complete: make(chan struct{})}
 }
 
-// publish sets the view. It reports whether it differs from the previous one.
+// publish sets the view. It reports whether the view differs from the previous one.
 func (a *agreement) publish(v view) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,7 +99,8 @@ func (a *agreement) publish(v view) bool {
 		a.complete = make(chan struct{})
 	default: // the last view was not agreed, so its waiters wait for this one
 	}
-	// If another start is the member of this NodeID, that start sets the bit.
+	// This member sets its own bit only when this start is the member of its NodeID. Otherwise the
+	// start that is the member sets the bit.
 	if i, ok := a.index[a.self]; ok && holders[i].Start.Nonce == a.nonce {
 		a.bitmap[i/8] |= 1 << (i % 8)
 		a.held = 1
@@ -155,7 +155,7 @@ func (a *agreement) merge(m agreementMessage) {
 	}
 }
 
-// payload returns the message for the next packet, nil when it need not carry
+// payload returns the message for the next packet. It returns nil when the packet need not carry
 // one.
 func (a *agreement) payload(limit int) []byte {
 	a.mu.Lock()
@@ -178,9 +178,8 @@ func (a *agreement) payload(limit int) []byte {
 	return m.append(make([]byte, 0, agreementHeader+len(a.bitmap)))
 }
 
-// heard records another member's digest. It returns the digest of our own view, the age
-// of that view, and whether an exchange of members with the other could end a
-// difference.
+// heard records another member's digest. It returns the digest and the age of this member's view.
+// mendable says whether an exchange of members with the other member could end a difference.
 func (a *agreement) heard(id string, theirs digest) (ours digest, age time.Duration, mendable bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -231,15 +230,16 @@ func (a *agreement) confirmed(s State) bool {
 // holds reports whether a member is known to have held the view.
 func (a *agreement) holds(member int) bool { return a.bitmap[member/8]&(1<<(member%8)) != 0 }
 
-// own returns the digest of our view, and whether there is a view.
+// own returns the digest of the view of this member, and whether there is a view.
 func (a *agreement) own() (digest, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.digest, a.index != nil
 }
 
-// done returns a channel that is closed when the present view, or the one that
-// replaces it while it is incomplete, is agreed.
+// done returns a channel that is closed when every participant has held the current view. When
+// another view replaces the current one before that, the channel is closed when every participant
+// has held the new view.
 func (a *agreement) done() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()

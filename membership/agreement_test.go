@@ -236,8 +236,8 @@ func TestAgreementInAnyOrder(t *testing.T) {
 	})
 }
 
-// A member that has held the view and reports another one for long does not count any
-// more, until it reports our view again.
+// A member that has held the view, and then reports another view for more than a few seconds, no
+// longer counts. It counts again when it reports the first view again.
 func TestAgreementThatIsLost(t *testing.T) {
 	c := newClock()
 	a := newAgreement("a", 1, c.now)
@@ -267,8 +267,8 @@ func TestAgreementThatIsLost(t *testing.T) {
 	require.True(t, a.state().Complete)
 }
 
-// A difference that a member reported before the view reached it ends with its
-// confirmation.
+// A member may report a difference before it has the view. The difference ends when the member
+// confirms the view.
 func TestAgreementForgetsWhatIsSettled(t *testing.T) {
 	c := newClock()
 	a := newAgreement("a", 1, c.now)

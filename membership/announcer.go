@@ -71,8 +71,8 @@ func (a *announcer) attach(gossip *memberlist.Memberlist) {
 	a.gossip = gossip
 }
 
-// detach calls last with the attached gossip, if any. Afterwards changes are not passed
-// to gossip any more.
+// detach calls last with the attached gossip, if any. Afterwards the announcer passes no changes
+// to gossip.
 func (a *announcer) detach(last func(*memberlist.Memberlist)) {
 	<-a.turn
 	defer a.release()
@@ -82,8 +82,8 @@ func (a *announcer) detach(last func(*memberlist.Memberlist)) {
 	a.gossip = nil
 }
 
-// change edits the announced values. They are in effect when it returns, and are sent
-// with gossip.
+// change edits the announced values. They are in effect when change returns. Gossip then sends
+// them.
 func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	if err := a.take(ctx); err != nil {
 		return err
@@ -105,8 +105,8 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	return nil
 }
 
-// wait announces once more, and returns when that has been sent, the limit has passed
-// or the context ends.
+// wait announces the values once more. It returns when the announcement has been sent, the limit
+// has passed or the context ends.
 func (a *announcer) wait(ctx context.Context, limit time.Duration) {
 	if a.take(ctx) != nil {
 		return

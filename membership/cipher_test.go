@@ -86,8 +86,8 @@ func (r *recorded) Close() error {
 	return r.Conn.Close()
 }
 
-// TestWhoHasNoKeyCannotCrashAMember: memberlist, left alone, panics at the first
-// such packet or soon after.
+// TestWhoHasNoKeyCannotCrashAMember sends packets that make memberlist panic, at the first packet
+// or soon after, unless the guard drops them.
 func TestWhoHasNoKeyCannotCrashAMember(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for many packets")

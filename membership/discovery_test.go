@@ -16,14 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// names is a resolver of fixed records that notes what it was asked.
+// names is a resolver of fixed records that stores the names it was asked for.
 type names struct {
 	mu    sync.Mutex
 	asked []string
 	hosts map[string][]netip.Addr
 	srv   map[string][]*net.SRV
 	delay time.Duration
-	most  int // lookups at a time
+	most  int // the largest number of lookups at a time
 	now   int
 }
 

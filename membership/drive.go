@@ -7,34 +7,36 @@ import (
 	"time"
 )
 
-// driver is what package cluster does with a [Membership] beyond its exported methods.
-// All methods are safe for concurrent use.
+// driver has the methods of a [Membership] that only package cluster calls. All methods are safe
+// for concurrent use.
 type driver struct{ m *Membership }
 
-// Drive returns what package cluster needs to drive a membership: its events, its
-// agreement and its messages. It is for that package alone and no part of the API: what
-// it returns changes without notice. It costs nothing and may be called each time.
+// Drive returns the methods of a membership that package cluster needs beyond the exported ones:
+// events, agreement and messages. Drive is for package cluster alone. It is not part of the API:
+// the methods change without notice. A call of Drive allocates nothing, so callers need not keep
+// the result.
 func Drive(m *Membership) driver { return driver{m} } //nolint:revive // cluster needs the methods, users must not name the type
 
-// Wake returns a channel that receives when there may be news: events to take, or
-// another answer of Isolated. It is meant for one consumer.
+// Wake returns a channel that receives a value when something may have changed: TakeEvents may
+// have events, Isolated or Unreached may return another result, or a member in Agreement no longer
+// differs. Only one consumer may read from the channel.
 func (d driver) Wake() <-chan struct{} { return d.m.registry.events.wake }
 
-// TakeEvents returns the events since the last call, in order. When they are not taken
-// for long, the events of one member are folded into one.
+// TakeEvents returns the events since the last call, in order. Up to 8192 events wait. When more
+// occur, the events of each member are folded into one.
 func (d driver) TakeEvents() []event { return d.m.registry.events.take() }
 
-// Rivals returns the other starts of this NodeID that are believed alive, newest first.
-// A start that is newer than Local().Start speaks for the NodeID instead of this one. An
-// older one may be a process that crashed, which is not noticed yet.
+// Rivals returns the other starts of this NodeID that are believed alive, newest first. A start
+// that is newer than Local().Start is the member of the NodeID in place of this one. An older
+// start may be a process that has crashed before gossip noticed the crash.
 func (d driver) Rivals() []Member { return d.m.registry.rivals(d.m.settings.NodeID) }
 
-// Isolated reports whether most of the members believed alive do not answer, so that
-// rather this member is cut off than they are.
+// Isolated reports whether most of the members believed alive do not answer. It is then more
+// likely that this member is cut off than that all of them have failed.
 func (d driver) Isolated() bool { return d.m.isolated.Load() }
 
-// LastSync returns when all members were last exchanged with another member, by this
-// process's clock. The zero time means never.
+// LastSync returns when this member last exchanged the list of all members with another member, by
+// the clock of this process. The zero time means never.
 func (d driver) LastSync() time.Time {
 	if at := d.m.lastSync.Load(); at != 0 {
 		return time.Unix(0, at)
@@ -42,10 +44,11 @@ func (d driver) LastSync() time.Time {
 	return time.Time{}
 }
 
-// SetState announces another state of life. It takes effect at once and reaches the
-// others with gossip. Before Start it changes what is announced first. A member that is
-// Leaving stays so: after that, and after Depart or Stop, SetState has no effect. It returns the
-// context's error when an earlier change takes that long.
+// SetState announces another lifecycle state, between Joining and Observer; any other state is an
+// error. The state takes effect at once and reaches the other members with gossip. Before Start,
+// SetState sets the state that is announced first. SetState has no effect on a member that is
+// Leaving, nor after Depart, nor after Stop has announced the leave. It returns the context's
+// error when the context ends while an earlier change is under way.
 func (d driver) SetState(ctx context.Context, s State) error {
 	if s < Joining || s > Observer {
 		return fmt.Errorf("membership: cannot announce %v", s)
@@ -57,9 +60,11 @@ func (d driver) SetState(ctx context.Context, s State) error {
 	})
 }
 
-// Rejoin announces a state of a member that is Draining or Leaving and stays after all. A data start
-// that is not zero takes the place of what its data went back to. It returns [ErrStopped] after Depart
-// or Stop, or the context's error when an earlier change takes that long.
+// Rejoin announces state s for a member that is Draining or Leaving and stays in the cluster after
+// all. It has no effect on a member in another state. A dataStart other than zero becomes the
+// Renewal of the member, and its Origin becomes zero. Rejoin returns [ErrStopped] after Depart,
+// and after Stop has announced the leave. It returns the context's error when the context ends
+// while an earlier change is under way.
 func (d driver) Rejoin(ctx context.Context, s State, dataStart uint64) error {
 	parting := false
 	err := d.m.announcer.change(ctx, func(self *Member) {
@@ -76,17 +81,22 @@ func (d driver) Rejoin(ctx context.Context, s State, dataStart uint64) error {
 	return err
 }
 
-// Depart announces that this member is about to leave: that it is Away when it is Active and has a
-// RestartGrace, and Leaving otherwise. A member that is Joining while an earlier start of its
-// NodeID is away announces nothing. Stop does the same, unless Depart was called before. It
-// returns the context's error when an earlier change takes that long.
+// Depart announces that this member is about to leave. The announcement depends on the member:
+//
+//   - Away, when the member is Active and has a RestartGrace.
+//   - Nothing, when the member is Joining and an earlier start of its NodeID is Away.
+//   - Leaving otherwise.
+//
+// Stop does the same when there are other members, unless Depart was called before. Depart returns
+// the context's error when the context ends while an earlier change is under way.
 func (d driver) Depart(ctx context.Context) error {
 	_, err := d.m.depart(ctx)
 	return err
 }
 
-// Return announces that this member is active when it is Joining and an earlier start of its
-// NodeID is away: it takes the place of that start. It reports whether it did.
+// Return announces that this member is Active, when it is Joining and an earlier start of its
+// NodeID is Away. This member then takes the place of that start. Return reports whether it
+// announced that.
 func (d driver) Return(ctx context.Context) bool {
 	keeper, kept := d.m.registry.away(d.m.settings.NodeID)
 	if !kept {
@@ -105,47 +115,52 @@ func (d driver) Return(ctx context.Context) bool {
 	return returned && err == nil
 }
 
-// Publish tells the others which view this member holds, and begins to collect which of
-// them hold it too. The slices are kept and must not be modified.
+// Publish tells the other members which view this member holds, and begins to collect which of
+// them hold the same view. Publish keeps the slices, and the caller must not modify them.
 //
-// The fingerprint is opaque: members agree when theirs are equal. It must cover which
-// members there are, so that equal fingerprints mean equal lists of IDs. The configuration
-// names what the view was derived with, so that members that differ can tell whether
-// that is the reason. The members are those of the view, ascending by ID. The
-// participants are those of them that can hold the view, ascending by ID; nil means all.
+// The fingerprint is opaque: members agree when their fingerprints are equal. It must cover the
+// IDs of the members, so that equal fingerprints mean equal lists of IDs. The configuration is the
+// name of the configuration that the view was derived with. When fingerprints differ, members
+// compare it to learn whether the configuration is the reason. The list members holds the members
+// of the view, ascending by ID. The list participants holds the members of the view that can hold
+// the view, ascending by ID. Nil means all members.
 func (d driver) Publish(fingerprint uint64, configuration string, members, participants []Member) {
 	d.m.publish(view{fingerprint, configuration, members, participants})
 }
 
-// Agreement returns how far the published view is that of all participants.
+// Agreement returns whether all participants hold the published view, and the participants that
+// differ.
 func (d driver) Agreement() agreed { return d.m.agreement.state() }
 
-// Agreed returns a channel that is closed once every participant of the view has held
-// it. When another view is published before that, the channel is closed once that one is
-// held.
+// Agreed returns a channel that is closed once every participant of the published view has held
+// that view. When Publish replaces the view before that, the channel is closed once every
+// participant has held the new view.
 func (d driver) Agreed() <-chan struct{} { return d.m.agreement.done() }
 
-// Messages returns the channel of the messages that others sent to this start of this
-// member. It is meant for one consumer. Up to 1024 messages wait; further ones are
-// dropped, and counted in [Stats]. The channel is never closed.
+// Messages returns the channel of the messages that other members sent to this start of this
+// member. Only one consumer may read from the channel. Up to 1024 messages wait. Further messages
+// are dropped and counted in [Stats]. The channel is never closed.
 func (d driver) Messages() <-chan message { return d.m.inbox }
 
-// Send sends a message of at most 64 KiB to the newest start of a member, over a stream
-// of its own. It returns when the message has been handed to the network, which says
-// nothing about its arrival: a sender that must know needs an answer. A message arrives
-// at most once, and only at the start it was meant for. At most 32 are on their way at a
-// time; further calls wait.
+// Send sends a message of at most 64 KiB to the newest start of a member, over a stream of its
+// own. It returns when the network has taken the message. That does not show that the message
+// arrives: a sender that must know needs an answer. A message arrives at most once, and only at
+// the start for which it was meant. At most 32 messages are under way at a time. Further calls
+// wait.
 //
-// It returns an error when the member is not believed alive, the message is too long or
-// the membership does not run; an error of the network; the context's error when that
-// ends first; or an error after the time of a message: a second, three with profile WAN,
-// half a second with Local. In the last two cases the message may still go out.
+// Send returns an error in these cases:
+//
+//   - The member is not believed alive, the message is too long, or the membership does not run.
+//   - The network fails.
+//   - The context ends. The message may still be sent.
+//   - Sending takes longer than 1 second, 3 seconds with profile WAN, 0.5 seconds with Local. The
+//     message may still be sent.
 func (d driver) Send(ctx context.Context, to string, payload []byte) error {
 	return d.m.send(ctx, to, payload)
 }
 
-// Troubles returns what is wrong with gossip now, ascending by kind and subject. Membership has
-// logged each of them.
+// Troubles returns the problems of gossip that exist now, ascending by kind and subject.
+// Membership logs each of them itself.
 func (d driver) Troubles() []trouble {
 	if len(d.m.registry.others()) > 0 {
 		d.m.troubles.clear(troubleNoSeed, "")
@@ -153,20 +168,24 @@ func (d driver) Troubles() []trouble {
 	return d.m.troubles.list()
 }
 
-// Unreached returns why no other member reaches this one at the address that it announces, nil when
-// one does, or that is not known.
+// Unreached returns an error when no other member reaches this one at the address that it
+// announces. The error says why. Unreached returns nil when another member does, and while that is
+// not known.
 func (d driver) Unreached() error {
 	_, err := d.m.reach.state()
 	return err
 }
 
-// Retreat announces that a member that is Joining or Active is an Observer. It reports whether it did.
+// Retreat announces that this member is an Observer, when it is Joining or Active. It reports
+// whether it announced that.
 func (d driver) Retreat(ctx context.Context) bool { return d.step(ctx, Observer, Joining, Active) }
 
-// Advance announces that a member that is an Observer is Joining. It reports whether it did.
+// Advance announces that this member is Joining, when it is an Observer. It reports whether it
+// announced that.
 func (d driver) Advance(ctx context.Context) bool { return d.step(ctx, Joining, Observer) }
 
-// step announces a state of a member that is in one of some others.
+// step announces the state to, when this member is in one of the states from. It reports whether
+// it announced that.
 func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
 	err := d.m.announcer.change(ctx, func(self *Member) {
 		if done = slices.Contains(from, self.State) && !d.m.parting.Load(); done {
@@ -176,10 +195,10 @@ func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
 	return done && err == nil
 }
 
-// Forget makes a member that was lost one that has left, here and with the next exchanges of
-// members everywhere: no member looks for it any more. When it comes back, it is let in. Forget
-// reports whether there was such a member.
+// Forget records a member that was lost as one that has left. The next exchanges of members carry
+// that record to the other members, and no member looks for the lost one any more. When it comes
+// back, the members accept it. Forget reports whether a lost member has this ID.
 func (d driver) Forget(id string) bool { return d.m.registry.forgetLost(id) }
 
-// Stats returns the counts of now. It does not block.
+// Stats returns the current counts. It does not block.
 func (d driver) Stats() Stats { return d.m.stats() }

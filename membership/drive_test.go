@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The events of a member that meets another one, which then leaves.
+// These are the events at a member when another member joins and then leaves.
 func TestEventsOfAMeeting(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		first, second := n.start(1), n.start(2)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// eventKind says what happened to a member. That gossip suspects a member is no event:
-// most suspects refute it.
+// eventKind says what happened to a member. A suspect member is no event: most suspects refute the
+// message.
 type eventKind uint8
 
 const (

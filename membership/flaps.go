@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// flaps are the returns of one process that was taken for dead.
+// flaps counts the returns of one process that was declared dead.
 type flaps struct {
 	addr   netip.AddrPort
 	count  int
@@ -17,13 +17,13 @@ type flaps struct {
 }
 
 const (
-	// flapWindow is within how long flapCount returns of one process are a trouble.
+	// flapWindow is the time within which flapCount returns of one process are a trouble.
 	flapWindow = 10 * time.Minute
 	flapCount  = 3
 	maxFlaps   = 256
 )
 
-// flapped counts that a process has come back that was taken for dead. The lock is held.
+// flapped counts the return of a process that was declared dead. The caller holds the lock.
 func (r *registry) flapped(m Member, now time.Time) {
 	f := r.flaps[m.ID]
 	if now.Sub(f.since) > flapWindow {
@@ -39,7 +39,7 @@ func (r *registry) flapped(m Member, now time.Time) {
 	r.flaps[m.ID] = f
 }
 
-// watchFlaps keeps as trouble which members fail and come back again and again.
+// watchFlaps records a trouble for each member that fails and comes back again and again.
 func (m *Membership) watchFlaps() {
 	r := m.registry
 	r.mu.Lock()

@@ -9,11 +9,11 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// hooks are what memberlist calls. Some calls hold its lock: they copy what
-// they need, never wait and never call back into it.
+// hooks has the methods that memberlist calls. memberlist holds its lock during some of the calls.
+// The methods therefore copy the values that they need, never wait, and never call memberlist.
 type hooks struct{ m *Membership }
 
-// NotifyAlive decides whether a message about a member is let in.
+// NotifyAlive decides whether memberlist accepts a message about a member.
 func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	if n.Name == h.m.name {
 		return nil // this member accepts itself, whatever address it announces
@@ -32,7 +32,7 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	return nil
 }
 
-// NotifyJoin and NotifyUpdate record what a member says of itself.
+// NotifyJoin and NotifyUpdate record the values that a member announces.
 func (h *hooks) NotifyJoin(n *memberlist.Node)   { h.seen(n) }
 func (h *hooks) NotifyUpdate(n *memberlist.Node) { h.seen(n) }
 
@@ -62,10 +62,10 @@ func (h *hooks) NotifyLeave(n *memberlist.Node) {
 	}
 }
 
-// NodeMeta returns what this member says of itself.
+// NodeMeta returns the values that this member announces, encoded.
 func (h *hooks) NodeMeta(int) []byte { return h.m.announcer.meta() }
 
-// GetBroadcasts adds agreement to packets that are on their way anyway.
+// GetBroadcasts adds a message about agreement to packets that memberlist sends anyway.
 func (h *hooks) GetBroadcasts(overhead, limit int) [][]byte {
 	if b := h.m.agreement.payload(limit - overhead - 1); b != nil {
 		return [][]byte{b}
@@ -73,8 +73,8 @@ func (h *hooks) GetBroadcasts(overhead, limit int) [][]byte {
 	return nil
 }
 
-// NotifyMsg takes the library's own messages. Malformed messages and messages of other
-// versions are dropped: what they said is said again.
+// NotifyMsg processes the messages of this library. It drops malformed messages and messages of
+// other versions. That is safe: a sender repeats every message that must arrive.
 func (h *hooks) NotifyMsg(b []byte) {
 	if h.m.closed.Load() {
 		return
@@ -97,12 +97,12 @@ func (h *hooks) NotifyMsg(b []byte) {
 	}
 }
 
-// LocalState adds to an exchange of all members which members are away. It is never empty:
-// memberlist reports no exchange without it.
+// LocalState returns the records of absences, which memberlist adds to an exchange of all members.
+// The result is never empty: memberlist does not call MergeRemoteState for an empty one.
 func (h *hooks) LocalState(bool) []byte { return encodeAbsences(h.m.registry.absenceRecords()) }
 
-// MergeRemoteState takes what the other member adds to an exchange of all members, which memberlist
-// has merged by then.
+// MergeRemoteState processes the records that the other member added to an exchange of all
+// members. memberlist has merged the members of the exchange by then.
 func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 	h.m.lastSync.Store(h.m.settings.now().UnixNano())
 	h.m.exchanges.Add(1)
@@ -132,7 +132,8 @@ func (h *hooks) AckPayload() []byte {
 	return digestMessage{kind: kindDigest, digest: own}.append(make([]byte, 0, digestSize))
 }
 
-// NotifyPingComplete compares the digest of a member that answered a probe.
+// NotifyPingComplete compares the digest of this member with the digest of a member that answered
+// a probe.
 func (h *hooks) NotifyPingComplete(n *memberlist.Node, _ time.Duration, payload []byte) {
 	if h.m.closed.Load() {
 		return

@@ -40,14 +40,15 @@ func hostAddresses() ([]hostAddress, error) {
 	return all, nil
 }
 
-// usualAddresses returns the addresses that other hosts may reach.
+// usualAddresses returns the addresses that other hosts can probably reach.
 func usualAddresses(all []hostAddress, only4 bool) []hostAddress {
 	return slices.DeleteFunc(slices.Clone(all), func(a hostAddress) bool {
 		return !a.addr.IsGlobalUnicast() || only4 && !a.addr.Is4()
 	})
 }
 
-// addressFrom returns the first address of an interface, or within a network, IPv4 before IPv6.
+// addressFrom returns the first address that is on an interface or within a network, IPv4 before
+// IPv6.
 func addressFrom(all []hostAddress, from string, only4 bool) (netip.Addr, error) {
 	network, err := netip.ParsePrefix(from)
 	for _, want4 := range []bool{true, false} {
@@ -70,8 +71,8 @@ func listAddresses(all []hostAddress) string {
 	return strings.Join(texts, ", ")
 }
 
-// warnOfChoice says which address was picked when there were several, because the others may not
-// reach it.
+// warnOfChoice logs which address was picked when the host has several. Other members may not
+// reach the picked one.
 func (m *Membership) warnOfChoice(picked netip.Addr) {
 	all, err := hostAddresses()
 	if choice := usualAddresses(all, m.settings.bind.Addr().Is4()); err == nil && len(choice) > 1 {

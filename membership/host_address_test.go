@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The addresses of a virtual machine: one behind a router of its own, one that others reach.
+// vagrant holds the addresses of a virtual machine. eth0 is behind a router of its own, and other
+// machines reach eth1.
 var vagrant = []hostAddress{
 	{"lo", netip.MustParseAddr("127.0.0.1")}, {"eth0", netip.MustParseAddr("fe80::1")},
 	{"eth0", netip.MustParseAddr("10.0.2.15")}, {"eth1", netip.MustParseAddr("fd00::7")},

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// A member that is cut off with a few others takes long to notice by probing
-// alone: each failed probe makes the next one later. So when few probes have been
-// answered for a while it asks a sample of the others at once. A probe that reaches another
-// member on this side of the cut does not put that off.
+// A member that is cut off together with a few others notices that late by its probes alone: each
+// failed probe delays the next one. A member whose probes were rarely answered for some time
+// therefore pings a sample of the other members at once. A few answers from members on the same
+// side of the cut do not prevent that.
 const (
-	quietProbes   = 3 // by how many the intervals without an answered probe must outnumber those with one
+	quietProbes   = 3 // a sample is taken when intervals without an answered probe outnumber intervals with one by more
 	sampleMembers = 8
-	sampleTries   = 4 // pings to each: half of all packets may be lost
+	sampleTries   = 4 // pings to each member of a sample: half of all packets may be lost
 )
 
-// watchIsolation sets isolated while most of the others cannot be reached.
+// watchIsolation sets isolated while most of the other members cannot be reached.
 func (m *Membership) watchIsolation(ctx context.Context) {
 	interval := m.settings.timings.probeInterval
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	heard := m.heardAt.Load()
-	misses := 0 // intervals without an answered probe, less those with one
+	misses := 0 // intervals without an answered probe, less the intervals with one
 	for {
 		select {
 		case <-ctx.Done():
@@ -42,10 +42,10 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 		case len(others) == 0:
 			isolated = false
 		case misses > quietProbes || isolated:
-			m.reach.want() // perhaps the others answer, and this member's address is wrong
+			m.reach.want() // the other members may answer, and this member's address may be wrong
 			switch answered, asked := m.sample(ctx, others); {
-			// Four of five silent: this member is cut off. Half answer: it is not. In
-			// between it stays as it was, and is asked again.
+			// At most a fifth answers: this member is cut off. At least half answers: it is not.
+			// In between isolated keeps its value, and a later tick takes the next sample.
 			case 5*answered <= asked:
 				isolated = true
 			case 2*answered >= asked:
@@ -53,14 +53,14 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 			}
 		}
 		if ctx.Err() == nil && m.isolated.Swap(isolated) != isolated {
-			m.log.Debug("isolation", "isolated", isolated) // health has a problem, which is logged
+			m.log.Debug("isolation", "isolated", isolated) // package cluster logs the problem in health
 			m.registry.events.poke()
 		}
 	}
 }
 
-// sample pings some of the others and returns how many of how many answered. It
-// counts as all when it could not be carried through.
+// sample pings some of the other members. It returns how many of them answered, and how many it
+// pinged. When it cannot complete that, it returns 1 and 1, as if all had answered.
 func (m *Membership) sample(ctx context.Context, others []Member) (answered, asked int) {
 	gossip, _, running := m.live()
 	if !running {
@@ -100,8 +100,8 @@ func (m *Membership) sample(ctx context.Context, others []Member) (answered, ask
 	return answered, len(others)
 }
 
-// sampleStreams returns how many of some others take a stream. Where packets alone do not get
-// through, a member is not cut off.
+// sampleStreams returns how many of the given members accept a stream. A member is not cut off
+// when only its packets are lost and its streams arrive.
 func (m *Membership) sampleStreams(ctx context.Context, others []Member) int {
 	round := m.reach.begin()
 	defer m.reach.end(round)

@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	firstRetry      = 200 * time.Millisecond // after the first search that failed
+	firstRetry      = 200 * time.Millisecond // the wait after the first failed search; later waits double
 	discoverTimeout = 5 * time.Second
 )
 
-// bootstrap joins the cluster, or finds that there is none to join.
+// bootstrap searches until this member has joined a cluster or BootstrapTimeout has passed. It
+// returns nil also when it finds no cluster, and the refusal when a cluster refused this member.
 func (m *Membership) bootstrap(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, m.settings.BootstrapTimeout)
 	defer cancel()
@@ -49,8 +50,8 @@ func isRefusal(err error) bool {
 	return errors.Is(err, ErrClusterName) || errors.Is(err, ErrGossipKey) || errors.Is(err, ErrConfiguration)
 }
 
-// seeds asks discovery and looks up what it names, leaving out ourselves and
-// the members we know.
+// seeds asks discovery for entries, and looks up their addresses. It leaves out this member and
+// the members that it knows.
 func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	limited, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
@@ -58,7 +59,7 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	addrs, lookupErr := resolveSeeds(limited, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
 	err = errors.Join(err, lookupErr)
 	switch {
-	case ctx.Err() != nil: // it was not given its time
+	case ctx.Err() != nil: // the context left discovery no time to answer
 	case err != nil:
 		m.troubles.set(troubleDiscovery, "", "", oneLine(err), 0)
 	default:
@@ -67,12 +68,13 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	return m.unknown(addrs), err
 }
 
-// oneLine returns the text of an error that may join several.
+// oneLine returns the text of an error in one line. Semicolons separate the texts of joined
+// errors.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// unknown returns the addresses that are neither this member's nor those of members believed
-// alive. An address that this member announces and does not listen on may be another member's, so a
-// member that is alone tries it.
+// unknown returns those of the given addresses that belong neither to this member nor to a member
+// believed alive. A member that is alone tries its announced address too, when it does not listen
+// on it. Another member may then have that address.
 func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 	others := m.registry.others()
 	known := make(map[netip.AddrPort]bool, len(others)+1)
@@ -93,9 +95,9 @@ func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 	return unknown
 }
 
-// contact exchanges members with an address in the background and hands what
-// came of it to done. It does nothing when the same address is being contacted
-// since a moment ago, or when this member is stopping.
+// contact exchanges members with an address in the background, and calls done with the result. It
+// does nothing when this member is stopping, or when a contact with the same address is under way
+// that began less than patience ago.
 func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 	if !m.dialing.begin(addr, m.settings.now(), m.settings.timings.patience) {
 		return
@@ -104,7 +106,7 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 	begun := running && m.background(func() {
 		_, err := gossip.Join([]string{addr.String()})
 		if one := errors.Unwrap(err); one != nil {
-			err = one // out of memberlist's list, which takes several lines
+			err = one // memberlist wraps the error in a list, whose text has several lines
 		}
 		m.dialing.end(addr)
 		if refused := g.TakeRefusal(addr); refused != nil {
@@ -126,24 +128,24 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 	}
 }
 
-// jitter returns a duration between half and three halves of d, so that
-// members that started together do not act together for ever.
+// jitter returns a duration between d/2 and 3d/2, so that members that started together do not
+// always act together.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
-// dialing are the addresses being contacted.
+// dialing holds the addresses that are being dialled.
 type dialing struct {
 	mu    sync.Mutex
 	addrs map[netip.AddrPort]dials
 }
 
-// dials are those to one address that have not ended.
+// dials counts the dials to one address that have not ended.
 type dials struct {
 	number int
-	last   time.Time // when the last of them began
+	last   time.Time // when the latest dial began
 }
 
-// begin reports whether an address may be dialled: not while an earlier dial is younger than the
-// patience.
+// begin reports whether an address may be dialled, and counts the dial if it may. The address may
+// not be dialled while an earlier dial is under way that began less than patience ago.
 func (d *dialing) begin(addr netip.AddrPort, now time.Time, patience time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -169,7 +171,7 @@ func (d *dialing) end(addr netip.AddrPort) {
 	delete(d.addrs, addr)
 }
 
-// refusals keeps the last reason for which this member did not let another in.
+// refusals keeps the latest error for which this member refused another one.
 type refusals struct {
 	mu   sync.Mutex
 	last error

@@ -15,8 +15,8 @@ const (
 	detailOurKey       = "no usable key in common: the other member does not have the key that this one encrypts with"
 )
 
-// Texts of memberlist, which has no error values for them. The answering member sends the
-// text of its own error back, if the caller can read it. The text then has this prefix.
+// memberlist has no error values for the texts below. The answering member sends the text of its
+// own error back, if the caller can read it. That text then begins with remoteErrorText.
 const remoteErrorText = "remote error: "
 
 var joinErrorTexts = []struct {
@@ -24,7 +24,7 @@ var joinErrorTexts = []struct {
 	reason error
 	detail string
 }{
-	// The remote forms contain the local ones and mean the opposite.
+	// The remote texts come first: they contain the local ones, and mean the opposite.
 	{remoteErrorText + "remote state is encrypted and encryption is not configured", ErrGossipKey, detailPlain},
 	{remoteErrorText + "encryption is configured but remote state is not encrypted", ErrGossipKey, detailNoKey},
 	{remoteErrorText + "no installed keys could decrypt the message", ErrGossipKey, detailOurKey},
@@ -35,9 +35,9 @@ var joinErrorTexts = []struct {
 	{ErrClusterName.Error(), ErrClusterName, detailOtherCluster},
 }
 
-// classifyJoinError returns a *RefusedError, often without its Seed, when err says that
-// the two sides do not belong to one cluster, and err itself otherwise. The text may
-// come from the other side: it may be used only for messages, and not for security.
+// classifyJoinError returns a *RefusedError, often without its Seed, when err says that the two
+// sides do not belong to one cluster. Otherwise it returns err itself. The other side may have
+// sent the text. The result may therefore be used only for messages, and not for security.
 func classifyJoinError(err error) error {
 	if err == nil {
 		return nil

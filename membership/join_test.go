@@ -22,7 +22,8 @@ func joinOptions(network Network, i int, seeds ...string) Options {
 	}
 }
 
-// A joiner that one member tells of all others does not exchange members with each of them.
+// A joining member learns of all members in one exchange. It does not exchange members with each
+// of them.
 func TestOneExchangeIsEnoughToJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
@@ -38,7 +39,7 @@ func TestOneExchangeIsEnoughToJoin(t *testing.T) {
 			require.NoError(t, err)
 			before := network.Stats().Dials
 			require.NoError(t, m.Start(t.Context()))
-			require.LessOrEqual(t, network.Stats().Dials-before, uint64(searchParallel+2+4), "member %d", i) // two of them, or of its first one, ask whether they are reached
+			require.LessOrEqual(t, network.Stats().Dials-before, uint64(searchParallel+2+4), "member %d", i) // the other dials check whether members are reached
 			all = append(all, m)
 		}
 		for _, m := range all {
@@ -48,8 +49,7 @@ func TestOneExchangeIsEnoughToJoin(t *testing.T) {
 	})
 }
 
-// Addresses that swallow what is sent to them do not hold up the one that
-// answers.
+// Seeds that do not answer do not delay a join through the seed that answers.
 func TestSilentSeedsDoNotHoldUpAJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
@@ -77,8 +77,8 @@ func TestSilentSeedsDoNotHoldUpAJoin(t *testing.T) {
 	})
 }
 
-// The first packets to every seed are lost. A dial takes as long to fail as a member that
-// finds no cluster waits before it goes ahead alone.
+// The first packets to every seed are lost. A dial then fails only after 5 seconds. For the same
+// time a member looks for a cluster before it goes ahead alone.
 func TestAJoinDialsAgainBeforeItGoesAheadAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})
@@ -107,7 +107,8 @@ func TestAJoinDialsAgainBeforeItGoesAheadAlone(t *testing.T) {
 	})
 }
 
-// A start that is given up after others have let the member in is told to them.
+// The context of a start ends after other members have accepted the new member. The other members
+// then learn that it leaves.
 func TestAStartThatIsGivenUpIsALeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := memnet.New(memnet.Options{Latency: time.Millisecond})

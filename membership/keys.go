@@ -31,10 +31,10 @@ func (k Keys) shown() string {
 // Format writes "[redacted]" for every verb, or "[]" when there are no keys.
 func (k Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.shown()) }
 
-// LogValue returns what Format writes.
+// LogValue returns the text of Format.
 func (k Keys) LogValue() slog.Value { return slog.StringValue(k.shown()) }
 
-// MarshalText returns what Format writes: keys do not survive being encoded.
+// MarshalText returns the text of Format: an encoding never contains the keys.
 func (k Keys) MarshalText() ([]byte, error) { return []byte(k.shown()), nil }
 
 // keyring is memberlist's keyring, with checks for the calls that make it panic.

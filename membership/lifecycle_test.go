@@ -17,10 +17,10 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// lingering is how long the goroutines of memberlist may outlive it.
+// lingering is how long the goroutines of memberlist may run after its shutdown.
 const lingering = 40 * time.Second
 
-// town is a network in memory and the members that lived on it, in virtual time.
+// town is a network in memory, in virtual time, and the members that were made on it.
 type town struct {
 	t   *testing.T
 	net *memnet.Network
@@ -51,7 +51,7 @@ func townAddr(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 7946)
 }
 
-// townOptions are those of member i, 1 and up.
+// townOptions returns the options of member i; the first member has i = 1.
 func townOptions(i int) Options {
 	return Options{
 		ClusterName: "orders", NodeID: fmt.Sprint("n", i), GossipAddr: townAddr(i).String(), Region: "eu", Zone: "a",
@@ -60,7 +60,7 @@ func townOptions(i int) Options {
 	}
 }
 
-// make makes member i without starting it.
+// make returns member i, which is not started.
 func (n *town) make(i int, edits ...func(*Options)) *Membership {
 	n.t.Helper()
 	o := townOptions(i)
@@ -81,7 +81,7 @@ func (n *town) start(i int, edits ...func(*Options)) *Membership {
 	return m
 }
 
-// see waits until the members see that number of members.
+// see waits until each of the given members lists count members.
 func (n *town) see(count int, all ...*Membership) {
 	n.t.Helper()
 	n.await(fmt.Sprint("all see ", count), func() bool {
@@ -202,15 +202,14 @@ func TestMembershipStartFails(t *testing.T) {
 	})
 }
 
-// Start waits for those who may be there for as long as it was told to, whoever
-// else is looking for them meanwhile, and no longer.
+// Start waits for exactly BootstrapTimeout for a seed that runs and does not answer.
 func TestBootstrapTimeout(t *testing.T) {
 	for _, profile := range []Profile{LAN, WAN, Local} {
 		for _, timeout := range []time.Duration{100 * time.Millisecond, 3 * time.Second, 45 * time.Second} {
 			t.Run(fmt.Sprint(profile, " ", timeout), func(t *testing.T) {
 				inTown(t, func(t *testing.T, n *town) {
 					other := n.start(1, func(o *Options) { o.Discovery = nil })
-					n.net.Isolate(townAddr(1)) // does not even say no
+					n.net.Isolate(townAddr(1)) // the seed does not even refuse the connection
 					m := n.make(2, func(o *Options) { o.BootstrapTimeout, o.Gossip.Profile = timeout, profile })
 					begun := time.Now()
 					require.NoError(t, m.Start(t.Context()))

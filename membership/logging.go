@@ -15,18 +15,24 @@ import (
 
 const (
 	logWindow  = time.Second
-	logBudget  = 20          // warnings and errors in a window
-	logRepeat  = time.Minute // within which a warning or an error is not repeated
-	maxLogText = 1024        // bytes of one line; foreign names and metadata can make it long
+	logBudget  = 20          // warnings and errors that pass in one window
+	logRepeat  = time.Minute // the time within which a warning or an error is not repeated
+	maxLogText = 1024        // bytes of one line; names and metadata of other processes can make a line long
 )
 
-// newGossipLogger returns a logger for memberlist whose lines come out of l at
-// their own level, with component=gossip. A process that reaches the gossip port
-// can provoke warnings and errors. A line of these that differs from an earlier one in
-// no more than a port is held back for logRepeat, and then counted. Of the others
-// logBudget pass in a logWindow, and one line at its end counts those held back.
-// Lines whose level l does not want cost nothing here. A nil l discards everything.
-// The hooks are called for lines that say what memberlist says in no other way.
+// newGossipLogger returns a logger for memberlist. It writes every line to l at the level of the
+// line, with component=gossip. A nil l discards everything. A line of a level that l does not want
+// costs no memory.
+//
+// Any process that reaches the gossip port can provoke warnings and errors. The logger therefore
+// limits them:
+//
+//   - A line that differs from an earlier one in no more than a port is held back for logRepeat,
+//     and counted.
+//   - Of the other lines, logBudget pass in each logWindow. A line at the end of the window gives
+//     the number of lines held back.
+//
+// The hooks are called for lines about events that memberlist reports in no other way.
 func newGossipLogger(l *slog.Logger, hooks lineHooks) *log.Logger {
 	if l == nil {
 		return log.New(io.Discard, "", 0)
@@ -34,7 +40,7 @@ func newGossipLogger(l *slog.Logger, hooks lineHooks) *log.Logger {
 	return log.New(&gossipWriter{log: l.With("component", "gossip"), repeats: repeats{every: logRepeat}, hooks: hooks}, "", 0)
 }
 
-// gossipWriter takes one line a Write, as log.Logger gives them.
+// gossipWriter receives one line in each call of Write, as log.Logger writes them.
 type gossipWriter struct {
 	log     *slog.Logger
 	hooks   lineHooks
@@ -42,8 +48,8 @@ type gossipWriter struct {
 
 	mu         sync.Mutex
 	opened     time.Time // when the current window began
-	passed     int       // in the current window
-	suppressed int       // since the last report
+	passed     int       // lines in the current window
+	suppressed int       // lines held back since the last report
 }
 
 func (w *gossipWriter) Write(line []byte) (int, error) {
@@ -51,7 +57,7 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 	ctx := context.Background()
 	w.hooks.call(text)
 	if bytes.HasPrefix(text, []byte(lineOfRefusal)) {
-		level = slog.LevelDebug // NotifyAlive has logged it
+		level = slog.LevelDebug // NotifyAlive has logged the refusal
 	}
 	if !w.log.Enabled(ctx, level) {
 		return len(line), nil
@@ -70,17 +76,19 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// lineHooks are called for some lines, and never block. Each may be nil.
+// lineHooks are functions that are called for some lines of memberlist. They must not block. Each
+// may be nil.
 type lineHooks struct {
-	undecryptable func(from netip.AddrPort) // a packet came that cannot be decrypted
-	doubted       func()                    // this member had to say that it is alive, or packets stay away
+	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
+	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
 }
 
-// How these lines begin. The first one ends with the address that the packet came from.
+// These lines of memberlist lead to a call of lineHooks; each constant is the beginning of a line.
+// A line of lineOfDecrypting ends with the address that the packet came from.
 const (
 	lineOfDecrypting = "Decrypt packet failed: "
 	lineOfRefuting   = "Refuting a "
-	lineOfStreams    = "Was able to connect to " // and no packet was answered
+	lineOfStreams    = "Was able to connect to " // over TCP, while UDP probes failed
 )
 
 func (h lineHooks) call(text []byte) {
@@ -94,21 +102,22 @@ func (h lineHooks) call(text []byte) {
 	}
 }
 
-// lastField returns what stands after "from=" at the end of a line.
+// lastField returns the text after "from=" at the end of a line.
 func lastField(text []byte) string {
 	_, from, _ := bytes.Cut(bytes.TrimSpace(text), []byte(" from="))
 	return string(from)
 }
 
-// lineOfRefusal is how a line of memberlist begins that repeats what NotifyAlive returned.
+// lineOfRefusal is the beginning of a line in which memberlist logs the error that NotifyAlive
+// returned.
 const lineOfRefusal = "ignoring alive message for "
 
-// fromPort matches the address that a stream or packet came from. The port of a stream is another
-// one each time.
+// fromPort matches the address that a stream or packet came from. The port differs for each
+// stream.
 var fromPort = regexp.MustCompile(`(from=\S*):\d+`)
 
-// allow spends the budget, or counts the line as suppressed and sees to it
-// that the count is reported when the window is over.
+// allow reports whether a line may pass in the current window. It counts a line that may not, and
+// makes sure that the count is logged at the end of the window.
 func (w *gossipWriter) allow() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,8 +156,8 @@ var logLevels = []struct {
 	{[]byte("Err: "), slog.LevelError},
 }
 
-// cutLevel takes memberlist's prefixes off a line; one without a level is
-// information.
+// cutLevel removes memberlist's prefixes from a line, and returns the level that they name. A line
+// without a level has level Info.
 func cutLevel(line []byte) (slog.Level, []byte) {
 	level := slog.LevelInfo
 	for _, known := range logLevels {

@@ -158,7 +158,7 @@ func TestGossipLoggerLimitsFloods(t *testing.T) {
 	})
 }
 
-// A cause that persists has one line in a while, whatever port it comes from.
+// A line that differs from an earlier line only in the port is logged once in logRepeat.
 func TestGossipLoggerDoesNotRepeatItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLineLog(slog.LevelDebug)
@@ -175,7 +175,7 @@ func TestGossipLoggerDoesNotRepeatItself(t *testing.T) {
 	})
 }
 
-// What NotifyAlive has logged, memberlist does not say again.
+// A refusal that NotifyAlive has logged is not logged again when memberlist reports it.
 func TestGossipLoggerLeavesRefusalsToNotifyAlive(t *testing.T) {
 	h := newLineLog(slog.LevelInfo)
 	newGossipLogger(slog.New(h), lineHooks{}).Print("[WARN] memberlist: ignoring alive message for 'x': why")

@@ -17,18 +17,18 @@ import (
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
-// ErrStopped says that the membership was stopped. It cannot be started again.
+// ErrStopped says that the membership was stopped. A stopped membership cannot be started again.
 var ErrStopped = errors.New("membership: stopped")
 
-// releaseWait is how long Stop waits for the address to be free when its context has ended.
+// releaseWait is how long Stop waits for the address to be free after its context has ended.
 const releaseWait = time.Second
 
-// Membership is the part of this process in a cluster. Make one with [New]. All methods
-// are safe for concurrent use and in any order.
+// Membership is this process as a member of a cluster. [New] makes one. All methods are safe for
+// concurrent use and in any order.
 type Membership struct {
 	settings settings
 	log      *slog.Logger
-	name     string // in gossip: NodeID and nonce
+	name     string // the gossip name: NodeID and nonce
 
 	registry  *registry
 	agreement *agreement
@@ -38,38 +38,38 @@ type Membership struct {
 	troubles  troubles
 	reach     reach
 	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
-	suspected repeats             // of those, the ones that were dialled lately
-	repeats   repeats             // of lines that are not about a trouble
+	suspected repeats             // the suspects that were dialled lately
+	repeats   repeats             // the log lines that are not about a trouble
 	dialing   dialing
 	keys      *keyring
 	asks      chan digestMessage
 	inbox     chan message
-	sends     chan struct{} // holds one token for each message on its way
-	dropped   atomic.Uint64 // messages that found the inbox full
+	sends     chan struct{} // holds one token for each message under way
+	dropped   atomic.Uint64 // messages dropped because the inbox was full
 	syncs     *syncer
 	isolated  atomic.Bool
 	lastSync  atomic.Int64 // unix nanoseconds
 	exchanges atomic.Uint64
-	refused   atomic.Uint64               // announcements
-	lastGuard atomic.Pointer[guard.Guard] // that of the one start, for its counts
+	refused   atomic.Uint64               // announcements that this member did not accept
+	lastGuard atomic.Pointer[guard.Guard] // the guard of the only start, kept for its counts
 	opened    time.Time                   // when Start opened the address
 	heardAt   atomic.Int64                // when a probe last succeeded, unix nanoseconds
 
 	life    lifecycle.Life
-	parting atomic.Bool // it has announced that it is about to leave
+	parting atomic.Bool // this member has announced that it is about to leave
 	closed  atomic.Bool // callbacks of memberlist are ignored from here on
 
 	workers sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows; never held while waiting
+	mu     sync.Mutex // guards the fields below; never held while waiting
 	gossip *memberlist.Memberlist
 	guard  *guard.Guard
-	local  netip.AddrPort // the address announced
+	local  netip.AddrPort // the address that this member announces
 	cancel context.CancelFunc
 }
 
-// New checks the options and returns a membership that is not running. It opens no
-// address. The error wraps that of [Options.Validate].
+// New checks the options and returns a membership that is not running. It opens no address. The
+// error wraps the error of [Options.Validate].
 func New(o Options) (*Membership, error) {
 	s, err := o.parse()
 	if err != nil {
@@ -102,24 +102,30 @@ func New(o Options) (*Membership, error) {
 	if m.keys, err = newKeyring(s.Gossip.Keys); err != nil {
 		return nil, err
 	}
-	m.settings.Gossip.Keys = nil // so that they are never printed
+	m.settings.Gossip.Keys = nil // so that the keys are never printed
 	return m, nil
 }
 
-// Start binds the gossip address and joins the cluster. It blocks, and returns nil in two
-// cases. Either this member has joined and its view of the cluster has settled. Or it goes
-// ahead alone: at once when discovery names no other address, otherwise when no address
-// has answered within BootstrapTimeout. It then looks for a cluster in the background for
-// as long as it runs.
+// Start binds the gossip address and joins the cluster. It blocks. It returns nil in two cases:
 //
-// A member that has joined asks others to reach it at the address that it announces. When none of
-// them does, Start returns an error that names the address and the members that were asked.
+//   - This member has joined, and its list of members has settled.
+//   - This member goes ahead alone. It does so at once when discovery names no other address.
+//     Otherwise it does so when no address has answered within BootstrapTimeout. It then looks for
+//     a cluster in the background for as long as it runs.
 //
-// It returns a [RefusedError] or [ConfigurationError] when the cluster refuses this
-// member, the context's error when that ends first, [ErrStopped] after Stop, or an error
-// of the network. After an error nothing is left running. A membership starts once:
-// further calls wait for that start, or until their own context ends, and return its
-// error.
+// A member that has joined asks other members to reach it at the address that it announces. When
+// none of them does, Start returns an error that names the address and the members that were
+// asked.
+//
+// Start returns other errors in these cases:
+//
+//   - A [RefusedError] or [ConfigurationError] when the cluster refuses this member.
+//   - The context's error when the context ends first.
+//   - [ErrStopped] after Stop.
+//   - An error of the network.
+//
+// After an error nothing is left running. A membership starts once. Further calls of Start wait
+// for the first one to end, and return its error. They return early when their own context ends.
 func (m *Membership) Start(ctx context.Context) error { return m.life.Start(ctx, m.start) }
 
 func (m *Membership) start(ctx context.Context) error {
@@ -143,19 +149,23 @@ func (m *Membership) start(ctx context.Context) error {
 	return err
 }
 
-// abandon undoes a start that failed. Members that have let this one in by then are told
-// that it leaves. It waits for that only a moment: the caller of Start has no more time.
+// abandon undoes a start that failed. It tells the members that have accepted this one that this
+// one leaves. It waits for that only a moment: the caller of Start may have no more time.
 func (m *Membership) abandon(ctx context.Context) {
 	m.leave(context.WithoutCancel(ctx), m.settings.timings.leaveWait/4)
 	m.shutdown()
 }
 
-// Stop leaves the cluster and releases everything. It announces that this member is leaving,
-// or Away where it is Active and has a RestartGrace. It waits until that has been sent to
-// others, leaves, and closes the address. When the context ends first it goes on without
-// further waits: Stop then gives the address a second to be free, and returns the context's
-// error. Stop may be called any number of times, also before or during Start. Every call returns
-// nil when everything is released in time. A membership that was stopped cannot be started again.
+// Stop leaves the cluster and releases everything. It takes these steps:
+//
+//   - It announces that this member is Leaving, or Away when it is Active and has a RestartGrace.
+//   - It waits until the announcement has been sent to other members.
+//   - It leaves, and closes the address.
+//
+// When the context ends first, Stop takes the steps without waiting. It then gives the address one
+// second to be free, and returns the context's error. Stop may be called any number of times, also
+// before or during Start. Every call returns nil when everything is released in time. A stopped
+// membership cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
 	err := m.life.Stop(ctx, func(ctx context.Context, _ bool) {
 		if _, _, ok := m.live(); ok {
@@ -179,8 +189,8 @@ func (m *Membership) released() {
 	}
 }
 
-// depart announces that this member is about to leave, for good or to come back. From then on it
-// announces no other state. It reports whether that is new.
+// depart announces that this member is about to leave, for good or for a restart. After that the
+// member announces no other state. depart reports whether this call was the first one.
 func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
 	_, kept := m.registry.away(m.settings.NodeID)
 	err = m.announcer.change(ctx, func(self *Member) {
@@ -189,7 +199,7 @@ func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
 		case !changed:
 		case self.State == Active && m.settings.RestartGrace > 0:
 			self.State, self.Grace = Away, m.settings.RestartGrace
-		case self.State == Joining && kept: // an earlier start goes on being away
+		case self.State == Joining && kept: // the earlier start stays Away
 		default:
 			self.State = Leaving
 		}
@@ -197,14 +207,14 @@ func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
 	return changed, err
 }
 
-// leave tells the others that this member is about to leave, and then that it leaves. It
-// waits until each of the two has gone out.
+// leave tells the other members that this member is about to leave, and then that it has left. It
+// waits until each of the two messages has been sent.
 func (m *Membership) leave(ctx context.Context, wait time.Duration) {
 	if len(m.registry.others()) == 0 {
 		return
 	}
-	// memberlist drops an announcement that is still on its way when it announces the leave. Without
-	// it the others would take a member that is away for one that failed.
+	// memberlist drops an announcement that has not been sent when it announces the leave. Without
+	// the announcement the other members would count a member that is Away as failed.
 	changed, err := m.depart(ctx)
 	if changed && err == nil || m.announcer.get().State == Away && !m.agreement.confirmed(Away) {
 		m.announcer.wait(ctx, wait)

@@ -6,21 +6,22 @@ import (
 	"errors"
 )
 
-// The library's own messages. The first byte holds the version in its high and
-// the kind in its low half; what follows is of fixed layout, little endian. A
-// member skips versions and kinds that it does not know.
+// The messages of this library. The first byte holds the version in its high half and the kind in
+// its low half. The kind decides what follows. Numbers of fixed size are little endian. A member
+// skips versions and kinds that it does not know.
 const (
 	messageVersion = 1 << 4
 
 	kindAgreement = 1 // fingerprint, hash of the starts, bitmap
-	kindDigest    = 2 // digest; what acks carry
-	kindAsk       = 3 // digest, sender's ID: please answer with yours
+	kindDigest    = 2 // digest; acks of probes carry it
+	kindAsk       = 3 // digest, sender's ID; the receiver answers with its own digest
 	kindAnswer    = 4 // digest, sender's ID
-	kindDirect    = 5 // the two starts, sender's ID, payload: for one member alone
-	kindAbsences  = 6 // records of members that are away; what push/pulls carry
+	kindDirect    = 5 // nonces of both starts, sender's ID, payload; for one member only
+	kindAbsences  = 6 // records of absences; exchanges of all members carry them
 
-	// A member asks another whether that reaches it, and is answered in a packet and over a stream:
-	// challenge, the asker's gossip name, and in an answer the sender's ID.
+	// A member asks another member whether that member reaches it. The asked member answers in a
+	// packet and over a stream. Each message holds a challenge and the asker's gossip name. An
+	// answer also holds the ID of its sender.
 	kindReach       = 7
 	kindReachPacket = 8
 	kindReachStream = 9
@@ -48,7 +49,7 @@ func (a agreementMessage) append(b []byte) []byte {
 	return append(b, a.bitmap...)
 }
 
-// digestMessage is a digest with, for asks and answers, whose it is.
+// digestMessage holds a digest. An ask or an answer also names its sender.
 type digestMessage struct {
 	kind   byte
 	digest digest
@@ -63,7 +64,7 @@ func (m digestMessage) append(b []byte) []byte {
 	return append(b, m.from...)
 }
 
-// directMessage is for one start of one member, over a stream.
+// directMessage is a message to one start of one member. It is sent over a stream.
 type directMessage struct {
 	from      string // the sender's NodeID
 	start, to uint64 // the nonces of the sender's start and of the receiver's
@@ -80,7 +81,7 @@ func (m directMessage) bytes() []byte {
 	return append(b, m.payload...)
 }
 
-// parseDirect returns a copy: the payload outlives the buffer it came in.
+// parseDirect copies the payload, because the payload is used for longer than the buffer b.
 func parseDirect(b []byte) (any, error) {
 	if len(b) < directHeader {
 		return nil, errMessage
@@ -98,12 +99,12 @@ func parseDirect(b []byte) (any, error) {
 	}, nil
 }
 
-// reachMessage is a question whether a member is reached, or an answer.
+// reachMessage asks whether a member reaches the asker, or answers that question.
 type reachMessage struct {
 	kind      byte
 	challenge uint64
 	name      string // the asker's gossip name
-	from      string // the NodeID of the one that answers
+	from      string // the NodeID of the answering member; empty in a question
 }
 
 func (m reachMessage) bytes() []byte {
@@ -129,7 +130,7 @@ func parseReach(b []byte) (any, error) {
 	return m, nil
 }
 
-// parseMessage reads any message of this version. The result shares b.
+// parseMessage reads any message of this version. The result may share memory with b.
 func parseMessage(b []byte) (any, error) {
 	if len(b) == 0 || b[0]&0xF0 != messageVersion {
 		return nil, errMessage

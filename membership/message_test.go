@@ -10,7 +10,7 @@ import (
 
 var testDigest = digest{fingerprint: 0x0807060504030201, members: 0x1817161514131211, configuration: 0x2827262524232221}
 
-// The bytes are the protocol.
+// The test fixes the bytes of the protocol, which other releases read.
 func TestMessagesGolden(t *testing.T) {
 	words := []byte{1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28}
 	agree := agreementMessage{fingerprint: testDigest.fingerprint, starts: testDigest.members, bitmap: []byte{0xF0, 1}}
@@ -107,7 +107,7 @@ func FuzzParseMessage(f *testing.F) {
 		}
 		require.Equal(t, before, encoded(message), "what is read is what was written")
 
-		// Nothing a stranger sends breaks what receives it.
+		// No message breaks the agreement that receives it.
 		a := newAgreement("a", 1, newClock().now)
 		a.publish(view)
 		switch m := message.(type) {

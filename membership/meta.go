@@ -179,8 +179,8 @@ func appendPairs(b []byte, pairs map[string]string) []byte {
 	return b
 }
 
-// checkMeta holds the rules for the values of a member's metadata. Encoding
-// and decoding share it: a member cannot announce what others would refuse.
+// checkMeta holds the rules for the values of a member's metadata. Encoding and decoding both call
+// it, so that a member cannot announce values that other members would refuse.
 func checkMeta(m Member) error {
 	switch {
 	case m.Weight < 1 || m.Weight > maxWeight:

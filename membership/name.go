@@ -9,11 +9,11 @@ import (
 const (
 	nameMark     = '~' // not allowed in a NodeID
 	nameTail     = 1 + 16
-	maxNameShown = 64 // characters of a foreign name in an error
+	maxNameShown = 64 // characters of an invalid text in an error
 )
 
-// gossipName is the name under which one start of a NodeID gossips. A restart
-// has another one, so that a member is never mistaken for its earlier process.
+// gossipName returns the name under which one start of a NodeID gossips. A restart has another
+// name, so that no member takes it for the earlier process.
 func gossipName(id string, nonce uint64) string {
 	return fmt.Sprintf("%s%c%016x", id, nameMark, nonce)
 }

@@ -19,12 +19,13 @@ import (
 
 // Defaults and bounds of [Options].
 const (
-	// defaultPort is the port of a seed that names none, where this member listens on any free
-	// port.
+	// defaultPort is the port of a seed without a port, when this member itself listens on any
+	// free port.
 	defaultPort = 7946
-	// defaultBootstrapTimeout is how long Start looks for a cluster.
+	// defaultBootstrapTimeout is how long Start looks for a cluster unless the options say
+	// otherwise.
 	defaultBootstrapTimeout = 5 * time.Second
-	// MaxConfigurations is the largest number of configurations.
+	// MaxConfigurations is the largest number of configurations that a member may announce.
 	MaxConfigurations = 4
 
 	maxBootstrapTimeout = time.Hour
@@ -37,58 +38,59 @@ const (
 // Options configure a [Membership]. A field is required unless its documentation says what
 // zero means.
 type Options struct {
-	// ClusterName is the identity of the cluster: 1 to 128 bytes
-	// of letters, digits and . _ : / @ -. Members of other clusters are
-	// refused.
+	// ClusterName is the identity of the cluster. It has 1 to 128 bytes, of letters, digits and
+	// these characters: . _ : / @ -. Members of other clusters are refused.
 	ClusterName string
-	// NodeID is the identity of this member, kept across restarts and unique
-	// in the cluster. The same bounds as ClusterName.
+	// NodeID is the identity of this member. It is unique in the cluster and stays the same across
+	// restarts. Its bounds are those of ClusterName.
 	NodeID string
-	// GossipAddr is the address to listen on for UDP and TCP, IP:port. Port 0
-	// takes any free one. An empty IP stands for 0.0.0.0.
+	// GossipAddr is the address to listen on for UDP and TCP, IP:port. Port 0 means any free port.
+	// An empty IP means 0.0.0.0.
 	GossipAddr string
 
 	// Region and Zone say where this member runs, at most 64 bytes
 	// each. Empty is a place like any other.
 	Region, Zone string
-	// Weight is the share of partitions this member asks for, 1 to 2^20.
+	// Weight is the share of partitions that this member asks for, 1 to 2^20.
 	// Zero means 1.
 	Weight int
-	// HTTPAddr is the address announced for HTTP, host:port with a host that others can
-	// reach and a port from 1 to 65535. Empty: none.
+	// HTTPAddr is the address announced for HTTP, host:port, with a host that other members can
+	// reach and a port from 1 to 65535. Empty means that none is announced.
 	HTTPAddr string
-	// Services are addresses within the bounds of HTTPAddr, by the name of the service, and
-	// Metadata is any text. Both are announced to the others. Together with the
-	// other fields that are announced they must fit in 448 bytes. Nil: none.
+	// Services are addresses by the name of the service, with the bounds of HTTPAddr. Metadata is
+	// any text. This member announces both to the other members. All announced fields together
+	// must fit in 448 bytes. Nil means none.
 	Services, Metadata map[string]string
 
-	// PartitionCount is the number of partitions, 1 to 2^20. Members with
-	// another one are refused.
+	// PartitionCount is the number of partitions, 1 to 2^20. Members with another number are
+	// refused.
 	PartitionCount int
-	// Configurations name what this member can run, 1 to [MaxConfigurations],
-	// the most wanted last. Members with none in common are refused.
+	// Configurations are the names of the configurations that this member can run, 1 to
+	// [MaxConfigurations], with the preferred one last. Members without a common configuration are
+	// refused.
 	Configurations []string
 
-	// Origin is the [Start.Nonce] of the earlier start of this NodeID whose data this
-	// start goes on with. Zero means that it begins without data.
+	// Origin is the [Start.Nonce] of the earlier start of this NodeID whose data this start has.
+	// Zero means that this start begins without data.
 	Origin uint64
 
-	// RestartGrace is how long this member keeps its place after [Membership.Stop], 1 ms to an
-	// hour, so that it can restart: see [Away]. It applies to a member that is Active. Zero means
-	// that Stop leaves for good.
+	// RestartGrace is how long this member keeps its place after [Membership.Stop], so that it can
+	// restart: see [Away]. It is 1 ms to 1 hour, and applies to a member that is Active. Zero
+	// means that Stop leaves for good.
 	RestartGrace time.Duration
 
-	// Discovery finds addresses to join through. It is asked again for every attempt.
-	// Nil means that this member waits until others join through it. The fields of [DNS],
-	// [SRV], [File], [Static] and what [Join] made of them are checked with the options.
+	// Discovery finds addresses to join through. Every attempt to join asks it again. Nil means
+	// that this member dials no address: it waits until other members join through it.
+	// [Options.Validate] checks the fields of [DNS], [SRV], [File] and [Static], also inside
+	// [Join].
 	Discovery Discovery
-	// BootstrapTimeout is how long Start looks for a cluster before it goes
-	// ahead alone, at most an hour. Zero means 5 seconds.
+	// BootstrapTimeout is how long Start looks for a cluster before this member goes ahead alone,
+	// at most 1 hour. Zero means 5 seconds.
 	BootstrapTimeout time.Duration
 
-	// Gossip configures how the members talk to each other.
+	// Gossip configures how members exchange what they know.
 	Gossip GossipOptions
-	// Logger takes what operators should know. Nil means slog.Default().
+	// Logger receives the log lines for operators. Nil means slog.Default().
 	Logger *slog.Logger
 
 	now func() time.Time // nil: time.Now
@@ -97,16 +99,16 @@ type Options struct {
 // GossipOptions configure how members exchange what they know. The zero value of
 // every field is usable.
 type GossipOptions struct {
-	// AdvertiseAddr is the address that other members use to reach this one, as IP
-	// or IP:port. Without a port the port of the gossip address is used. Empty means
-	// the gossip address; where that is 0.0.0.0, the first private address of the
-	// host, with a warning in the log when there are several. It or AdvertiseFrom is required where
+	// AdvertiseAddr is the address that other members use to reach this one, as IP or IP:port.
+	// Without a port, the port of the gossip address is used. Empty means the gossip address, or
+	// the first private address of the host when the gossip address is 0.0.0.0. A warning is
+	// logged when that host has several addresses. AdvertiseAddr or AdvertiseFrom is required when
 	// the gossip address is [::].
 	AdvertiseAddr string
 	// AdvertiseFrom picks the address of this host that is announced: the name of an interface
-	// such as "eth1", or a network such as "192.168.0.0/16". IPv4 comes before IPv6. It applies
-	// where GossipAddr is 0.0.0.0 or [::], and AdvertiseAddr is empty. Empty means that
-	// AdvertiseAddr says which.
+	// such as "eth1", or a network such as "192.168.0.0/16". IPv4 comes before IPv6. AdvertiseFrom
+	// may be set only when GossipAddr is 0.0.0.0 or [::] and AdvertiseAddr is empty. Empty means
+	// that AdvertiseAddr decides.
 	AdvertiseFrom string
 	// Profile chooses the timings. Zero means [LAN]. All members of a cluster should
 	// use the same profile.
@@ -114,11 +116,11 @@ type GossipOptions struct {
 	// Keys encrypt gossip with AES-GCM. A key has 16, 24 or 32 bytes. The first key
 	// encrypts, and all of them decrypt. Empty means that gossip is not encrypted.
 	Keys Keys
-	// Compression compresses gossip. It costs CPU time, and it accepts packets that
-	// expand when they are read. False is right unless bandwidth is expensive.
+	// Compression compresses gossip. It costs CPU time, and lets other processes send packets that
+	// become larger when they are read. Leave it false unless bandwidth is expensive.
 	Compression bool
-	// ForgetAfter is how long a member that was lost is looked for, ever more rarely, and counted
-	// as lost, from an hour to a year. Zero means 72 hours.
+	// ForgetAfter is how long this member looks for a member that was lost, and counts it as lost,
+	// from 1 hour to 1 year. The search becomes less frequent with time. Zero means 72 hours.
 	ForgetAfter time.Duration
 	// Network opens the transport. Nil means UDP and TCP sockets.
 	Network Network
@@ -128,8 +130,8 @@ type GossipOptions struct {
 }
 
 // Validate returns an [option.Error] for every option that is out of bounds, and a
-// [MetadataSizeError] when what is announced does not fit. The errors are joined;
-// [option.All] takes them apart. It opens nothing.
+// [MetadataSizeError] when the announced fields together are too large. The errors are joined;
+// [option.All] takes them apart. Validate opens no address or file.
 func (o Options) Validate() error {
 	_, err := o.parse()
 	return err
@@ -139,7 +141,7 @@ func (o Options) Validate() error {
 type settings struct {
 	Options
 	bind      netip.AddrPort
-	advertise netip.AddrPort // invalid: as bound; port 0: that of bind
+	advertise netip.AddrPort // invalid: the bound address; port 0: the bound port
 	timings   timings
 }
 
@@ -188,7 +190,7 @@ func (o Options) parse() (settings, error) {
 	return s, checkMeta(s.member())
 }
 
-// fill puts in the defaults, and copies what the caller could change later.
+// fill sets the defaults, and copies the values that the caller could change later.
 func (s *settings) fill() {
 	if s.Weight == 0 {
 		s.Weight = 1
@@ -211,7 +213,7 @@ func (s *settings) fill() {
 	if s.Discovery == nil {
 		s.Discovery = Static()
 	}
-	s.RestartGrace = time.Duration(milliseconds(s.RestartGrace)) * time.Millisecond // as it is announced
+	s.RestartGrace = time.Duration(milliseconds(s.RestartGrace)) * time.Millisecond // rounded as in announcements
 	s.Services, s.Metadata = maps.Clone(s.Services), maps.Clone(s.Metadata)
 	s.Configurations = slices.Clone(s.Configurations)
 	keys := make([][]byte, len(s.Gossip.Keys))
@@ -221,7 +223,7 @@ func (s *settings) fill() {
 	s.Gossip.Keys = keys
 }
 
-// member is what this member announces of itself at the start of its life.
+// member returns the values that this member announces first.
 func (s *settings) member() Member {
 	return Member{
 		ID: s.NodeID, Region: s.Region, Zone: s.Zone, Weight: s.Weight,

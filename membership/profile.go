@@ -19,7 +19,7 @@ const (
 	LAN Profile = iota
 	// WAN is for several regions: round trips of up to a second.
 	WAN
-	// Local is for one machine: tests, and trying things out.
+	// Local is for one machine: tests and experiments.
 	Local
 )
 
@@ -59,10 +59,10 @@ type timings struct {
 	gossipNodes, indirectChecks   int
 	retransmitMult, suspicionMult int
 
-	rejoinInterval time.Duration // between two searches for missing members
-	settleQuiet    time.Duration // the time without news after which a joining member knows the cluster
-	settleMax      time.Duration // the time after which it goes on in any case
-	tailDelay      time.Duration // the age of a view from which the last members are asked
+	rejoinInterval time.Duration // the time between two searches for missing members
+	settleQuiet    time.Duration // the list of members has settled when no member is new for this time
+	settleMax      time.Duration // the longest time for which a joining member waits for its list to settle
+	tailDelay      time.Duration // the age of a view at which members that have not confirmed it are asked
 	leaveWait      time.Duration // the limit for each announcement of a leave to be sent
 	patience       time.Duration // the patience with one connection, which fails by itself only after tcpTimeout
 }
@@ -133,9 +133,9 @@ func (t timings) configure(c *memberlist.Config) {
 	c.RetransmitMult = t.retransmitMult
 	c.SuspicionMult = t.suspicionMult
 	c.SuspicionMaxTimeoutMult = 2
-	// memberlist makes a member probe more rarely when its probes fail. That is right
-	// if the member itself is slow. But while a part of the cluster cannot be reached,
-	// it delays noticing a crash in the rest. isolation.go distinguishes the two cases.
+	// memberlist makes a member probe more rarely when its probes fail. That is right if the
+	// member itself is slow. But while a part of the cluster cannot be reached, rarer probes delay
+	// the detection of a crash in the rest. isolation.go distinguishes the two cases.
 	c.AwarenessMaxMultiplier = 2
 	c.PushPullInterval = t.pushPullInterval
 	c.ProbeInterval = t.probeInterval

@@ -17,29 +17,31 @@ import (
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
-// A member announces an address, and does not know whether others reach it there. So it asks some
-// of them, over streams that it opens. Each of them answers at the announced address, once in a
-// packet and once over a stream. An answer shows that the address is good. When answers stay away,
-// the member asks more members, and exchanges members with them: that shows that they run, and
-// could have answered.
+// A member announces an address, and does not know whether other members reach it there. The
+// member therefore asks some of them, over streams that it opens. Each asked member answers at the
+// announced address, once in a packet and once over a stream. An answer shows that the address is
+// right. When answers do not arrive, the member asks more members, and exchanges members with
+// them. An exchange shows that the other member runs and could have answered.
 
 const (
-	// reachVersion is the version of the delegate's protocol from which on a member answers.
+	// reachVersion is the lowest version of the delegate protocol whose members answer the
+	// question whether they reach the asker.
 	reachVersion = 1
 
-	reachTarget = 3 // members that the second question goes to; the first goes to one
-	maxServed   = 16
+	reachTarget = 3  // members that the second question goes to; the first goes to one
+	maxServed   = 16 // questions that are answered over streams at a time
 	// reachPause is the least time between two checks.
 	reachPause = 2 * time.Second
 	// reachRetry is the time after which an address that no member reached is checked again. It
 	// doubles up to maxReachRetry.
 	reachRetry    = 10 * time.Second
 	maxReachRetry = 5 * time.Minute
-	// conflictMemory is how long an answer counts that was meant for another member.
+	// conflictMemory is how long this member reports an address conflict after an answer arrived
+	// that was meant for another member.
 	conflictMemory = 5 * time.Minute
 )
 
-// reach is what this member knows of whether others reach it.
+// reach holds what this member knows about whether other members reach it.
 type reach struct {
 	wanted   chan struct{} // asks for a check
 	serving  chan struct{} // holds one token for each question that is being answered over a stream
@@ -49,15 +51,15 @@ type reach struct {
 	mu      sync.Mutex
 	rounds  map[uint64]*reachRound
 	through []netip.AddrPort // addresses that led to other members, the newest first
-	speaks  map[string]bool  // gossip names of the members alive that answer: earlier releases do not
-	known   bool             // a check has ended since there were other members
+	speaks  map[string]bool  // by gossip name: whether the member answers such questions; earlier releases do not
+	known   bool             // at least one check has ended
 	err     error            // why no other member reaches this one
 }
 
-// reachRound is one question, and the answers to it. The lock of reach guards it.
+// reachRound is one question and the answers to it. The lock of reach guards both.
 type reachRound struct {
 	challenge        uint64
-	asked            map[netip.AddrPort]string // those that took it, with their NodeIDs where they are known
+	asked            map[netip.AddrPort]string // addresses that took the question, with NodeIDs where known
 	packets, streams map[string]bool           // NodeIDs of the members whose answers arrived
 	news             chan struct{}
 }
@@ -70,7 +72,7 @@ func newReach() reach {
 	}
 }
 
-// want asks for a check.
+// want requests a check. It never blocks.
 func (r *reach) want() {
 	select {
 	case r.wanted <- struct{}{}:
@@ -103,14 +105,14 @@ func (r *reach) end(round *reachRound) {
 	delete(r.rounds, round.challenge)
 }
 
-// counts returns how many members have answered a question.
+// counts returns how many members have answered a question in packets, and how many over streams.
 func (r *reach) counts(round *reachRound) (packets, streams int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(round.packets), len(round.streams)
 }
 
-// led takes note of an address that led to another member.
+// led records an address that led to another member.
 func (r *reach) led(addr netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,22 +120,23 @@ func (r *reach) led(addr netip.AddrPort) {
 	r.through = append([]netip.AddrPort{addr}, r.through[:min(len(r.through), reachTarget-1)]...)
 }
 
-// seen takes note of whether a member answers such questions.
+// seen records whether a member answers questions of reach.
 func (r *reach) seen(n *memberlist.Node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.speaks[n.Name] = n.DMax >= reachVersion
 }
 
-// gone forgets a member.
+// gone deletes what seen recorded about a member.
 func (r *reach) gone(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.speaks, name)
 }
 
-// answers reports whether the member at an address answers such questions. Behind an address of no
-// member any of them may be: then all of them must.
+// answers reports whether the member at an address answers questions of reach. An address of no
+// known member may lead to any of them. The result is then true only if all other members answer
+// such questions.
 func (m *Membership) answers(addr netip.AddrPort) bool {
 	peer, known := m.registry.at(addr)
 	m.reach.mu.Lock()
@@ -149,7 +152,7 @@ func (m *Membership) answers(addr netip.AddrPort) bool {
 	return true
 }
 
-// conclude takes what a check came to.
+// conclude records the result of a check.
 func (r *reach) conclude(err error) {
 	r.mu.Lock()
 	r.known, r.err = true, err
@@ -157,14 +160,15 @@ func (r *reach) conclude(err error) {
 	r.changed.Signal()
 }
 
-// state returns whether a check has ended, and why no other member reaches this one.
+// state returns whether a check has ended, and an error that says why no other member reaches this
+// one.
 func (r *reach) state() (known bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known, r.err
 }
 
-// ask sends the question of a round to some addresses. It does not wait.
+// ask sends the question of a round to some addresses in the background.
 func (m *Membership) ask(round *reachRound, targets []netip.AddrPort) {
 	gossip, _, running := m.live()
 	if !running {
@@ -185,7 +189,8 @@ func (m *Membership) ask(round *reachRound, targets []netip.AddrPort) {
 	}
 }
 
-// await waits until enough answers have arrived, or the time is over. It reports the former.
+// await waits until enough answers have arrived, the limit has passed or the context ends. It
+// reports whether enough answers have arrived.
 func (m *Membership) await(ctx context.Context, round *reachRound, limit time.Duration, enough func(packets, streams int) bool) bool {
 	over := time.NewTimer(limit)
 	defer over.Stop()
@@ -203,7 +208,8 @@ func (m *Membership) await(ctx context.Context, round *reachRound, limit time.Du
 	}
 }
 
-// reachTargets returns addresses to ask through: one that led to another member, or some members.
+// reachTargets returns the addresses to send a question to. For the first question it returns one,
+// if possible one that led to another member. Otherwise it picks up to reachTarget at random.
 func (m *Membership) reachTargets(first bool) []netip.AddrPort {
 	m.reach.mu.Lock()
 	targets := slices.Clone(m.reach.through)
@@ -222,8 +228,12 @@ func (m *Membership) reachTargets(first bool) []netip.AddrPort {
 	return targets[:min(len(targets), reachTarget)]
 }
 
-// watchReach checks whether other members reach this one, when that is wanted, when this member is
-// alone no longer, and again and again while none does.
+// watchReach checks whether other members reach this one, until the context ends. It checks in
+// these cases:
+//
+//   - Another part of the package requests a check.
+//   - This member is no longer alone.
+//   - The last check found a trouble, and the wait after that check is over.
 func (m *Membership) watchReach(ctx context.Context) {
 	select {
 	case <-m.reach.wanted: // Start has joined, or is alone
@@ -234,7 +244,7 @@ func (m *Membership) watchReach(ctx context.Context) {
 	defer tick.Stop()
 	alone, wanted := true, false
 	m.reach.want()
-	var last, next time.Time // the last check, and when to check again; zero: not by itself
+	var last, next time.Time // the last check, and when to repeat it; a zero next: only on request
 	wait := reachRetry
 	for {
 		select {
@@ -254,7 +264,7 @@ func (m *Membership) watchReach(ctx context.Context) {
 			continue
 		}
 		if !next.IsZero() {
-			wanted = !now.Before(next) // more often it would be let in, and taken for dead, again and again
+			wanted = !now.Before(next) // each check exchanges members, so that others declare this one alive, and later dead
 		}
 		wanted = wanted || alone
 		if alone = false; !wanted || now.Sub(last) < reachPause {
@@ -275,8 +285,8 @@ func (m *Membership) watchReach(ctx context.Context) {
 	}
 }
 
-// checkReach asks other members whether they reach this one. It returns an error when none does,
-// and keeps what it has found out as trouble. It reports whether there is no trouble.
+// checkReach asks other members whether they reach this one. It records a problem as a trouble. It
+// reports whether there is no trouble, and returns an error when no other member reaches this one.
 func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	round := m.reach.begin()
 	defer m.reach.end(round)
@@ -285,7 +295,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	some := func(packets, streams int) bool { return packets > 0 || streams > 0 }
 	first := m.reachTargets(true)
 	if len(first) == 0 {
-		return true, nil // none of them answers such questions
+		return true, nil // no other member answers such questions
 	}
 	m.ask(round, first)
 	if !m.await(ctx, round, patience, both) {
@@ -296,7 +306,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 		m.ask(round, targets)
 		running := m.runs(targets)
 		if m.await(ctx, round, 2*patience, both); !some(m.reach.counts(round)) && !running() {
-			return true, nil // none of them could have answered
+			return true, nil // no asked member runs, so none could have answered
 		}
 	}
 	asked := m.askedOf(round)
@@ -341,8 +351,8 @@ func (m *Membership) named(ids map[string]bool) string {
 	return strings.Join(slices.Sorted(maps.Keys(ids)), ", ")
 }
 
-// runs begins to exchange members with some addresses. The result reports whether one of them has
-// done so by then: that one runs.
+// runs begins to exchange members with some addresses. The returned function reports whether an
+// exchange has succeeded by then. If one has, the member at that address runs.
 func (m *Membership) runs(addrs []netip.AddrPort) func() bool {
 	var one atomic.Bool
 	for _, addr := range addrs {
@@ -355,7 +365,8 @@ func (m *Membership) runs(addrs []netip.AddrPort) func() bool {
 	return one.Load
 }
 
-// unreached says that no other member reaches this one at the address that it announces.
+// unreached returns the error that no other member reaches this one at the address that it
+// announces.
 func (m *Membership) unreached(addr netip.AddrPort, asked map[netip.AddrPort]string) error {
 	who := make([]string, 0, len(asked))
 	for at, id := range asked {

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// heardReach takes a question or an answer. It never waits: memberlist calls it.
+// heardReach processes a question or an answer. memberlist calls it, so it never waits.
 func (m *Membership) heardReach(msg reachMessage) {
 	switch {
 	case msg.kind == kindReach:
@@ -28,8 +28,9 @@ func (m *Membership) heardReach(msg reachMessage) {
 	}
 }
 
-// answerReach answers a member at the address that it announces. Of others it knows none, so that no
-// process outside the cluster can make it send anything.
+// answerReach answers the question of a member at the address that the member announces. It
+// ignores a question that names no known member. A process outside the cluster can therefore not
+// make this member send to other addresses.
 func (m *Membership) answerReach(msg reachMessage) {
 	gossip, _, running := m.live()
 	peer, known := m.registry.named(msg.name)
@@ -51,12 +52,12 @@ func (m *Membership) answerReach(msg reachMessage) {
 			return // the asker asks again
 		}
 		node := &memberlist.Node{Name: msg.name, Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port()}
-		_ = gossip.SendReliable(node, answer(kindReachStream)) // that it fails is what the asker finds out
+		_ = gossip.SendReliable(node, answer(kindReachStream)) // the asker notices that no answer arrives
 	})
 }
 
-// misdirected takes an answer that was meant for another member, and came here: the other one
-// announces the address of this one.
+// misdirected processes an answer that was meant for another member, and arrived at this one. The
+// other member then announces the address of this one.
 func (m *Membership) misdirected(msg reachMessage) {
 	peer, known := m.registry.named(msg.name)
 	if self := m.Local(); known && peer.Addr == self.Addr && peer.ID != self.ID {
@@ -64,7 +65,7 @@ func (m *Membership) misdirected(msg reachMessage) {
 	}
 }
 
-// named returns the start of a gossip name, if it is believed alive.
+// named returns the start with a gossip name, if it is believed alive.
 func (r *registry) named(name string) (Member, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

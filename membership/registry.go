@@ -8,43 +8,43 @@ import (
 	"time"
 )
 
-// maxDeparted is how many members that are gone are remembered, to tell a
-// return from a first visit and to look for those that failed.
+// maxDeparted bounds the records of members that are gone. The records tell a member that returns
+// from a new one, and list the failed members to look for.
 const maxDeparted = 1024
 
-// registry is the list of members. memberlist tells it of gossip names; it
-// answers in NodeIDs. Several names can claim one NodeID, a crashed process and
-// its restart for example: the newest start speaks for it, which every member
-// decides alike because it depends on nothing but what the names announced.
+// registry is the list of members. memberlist reports gossip names, and the registry returns
+// members by NodeID. Several gossip names can have one NodeID, for example those of a crashed
+// process and its restart. The newest start is then the member of the NodeID. Every member decides
+// that alike, because the decision depends only on the announcements of the starts.
 //
-// Its methods are called under memberlist's lock: they never block and never
-// call back.
+// memberlist holds its lock while it calls methods of the registry. The methods therefore never
+// block, and never call memberlist.
 type registry struct {
-	self   string // our gossip name
+	self   string // the gossip name of this member
 	events *eventQueue
 	now    func() time.Time
 
 	mu         sync.Mutex
 	alive      map[string]Member   // by gossip name
-	names      map[string][]string // gossip names of a NodeID, those alive
+	names      map[string][]string // gossip names believed alive, by NodeID
 	absences   map[string]absence  // by NodeID
 	departed   map[string]departure
-	lost       int              // of departed, those that failed
+	lost       int              // the number of failed members in departed
 	flaps      map[string]flaps // by NodeID
-	nextLost   time.Time        // when to look which of them is to be dialled
-	nextOld    time.Time        // when one of those that are lost for long may be dialled
-	nextForget time.Time        // when to look which of departed are to be forgotten
-	tally      tally            // of events about others
-	sorted     []Member         // winners by ID; nil when it must be made again
+	nextLost   time.Time        // when dueLost next looks for a lost member to dial
+	nextOld    time.Time        // when the next member may be dialled of those lost for a long time
+	nextForget time.Time        // when forgetOld next looks for records to delete
+	tally      tally            // counts the events about other members
+	sorted     []Member         // the members, ascending by ID; nil when the list must be made again
 	version    uint64           // counts the changes of sorted
 }
 
-// departure is a member that went away.
+// departure is the record of a member that has left or failed.
 type departure struct {
 	member Member
 	failed bool
 	at     time.Time
-	next   time.Time // when to look for it
+	next   time.Time // when to dial the member next
 }
 
 func newRegistry(self string, now func() time.Time) *registry {
@@ -71,7 +71,7 @@ func (r *registry) set(name string, m Member) {
 	if a := r.absences[m.ID]; r.replaced(a.member) {
 		r.endAbsence(m.ID, a.member.Start.Nonce)
 	} else if a.member.Start == m.Start && !a.over {
-		delete(r.absences, m.ID) // it has not left yet
+		delete(r.absences, m.ID) // the start is Away and has not left yet
 	}
 	after, _ := r.winner(m.ID)
 	r.changed(name, before, was, after, true)
@@ -97,8 +97,9 @@ func (r *registry) remove(name string) {
 	r.boundAbsences()
 }
 
-// winner is the start that speaks for a NodeID: the newest one, except that a start that is joining
-// leaves the place to an earlier one that is away.
+// winner returns the start that is the member of a NodeID. That is the newest start, with one
+// exception: a start that is Joining does not replace an earlier start that is Away. The caller
+// holds the lock.
 func (r *registry) winner(id string) (Member, bool) {
 	newest, found := r.newest(id)
 	keeper, kept := r.keeper(id)
@@ -108,7 +109,7 @@ func (r *registry) winner(id string) (Member, bool) {
 	return newest, found
 }
 
-// newest is the newest start of a NodeID among those alive.
+// newest returns the newest start of a NodeID that is believed alive. The caller holds the lock.
 func (r *registry) newest(id string) (newest Member, found bool) {
 	for i, name := range r.names[id] {
 		if m := r.alive[name]; i == 0 || m.Start.Compare(newest.Start) > 0 {
@@ -118,8 +119,8 @@ func (r *registry) newest(id string) (newest Member, found bool) {
 	return newest, len(r.names[id]) > 0
 }
 
-// changed turns the step from one winner to the next, that a gossip name is the
-// reason of, into an event.
+// changed adds an event for the change of a member from before to after. name is the gossip name
+// that caused the change. The caller holds the lock.
 func (r *registry) changed(name string, before Member, was bool, after Member, is bool) {
 	e := event{Before: before, After: after, At: r.now()}
 	switch {
@@ -182,8 +183,8 @@ func (r *registry) forget(d departure) {
 	}
 }
 
-// members returns the start that speaks for each NodeID, ascending by ID, and how
-// many times that has changed. The slice is shared and must not be modified.
+// members returns the list of members, ascending by ID, and the number of changes so far. The
+// slice is shared and must not be modified.
 func (r *registry) members() ([]Member, uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -203,7 +204,7 @@ func (r *registry) members() ([]Member, uint64) {
 	return r.sorted, r.version
 }
 
-// member returns the start that speaks for a NodeID.
+// member returns the start that is the member of a NodeID.
 func (r *registry) member(id string) (Member, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -217,7 +218,7 @@ func (r *registry) reachable(id string) (Member, bool) {
 	return r.newest(id)
 }
 
-// rivals returns the other starts of our own NodeID believed alive, newest
+// rivals returns the other starts of the NodeID of this member that are believed alive, newest
 // first.
 func (r *registry) rivals(id string) []Member {
 	r.mu.Lock()
@@ -232,8 +233,8 @@ func (r *registry) rivals(id string) []Member {
 	return found
 }
 
-// others returns every start believed alive but our own, winners or not, in no
-// order: those are the processes there are to talk to.
+// others returns every start believed alive except this one, in no order. It includes starts that
+// are not the member of their NodeID, because their processes still run.
 func (r *registry) others() []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,7 +20,7 @@ func newClock() *clock { return &clock{at: time.Unix(1_700_000_000, 0)} }
 func (c *clock) now() time.Time          { return c.at }
 func (c *clock) advance(d time.Duration) { c.at = c.at.Add(d) }
 
-// startOf is one start of a NodeID, active.
+// startOf returns one start of a NodeID that is Active.
 func startOf(id string, number, nonce uint64) Member {
 	return Member{ID: id, Weight: 1, PartitionCount: 1, State: Active, Start: Start{Number: number, Nonce: nonce}}
 }
@@ -126,8 +126,8 @@ func TestTheRegistryForgets(t *testing.T) {
 	require.Equal(t, []string{"n0 joined", fmt.Sprint("n", maxDeparted+9, " rejoined")}, kinds(r.events.take()), "the oldest is forgotten")
 }
 
-// Whatever the order in which gossip brings the same announcements, all members
-// end with the same list, sorted, and events that connect.
+// All members end with the same sorted list, whatever the order in which gossip delivers the
+// announcements. Each event of a member begins with the start with which its previous event ended.
 func TestRegistryDoesNotDependOnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var said []Member
@@ -143,7 +143,7 @@ func TestRegistryDoesNotDependOnOrder(t *testing.T) {
 			random.Shuffle(len(said), func(i, j int) { said[i], said[j] = said[j], said[i] })
 			for _, m := range said {
 				record(r, m)
-				if random.IntN(3) == 0 { // a false alarm
+				if random.IntN(3) == 0 { // the start is declared dead by mistake
 					r.remove(gossipName(m.ID, m.Start.Nonce))
 					record(r, m)
 				}

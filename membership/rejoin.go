@@ -13,20 +13,20 @@ import (
 
 const (
 	rejoinSample = 3           // seeds to try in one round
-	lostTick     = time.Second // between looks at what is due; at most one lost member is dialled in each
+	lostTick     = time.Second // the time between two calls of dueLost; each leads to at most one dial of a lost member
 	lostShare    = 16          // a lost member is dialled when it has been gone for a sixteenth longer than at the last dial
-	maxLostWait  = time.Hour   // between dials of one lost member
+	maxLostWait  = time.Hour   // the longest time between two dials of one lost member
 	oldLostWait  = 10 * time.Minute
-	// refusalMemory is how long a refusal of a member that is believed alive counts.
+	// refusalMemory is how long this member reports a refusal of a member that is believed alive.
 	refusalMemory = 10 * time.Second
-	// configurationMemory is how long the configuration of a lost member counts with which it tried
-	// to come back.
+	// configurationMemory is how long this member reports that a lost member tried to come back
+	// with an incompatible configuration.
 	configurationMemory = 5 * time.Minute
 )
 
-// keepJoining looks for members that are missing until the context ends: the seeds, and the
-// members that were lost. A member that is alone searches all seeds. After a partition that lasted
-// until both sides forgot each other, this is what brings them together again.
+// keepJoining looks for missing members until the context ends. It dials seeds, and members that
+// were lost. A member that is alone dials all seeds. After a network partition in which both sides
+// declared each other dead, these dials bring the sides together again.
 func (m *Membership) keepJoining(ctx context.Context) {
 	round := time.NewTimer(jitter(m.settings.timings.rejoinInterval))
 	defer round.Stop()
@@ -52,14 +52,15 @@ func (m *Membership) keepJoining(ctx context.Context) {
 	}
 }
 
-// seekSeeds dials some seeds that are no members, or all of them where this member is alone.
+// seekSeeds dials some of the seeds that are not members, or all of them when this member is
+// alone.
 func (m *Membership) seekSeeds(ctx context.Context) {
 	if len(m.registry.others()) == 0 {
 		m.search(ctx, ctx)
 		return
 	}
 	m.troubles.clear(troubleNoSeed, "")
-	seeds, _ := m.seeds(ctx) // its error is a trouble
+	seeds, _ := m.seeds(ctx) // seeds has recorded the error as a trouble
 	rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
 	// A refusal counts until the next time that the address is dialled.
 	lasts := 3 * m.settings.timings.rejoinInterval * time.Duration(1+len(seeds)/rejoinSample)
@@ -68,15 +69,15 @@ func (m *Membership) seekSeeds(ctx context.Context) {
 	}
 }
 
-// seek dials a lost member, unless another member has its address now.
+// seek dials a lost member, unless a member believed alive has the same address.
 func (m *Membership) seek(lost Member) {
 	if len(m.unknown([]netip.AddrPort{lost.Addr})) > 0 {
 		m.approach(lost.Addr, lost.ID, 2*maxLostWait)
 	}
 }
 
-// checkSuspect dials a member that sends packets which this member cannot decrypt. What it answers
-// says why. The packets alone prove nothing: any process can send them.
+// checkSuspect dials a member that seems to send packets which this member cannot decrypt. The
+// result of the dial shows the cause. The packets alone prove nothing: any process can send them.
 func (m *Membership) checkSuspect(addr netip.AddrPort) {
 	member, known := m.registry.at(addr)
 	if !known {
@@ -87,7 +88,8 @@ func (m *Membership) checkSuspect(addr netip.AddrPort) {
 	}
 }
 
-// approach dials an address, and keeps what it says when it and this member refuse each other.
+// approach dials an address. When the member there and this member refuse each other, approach
+// records the refusal as a trouble.
 func (m *Membership) approach(addr netip.AddrPort, subject string, lasts time.Duration) {
 	m.contact(addr, func(err error) {
 		if !isRefusal(err) {
@@ -101,7 +103,7 @@ func (m *Membership) approach(addr netip.AddrPort, subject string, lasts time.Du
 	})
 }
 
-// refusalReason is what a refusal has in common with the next one for the same cause.
+// refusalReason returns a text that is the same for all refusals with one cause.
 func refusalReason(err error) string {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return refused.Reason.Error() + refused.Detail
@@ -109,7 +111,8 @@ func refusalReason(err error) string {
 	return err.Error()
 }
 
-// refusalText names both sides, and the cause.
+// refusalText returns a text that names the other side and the cause, and the cure when a key is
+// the cause.
 func refusalText(addr netip.AddrPort, subject string, err error) string {
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok {
@@ -126,7 +129,8 @@ func refusalText(addr netip.AddrPort, subject string, err error) string {
 	return fmt.Sprintf("%s: %v: %s%s", where, refused.Reason, refused.Detail, cure)
 }
 
-// forgiveRefusals ends the refusals of members that are here again.
+// forgiveRefusals ends the refusals of members that are alive, when the last report is older than
+// refusalMemory.
 func (m *Membership) forgiveRefusals() {
 	for _, id := range m.troubles.older(troubleRefused, refusalMemory) {
 		if _, alive := m.registry.reachable(id); alive {
@@ -135,14 +139,15 @@ func (m *Membership) forgiveRefusals() {
 	}
 }
 
-// lostWait is how long after one dial of a lost member the next one follows.
+// lostWait returns the time between two dials of a lost member.
 func lostWait(gone, least time.Duration) time.Duration {
 	return min(max(gone/lostShare, least), maxLostWait)
 }
 
-// dueLost returns the lost member whose dial has been due for longest, and plans its next one. The
-// members that have been gone for so long that each of them would be dialled once in maxLostWait
-// share one dial in oldLostWait: one that answers brings all of its side back.
+// dueLost returns the lost member whose dial has been due for longest, and plans its next dial.
+// The wait between two dials of a member grows up to maxLostWait. All members that have reached
+// that wait share a limit of one dial in oldLostWait. That is enough after a partition: one member
+// that answers brings back all members on its side.
 func (r *registry) dueLost(least time.Duration) (due Member, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,15 +183,16 @@ func (r *registry) dueLost(least time.Duration) (due Member, found bool) {
 }
 
 const (
-	// leftMemory is how long a member that left is remembered, to tell its return from a first
-	// visit.
+	// leftMemory is how long the record of a member that left is kept, to tell its return from the
+	// join of a new member.
 	leftMemory = time.Hour
-	// maxLeftTold is how many of the members that left are remembered for longer, and told to
-	// members that may have missed it: the last ones.
+	// maxLeftTold bounds how many records of members that left are kept for longer: those of the
+	// latest leaves. Exchanges of members carry them to members that may have missed the leave.
 	maxLeftTold = 64
 )
 
-// forgetOld forgets the members that have been gone for long.
+// forgetOld deletes the records of members that have been gone for longer than a limit. The limit
+// is after. For members that left it is leftMemory, except for the maxLeftTold latest ones.
 func (r *registry) forgetOld(after time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -205,7 +211,7 @@ func (r *registry) forgetOld(after time.Duration) {
 	}
 }
 
-// lastLeft returns the members that left last. The lock is held.
+// lastLeft returns the maxLeftTold members that left last, by NodeID. The caller holds the lock.
 func (r *registry) lastLeft() map[string]departure {
 	var left []departure
 	for _, d := range r.departed {
@@ -221,8 +227,8 @@ func (r *registry) lastLeft() map[string]departure {
 	return last
 }
 
-// absolve makes a start that was lost here one that left, because another member knows that it did.
-// The lock is held. It reports whether the start was lost here.
+// absolve changes the record of a start from failed to left, because another member knows that the
+// start left. It reports whether the start was recorded as failed. The caller holds the lock.
 func (r *registry) absolve(id string, nonce uint64) bool {
 	d, gone := r.departed[id]
 	if !gone || !d.failed || d.member.Start.Nonce != nonce {
@@ -234,7 +240,8 @@ func (r *registry) absolve(id string, nonce uint64) bool {
 	return true
 }
 
-// forgetLost makes a member that was lost one that left. It reports whether there was one.
+// forgetLost changes the record of a lost member from failed to left. It reports whether the
+// member was lost.
 func (r *registry) forgetLost(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// lose has a registry lose members, or see them leave.
+// lose makes members of a registry leave when last is Leaving, and fail otherwise.
 func lose(r *registry, last State, number int) {
 	for i := range number {
 		m := startOf(fmt.Sprintf("%v-%d", last, i), 1, uint64(i))
@@ -24,7 +24,7 @@ func lose(r *registry, last State, number int) {
 	r.events.take()
 }
 
-// countDials counts the dials of lost members in a time.
+// countDials advances the clock by d and counts the dials of lost members meanwhile.
 func countDials(r *registry, c *clock, d time.Duration) (count int) {
 	const step = 5 * time.Second
 	for end := c.at.Add(d); c.at.Before(end); c.advance(step) {
@@ -36,7 +36,7 @@ func countDials(r *registry, c *clock, d time.Duration) (count int) {
 	return count
 }
 
-// A member that is lost is dialled soon, and then ever more rarely.
+// A lost member is dialled soon, and then less and less often.
 func TestALostMemberIsDialledEverMoreRarely(t *testing.T) {
 	c := newClock()
 	r := newRegistry("me~0", c.now)
@@ -56,7 +56,8 @@ func TestALostMemberIsDialledEverMoreRarely(t *testing.T) {
 	require.Zero(t, countDials(r, c, time.Hour))
 }
 
-// A day after a thousand members have come and gone few of them are looked for, and none for ever.
+// A day after a thousand members were lost, few of them are dialled each hour, and after 72 hours
+// none. Members that left are never dialled.
 func TestADayAfterAThousandMembers(t *testing.T) {
 	c := newClock()
 	r := newRegistry("me~0", c.now)
@@ -103,7 +104,7 @@ func TestAMemberIsForgottenWhenAnotherKnowsThatItLeft(t *testing.T) {
 	})
 }
 
-// Forget makes a member that crashed one that left, everywhere.
+// Forget makes all members count a lost member as one that left.
 func TestForget(t *testing.T) {
 	inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 		var all []*Membership
@@ -125,15 +126,15 @@ func TestForget(t *testing.T) {
 		for _, m := range all[:2] {
 			require.Zero(t, Drive(m).Stats().Lost)
 		}
-		network.Heal() // n3 looks for the others itself
+		network.Heal() // n3 dials the other members itself
 		time.Sleep(time.Minute)
 		members, _ := all[0].Members()
 		require.Len(t, members, 3)
 	})
 }
 
-// Packets that this member cannot decrypt have it ask their sender, and what the sender answers
-// counts.
+// A member that receives packets which it cannot decrypt dials their sender. The result of the
+// dial decides which trouble it reports.
 func TestAKeyThatOneMemberDoesNotHave(t *testing.T) {
 	inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 		oldKey, newKey := bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 16)
@@ -148,7 +149,7 @@ func TestAKeyThatOneMemberDoesNotHave(t *testing.T) {
 			all = append(all, m)
 		}
 		require.NoError(t, all[0].InstallKey(newKey))
-		require.NoError(t, all[0].UseKey(newKey)) // and the second does not have it
+		require.NoError(t, all[0].UseKey(newKey)) // n2 does not have the new key
 		time.Sleep(15 * time.Second)
 		for i, m := range all {
 			troubles := Drive(m).Troubles()
@@ -166,8 +167,8 @@ func TestAKeyThatOneMemberDoesNotHave(t *testing.T) {
 	})
 }
 
-// A packet proves nothing: one that comes from a member, and one that a stranger sent in its name,
-// make this member ask, and no more.
+// Any process can send a packet that cannot be decrypted, also with the address of a member. Such
+// packets make this member dial the sender a few times, and have no other effect.
 func TestASuspectThatIsNone(t *testing.T) {
 	inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 		var all []*Membership

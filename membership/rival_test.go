@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// behind makes a member whose clock is behind by a given time.
+// behind returns an edit of the options of a member: its clock is behind by d.
 func behind(d time.Duration) func(*Options) {
 	return func(o *Options) { o.now = func() time.Time { return time.Now().Add(-d) } }
 }
 
 func onAddr(i int) func(*Options) { return func(o *Options) { o.GossipAddr = townAddr(i).String() } }
 
-// speaks requires that all members see one n3, at the winner's address.
+// speaks waits until all members list one n3: the start of the winner, at its address.
 func (n *town) speaks(winner *Membership, all ...*Membership) {
 	n.t.Helper()
 	n.see(3, all...)

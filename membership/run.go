@@ -23,7 +23,7 @@ func (m *Membership) open() error {
 	m.lastGuard.Store(g)
 	local, err := m.advertised(g)
 	if err != nil {
-		_ = g.Shutdown() // it has nothing to say that err does not
+		_ = g.Shutdown() // err says what is wrong
 		return err
 	}
 	config := &memberlist.Config{
@@ -61,8 +61,7 @@ func (m *Membership) open() error {
 	return nil
 }
 
-// advertised is the address to announce: what the options say, or what was
-// bound.
+// advertised returns the address to announce: the one in the options, or else the bound one.
 func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 	if from := m.settings.Gossip.AdvertiseFrom; from != "" {
 		return m.advertisedFrom(t, from)
@@ -87,7 +86,7 @@ func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 	return bound, nil
 }
 
-// advertisedFrom is the address of an interface or in a network, with the port that was bound.
+// advertisedFrom returns the address of an interface or in a network, with the bound port.
 func (m *Membership) advertisedFrom(t Transport, from string) (netip.AddrPort, error) {
 	all, err := hostAddresses()
 	if err != nil {
@@ -108,9 +107,9 @@ func (m *Membership) advertisedFrom(t Transport, from string) (netip.AddrPort, e
 	return netip.AddrPortFrom(addr, port), nil
 }
 
-// shutdown ends everything that open started. Goroutines of memberlist that
-// are in the middle of a probe end with it, within a few probe intervals; they
-// touch nothing of ours any more.
+// shutdown ends everything that open started. A goroutine of memberlist that is in the middle of a
+// probe ends with that probe, within a few probe intervals. Such a goroutine no longer changes the
+// Membership.
 func (m *Membership) shutdown() {
 	m.mu.Lock()
 	gossip, cancel := m.gossip, m.cancel
@@ -135,8 +134,8 @@ func (m *Membership) live() (*memberlist.Memberlist, *guard.Guard, bool) {
 	return m.gossip, m.guard, m.gossip != nil
 }
 
-// background runs f in a goroutine that Stop waits for. It reports whether it
-// did: not once the membership is shutting down.
+// background runs f in a goroutine that Stop waits for, and reports whether it does. It does not
+// run f before memberlist has started, nor after shutdown has begun.
 func (m *Membership) background(f func()) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,7 +146,7 @@ func (m *Membership) background(f func()) bool {
 	return true
 }
 
-// suspect takes note of the sender of a packet that this member cannot decrypt. It never blocks.
+// suspect records the sender of a packet that this member cannot decrypt. It never blocks.
 func (m *Membership) suspect(from netip.AddrPort) {
 	select {
 	case m.suspects <- from:

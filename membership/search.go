@@ -13,25 +13,26 @@ import (
 
 const (
 	searchParallel = 3                      // addresses that are dialled first
-	searchPatience = 250 * time.Millisecond // after which more are dialled: one, then twice as many each time
-	maxNamedSeeds  = 5                      // in the message that none was reached
-	searchStep     = 64                     // the most that are dialled at a time
+	searchPatience = 250 * time.Millisecond // the time until more addresses are dialled: one, then twice as many each time
+	maxNamedSeeds  = 5                      // seeds named in the message that no seed was reached
+	searchStep     = 64                     // the largest number of addresses dialled in one step
 )
 
-// search is one look for a cluster. One exchange with a member is enough, so a few addresses are
-// dialled at a time. An address that does not answer holds up neither the others nor itself: a
-// connection whose first packets were lost hangs for as long as this member waits before it goes
-// ahead alone, so the search ends before that, and the next one dials the address again.
+// search is one attempt to find a cluster. One exchange with a member is enough, so a search dials
+// few addresses at a time. An address that does not answer does not delay the other addresses. A
+// connection whose first packets were lost fails too late: this member then goes ahead alone
+// before it can dial again. A search therefore ends earlier, and the next search dials the address
+// again.
 type search struct {
 	m       *Membership
 	addrs   []netip.AddrPort
 	untried []netip.AddrPort
-	pending map[netip.AddrPort]bool // dialled, and not heard of since
+	pending map[netip.AddrPort]bool // addresses that are dialled and have not answered
 	answers chan searchAnswer
 	ended   chan struct{}
 	failed  map[netip.AddrPort]string // why an address that was dialled led to no other member
-	silent  bool                      // an address did not answer, or not as another member
-	refused error                     // by the last one that refused this member
+	silent  bool                      // discovery failed, or an address did not lead to another member
+	refused error                     // the latest refusal of this member
 }
 
 var errLedBack = errors.New("the address led back to this member")
@@ -41,11 +42,17 @@ type searchAnswer struct {
 	err  error
 }
 
-// search dials every address that discovery names. It returns when one of them let this member in,
-// when all have answered or failed, when the last ones have been silent for a while, or when limited
-// ends. In the last case it dials the addresses that are left all at once, and gives them a moment,
-// unless ctx has ended too. The result says whether an address was silent, and the refusal if one
-// refused this member.
+// search dials every address that discovery names. It returns when the first of these events
+// happens:
+//
+//   - One address let this member in.
+//   - All addresses have answered or failed.
+//   - All addresses have been dialled, and the remaining ones have been silent for a while.
+//   - limited ends. search then dials all remaining addresses at once and waits for a moment,
+//     unless ctx has ended too.
+//
+// The result says whether an address was silent. It holds the refusal if an address refused this
+// member.
 func (m *Membership) search(ctx, limited context.Context) *search {
 	addrs, err := m.seeds(limited)
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
@@ -59,8 +66,8 @@ func (m *Membership) search(ctx, limited context.Context) *search {
 	return s
 }
 
-// report says what came of the addresses while this member is alone. A member that has just
-// started is not a trouble yet.
+// report records as a trouble why no address led to another member, while this member is alone. It
+// records nothing when this member has only just started.
 func (s *search) report(ctx context.Context) {
 	m := s.m
 	var all []string
@@ -121,12 +128,12 @@ func (s *search) run(ctx, limited context.Context) {
 	}
 }
 
-// dial dials some of the addresses that are left.
+// dial dials up to number addresses that were not dialled yet.
 func (s *search) dial(number int) {
 	for range min(number, len(s.untried)) {
 		addr := s.untried[0]
 		s.untried = s.untried[1:]
-		s.pending[addr] = true // also where an earlier dial is under way
+		s.pending[addr] = true // also when an earlier search still dials the address
 		s.m.contact(addr, func(err error) {
 			select {
 			case s.answers <- searchAnswer{addr, err}:
@@ -136,12 +143,12 @@ func (s *search) dial(number int) {
 	}
 }
 
-// take takes the answer of an address.
+// take processes the answer of an address.
 func (s *search) take(a searchAnswer) {
 	delete(s.pending, a.addr)
 	switch {
 	case !isRefusal(a.err) && s.m.isSelf(a.addr):
-		return // also where this host cannot reach itself through a router that forwards to it
+		return // also when the dial failed: a router may not forward a packet back to its sender
 	case a.err == nil:
 		a.err = errLedBack
 		s.silent = true
@@ -156,8 +163,8 @@ func (s *search) take(a searchAnswer) {
 	}
 }
 
-// isSelf reports whether an address is certainly this member's own. Another address may lead here
-// by chance: a load balancer picked this member, and may pick another one next.
+// isSelf reports whether an address is certainly this member's own. Another address may lead to
+// this member by chance: a load balancer may pick another member for the next dial.
 func (m *Membership) isSelf(addr netip.AddrPort) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/memnet"
 )
 
-// balancer is a network with one address more, that of a load balancer: a dial to it leads to one
-// of some members.
+// balancer is a network with the additional address of a load balancer. A dial to that address
+// leads to the member that pick returns.
 type balancer struct {
 	Network
 	vip  netip.AddrPort
@@ -61,10 +61,10 @@ func inBubble(t *testing.T, run func(t *testing.T, network *memnet.Network, add 
 	})
 }
 
-// A load balancer in front of a cluster of three picks the member that starts, again and again, and
-// then another one. That it led back is no answer.
+// A load balancer leads the starting member back to itself several times, and then to another
+// member. The starting member must not go ahead alone.
 func TestALoadBalancerThatLeadsBack(t *testing.T) {
-	for _, members := range []int{1, 3} { // that run, or start at the same time
+	for _, members := range []int{1, 3} { // a larger number makes more dials lead back
 		inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 			random := rand.New(rand.NewPCG(1, uint64(members)))
 			dials := 0
@@ -93,8 +93,8 @@ func TestALoadBalancerThatLeadsBack(t *testing.T) {
 	}
 }
 
-// A member that can only find itself goes ahead alone when it has waited, and at once where that
-// is certain.
+// A member whose only seed leads back to itself goes ahead alone. It does so at once when the seed
+// is certainly its own address, and otherwise after BootstrapTimeout.
 func TestAMemberThatIsAlone(t *testing.T) {
 	for seed, want := range map[string]time.Duration{
 		"10.0.0.1:7946":  0,
@@ -114,8 +114,8 @@ func TestAMemberThatIsAlone(t *testing.T) {
 	}
 }
 
-// Discovery names many addresses of which most are gone. No member goes ahead alone while one of
-// them was not tried.
+// Discovery names many addresses, and most of them no longer answer. No member goes ahead alone
+// before it has dialled all of them.
 func TestStaleAddressesAmongSeeds(t *testing.T) {
 	for _, c := range []struct {
 		stale   int
@@ -141,14 +141,14 @@ func TestStaleAddressesAmongSeeds(t *testing.T) {
 				found, _ := m.Members()
 				require.Len(t, found, 2, "start %d with %d stale addresses and %v", i, c.stale, c.timeout)
 				require.NoError(t, m.Stop(t.Context()))
-				time.Sleep(time.Minute) // until the others have forgotten it
+				time.Sleep(time.Minute) // until the first member has forgotten m
 			}
 		})
 	}
 }
 
-// A member that went ahead alone looks through all addresses, and not through three of them every
-// few seconds.
+// A member that went ahead alone dials all addresses, and not only three of them every few
+// seconds.
 func TestAMemberThatIsAloneSearchesAllSeeds(t *testing.T) {
 	inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 		var seeds []string

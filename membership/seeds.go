@@ -19,7 +19,7 @@ const (
 // seed is a parsed entry of a seed list.
 type seed struct {
 	host string
-	addr netip.Addr // valid when host is an address
+	addr netip.Addr // valid only when host is an IP address
 	port uint16     // 0 means the default
 }
 

@@ -24,8 +24,7 @@ type Stats struct {
 	// MessagesDropped is the number of messages from other members that were dropped
 	// because too many waited already.
 	MessagesDropped uint64
-	// Traffic counts what gossip has sent and received. Received packets are not
-	// counted.
+	// Traffic counts the packets, streams and bytes of gossip. Received packets are not counted.
 	Traffic struct {
 		// PacketsSent and PacketBytesSent count packets and their payloads. The
 		// headers of IP and UDP are not included.

@@ -45,7 +45,7 @@ func TestStatsCountEvents(t *testing.T) {
 	})
 }
 
-// check compares the counts of events, and of those lost.
+// check compares the counts of events and the number of lost members.
 func (n *town) check(m *Membership, want Stats) {
 	n.t.Helper()
 	s := Drive(m).Stats()
@@ -62,7 +62,7 @@ func TestStatsOfGossip(t *testing.T) {
 		require.Zero(t, before.Refused)
 		require.Positive(t, before.Traffic.StreamsAccepted, "n2 joined through it")
 		require.Positive(t, Drive(second).Stats().Traffic.StreamsDialed)
-		time.Sleep(10 * time.Second) // the number of probes, successful or not
+		time.Sleep(10 * time.Second) // at least 10 packets are sent: a probe each second
 		now := Drive(first).Stats().Traffic
 		require.Greater(t, now.PacketsSent, before.Traffic.PacketsSent+9)
 		require.Greater(t, now.PacketBytesSent, before.Traffic.PacketBytesSent+9*20)

@@ -23,8 +23,8 @@ func TestSyncsAreOneAtATime(t *testing.T) {
 	s.end()
 }
 
-// TestALostExchangeDoesNotHoldUpTheNext: a lost dial takes five seconds to fail, and
-// another member can be asked meanwhile.
+// TestALostExchangeDoesNotHoldUpTheNext: a lost dial takes 5 seconds to fail. Meanwhile this
+// member can ask another one.
 func TestALostExchangeDoesNotHoldUpTheNext(t *testing.T) {
 	s, c := testSyncer()
 	for lost := range uint64(maxSyncs) {

@@ -23,7 +23,8 @@ func (m *Membership) publish(v view) {
 	}
 }
 
-// keepAgreeing asks and answers until the context ends.
+// keepAgreeing asks other members for their digests, and answers such questions, until the context
+// ends.
 func (m *Membership) keepAgreeing(ctx context.Context) {
 	delay := m.settings.timings.tailDelay
 	tick := time.NewTicker(delay / 4)
@@ -63,8 +64,8 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 	}
 }
 
-// answer compares a received digest with ours, and returns ours if the sender asks for
-// it.
+// answer compares a received digest with the digest of this member. It returns its own digest to a
+// sender that asks for it.
 func (m *Membership) answer(msg digestMessage) {
 	peer, ok := m.registry.reachable(msg.from)
 	if !ok || msg.from == m.settings.NodeID {
@@ -89,8 +90,8 @@ func (m *Membership) sendDigest(kind byte, to string, own digest) {
 	}
 }
 
-// compare compares another member's digest with ours, and exchanges members with it if
-// that could end a difference.
+// compare compares another member's digest with the digest of this member. It exchanges members
+// with the other member if that could end a difference.
 func (m *Membership) compare(id, addr string, theirs digest) {
 	ours, age, mendable := m.agreement.heard(id, theirs)
 	if !mendable || age < m.settings.timings.tailDelay {
@@ -125,9 +126,9 @@ type syncer struct {
 
 	mu     sync.Mutex
 	busy   int       // exchanges under way
-	begun  time.Time // the last of them
+	begun  time.Time // when the latest exchange began
 	ours   digest
-	pairs  map[digest]backoff // by the view of the other member, for our present view
+	pairs  map[digest]backoff // by the other member's view, for the current view of this member
 	budget float64            // bytes
 	filled time.Time
 }
@@ -142,7 +143,7 @@ const (
 	syncBytesPerSecond = 256 << 10 // how fast the budget is refilled
 	syncBudget         = 8 * syncBytesPerSecond
 	maxSyncPairs       = 256
-	maxSyncs           = 4 // the largest number under way; all except one last longer than patience
+	maxSyncs           = 4 // the largest number of exchanges under way; all except one have lasted longer than patience
 )
 
 func newSyncer(t timings, now func() time.Time) *syncer {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The kinds of trouble. They are the codes of problems in the health of package cluster.
+// The kinds of trouble. Each is the code of a problem in the health of package cluster.
 const (
 	troubleDiscovery = "discovery"           // discovery, or the look-up of a name, fails
 	troubleNoSeed    = "no-seed-reached"     // this member is alone, and no address led to another member
@@ -18,18 +18,18 @@ const (
 	troubleConflict  = "address-conflict"    // another member announces the address of this one
 	troubleNoPackets = "udp-blocked"         // packets of other members do not arrive, their streams do
 	troubleNoStreams = "tcp-blocked"         // streams of other members do not arrive, their packets do
-	troubleFlaps     = "flapping"            // a process that was taken for dead comes back, again and again
+	troubleFlaps     = "flapping"            // a process is declared dead and comes back, again and again
 )
 
 const (
-	// troubleQuiet is how long a trouble that is over is remembered. When it comes back within
-	// that time it is counted, and not logged again.
+	// troubleQuiet is how long a trouble is remembered after it is over. A trouble that comes back
+	// within that time is counted. It is not logged again before it has lasted for troubleQuiet.
 	troubleQuiet = 10 * time.Minute
 	// maxTroubles bounds how many troubles are kept.
 	maxTroubles = 256
 )
 
-// trouble is something that is wrong with gossip, as far as this process knows.
+// trouble is one problem of gossip that this process knows.
 type trouble struct {
 	// Kind is the code of the problem in health.
 	Kind string
@@ -39,8 +39,8 @@ type trouble struct {
 	Message string
 }
 
-// troubles keeps what is wrong. It logs a trouble once when it appears, and once when it is over.
-// It is safe for concurrent use and never blocks for long.
+// troubles keeps the problems of gossip. It logs a trouble once when it appears, and once when it
+// is over. It is safe for concurrent use and never blocks for long.
 type troubles struct {
 	log *slog.Logger
 	now func() time.Time
@@ -49,23 +49,23 @@ type troubles struct {
 	all map[troubleKey]troubleRecord
 }
 
-// troubleKey is a kind and a subject.
+// troubleKey identifies a trouble.
 type troubleKey struct{ kind, subject string }
 
-// troubleRecord is what is remembered of a trouble, also after it is over.
+// troubleRecord is the record of a trouble. It is kept for some time after the trouble is over.
 type troubleRecord struct {
-	reason  string // the line in the log was for this reason
+	reason  string // the reason in the latest report
 	message string
 	since   time.Time
-	last    time.Time // when it was last reported
-	until   time.Time // of one that is over: when it ended; zero while it lasts
-	expires time.Time // when it is over without another report; zero: never
-	said    bool
-	held    int // how often it was reported since then without a line
+	last    time.Time // when the trouble was last reported
+	until   time.Time // when the trouble ended; zero while it lasts
+	expires time.Time // when the trouble ends unless it is reported again; zero: never
+	said    bool      // the log has a line that the trouble appeared
+	held    int       // the number of reports since the last line in the log
 }
 
-// set reports a trouble. The log has a line for each reason of it. One that is not reported again
-// within lasts is over; zero means that it lasts until clear.
+// set reports a trouble. It logs a trouble that is new or has a new reason. The trouble is over
+// when it is not reported again within lasts. Zero means that it lasts until clear ends it.
 func (t *troubles) set(kind, subject, reason, message string, lasts time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,7 +94,7 @@ func (t *troubles) set(kind, subject, reason, message string, lasts time.Duratio
 	t.all[key] = r
 }
 
-// clear says that a trouble is over, if there is one.
+// clear ends a trouble, if there is one with this kind and subject.
 func (t *troubles) clear(kind, subject string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,7 +106,8 @@ func (t *troubles) clear(kind, subject string) {
 	}
 }
 
-// end ends a trouble that lasts. The lock is held.
+// end ends a trouble that lasts, and logs that if the trouble was logged. The caller holds the
+// lock.
 func (t *troubles) end(key troubleKey, r troubleRecord, now time.Time) {
 	if r.said {
 		t.log.With("problem", key.kind).With(attributes(key.subject, r.held)...).Info("a problem is over",
@@ -116,8 +117,8 @@ func (t *troubles) end(key troubleKey, r troubleRecord, now time.Time) {
 	t.all[key] = r
 }
 
-// expire ends the troubles that were not reported again, and forgets those that are over for long.
-// The lock is held.
+// expire ends the troubles that were not reported again in time, and deletes the records of those
+// that ended troubleQuiet ago. The caller holds the lock.
 func (t *troubles) expire(now time.Time) {
 	for key, r := range t.all {
 		switch {
@@ -129,7 +130,7 @@ func (t *troubles) expire(now time.Time) {
 	}
 }
 
-// older returns the subjects of the troubles of a kind that were last reported a while ago.
+// older returns the subjects of the troubles of a kind whose last report is older than age.
 func (t *troubles) older(kind string, age time.Duration) (subjects []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,7 +143,8 @@ func (t *troubles) older(kind string, age time.Duration) (subjects []string) {
 	return subjects
 }
 
-// attributes are those that not every line has.
+// attributes returns the log attributes that only some lines have: the subject, and the number of
+// repeats.
 func attributes(subject string, held int) []any {
 	var attrs []any
 	if subject != "" {
@@ -154,7 +156,7 @@ func attributes(subject string, held int) []any {
 	return attrs
 }
 
-// list returns what is wrong now, ascending by kind and subject.
+// list returns the troubles that exist now, ascending by kind and subject.
 func (t *troubles) list() []trouble {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -170,8 +172,8 @@ func (t *troubles) list() []trouble {
 	return found
 }
 
-// repeats says which lines the log has had lately, so that a cause that persists has one line in
-// a while, and a count. It is safe for concurrent use.
+// repeats remembers which lines were logged lately. A cause that persists then has one line in
+// each period of length every, and a count of the lines held back. It is safe for concurrent use.
 type repeats struct {
 	every time.Duration
 
@@ -181,14 +183,14 @@ type repeats struct {
 
 type repeated struct {
 	said time.Time
-	held int // lines held back since
+	held int // lines held back since said
 }
 
 // maxRepeats bounds how many lines are remembered.
 const maxRepeats = 512
 
-// say reports whether the line of a key is to be logged now, and how many were held back since
-// the last one.
+// say reports whether a line with this key is to be logged now. If it is, say also returns how
+// many such lines were held back since the last one.
 func (r *repeats) say(key string, now time.Time) (ok bool, held int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -204,7 +206,7 @@ func (r *repeats) say(key string, now time.Time) (ok bool, held int) {
 	if !known && len(r.seen) >= maxRepeats {
 		maps.DeleteFunc(r.seen, func(_ string, one repeated) bool { return now.Sub(one.said) >= r.every })
 		if len(r.seen) >= maxRepeats {
-			clear(r.seen) // a line too many is better than memory without an end
+			clear(r.seen) // repeated lines are better than unbounded memory
 		}
 	}
 	r.seen[key] = repeated{said: now}

@@ -14,7 +14,7 @@ func newTroubles() (*troubles, *clock, *lineLog) {
 	return &troubles{log: slog.New(h), now: c.now}, c, h
 }
 
-// A trouble has a line when it appears, one for each reason, and one when it is over.
+// A trouble is logged once when it appears, once for each new reason, and once when it is over.
 func TestTroublesAreLoggedOnce(t *testing.T) {
 	all, c, h := newTroubles()
 	for range 3 {
@@ -33,7 +33,7 @@ func TestTroublesAreLoggedOnce(t *testing.T) {
 	require.Equal(t, []string{"INFO a problem is over problem=refused subject=n4 lasted=3s"}, h.take())
 	require.Len(t, all.list(), 1)
 
-	// Back soon: it is not logged again before it has lasted.
+	// A trouble that comes back soon is not logged again before it has lasted for troubleQuiet.
 	all.set(troubleRefused, "n4", "name", "n4: another cluster", 0)
 	require.Empty(t, h.take())
 	require.Len(t, all.list(), 2)

@@ -27,7 +27,7 @@ func (v view) holders() []Member {
 // part.
 type digest struct {
 	fingerprint   uint64
-	members       uint64 // the members, with their starts and states
+	members       uint64 // hash of the members with their starts and states
 	configuration uint64
 }
 
@@ -60,7 +60,7 @@ func hashMembers(members []Member, states bool) uint64 {
 	return d.Sum64()
 }
 
-// The reasons for which a member's view differs from ours.
+// The reasons for which a member's view differs from the view of this member.
 const (
 	reasonSilent        = "has not confirmed this view"
 	reasonMembers       = "sees other members"
