@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,6 +41,8 @@ var (
 	goBlock  = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 	atTop    = regexp.MustCompile(`(?m)^(func|type|var|const) `)
 	ellipsis = regexp.MustCompile(`(?m)^\s*…\s*$`)
+	curled   = regexp.MustCompile(`^\$ curl -s '([^' ]+)'$`)
+	route    = regexp.MustCompile("`(?:(GET|POST) )?(/(?:v1/[^` ]+|livez|readyz|metrics)(?:[?]verbose)?)`")
 )
 
 // program makes a file of a snippet: the snippet, or its declarations or statements with
@@ -96,11 +99,6 @@ func TestDocumentationCompiles(t *testing.T) {
 	require.True(t, err == nil || len(out) > 0, "%v", err)
 }
 
-var (
-	curled = regexp.MustCompile(`^\$ curl -s '([^' ]+)'$`)
-	route  = regexp.MustCompile("`(?:(GET|POST) )?(/(?:v1/[^` ]+|livez|readyz|metrics)(?:[?]verbose)?)`")
-)
-
 // TestDocumentedAnswers sends the requests in the documents to a member, and compares
 // the answers with the shown ones. It also sends a request to every route that they
 // name.
@@ -133,10 +131,7 @@ func TestDocumentedAnswers(t *testing.T) {
 	}
 	for name, content := range documents.Read(t) {
 		for _, m := range route.FindAllStringSubmatch(content, -1) {
-			method, target := m[1], strings.ReplaceAll(m[2], "{id}", "3521")
-			if method == "" {
-				method = http.MethodGet
-			}
+			method, target := cmp.Or(m[1], http.MethodGet), strings.ReplaceAll(m[2], "{id}", "3521")
 			if strings.HasSuffix(target, "=") {
 				target += "user:42"
 			}

@@ -20,8 +20,6 @@ import (
 	"github.com/clusterkit/clusterkit/transport/client"
 )
 
-var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
-
 // TestSecurityCommands runs the commands of docs/security.md, in a directory of its
 // own. A member uses the files that they create.
 func TestSecurityCommands(t *testing.T) {
@@ -31,7 +29,7 @@ func TestSecurityCommands(t *testing.T) {
 			t.Skipf("the commands need %s: %v", tool, err)
 		}
 	}
-	blocks := consoleBlock.FindAllStringSubmatch(documents.Read(t)["docs/security.md"], -1)
+	blocks := regexp.MustCompile("(?ms)^```console\n(.*?)^```$").FindAllStringSubmatch(documents.Read(t)["docs/security.md"], -1)
 	require.Len(t, blocks, 4, "certificates, authority, tokens, gossip keys")
 	script := func(block int) (lines string) {
 		for line := range strings.Lines(blocks[block][1]) {
