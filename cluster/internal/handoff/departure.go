@@ -2,23 +2,23 @@ package handoff
 
 import "slices"
 
-// On the far side of a cut a process that left after handing everything over would be
-// indistinguishable from one that crashed, and would count toward possible loss. So a process
-// announces to every owner that it departs, before it leaves. They remember it, in their journals
-// too, and tell every process that runs a loss check.
+// On the far side of a cut a process that left after handing everything over would be indistinguishable
+// from one that crashed, and would count toward possible loss. So a process announces to every owner that
+// it departs, before it leaves. The owners remember the departure, in their journals too, and report it
+// to every process that runs a loss check.
 
 // departure is what a process knows of departures, its own included.
 type departure struct {
-	since    uint64   // the fence of the last view under which handoff was off: older records count no more
-	journal  recorded // what the journal knows of them
-	retrying bool     // it failed, and the timer is armed
+	since    uint64   // the fence of the last view under which handoff was off: older records do not count
+	journal  recorded // what the journal knows of departures
+	retrying bool     // a save of them failed, and the retry timer is armed
 
-	announced uint64           // the first query that announced this process's own; 0: none
-	told      map[Process]bool // the processes that confirmed it
+	announced uint64           // the first query that announced the departure of this process; 0: none
+	told      map[Process]bool // the processes that confirmed that announcement
 	armed     bool             // the timer of the next announcement
 }
 
-// rememberDeparted takes up processes that departed.
+// rememberDeparted stores processes that departed.
 func (m *Machine) rememberDeparted(processes []Process) {
 	s := &m.around
 	for _, p := range processes {
@@ -29,7 +29,8 @@ func (m *Machine) rememberDeparted(processes []Process) {
 	}
 }
 
-// hearDeparted takes what a message says of departures.
+// hearDeparted stores the departures that a message names. It also notes that the sender confirms the
+// departure of this process.
 func (m *Machine) hearDeparted(e Received) {
 	m.rememberDeparted(e.Message.departed)
 	d := &m.departure
@@ -38,8 +39,8 @@ func (m *Machine) hearDeparted(e Received) {
 	}
 }
 
-// announce tells the owners that do not know it yet that this process departs, when it has nothing
-// left.
+// announce sends the departure of this process to every owner that has not confirmed it, once the leaving
+// process has no data left.
 func (m *Machine) announce() {
 	d := &m.departure
 	if !m.around.leaving || m.paused != 0 || d.armed || m.Summary().Held > 0 {
@@ -60,14 +61,14 @@ func (m *Machine) announce() {
 	}
 }
 
-// untold are the owners alive that have not confirmed the departure.
+// untold returns the live owners that have not confirmed the departure.
 func (m *Machine) untold() set {
 	return slices.DeleteFunc(slices.Clone(m.around.owners), func(p Process) bool {
 		return p == m.around.self || !m.around.alive[p] || m.departure.told[p]
 	})
 }
 
-// recordDepartures has the journal told which processes departed.
+// recordDepartures starts a job that saves the departed processes in the journal.
 func (m *Machine) recordDepartures() {
 	d := &m.departure
 	if !m.around.config.Durable || d.journal != stale || d.retrying || m.paused != 0 {
@@ -79,7 +80,7 @@ func (m *Machine) recordDepartures() {
 	m.out.Start = append(m.out.Start, Job{ID: m.count.jobs, Partition: WholeProcess, Kind: Save, Record: record})
 }
 
-// departuresRecorded takes the end of that job.
+// departuresRecorded processes the end of the job that recordDepartures started.
 func (m *Machine) departuresRecorded(failed bool) {
 	d := &m.departure
 	if d.journal.end(); failed {

@@ -6,32 +6,32 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Config is what a machine is made with.
+// Config configures a machine.
 type Config struct {
 	Self       Process
 	Partitions int        // the partition count
 	Parallel   int        // jobs at a time, 1 or more
 	Durable    bool       // there is a journal
-	Without    Safeguards // for tests
+	Without    Safeguards // the rules that a test switches off
 }
 
-// Safeguards are rules of the model that a test switches off, to see that they are needed.
+// Safeguards are rules of the model that a test switches off, to show that each of them is needed.
 type Safeguards uint16
 
 // The safeguards that can be switched off.
 const (
 	WithoutFence       Safeguards = 1 << iota // a fence does not wait for writes under way
 	WithoutProof                              // a merge counts without its source being asked again
-	WithoutPending                            // an owner that is back is as ready as it was
+	WithoutPending                            // an owner that owns again is as ready as before
 	WithoutQuorum                             // one source is enough
 	WithoutUnanimity                          // a former owner releases when one owner has merged
-	WithoutFreshness                          // a confirmation counts whatever fence it is about
+	WithoutFreshness                          // a confirmation counts whatever fence it names
 	WithoutMerges                             // an owner that is ready does not merge when asked to
 	WithoutRequests                           // an owner does not ask later owners to merge from it
-	WithoutLossCheck                          // an owner that lacks sources takes nothing for lost
+	WithoutLossCheck                          // an owner becomes ready whatever the loss check finds
 	WithoutRecords                            // the journal does not keep what is pending
-	WithoutDepartures                         // a process that departed is gone like one that crashed
-	WithoutAttestation                        // no process says that another one was ready
+	WithoutDepartures                         // a departed process counts as one that crashed
+	WithoutAttestation                        // no process attests that another one was ready
 )
 
 func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }
@@ -40,16 +40,16 @@ func (s Safeguards) is(w Safeguards) bool { return s&w != 0 }
 type Event interface{ happen(m *Machine) }
 
 type (
-	// View is what the process sees of the cluster. A ring without owners changes only which
-	// processes are alive, and the state of this one.
+	// View is what the process sees of the cluster. A ring without owners changes only which processes
+	// are alive, and whether this process drains or leaves.
 	View struct {
-		Ring     *ring.Ring        // the serving ring, with its target; it has a write quorum, and the starts of its nodes, or handoff is off
+		Ring     *ring.Ring        // the serving ring, with its target; with a write quorum and the starts of its nodes, unless handoff is off
 		Starts   map[string]uint64 // the starts of the members alive, by NodeID; kept, not modified
-		Away     map[string]bool   // those of them that do not answer, and are expected back
+		Away     map[string]bool   // members of Starts that do not answer, and are expected back
 		Draining bool              // this process announces that it is draining
-		Leaving  bool              // or leaving
+		Leaving  bool              // this process announces that it is leaving
 	}
-	// Founding says that this process founds the cluster: there is nothing to receive.
+	// Founding says that this process founds the cluster, and has nothing to receive.
 	Founding struct{}
 	// Received is a message from a process.
 	Received struct {
@@ -66,7 +66,7 @@ type (
 	}
 	// Due says that timers are due.
 	Due struct{ Timers []Timer }
-	// Paused says whether the process must not begin anything for a cause. It goes on when no
+	// Paused sets or clears a cause for which the process must begin nothing. The process goes on when no
 	// cause is left.
 	Paused struct {
 		Cause PauseCause
@@ -83,13 +83,13 @@ type (
 	}
 )
 
-// PauseCause says why a process must not begin anything.
+// PauseCause is a reason why a process must begin nothing.
 type PauseCause uint8
 
 // The causes, which the machine combines.
 const (
 	Isolated   PauseCause = 1 << iota // most other members do not answer
-	Superseded                        // a newer process of the same NodeID speaks for it
+	Superseded                        // a newer process has the same NodeID
 )
 
 // Effects are what the driver carries out, in the order of the fields.
@@ -97,9 +97,9 @@ type Effects struct {
 	// Fences are gates to close: from now on a gate admits no write under another token. The
 	// driver reports with Drained when no write that was admitted before is under way.
 	Fences  []Fence
-	Changed []int    // partitions whose Standing may be another; some may stand twice
+	Changed []int    // partitions whose Standing may have changed; a partition may occur twice
 	Send    []Send   // a message may be lost
-	Cancel  []uint64 // jobs whose context should end; their end is reported all the same
+	Cancel  []uint64 // jobs whose context should end; the driver reports the end of each all the same
 	Start   []Job    // the driver reports the end of each with Ended
 	Arm     []Arm    // a timer that is armed already is set anew
 	Stale   bool     // after Ended: the job did not matter any more
@@ -124,11 +124,11 @@ type (
 	// Arm sets a timer.
 	Arm struct {
 		Timer
-		Anew bool // something is new: the time starts from the shortest
+		Anew bool // something is new: the delay starts from the shortest
 	}
 )
 
-// WholeProcess stands for a partition where a job or a timer belongs to the process.
+// WholeProcess is the partition number of a job or a timer that belongs to the whole process.
 const WholeProcess = -1
 
 // Kind says what a job does.
@@ -172,7 +172,7 @@ const (
 	Retry                         // a job that failed may be begun again
 )
 
-// effects gathers what a step wants done.
+// effects collects the effects of one step.
 type effects struct {
 	Effects
 	mail *mail

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// flush sends everything for one process together.
+// flush sends the next batch. All partitions that concern one process share its messages.
 func (m *Machine) flush() {
 	if m.paused != 0 {
 		return
 	}
 	queries := make(map[Process][]int)
 	slices.Sort(m.mail.asking)
-	asking := slices.Compact(m.mail.asking) // twice, when it was gone in between
+	asking := slices.Compact(m.mail.asking) // a partition that was forgotten and made again is in it twice
 	now := min(len(asking), maxAsking)
 	if m.mail.asking = asking[now:]; now == len(asking) {
 		m.mail.asking = nil
@@ -47,7 +47,7 @@ func (m *Machine) flush() {
 	}
 }
 
-// wants are the processes whose word is missing.
+// wants returns the processes from which this process needs an answer about the partition.
 func (pt *partition) wants(s *surroundings) set {
 	var ask set
 	switch {
@@ -89,8 +89,8 @@ func (pt *partition) wants(s *surroundings) set {
 	return slices.DeleteFunc(newSet(ask...), func(p Process) bool { return p == s.self || !s.alive[p] })
 }
 
-// tell says how this process stands with partitions, in as many messages as it takes. Of those
-// that the receiver asked for, the past is told too.
+// tell sends how this process stands with partitions, in as many messages as needed. For the partitions
+// in asked, it also sends the owner sets in which this process served.
 func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, asked map[int]bool) {
 	message, size := &Message{kind: kind, query: number, to: to.Start}, 0
 	if len(asked) > 0 {
@@ -101,7 +101,7 @@ func (m *Machine) tell(to Process, kind byte, number uint64, partitions []int, a
 		if pt := m.parts[p]; kind == query && (pt.check != nil || pt.lost) {
 			r.flags |= flagAsks
 		}
-		n := 24 // about how many bytes the report takes
+		n := 24 // the approximate size of the report in bytes
 		for _, o := range r.sets {
 			n += 24 * len(*o.members)
 		}
@@ -120,7 +120,7 @@ func (m *Machine) send(to Process, message *Message) {
 	m.out.Send = append(m.out.Send, Send{to, message})
 }
 
-// report says how this process stands with a partition, as another may know it.
+// report returns how this process stands with a partition, for a message to another process.
 func (m *Machine) report(p int, to Process, withPast bool) report {
 	r := report{partition: p}
 	if m.ring != nil && m.around.alive[to] && owns(m.ring.Placement(p), to.ID) {
@@ -150,7 +150,7 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 		r.flags |= flagOffers
 		if r.asked = pt.others.of(to).asked; pt.ownership != owning {
 			r.asked = pt.fence
-			tells |= markReady // it may depart, and the receiver attests it then
+			tells |= markReady // this process may depart; then the receiver attests that it was ready
 		}
 		if pt.has == complete || pt.covers(to) {
 			r.flags |= flagComplete
@@ -163,7 +163,7 @@ func (m *Machine) report(p int, to Process, withPast bool) report {
 	return r
 }
 
-// receive takes what a message says of partitions.
+// receive stores the reports of a message, and wakes the partitions that they are about.
 func (m *Machine) receive(e Received) {
 	for i := range e.Message.reports {
 		r := &e.Message.reports[i]
@@ -189,7 +189,7 @@ func (m *Machine) reply(e Received) {
 	}
 }
 
-// hear takes what a process says of a partition.
+// hear stores the report of another process about a partition.
 func (pt *partition) hear(from Process, message *Message, said *report) {
 	o := pt.others.at(from)
 	o.said = said

@@ -1,15 +1,15 @@
 package handoff
 
-// purpose says what a merge is for, and with that how its sources count.
+// purpose says why a merge runs. The purpose decides how the sources count.
 type purpose uint8
 
 const (
-	requested   purpose = iota + 1 // the source, a former owner or an earlier one, asked for it
+	requested   purpose = iota + 1 // the source, a former owner or an earlier owner, asked for the merge
 	quorum                         // from RF − W + 1 ready owners: nothing acknowledged can be missing
-	settling                       // from members of the pending sets, each of which counts alone
-	settlingAll                    // the same, but it counts only when all sources are proven
-	salvage                        // from what is left, though it does not make the owner ready
-	searching                      // from a process that the loss check found to have something
+	settling                       // from members of the pending sets; each source counts alone
+	settlingAll                    // the same, but the merge counts only when all sources are proven
+	salvage                        // from all that have data left; the owner does not become ready
+	searching                      // from a process that has data, as the loss check found
 )
 
 // proof says what a source answered after a merge.
@@ -17,31 +17,31 @@ type proof uint8
 
 const (
 	unproven proof = iota
-	proven         // it is the same process, with the same fence, and still offers
+	proven         // the source is the same process, with the same fence, and still offers its data
 	refuted
 )
 
-// source is a process that is merged from.
+// source is a process to merge from.
 type source struct {
 	process Process
-	said    *report // before the merge
+	said    *report // its report before the merge
 	proof   proof
 }
 
-// job is a job with what the machine needs to take its end.
+// job is a Job, with what the machine needs to process its end.
 type job struct {
 	Job
 	purpose purpose
 	sources []source
-	begun   uint64 // the ownership that it belongs to
-	query   uint64 // the last query sent before the merge was done
+	begun   uint64 // partition.begun when the job began
+	query   uint64 // the last query sent before the merge ended
 }
 
 func merge(why purpose, need int, sources ...source) *job {
 	return &job{Job: Job{Kind: Merge, Need: need}, purpose: why, sources: sources}
 }
 
-// answered takes the word of a source about itself after the merge.
+// answered judges a source by the report that it sent after the merge.
 func (j *job) answered(from Process, said *report) {
 	for i := range j.sources {
 		if h := &j.sources[i]; h.process == from {

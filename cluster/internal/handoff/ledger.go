@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// Bounds of what a process remembers of one partition and of what one message names.
+// Bounds of the ledger of one partition, and of the owner sets in one report.
 const (
-	maxMembers  = 16  // of one owner set
+	maxMembers  = 16  // members of one owner set
 	maxPending  = 16  // owner sets that are pending
 	maxServed   = 24  // owner sets in which this process served
-	fewServed   = 8   // the same, when it was ready in each of the last ones
-	maxReported = 64  // owner sets that others lack writes of
+	fewServed   = 8   // the same, when the process was ready in each of the last 8
+	maxReported = 64  // owner sets of which other processes lack writes
 	maxSets     = 128 // owner sets in one report
 )
 
@@ -23,51 +23,50 @@ const (
 	markPending   mark = 1 << iota // this owner may lack writes that the set accepted
 	markConfirmed                  // a member of the pending set that was merged from has every acknowledged write
 	markServed                     // this process served in the set
-	markReady                      // it was ready in it, or later: nothing acknowledged until then was missing
-	markComplete                   // it was complete in it, or later; the founder of a cluster is from the beginning
-	markEarlier                    // it was ready or complete when it served in the set before; others may have served since
+	markReady                      // this process was ready in the set, or later: nothing acknowledged until then was missing
+	markComplete                   // this process was complete in the set, or later; a founder is complete from the beginning
+	markEarlier                    // this process was ready or complete when it served in the set before; other sets may have served since
 	markReported                   // a process that was merged from lacked writes of the set
-	markServing                    // in a record, the set that serves while the process is an owner
+	markServing                    // in a record: the set that serves, while the process is an owner
 
-	// The rest is not written into messages and records.
+	// The marks below are not written into messages and records.
 
 	markBefore  // the set served before this process became an owner, as this process saw it
-	markPrior   // it is the last of these, and becomes pending with the ownership
-	markSettled // it was pending, and is no longer, while others still are
+	markPrior   // the last set before the ownership; it becomes pending when the ownership begins
+	markSettled // the set was pending, and is no longer, while other sets still are
 
 	marksOfPast  = markServed | markReady | markComplete | markEarlier
 	marksWritten = markServing<<1 - 1
 )
 
-// quorums are those of a configuration: how many owners a partition has, and how many of them
-// acknowledge a write.
+// quorums are two numbers of a configuration: RF, how many owners a partition has, and W, how many of
+// them must acknowledge a write.
 type quorums struct{ factor, writes uint8 }
 
-// counted are the quorums that an owner set is held to. While handoff is off, each owner counts as
-// complete.
+// counted returns the quorums that count for an owner set. While handoff is off, W counts as RF, because
+// each owner counts as complete.
 func (q quorums) counted() quorums { return quorums{q.factor, cmp.Or(q.writes, q.factor)} }
 
-// slack is how many owners may lack an acknowledged write.
+// slack returns RF − W: how many owners may lack an acknowledged write.
 func (q quorums) slack() int { return int(q.factor) - int(q.writes) }
 
 // ownerSet is a set of owners that served together, with what is known of it.
 type ownerSet struct {
 	members  *set   // shared
-	quorums         // under which they served; of several the hardest to satisfy
-	merged   uint16 // of a pending set, the members that were merged from, by place
-	attested uint16 // of a set of the past, the members that were ready in it and merged from later
+	quorums         // under which the members served; of several the hardest to satisfy
+	merged   uint16 // of a pending set: which members were merged from, a bit for each place
+	attested uint16 // of a set of the past: which members were ready in it and merged from later
 	marks    mark
 }
 
-// needed returns from how many members a process must have merged so that no write the set
-// acknowledged can be missing: any such number shares a member with any write quorum. It counts
-// against the configured number of owners, because owners that are not in the set may have taken
-// part in a write. It is at least 1.
+// needed returns from how many members a process must have merged so that it misses no write that the set
+// acknowledged. This number of members shares a member with every write quorum. RF counts, because owners
+// that are not in the set may have taken part in a write. The number is at least 1.
 func (o ownerSet) needed() int { return max(max(len(*o.members), int(o.factor))-int(o.writes)+1, 1) }
 
 func (o ownerSet) is(m mark) bool { return o.marks&m != 0 }
 
-// keep takes away other marks than some, and what belongs to them.
+// keep removes all marks but m, and clears the fields that belong to removed marks.
 func (o *ownerSet) keep(m mark) {
 	if o.marks &= m; !o.is(markPending) {
 		o.merged, o.marks = 0, o.marks&^markConfirmed
@@ -77,8 +76,8 @@ func (o *ownerSet) keep(m mark) {
 	}
 }
 
-// ready returns the members that were ready in the set, by the word of a process that has any of
-// some marks for it.
+// ready returns which members were ready in the set, as one process reports it: the members that it
+// attests, and the process itself if it has given the set a mark of m.
 func (o ownerSet) ready(by Process, m mark) uint16 {
 	if o.merged = o.attested; o.is(m) {
 		o.strike(by)
@@ -97,7 +96,7 @@ func (o ownerSet) missing() iter.Seq[Process] {
 	}
 }
 
-// strike notes that a process was merged from, if it is a member.
+// strike marks a process as merged from, if the process is a member of the set.
 func (o *ownerSet) strike(p Process) (member bool) {
 	at := slices.Index(*o.members, p)
 	if at >= 0 {
@@ -106,11 +105,11 @@ func (o *ownerSet) strike(p Process) (member bool) {
 	return at >= 0
 }
 
-// ledger is what a process knows of the owner sets of one partition: each set once, the one that
-// was last seen to serve last.
+// ledger is what a process knows of the owner sets of one partition. Each set is in it once. The order is
+// that in which the sets were last seen to serve.
 type ledger []ownerSet
 
-// with iterates over the sets with any of some marks, the oldest first.
+// with iterates over the sets that have any mark of m, the oldest first.
 func (l ledger) with(m mark) iter.Seq[ownerSet] {
 	return func(yield func(ownerSet) bool) {
 		for _, o := range l {
@@ -121,7 +120,7 @@ func (l ledger) with(m mark) iter.Seq[ownerSet] {
 	}
 }
 
-// past returns the sets with a mark, the newest first.
+// past returns the sets that have any mark of m, the newest first.
 func (l ledger) past(m mark) ledger {
 	sets := slices.Collect(l.with(m))
 	slices.Reverse(sets)
@@ -154,7 +153,7 @@ func (l ledger) marks(members *set) mark {
 	return 0
 }
 
-// only returns the sets with any of some marks, with these marks alone.
+// only returns copies of the sets that have any mark of m, without their other marks.
 func (l ledger) only(m mark) (some ledger) {
 	for o := range l.with(m) {
 		o.keep(m)
@@ -163,8 +162,8 @@ func (l ledger) only(m mark) (some ledger) {
 	return some
 }
 
-// add gives a set a mark, and returns its place. One that is known already keeps the quorums that are
-// harder to satisfy.
+// add gives a set a mark, and returns its index. A set that is in the ledger already keeps the quorums
+// that are harder to satisfy.
 func (l *ledger) add(members *set, q quorums, m mark) (at int) {
 	at = l.find(members)
 	if at < 0 {
@@ -184,10 +183,10 @@ func (l *ledger) addNewest(members *set, q quorums, m mark) {
 	}
 }
 
-// drop takes marks from all sets, and forgets those that have none left.
+// drop removes marks from all sets, and deletes the sets without a mark.
 func (l *ledger) drop(m mark) { l.dropWhere(m, func(ownerSet) bool { return true }) }
 
-// dropWhere takes marks from those sets with any of them that meet a condition.
+// dropWhere removes marks from the sets that meet a condition, and deletes the sets without a mark.
 func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
 	kept := (*l)[:0]
 	for _, o := range *l {
@@ -202,8 +201,8 @@ func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
 	*l = kept
 }
 
-// await makes a set pending. One that is pending already takes over what the other was merged
-// from; one that was settled since this process became an owner stays settled.
+// await makes a set pending. If the set is pending already, the members from which o was merged are
+// added. A set that was settled since this process became an owner stays settled.
 func (l *ledger) await(o ownerSet) {
 	had := l.marks(o.members)
 	switch {
@@ -224,9 +223,9 @@ func (l *ledger) await(o ownerSet) {
 	}
 }
 
-// report notes a set that a process which was merged from lacks writes of. Of two where one
-// contains the other the larger one is enough: it has lost too many when the smaller one has. At
-// the bound nothing is added, and the loss check finds no evidence any more.
+// report marks a set as reported: a process that was merged from lacks writes of the set. Of two sets
+// where one contains the other, the larger set is enough: it is depleted when the smaller one is. At the
+// bound nothing is added, and the loss check finds no evidence any more.
 func (l *ledger) report(r ownerSet) {
 	n := 0
 	for o := range l.with(markReported) {
@@ -240,8 +239,8 @@ func (l *ledger) report(r ownerSet) {
 	}
 }
 
-// serve notes a set that this process serves in now, with marks. Those of an earlier time stay
-// only where the process goes on serving in the set: otherwise other sets may have served since.
+// serve records the set in which this process serves now, with marks. Marks of an earlier time stay only
+// where the process goes on serving in the set. Otherwise other sets may have served since.
 func (l *ledger) serve(members *set, q quorums, m mark, goesOn bool) {
 	newest := len(*l) - 1
 	for newest >= 0 && !(*l)[newest].is(markServed) {
@@ -269,6 +268,6 @@ func (l *ledger) serve(members *set, q quorums, m mark, goesOn bool) {
 		ready = ready && (served > fewServed || o.is(markReady|markComplete))
 	}
 	if served > fewServed {
-		l.drop(0) // the sets that have no mark left
+		l.drop(0) // delete the sets that have no mark left
 	}
 }

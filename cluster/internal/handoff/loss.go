@@ -6,24 +6,24 @@ import (
 	"slices"
 )
 
-// An owner that cannot settle a pending set asks every process, and merges from all that have
-// anything. Then it looks for evidence that nothing is lost, because an acknowledged write is lost
-// only together with W processes that owned at the time. It walks through the owner sets, the
-// newest first, until it reaches one in which a quorum reports that it was ready, or one process that
-// it was complete. Nothing is lost when no set on the way is depleted, and no set that is pending,
-// here or at a process that was merged from.
+// An owner that cannot settle a pending set asks every process, and merges from all that have data. Then
+// the owner looks for evidence that nothing is lost. An acknowledged write is lost only together with W
+// processes that owned at the time. The owner walks back through the owner sets, the newest first. The
+// walk ends at a set in which a quorum reports that it was ready, or one process that it was complete.
+// Nothing is lost when the walk meets no depleted set, and no pending set is depleted, here or at a
+// process that was merged from.
 
 // verdict is what the loss check has found.
 type verdict uint8
 
 const (
-	undecided verdict = iota // a word, or a merge, is missing
+	undecided verdict = iota // an answer, or a merge, is missing
 	unharmed                 // nothing acknowledged can be lost
 	harmed                   // there is no such evidence
 )
 
-// verdict asks every process what it has and had of a partition. While it is undecided it returns
-// the next merge, nil when a word is awaited.
+// verdict runs the loss check: it asks every process for its data and its past owner sets. While the
+// check is undecided, verdict returns the next merge, nil when an answer is missing.
 func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	if pt.check == nil {
 		pt.check = make(map[Process]*report)
@@ -35,7 +35,7 @@ func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	for _, p := range pt.possibleHolders(s) {
 		said := pt.check[p]
 		if said != nil && (said.fence == 0 || pt.others.of(p).merged >= said.fence) {
-			continue // it has nothing, or all it had is here
+			continue // the process has nothing, or all its data is here
 		}
 		if open = true; next == nil && said != nil && said.is(flagOffers) && s.alive[p] {
 			next = merge(searching, 1, source{process: p, said: said})
@@ -51,7 +51,7 @@ func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
 	}
 }
 
-// possibleHolders are the processes alive, without this one, that may have something of the partition.
+// possibleHolders returns the other processes, alive or away, that may have data of the partition.
 func (pt *partition) possibleHolders(s *surroundings) set {
 	all := slices.Clone(s.owners)
 	for _, o := range pt.sets {
@@ -72,12 +72,12 @@ func (pt *partition) unharmed(s *surroundings) bool {
 			return false
 		}
 	}
-	// The past as this process saw it, and served in it.
+	// The past of this process: the sets that it saw serve, then the sets in which it served.
 	if past := slices.Concat(pt.sets.past(markBefore), pt.sets.past(markServed)); pt.conclusive(s, past, len(past) < maxServed) {
 		return true
 	}
-	// A process that has seen nothing, as after all were away, goes by what was pending, here or
-	// where it merged from, and by what the processes that it merged from have seen.
+	// Failing that, as after a restart of all members, the walk takes the sets that were pending here or
+	// at a source, each alone. Then it takes the sets in which a process that has data served.
 	for o := range pt.sets.with(markPending | markSettled | markReported) {
 		if pt.conclusive(s, ledger{o}, false) {
 			return true
@@ -91,9 +91,9 @@ func (pt *partition) unharmed(s *surroundings) bool {
 	return false
 }
 
-// conclusive reports whether a past, the newest set first, leads to a set of which enough members were
-// ready or one was complete, with no depleted set on the way. Members that were ready when the set
-// served before count too where the past is whole and has no depleted set.
+// conclusive walks through a past, the newest set first. It reports whether the walk reaches a set of
+// which enough members were ready, or one was complete, before it meets a depleted set. Members that were
+// ready when the set served before count too, if the past has every set (whole) and no depleted one.
 func (pt *partition) conclusive(s *surroundings, past ledger, whole bool) bool {
 	earlier := false
 	said := maps.Clone(pt.check)

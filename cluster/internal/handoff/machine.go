@@ -13,7 +13,7 @@ type Machine struct {
 	parts  []*partition // nil where this process knows nothing of a partition
 
 	ring      *ring.Ring // the last one with owners; nil before it
-	past      []era      // what came before, the newest last
+	past      []era      // what earlier views ended, the newest last
 	departure departure
 	paused    PauseCause
 
@@ -23,12 +23,12 @@ type Machine struct {
 	out   effects
 }
 
-// counters number what a machine gives out, and count what it did.
+// counters hold the last number of each kind that a machine gave out, and count what it did.
 type counters struct {
 	fences  uint64 // the last fence
 	jobs    uint64 // the last job
 	queries uint64 // the last query
-	eras    uint64 // of serving owners
+	eras    uint64 // changes of serving owners
 	totals  Totals
 }
 
@@ -39,8 +39,8 @@ func New(c Config) *Machine {
 	return m
 }
 
-// Step takes an event and returns what is to be done. It neither blocks nor panics. What the
-// effects hold belongs to the caller.
+// Step takes an event and returns the effects that the caller must carry out. Step neither blocks nor
+// panics. The effects belong to the caller.
 func (m *Machine) Step(e Event) Effects {
 	m.out = effects{mail: &m.mail}
 	e.happen(m)
@@ -60,7 +60,7 @@ func (e Received) happen(m *Machine) {
 	if m.around.alive[e.From] && e.Message.to == m.around.self.Start && !m.around.off() {
 		m.hearDeparted(e)
 		m.receive(e)
-		m.advanceAll() // so that the reply is about what follows from the question
+		m.advanceAll() // so that the reply covers what the query changed
 		m.reply(e)
 	}
 }
@@ -81,7 +81,7 @@ func (e Due) happen(m *Machine) {
 	}
 }
 
-// due takes a timer that has become due. A timer that does not matter any more changes nothing.
+// due processes a timer that has become due. A timer that does not matter any more changes nothing.
 func (m *Machine) due(t Timer) {
 	switch t {
 	case Timer{WholeProcess, Batch}:
@@ -131,8 +131,8 @@ func (e LossAccepted) happen(m *Machine) {
 	}
 }
 
-// advanceAll advances the partitions that something has happened to. While fewer jobs run than may, it
-// also advances the partitions that wait to begin one.
+// advanceAll advances each partition that was woken. While fewer than Parallel jobs run, it also advances
+// the partitions that wait to begin a job.
 func (m *Machine) advanceAll() {
 	for w := &m.work; ; {
 		switch {
@@ -191,7 +191,7 @@ func (m *Machine) advance(pt *partition) {
 	if unfinished := pt.unfinished(&m.around); unfinished && pt.asking == quiet {
 		m.mail.ask(pt, anew)
 	} else if !unfinished && next == nil && pt.check == nil && pt.ready() {
-		// The fences as of which this owner has merged are kept: others may ask again.
+		// The fences of merges are kept, because other processes may ask again.
 		pt.others.forget()
 		pt.rest()
 	}
@@ -234,8 +234,8 @@ func (e Ended) happen(m *Machine) {
 	m.work.wake(pt)
 	switch {
 	case done.Kind == Merge && pt.ownership != owning, done.Kind != Release && done.begun != pt.begun:
-		// The job belongs to an ownership that is over. What it merged is handed over with the rest of
-		// the data, and nothing was confirmed. The record is written anew.
+		// The job belongs to an ownership that is over. The data that it merged is handed over with the
+		// rest, and nothing was confirmed. The record is written again.
 		m.out.Stale = true
 	case e.Failed:
 		m.failed(pt, done)
@@ -255,20 +255,20 @@ func (e Ended) happen(m *Machine) {
 		pt.proof = done
 	}
 	if pt.ownership == awaiting {
-		// After a release that failed part of the data may be gone. An owner that merges from the others
-		// needs none of it.
+		// After a failed release, part of the data may be gone. The new owner merges from other
+		// processes, and needs none of that data.
 		pt.becomeOwner(&m.around, &m.out)
 	}
 }
 
-// failed takes a job that failed.
+// failed processes the failure of a job.
 func (m *Machine) failed(pt *partition, done *job) {
 	pt.timers |= 1 << Retry
 	m.out.arm(pt.id, Retry, false)
 	if m.around.config.Durable {
 		switch done.Kind {
 		case Release:
-			pt.journal = unsaved // what the journal has is not known
+			pt.journal = unsaved // the content of the journal is not known
 		case Save:
 			pt.journal.change()
 		}

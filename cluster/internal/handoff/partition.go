@@ -6,10 +6,10 @@ import "slices"
 type ownership uint8
 
 const (
-	outside  ownership = iota // it is no owner; what it has it has as a former owner
-	returned                  // it was an owner when an earlier start stopped, and is none yet
-	awaiting                  // it begins to be an owner when the data that it is deleting is gone
-	owning                    // it is an owner
+	outside  ownership = iota // no owner; data that is here is left from a former ownership
+	returned                  // an owner when an earlier start stopped, and no owner yet
+	awaiting                  // an owner as soon as a release that runs has ended
+	owning                    // an owner
 )
 
 // coverage says what this process has of a partition.
@@ -17,9 +17,9 @@ type coverage uint8
 
 const (
 	empty    coverage = iota // nothing
-	leftover                 // what an interrupted release may have left; it counts for nothing
-	partial                  // data; since it became an owner writes may have been accepted without it
-	steady                   // data, and every write since it became an owner
+	leftover                 // data that an interrupted release may have left; the data does not count
+	partial                  // data; since this process became an owner, writes may have been acknowledged without it
+	steady                   // data, and every write acknowledged since this process became an owner
 	complete                 // every acknowledged write
 )
 
@@ -27,10 +27,10 @@ const (
 type recorded uint8
 
 const (
-	unsaved recorded = iota // it does not know that this process has the partition
-	saving                  // it does not know it, and is being told
-	saved                   // it knows everything
-	stale                   // it knows that this process has the partition, and something else is new
+	unsaved recorded = iota // the journal does not know that this process has the partition
+	saving                  // the same, while a save is under way
+	saved                   // the journal knows everything
+	stale                   // the journal knows that this process has the partition, but lacks the latest state
 )
 
 // asking says when a partition asks other processes how they stand with it.
@@ -48,16 +48,16 @@ type timers uint8
 
 func (t timers) has(k TimerKind) bool { return t>>k&1 == 1 }
 
-// owners are the owners of a partition in one view. They are immutable, and shared by the partitions
-// that have the same.
+// owners are the owners of a partition in one view. They are immutable, and shared by the partitions with
+// the same owners.
 type owners struct{ serving, target, all set }
 
-// attention is when a partition is looked at.
+// attention says when the machine must look at a partition.
 type attention struct {
 	asking asking
-	timers timers // those of Patience and Retry that are armed
-	queued bool   // it is looked at in this step
-	rests  bool   // it has nothing to do, and waits for no process, while its owners stay the same
+	timers timers // Patience and Retry, where they are armed
+	queued bool   // in the queue of this step
+	rests  bool   // nothing to do, and no process to wait for, while the owners stay the same
 }
 
 // partition is how this process stands with one partition.
@@ -68,32 +68,31 @@ type partition struct {
 	attention
 	drained bool   // no write accepted under an earlier token is under way
 	lost    bool   // an acknowledged write may be gone
-	covered uint32 // the owners that came while this process was complete, by place
-	begun   uint64 // the fence at which the present ownership began; of what was released, the era
-	fence   uint64 // the last one; fences are compared for order and equality only
+	covered uint32 // which owners came while this process was complete, a bit for each place
+	begun   uint64 // the fence at which the present ownership began; after a release, the number of eras
+	fence   uint64 // the last fence; fences are compared for order and equality only
 	sets    ledger
 	others  others
-	check   map[Process]*report // during a loss check, what every process said; nil: there is none
+	check   map[Process]*report // the answers to a loss check, by process; nil: no loss check runs
 	job     *job
-	proof   *job // a merge that is done; its sources are asked once more
+	proof   *job // a merge that has ended; its sources are asked once more
 }
 
-// state is what docs/handoff.md draws: whether this process owns the partition, what it has of it,
-// and what its journal knows.
+// state is what docs/handoff.md draws: the ownership, the coverage, and what the journal knows.
 type state struct {
 	ownership ownership
 	has       coverage
 	journal   recorded
 }
 
-// surroundings are what a partition's decisions depend on besides itself.
+// surroundings are the state of the process on which the decisions of each partition depend.
 type surroundings struct {
 	self     Process
 	config   Config
 	quorums  quorums           // of the configuration in use; no write quorum: handoff is off
-	starts   map[string]uint64 // of the members of the last view with handoff off, whose ring has none
+	starts   map[string]uint64 // starts of the members in the last view with handoff off, because its ring has none
 	alive    map[Process]bool  // false: the process is away
-	departed []Process         // processes that left after handing everything over, the last one last
+	departed []Process         // processes that left after handing everything over, the newest last
 	owners   set               // every process that owns anything in the last view
 	founding bool              // this process founds the cluster, or handoff is off: there is nothing to receive
 	draining bool
@@ -112,8 +111,8 @@ func (s *surroundings) fence() uint64 {
 // stays reports whether a process is alive or away.
 func (s *surroundings) stays(p Process) bool { _, ok := s.alive[p]; return ok }
 
-// depleted reports whether W members of an owner set or more are gone without having handed over:
-// a write which they acknowledged may be lost. The zero Process stands for owners that are not known.
+// depleted reports whether W or more members of an owner set are gone without having handed over: a write
+// that these members acknowledged may be lost. The zero Process stands for owners that are not known.
 func (s *surroundings) depleted(o ownerSet) bool {
 	gone := 0
 	for _, p := range *o.members {
@@ -124,7 +123,7 @@ func (s *surroundings) depleted(o ownerSet) bool {
 	return gone >= int(o.writes)
 }
 
-// unheard is what the journal knows of a partition that it was told nothing of.
+// unheard returns what the journal knows of a partition of which nothing was saved.
 func (s *surroundings) unheard() recorded {
 	if s.config.Durable && !s.off() {
 		return unsaved
@@ -132,7 +131,7 @@ func (s *surroundings) unheard() recorded {
 	return saved // there is nothing to save
 }
 
-// change notes that the journal does not know the latest.
+// change records that the journal lacks the latest state.
 func (r *recorded) change() {
 	switch *r {
 	case saved:
@@ -142,7 +141,7 @@ func (r *recorded) change() {
 	}
 }
 
-// end takes the end of a save.
+// end processes the end of a save.
 func (r *recorded) end() {
 	switch *r {
 	case saving:
@@ -152,7 +151,7 @@ func (r *recorded) end() {
 	}
 }
 
-// becomeOwner makes this process an owner. It may lack what the owners before it had.
+// becomeOwner makes this process an owner. The process may lack writes that earlier owners accepted.
 func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	wasReady := pt.has > leftover && pt.pending() == 0
 	next := s.fence()
@@ -189,8 +188,8 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.weaken(s)
 }
 
-// weaken notes that writes may be acknowledged without this owner. They may not where a table has W
-// owners or fewer and this process is one of them.
+// weaken makes the coverage partial if writes may be acknowledged without this owner. That is not
+// possible where serving or target has W owners or fewer, and this process is one of them.
 func (pt *partition) weaken(s *surroundings) {
 	needed := func(owners set) bool { return len(owners) <= int(s.quorums.writes) && owners.has(s.self) }
 	if !needed(pt.owners.serving) && !needed(pt.owners.target) {
@@ -198,13 +197,13 @@ func (pt *partition) weaken(s *surroundings) {
 	}
 }
 
-// rest notes that there is nothing to do, and frees the room that lists do not need.
+// rest records that the partition has nothing to do, and frees the unused memory of its lists.
 func (pt *partition) rest() {
 	pt.rests, pt.sets, pt.others = true, slices.Clone(pt.sets), slices.Clone(pt.others)
 }
 
-// becomeFormer ends an ownership. The process keeps what it has until every owner has it, and is
-// not ready any more, whatever becomes of the ring.
+// becomeFormer ends an ownership. The process keeps its data until every owner has that data. The process
+// is not ready any more, whatever becomes of the ring.
 func (pt *partition) becomeFormer(s *surroundings, out *effects) {
 	pt.fence = s.fence()
 	pt.ownership, pt.has, pt.covered = outside, partial, 0
@@ -217,7 +216,7 @@ func (pt *partition) becomeFormer(s *surroundings, out *effects) {
 	}
 }
 
-// becomeEmpty ends what a release began: nothing is left here.
+// becomeEmpty completes a release: no data is left here.
 func (pt *partition) becomeEmpty(s *surroundings) {
 	pt.fence = s.fence()
 	pt.has, pt.timers, pt.others = empty, 0, nil
@@ -249,8 +248,8 @@ func (pt *partition) becomeReady(out *effects) {
 	pt.journal.change()
 }
 
-// cover notes which of the owners came while every acknowledged write was here. Later writes are sent
-// to these owners too. So this process goes on having every write acknowledged before they came.
+// cover records which of the owners came while this process was complete. Later writes are sent to these
+// owners too. So this process still has every write acknowledged before they came.
 func (pt *partition) cover(had *owners) {
 	if pt.covered == 0 && pt.has != complete || pt.owners.all.is(had.all) {
 		return
@@ -264,14 +263,14 @@ func (pt *partition) cover(had *owners) {
 	}
 }
 
-// covers reports whether a process is one of those owners.
+// covers reports whether a process is an owner that cover recorded.
 func (pt *partition) covers(p Process) bool {
 	at := slices.Index(pt.owners.all, p)
 	return at >= 0 && pt.covered>>at&1 == 1
 }
 
-// serve notes in the ledger that this process serves in the present set of owners, if it does. With
-// goesOn it was an owner in the view before too.
+// serve records the present serving owners in the ledger, if this process is one of them. With goesOn it
+// was an owner in the view before too.
 func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if !pt.owners.serving.has(s.self) {
 		return
@@ -296,13 +295,12 @@ func (pt *partition) accepts() bool {
 	return pt.ownership == owning && pt.journal >= saved && !pt.releasing()
 }
 
-// ready reports whether this owner has what an owner must have.
+// ready reports whether this process is an owner that accepts writes and has no pending set.
 func (pt *partition) ready() bool { return pt.accepts() && pt.pending() == 0 }
 
-// offers reports whether another process may merge what is here. From an owner it may once it is
-// an owner itself by this process's token and no write accepted under an earlier token is under
-// way: a later write reaches the other process as well, or counts as missed there. From a former
-// owner it may once nothing is under way.
+// offers reports whether another process may merge the data that is here. No write accepted under an
+// earlier token may be under way. An owner offers its data only to the owners of its present view: later
+// writes are sent to them too. A former owner offers its data to any process while no job runs.
 func (pt *partition) offers(to Process) bool {
 	if pt.has <= leftover || !pt.drained || pt.journal < saved || pt.releasing() {
 		return false
@@ -313,17 +311,17 @@ func (pt *partition) offers(to Process) bool {
 	return pt.job == nil
 }
 
-// unrecorded reports whether the journal is to be told of the partition.
+// unrecorded reports whether the journal lacks the latest state of the partition.
 func (pt *partition) unrecorded(s *surroundings) bool {
 	return s.config.Durable && !s.off() && (pt.journal == unsaved || pt.journal == stale) && pt.has > empty
 }
 
-// handing reports whether this process serves a partition that it is about to give to others.
+// handing reports whether this draining owner hands the partition over to target owners.
 func (pt *partition) handing(s *surroundings) bool {
 	return s.draining && pt.ownership == owning && !pt.owners.target.has(s.self)
 }
 
-// unfinished reports whether a partition is on its way to or from here.
+// unfinished reports whether this process has to save, merge, hand over or release the partition.
 func (pt *partition) unfinished(s *surroundings) bool {
 	if pt.unrecorded(s) {
 		return true
@@ -337,12 +335,12 @@ func (pt *partition) unfinished(s *surroundings) bool {
 // other is what a partition knows of another process.
 type other struct {
 	process Process
-	merged  uint64  // the fence of its data as of which this owner has merged it; 0: none
-	asked   uint64  // the fence of ours as of which it should merge what is here; 0: none
-	said    *report // its last word under the present token, immutable; never nil
+	merged  uint64  // the fence of the other process as of which this owner has merged its data; 0: none
+	asked   uint64  // the fence of this process as of which the other one should merge the data here; 0: none
+	said    *report // its last report under the present token, immutable; never nil
 }
 
-// silent is what a process has said that has said nothing.
+// silent stands for the report of a process that has sent none.
 var silent = &report{}
 
 func (o other) heard() bool { return o.said != silent }
@@ -354,7 +352,7 @@ func (o others) find(p Process) (int, bool) {
 	return slices.BinarySearchFunc(o, p, func(o other, p Process) int { return o.process.Compare(p) })
 }
 
-// at returns what is known of a process, to be changed.
+// at returns what is known of a process, for the caller to change.
 func (o *others) at(p Process) *other {
 	i, known := o.find(p)
 	if !known {
@@ -371,7 +369,7 @@ func (o others) of(p Process) other {
 	return other{process: p, said: silent}
 }
 
-// forget drops the last words of all.
+// forget drops the last report of every process.
 func (o *others) forget() {
 	for i := range *o {
 		(*o)[i].said = silent

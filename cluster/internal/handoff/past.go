@@ -6,15 +6,15 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// maxPast is how many changes of the serving owners a process remembers, for partitions that it
-// comes to own.
+// maxPast is how many changes of the serving owners a process remembers, for partitions that it owns
+// later.
 const maxPast = 32
 
 // row is the owners of a placement, in their order.
 type row [16]ring.Owner
 
-// rows makes the owner sets of a view, one for each row. What a process keeps grows with the number
-// of rows that differ, and not with that of partitions.
+// rows makes the owner sets of a view, one for each different placement. So the memory of a process grows
+// with the number of different placements, not with the number of partitions.
 type rows struct {
 	around  *surroundings
 	numbers map[row]int
@@ -60,15 +60,16 @@ func (r *rows) of(place ring.Placement) *owners {
 	return next
 }
 
-// era is what one view ended: the sets that had served until then, where others serve since.
+// era is what one view ended: of each partition whose serving owners changed, the set that served until
+// then.
 type era struct {
 	quorums quorums
 	sets    []*set
-	chunks  []*[64]uint16 // by partition, one more than the number of its set; 0: it serves on
+	chunks  []*[64]uint16 // by partition: 1 + the number of its set; 0: the set serves on
 }
 
-// end notes which set has served a partition. Beyond 65,535 sets it notes nothing: a loss check
-// finds less evidence then.
+// end records which set served a partition until now. It records only the first 65,535 sets: beyond them
+// a loss check finds less evidence.
 func (e *era) end(p, number int) {
 	c := &e.chunks[p/64]
 	if *c == nil {
@@ -79,7 +80,7 @@ func (e *era) end(p, number int) {
 	}
 }
 
-// of returns the set that had served a partition, nil where it serves on.
+// of returns the set that had served a partition, nil where the set serves on.
 func (e *era) of(p int) *set {
 	if c := e.chunks[p/64]; c != nil && c[p%64] > 0 {
 		return e.sets[c[p%64]-1]

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Process is one start of a member. Evidence is about processes, not about members: a member that
-// starts again without its data lacks what it had. The zero Process is nobody: it is never alive,
-// so that nothing can be merged from it.
+// Process is one start of a member. Evidence is about processes, not about members: a member that starts
+// again without its data lacks its earlier writes. The zero Process is no process: it is never alive, so
+// that nothing can be merged from it.
 type Process struct {
 	ID    string // the member's NodeID
 	Start uint64 // the nonce of the start that its data goes back to

@@ -6,31 +6,31 @@ import (
 )
 
 // A record is what a journal keeps of a partition: a message from a process to itself. The record of a
-// partition that is held has its pending, reported, served and serving sets. The record of one that was
-// released has its served sets.
+// partition that is held has its pending, reported, served and serving sets. The record of a released
+// partition has its served sets.
 
-// startsApart is how far the numbers of two starts of one origin lie apart, as a power of two:
-// fences and queries of an earlier start must not fit the present one.
+// startsApart is the distance between the numbers of two starts of one process, as a power of two. Fences
+// and queries of an earlier start must never equal those of the present start.
 const startsApart = 40
 
 // Flags of a record.
 const (
-	recordHeld = flagOffers // the partition is held; otherwise it once was
-	recordLost = flagAsks   // a write of it may be lost
+	recordHeld = flagOffers // the process holds the partition; otherwise it has released the partition
+	recordLost = flagAsks   // a write of the partition may be lost
 )
 
 var errRecord = errors.New("malformed record")
 
-// Record is a record that was read.
+// Record is a record that was read from a journal.
 type Record struct{ report report }
 
 // Held reports whether the process had the partition.
 func (r Record) Held() bool { return r.report.is(recordHeld) }
 
-// Partition returns the partition that the record is of.
+// Partition returns the partition of the record.
 func (r Record) Partition() int { return r.report.partition }
 
-// Released returns a record of the same partition that says that nothing of it is held.
+// Released returns a record which says that the process has released the same partition.
 func (r Record) Released() Record { return Record{report{partition: r.report.partition}} }
 
 // Before reports whether the record was written before a fence.
@@ -46,7 +46,7 @@ func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 }
 
 // ParseDeparted reads a record of the processes that departed, with the fence before which records of
-// partitions count no more. It never panics.
+// partitions do not count. It never panics.
 func ParseDeparted(b []byte) (departed []Process, since uint64, err error) {
 	m, err := parse(b, 1)
 	if err != nil || m.kind != stored {
@@ -55,7 +55,7 @@ func ParseDeparted(b []byte) (departed []Process, since uint64, err error) {
 	return m.departed, m.query, nil
 }
 
-// record returns what the journal is to keep of a partition, that is held or released.
+// record returns the record of a partition for the journal: as held, or as released.
 func (m *Machine) record(pt *partition, held bool) []byte {
 	r := report{partition: pt.id, fence: m.count.fences}
 	tells := marksOfPast
@@ -80,8 +80,8 @@ func (m *Machine) record(pt *partition, held bool) []byte {
 	return (&Message{kind: stored, to: m.around.self.Start, reports: []report{r}}).Bytes()
 }
 
-// To the others a process that is restored is the same process that was away. So it may lack what
-// the owners that it served with have accepted meanwhile.
+// To other processes, a restored process is the same process that was away. It may lack writes that the
+// other owners of its set accepted meanwhile.
 func (e Restored) happen(m *Machine) {
 	m.around.config.Durable = true
 	m.rememberDeparted(e.Departed)
@@ -92,7 +92,7 @@ func (e Restored) happen(m *Machine) {
 		m.parts[pt.id] = pt
 		m.work.wake(pt)
 		if !r.Held() {
-			continue // the release may have been cut short
+			continue // the release may have been interrupted
 		}
 		pt.has, pt.drained, pt.lost = partial, true, r.report.is(recordLost)
 		pt.fence = m.around.fence()
@@ -102,7 +102,7 @@ func (e Restored) happen(m *Machine) {
 		for o := range r.report.sets.with(markServing) {
 			pt.ownership = returned
 			if !o.members.is(set{m.around.self}) && !m.around.config.Without.is(WithoutRecords) {
-				// What was merged from these members was merged before it was away.
+				// The merges from these members do not count: they were before this process was away.
 				pt.sets.dropWhere(markPending, func(was ownerSet) bool { return was.members.is(*o.members) })
 				pt.sets.await(ownerSet{members: o.members, quorums: o.quorums})
 			}

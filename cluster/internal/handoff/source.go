@@ -2,8 +2,8 @@ package handoff
 
 import "slices"
 
-// from returns a process as a source, and whether it is alive and offers what it has. A merge from a
-// process that is not alive proves nothing, and would begin again at once.
+// from returns a process as a source, and whether the process is alive and offers its data. A merge from
+// a process that is not alive proves nothing, and would begin again at once.
 func (pt *partition) from(s *surroundings, p Process) (source, bool) {
 	said := pt.others.of(p).said
 	return source{process: p, said: said}, said.is(flagOffers) && s.alive[p]
@@ -12,7 +12,7 @@ func (pt *partition) from(s *surroundings, p Process) (source, bool) {
 // next returns the job that a partition needs now, nil when it needs none or has to wait.
 func (pt *partition) next(s *surroundings, out *effects) *job {
 	if pt.ownership != owning {
-		// Members that seemed lost may be back, or may have left in order.
+		// Members that counted as gone may be back, or may have departed.
 		pt.lost = pt.lost && pt.deprived(s)
 		if pt.has == leftover || pt.drained && !pt.lost && pt.confirmed(s) {
 			return &job{Job: Job{Kind: Release}}
@@ -28,7 +28,7 @@ func (pt *partition) next(s *surroundings, out *effects) *job {
 	return pt.choose(s, out)
 }
 
-// confirmed reports whether each owner has merged what is here as of the last fence.
+// confirmed reports whether each owner has merged the data here as of the last fence.
 func (pt *partition) confirmed(s *surroundings) bool {
 	n := 0
 	for _, o := range pt.owners.all {
@@ -58,10 +58,10 @@ func (pt *partition) asked(s *surroundings, out *effects) *job {
 	return nil
 }
 
-// choose picks from which processes an owner that lacks data merges, nil when it has to wait. It
-// prefers enough serving owners that are ready, and after a while it takes the members of the
-// pending sets. Ready owners do not stand for a depleted set: on the far side of a cut they may
-// not have owned together with it.
+// choose returns the next merge of an owner with pending sets, nil when the owner has to wait. It prefers
+// enough ready serving owners. After a while it takes members of the pending sets. Merging from ready
+// owners is not sufficient when a pending set is depleted: after a cut they may never have owned together
+// with that set.
 func (pt *partition) choose(s *surroundings, out *effects) *job {
 	if s.config.Without.is(WithoutQuorum) {
 		for _, o := range pt.owners.all {
@@ -84,7 +84,7 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 	return next
 }
 
-// fromQuorum is the merge from RF − W + 1 ready owners: nothing acknowledged can be missing.
+// fromQuorum returns the merge from RF − W + 1 ready owners. They miss no acknowledged write together.
 func (pt *partition) fromQuorum(s *surroundings) *job {
 	next := merge(quorum, s.quorums.slack()+1)
 	for _, o := range pt.owners.serving {
@@ -98,10 +98,10 @@ func (pt *partition) fromQuorum(s *surroundings) *job {
 	return next
 }
 
-// fromPending is the merge from members of the pending sets. A source that lacks writes itself
-// passes its own pending sets on with its data. Where too few members are left, the loss check
-// decides: the owner becomes ready, merges from what the check found, or reports possible loss and
-// merges what there is.
+// fromPending returns the merge from members of the pending sets. A source that lacks writes itself
+// passes its own pending sets on with its data. Where too few members are left, the loss check decides:
+// the owner becomes ready, merges from a process that the check found, or reports possible loss and
+// merges the data that exists.
 func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	pt.lost = false
 	small := false
@@ -128,8 +128,8 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 		}
 	}
 	if small {
-		// A set is too small to tell by its number that nothing is missing: one of its members has
-		// to confirm that it has everything, and no serving owner may know more.
+		// In a small set the number of members proves nothing. One member must confirm that it has every
+		// acknowledged write, and the merge includes every serving owner.
 		for _, o := range pt.owners.serving {
 			if o == s.self || slices.ContainsFunc(sources, func(h source) bool { return h.process == o }) {
 				continue
@@ -144,7 +144,7 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	why := settling
 	switch {
 	case pt.lost:
-		// It does not make the owner ready. But what there is should be here, once.
+		// The merge does not make the owner ready. It brings the data that exists here, once.
 		why = salvage
 		sources = slices.DeleteFunc(sources, func(h source) bool { return pt.others.of(h.process).merged >= h.said.fence })
 	case small:
@@ -156,8 +156,8 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	return merge(why, len(sources), sources...)
 }
 
-// available are the members of pending sets that can be merged from now, without those that lack
-// writes themselves where only settled ones are wanted.
+// available returns the members of pending sets that offer their data now. With settledOnly it leaves out
+// the members that have pending sets themselves.
 func (pt *partition) available(s *surroundings, settledOnly bool) (sources []source) {
 	for o := range pt.sets.with(markPending) {
 		for p := range o.missing() {
@@ -171,8 +171,8 @@ func (pt *partition) available(s *surroundings, settledOnly bool) (sources []sou
 	return slices.CompactFunc(sources, func(a, b source) bool { return a.process == b.process })
 }
 
-// suffice reports whether merging from the sources settles all pending sets, as far as can be told
-// before.
+// suffice reports whether merging from the sources settles all pending sets, as far as is known before
+// the merge.
 func (pt *partition) suffice(s *surroundings, sources []source) bool {
 	for o := range pt.sets.with(markPending) {
 		for _, h := range sources {
@@ -185,8 +185,8 @@ func (pt *partition) suffice(s *surroundings, sources []source) bool {
 	return true
 }
 
-// merged counts the members of a set that were merged from. This process may be a member itself,
-// when the set came with the data of another: what is here counts.
+// merged counts the members of a set that were merged from. This process may be a member itself, when
+// another process passed the set on: its own data counts as merged.
 func (s *surroundings) merged(o ownerSet) (n int) {
 	for i, p := range *o.members {
 		if o.merged>>i&1 == 1 || p == s.self {
@@ -196,8 +196,8 @@ func (s *surroundings) merged(o ownerSet) (n int) {
 	return n
 }
 
-// settles reports whether a pending set is settled. Where the set has fewer members than would do,
-// all of them were merged from, and one of them knows that it missed nothing.
+// settles reports whether a pending set is settled. A set with too few members is settled when all of
+// them were merged from, and one of them confirmed that it has every acknowledged write.
 func (s *surroundings) settles(o ownerSet) bool {
 	n := s.merged(o)
 	if need := o.needed(); len(*o.members) >= need {
@@ -220,13 +220,13 @@ func (pt *partition) attainable(s *surroundings, o ownerSet) bool {
 	if need := o.needed(); len(*o.members) >= need {
 		return n >= need
 	}
-	// Whether one of them confirms shows only when all are merged from.
+	// A member that is still to be merged from may confirm that it has every acknowledged write.
 	return n == len(*o.members) && (o.is(markConfirmed) || had < n)
 }
 
-// settle takes a merge into account once each source has answered a question that was asked after the
-// merge, or is gone. A source counts when it is the same process with the same fence: a source that was
-// restarted in between may have had nothing.
+// settle counts a merge once each source has answered a query that was sent after the merge, or is not
+// alive. A source counts when it is the same process with the same fence. A source that restarted during
+// the merge may have had nothing.
 func (pt *partition) settle(s *surroundings, out *effects) {
 	done := pt.proof
 	good, gone := 0, 0
@@ -274,12 +274,13 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	}
 }
 
-// take notes what came from a source. What a member of a pending set lacks is still lacking here.
+// take records what a merge from a source brought. The writes that a member of a pending set lacks are
+// still missing here.
 func (pt *partition) take(s *surroundings, h source) {
 	pt.others.at(h.process).merged = h.said.fence
 	for o := range h.said.sets.with(markReady) {
 		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) && !s.config.Without.is(WithoutAttestation) {
-			pt.sets[at].attested |= o.ready(h.process, markReady) // it may depart, and cannot say so any more
+			pt.sets[at].attested |= o.ready(h.process, markReady) // the source may depart, and then cannot report this
 		}
 	}
 	member := false
@@ -294,7 +295,7 @@ func (pt *partition) take(s *surroundings, h source) {
 	}
 }
 
-// strike notes in the pending sets that a source was merged from.
+// strike marks a source as merged from in the pending sets.
 func (pt *partition) strike(h source) {
 	for i := range pt.sets {
 		if o := &pt.sets[i]; o.is(markPending) && o.strike(h.process) && h.said.is(flagComplete) {

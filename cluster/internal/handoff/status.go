@@ -6,12 +6,12 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Phase says whether a partition is on its way.
+// Phase says what is left to do for a partition.
 type Phase uint8
 
 // The phases.
 const (
-	Still     Phase = iota // it is not here, or nothing is left to do
+	Still     Phase = iota // the partition is not here, or nothing is left to do
 	Receiving              // this process is an owner that is not ready
 	Releasing              // this process is a former owner that still has the partition
 	Sharing                // this process is a ready owner from which others are yet to merge
@@ -19,14 +19,14 @@ const (
 
 // Standing is how this process stands with a partition.
 type Standing struct {
-	Token   ring.Token // of the owners that it means
+	Token   ring.Token // of the partition in the process's present ring
 	Phase   Phase
-	Owner   bool // it owns the partition, now or in the target
-	Accepts bool // it accepts writes; its readiness is Phase
-	Lost    bool // an acknowledged write may be lost, and it waits for that reason
+	Owner   bool // the process owns the partition, now or in the target
+	Accepts bool // the process accepts writes; Phase says whether it is ready
+	Lost    bool // an acknowledged write may be lost, and the process waits for that reason
 }
 
-// Ready reports whether the process has what an owner must have.
+// Ready reports whether the process is a ready owner.
 func (s Standing) Ready() bool { return s.Owner && s.Phase != Receiving }
 
 // Standing returns how this process stands with a partition.
@@ -50,16 +50,16 @@ func (m *Machine) Standing(p int) Standing {
 	return st
 }
 
-// Summary is how far the whole process is.
+// Summary is the progress of the whole process.
 type Summary struct {
-	Joined     bool // it is ready for all that it is to own
-	HandedOver bool // it drains, and every target owner has what it serves
-	Bare       bool // nothing is left here, served or not, and every owner knows it
-	Held       int  // partitions that keep it from leaving
-	Stranded   int  // partitions that it goes on owning, draining or leaving, since no member takes them over
+	Joined     bool // ready for every partition that the process owns, now or in the target
+	HandedOver bool // the process drains, and every target owner has the data that it serves
+	Bare       bool // no data is left here, and every owner has confirmed the departure
+	Held       int  // partitions that keep the process from leaving
+	Stranded   int  // partitions that the draining or leaving process still owns, because no member takes them over
 }
 
-// Summary returns how far the whole process is. It looks at every partition.
+// Summary returns the progress of the whole process. It looks at every partition.
 func (m *Machine) Summary() Summary {
 	s := &m.around
 	sum := Summary{Joined: m.ring != nil}
@@ -97,8 +97,8 @@ func (m *Machine) Departed() bool { return m.departure.announced > 0 }
 // Off reports whether handoff is off: nothing keeps the process from leaving.
 func (m *Machine) Off() bool { return m.around.off() }
 
-// handed reports whether all target owners have what this process serves of a partition. Where it
-// is a target owner itself no member has taken over.
+// handed reports whether all target owners have the data that this process serves of a partition. Where
+// this process is a target owner itself, no member has taken over.
 func (pt *partition) handed(s *surroundings) bool {
 	return pt.ownership != owning || !slices.ContainsFunc(pt.owners.target, func(o Process) bool {
 		return o == s.self || !pt.others.of(o).said.is(flagReady)

@@ -8,7 +8,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// quorumsOf are those of the configuration that a ring was built with.
+// quorumsOf returns the quorums of the configuration that a ring was built with.
 func quorumsOf(r *ring.Ring) quorums {
 	return quorums{uint8(r.Config().ReplicationFactor), uint8(r.Config().WriteQuorum)}
 }
@@ -45,7 +45,7 @@ func (v View) happen(m *Machine) {
 	off := s.off()
 	s.founding = off || s.founding && !wasOff
 	if off {
-		// All that was tracked ends, also in the journal. Each owner founds, and so is complete.
+		// All tracking ends, also in the journal. Each owner counts as a founder, and is complete.
 		s.draining, s.leaving = false, false
 		m.past, m.departure.since, s.starts = nil, s.fence(), v.Starts
 		m.departure.journal.change()
@@ -101,8 +101,8 @@ func (v View) happen(m *Machine) {
 	s.founding = off
 }
 
-// anew forgets what is known of a partition except a job that runs: no other job begins before that has
-// ended. When handoff is turned on, an owner that serves is complete.
+// anew forgets all state of a partition except a running job: no other job begins before it has ended.
+// When handoff is turned on, a serving owner is complete instead.
 func (m *Machine) anew(pt *partition) {
 	if m.work.wake(pt); !m.around.off() && pt.ownership == owning && pt.owners.serving.has(m.around.self) {
 		pt.has, pt.journal = complete, m.around.unheard()
@@ -114,9 +114,8 @@ func (m *Machine) anew(pt *partition) {
 	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
-// place takes up what a view says of one partition: its token, its owners, and whether this process owns
-// it. Changed says whether the token is another than in the view before, and before has the quorums of
-// that view.
+// place applies a view to one partition: its token, its owners, and whether this process owns it. The
+// token differs from that of the view before if changed is set, and before has the quorums of that view.
 func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, changed bool, before quorums) {
 	s := &m.around
 	had, stays := pt.owners, own && pt.ownership == owning
@@ -135,7 +134,7 @@ func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, chan
 		m.fence(pt, token)
 	case changed && pt.ownership == owning:
 		if pt.fence = s.fence(); pt.ready() {
-			pt.sets.drop(markBefore) // it lacks nothing of what was before
+			pt.sets.drop(markBefore) // a ready owner needs no sets of its past
 		}
 		m.fence(pt, token)
 	}
@@ -165,15 +164,15 @@ func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, chan
 	}
 }
 
-// fence has the gate of a partition closed to all tokens but the present one.
+// fence asks the driver to close the gate of a partition to all tokens but the present one.
 func (m *Machine) fence(pt *partition, token ring.Token) {
 	pt.drained = m.around.config.Without.is(WithoutFence)
 	m.out.Fences = append(m.out.Fences, Fence{pt.id, token})
 	m.work.wake(pt)
 }
 
-// lookBack notes which sets served before this process becomes an owner, as it saw them. It may lack
-// writes of the last one. In the first view, which has none before it, that is the set that serves now.
+// lookBack records which sets served before this process becomes an owner, as the process saw them. The
+// process may lack writes of the last one. In the first view, the last one is the set that serves now.
 func (m *Machine) lookBack(pt *partition, served *set, q quorums, first bool) {
 	pt.sets.drop(markBefore | markPrior)
 	for i := range m.past {
@@ -197,9 +196,10 @@ func (m *Machine) lookBack(pt *partition, served *set, q quorums, first bool) {
 	}
 }
 
-// request asks the owners that are new in this view to merge what is here: this owner has accepted writes
-// that were not sent to them. A new owner merges from some owners anyway, but perhaps not from this one.
-// An owner that owned all along on the far side of a cut does not know that it lacks anything.
+// request asks the owners that are new in this view to merge the data that is here: this owner has
+// accepted writes that were not sent to them. A new owner merges from some owners anyway, but perhaps not
+// from this one. An owner that owned all along on the far side of a cut does not know that it lacks
+// anything.
 func (pt *partition) request(s *surroundings, had *owners) {
 	for i := range pt.others {
 		if o := &pt.others[i]; !pt.owners.all.has(o.process) {
@@ -213,9 +213,9 @@ func (pt *partition) request(s *surroundings, had *owners) {
 	}
 }
 
-// forgetGone forgets what was heard from processes that are gone, and cancels a merge that one of
-// them asked for. A loss check goes on with the answers of processes that are gone, and waits for those
-// that are away.
+// forgetGone forgets the reports of processes that are gone or away, and cancels a merge that one of them
+// asked for. A loss check keeps the answers of processes that are gone, and waits for processes that are
+// away.
 func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
 	pt.others = slices.DeleteFunc(pt.others, func(o other) bool { return gone(o.process) })

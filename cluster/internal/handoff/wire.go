@@ -5,15 +5,15 @@ import (
 	"encoding/binary"
 )
 
-// wire writes values to the end of b, or reads them from its front. Each method is the one
-// description of a part of the format for both. After a failure it reads zeros.
+// wire appends values to b, or reads them from the front of b. Each method describes one part of the
+// format, for both directions. After a failure, reads give zeros.
 type wire struct {
 	b          []byte
 	writing    bool
 	failed     bool
 	partitions int                // when reading: the partition count
 	named      []Process          // the processes named so far
-	places     map[Process]uint64 // when writing: where they stand in named
+	places     map[Process]uint64 // when writing: the place of each process in named
 }
 
 func (w *wire) require(holds bool) {
@@ -34,7 +34,7 @@ func (w *wire) number(n *uint64) {
 	}
 }
 
-// count is a number of things that take at least some bytes each.
+// count is the number of items that follow: at most most, and each takes at least size bytes.
 func (w *wire) count(n, most, size int) int {
 	value := uint64(n)
 	if w.number(&value); w.writing {
@@ -54,8 +54,8 @@ func (w *wire) byte(value *byte) {
 	}
 }
 
-// process is the place of a process among those named so far. One that was not named yet has the
-// next place, and is followed by its ID and by its start in eight bytes.
+// process is the place of a process among the processes named so far. A process that is named for the
+// first time has the next place. Its ID follows, and its start in eight bytes.
 func (w *wire) process(p *Process) {
 	at, known := w.places[*p]
 	if w.writing && !known {
@@ -65,7 +65,7 @@ func (w *wire) process(p *Process) {
 		return
 	}
 	if at < uint64(len(w.named)) {
-		if !w.writing { // what is written is shared
+		if !w.writing { // a value that is written is shared, and must not change
 			*p = w.named[at]
 		}
 		return
@@ -92,8 +92,8 @@ func (w *wire) processes(all *[]Process, most int) {
 	}
 }
 
-// message is the version, the kind, the query, the start it is meant for, the reports and the
-// departed processes.
+// message is the version, the kind, the query, the start of the receiver, the reports and the departed
+// processes.
 func (w *wire) message(m *Message) {
 	v := byte(version)
 	w.byte(&v)
@@ -134,7 +134,8 @@ func (w *wire) report(r *report) {
 	}
 }
 
-// ownerSet is the marks, RF, W, the members merged from, those attested, and the members, ascending.
+// ownerSet is the marks, RF, W, the members merged from, the members attested, and all members,
+// ascending.
 func (w *wire) ownerSet(o *ownerSet) {
 	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(*cmp.Or(o.members, &set{}))
 	w.byte(&marks)

@@ -1,13 +1,13 @@
 package handoff
 
-// work is what partitions are to do.
+// work says which partitions the machine must look at, and which wait to begin a job.
 type work struct {
-	queue   []*partition // to look at
-	running int          // jobs
+	queue   []*partition // to look at in this step
+	running int          // how many jobs run
 	waiting []int        // partitions that have a job to begin when another ends
 }
 
-// wake has a partition looked at in this step.
+// wake puts a partition into the queue of this step.
 func (w *work) wake(pt *partition) {
 	if !pt.queued {
 		pt.queued = true
@@ -15,14 +15,14 @@ func (w *work) wake(pt *partition) {
 	}
 }
 
-// mail is what is to be sent with the next batch of messages.
+// mail is the content of the next batch of messages.
 type mail struct {
-	asking []int             // partitions that ask
-	notes  map[Process][]int // partitions that a process is told about, unasked
+	asking []int             // partitions to ask about
+	notes  map[Process][]int // partitions to report to a process without a query
 	armed  bool              // the timer of the batch
 }
 
-// ask has a partition ask with the next batch.
+// ask puts queries about a partition into the next batch.
 func (m *mail) ask(pt *partition, how asking) {
 	if pt.asking < again {
 		m.asking = append(m.asking, pt.id)
@@ -30,7 +30,7 @@ func (m *mail) ask(pt *partition, how asking) {
 	pt.asking = max(pt.asking, how)
 }
 
-// note has another process told, unasked, how this process stands with a partition.
+// note puts a report about a partition to another process, without a query, into the next batch.
 func (m *mail) note(to Process, partition int) {
 	if m.notes == nil {
 		m.notes = make(map[Process][]int)
