@@ -1,5 +1,5 @@
-// Package alarm keeps named alarms whose delays grow while they are set again and again. A [Queue]
-// knows no time: its user says what time it is. A [Clock] wakes its user when alarms are due.
+// Package alarm keeps named alarms. The delay of an alarm grows each time that the alarm is set again. A
+// [Queue] has no clock: its methods take the time. A [Clock] calls a function when alarms are due.
 package alarm
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Delay is how long an alarm takes. It takes Least at first, and twice as long each time that it is
-// set again, up to Most. Both are positive.
+// Delay says how long an alarm takes until it is due. The first delay is Least. Each time that the alarm
+// is set again the delay doubles, up to Most. Both are positive.
 type Delay struct {
 	Least, Most time.Duration
 	Spaced      bool // the delay begins when the alarm was last due, not now
@@ -21,21 +21,22 @@ type Queue[Name comparable] struct {
 	times  []ringing[Name] // the first due first
 }
 
-// ringing are the alarms that were set to one time. Some of them may have been set anew since.
+// ringing has the names of the alarms that were set to one time. Some of these alarms may have been set
+// to another time since.
 type ringing[Name comparable] struct {
 	at    time.Time
 	names []Name
 }
 
-// alarm stays known while it is not set, for the sake of its delay.
+// alarm is the state of one name. The queue keeps it also while the alarm is not set, because of its
+// delay.
 type alarm struct {
-	at, last time.Time // when it is due, zero when it is not set; when it was last due
+	at, last time.Time // at: when the alarm is due, zero when it is not set; last: when it was last due
 	delay    time.Duration
 	lasting  bool
 }
 
-// Set sets an alarm. An alarm that is set already is set to another time. With anew the delay begins
-// at Least.
+// Set sets an alarm. An alarm that is set already gets the new time. With anew the delay begins at Least.
 func (q *Queue[Name]) Set(name Name, d Delay, anew bool, now time.Time) {
 	if q.alarms == nil {
 		q.alarms = make(map[Name]alarm)
@@ -59,11 +60,11 @@ func (q *Queue[Name]) Set(name Name, d Delay, anew bool, now time.Time) {
 	q.times[i].names = append(q.times[i].names, name)
 }
 
-// Reset forgets an alarm. It is not due any more, and its delay begins at Least.
+// Reset deletes an alarm. The alarm is not due any more, and its delay begins at Least again.
 func (q *Queue[Name]) Reset(name Name) { delete(q.alarms, name) }
 
-// Next returns when the next alarm is due, the zero time when none is set. Then it forgets the
-// delays that are not lasting.
+// Next returns when the next alarm is due, the zero time when none is set. When no alarm is set, Next
+// deletes the delays that are not lasting.
 func (q *Queue[Name]) Next() time.Time {
 	next := q.next()
 	if next.IsZero() {
@@ -91,8 +92,7 @@ func (q *Queue[Name]) next() time.Time {
 	return time.Time{}
 }
 
-// Due returns the names of the alarms that are due, the first due first. They are not set any more
-// then.
+// Due returns the names of the alarms that are due, the first due first. Due unsets these alarms.
 func (q *Queue[Name]) Due(now time.Time) (due []Name) {
 	for {
 		next := q.next()

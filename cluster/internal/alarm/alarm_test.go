@@ -14,7 +14,7 @@ func TestAlarmsAreDueInTheirOrder(t *testing.T) {
 	q.Set("late", Delay{Least: 3 * time.Second, Most: 3 * time.Second}, true, now)
 	q.Set("early", Delay{Least: time.Second, Most: time.Second}, true, now)
 	q.Set("gone", Delay{Least: time.Second, Most: time.Second}, true, now)
-	q.Set("early", Delay{Least: 2 * time.Second, Most: 2 * time.Second}, true, now) // another time
+	q.Set("early", Delay{Least: 2 * time.Second, Most: 2 * time.Second}, true, now) // replaces the time of "early"
 	q.Reset("gone")
 	require.Equal(t, now.Add(2*time.Second), q.Next())
 	require.Empty(t, q.Due(now.Add(time.Second)))
@@ -22,8 +22,8 @@ func TestAlarmsAreDueInTheirOrder(t *testing.T) {
 	require.Zero(t, q.Next())
 }
 
-// A delay doubles up to its bound, until something is new. A lasting one is known also when no alarm
-// was set meanwhile.
+// A delay doubles up to its bound, until the alarm is set anew. The queue keeps a lasting delay also when
+// no alarm is set in between.
 func TestDelaysGrow(t *testing.T) {
 	for _, lasting := range []bool{false, true} {
 		var q Queue[int]
@@ -45,7 +45,7 @@ func TestDelaysGrow(t *testing.T) {
 	}
 }
 
-// A spaced alarm keeps its distance to the last time that it was due, and is due at once after that.
+// A spaced alarm is due one delay after it was last due. It is due at once when that time is over.
 func TestSpacedAlarms(t *testing.T) {
 	var q Queue[int]
 	now, d := time.Unix(100, 0), Delay{Least: time.Second, Most: time.Second, Spaced: true, Lasting: true}

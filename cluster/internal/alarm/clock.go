@@ -17,7 +17,7 @@ func NewClock[Name comparable](wake func()) Clock[Name] {
 	return Clock[Name]{timer: time.AfterFunc(math.MaxInt64, wake)}
 }
 
-// Wind sets the timer to the next alarm. To be called when alarms have been set.
+// Wind sets the timer to the next alarm. Call it after alarms were set.
 func (c *Clock[Name]) Wind(now time.Time) {
 	if next := c.Next(); !next.IsZero() && !next.Equal(c.at) {
 		c.at = next
@@ -25,12 +25,12 @@ func (c *Clock[Name]) Wind(now time.Time) {
 	}
 }
 
-// Due returns the names of the alarms that are due, as [Queue.Due] does. To be called when the clock
-// has woken its user.
+// Due returns the names of the alarms that are due, as [Queue.Due] does. Call it after the clock has
+// called its function.
 func (c *Clock[Name]) Due(now time.Time) []Name {
 	c.at = time.Time{}
 	return c.Queue.Due(now)
 }
 
-// Stop has the clock wake its user no more.
+// Stop stops the timer, so that the clock does not call its function any more.
 func (c *Clock[Name]) Stop() { c.timer.Stop() }
