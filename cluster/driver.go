@@ -12,8 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
-// driver gives the state machine of handoff its clock, its messages and the user's code, and
-// carries out its effects. Its lock is never held while any of these is waited for.
+// driver gives events to the state machine of handoff, and carries out its effects: timers, messages, and
+// calls of the user's code. The driver never holds its lock while it waits for one of these.
 type driver struct {
 	c       *Cluster
 	user    Mover
@@ -21,9 +21,9 @@ type driver struct {
 	self    handoff.Process
 	nonce   uint64 // of this start
 	gates   []gate
-	changed lifecycle.Broadcast // something may be ready, handed over or released
+	changed lifecycle.Broadcast // a partition may be ready, handed over or released
 
-	life  context.Context // of messages and jobs
+	life  context.Context // the context of messages and jobs
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
@@ -36,8 +36,8 @@ type driver struct {
 	report  progress
 }
 
-// delay returns how long a timer of the machine takes. Asking needs to be quick where something is
-// new, and cheap where a member does not answer.
+// delay returns how long a timer of the machine takes. Queries must be quick where something is new, and
+// rare where a member does not answer.
 func (o HandoffOptions) delay(kind handoff.TimerKind) alarm.Delay {
 	switch kind {
 	case handoff.Batch:
@@ -73,7 +73,7 @@ func (d *driver) newMachine() *handoff.Machine {
 	return handoff.New(handoff.Config{Self: d.self, Partitions: len(d.gates), Parallel: d.options.Parallel, Durable: d.options.Journal != nil})
 }
 
-// listen takes messages until the cluster stops.
+// listen receives messages until the cluster stops.
 func (d *driver) listen() {
 	d.tasks.Go(func() {
 		for {
@@ -87,7 +87,7 @@ func (d *driver) listen() {
 					continue
 				}
 				from, known := d.c.view.Load().Member(msg.From)
-				if known && from.Start.Nonce == msg.Start { // otherwise it asks again
+				if known && from.Start.Nonce == msg.Start { // otherwise the sender asks again
 					d.drive(handoff.Received{From: handoff.Process{ID: from.ID, Start: view.Origin(from)}, Message: m})
 				}
 			}
@@ -95,7 +95,7 @@ func (d *driver) listen() {
 	})
 }
 
-// resume takes up what an earlier start left, and records that this one begins.
+// resume restores the journal of an earlier start, and records that this start begins.
 func (d *driver) resume(ctx context.Context) error {
 	journal := d.c.settings.journal
 	if journal == nil {
@@ -109,7 +109,7 @@ func (d *driver) resume(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything. It waits for the user's code.
+// close ends messages and jobs. It waits until the calls of the user's code have returned.
 func (d *driver) close() {
 	d.mu.Lock()
 	d.closed = true
@@ -119,7 +119,7 @@ func (d *driver) close() {
 	d.tasks.Wait()
 }
 
-// view takes up a view. While another process speaks for this NodeID, nothing begins here.
+// view gives the machine a view. While another process has this NodeID, the machine is paused.
 func (d *driver) view(v *view.View, state membership.State) {
 	starts, away := make(map[string]uint64, len(v.Members)), make(map[string]bool)
 	ours := false
@@ -192,7 +192,7 @@ func (d *driver) tick() {
 	d.drive(handoff.Due{Timers: due})
 }
 
-// settled is called when the last write that earlier owners' tokens let in is done.
+// settled is called when the last write that was admitted under earlier tokens is done.
 func (d *driver) settled(p int) {
 	if d.gates[p].settled() {
 		d.drive(handoff.Drained{Partitions: []int{p}})
@@ -217,14 +217,14 @@ func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	})
 }
 
-// is returns what the machine answers to a question.
+// is reports whether a condition on the machine holds.
 func (d *driver) is(what func(*handoff.Machine) bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return what(d.machine)
 }
 
-// await waits until the machine answers a question with yes. It returns an error when it stops waiting.
+// await waits until a condition on the machine holds. It returns an error when it stops waiting before.
 func (d *driver) await(ctx context.Context, what func(*handoff.Machine) bool) error {
 	for {
 		changed := d.changed.Wait()

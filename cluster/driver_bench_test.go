@@ -12,8 +12,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// BenchmarkHandoffView takes views under the lock of handoff, with all that the driver does in the
-// same step: a member of five leaves 65,536 partitions, and another one joins.
+// BenchmarkHandoffView measures the driver step of a view, under the lock of handoff. One of five members
+// leaves a cluster of 65,536 partitions, and another member joins.
 func BenchmarkHandoffView(b *testing.B) {
 	const partitions = 65536
 	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}

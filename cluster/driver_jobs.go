@@ -33,7 +33,7 @@ func (d *driver) begin(job handoff.Job) {
 	})
 }
 
-// call runs the user's code and contains what it does.
+// call runs the user's code, and returns a panic of that code as an error.
 func (d *driver) call(ctx context.Context, job handoff.Job) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -45,7 +45,7 @@ func (d *driver) call(ctx context.Context, job handoff.Job) (err error) {
 		}
 	}()
 	if job.Record != nil {
-		// Before a release, too: what is deleted must not seem to be here.
+		// Before a release, too: after a restart, deleted data must not count as data.
 		if err := d.options.Journal.Save(ctx, journalKey(job.Partition), job.Record); err != nil {
 			return err
 		}

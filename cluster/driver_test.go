@@ -13,8 +13,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// A process that has released everything has drained, also where not every owner could be
-// told that it departs.
+// A process that has released everything has drained, also when not every owner has confirmed the
+// departure.
 func TestDrainWhenNotAllCanBeTold(t *testing.T) {
 	var m *handoff.Machine
 	c := &Cluster{}

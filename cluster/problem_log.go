@@ -9,7 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// problemLogInterval is the least time between two lines that say that one problem is there.
+// problemLogInterval is the least time between two lines that report the same problem.
 const problemLogInterval = time.Minute
 
 // problemLog writes a line when a problem of health appears, and one when the problem is over.
@@ -24,12 +24,12 @@ type problemLog struct {
 type loggedProblem struct {
 	since  time.Time // when the problem appeared
 	here   bool
-	said   bool      // the log says that it is here
-	last   time.Time // when the log last said that it is here
-	unsaid int       // how often it has appeared since without a line
+	said   bool      // the log says that the problem is here
+	last   time.Time // when the log last said that the problem is here
+	unsaid int       // how often the problem has appeared since then without a line
 }
 
-// update takes the problems that there are now.
+// update logs which problems have appeared, and which are over, since the last call.
 func (l *problemLog) update(now time.Time, problems []api.Problem) {
 	if l.known == nil {
 		l.known = make(map[string]*loggedProblem)
@@ -37,7 +37,7 @@ func (l *problemLog) update(now time.Time, problems []api.Problem) {
 	here := make(map[string]bool, len(problems))
 	for _, p := range problems {
 		if here[p.Code] || slices.ContainsFunc(gossipProblems[:], func(g gossipProblem) bool { return g.code == p.Code }) {
-			continue // its first message is the one in the log, or membership has logged it
+			continue // the log has the first message of this code, or membership logs the problem
 		}
 		here[p.Code] = true
 		l.present(now, p)

@@ -10,10 +10,10 @@ import (
 // progressInterval is how often progress is reported at most.
 const progressInterval = time.Second
 
-// progress is what health, metrics and subscribers are told of the partitions that are on their way.
-// The lock of the driver guards it.
+// progress is what health, metrics and subscribers report about partitions that move. The lock of the
+// driver guards progress.
 type progress struct {
-	since  time.Time // from which the times of moving are counted
+	since  time.Time // the time that moving.since is relative to
 	moving []moving  // by partition; nil before the first one moves
 	counts [4]int    // partitions by phase
 	failed uint64    // calls that failed
@@ -24,14 +24,14 @@ type progress struct {
 	}
 }
 
-// moving is how a partition is on its way.
+// moving is the phase of a partition, and since when the phase lasts.
 type moving struct {
 	since time.Duration
 	phase handoff.Phase
 	lost  bool
 }
 
-// show takes up how this member stands with a partition of a number of partitions.
+// show records how this member stands with one of the partitions.
 func (r *progress) show(p, partitions int, st handoff.Standing, now time.Time) {
 	if r.moving == nil {
 		if st.Phase == handoff.Still {
@@ -48,10 +48,10 @@ func (r *progress) show(p, partitions int, st handoff.Standing, now time.Time) {
 	m.lost = st.Lost
 }
 
-// busy reports whether partitions are on their way to or from this member.
+// busy reports whether partitions move to or from this member.
 func (r *progress) busy() bool { return r.counts[handoff.Receiving]+r.counts[handoff.Releasing] > 0 }
 
-// state is what the user is told.
+// state returns the state of handoff for the user.
 func (d *driver) state(now time.Time) api.HandoffState {
 	d.mu.Lock()
 	defer d.mu.Unlock()

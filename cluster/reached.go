@@ -6,10 +6,11 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// followReach takes this member out of ownership while no other member reaches it at the address that
-// it announces. The others would take it for dead and alive in turn, and their rings would follow.
-// The member announces itself that it observes, so that all rings change once, and joins again when
-// it is reached. Where no other member owns it goes on: a ring is never empty.
+// followReach takes this member out of ownership while no other member reaches it at the address that it
+// announces. Otherwise the other members would find this member dead and alive in turn, and change their
+// rings each time. This member announces that it is an observer, so that all rings change once. It joins
+// again when another member reaches it. Where no other member owns, this member stays an owner: a ring is
+// never empty.
 func (c *Cluster) followReach(ctx context.Context) {
 	unreached := membership.Drive(c.members).Unreached() != nil
 	switch {
