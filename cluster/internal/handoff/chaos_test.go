@@ -20,11 +20,11 @@ type plan struct {
 	members, events int
 	partitions      int
 	edit            func(*world)
-	then            Safeguards // switched off once all members are ready
+	then            Safeguards // safeguards that are switched off once all members are ready
 }
 
-// runPlan runs a world by a plan, within the condition of the claim. The world holds what
-// went wrong, if anything did.
+// runPlan runs a world by a plan, within the condition of the claim. Afterwards world.wrong names the
+// first failure, if there was one.
 func runPlan(t testing.TB, seed uint64, o plan) *world {
 	w := newWorld(t, seed)
 	if o.partitions > 0 {
@@ -85,7 +85,7 @@ func runPlan(t testing.TB, seed uint64, o plan) *world {
 	return w
 }
 
-// replenish starts members until enough stay.
+// replenish starts members until RF members are joining or active.
 func (w *world) replenish() {
 	stay := 0
 	for _, a := range w.live {
@@ -109,7 +109,7 @@ func (w *world) await(limit time.Duration, what string) {
 		}
 		w.run(100 * time.Millisecond)
 	}
-	w.run(2 * time.Second) // writes under way
+	w.run(2 * time.Second) // so that writes under way end
 	w.settle()
 }
 
@@ -118,7 +118,7 @@ func (w *world) one() *worldProcess {
 	return w.live[ids[w.rand.IntN(len(ids))]]
 }
 
-// event does something to the world.
+// event lets one random event happen in the world.
 func (w *world) event(size int) {
 	active := 0
 	for _, a := range w.live {
@@ -163,7 +163,7 @@ func (w *world) event(size int) {
 	}
 }
 
-// split cuts some members off.
+// split cuts random members off from the rest.
 func (w *world) split() {
 	var ids []string
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
@@ -174,7 +174,8 @@ func (w *world) split() {
 	w.divide(ids...)
 }
 
-// divide cuts members off. If the cut lasts, each side takes the other for gone.
+// divide cuts members off from the rest. If the cut lasts, the members of each side learn that the other
+// side is gone.
 func (w *world) divide(ids ...string) {
 	w.wasCut = true
 	for _, id := range ids {
@@ -198,14 +199,14 @@ func (w *world) divide(ids ...string) {
 	}
 }
 
-// heal joins the sides. Each learns the state of the other.
+// heal ends the cut. Each side learns the state of the members of the other side.
 func (w *world) heal() {
 	if len(w.cut) == 0 {
 		return
 	}
 	w.note("healed")
 	clear(w.cut)
-	known := make(map[string]announced) // the newest that is known of each member
+	known := make(map[string]announced) // the newest state that is known of each member
 	for _, a := range w.live {
 		for id, k := range a.known {
 			if other := w.live[id]; other != nil {
@@ -239,8 +240,8 @@ func (w *world) require(t testing.TB) {
 	}
 }
 
-// seedCount is how many worlds a test runs: few with -short and under the race detector, many
-// with CLUSTERKIT_SIM_FULL, as the gate does.
+// seedCount returns how many worlds a test runs: few with -short and under the race detector, many with
+// CLUSTERKIT_SIM_FULL, which the gate sets.
 func seedCount(normal, full int) int {
 	switch {
 	case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
@@ -281,8 +282,8 @@ func TestLateRequestsDoNotCountTwice(t *testing.T) {
 	}
 }
 
-// An acknowledged write also survives where more processes lose their state, and at worse
-// moments, than lets all owners become ready again.
+// An acknowledged write survives also when too many processes lose their state for all owners to become
+// ready again.
 func TestAcknowledgedWritesSurviveFurtherLosses(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seedCount(4, 60)) {

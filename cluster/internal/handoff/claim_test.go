@@ -15,7 +15,7 @@ import (
 // than W of the processes that acknowledged it lose their state before the handoffs of its
 // partition complete.
 
-// crash ends a process, and its data is gone.
+// crash ends a process, and deletes the data of the process.
 func (w *world) crash(a *worldProcess) {
 	w.note("%s crashes", a.ID)
 	w.losses++
@@ -25,8 +25,7 @@ func (w *world) crash(a *worldProcess) {
 	w.checkSurvival(a, "the crash of "+a.ID)
 }
 
-// restart ends a process and starts another of the same name before any member has
-// noticed.
+// restart ends a process, and starts another process of the same member before any member has noticed.
 func (w *world) restart(a *worldProcess) {
 	w.note("%s restarts", a.ID)
 	w.losses++
@@ -36,8 +35,7 @@ func (w *world) restart(a *worldProcess) {
 	w.checkSurvival(a, "the restart of "+a.ID)
 }
 
-// retire ends a process that has handed everything over. From here on the claim counts the
-// processes that have its data.
+// retire ends a process that has handed everything over.
 func (w *world) retire(a *worldProcess) {
 	w.note("%s is gone", a.ID)
 	for p, writes := range a.store {
@@ -51,8 +49,9 @@ func (w *world) retire(a *worldProcess) {
 	w.checkSurvival(a, "the leave of "+a.ID)
 }
 
-// checkRelease checks a release that is about to begin: each owner by the view of the
-// process that is alive has all of the data, or had it before it released it itself.
+// checkRelease checks a release that is about to begin. Each live owner, in the view of the releasing
+// process, must have all of the data, or must have released the partition itself. From then on the claim
+// counts the processes that have the data.
 func (w *world) checkRelease(a *worldProcess, p int) {
 	pt := a.machine.parts[p]
 	if len(pt.owners.all) == 0 && pt.has != leftover {
@@ -64,8 +63,8 @@ func (w *world) checkRelease(a *worldProcess, p int) {
 			continue
 		}
 		for id := range a.store[p] {
-			// An owner that had it, and handed it over to other owners in turn, may
-			// own again without it.
+			// An owner that had the write, and handed it over to other owners in turn, may own again
+			// without it.
 			if !other.store[p][id] && (!other.dropped[p] || !w.elsewhere(a, p, id)) {
 				w.fail("%s releases partition %d, and %s lacks write %d of it", a.ID, p, o.ID, id)
 			}
@@ -83,7 +82,8 @@ func (w *world) checkRelease(a *worldProcess, p int) {
 	}
 }
 
-// checkSurvival requires that every acknowledged write is somewhere.
+// checkSurvival requires that a live process has each acknowledged write that a process had which is
+// gone.
 func (w *world) checkSurvival(gone *worldProcess, after string) {
 	for _, x := range w.writes {
 		if len(gone.store[x.partition]) > 0 && gone.store[x.partition][x.id] && !w.exists(x) {
@@ -92,7 +92,7 @@ func (w *world) checkSurvival(gone *worldProcess, after string) {
 	}
 }
 
-// checkAll requires that every acknowledged write is somewhere.
+// checkAll requires that a process has each acknowledged write.
 func (w *world) checkAll() {
 	for _, x := range w.writes {
 		if !w.exists(x) {
@@ -119,12 +119,11 @@ func (w *world) exists(x *write) bool {
 	return false
 }
 
-// spares reports whether the claim allows a process to lose its state now: no
-// acknowledged write loses its W-th holder. That all owners also become ready again is
-// asked only where no partition loses W of the processes that any member takes for its
-// owners, whether or not they acknowledged anything. The owners that are left cannot know
-// that. Since views differ while news travels, the losses of all partitions are counted
-// together.
+// spares reports whether the claim allows a process to lose its state now: no acknowledged write may lose
+// its W-th holder. Unless the world is loose, all owners must also become ready again. So no partition
+// may lose W of the processes that any member takes for its owners. Processes that acknowledged nothing
+// count too, because the owners that are left cannot know that. Views differ while news travels, so the
+// losses of all partitions are counted together.
 func (w *world) spares(victim *worldProcess) bool {
 	if !w.loose && w.losses+1 >= w.quorum {
 		return false
@@ -169,8 +168,8 @@ func (w *world) whole() bool {
 	return true
 }
 
-// settle notes, whenever the handoffs are complete, which owners hold which writes. From
-// then on the claim is about these.
+// settle records, whenever the handoffs are complete, which owners hold which writes. From then on the
+// claim counts these owners.
 func (w *world) settle() bool {
 	if !w.whole() {
 		return false
@@ -194,11 +193,10 @@ func (w *world) settle() bool {
 	return true
 }
 
-// readable checks, while handoffs go on but all views are the same and there was no cut,
-// that no quorum of ready owners misses an acknowledged write. The claim does not promise
-// that much: when several moves of a partition overlap, serving owners and target owners may
-// each miss a write that the others have, until the handoffs are complete. So it is checked
-// where the same plan goes well with all safeguards.
+// readable checks reads while handoffs go on, when all views are the same and there was no cut: no quorum
+// of ready owners misses an acknowledged write. The claim does not promise this. While several moves of a
+// partition overlap, serving owners may miss a write that target owners have, and the reverse. So a
+// failure counts only where the same plan succeeds with all safeguards.
 func (w *world) readable() {
 	if !w.reading || w.wasCut {
 		return
@@ -243,7 +241,7 @@ func (w *world) lost() (n int) {
 	return n
 }
 
-// describe says what keeps the world from being whole.
+// describe returns the state of each process, and of each partition that is not settled.
 func (w *world) describe() string {
 	var text strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(w.live)) {
@@ -267,7 +265,7 @@ func (w *world) describe() string {
 	return text.String()
 }
 
-// busy reports whether anything is on its way to or from a process.
+// busy reports whether a process has a job that runs, or a partition that is not settled.
 func (a *worldProcess) busy() bool {
 	for pt := range a.machine.all() {
 		if pt.job != nil || pt.unfinished(&a.machine.around) {

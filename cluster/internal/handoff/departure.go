@@ -2,10 +2,10 @@ package handoff
 
 import "slices"
 
-// On the far side of a cut a process that left after handing everything over would be indistinguishable
-// from one that crashed, and would count toward possible loss. So a process announces to every owner that
-// it departs, before it leaves. The owners remember the departure, in their journals too, and report it
-// to every process that runs a loss check.
+// On the far side of a cut, a process that left after handing everything over is indistinguishable from a
+// crash. It would count toward possible loss. So a process announces to every owner that it departs,
+// before it leaves. The owners remember the departure, in their journals too, and report it to every
+// process that runs a loss check.
 
 // departure is what a process knows of departures, its own included.
 type departure struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// A process that departed on one side of a cut does not count as gone on the other side, even
-// where another process crashes as well.
+// A process that departed on one side of a cut does not count as gone on the other side. This holds also
+// when another process crashes.
 func TestADepartedProcessIsNotGone(t *testing.T) {
 	for without, want := range map[Safeguards]bool{0: false, WithoutDepartures: true} {
 		w := newWorld(t, 1)
@@ -78,7 +78,7 @@ func TestDeparturesAreBounded(t *testing.T) {
 	}
 }
 
-// The record of departed processes is saved again until that succeeds, and is taken up after
+// The record of departed processes is saved again until a save succeeds. A process reads the record after
 // a restart.
 func TestDeparturesAreRecorded(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
@@ -105,10 +105,10 @@ func TestDeparturesAreRecorded(t *testing.T) {
 	require.Contains(t, next.around.departed, c)
 }
 
-// In a small cluster, of which half may be cut off, hand over and depart, next to no process reports
-// possible loss while the claim holds: the processes that stay attest for those that departed. Without
-// that 36 of 500 worlds have such a report, and with them 2. In these two no cut is involved: of
-// two owners that are left of three one starts again empty.
+// In a small cluster, half of the members may be cut off, hand over and depart. Next to no process
+// reports possible loss while the claim holds, because the processes that stay attest that the departed
+// ones were ready. Without attestation 36 of 500 worlds have such a report, and with attestation 2. In
+// these two no cut is involved: of two owners that are left of three, one starts again empty.
 func TestDepartedProcessesAreEvidence(t *testing.T) {
 	t.Parallel()
 	reported := func(seed uint64, without Safeguards) bool {
@@ -131,8 +131,8 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 	}
 }
 
-// A process that has announced its departure owns nothing any more, whatever the members see: a crash of
-// it would be excused.
+// A process that has announced its departure owns nothing any more, whatever views the members have.
+// Otherwise a crash of this process would count as the departure.
 func TestADepartedProcessOwnsNothing(t *testing.T) {
 	a, b := Process{"a", 1}, Process{"b", 1}
 	m := newMachine(a, false, b)

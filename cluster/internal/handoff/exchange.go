@@ -12,7 +12,7 @@ func (m *Machine) flush() {
 	}
 	queries := make(map[Process][]int)
 	slices.Sort(m.mail.asking)
-	asking := slices.Compact(m.mail.asking) // a partition that was forgotten and made again is in it twice
+	asking := slices.Compact(m.mail.asking) // the list has a partition twice that was forgotten and made again
 	now := min(len(asking), maxAsking)
 	if m.mail.asking = asking[now:]; now == len(asking) {
 		m.mail.asking = nil

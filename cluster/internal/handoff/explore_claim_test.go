@@ -6,22 +6,23 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// acknowledge counts an acknowledgement, as the writer does: to W in both tables of the view by
-// which it sent the write.
+// acknowledge counts an acknowledgement as the writer does: W of the serving owners and W of the target
+// owners, in the view that the write was sent by.
 func (x *space) acknowledge(g *global, i int) {
 	w := &g.write
 	bit := uint16(1) << x.number(x.locals[g.locals[i]].self)
 	w.acked |= bit
 	w.holders |= bit
 	if w.known = w.known || x.enough(w.address, w.acked); w.known {
-		w.acked = 0 // it does not matter any more
+		w.acked = 0 // the acknowledgements do not matter any more
 		if w.pending == 0 && !x.plain {
-			w.address = 1 // nor does that
+			w.address = 1 // the address does not matter any more
 		}
 	}
 }
 
-// enough reports whether acknowledgements are enough for a writer that counts by an address.
+// enough reports whether acknowledgements are enough for a writer that counts by the owners of an
+// address.
 func (x *space) enough(address uint8, acked uint16) bool {
 	to := &x.addresses[address]
 	of := func(s set) bool {
@@ -36,8 +37,8 @@ func (x *space) enough(address uint8, acked uint16) bool {
 	return of(to.serving) && of(to.target)
 }
 
-// hopeless reports whether the write can not be acknowledged any more. As far as the claim goes
-// such a state is one in which the write was never sent.
+// hopeless reports whether the write cannot be acknowledged any more. For the claim, such a state equals
+// one in which the write was never sent.
 func (x *space) hopeless(g *global) bool {
 	w := &g.write
 	if w.address == 0 || w.known || x.names || x.plain || x.journal || g.left != (faults{}) {
@@ -53,8 +54,8 @@ func (x *space) hopeless(g *global) bool {
 	return !x.enough(w.address, acked)
 }
 
-// mayAccept reports whether a process may come to a view with the token of the write, when no
-// more faults happen.
+// mayAccept reports whether a process may still get a view with the token of the write, when no more
+// faults happen.
 func (x *space) mayAccept(g *global, i int) bool {
 	token := x.addresses[g.write.address].token
 	if x.locals[g.locals[i]].gate == token {
@@ -94,7 +95,7 @@ func (x *space) mayAccept(g *global, i int) bool {
 	return may
 }
 
-// anySight reports whether one of the views that a process may come to has a token.
+// anySight reports whether one of the views that a process may still get has a token.
 func (x *space) anySight(key [most + 1]byte, says [][]announcement, j int, token uint32) bool {
 	if j == len(says) {
 		return x.sights[x.sight(key)].token == token
@@ -108,8 +109,8 @@ func (x *space) anySight(key [most + 1]byte, says [][]announcement, j int, token
 	return false
 }
 
-// checkRelease checks a release of the write: each owner by the view of the process has it, or had
-// it before it released it itself.
+// checkRelease checks a release of the write. Each owner in the view of the releasing process must have
+// the write, or must have released it itself.
 func (x *space) checkRelease(g *global, i int) string {
 	l := x.locals[g.locals[i]]
 	elsewhere := x.holders(g)
@@ -129,7 +130,8 @@ func (x *space) checkRelease(g *global, i int) string {
 	return ""
 }
 
-// holders are the processes that have the write, the ones that are off with it included.
+// holders returns the processes that have the write. A process that is off, with the write on its disk,
+// is one of them.
 func (x *space) holders(g *global) (all uint16) {
 	for i := range x.ids {
 		if l := x.locals[g.locals[i]]; l.has {
@@ -139,11 +141,11 @@ func (x *space) holders(g *global) (all uint16) {
 	return all
 }
 
-// wrong checks the claim.
+// wrong checks the claim, and returns what is wrong.
 func (x *space) wrong(g *global) string {
 	w := &g.write
 	if g.left[crash]+g.left[restart] == 0 {
-		w.holders = 0 // no more of them lose their state
+		w.holders = 0 // no more holders lose their state
 	}
 	if !w.known {
 		return ""
@@ -176,7 +178,8 @@ func (x *space) wrong(g *global) string {
 	return ""
 }
 
-// agreed returns what all processes see, if they see the same and all of it is so.
+// agreed returns the view of all processes, if it is the same at all of them and matches what each member
+// announced last.
 func (x *space) agreed(g *global) (*sight, bool) {
 	at := -1
 	for i := range x.ids {

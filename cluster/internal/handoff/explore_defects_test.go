@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// defect is a world with a rule of the model that does not hold, and how the explorer looks for what
-// follows from that.
+// defect is a world in which a rule of the model does not hold, and how the explorer looks for the
+// failure that follows.
 type defect struct {
 	model
 	how     seek
@@ -17,7 +17,7 @@ type defect struct {
 	without Safeguards
 }
 
-// seek is how a defect is looked for.
+// seek says how the explorer looks for the failure of a defect.
 type seek byte
 
 const (
@@ -27,8 +27,8 @@ const (
 	breadth              // breadth first
 )
 
-// defects are the safeguards, each switched off, and two rules that once did not hold. Requests make
-// up for some of the safeguards, which are switched off together with them.
+// defects returns the safeguards, each switched off, and two rules that once did not hold. Requests
+// replace the effect of some safeguards. So these safeguards are switched off together with requests.
 func defects() map[string]defect {
 	all := faults{crash: 1, restart: 1, drain: 1, cut: 1}
 	uncut := faults{crash: 1, restart: 1, drain: 1}
@@ -69,8 +69,8 @@ func needOfNow(m *Machine) {
 	}
 }
 
-// Each of them leads to a failure within 30 moves, where the same moves go well otherwise. What is
-// found is a scenario, which ends alike when it is played.
+// Each defect leads to a failure within 30 moves, where the same moves succeed without the defect. The
+// failure is printed as a scenario, which ends in the same state when it is played.
 func TestExplorerFindsDefects(t *testing.T) {
 	if testing.Short() || underRace {
 		t.Skip("searches for a while")
@@ -90,7 +90,7 @@ func TestExplorerFindsDefects(t *testing.T) {
 	}
 }
 
-// search returns the first failure that is due to the defect, in the space that it was found in.
+// search returns the first failure that the defect causes, with the space and the start of the search.
 func (d defect) search(m model) (*failure, *space, global) {
 	right := m
 	right.names, right.defect = false, nil
@@ -120,11 +120,11 @@ func (d defect) search(m model) (*failure, *space, global) {
 	return f, w.space, w.start
 }
 
-// samePlaces requires that a scenario ends as the failure that it was printed from: the same
-// processes run, own, are ready, and have the write.
+// samePlaces requires that a scenario ends in the same state as the failure that it was printed from: the
+// same processes run, own, are ready, and have the write.
 func (x *space) samePlaces(t *testing.T, s *scenario, g global, f *failure) {
 	if f.fair || strings.Contains(f.what, "releases") {
-		return // it does more than the moves, or has not finished the last one
+		return // the scenario does more than the moves, or has not finished the last one
 	}
 	for _, m := range f.moves {
 		x.apply(&g, m)

@@ -7,14 +7,14 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// progress has a process announce the next state of its life.
+// progress makes a process announce its next lifecycle state, when it may.
 func (x *space) progress(g *global, i int) string {
 	l := x.locals[g.locals[i]]
 	_, now := x.newest(g, i)
 	switch state := now.state(); {
 	case l.machine == nil:
 		return ""
-	case state == membership.Joining && (l.summary.Joined || now&announcedBack != 0): // also when no member owns: it is enough of them
+	case state == membership.Joining && (l.summary.Joined || now&announcedBack != 0): // also when no member owns: enough members are back
 		return x.announce(g, i, now.with(membership.Active))
 	case state == membership.Draining && l.summary.HandedOver:
 		return x.announce(g, i, now.with(membership.Leaving))
@@ -35,13 +35,13 @@ func (x *space) progress(g *global, i int) string {
 // formed reports whether a process sees a member that owns.
 func (x *space) formed(g *global, i int) bool { return x.sights[x.sees(g, i)].token != 0 }
 
-// announce changes what a member says of itself, which it knows at once.
+// announce changes the announcement of a member. The member itself has the new view at once.
 func (x *space) announce(g *global, i int, a announcement) string {
 	x.record(g, i, a)
 	return x.do(g, i, actView, x.sees(g, i))
 }
 
-// record adds to the announcements of a member. 0: it is gone.
+// record adds an announcement of a member. 0: the member is gone.
 func (x *space) record(g *global, i int, a announcement) {
 	h := x.histories[g.history[i]] + string([]byte{byte(a)})
 	n, known := x.historyAt[h]
@@ -55,13 +55,13 @@ func (x *space) record(g *global, i int, a announcement) {
 	}
 }
 
-// boot starts a process, as another start or, with start 0, as the one that was away. It knows
-// what the members that it reaches say of themselves.
+// boot starts a process: as another start or, with start 0, as the process that was away. The process
+// knows the last announcement of each member that it reaches.
 func (x *space) boot(g *global, i int, start uint8) string {
 	_, was := x.newest(g, i)
 	a := announcement(start)<<3 | announcedHere | was&announcedRise
 	if x.second.factor > 0 && i > 0 {
-		a |= announcedRise // member 0 is the last one to have the second configuration
+		a |= announcedRise // member 0 gets the second configuration last
 	}
 	if start == 0 {
 		a |= announcedBack | was&(3<<3)
@@ -78,7 +78,8 @@ func (x *space) boot(g *global, i int, start uint8) string {
 	return x.do(g, i, actView, x.sees(g, i))
 }
 
-// back starts a process that was off. Where its journal holds nothing it begins anew.
+// back starts a process that was off. When its journal holds no partition, the process begins as a new
+// one.
 func (x *space) back(g *global, i int) string {
 	if b := x.locals[g.locals[i]].disk.records; b != nil {
 		record, err := ParseRecord(b, 0, 1)
@@ -87,11 +88,11 @@ func (x *space) back(g *global, i int) string {
 		}
 	}
 	_, now := x.newest(g, i)
-	g.losses++ // to the others it is gone
+	g.losses++ // to other members the process is gone
 	return x.boot(g, i, uint8(now.start())+1)
 }
 
-// end ends a process. What is on its way to it does not arrive.
+// end ends a process. Messages on their way to the process do not arrive.
 func (x *space) end(g *global, i int, again bool, disk uint32) {
 	l := x.locals[g.locals[i]]
 	r := x.act(g.locals[i], actOff, disk)

@@ -6,7 +6,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// move is something that may happen: its kind, and up to three numbers.
+// move is one event of an exploration: its kind, and up to three numbers.
 type move [4]byte
 
 const (
@@ -28,9 +28,9 @@ const (
 	moveLate = 0x80
 )
 
-// moves calls a function with each move that is possible. A request is accepted and applied at
-// once, or accepted just before the gate closes, and applied later: at what other moment it is
-// accepted makes no difference.
+// moves calls a function with each move that is possible. A request is accepted and applied at once, or
+// accepted just before the gate closes and applied later. Any other moment of the acceptance makes no
+// difference.
 func (x *space) moves(g *global, each func(move)) {
 	for i := range x.ids {
 		l := x.locals[g.locals[i]]
@@ -78,7 +78,7 @@ func (x *space) moves(g *global, each func(move)) {
 	}
 }
 
-// accepts reports whether a process would accept the request now, and it may arrive.
+// accepts reports whether the request may arrive at a process now, and the process would accept it.
 func (x *space) accepts(g *global, i int) bool {
 	l, w := x.locals[g.locals[i]], &g.write
 	if l.place == nil || !l.place.accepts() {
@@ -90,7 +90,7 @@ func (x *space) accepts(g *global, i int) bool {
 	return w.pending>>i&1 == 1 && l.gate == x.addresses[w.address].token
 }
 
-// at returns the process that a move is at.
+// at returns the process that a move happens to.
 func (m move) at() int {
 	if kind := m[0] &^ moveLate; kind == moveDeliver || kind == moveFault {
 		return int(m[2])
@@ -98,7 +98,7 @@ func (m move) at() int {
 	return int(m[1])
 }
 
-// news are the announcements of a member that a process may learn.
+// news calls a function with the number of each announcement of a member that a process may learn.
 func (x *space) news(g *global, i, j int, do func(uint8)) {
 	last, says := x.newest(g, j)
 	known := g.known[i][j]
@@ -111,14 +111,15 @@ func (x *space) news(g *global, i, j int, do func(uint8)) {
 	}
 }
 
-// suspects has a process take a member beyond a cut for gone.
+// suspects calls a function with the move by which a process takes a member beyond a cut for gone.
 func (x *space) suspects(g *global, i, j int, do func(move)) {
 	if last, _ := x.newest(g, j); last > 0 && g.known[i][j] > 0 && g.known[i][j]&1 == 0 {
 		do(move{moveSuspect, byte(i), byte(j)})
 	}
 }
 
-// apart reports whether two members cannot reach each other: a cut is between them, or one is off.
+// apart reports whether two members cannot reach each other: a cut is between them, or one of them is
+// off.
 func (x *space) apart(g *global, i, j int) bool {
 	return g.apart>>i&1 != g.apart>>j&1 || x.journal && (x.off(g, i) || x.off(g, j))
 }
@@ -129,7 +130,7 @@ func (x *space) off(g *global, i int) bool {
 	return l.machine == nil && l.disk.starts > 0
 }
 
-// starts are the starts of a member that does not run.
+// starts calls a function with the move that starts a member which does not run.
 func (x *space) starts(g *global, i int, do func(move)) {
 	last, _ := x.newest(g, i)
 	switch {
@@ -140,7 +141,8 @@ func (x *space) starts(g *global, i int, do func(move)) {
 	}
 }
 
-// changes are what may be done at a process that runs.
+// changes calls a function with each fault that may happen to a running process, and with the sending of
+// the write.
 func (x *space) changes(g *global, i int, do func(move)) {
 	_, now := x.newest(g, i)
 	for f := range faultKinds {
@@ -164,7 +166,7 @@ func (x *space) active(g *global) (n int) {
 	return n
 }
 
-// timers are the timers of a process that are armed and matter, but for that of the batch.
+// timers calls a function with each timer of a process that is armed and matters, except the batch timer.
 func (x *space) timers(l *local, do func(byte)) {
 	m := l.machine
 	if pt := l.place; pt != nil {
@@ -185,8 +187,8 @@ func (x *space) timers(l *local, do func(byte)) {
 	}
 }
 
-// ends are the ways in which the job of a process may end now. A merge reads each source as it was
-// when the merge began, or as it is now; from as few as it may.
+// ends calls a function with each way in which the job of a process may end now. A merge reads each
+// source as it was when the merge began, or as it is now, and reads as few sources as it may.
 func (x *space) ends(g *global, i int, do func(byte)) {
 	l := x.locals[g.locals[i]]
 	switch {
@@ -225,7 +227,8 @@ func (x *space) ends(g *global, i int, do func(byte)) {
 	}
 }
 
-// reach returns which sources a process reaches, of whatever start, and which have the write.
+// reach returns which sources a process reaches, and which of them have the write. Another start of a
+// source counts as the source.
 func (x *space) reach(g *global, i int, sources []Process) (reached, had byte) {
 	for at, p := range sources {
 		j := int(x.number(p) >> 2)
@@ -240,7 +243,7 @@ func (x *space) reach(g *global, i int, sources []Process) (reached, had byte) {
 	return reached, had
 }
 
-// apply carries out a move that is possible, and returns what is wrong then.
+// apply carries out a possible move, and returns what is wrong afterwards.
 func (x *space) apply(g *global, m move) (wrong string) {
 	if m[0]&moveLate == 0 {
 		return x.carry(g, m)
@@ -262,7 +265,7 @@ func (x *space) accept(g *global, i int) {
 	g.locals[i] = x.act(g.locals[i], actAccept, 0).next
 }
 
-// send sends the write by what a process sees.
+// send sends the write by the view of a process.
 func (x *space) send(g *global, is uint32) {
 	w := &g.write
 	w.address = x.address(&x.sights[is])
@@ -314,7 +317,7 @@ func (x *space) carry(g *global, m move) (wrong string) {
 	return wrong
 }
 
-// dropDead forgets messages to a process from starts that it can never take for alive again.
+// dropDead drops messages to a process from starts that the process can never take for alive again.
 func (x *space) dropDead(g *global, i int) {
 	for j := range x.ids {
 		for _, kind := range [2]byte{query, answer} {
@@ -326,7 +329,7 @@ func (x *space) dropDead(g *global, i int) {
 	}
 }
 
-// mayBelieve reports whether a process may yet take a start of another for alive.
+// mayBelieve reports whether a process may still take a start of another member for alive.
 func (x *space) mayBelieve(g *global, i int, p Process) bool {
 	j := int(x.number(p) >> 2)
 	h := x.histories[g.history[j]]
@@ -339,7 +342,7 @@ func (x *space) mayBelieve(g *global, i int, p Process) bool {
 	return k == 0
 }
 
-// do has something happen to a process.
+// do carries out an action at a process.
 func (x *space) do(g *global, i int, kind actionKind, arg uint32) (wrong string) {
 	if kind == actView {
 		if x.dropDead(g, i); x.tell != nil {

@@ -4,12 +4,11 @@ import (
 	"slices"
 )
 
-// Fences, and the numbers of queries and jobs, are compared and nothing else. An exploration gives
-// them the smallest values that compare alike. So states that differ in nothing else are one, and
-// a process may ask any number of times.
+// Fences, and the numbers of queries and jobs, are only compared. An exploration gives them the smallest
+// values that compare alike. So states that differ only in such numbers are one state, and a process may
+// ask any number of times.
 
-// normalize gives numbers that are only compared the smallest values that compare alike: those of
-// jobs, and those of queries, so that a process may ask any number of times.
+// normalize gives the numbers of jobs and queries the smallest values that compare alike.
 func (l *local) normalize(r *result, plain bool) {
 	m := l.machine
 	if m == nil {
@@ -57,7 +56,7 @@ func (l *local) normalize(r *result, plain bool) {
 	}
 }
 
-// ranked returns 1 and how many thresholds a number exceeds.
+// ranked returns 1 + the number of thresholds that a number exceeds.
 func ranked(q uint64, thresholds []uint64) uint64 {
 	rank := uint64(1)
 	for _, t := range thresholds {
@@ -68,9 +67,9 @@ func ranked(q uint64, thresholds []uint64) uint64 {
 	return rank
 }
 
-// forgetUnread forgets of the reports of others what no decision reads, unless another report comes first.
-// An owner reads what another one has merged as it comes, and nothing but a request for a merge while nothing
-// is pending. A former owner waits for confirmations alone.
+// forgetUnread removes from the reports of other processes the fields that no decision reads before the
+// next report. An owner reads which fence another process has merged as soon as the report arrives. While
+// nothing is pending, an owner reads only requests for a merge. A former owner reads only confirmations.
 func (pt *partition) forgetUnread(s *surroundings, plain bool) {
 	if pt.pending() == 0 {
 		pt.timers &^= 1 << Patience

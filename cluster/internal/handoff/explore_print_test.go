@@ -15,7 +15,7 @@ import (
 type printer struct {
 	*space
 	lines  []string
-	copies map[int]int // of each process, the line after which its merge began
+	copies map[int]int // for each process, the line after which its merge began
 }
 
 func (p *printer) say(format string, args ...any) {
@@ -53,7 +53,7 @@ func (x *space) print(start global, f *failure) []string {
 	return p.lines
 }
 
-// move writes a move, and carries it out.
+// move writes a move as commands, and carries it out.
 func (p *printer) move(g *global, m move, again bool) {
 	x, i := p.space, m.at()
 	id := func(i byte) string { return x.ids[i : i+1] }
@@ -104,7 +104,7 @@ func (p *printer) move(g *global, m move, again bool) {
 	}
 }
 
-// view writes the view that a process gets, or that the member leaves.
+// view writes the view that a process gets, or, without a view, that the member leaves.
 func (p *printer) view(g *global, i int, is *sight) {
 	x, at := p.space, p.ids[i:i+1]
 	if is == nil {
@@ -136,7 +136,7 @@ func (p *printer) view(g *global, i int, is *sight) {
 	p.say("%s", line)
 }
 
-// startWord names a start of a member: by the member alone when it is the one that runs.
+// startWord names a start of a member. The start that runs has the name of the member alone.
 func (x *space) startWord(g *global, i int, start uint64) string {
 	if runs := x.locals[g.locals[i]]; runs.machine != nil && runs.self.Start == start && g.apart == 0 {
 		return x.ids[i : i+1]
@@ -144,7 +144,7 @@ func (x *space) startWord(g *global, i int, start uint64) string {
 	return fmt.Sprint(x.ids[i:i+1], start)
 }
 
-// named are the members of a ring by their rank.
+// named returns the members of a ring by their rank.
 func (x *space) named(g *global, r *ring.Ring) string {
 	var ids []string
 	for _, n := range r.Nodes() {
@@ -154,7 +154,7 @@ func (x *space) named(g *global, r *ring.Ring) string {
 	return strings.Join(ids, ",")
 }
 
-// end writes the end of a job, and what a merge read when it began.
+// end writes the end of a job, and which sources a merge read when it began.
 func (p *printer) end(g *global, i int, how byte) {
 	l, at := p.locals[g.locals[i]], p.ids[i:i+1]
 	switch {
@@ -200,7 +200,7 @@ func (p *printer) end(g *global, i int, how byte) {
 	p.say("end %s from=%s", at, strings.Join(now, ","))
 }
 
-// settle writes a fair run: the views in it, and between them whatever else may happen.
+// settle writes a fair run: the views in it, and a command settle before each departure of a member.
 func (p *printer) settle(g *global) {
 	lines := p.lines
 	p.lines = nil

@@ -5,25 +5,25 @@ import (
 	"fmt"
 )
 
-// local is the state of one process in an exploration: the machine that ships, and what its driver
-// and its user's code have. It is kept once, and is not changed.
+// local is the state of one process in an exploration: the real machine, and the state of its driver and
+// of the user's code. A space keeps each different state once, and does not change it.
 type local struct {
 	self     Process
 	machine  *Machine // nil: the process does not run
 	gate     uint32   // the owners whose writes are admitted, as space.token numbers them
 	open     openWrite
-	has      bool // it has the write
-	released bool // it has released the partition before
+	has      bool // the process has the write
+	released bool // the process has released the partition before
 	job      *Job // of the partition
 	canceled bool
-	early    early // what the sources of a merge had when it began
-	save     *Job  // of the departed processes
+	early    early // what the sources of a merge had when the merge began
+	save     *Job  // the save of the departed processes that runs
 	disk     localDisk
 
 	summary Summary
-	place   *partition // of the machine; nil: it has none
-	ready   bool       // it is an owner that is ready
-	busy    bool       // the partition is on its way to or from here
+	place   *partition // the partition of the machine; nil: the machine has none
+	ready   bool       // the process is a ready owner
+	busy    bool       // the partition is unfinished, or a job runs
 }
 
 // localDisk is what a start with a journal finds.
@@ -37,11 +37,12 @@ type openWrite byte
 
 const (
 	noWrite    openWrite = iota
-	openNow              // accepted since the last fence
-	openBefore           // accepted before it
+	openNow              // the write was accepted since the last fence
+	openBefore           // the write was accepted before the last fence
 )
 
-// early says which sources of a merge could be reached when it began, and which had the write.
+// early says which sources of a merge could be reached when the merge began, and which of them had the
+// write.
 type early struct{ reached, had byte }
 
 // actionKind says what happens to a process.
@@ -55,20 +56,20 @@ const (
 	actSaved                     // the departed processes are recorded
 	actEarly                     // arg: what the sources have as the merge begins
 	actAccept                    // the write is admitted
-	actApply                     // and applied
+	actApply                     // the write is applied
 	actStart                     // arg: the number of the start; with a journal, 0 is the same process
-	actFound                     // it starts, and founds the cluster
-	actOff                       // it stops; 1: its disk stays
+	actFound                     // the process starts, and founds the cluster
+	actOff                       // the process stops; arg 1: its disk stays
 )
 
 // How a job ends.
 const (
 	jobFailed  = iota
 	jobWithout // a merge did not find the write
-	jobWith    // or found it
+	jobWith    // a merge found the write
 )
 
-// result is what an action leads to.
+// result is the outcome of an action.
 type result struct {
 	next       uint32   // the state of the process
 	sent       []uint32 // messages
@@ -79,7 +80,8 @@ type result struct {
 	wrong      string
 }
 
-// act returns what an action leads to in a state of a process. Each is carried out once.
+// act returns the outcome of an action in a state of a process. Each action in each state is carried out
+// once.
 func (x *space) act(at uint32, kind actionKind, arg uint32) *result {
 	key := uint64(at)<<32 | uint64(kind)<<28 | uint64(arg)
 	r := x.results[key]
@@ -99,7 +101,7 @@ func (x *space) act(at uint32, kind actionKind, arg uint32) *result {
 	return r
 }
 
-// copy returns a state to be changed.
+// copy returns a copy of a state, for the caller to change.
 func (l *local) copy() local {
 	c := *l
 	if l.machine != nil {
@@ -155,7 +157,7 @@ func (x *space) carryOut(l *local, r *result, kind actionKind, arg uint32) {
 	}
 }
 
-// begin starts a process: with an empty disk a new one, else the one that was away.
+// begin starts a process: a new one when its disk is empty, else the process that was away.
 func (x *space) begin(l *local, r *result, start uint32) {
 	if start > 0 {
 		*l = local{self: Process{l.self.ID, uint64(start)}, disk: localDisk{records: l.disk.records, departed: l.disk.departed}}
@@ -181,9 +183,9 @@ func (x *space) begin(l *local, r *result, start uint32) {
 	x.step(l, r, found)
 }
 
-// step gives the machine an event, and carries out the effects as a driver does. What is under way
-// nowhere is drained at once, and a batch of messages is sent at once: a batch that waits is one
-// that was sent and then replaced by the next one.
+// step gives the machine an event, and carries out the effects as a driver does. A gate without a write
+// under way is drained at once. A batch of messages is sent at once, because a batch that waits equals
+// one that was sent and then replaced by the next one.
 func (x *space) step(l *local, r *result, e Event) {
 	for events := []Event{e}; len(events) > 0; events = events[1:] {
 		if x.defect != nil {
@@ -215,7 +217,7 @@ func (x *space) step(l *local, r *result, e Event) {
 	}
 }
 
-// start begins a job. A release deletes first of all.
+// start begins a job. A release deletes the data at once.
 func (x *space) start(l *local, r *result, job Job) {
 	if job.Partition == WholeProcess {
 		l.save = &job

@@ -11,14 +11,14 @@ import (
 // hash identifies a state.
 type hash [2]uint64
 
-// table is a set of hashes: at most three of four places are taken, each by the hash that begins
-// to look there or the next one.
+// table is a set of hashes. A hash stands at its own place, or at the next free place after it. At most
+// three of four places are taken.
 type table struct {
 	places []hash
 	taken  int
 }
 
-// add reports whether a hash was not there yet.
+// add adds a hash, and reports whether the table did not have it yet.
 func (t *table) add(h hash) bool {
 	if 4*t.taken >= 3*len(t.places) {
 		was := t.places
@@ -47,19 +47,19 @@ type search struct {
 	start   global
 	seen    table
 	parents []uint32
-	moves   []move            // that led to it
-	sample  uint64            // a fair run follows from one state of this number; 0: from none
+	moves   []move            // the move that led to each state
+	sample  uint64            // with n, a fair run follows from one of n states; 0: from none
 	good    map[hash]struct{} // states from which a fair run ends well
 	depth   int
 	runs    int
 	bytes   int
 }
 
-// failure is what an exploration has found, and the moves that lead to it.
+// failure is the failure that an exploration has found, and the moves that lead to it.
 type failure struct {
 	what  string
 	moves []move
-	fair  bool // it shows after a fair run only
+	fair  bool // the failure shows only after a fair run
 }
 
 func newSearch(m model) *search {
@@ -108,7 +108,8 @@ func (x *space) hash(b []byte) hash {
 	return hash{xxhash.Sum64(b), xxhash.Sum64(append(b, "salt"...))}
 }
 
-// run looks at every state within a number of states, and returns the first failure.
+// run explores at most a number of states, and returns the first failure. It also reports whether it has
+// explored all states.
 func (s *search) run(most int) (f *failure, whole bool) {
 	var level, next []byte
 	var to global
@@ -198,8 +199,8 @@ func (s *search) fair(g global) string {
 	return wrong
 }
 
-// settle lets everything happen that is fair, without further faults, until nothing changes.
-// It stops where a function, which it calls before each round, says so.
+// settle makes a fair run: everything happens that may happen without further faults, until nothing
+// changes. It calls stop before each round, and ends when stop returns true.
 func (x *space) settle(g *global, stop func(*global) bool) (wrong string) {
 	g.left = faults{}
 	do := func(m move) {
@@ -229,7 +230,7 @@ func (x *space) settle(g *global, stop func(*global) bool) (wrong string) {
 	return wrong
 }
 
-// round is one round of that.
+// round is one round of a fair run.
 func (x *space) round(g *global, do func(move)) {
 	local := func(i int) *local { return x.locals[g.locals[i]] }
 	for i := range x.ids {
@@ -277,7 +278,7 @@ func (x *space) round(g *global, do func(move)) {
 	}
 }
 
-// exchange delivers what a process has sent, then what is on its way to it.
+// exchange delivers the messages of a process, then the messages to it, one other process at a time.
 func (x *space) exchange(g *global, i int, do func(move)) {
 	for j := range x.ids {
 		for _, kind := range x.kinds() {
@@ -290,7 +291,7 @@ func (x *space) exchange(g *global, i int, do func(move)) {
 	}
 }
 
-// patience has all that wait for the best sources stop waiting.
+// patience makes the patience timers of all processes due: no process waits for better sources any more.
 func (x *space) patience(g *global, do func(move)) {
 	for i := range x.ids {
 		if pt := x.locals[g.locals[i]].place; pt != nil && pt.timers.has(Patience) {

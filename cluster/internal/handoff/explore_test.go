@@ -15,12 +15,11 @@ import (
 
 // The environment changes an exploration:
 //
-//	CLUSTERKIT_SIM_FULL=1   the large form, which the gate runs
-//	HANDOFF_STATES=n        how many states of each world are looked at, at most
-//	HANDOFF_STEPS=n         how many steps the random walks of each world take
-//	HANDOFF_SEED=n          where the random walks begin
+//         CLUSTERKIT_SIM_FULL=1   the large form, which the gate runs     HANDOFF_STATES=n        how
+// many states of each world are explored, at most     HANDOFF_STEPS=n         how many steps the random
+// walks of each world take      HANDOFF_SEED=n          where the random walks begin
 
-// explored returns a bound: that of the environment, or one that suits the form of the run.
+// explored returns a bound: the bound that the environment sets, or one for the form of the run.
 func explored(name string, full, normal, least int) int {
 	n, err := strconv.Atoi(os.Getenv(name))
 	switch {
@@ -64,7 +63,8 @@ func fromOne(f faults) model {
 	return model{name: "rise from one", members: "abc", order: "abc", quorums: quorums{1, 1}, second: quorums{2, 2}, faults: f}
 }
 
-// Every state within the bounds of these worlds is right, and a sample of states ends well.
+// Every state within the bounds of these worlds keeps the claim, and a fair run from each state of a
+// sample ends well.
 func TestExplorer(t *testing.T) {
 	worlds := []model{
 		ofTwo("cut", faults{cut: 1}), ofTwo("restart", faults{restart: 1}), ofTwo("drain", faults{drain: 1}), joining("join", faults{}),
@@ -85,7 +85,7 @@ func TestExplorer(t *testing.T) {
 	for i := range pairs {
 		if m := &pairs[i]; m.faults[rise] > 0 {
 			if m.second = (quorums{3, 2}); m.faults[drain] > 0 {
-				m.members, m.order = "abcd", "abcd" // one more than three stay
+				m.members, m.order = "abcd", "abcd" // more than three members are active, so that one may drain
 			}
 		}
 	}
@@ -118,7 +118,7 @@ func TestExplorer(t *testing.T) {
 	}
 }
 
-// processorTime is what this process has used; other tests use some of it too.
+// processorTime returns the processor time that this process has used; other tests use some of it too.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -127,7 +127,7 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano())
 }
 
-// report fails with a scenario when there is a failure.
+// report fails the test, with a scenario, when there is a failure.
 func (s *search) report(t *testing.T, f *failure) {
 	if f != nil {
 		f = s.shrink(s.start, f)
@@ -147,7 +147,7 @@ func TestRandomWalks(t *testing.T) {
 			m.victims, m.overtake = "", true
 			full := 510_000
 			if m.factor < 3 {
-				full = 50_000 // which TestExplorer looks at to the end
+				full = 50_000 // TestExplorer explores this world to the end
 			}
 			seed := uint64(explored("HANDOFF_SEED", 1, 1, 1))
 			w := &walks{random: rand.New(rand.NewPCG(seed, 0))}
@@ -161,8 +161,8 @@ func TestRandomWalks(t *testing.T) {
 	}
 }
 
-// In worlds that end, what goes wrong goes wrong with the reductions and without them, whichever
-// safeguard is switched off.
+// In worlds that end, the same failures show with the reductions and without them, whichever safeguard is
+// switched off.
 func TestReductionsHideNothing(t *testing.T) {
 	if testing.Short() || underRace {
 		t.Skip("looks at many worlds")

@@ -10,14 +10,14 @@ type walks struct {
 	*space
 	start  global
 	random *rand.Rand
-	steps  int                 // done so far
-	unfair bool                // without the fair run
+	steps  int                 // steps done so far
+	unfair bool                // walks end without a fair run
 	excuse func(*failure) bool // as in space
-	bursts bool                // with rounds of the fair run in between
+	bursts bool                // rounds of a fair run come between the moves
 }
 
-// run takes walks of a number of steps in all, and returns the first failure, shrunk. What the
-// space has seen is forgotten now and then, so that it takes a bounded amount of memory.
+// run takes walks of a number of steps in total, and returns the first failure, shrunk. It replaces the
+// space now and then, so that the memory is bounded.
 func (w *walks) run(m model, steps int) *failure {
 	for w.steps < steps {
 		if w.space == nil || len(w.locals) > 20_000 {
@@ -31,8 +31,8 @@ func (w *walks) run(m model, steps int) *failure {
 	return nil
 }
 
-// walk is a walk of some steps, with a fair run at its end. Each walk has its own faults, and its
-// own liking for each kind of move.
+// walk takes one walk of a number of steps, with a fair run at its end. Each walk has its own number of
+// faults, and its own weight for each kind of move.
 func (w *walks) walk(steps int) (f *failure) {
 	var likes [moveHeal + 1]int
 	for kind := range likes {
@@ -90,7 +90,7 @@ func (w *walks) walk(steps int) (f *failure) {
 	return nil
 }
 
-// again carries out those moves of a failure that are possible. It returns what is wrong.
+// again carries out the moves of a failure that are possible, and returns the failure that results.
 func (x *space) again(start global, moves []move, fair bool) *failure {
 	g, f := start, &failure{fair: fair}
 	for _, m := range moves {
@@ -120,7 +120,7 @@ func (x *space) again(start global, moves []move, fair bool) *failure {
 	return f
 }
 
-// shrink leaves moves out of a failure as long as anything is wrong without them.
+// shrink removes moves from a failure as long as the remaining moves still fail.
 func (x *space) shrink(start global, f *failure) *failure {
 	for size := max(1, len(f.moves)/2); size > 0; {
 		shorter := false

@@ -17,14 +17,14 @@ const most = 4
 // model says what is explored: members with one partition, and one write.
 type model struct {
 	name     string
-	members  string  // the initials of the members that form the cluster; those that rank first own
-	spare    string  // those of members that may join
-	order    string  // their rank
+	members  string  // the initials of the members that form the cluster; the members that rank first own
+	spare    string  // the initials of the members that may join
+	order    string  // the rank of the members
 	quorums          // of the configuration
 	second   quorums // of the configuration that a rise switches to
 	faults   faults
 	victims  string // the members that faults happen to; all, when it is empty
-	side     string // those that a cut parts from the rest; the member that it happens to, when it is empty
+	side     string // the members that a cut parts from the rest; when empty, the member that the fault happens to
 	journal  bool
 	plain    bool // without the reductions that docs/handoff.md lists
 	overtake bool // the last query and the last answer are on their way, else the last message
@@ -33,13 +33,13 @@ type model struct {
 	defect   func(*Machine) // spoils a machine before each of its events
 }
 
-// fault is what goes wrong, or is changed on purpose.
+// fault is a failure, or a change that an operator makes.
 type fault byte
 
 const (
 	crash   fault = iota // a process ends, and its data is gone
-	restart              // and another start of the member is there before any process noticed
-	power                // a process ends; with a journal it comes back as the same one
+	restart              // a process ends, and the next start of the member runs before any process noticed
+	power                // a process ends; with a journal it comes back as the same process
 	join
 	drain
 	cut
@@ -47,11 +47,11 @@ const (
 	faultKinds
 )
 
-// faults are how many of each may happen.
+// faults says how many faults of each kind may happen.
 type faults [faultKinds]uint8
 
-// space is what an exploration has seen: states of processes, messages and sights, each once and
-// with a number.
+// space is the memory of an exploration: the states of processes, messages and sights, each once and with
+// a number.
 type space struct {
 	model
 	ids          string
@@ -63,7 +63,7 @@ type space struct {
 	messageAt    map[string]uint32
 	sights       []sight
 	sightOf      map[uint32]uint32 // a sight with a token
-	may          map[string]bool   // what mayAccept found
+	may          map[string]bool   // the results of mayAccept
 	sightAt      map[[most + 1]byte]uint32
 	rings        map[string]*ring.Ring
 	tokens       map[string]uint32
@@ -73,7 +73,7 @@ type space struct {
 	historyAt    map[string]uint16
 	buffer       []byte
 	excused      func(*failure) bool        // failures that do not count; nil: all do
-	tell         func(*global, int, *sight) // is told each view that a process gets, nil when the member leaves
+	tell         func(*global, int, *sight) // is called with each view that a process gets, with nil when the member leaves
 }
 
 type exploredMessage struct {
@@ -81,28 +81,28 @@ type exploredMessage struct {
 	message  *Message
 }
 
-// sight is what a process sees of the cluster, and the owners that follow from it.
+// sight is the view that a process has of the cluster, and the owners that follow from the view.
 type sight struct {
 	view   View
 	owners owners
 	token  uint32
-	agreed bool // every member in it is active
+	agreed bool // every member of the view is active
 }
 
-// address is what a write request names, and what its writer counts by.
+// address is the token of a write request, with the owners and the quorum that its writer counts by.
 type address struct {
 	owners
 	quorum int
 	token  uint32
 }
 
-// announcement is what a member says of itself: its state in the low 3 bits, its start in the next
-// two, and the rest. 0: it is gone.
+// announcement is what a member announces about itself: its state in the low 3 bits, its start in the
+// next 2 bits, and the flags below. 0: the member is gone.
 type announcement byte
 
 const (
-	announcedRise announcement = 1 << (5 + iota) // it has the second configuration
-	announcedBack                                // it is back with its data
+	announcedRise announcement = 1 << (5 + iota) // the member has the second configuration
+	announcedBack                                // the member is back with its data
 	announcedHere
 )
 
@@ -111,28 +111,28 @@ func (a announcement) start() uint64           { return uint64(a >> 3 & 3) }
 
 func (a announcement) with(s membership.State) announcement { return a&^7 | announcement(s) }
 
-// global is a state of everything: it is a value.
+// global is the state of the whole world. It is a value: a copy shares nothing.
 type global struct {
 	locals  [most]uint32
 	history [most]uint16            // the announcements of each member
-	known   [most][most]uint8       // twice the number of the last one that each process knows; odd: it takes the member for gone
-	slots   [2 * most * most]uint32 // the last query and the last answer from each member to each: it may arrive at any time, again and again, or never
+	known   [most][most]uint8       // twice the number of the last announcement that each process knows; odd: the process takes the member for gone
+	slots   [2 * most * most]uint32 // the last query and the last answer from each member to each other: each may arrive at any time, again and again, or never
 	left    faults
 	apart   uint8 // the members on one side of a cut
-	moving  bool  // a change is not complete, and others may follow
-	overlap bool  // there was a cut, or another change before the last one was complete: until all are, ready owners may miss a write
+	moving  bool  // a change is not complete, and other changes may follow
+	overlap bool  // there was a cut, or a change before the last one was complete: until all changes are complete, ready owners may miss a write
 	losses  uint8 // processes that lost their state since all handoffs were complete
 	write   exploredWrite
 }
 
-// exploredWrite is the write, from when it is sent.
+// exploredWrite is the state of the write.
 type exploredWrite struct {
-	address uint8  // to which it was sent; 0: it is not sent yet
+	address uint8  // the address that the write was sent to; 0: the write is not sent yet
 	pending uint8  // members that the request may still reach
 	acked   uint16 // processes that acknowledged it
 	holders uint16 // processes that the claim counts
-	gone    uint8  // how many of them lost their state
-	known   bool   // it is acknowledged
+	gone    uint8  // how many holders lost their state
+	known   bool   // the write is acknowledged
 }
 
 func newSpace(m model) *space {
@@ -156,7 +156,7 @@ func (x *space) configuration(q quorums) view.Configuration {
 	}
 }
 
-// byRank is a strategy that ranks members always alike.
+// byRank is a strategy that ranks members always in the same order.
 type byRank string
 
 func (r byRank) Name() string { return "rank/" + string(r) }
@@ -173,7 +173,7 @@ func (r byRank) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// number gives a process its place and its start in one byte.
+// number returns the place and the start of a process in one byte.
 func (x *space) number(p Process) byte {
 	if p == (Process{}) {
 		return 0xff
@@ -187,7 +187,7 @@ func (x *space) check(err error) {
 	}
 }
 
-// message gives a message a number.
+// message returns the number of a message.
 func (x *space) message(from, to Process, said *Message) uint32 {
 	m := exploredMessage{from: from, to: to}
 	b := said.Bytes()
@@ -203,7 +203,7 @@ func (x *space) message(from, to Process, said *Message) uint32 {
 	return n
 }
 
-// renumbered is a message with the rank of its number.
+// renumbered returns a message with the rank of its query number in place of the number.
 func (x *space) renumbered(n uint32, thresholds []uint64) uint32 {
 	m := x.messages[n]
 	rank := ranked(m.message.query, thresholds)
@@ -223,7 +223,7 @@ func (x *space) slot(from, to int, kind byte) int {
 	return at
 }
 
-// kinds are the kinds of messages that are told apart on their way.
+// kinds returns the kinds of messages that have separate slots on their way.
 func (x *space) kinds() []byte {
 	if x.overtake {
 		return []byte{query, answer}
@@ -231,8 +231,8 @@ func (x *space) kinds() []byte {
 	return []byte{query}
 }
 
-// token numbers owners and their write quorum, as a token does. It names the owners' starts, or
-// with names the members alone, as tokens once did.
+// token returns a number for owners and their write quorum. The number covers the starts of the owners,
+// as a token does. With names it covers the members alone, as tokens once did.
 func (x *space) token(o owners, q int) uint32 {
 	key := []byte{byte(q)}
 	for _, s := range []set{o.serving, o.target} {
@@ -252,7 +252,7 @@ func (x *space) token(o owners, q int) uint32 {
 	return n
 }
 
-// address numbers the owners and the quorum that a process sees.
+// address returns a number for the owners and the quorum that a process sees.
 func (x *space) address(s *sight) uint8 {
 	quorum := s.view.Ring.Config().WriteQuorum
 	key := []byte{byte(quorum)}
@@ -271,7 +271,7 @@ func (x *space) address(s *sight) uint8 {
 	return n
 }
 
-// newest returns the number of the last announcement of a member, from 1, and what it says.
+// newest returns the number of the last announcement of a member, from 1, and the announcement.
 func (x *space) newest(g *global, i int) (uint8, announcement) {
 	h := x.histories[g.history[i]]
 	if h == "" {
@@ -280,7 +280,7 @@ func (x *space) newest(g *global, i int) (uint8, announcement) {
 	return uint8(len(h)), announcement(h[len(h)-1])
 }
 
-// sees returns what a process sees, by what it knows of each member.
+// sees returns the number of the sight of a process, by the announcements that the process knows.
 func (x *space) sees(g *global, i int) uint32 {
 	key := [most + 1]byte{most: byte(i)}
 	for j := range x.ids {
@@ -327,7 +327,7 @@ func (x *space) derive(i int, key [most + 1]byte) (s sight) {
 	slices.SortFunc(members, func(a, b membership.Member) int { return strings.Compare(a.ID, b.ID) })
 	v := x.builder.Derive(members, view.Empty())
 	x.check(v.Failure)
-	same := fmt.Sprint(v.Ring.Fingerprint(), s.view.Starts) // of equal rings there is one
+	same := fmt.Sprint(v.Ring.Fingerprint(), s.view.Starts) // equal rings are kept once
 	if x.rings[same] == nil {
 		x.rings[same] = v.Ring
 	}
@@ -341,7 +341,7 @@ func (x *space) derive(i int, key [most + 1]byte) (s sight) {
 	return s
 }
 
-// append writes a state, for its hash and for the states that are yet to be looked at.
+// append writes a state as bytes, for its hash and for the list of states to explore.
 func (x *space) append(b []byte, g *global) []byte {
 	n := len(x.ids)
 	for i := range n {

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// fed is one machine of a large cluster. Each query is answered as by a ready owner that has merged
-// what it was asked to merge, and jobs succeed at once. So all handoffs are complete before the
+// fed is one machine of a large cluster. Each query of the machine is answered as a ready owner would
+// answer which has merged as requested. Jobs succeed at once. So all handoffs are complete before the
 // next view.
 type fed struct {
 	t       testing.TB
@@ -27,7 +27,7 @@ type fed struct {
 	started uint64
 	events  []Event
 	effects Effects       // of the last view
-	took    time.Duration // by it, and by what the driver does in the same step
+	took    time.Duration // the time of that view, and of what the driver does in the same step
 }
 
 func newFed(t testing.TB, members, partitions int) *fed {
@@ -58,7 +58,7 @@ func (f *fed) starts() map[string]uint64 {
 	return starts
 }
 
-// see gives the machine the view of the members, and lets all that follows from it happen.
+// see gives the machine the view of the members, and then carries out all effects.
 func (f *fed) see() {
 	f.view = f.builder.Derive(slices.Clone(f.members), f.view)
 	require.NoError(f.t, f.view.Failure)
@@ -103,13 +103,13 @@ func (f *fed) answer(e Effects) {
 	}
 }
 
-// leave takes a member away. The first one is that of the machine.
+// leave removes a member. The first member is that of the machine.
 func (f *fed) leave(i int) {
 	f.members = slices.Delete(f.members, i, i+1)
 	f.see()
 }
 
-// replace has a member give way to one that was not there before, in three views or in one.
+// replace replaces a member by a new one, in three views or in one.
 func (f *fed) replace(i int, inSteps bool) {
 	f.members = slices.Delete(f.members, i, i+1)
 	if inSteps {

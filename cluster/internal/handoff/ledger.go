@@ -201,8 +201,8 @@ func (l *ledger) dropWhere(m mark, which func(ownerSet) bool) {
 	*l = kept
 }
 
-// await makes a set pending. If the set is pending already, the members from which o was merged are
-// added. A set that was settled since this process became an owner stays settled.
+// await makes a set pending. If the set is pending already, it takes over which members of o were merged
+// from. A set that was settled since this process became an owner stays settled.
 func (l *ledger) await(o ownerSet) {
 	had := l.marks(o.members)
 	switch {

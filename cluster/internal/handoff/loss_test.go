@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Many members start at once. Each sees its own series of rings, and takes for earlier owners
-// processes that had nothing by then. All become ready, and none reports possible loss.
+// Many members start at once. Each member sees its own series of rings, and takes processes for earlier
+// owners that had no data by then. All members become ready, and no member reports possible loss.
 func TestManyMembersStartAtOnce(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seedCount(5, 80)) {
@@ -26,7 +26,7 @@ func TestManyMembersStartAtOnce(t *testing.T) {
 	}
 }
 
-// Possible loss stays reported until it is accepted, whatever the owners are meanwhile.
+// Possible loss stays reported until a person accepts it, whatever the owners are meanwhile.
 func TestPossibleLossStaysReported(t *testing.T) {
 	w := newWorld(t, 1)
 	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
@@ -70,9 +70,8 @@ func TestPossibleLossStaysReported(t *testing.T) {
 	require.Empty(t, reported())
 }
 
-// An owner that cannot settle a pending set counts the members that are gone in every
-// owner set back to one in
-// which a quorum was ready.
+// An owner that cannot settle a pending set walks back through the owner sets. It counts the members that
+// are gone in each set, until a set in which a quorum was ready.
 func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 	a, b, c, d, e := Process{"a", 1}, Process{"b", 2}, Process{"c", 3}, Process{"d", 4}, Process{"e", 5}
 	ready := func(owners ...Process) ownerSet {
@@ -85,7 +84,7 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 		gone   []Process
 		past   []set // the newest first
 		words  map[Process]ledger
-		others []set // pending sets of processes that were merged from
+		others []set // the pending sets of processes that were merged from
 		want   bool
 	}{
 		"no past":                   {want: false},
@@ -122,8 +121,8 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 	}
 }
 
-// A process that went away after it had answered the loss check is not merged from, and what it said is
-// forgotten. Its merge would end at once and begin again, without end.
+// A process may go away after it has answered the loss check. Then no owner merges from that process, and
+// its answer is dropped. Otherwise the merge would end at once and begin again, without end.
 func TestTheLossCheckWaitsForAMemberThatIsAway(t *testing.T) {
 	a, b, c, d := Process{"a", 1}, Process{"b", 2}, Process{"c", 3}, Process{"d", 4}
 	m := New(Config{Self: a, Partitions: 8, Parallel: 1})
@@ -139,15 +138,15 @@ func TestTheLossCheckWaitsForAMemberThatIsAway(t *testing.T) {
 	require.NotContains(t, pt.check, b)
 	require.Contains(t, pt.check, c)
 
-	m.around.alive[b] = true // it is back, and has answered again
+	m.around.alive[b] = true // b is back, and has answered again
 	pt.check[b] = offer
 	found, next = pt.verdict(&m.around, &m.out)
 	require.Equal(t, undecided, found)
 	require.Equal(t, b, next.sources[0].process)
 }
 
-// Reported sets are remembered; of two sets where one contains the other, the larger one.
-// When there are too many, the loss check finds no evidence any more.
+// The ledger keeps reported sets; of two sets where one contains the other, it keeps the larger one. With
+// too many reported sets, the loss check finds no evidence any more.
 func TestReportedSetsAreBounded(t *testing.T) {
 	of := func(starts ...uint64) *set {
 		var owners set
@@ -176,8 +175,8 @@ func TestReportedSetsAreBounded(t *testing.T) {
 	require.True(t, pt.unharmed(s))
 }
 
-// A process was ready in a set, another set served, and then the first one again. It lacks nothing
-// that is lost, as long as no set of that time is depleted.
+// A process was ready in a set, another set served, and then the first set served again. The earlier
+// readiness is evidence that nothing is lost, as long as no set of that time is depleted.
 func TestReadinessOfAnEarlierTimeCounts(t *testing.T) {
 	self, other := Process{"a", 1}, Process{"b", 1}
 	one := quorums{1, 1}
@@ -200,8 +199,8 @@ func TestReadinessOfAnEarlierTimeCounts(t *testing.T) {
 	require.False(t, pt.unharmed(&surroundings{self: self, alive: map[Process]bool{}}), "a past that is not whole")
 }
 
-// Pending sets beyond the bound are remembered as reported. A set that cannot be settled is
-// pending instead.
+// Pending sets beyond the bound become reported sets. A set that cannot be settled is pending in their
+// place.
 func TestPendingSetsAreBounded(t *testing.T) {
 	var l ledger
 	for i := range uint64(maxPending + 3) {
@@ -215,8 +214,8 @@ func TestPendingSetsAreBounded(t *testing.T) {
 	require.Equal(t, 4, l.count(markReported))
 }
 
-// The sets in which a process served are bounded. Fewer are kept when it was ready in each of
-// the last ones.
+// The number of sets in which a process served is bounded. The ledger keeps fewer of these sets when the
+// process was ready in each of the last 8.
 func TestServedSetsAreBounded(t *testing.T) {
 	var l ledger
 	for i := range uint64(2 * maxServed) {
@@ -232,8 +231,9 @@ func TestServedSetsAreBounded(t *testing.T) {
 	require.Equal(t, &set{{"b", 1}}, l.past(markServed)[0].members, "it is the newest")
 }
 
-// A set that serves again says nothing of what was acknowledged meanwhile. A process that goes on
-// serving in it, for example toward another target, stays ready in it.
+// When a set serves again after another one, readiness of the earlier time does not cover writes that
+// were acknowledged meanwhile. A process that goes on serving in the set, for example toward another
+// target, stays ready in it.
 func TestASetThatServesAgainIsNotReadyYet(t *testing.T) {
 	first, other := &set{{"a", 1}}, &set{{"a", 1}, {"b", 1}}
 	for name, tt := range map[string]struct {
@@ -258,9 +258,8 @@ func TestASetThatServesAgainIsNotReadyYet(t *testing.T) {
 	}
 }
 
-// Two members are lost at once among cuts, and moves that are not complete. Nearly every
-// cluster that lost a write reports possible loss, for nearly every partition that lost one.
-// docs/handoff.md says why not all do, and how many.
+// Two members are lost at once, while there are cuts and moves that are not complete. Nearly every
+// cluster that lost a write reports possible loss, for nearly every partition that lost a write.
 func TestLossAmongCutsIsReported(t *testing.T) {
 	t.Parallel()
 	lost, silent, harmed, quiet := 0, 0, 0, 0

@@ -30,7 +30,7 @@ func TestAnEmptyRingMovesNothing(t *testing.T) {
 	}
 }
 
-// A paused machine begins nothing, for as long as any cause lasts, and goes on where it was.
+// A paused machine begins nothing while any cause lasts. Then the machine goes on where it stopped.
 func TestAPausedMachineBeginsNothing(t *testing.T) {
 	w := newWorld(t, 1)
 	w.start("a", true)
@@ -50,8 +50,8 @@ func TestAPausedMachineBeginsNothing(t *testing.T) {
 	require.Empty(t, w.wrong)
 }
 
-// A machine depends on its events alone: a clone answers the same, comes to the same state,
-// and shares nothing with the original.
+// A machine depends only on its events: a clone returns the same effects, reaches the same state, and
+// shares nothing with the original.
 func TestMachinesAreDeterministic(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seedCount(2, 40)) {
@@ -59,8 +59,8 @@ func TestMachinesAreDeterministic(t *testing.T) {
 	}
 }
 
-// When W of the processes that acknowledged a write lose their state at once, the owners that
-// are left report possible loss and do not become ready. Without the loss check they would.
+// W of the processes that acknowledged a write lose their state at once. Then the owners that are left
+// report possible loss and do not become ready. Without the loss check they would become ready.
 func TestLosingAWriteQuorumIsReported(t *testing.T) {
 	silent := 0
 	for seed := range uint64(20) {
@@ -120,8 +120,8 @@ func loseTwoOfFive(t *testing.T, seed uint64, without Safeguards) (lost, reporte
 	return lost, reported
 }
 
-// A merge that a former owner asked for, and that fails, is begun again when its timer is due,
-// without another word from the former owner.
+// A former owner asks for a merge, and the merge fails. The merge begins again when its timer is due,
+// without another message from the former owner.
 func TestARequestedMergeIsRetried(t *testing.T) {
 	a, b := Process{"a", 1}, Process{"b", 1}
 	m := newMachine(a, false, b)
@@ -155,8 +155,8 @@ func see(t *testing.T, m *Machine, q quorums, ids ...string) {
 	m.Step(View{Ring: r, Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
 }
 
-// beginRelease has a found the cluster and hand over to another process, and returns the release that
-// a begins.
+// beginRelease lets a found the cluster and hand over to another process. It returns the release that a
+// begins.
 func beginRelease(t *testing.T, a *Machine, b Process, q quorums) Job {
 	t.Helper()
 	a.Step(Founding{})
@@ -169,8 +169,8 @@ func beginRelease(t *testing.T, a *Machine, b Process, q quorums) Job {
 	return jobs[0]
 }
 
-// A process that is an owner again while it deletes what it had begins to be one when the
-// release has ended, and also when it failed.
+// A process becomes an owner of a partition while it deletes the partition. Its ownership begins when the
+// release has ended, also when the release has failed.
 func TestAnOwnerAgainWhileItReleases(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		a, b := Process{"a", 1}, Process{"b", 1}
@@ -188,8 +188,8 @@ func TestAnOwnerAgainWhileItReleases(t *testing.T) {
 	}
 }
 
-// An owner that waited for the end of a release has not every later write either: two others may
-// acknowledge one without it.
+// An owner that waited for the end of a release may lack later writes too: two other owners may
+// acknowledge a write without it.
 func TestAnOwnerThatWaitedForAReleaseMayMissWrites(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
 	m := newMachine(a, false, b, c)

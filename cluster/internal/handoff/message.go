@@ -16,9 +16,9 @@ const (
 
 // Bounds of a message.
 const (
-	maxDeparted     = 128      // departed processes that a process remembers and tells
+	maxDeparted     = 128      // departed processes that a process remembers and names in a message
 	maxIDBytes      = 128      // bytes of a NodeID
-	maxAsking       = 2048     // partitions that ask in one batch
+	maxAsking       = 2048     // partitions that one batch of queries asks about
 	maxMessageBytes = 32 << 10 // the approximate size at which another message is begun
 )
 

@@ -20,7 +20,7 @@ func testMessage() *Message {
 	}, departed: []Process{b}}
 }
 
-// The bytes are the protocol.
+// The protocol fixes these bytes.
 func TestMessageGolden(t *testing.T) {
 	want := []byte{3, 1, 0xAC, 2, 9,
 		2, 5, 3, 7, 1, 2, 0, 6, 0x24, 8, 0, 0, 3,
@@ -33,8 +33,8 @@ func TestMessageGolden(t *testing.T) {
 	require.Equal(t, testMessage(), got)
 }
 
-// Owner sets are shared between messages, and several messages are written at once: writing
-// changes nothing. The race detector sees it.
+// Owner sets are shared between messages, and several goroutines write messages at once. So writing must
+// change nothing. The race detector would find a change.
 func TestMessagesAreWrittenAtOnce(t *testing.T) {
 	m := testMessage()
 	var tasks sync.WaitGroup
@@ -88,7 +88,7 @@ func FuzzParseRecord(f *testing.F) {
 			again, err := ParseRecord(m.record(m.parts[p], true), p, partitions)
 			require.NoError(t, err)
 			for o := range r.report.sets.with(markPending) {
-				nobody := &set{{}} // pending where there are more sets than a record may hold
+				nobody := &set{{}} // the set that is pending where there are more sets than a record may hold
 				kept := again.report.sets.marks(o.members) | again.report.sets.marks(nobody)
 				require.NotZero(t, kept&markPending, "%v of %v", o, again.report.sets)
 			}

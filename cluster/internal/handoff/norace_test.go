@@ -2,5 +2,5 @@
 
 package handoff
 
-// underRace scales down what runs in one goroutine and has nothing to race with.
+// underRace scales down tests that run in one goroutine, where no race is possible.
 const underRace = false

@@ -6,10 +6,10 @@ import "slices"
 type ownership uint8
 
 const (
-	outside  ownership = iota // no owner; data that is here is left from a former ownership
-	returned                  // an owner when an earlier start stopped, and no owner yet
-	awaiting                  // an owner as soon as a release that runs has ended
-	owning                    // an owner
+	outside  ownership = iota // this process is no owner; data that is here is left from a former ownership
+	returned                  // this process was an owner when an earlier start stopped, and is no owner yet
+	awaiting                  // this process becomes an owner as soon as a running release has ended
+	owning                    // this process is an owner
 )
 
 // coverage says what this process has of a partition.

@@ -80,7 +80,7 @@ func (e *era) end(p, number int) {
 	}
 }
 
-// of returns the set that had served a partition, nil where the set serves on.
+// of returns the set that served a partition until the era ended, nil where the set serves on.
 func (e *era) of(p int) *set {
 	if c := e.chunks[p/64]; c != nil && c[p%64] > 0 {
 		return e.sets[c[p%64]-1]

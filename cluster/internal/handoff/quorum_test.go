@@ -9,8 +9,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// An owner that stays under another configuration may have missed a write that the old one
-// allowed it to miss. It stays ready only where the new configuration allows that too.
+// An owner that stays under a new configuration may have missed a write, as the old configuration
+// allowed. The owner stays ready only where the new configuration allows that too.
 func TestAnOwnerStaysReadyWhereTheConfigurationAllowsIt(t *testing.T) {
 	for _, tt := range []struct {
 		factor, quorum int

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// off takes the power from a process. Its disk stays.
+// off ends a process by a power cut. The disk of the process stays.
 func (w *world) off(a *worldProcess) {
 	w.note("%s loses its power", a.ID)
 	a.dead = true
@@ -27,7 +27,7 @@ func (w *world) on(id string) {
 	old := w.disks[id]
 	a := w.start(id, false)
 	if a.disk != old {
-		return // it had nothing
+		return // the old disk held no partition
 	}
 	for _, x := range w.writes {
 		for holder := range x.holders {
@@ -39,8 +39,8 @@ func (w *world) on(id string) {
 	}
 }
 
-// outage takes the power from a number of members, least or more, and gives it back to each
-// in its own time.
+// outage cuts the power of a number of members, least or more. Each member gets power again at a time of
+// its own.
 func (w *world) outage(least int) {
 	ids := slices.Sorted(maps.Keys(w.live))
 	w.rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -55,8 +55,8 @@ func (w *world) outage(least int) {
 	}
 }
 
-// Where data survives restarts, acknowledged writes survive however many members lose their
-// power, and no member reports possible loss when all are back.
+// Where data survives restarts, acknowledged writes survive a power cut of any number of members. No
+// member reports possible loss when all members are back.
 func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 	t.Parallel()
 	writes := 0
@@ -69,9 +69,9 @@ func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 	t.Logf("%d writes", writes)
 }
 
-// A process has just begun to own when all lose their power, and is the only one that comes
-// back. It does not become ready without the data that it never had: its journal keeps the
-// pending sets.
+// A process has just become an owner when all members lose their power, and only this process comes back.
+// The process does not become ready without the data that it never had: its journal keeps the pending
+// sets.
 func TestTheJournalKeepsPendingSets(t *testing.T) {
 	for without, want := range map[Safeguards]bool{0: false, WithoutRecords: true} {
 		w := newWorld(t, 1)
@@ -107,7 +107,7 @@ func TestTheJournalKeepsPendingSets(t *testing.T) {
 	}
 }
 
-// A merge before a restart does not count for writes that were accepted since.
+// A merge before a restart does not cover writes that were accepted since then.
 func TestMergesBeforeARestartDoNotCountAfterIt(t *testing.T) {
 	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
 	with, before := &set{a, b, c}, ownerSet{&set{b, c}, quorums{3, 3}, 1, 0, markPending}
@@ -118,8 +118,7 @@ func TestMergesBeforeARestartDoNotCountAfterIt(t *testing.T) {
 	require.ElementsMatch(t, ledger{before, {with, quorums{3, 3}, 0, 0, markPending}}, m.parts[5].sets, "to others it is the process that it was")
 }
 
-// A release that a power cut interrupts is made again. Until then what is left counts for
-// nothing.
+// A release that a power cut interrupts is made again. Until then the data that is left does not count.
 func TestALeftoverIsReleased(t *testing.T) {
 	a, b := Process{"a", 1}, Process{"b", 1}
 	m := newMachine(a, true, b)
@@ -180,7 +179,7 @@ func runPowerCuts(t *testing.T, seed uint64, without Safeguards) *world {
 	return w
 }
 
-// drainOne has a member drain, unless too few would be left to begin again.
+// drainOne lets a member drain, if more than world.enough active members are left after it.
 func (w *world) drainOne() {
 	active := 0
 	for _, a := range w.live {

@@ -10,9 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Where owners do not ask later owners to merge, and there are no cuts, owners are still
-// right about what they have. Two of the safeguards below are tested so, because requests
-// make up for them.
+// The claim holds also when owners do not ask later owners to merge, as long as there are no cuts. Two of
+// the safeguards below are tested in such worlds, because requests would replace their effect.
 func TestOwnersAreRightWithoutRequests(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seedCount(5, 40)) {
@@ -20,8 +19,8 @@ func TestOwnersAreRightWithoutRequests(t *testing.T) {
 	}
 }
 
-// Each safeguard is needed: without it an acknowledged write is lost, or missing where it
-// must not be. The seeds are near those where that shows.
+// Each safeguard is needed: without it an acknowledged write is lost, or is missing from too many ready
+// owners. Each search begins near a seed that shows the failure.
 func TestEverySafeguardIsNeeded(t *testing.T) {
 	if underRace {
 		t.Skip("it runs in one goroutine")
@@ -63,7 +62,7 @@ func TestEverySafeguardIsNeeded(t *testing.T) {
 					t.Log(w.wrong)
 					o.then = 0
 					if without.then == 0 || runPlan(t, without.seed+seed+1, o).wrong == "" {
-						return // with the safeguard nothing goes wrong
+						return // with the safeguard the same plan succeeds
 					}
 				}
 			}

@@ -51,16 +51,16 @@ func (s *scenario) step(p *member, e Event) {
 	}
 }
 
-// say prints what settle leaves out.
+// say prints a line, except during settle.
 func (s *scenario) say(format string, args ...any) {
 	if !s.quiet {
 		s.print(format, args...)
 	}
 }
 
-// deliver delivers the messages from one process to another, or all that are on their
-// way. With "query" or "answer" it delivers the last one of these; earlier ones are lost. With
-// "twice" they stay on their way.
+// deliver delivers the messages from one process to another, or all messages on their way. With "query"
+// or "answer" it delivers the last message of that kind, and earlier ones are lost. With "twice" the
+// delivered messages also stay on their way.
 func (s *scenario) deliver(a arguments) {
 	for _, l := range s.take(a) {
 		p := s.running[l.to.ID]
@@ -99,8 +99,8 @@ func (s *scenario) take(a arguments) (taken []sent) {
 	return taken
 }
 
-// copy has the merge of a process read some of its sources now. It ends when it has read as many
-// as it needs.
+// copy lets the merge of a process read some of its sources now. The sources count toward the number that
+// the merge needs.
 func (s *scenario) copy(a arguments) {
 	p := s.at(a.names[0])
 	for _, id := range a.lists["from"] {
@@ -110,8 +110,8 @@ func (s *scenario) copy(a arguments) {
 	s.print("%s has read %s; it %s", word(p.Process), strings.Join(a.lists["from"], " "), p.writes())
 }
 
-// end ends the first job of a process. It fails when it is told to, or when fewer sources
-// than it needs can be reached; a merge takes the sources of from, or all.
+// end ends the first job of a process. The job fails with "failed", or when it reaches fewer sources than
+// it needs. A merge reads the sources in from, or all of its sources.
 func (s *scenario) end(a arguments) {
 	p := s.at(a.names[0])
 	require.NotEmpty(s.t, p.jobs, "%s has no job", p.ID)
@@ -125,7 +125,7 @@ func (s *scenario) end(a arguments) {
 			if list := a.lists["from"]; from == nil || s.apart(p.ID, source.ID) || list != nil && !slices.Contains(list, source.ID) {
 				continue
 			}
-			maps.Copy(p.data, from.data) // of whatever start: the worst that the user's code may do
+			maps.Copy(p.data, from.data) // the start of the source is not compared: the worst that the user's code may do
 			got++
 		}
 		failed = got < job.Need
@@ -149,7 +149,7 @@ func (s *scenario) end(a arguments) {
 	s.step(p, Ended{Partition: job.Partition, ID: job.ID, Failed: failed})
 }
 
-// timer has timers of a process become due.
+// timer makes timers of a process due.
 func (s *scenario) timer(a arguments) {
 	kinds := map[string]TimerKind{"batch": Batch, "announce": Announce, "ask": Ask, "patience": Patience, "retry": Retry}
 	for _, name := range a.names[1:] {
@@ -160,7 +160,7 @@ func (s *scenario) timer(a arguments) {
 	}
 }
 
-// fire has the armed timers of a kind become due.
+// fire makes the armed timers of a kind due.
 func (s *scenario) fire(p *member, kind TimerKind) bool {
 	due := Due{}
 	for _, partition := range []int{0, WholeProcess} {
@@ -175,9 +175,8 @@ func (s *scenario) fire(p *member, kind TimerKind) bool {
 	return len(due.Timers) > 0
 }
 
-// settle delivers all messages, ends all jobs and has timers become due, until nothing
-// changes any more. The timer of patience is left alone, and so are the merges
-// and releases of hold.
+// settle delivers all messages, ends all jobs and makes timers due, until nothing changes any more.
+// Patience timers stay armed. The merges and releases of the processes in hold do not end.
 func (s *scenario) settle(a arguments) {
 	s.quiet = true
 	defer func() { s.quiet = false }()
@@ -199,7 +198,7 @@ func (s *scenario) settle(a arguments) {
 	}
 }
 
-// round delivers what is on its way, ends the jobs under way, and sends the next batch.
+// round delivers the messages on their way, ends the running jobs, and sends the next batch.
 func (s *scenario) round(hold []string) (busy bool) {
 	busy = len(s.queue) > 0
 	s.deliver(arguments{})

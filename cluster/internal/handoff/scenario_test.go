@@ -45,8 +45,7 @@ func newScenario() *scenario {
 	}
 }
 
-// scenario is a cluster of machines with one partition. Nothing happens in it but by a
-// command.
+// scenario is a cluster of machines with one partition. Only commands change it.
 type scenario struct {
 	t       *testing.T
 	factor  int
@@ -54,7 +53,7 @@ type scenario struct {
 	durable bool
 	running map[string]*member
 	disks   map[string]*memberDisk
-	starts  map[string]uint64 // of each name, how many starts there were
+	starts  map[string]uint64 // how many starts each name had
 	cut     []string          // the names on one side
 	writes  map[string]*request
 	queue   []sent // messages on their way
@@ -77,9 +76,9 @@ type member struct {
 	jobs    []Job           // under way
 	copied  int             // sources that the merge under way has read
 	token   ring.Token      // of the gate
-	gate    *owners         // those that it names
+	gate    *owners         // the owners that the token names
 	open    map[string]bool // writes under way; true: accepted before the last fence
-	stands  string          // as last printed
+	stands  string          // the standing that was printed last
 }
 
 // memberDisk is what a process with a journal finds when it starts again.
@@ -95,7 +94,7 @@ type sent struct {
 	words    string
 }
 
-// arguments are what stands after a command: names, and keys with lists.
+// arguments are the arguments of a command: names, and keys with lists.
 type arguments struct {
 	names []string
 	lists map[string][]string
@@ -208,8 +207,8 @@ func (s *scenario) start(a arguments) {
 	}
 }
 
-// find has a process find its disk, if it has one. Where that holds nothing the process
-// begins anew, as package cluster does it.
+// find reads the disk of a process, if there are journals. When the disk holds no partition, the process
+// begins as a new one, as in package cluster.
 func (s *scenario) find(p *member) (found Restored) {
 	if !s.durable {
 		return found
@@ -245,7 +244,7 @@ func (s *scenario) find(p *member) (found Restored) {
 	return found
 }
 
-// off ends processes. A disk stays.
+// off ends processes. Their disks stay.
 func (s *scenario) off(a arguments) {
 	for _, name := range a.names {
 		gone := s.at(name).Process
@@ -254,7 +253,7 @@ func (s *scenario) off(a arguments) {
 	}
 }
 
-// crash ends processes, and what they had is gone.
+// crash ends processes, and deletes their data.
 func (s *scenario) crash(a arguments) {
 	s.off(a)
 	for _, name := range a.names {
@@ -268,7 +267,7 @@ func (s *scenario) restart(a arguments) {
 	s.start(a)
 }
 
-// leave ends a process that has nothing left.
+// leave ends a process that has no data left.
 func (s *scenario) leave(a arguments) {
 	p := s.at(a.names[0])
 	if sum := p.machine.Summary(); !sum.Bare {
@@ -279,7 +278,7 @@ func (s *scenario) leave(a arguments) {
 	s.crash(a)
 }
 
-// divide cuts processes off from the rest.
+// divide cuts processes off from the other processes.
 func (s *scenario) divide(a arguments) { s.cut = a.names }
 func (s *scenario) heal(arguments)     { s.cut = nil }
 
@@ -299,7 +298,7 @@ func (l listed) Assign(t ring.Topology, table ring.Table) error {
 	return nil
 }
 
-// begun is the start of a process that runs, or ran last.
+// begun returns the start of the process of a name: the one that runs, or the last one that ran.
 func (s *scenario) begun(name string) uint64 {
 	if p := s.running[name]; p != nil {
 		return p.Start
@@ -324,7 +323,7 @@ func (s *scenario) ring(names []string) *ring.Ring {
 	return r
 }
 
-// named returns the start of a member that a name like a1 means, or its present one.
+// named returns the process that a name means: a1 is the first start of a, and a is its present start.
 func (s *scenario) named(name string) (p Process) {
 	if p.ID = strings.TrimRight(name, "0123456789"); p.ID == name {
 		return Process{name, s.begun(name)}
@@ -334,8 +333,8 @@ func (s *scenario) named(name string) (p Process) {
 	return p
 }
 
-// look gives a view to the processes of at, or to all. In it those are alive that the
-// process can reach, or those of alive.
+// look gives a view to the processes in at, or to all. The processes in alive are alive in the view;
+// without alive, all that the process can reach.
 func (s *scenario) look(a arguments) {
 	s.quorums(a)
 	var r *ring.Ring

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What a scenario prints, in words.
+// This file has the words that a scenario prints.
 
 // word names a process: a2 is the second start of a.
 func word(p Process) string {
@@ -25,7 +25,7 @@ func wordsOf(s []Process) string {
 	return strings.Join(all, " ")
 }
 
-// number names a fence. With a journal it has the number of the start in front.
+// number names a fence. With a journal the number of the start stands before it.
 func number(fence uint64) string {
 	if start := fence >> startsApart; start > 0 {
 		return fmt.Sprint(start, ".", fence&(1<<startsApart-1))
@@ -33,8 +33,8 @@ func number(fence uint64) string {
 	return fmt.Sprint(fence)
 }
 
-// words names the members of an owner set, with a star for those that were merged from, and a plus
-// for those that are attested.
+// words names the members of an owner set. A star marks a member that was merged from, and a plus a
+// member that is attested.
 func (o ownerSet) words() string {
 	var members []string
 	for i, p := range *o.members {
@@ -196,7 +196,7 @@ func (p *member) standing() string {
 	return strings.Join(all, ", ") + m.lifeWords()
 }
 
-// lifeWords says which way the process may go on.
+// lifeWords says which lifecycle step the process may take next, or what prevents it.
 func (m *Machine) lifeWords() string {
 	switch sum := m.Summary(); {
 	case m.paused != 0:
@@ -220,7 +220,7 @@ func (p *member) writes() string {
 	return "has " + strings.Join(slices.Sorted(maps.Keys(p.data)), " ")
 }
 
-// standings says how all stand.
+// standings says how all processes stand.
 func (s *scenario) standings() (text string) {
 	for _, p := range s.sorted() {
 		text += p.standing() + "\n"
@@ -228,7 +228,7 @@ func (s *scenario) standings() (text string) {
 	return text
 }
 
-// printChanges prints which processes stand otherwise than before.
+// printChanges prints the processes whose standing has changed.
 func (s *scenario) printChanges() {
 	for _, p := range s.sorted() {
 		if stands := p.standing(); stands != p.stands {

@@ -16,7 +16,7 @@ type request struct {
 	took  map[string]bool // the names that acknowledged it
 }
 
-// write sends a write to the processes of at, with the token of the view of by.
+// write sends a write to the processes in at, with the token of the view of by.
 func (s *scenario) write(a arguments) {
 	x, at := a.names[0], a.lists["at"]
 	by := s.at(at[0])
@@ -32,7 +32,7 @@ func (s *scenario) send(a arguments) {
 	s.writes[a.names[0]] = &request{s.at(a.lists["by"][0]).view.Ring.Placement(0), make(map[string]bool)}
 }
 
-// arrive has a write that was sent before reach the processes of at.
+// arrive delivers a write that was sent before to the processes in at.
 func (s *scenario) arrive(a arguments) {
 	x, at := a.names[0], a.lists["at"]
 	require.Contains(s.t, s.writes, x)

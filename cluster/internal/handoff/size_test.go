@@ -13,7 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Members that are replaced under new NodeIDs leave nothing behind.
+// The memory of a machine does not grow with members that are replaced under new NodeIDs.
 func TestMemoryIsFlatWhileMembersAreReplaced(t *testing.T) {
 	if underRace {
 		t.Skip("it runs in one goroutine")
@@ -40,7 +40,7 @@ func TestMemoryIsFlatWhileMembersAreReplaced(t *testing.T) {
 	}
 }
 
-// A view touches the partitions whose owners it changes, and for the others it allocates nothing.
+// A view changes only the partitions whose owners it changes. For other partitions it allocates nothing.
 func TestAViewTouchesWhatItChanges(t *testing.T) {
 	for _, partitions := range []int{512, 4096} {
 		f := newFed(t, 40, partitions)
@@ -56,7 +56,7 @@ func TestAViewTouchesWhatItChanges(t *testing.T) {
 			require.NotEmpty(t, want)
 			require.ElementsMatch(t, want, f.effects.Changed)
 		}
-		// A member comes that owns nothing.
+		// A new member that owns nothing joins the view.
 		starts := f.starts()
 		starts["observer"] = 1
 		require.Empty(t, f.machine.Step(View{Ring: f.view.Ring, Starts: starts}).Changed)
@@ -99,8 +99,8 @@ func BenchmarkView(b *testing.B) {
 	}
 }
 
-// bytesOf is how much a machine keeps, without the ring, which is the cluster's. Of maps it counts
-// keys and values.
+// bytesOf returns how many bytes a machine keeps, without the ring, which belongs to the cluster. Of maps
+// it counts only keys and values.
 func bytesOf(m *Machine) int {
 	seen := make(map[unsafe.Pointer]bool)
 	first := func(p unsafe.Pointer) bool {

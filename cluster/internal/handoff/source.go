@@ -197,7 +197,7 @@ func (s *surroundings) merged(o ownerSet) (n int) {
 }
 
 // settles reports whether a pending set is settled. A set with too few members is settled when all of
-// them were merged from, and one of them confirmed that it has every acknowledged write.
+// them were merged from, and one confirmed that it has every acknowledged write.
 func (s *surroundings) settles(o ownerSet) bool {
 	n := s.merged(o)
 	if need := o.needed(); len(*o.members) >= need {

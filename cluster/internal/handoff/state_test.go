@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// What an exploration of all states needs of a machine, and the random worlds check: a copy,
-// and canonical bytes.
+// The functions below are for the explorer, and random worlds check them: a copy of a machine, and its
+// state as canonical bytes.
 
 // all iterates over the partitions that the process knows something of.
 func (m *Machine) all() iter.Seq[*partition] {
@@ -39,7 +39,8 @@ func (m *Machine) Clone() *Machine {
 	return &c
 }
 
-// clone copies what is changed in place. Sets, reports and jobs without proof are not.
+// clone copies the parts that a machine changes in place. Sets, reports and jobs without proof are never
+// changed in place.
 func (pt *partition) clone() *partition {
 	c := *pt
 	c.sets, c.others, c.check = slices.Clone(pt.sets), slices.Clone(pt.others), maps.Clone(pt.check)
@@ -53,9 +54,9 @@ func (pt *partition) clone() *partition {
 	return &c
 }
 
-// AppendState appends bytes that are equal for machines of equal state, which answer the
-// same events alike. A process is written as the number that the caller gives it; fences
-// and queries are written as they are.
+// AppendState appends bytes that are equal for machines of equal state. Such machines return equal
+// effects for equal events. A process is written as the number that the caller gives it; fences and
+// queries are written as they are.
 func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	w := writer{b, number}
 	s, d := &m.around, &m.departure
@@ -87,7 +88,7 @@ func (m *Machine) AppendState(b []byte, number func(Process) byte) []byte {
 	return w.b
 }
 
-// past writes of the views what a partition looks back at.
+// past writes the owner sets of past views that a partition looks back at.
 func (w *writer) past(m *Machine) {
 	for p := range m.ring.PartitionCount() {
 		var seen ledger

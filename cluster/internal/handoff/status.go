@@ -19,7 +19,7 @@ const (
 
 // Standing is how this process stands with a partition.
 type Standing struct {
-	Token   ring.Token // of the partition in the process's present ring
+	Token   ring.Token // the token of the partition in the present ring of the process
 	Phase   Phase
 	Owner   bool // the process owns the partition, now or in the target
 	Accepts bool // the process accepts writes; Phase says whether it is ready

@@ -22,7 +22,7 @@ func (w *wire) require(holds bool) {
 	}
 }
 
-// number is an unsigned varint.
+// number is encoded as an unsigned varint.
 func (w *wire) number(n *uint64) {
 	if w.writing {
 		w.b = binary.AppendUvarint(w.b, *n)
@@ -34,7 +34,7 @@ func (w *wire) number(n *uint64) {
 	}
 }
 
-// count is the number of items that follow: at most most, and each takes at least size bytes.
+// count is encoded as the number of items that follow: at most most, each of at least size bytes.
 func (w *wire) count(n, most, size int) int {
 	value := uint64(n)
 	if w.number(&value); w.writing {
@@ -54,8 +54,8 @@ func (w *wire) byte(value *byte) {
 	}
 }
 
-// process is the place of a process among the processes named so far. A process that is named for the
-// first time has the next place. Its ID follows, and its start in eight bytes.
+// process is encoded as the place of a process among the processes named so far. A process that is named
+// for the first time has the next place. Its ID follows, and its start in eight bytes.
 func (w *wire) process(p *Process) {
 	at, known := w.places[*p]
 	if w.writing && !known {
@@ -92,8 +92,8 @@ func (w *wire) processes(all *[]Process, most int) {
 	}
 }
 
-// message is the version, the kind, the query, the start of the receiver, the reports and the departed
-// processes.
+// message is encoded as the version, the kind, the query, the start of the receiver, the reports and the
+// departed processes.
 func (w *wire) message(m *Message) {
 	v := byte(version)
 	w.byte(&v)
@@ -112,7 +112,7 @@ func (w *wire) message(m *Message) {
 	w.processes(&m.departed, maxDeparted)
 }
 
-// report is the partition, the flags, three numbers and the owner sets.
+// report is encoded as the partition, the flags, three numbers and the owner sets.
 func (w *wire) report(r *report) {
 	p := uint64(r.partition)
 	w.number(&p)
@@ -134,8 +134,8 @@ func (w *wire) report(r *report) {
 	}
 }
 
-// ownerSet is the marks, RF, W, the members merged from, the members attested, and all members,
-// ascending.
+// ownerSet is encoded as the marks, RF, W, the members merged from, the members attested, and all
+// members, ascending.
 func (w *wire) ownerSet(o *ownerSet) {
 	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(*cmp.Or(o.members, &set{}))
 	w.byte(&marks)

@@ -2,7 +2,7 @@ package handoff
 
 // work says which partitions the machine must look at, and which wait to begin a job.
 type work struct {
-	queue   []*partition // to look at in this step
+	queue   []*partition // partitions that the machine looks at in this step
 	running int          // how many jobs run
 	waiting []int        // partitions that have a job to begin when another ends
 }

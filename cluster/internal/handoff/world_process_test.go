@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// learn takes news of a member unless there is newer.
+// learn stores news of a member, unless the process has newer news.
 func (a *worldProcess) learn(news announced) {
 	id := news.member.ID
 	if a.dead || a.known[id].version >= news.version {
@@ -24,7 +24,7 @@ func (a *worldProcess) learn(news announced) {
 	a.refresh()
 }
 
-// refresh derives the view and gives it to the machine.
+// refresh derives the view of the process, and gives the view to its machine.
 func (a *worldProcess) refresh() {
 	var members []membership.Member
 	starts := make(map[string]uint64)
@@ -70,7 +70,7 @@ func (a *worldProcess) gate(p int) *worldGate {
 	return g
 }
 
-// step gives the machine an event and carries out what it wants.
+// step gives the machine an event and carries out the effects.
 func (a *worldProcess) step(e Event) Effects {
 	if a.dead {
 		return Effects{}
@@ -103,7 +103,7 @@ func (a *worldProcess) step(e Event) Effects {
 	return effects
 }
 
-// advance steps the machine, and a clone of it where the world asks for that.
+// advance steps the machine. Where the world is cloning, it steps a clone too, and compares the two.
 func (a *worldProcess) advance(e Event) Effects {
 	if !a.w.cloning {
 		return a.machine.Step(e)
@@ -133,7 +133,7 @@ func worldDelay(kind TimerKind) alarm.Delay {
 	}
 }
 
-// sleep sees to it that the process wakes when its next timer is due.
+// sleep schedules the process to wake when its next timer is due.
 func (a *worldProcess) sleep() {
 	next := a.alarms.Next()
 	if next.IsZero() || !a.asleep.IsZero() && !next.Before(a.asleep) {
@@ -149,7 +149,7 @@ func (a *worldProcess) sleep() {
 	})
 }
 
-// progress takes a process to its next lifecycle state.
+// progress announces the next lifecycle state of a process, when the process may take it.
 func (a *worldProcess) progress() {
 	self := a.known[a.ID].member
 	switch {
@@ -195,7 +195,7 @@ func (a *worldProcess) send(to Process, b []byte) {
 
 var errWorld = errors.New("made up")
 
-// begin carries out a job. A merge copies at some moment before its end.
+// begin carries out a job. A merge copies the data at some moment before its end.
 func (a *worldProcess) begin(job Job) {
 	w := a.w
 	a.jobs[job.ID] = true
@@ -243,7 +243,7 @@ func (a *worldProcess) begin(job Job) {
 	sources := slices.Clone(job.Sources)
 	w.rand.Shuffle(len(sources), func(i, j int) { sources[i], sources[j] = sources[j], sources[i] })
 	if victim := w.live[sources[0].ID]; w.formed && w.rand.Float64() < w.unreliable && victim != nil && w.spares(victim) {
-		w.restart(victim) // just when the merge relies on it
+		w.restart(victim) // while the merge relies on this source
 	}
 	w.after(w.upTo(150*time.Millisecond), func() {
 		got := 0
@@ -267,7 +267,7 @@ func (a *worldProcess) merge(p int, writes map[int]bool) {
 	maps.Copy(a.store[p], writes)
 }
 
-// write sends a write to the owners of a partition, by the view of this process.
+// write sends a write to the owners of a partition in the view of this process.
 func (a *worldProcess) write(p int) {
 	w := a.w
 	place := a.view.Ring.Placement(p)
@@ -295,7 +295,8 @@ func (a *worldProcess) write(p int) {
 	}
 }
 
-// transit is how long a write request is on its way. Proxies and queues hold some for long.
+// transit returns how long a write request is on its way. Proxies and queues may hold a request for a
+// long time.
 func (w *world) transit() time.Duration {
 	if w.tardy > 0 && w.rand.IntN(4) == 0 {
 		return w.upTo(w.tardy)
@@ -303,7 +304,7 @@ func (w *world) transit() time.Duration {
 	return w.upTo(w.latency)
 }
 
-// accept takes a write if it means the same owners, and applies it later.
+// accept accepts a write if its token means the same owners, and applies the write later.
 func (a *worldProcess) accept(x *write, token ring.Token) {
 	w, p := a.w, x.partition
 	pt := a.machine.parts[p]
@@ -331,8 +332,8 @@ func (a *worldProcess) accept(x *write, token ring.Token) {
 	})
 }
 
-// withoutStarts is a safeguard that the ring has, and not the machine: tokens name the starts of
-// the owners. Without it the gates of a world compare IDs.
+// withoutStarts switches off a safeguard of the ring, not of the machine: tokens name the starts of the
+// owners. Without that safeguard, the gates of a world compare only IDs.
 const withoutStarts Safeguards = 1 << 15
 
 // named reports whether two lists name the same members.
@@ -342,7 +343,7 @@ func named(a, b []Process) bool {
 	})
 }
 
-// ack counts an acknowledgement, which has crossed the network.
+// ack counts an acknowledgement that has arrived at the writer.
 func (w *world) ack(x *write, by *worldProcess) {
 	x.acked[by], x.holders[by] = true, true
 	count := func(owners []Process) (n int) {

@@ -17,7 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// world is a cluster of machines. Everything else is simulated, and as bad as it may be:
+// world is a cluster of machines. All else is simulated, as badly as the model allows:
 //
 //   - news of members reaches each process in its own time;
 //   - messages are late, out of order or lost;
@@ -39,12 +39,12 @@ type world struct {
 	everywhere                 uint64 // if not 0, the start of every process
 	skew                       time.Duration
 	latency                    time.Duration
-	tardy                      time.Duration // if not 0, a quarter of the write requests is up to so late
+	tardy                      time.Duration // if not 0, a quarter of the write requests is late, by up to this time
 	lossy                      float64
 	unreliable                 float64 // how often a source restarts when a merge relies on it
 
 	disks  map[string]*disk // of members whose data survives a restart; nil: no member's does
-	enough int              // as many members must be there before restored members begin
+	enough int              // how many members must be present before restored members begin
 
 	starts   uint64
 	versions uint64
@@ -53,10 +53,10 @@ type world struct {
 	reading  bool // check reads while handoffs go on
 	uncut    bool // there are no cuts
 	cloning  bool // step a clone of each machine beside it
-	loose    bool // more processes may lose their state than lets all owners become ready again
-	wasCut   bool // there was a cut since all were ready
+	loose    bool // more processes may lose their state, so that not all owners become ready again
+	wasCut   bool // there was a cut since all members were ready
 	formed   bool // all members were ready once
-	losses   int  // processes that lost their state since all were ready
+	losses   int  // processes that lost their state since all members were ready
 	writes   []*write
 	written  int
 	wrong    string // the first thing that went wrong
@@ -73,17 +73,17 @@ type worldProcess struct {
 	machine *Machine
 	alarms  alarm.Queue[Timer]
 	dead    bool
-	known   map[string]announced // what it believes, by NodeID
+	known   map[string]announced // what the process knows of members, by NodeID
 	view    *view.View
 	builder view.Builder
 	gates   map[int]*worldGate
 	store   map[int]map[int]bool // writes, by partition
-	jobs    map[uint64]bool      // under way
-	asleep  time.Time            // when it wakes for its timers
+	jobs    map[uint64]bool      // jobs under way
+	asleep  time.Time            // when the process wakes for its timers
 	leaving bool
 	disk    *disk
-	back    bool         // it has found something on its disk
-	dropped map[int]bool // partitions that it has released before
+	back    bool         // the process has found a partition on its disk
+	dropped map[int]bool // partitions that the process has released before
 }
 
 // disk is what a member finds when it starts again.
@@ -104,16 +104,16 @@ type worldGate struct {
 	token ring.Token
 	epoch int
 	late  int // writes under way that were accepted under earlier tokens
-	now   int // and under this one
+	now   int // writes under way that were accepted under this token
 }
 
 type write struct {
 	id, partition int
 	serving       []Process
 	target        []Process
-	acked         map[*worldProcess]bool // the processes that took it
+	acked         map[*worldProcess]bool // the processes that acknowledged the write
 	holders       map[*worldProcess]bool // the processes that the claim counts
-	known         bool                   // acknowledged to the writer
+	known         bool                   // the write is acknowledged
 }
 
 type moment struct {
@@ -154,7 +154,7 @@ func (w *world) upTo(d time.Duration) time.Duration {
 	return time.Duration(w.rand.Int64N(int64(d) + 1))
 }
 
-// run lets so much time pass, or less when something goes wrong.
+// run lets a time pass, or less when something goes wrong.
 func (w *world) run(d time.Duration) {
 	end := w.now.Add(d)
 	for len(w.queue) > 0 && !w.queue[0].at.After(end) && w.wrong == "" {
@@ -169,7 +169,7 @@ func (w *world) note(format string, args ...any) {
 	w.history = append(w.history, fmt.Sprintf("%8.3f ", w.now.Sub(w.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// detail is note for what happens to one partition, when that is asked for.
+// detail notes what happens to one partition, if the world follows that partition.
 func (w *world) detail(p int, format string, args ...any) {
 	if w.follow == p+1 {
 		w.note("  p%d "+format, append([]any{p}, args...)...)
@@ -186,7 +186,7 @@ func (w *world) fail(format string, args ...any) {
 // apart reports whether two members are on different sides of a cut.
 func (w *world) apart(a, b string) bool { return w.cut[a] != w.cut[b] }
 
-// start begins a process, the founder of the cluster or a joiner.
+// start begins a process: the founder of the cluster, or a member that joins.
 func (w *world) start(id string, founder bool) *worldProcess {
 	w.starts++
 	start := w.starts
@@ -210,7 +210,7 @@ func (w *world) start(id string, founder bool) *worldProcess {
 	}
 	for _, other := range w.live {
 		if !w.apart(id, other.ID) {
-			a.known[other.ID] = other.known[other.ID] // what it says itself
+			a.known[other.ID] = other.known[other.ID] // what the other member announces itself
 		}
 	}
 	w.live[id] = a
@@ -263,15 +263,15 @@ func (w *world) journal(d *disk) (records []Record, departed []Process, held boo
 	return records, departed, held
 }
 
-// resume takes up what is on a disk.
+// resume restores a process from a disk.
 func (a *worldProcess) resume(d *disk) {
 	records, departed, held := a.w.journal(d)
 	a.disk, a.store, a.back = d, d.store, held
 	a.step(Restored{Starts: d.starts, Records: records, Departed: departed})
 }
 
-// announce changes what a process says of itself. The process knows it at once, each other
-// one in its own time.
+// announce changes the announcement of a process. The process itself learns it at once, and each other
+// process at a time of its own.
 func (w *world) announce(a *worldProcess, m membership.Member) {
 	w.versions++
 	news := announced{w.versions, true, m}
@@ -292,7 +292,7 @@ func (w *world) spread(from *worldProcess, news announced) {
 	}
 }
 
-// reportGone tells each other process, in its own time, that a process is gone.
+// reportGone tells each other process, at a time of its own, that a process is gone.
 func (w *world) reportGone(a *worldProcess, detection time.Duration) {
 	news := announced{alive: false, member: a.known[a.ID].member}
 	w.versions++
