@@ -12,7 +12,7 @@ import (
 )
 
 func testCache(t *testing.T, binary string) {
-	out := runScenario(t, "cache", binary, "-reads", "1000") // fewer than by default
+	out := runScenario(t, "cache", binary, "-reads", "1000") // fewer reads than by default
 	requireLines(t, out,
 		`all 6 members agree: fingerprint [0-9a-f]{16}`,
 		`off: primary +9\d\d +\d+\.\d % +0\.\d % +[2-5]\d\.\d %`,
@@ -36,7 +36,7 @@ func testWorkers(t *testing.T, binary string) {
 		`positions +\d+ in all partitions together: none skipped, none saved twice`,
 		`All of it held, in [0-9.]+ seconds`,
 	)
-	// Whether there were two workers or none for a moment is a matter of chance.
+	// Whether a partition had two workers, or none, for a moment depends on chance.
 	partitions := documents.Varying(`(no partition|\d+ of 64 partitions, .* at most)$`, `(no partition|\d+ of 64 partitions, .* at most)`)
 	documents.RequireShown(t, out, append([]documents.Vary{partitions}, documents.Figures...)...)
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 )
 
-// testKV runs the scenario of examples/kv in its short form. That no acknowledged
-// write is lost and no key unreadable for long it checks by itself: it then ends
-// with another status.
+// testKV runs the scenario of examples/kv in its short form. The program itself checks that no
+// acknowledged write is lost, and that no key is unreadable for long. If a check fails, its exit status
+// is not 0.
 func testKV(t *testing.T, binary string) {
 	out := runScenario(t, "kv", binary, "-short")
 	requireLines(t, out,
@@ -37,7 +37,7 @@ func testKV(t *testing.T, binary string) {
 	documents.RequireShown(t, out, documents.Figures...)
 }
 
-// testKVByHand does what the README of examples/kv tells readers to type.
+// testKVByHand runs the commands that the README of examples/kv tells readers to type.
 func testKVByHand(t *testing.T, binary string) {
 	var members []*kvMember
 	for i := range 3 {
@@ -81,10 +81,10 @@ func testKVByHand(t *testing.T, binary string) {
 // kvMember is a process of examples/kv.
 type kvMember struct {
 	*process
-	http, gossip string // where it listens
+	http, gossip string // the addresses at which the member listens
 }
 
-// settleKV waits until members know each other and have nothing left to move.
+// settleKV waits until members know each other and no partition moves.
 func settleKV(t *testing.T, members ...*kvMember) {
 	t.Helper()
 	eventually(t, "nothing moves", joinLimit, func() error {
@@ -107,7 +107,7 @@ func settleKV(t *testing.T, members ...*kvMember) {
 	})
 }
 
-// curl sends a request.
+// curl sends a request to the member.
 func (m *kvMember) curl(method, path, body string) (status int, answer string) {
 	m.t.Helper()
 	request, err := http.NewRequestWithContext(m.t.Context(), method, "http://"+m.http+path, strings.NewReader(body))

@@ -33,7 +33,7 @@ func testKill(t *testing.T, binary string) {
 	original := awaitAgreed(t, joinLimit, nodes...)
 	before := requireSameOwners(t, nodes...)
 
-	victim, survivors := nodes[0], nodes[1:] // it is the one that the others joined through
+	victim, survivors := nodes[0], nodes[1:] // the other members joined through the victim
 	victim.kill()
 	without := awaitAgreed(t, noticeLimit, survivors...)
 	require.NotEqual(t, original, without)
@@ -107,7 +107,7 @@ func testRefused(t *testing.T, binary string) {
 		require.True(t, strings.HasPrefix(last, "node: "), last)
 		require.Contains(t, last, test.want)
 	}
-	awaitAgreed(t, joinLimit, n1) // no other member is in
+	awaitAgreed(t, joinLimit, n1) // n1 knows no other member
 }
 
 func testMistakes(t *testing.T, binary string) {

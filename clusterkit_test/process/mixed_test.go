@@ -16,10 +16,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// TestMixedVersions runs members of the previous release beside members of this
-// one, has them agree, and upgrades the cluster to the default strategy of this
-// release without an interruption. Before the first release the previous one is
-// the first commit that had the program.
+// TestMixedVersions runs members of the previous release beside members of this release, and requires
+// that all members agree. Then it upgrades the cluster to the default strategy of this release without an
+// interruption. Before the first release, the first commit that had the program stands for the previous
+// release.
 func TestMixedVersions(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -70,8 +70,8 @@ func awaitConfiguration(t *testing.T, want string, nodes ...*node) {
 	}
 }
 
-// previousRelease is the last tag before this commit, or else the first commit
-// of examples/node.
+// previousRelease returns the last tag before this commit. Without a tag it returns the first commit of
+// examples/node.
 func previousRelease(t *testing.T) string {
 	t.Helper()
 	git := func(args ...string) string {
@@ -93,7 +93,7 @@ func previousRelease(t *testing.T) string {
 	return commit
 }
 
-// buildRelease builds examples/node as it was.
+// buildRelease builds examples/node of a release.
 func buildRelease(t *testing.T, release string) string {
 	t.Helper()
 	source, binary := t.TempDir(), filepath.Join(t.TempDir(), "node")

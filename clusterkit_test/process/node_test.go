@@ -21,24 +21,23 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// Limits are for a machine that is busy: what takes longer has failed. On one that
-// has nothing else to do members agree in a second and notice a crash in eight.
+// The limits are for a busy machine: a step that takes longer has failed. On an idle machine members
+// agree in one second, and notice a crash in eight seconds.
 const (
-	joinLimit     = 2 * time.Minute // for members that are up to agree
+	joinLimit     = 2 * time.Minute // for running members to agree
 	noticeLimit   = 3 * time.Minute // for a crash to be noticed
 	exitLimit     = 2 * time.Minute // for a process to end
-	scenarioLimit = 8 * time.Minute // for a scenario of examples: each has a shorter one of its own, and says what it waited for
+	scenarioLimit = 8 * time.Minute // for a scenario of examples: each scenario has a shorter limit of its own, and names the step that exceeds it
 )
 
 // node is a process of examples/node.
 type node struct {
 	*process
 	id           string
-	gossip, http string // where it listens
+	gossip, http string // the addresses at which the member listens
 }
 
-// startNode runs a member on an address of its own, at free ports, and waits
-// until it serves.
+// startNode runs a member on an address of its own, at free ports, and waits until the member serves.
 func startNode(t *testing.T, binary string, number int, args ...string) *node {
 	t.Helper()
 	ip := fmt.Sprintf("127.0.0.%d", number)
@@ -60,14 +59,14 @@ func startNode(t *testing.T, binary string, number int, args ...string) *node {
 	return n
 }
 
-// field returns the value of a field of a log line; it must have no spaces.
+// field returns the value of a field of a log line. The value must have no spaces.
 func field(line, name string) string {
 	_, rest, _ := strings.Cut(line, " "+name+"=")
 	value, _, _ := strings.Cut(rest, " ")
 	return value
 }
 
-// startNodes runs three members in three zones and waits until they agree.
+// startNodes runs three members in three zones, and waits until the members agree.
 func startNodes(t *testing.T, binary string) []*node {
 	t.Helper()
 	n1 := startNode(t, binary, 1)
@@ -76,11 +75,10 @@ func startNodes(t *testing.T, binary string) []*node {
 	return nodes
 }
 
-// client asks each question on a connection of its own, so that a member that
-// is gone is noticed.
+// client sends each request on a connection of its own, so that a request to a member that is gone fails.
 var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// get asks a member a question and returns the body of the answer.
+// get sends a request to a member and returns the body of the answer.
 func (n *node) get(path string) ([]byte, error) {
 	response, err := client.Get("http://" + n.http + path)
 	if err != nil {
@@ -94,7 +92,7 @@ func (n *node) get(path string) ([]byte, error) {
 	return body, err
 }
 
-// health asks a member how it is. It must be ready.
+// health asks a member for its health. A member that is not ready is an error.
 func (n *node) health() (answer api.Health, err error) {
 	body, err := n.get("/v1/health")
 	if err != nil {
@@ -103,7 +101,7 @@ func (n *node) health() (answer api.Health, err error) {
 	return answer, json.Unmarshal(body, &answer)
 }
 
-// lookup asks a member who owns a key.
+// lookup asks a member for the owners of a key.
 func (n *node) lookup(key string) (body []byte, answer api.Placement, err error) {
 	body, err = n.get("/v1/lookup?key=" + url.QueryEscape(key))
 	if err != nil {
@@ -112,8 +110,8 @@ func (n *node) lookup(key string) (body []byte, answer api.Placement, err error)
 	return body, answer, json.Unmarshal(body, &answer)
 }
 
-// agreed returns the fingerprint that members have in common, once they know
-// each other and no other member.
+// agreed returns the common fingerprint of members. It returns an error unless these members agree, and
+// know each other and no other member.
 func agreed(nodes ...*node) (common ring.Fingerprint, err error) {
 	for i, n := range nodes {
 		health, err := n.health()
@@ -141,8 +139,8 @@ func awaitAgreed(t *testing.T, limit time.Duration, nodes ...*node) (common ring
 	return common
 }
 
-// requireSameOwners asks all members about some keys and compares the answers,
-// byte for byte. It returns the owners of each key, by their IDs.
+// requireSameOwners asks all members for the owners of some keys, and compares the answers byte for byte.
+// It returns the NodeIDs of the owners of each key.
 func requireSameOwners(t *testing.T, nodes ...*node) [][]string {
 	t.Helper()
 	var owners [][]string
@@ -164,7 +162,7 @@ func requireSameOwners(t *testing.T, nodes ...*node) [][]string {
 	return owners
 }
 
-// requireFree waits until what a member listened on can be listened on again.
+// requireFree waits until the addresses of members are free again.
 func requireFree(t *testing.T, nodes ...*node) {
 	t.Helper()
 	for _, n := range nodes {
@@ -187,7 +185,7 @@ func requireFree(t *testing.T, nodes ...*node) {
 	}
 }
 
-// said reports whether a member has logged an event about another.
+// said reports whether a member has logged an event about another member.
 func (n *node) said(event, about string) bool {
 	return slices.ContainsFunc(n.stderr.lines(), func(line string) bool {
 		return strings.Contains(line, "msg="+event+" ") && field(line, "member") == about

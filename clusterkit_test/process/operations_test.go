@@ -24,11 +24,12 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// practiceIP is where the members of the procedures listen. No other test has members there.
+// practiceIP is the address of the members of the procedures. No other test has members there.
 const practiceIP = "127.0.7.1"
 
 // testOperations types the commands of docs/operations.md, in their order, into one shell. Ports and
-// paths are others, and the program has been built. After each section the cluster must be as the page says.
+// paths differ from those of the page, and the program has been built before. After each section the
+// cluster must be as the page says.
 func testOperations(t *testing.T, binary string) {
 	commands, all, free := sections(t), make([]*node, 4), freeAddresses(t, 8)
 	for i := range all {
@@ -54,7 +55,7 @@ func testOperations(t *testing.T, binary string) {
 		require.Equal(t, owners, requireSameOwners(t, all...), "after %s", what)
 	}
 
-	// The same for n2, n3 and n4, while another member is asked for keys.
+	// The same commands restart n2, n3 and n4. Meanwhile another member is asked for keys.
 	for i, n := range all {
 		other := all[(i+1)%len(all)]
 		text := strings.NewReplacer("n1", n.id, all[0].http, n.http, all[1].http, other.http).Replace(commands["Rolling restarts and upgrades"])
@@ -88,12 +89,12 @@ func testOperations(t *testing.T, binary string) {
 		require.LessOrEqual(t, n.Owned, before.Owned, n.ID)
 	}
 
-	terminal.types(commands["Restoring after a loss"]) // nothing is lost, so that there is nothing to wait for
+	terminal.types(commands["Restoring after a loss"]) // nothing is lost, so the commands do not wait
 	terminal.types(commands["Ending a whole cluster"])
 	requireFree(t, all...)
 }
 
-// sections are the commands of the sections of docs/operations.md, by heading.
+// sections returns the commands of the sections of docs/operations.md, by heading.
 func sections(t *testing.T) map[string]string {
 	t.Helper()
 	found, block := make(map[string]string), regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
@@ -112,10 +113,10 @@ func sections(t *testing.T) map[string]string {
 	return found
 }
 
-// freeAddresses are addresses on which nothing listens.
+// freeAddresses returns different addresses at which no process listens.
 func freeAddresses(t *testing.T, count int) (free []string) {
 	t.Helper()
-	listeners := make([]net.Listener, count) // they are closed when all addresses are known, which so differ
+	listeners := make([]net.Listener, count) // the listeners stay open until all addresses are known, so that the addresses differ
 	for i := range listeners {
 		listener, err := net.Listen("tcp", practiceIP+":0")
 		require.NoError(t, err)
@@ -136,8 +137,8 @@ func (n *node) ring(t *testing.T) (answer api.Ring) {
 	return answer
 }
 
-// answers asks a member for the owners of a key, again and again, while something is done. Each answer must
-// name both owners.
+// answers asks a member for the owners of a key, again and again, while a function runs. Each answer must
+// name two owners.
 func (n *node) answers(t *testing.T, while func()) {
 	t.Helper()
 	done, wrong := make(chan struct{}), make(chan error, 1)
@@ -164,14 +165,15 @@ func (n *node) answers(t *testing.T, while func()) {
 	require.NoError(t, <-wrong)
 }
 
-// shell is bash, as in a terminal, in a directory of its own.
+// shell is a bash process, as in a terminal, in a directory of its own.
 type shell struct {
 	*process
 	in    io.Writer
-	typed int // how many times
+	typed int // how many times commands were typed
 }
 
-// newShell starts one. When the test ends, it is killed with all that it has started.
+// newShell starts a shell. When the test ends, the shell is killed with all processes that it has
+// started.
 func newShell(t *testing.T) *shell {
 	t.Helper()
 	for _, tool := range []string{"bash", "curl"} {
@@ -187,11 +189,11 @@ func newShell(t *testing.T) *shell {
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
 	go func() {
-		_ = p.cmd.Wait() // how it ended is in the ProcessState
+		_ = p.cmd.Wait() // the ProcessState says how the shell ended
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // the error says that all have gone already
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // an error means that all processes have ended already
 		<-p.exited
 		if t.Failed() {
 			t.Logf("%v\n%s%s", p.cmd.ProcessState, &p.stdout, &p.stderr)
@@ -204,7 +206,7 @@ func newShell(t *testing.T) *shell {
 	return &shell{process: p, in: in}
 }
 
-// types types commands and waits until they have ended. Each must succeed.
+// types types commands, and waits until the commands have ended. Each command must succeed.
 func (s *shell) types(commands string) {
 	s.t.Helper()
 	s.typed++

@@ -23,15 +23,15 @@ import (
 	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 )
 
-// testPrometheus has a Prometheus server scrape a cluster, as docs/metrics.md shows,
-// and asks it who is there.
+// testPrometheus lets a Prometheus server scrape a cluster, as docs/metrics.md shows. Then it queries the
+// metrics of the cluster.
 func testPrometheus(t *testing.T, binary string) {
 	server, err := exec.LookPath("prometheus")
 	if err != nil {
 		t.Skip("prometheus is not installed: apt-get install prometheus")
 	}
 	nodes := startNodes(t, binary)
-	requireSameOwners(t, nodes...) // some lookups to count
+	requireSameOwners(t, nodes...) // makes lookups, which a metric counts
 	var targets []string
 	for _, n := range nodes {
 		targets = append(targets, n.http)
@@ -62,7 +62,7 @@ func testPrometheus(t *testing.T, binary string) {
 		`count by (node) (clusterkit_member_info)`:                                           "node=n1 1, node=n2 1, node=n3 1",
 		`sum(clusterkit_problem)`:                                                            "0",
 		`sum by (route) (clusterkit_http_requests_total{route="/v1/lookup"})`:                "route=/v1/lookup 12",
-		`count({__name__=~"go_.*|promhttp_.*|process_.*"})`:                                  "", // nobody has asked for them
+		`count({__name__=~"go_.*|promhttp_.*|process_.*"})`:                                  "", // the members do not export these metrics
 		`count(scrape_samples_scraped > 900)`:                                                "",
 	} {
 		eventually(t, query+" is "+want, joinLimit, p.says(query, want))
@@ -74,7 +74,7 @@ func testPrometheus(t *testing.T, binary string) {
 		"alertname=ClusterkitUnderReplicated 2"))
 }
 
-// freeAddr is an address of loopback with a port that was free a moment ago.
+// freeAddr returns an address of loopback with a port that was free a moment ago.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -83,11 +83,11 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// prometheus is a server to ask.
+// prometheus is a Prometheus server that answers queries.
 type prometheus struct{ addr string }
 
-// says returns a condition: that a query has an answer, written as labels and
-// value, in order, separated by commas.
+// says returns a condition: a query has the wanted answer. An answer is written as labels and value,
+// sorted, separated by commas.
 func (p prometheus) says(query, want string) func() error {
 	return func() error {
 		got, err := p.ask(query)
@@ -115,7 +115,7 @@ func (p prometheus) ask(query string) (string, error) {
 		Data struct {
 			Result []struct {
 				Metric map[string]string
-				Value  [2]any // when, and what as text
+				Value  [2]any // the time, and the value as text
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 )
 
-// rounds are the flags that a section of docs/operations.md gives every member, round by round.
+// rounds returns the flags that a section of docs/operations.md gives every member, for each round.
 func rounds(t *testing.T, section string) (flags [][]string) {
 	t.Helper()
 	_, text, found := strings.Cut(documents.Read(t)["docs/operations.md"], "\n### "+section+"\n")
@@ -26,8 +26,8 @@ func rounds(t *testing.T, section string) (flags [][]string) {
 	return flags
 }
 
-// testRoll changes the configuration of running clusters with the commands of docs/operations.md:
-// member by member, first with both.
+// testRoll changes the configuration of running clusters with the commands of docs/operations.md. In each
+// round it restarts member by member. After the first round each member can run both configurations.
 func testRoll(t *testing.T, binary string) {
 	factor := rounds(t, "Change the replication factor")
 	strategy := rounds(t, "Change the strategy")
@@ -58,7 +58,7 @@ func testRoll(t *testing.T, binary string) {
 					nodes[i] = startNode(t, binary, i+1, slices.Concat([]string{"-join", nodes[(i+1)%3].gossip}, flags)...)
 					awaitAgreed(t, joinLimit, nodes...)
 					if round == 0 && i < len(nodes)-1 {
-						awaitConfiguration(t, change.before, nodes...) // not every member can run the other one yet
+						awaitConfiguration(t, change.before, nodes...) // not every member can run the new configuration yet
 					} else {
 						awaitConfiguration(t, change.after, nodes...)
 					}

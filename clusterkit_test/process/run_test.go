@@ -22,11 +22,11 @@ type process struct {
 	cmd    *exec.Cmd
 	stdout output
 	stderr output
-	exited chan struct{} // closed when it has
+	exited chan struct{} // closed when the program has exited
 }
 
-// run starts a program with arguments. It is killed when the test ends, if it
-// is still there, and what it said is shown when the test failed.
+// run starts a program with arguments. When the test ends, a program that still runs is killed. When the
+// test has failed, the output of the program is shown.
 func run(t *testing.T, name, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
@@ -34,7 +34,7 @@ func run(t *testing.T, name, binary string, args ...string) *process {
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {
-		_ = p.cmd.Wait() // how it ended is in the ProcessState
+		_ = p.cmd.Wait() // the ProcessState says how the program ended
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
@@ -46,7 +46,7 @@ func run(t *testing.T, name, binary string, args ...string) *process {
 	return p
 }
 
-// withoutSettings leaves out what would change how the programs run.
+// withoutSettings leaves out the environment variables that would change how the programs run.
 func withoutSettings(env []string) (kept []string) {
 	for _, entry := range env {
 		if !strings.HasPrefix(entry, "CLUSTERKIT_") {
@@ -56,9 +56,9 @@ func withoutSettings(env []string) (kept []string) {
 	return kept
 }
 
-// kill ends the process at once, as kill -9 does, and waits until it is gone.
+// kill ends the process at once, as kill -9 does, and waits until the process has ended.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // the error says that it has gone already
+	_ = p.cmd.Process.Kill() // an error means that the process has ended already
 	<-p.exited
 }
 
@@ -79,7 +79,7 @@ func (p *process) exit(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// output is what a process says, to be read while it runs.
+// output is the output of a process. It can be read while the process runs.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -97,13 +97,13 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// lines returns the complete lines said so far.
+// lines returns the complete lines of the output until now.
 func (o *output) lines() []string {
 	lines := strings.Split(o.String(), "\n")
 	return lines[:len(lines)-1]
 }
 
-// eventually waits until a condition holds, which is when it returns nil.
+// eventually waits until a condition returns nil.
 func eventually(t *testing.T, what string, limit time.Duration, condition func() error) {
 	t.Helper()
 	deadline := time.After(limit)

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runScenario runs a scenario of examples to its end. It must succeed, say nothing
-// on standard error, and fit a terminal. What it printed is returned.
+// runScenario runs a scenario of examples to its end, and returns its output. The scenario must succeed,
+// print nothing on standard error, and fit a terminal.
 func runScenario(t *testing.T, name, binary string, args ...string) string {
 	t.Helper()
 	p := run(t, name, binary, args...)
@@ -24,7 +24,7 @@ func runScenario(t *testing.T, name, binary string, args ...string) string {
 	return out
 }
 
-// requireLines requires something that each of the patterns matches.
+// requireLines requires an output that each of the patterns matches.
 func requireLines(t *testing.T, out string, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProcesses runs the programs in examples as a user does: as processes of
-// their own, which talk over real sockets and can be killed.
+// TestProcesses runs the programs in examples as a user does: as processes of their own, which use real
+// sockets and can be killed.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -26,7 +26,7 @@ func TestProcesses(t *testing.T) {
 	for _, test := range []struct {
 		name, example string
 		run           func(*testing.T, string)
-	}{ // the longest first: they begin in this order
+	}{ // the longest test first, because the tests begin in this order
 		{"kv", "kv", testKV},
 		{"quickstart serves until asked", "quickstart", testQuickstartServes},
 		{"quickstart", "quickstart", testQuickstart},
@@ -52,12 +52,12 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// together is how many tests run at the same time, at the least: they wait for
-// processes most of the time.
+// together is the least number of tests that run at the same time. The tests wait for processes most of
+// the time.
 const together = 6
 
-// TestMain runs the tests, more at a time than there are processors, and removes
-// what they have built.
+// TestMain runs more tests at a time than there are processors. Afterwards it removes the programs that
+// the tests have built.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if runtime.GOMAXPROCS(0) < together && flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
@@ -70,7 +70,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// built is the directory of the programs, when they have been built.
+// built is the directory of the programs, or empty before the programs are built.
 var built string
 
 // build builds the programs of examples, once for all tests.

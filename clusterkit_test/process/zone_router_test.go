@@ -15,8 +15,8 @@ import (
 	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 )
 
-// testZoneRouter runs the example in its short form. That reads do not cross zones
-// and that none fails it checks by itself: it then ends with another status.
+// testZoneRouter runs the example in its short form. The program itself checks that reads do not cross
+// zones, and that no read fails. If a check fails, its exit status is not 0.
 func testZoneRouter(t *testing.T, binary string) {
 	out := runScenario(t, "zonerouter", binary, "-short")
 	requireLines(t, out,
@@ -34,7 +34,7 @@ func testZoneRouter(t *testing.T, binary string) {
 	require.Equal(t, 2, strings.Count(out, " 0.0 % "), "with the preference on, before and after")
 }
 
-// testZoneRouterEnds: no member outlives the command, however that ends.
+// testZoneRouterEnds requires that no member outlives the command, also when the command is killed.
 func testZoneRouterEnds(t *testing.T, binary string) {
 	p := run(t, "zonerouter", binary, "-short")
 	var members []string
@@ -68,7 +68,7 @@ func childrenOf(t *testing.T, parent int) (pids []string) {
 	for _, file := range files {
 		stat, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has just ended
+			continue // the process has just ended
 		}
 		// pid (name) state ppid ...
 		_, rest, _ := strings.Cut(string(stat), ") ")
