@@ -11,11 +11,11 @@ import "slices"
 type departure struct {
 	since    uint64   // the fence of the last view under which handoff was off: older records do not count
 	journal  recorded // what the journal knows of departures
-	retrying bool     // a save of them failed, and the retry timer is armed
+	retrying bool     // a save of departures failed, and the retry timer is armed
 
 	announced uint64           // the first query that announced the departure of this process; 0: none
-	told      map[Process]bool // the processes that confirmed that announcement
-	armed     bool             // the timer of the next announcement
+	told      map[Process]bool // the processes that confirmed the departure of this process
+	armed     bool             // the timer of the next announcement is armed
 }
 
 // rememberDeparted stores processes that departed.

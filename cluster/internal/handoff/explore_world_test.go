@@ -129,7 +129,7 @@ type global struct {
 type exploredWrite struct {
 	address uint8  // the address that the write was sent to; 0: the write is not sent yet
 	pending uint8  // members that the request may still reach
-	acked   uint16 // processes that acknowledged it
+	acked   uint16 // processes that acknowledged the write
 	holders uint16 // processes that the claim counts
 	gone    uint8  // how many holders lost their state
 	known   bool   // the write is acknowledged

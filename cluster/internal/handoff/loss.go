@@ -92,8 +92,9 @@ func (pt *partition) unharmed(s *surroundings) bool {
 }
 
 // conclusive walks through a past, the newest set first. It reports whether the walk reaches a set of
-// which enough members were ready, or one was complete, before it meets a depleted set. Members that were
-// ready when the set served before count too, if the past has every set (whole) and no depleted one.
+// which enough members were ready, or one was complete, before it meets a depleted set. A member that was
+// ready when the same set served earlier counts too, if the past has every set (whole) and none of them
+// is depleted.
 func (pt *partition) conclusive(s *surroundings, past ledger, whole bool) bool {
 	earlier := false
 	said := maps.Clone(pt.check)

@@ -114,8 +114,9 @@ func (m *Machine) anew(pt *partition) {
 	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
-// place applies a view to one partition: its token, its owners, and whether this process owns it. The
-// token differs from that of the view before if changed is set, and before has the quorums of that view.
+// place applies a view to one partition: its token, its owners, and whether this process owns it. With
+// changed, the token differs from that of the view before, or handoff was off in that view. The argument
+// before has the quorums of that view.
 func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, changed bool, before quorums) {
 	s := &m.around
 	had, stays := pt.owners, own && pt.ownership == owning
