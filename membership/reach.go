@@ -380,23 +380,3 @@ func (m *Membership) unreached(addr netip.AddrPort, asked map[netip.AddrPort]str
 	return fmt.Errorf("no other member reaches this one at %v%s: the answers of %s arrived neither over UDP nor over TCP: "+
 		"set Gossip.AdvertiseAddr to an address at which they reach it", addr, conflict, strings.Join(who, ", "))
 }
-
-// awaitReach waits until it is known whether other members reach this one, and returns an error
-// when none does.
-func (m *Membership) awaitReach(ctx context.Context) error {
-	for {
-		changed := m.reach.changed.Wait()
-		if known, err := m.reach.state(); known || len(m.registry.others()) == 0 {
-			if err != nil {
-				return fmt.Errorf("membership: %w", err)
-			}
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-time.After(m.settings.timings.patience):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}

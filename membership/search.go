@@ -171,3 +171,23 @@ func (m *Membership) isSelf(addr netip.AddrPort) bool {
 	own := addr.Addr().IsLoopback() || addr.Addr() == m.settings.bind.Addr()
 	return addr == m.local || own && addr.Port() == m.local.Port()
 }
+
+// awaitReach waits until it is known whether other members reach this one, and returns an error
+// when none does.
+func (m *Membership) awaitReach(ctx context.Context) error {
+	for {
+		changed := m.reach.changed.Wait()
+		if known, err := m.reach.state(); known || len(m.registry.others()) == 0 {
+			if err != nil {
+				return fmt.Errorf("membership: %w", err)
+			}
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-time.After(m.settings.timings.patience):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
