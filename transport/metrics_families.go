@@ -108,7 +108,7 @@ var handoffFamilies = []family[Metrics]{
 			s.value(float64(m.Handoff.Releasing), "releasing")
 			s.value(float64(m.Handoff.Sharing), "sharing")
 			s.value(float64(len(m.Handoff.Lost)), "possible-loss")
-			s.value(float64(m.Handoff.Stranded), "kept")
+			s.value(float64(m.Handoff.Stranded), "stranded")
 			s.value(float64(m.Handoff.Overdue), "overdue")
 		}},
 	{"handoff_calls_total", "Calls of the user's code: partitions received, released, and calls that failed.", counter, []string{"result"},

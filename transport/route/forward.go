@@ -275,8 +275,8 @@ func (j *journey) wait() error {
 		case <-changed:
 		case <-recovery:
 		case <-timer.C:
-			// What could not be reached may have been a moment's trouble.
-			// How often it is tried is bounded for all requests together.
+			// The members that could not be reached may answer again. The number
+			// of such attempts is bounded for all requests together.
 			j.takesToken, j.again = j.takesToken && j.broken > 0, true
 			j.plan(view)
 			return nil

@@ -72,8 +72,8 @@ func TestAMarkIsNoProof(t *testing.T) {
 	response, body = f.send(3, "POST", "/k", "v", mark(3, "policy", "1"))
 	requireFailure(t, response, body, 421, wire.Misdirected)
 
-	// What was meant for another process does not run here, and neither does what
-	// cannot be read.
+	// A request that is meant for another process does not run here, nor does one whose
+	// mark cannot be read.
 	for _, with := range [][2]string{
 		{"cluster", "stock"}, {"service", "admin"}, {"to", "n3"}, {"start", "7"}, {"nonce", "7"},
 	} {
