@@ -131,7 +131,7 @@ func pause(length time.Duration) step {
 	return func(sc *scenario, ctx context.Context) error {
 		victim := sc.members[1]
 		sc.Step(fmt.Sprintf("%s hangs for %v (SIGSTOP).", victim.ID, length))
-		if err := victim.Signal(syscall.SIGSTOP); err != nil {
+		if err := victim.Signal(stopSignal); err != nil {
 			return err
 		}
 		timer := time.NewTimer(length)
@@ -141,7 +141,7 @@ func pause(length time.Duration) step {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := victim.Signal(syscall.SIGCONT); err != nil {
+		if err := victim.Signal(continueSignal); err != nil {
 			return err
 		}
 		sc.News(time.Now(), "%s goes on as if nothing had been (SIGCONT)", victim.ID)
