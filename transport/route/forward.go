@@ -259,15 +259,13 @@ func (j *journey) wait() error {
 		changed, recovery := rt.cluster.Changed(), rt.avoided.recovery()
 		view := rt.cluster.View()
 		if view.Version != j.version {
-			// By the new view the request starts again, unless it may have run.
-			j.takesToken, j.again = j.takesToken && j.broken > 0, false
-			j.plan(view)
+			j.again = false
+			j.planAgain(view)
 			return nil
 		}
 		if dead := len(j.dead); dead > 0 {
 			if j.dead = slices.DeleteFunc(j.dead, j.recovered); len(j.dead) < dead {
-				j.takesToken = j.takesToken && j.broken > 0
-				j.plan(view)
+				j.planAgain(view)
 				return nil
 			}
 		}
@@ -277,13 +275,20 @@ func (j *journey) wait() error {
 		case <-timer.C:
 			// The members that could not be reached may answer again. The number
 			// of such attempts is bounded for all requests together.
-			j.takesToken, j.again = j.takesToken && j.broken > 0, true
-			j.plan(view)
+			j.again = true
+			j.planAgain(view)
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// planAgain lists the candidates of a request that has waited. Its next attempt counts as a
+// first one, without a token of the budget, unless the request may have run.
+func (j *journey) planAgain(view View) {
+	j.takesToken = j.takesToken && j.broken > 0
+	j.plan(view)
 }
 
 // mayDial reports whether a member that could not be reached may be tried again. One

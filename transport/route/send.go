@@ -38,19 +38,17 @@ func (j *journey) send(out *http.Request, c candidate) (response *http.Response,
 	ctx, cancel := context.WithCancelCause(out.Context())
 	s := sending{over: make(chan struct{})}
 	defer close(s.over)
-	watch := time.AfterFunc(watchAfter, func() { j.router.watch(c, &s, cancel) })
-	defer watch.Stop()
-	connect := time.AfterFunc(connectWithin, func() {
-		if s.looking.Load() && !s.connected.Load() && s.settled.CompareAndSwap(false, true) {
-			cancel(errNoConnection)
+	watch := time.AfterFunc(watchAfter, func() {
+		if err := j.router.watch(c, &s); err != nil && s.settled.CompareAndSwap(false, true) {
+			cancel(err)
 		}
 	})
-	defer connect.Stop()
+	defer watch.Stop()
 	ctx = httptrace.WithClientTrace(ctx, s.trace())
 	for range mostStale {
 		j.cargo.load(out)
 		response, err = j.router.sender.RoundTrip(out.WithContext(ctx))
-		if !s.settled.CompareAndSwap(false, true) { // one of the two has ended it
+		if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
 			if err == nil {
 				_ = response.Body.Close()
 			}
@@ -68,21 +66,25 @@ func (j *journey) send(out *http.Request, c candidate) (response *http.Response,
 	return nil, false, err
 }
 
-// watch ends an attempt when its member is no longer in the view. The context of an
-// attempt that was answered goes on: the body of the answer is read under it.
-func (rt *Router) watch(c candidate, s *sending, cancel context.CancelCauseFunc) {
+// watch returns why an attempt must end, or nil when it has ended by itself: its member is
+// no longer in the view, or there is no connection in time. The context of an attempt that
+// was answered goes on: the body of the answer is read under it.
+func (rt *Router) watch(c candidate, s *sending) error {
+	late := time.NewTimer(connectWithin - watchAfter)
+	defer late.Stop()
 	for {
 		changed := rt.cluster.Changed()
 		if m := memberOf(rt.cluster.View().Members, c.id); m == nil || m.Start != c.start {
-			if s.settled.CompareAndSwap(false, true) {
-				cancel(errLeft)
-			}
-			return
+			return errLeft
 		}
 		select {
 		case <-changed:
+		case <-late.C:
+			if s.looking.Load() && !s.connected.Load() {
+				return errNoConnection
+			}
 		case <-s.over:
-			return
+			return nil
 		}
 	}
 }
@@ -92,7 +94,7 @@ func (rt *Router) watch(c candidate, s *sending, cancel context.CancelCauseFunc)
 type sending struct {
 	looking, connected, wrote atomic.Bool
 
-	settled atomic.Bool   // by an answer, an error, the watch or the lack of a connection
+	settled atomic.Bool   // by an answer, an error or the watch
 	over    chan struct{} // closed when the attempt has ended
 }
 
