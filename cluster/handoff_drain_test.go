@@ -103,24 +103,31 @@ func TestDrainOfAll(t *testing.T) {
 	})
 }
 
+// leftAlone starts two members and lets the second drain. The first one never completes a merge, and
+// crashes while the second one is leaving. Drain has the time limit, and its result arrives in drained.
+func (b *testNet) leftAlone(t *testing.T, sh *shelf, limit time.Duration, edits ...edit) (crashed, goes *cluster.Cluster, kept *store, drained chan error) {
+	t.Helper()
+	crashed, s := b.startStore(sh, 1, edits...)
+	goes, kept = b.startStore(sh, 2, edits...)
+	b.still(crashed, goes)
+	kept.merge(3, map[string]int{"k": 1})
+	s.mu.Lock()
+	s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+	s.mu.Unlock()
+	drained = make(chan error, 1)
+	go func() { drained <- goes.Drain(within(t, limit)) }()
+	b.await("it waits for the other to merge", func() bool { return goes.Handoff().State().Releasing == 64 })
+	require.Equal(t, membership.Leaving, goes.Local().State)
+	b.net.Crash(addrPort(1))
+	b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
+	return crashed, goes, kept, drained
+}
+
 // Drain says so when a member that is leaving already is left alone before all data is
 // handed over.
 func TestLeftAloneWhileLeaving(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
-		sh := newShelf()
-		stays, s := b.startStore(sh, 1)
-		goes, kept := b.startStore(sh, 2)
-		b.still(stays, goes)
-		kept.merge(3, map[string]int{"k": 1})
-		s.mu.Lock()
-		s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
-		s.mu.Unlock()
-		drained := make(chan error, 1)
-		go func() { drained <- goes.Drain(within(t, 3*patience)) }()
-		b.await("it waits for the other to merge", func() bool { return goes.Handoff().State().Releasing == 64 })
-		require.Equal(t, membership.Leaving, goes.Local().State)
-		b.net.Crash(addrPort(1))
-		b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
+		_, goes, kept, drained := b.leftAlone(t, newShelf(), 3*patience)
 		b.await("it says so", func() bool { return slices.Contains(problems(goes), api.ProblemNotHandedOver) })
 		err := <-drained
 		var left *cluster.NotHandedOverError
@@ -140,19 +147,7 @@ func TestTheLastActiveMemberRestartsWhileAnotherLeaves(t *testing.T) {
 		inBubble(t, func(t *testing.T, b *testNet) {
 			sh := newShelf()
 			few := func(o *cluster.Options) { o.Bootstrap.MinMembers = enough }
-			stays, s := b.startStore(sh, 1, few)
-			goes, kept := b.startStore(sh, 2, few)
-			b.still(stays, goes)
-			kept.merge(3, map[string]int{"k": 1})
-			s.mu.Lock()
-			s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
-			s.mu.Unlock()
-			drained := make(chan error, 1)
-			go func() { drained <- goes.Drain(within(t, 10*patience)) }()
-			b.await("it waits for the other to merge", func() bool { return goes.Handoff().State().Releasing == 64 })
-			require.Equal(t, membership.Leaving, goes.Local().State)
-			b.net.Crash(addrPort(1))
-			b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
+			stays, goes, _, drained := b.leftAlone(t, sh, 10*patience, few)
 			require.NoError(t, stays.Stop(t.Context()))
 			again, heir := b.startStore(sh, 1, few)
 			reads := func() {

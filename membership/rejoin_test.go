@@ -75,17 +75,23 @@ func TestADayAfterAThousandMembers(t *testing.T) {
 	require.Empty(t, r.absenceRecords())
 }
 
+// startThree starts the members n1 to n3, and waits until they know each other.
+func startThree(t *testing.T, network *memnet.Network, add func(*Membership)) (all []*Membership) {
+	t.Helper()
+	for i := 1; i <= 3; i++ {
+		m, err := New(joinOptions(network, i, "10.0.0.1:7946"))
+		require.NoError(t, err)
+		require.NoError(t, m.Start(t.Context()))
+		add(m)
+		all = append(all, m)
+	}
+	time.Sleep(5 * time.Second) // virtual
+	return all
+}
+
 func TestAMemberIsForgottenWhenAnotherKnowsThatItLeft(t *testing.T) {
 	inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
-		var all []*Membership
-		for i := 1; i <= 3; i++ {
-			m, err := New(joinOptions(network, i, "10.0.0.1:7946"))
-			require.NoError(t, err)
-			require.NoError(t, m.Start(t.Context()))
-			add(m)
-			all = append(all, m)
-		}
-		time.Sleep(5 * time.Second)
+		all := startThree(t, network, add)
 		cut := netip.MustParseAddrPort("10.0.0.3:7946")
 		network.Isolate(cut)
 		require.NoError(t, all[1].Stop(t.Context()))
@@ -107,15 +113,7 @@ func TestAMemberIsForgottenWhenAnotherKnowsThatItLeft(t *testing.T) {
 // Forget makes all members count a lost member as one that left.
 func TestForget(t *testing.T) {
 	inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
-		var all []*Membership
-		for i := 1; i <= 3; i++ {
-			m, err := New(joinOptions(network, i, "10.0.0.1:7946"))
-			require.NoError(t, err)
-			require.NoError(t, m.Start(t.Context()))
-			add(m)
-			all = append(all, m)
-		}
-		time.Sleep(5 * time.Second)
+		all := startThree(t, network, add)
 		network.Isolate(netip.MustParseAddrPort("10.0.0.3:7946"))
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, Drive(all[0]).Stats().Lost)
