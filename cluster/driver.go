@@ -10,6 +10,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
+	"github.com/clusterkit/clusterkit/ring"
 )
 
 // driver gives events to the state machine of handoff, and carries out its effects: timers, messages, and
@@ -22,6 +23,7 @@ type driver struct {
 	nonce   uint64 // of this start
 	gates   []gate
 	changed lifecycle.Broadcast // a partition may be ready, handed over or released
+	before  *ring.Ring          // of the last view with owners; view alone uses it
 
 	life  context.Context // the context of messages and jobs
 	end   context.CancelFunc
@@ -129,7 +131,11 @@ func (d *driver) view(v *view.View, state membership.State) {
 	}
 	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
 	if ours {
-		d.drive(handoff.View{Ring: v.Ring, Starts: starts, Away: away, Draining: state == membership.Draining, Leaving: state == membership.Leaving})
+		next := handoff.View{Ring: v.Ring, Starts: starts, Away: away, Draining: state == membership.Draining, Leaving: state == membership.Leaving}
+		d.drive(next.Compared(d.before))
+		if v.Ring.Len() > 0 {
+			d.before = v.Ring
+		}
 	}
 }
 

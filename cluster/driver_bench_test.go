@@ -31,12 +31,14 @@ func BenchmarkHandoffView(b *testing.B) {
 			starts[id] = 1
 			nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: 1})
 		}
+		before := r
 		var err error
 		if r, err = ring.Rebuild(r, config, nodes); err != nil {
 			b.Fatal(err)
 		}
+		next := handoff.View{Ring: r, Starts: starts}.Compared(before)
 		begun := time.Now()
-		d.drive(handoff.View{Ring: r, Starts: starts})
+		d.drive(next)
 		return time.Since(begun)
 	}
 	d.drive(handoff.Founding{})

@@ -48,6 +48,8 @@ type (
 		Away     map[string]bool   // members of Starts that do not answer, and are expected back
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // this process announces that it is leaving
+
+		compared *comparison // of the ring with that of the view before; nil: not made yet
 	}
 	// Founding says that this process founds the cluster, and has nothing to receive.
 	Founding struct{}

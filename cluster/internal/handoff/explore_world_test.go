@@ -335,7 +335,7 @@ func (x *space) derive(i int, key [most + 1]byte) (s sight) {
 	own := announcement(key[i])
 	s.view.Draining, s.view.Leaving = own.state() == membership.Draining, own.state() == membership.Leaving
 	if s.view.Ring.Len() > 0 {
-		s.owners = *newRows(new(surroundings)).of(s.view.Ring.Placement(0))
+		s.owners = *new(surroundings).ownersOf(s.view.Ring.Placement(0))
 		s.token = x.token(s.owners, s.view.Ring.Config().WriteQuorum)
 	}
 	return s

@@ -60,10 +60,12 @@ func (f *fed) starts() map[string]uint64 {
 
 // see gives the machine the view of the members, and then carries out all effects.
 func (f *fed) see() {
+	before := f.view.Ring
 	f.view = f.builder.Derive(slices.Clone(f.members), f.view)
 	require.NoError(f.t, f.view.Failure)
+	next := View{Ring: f.view.Ring, Starts: f.starts()}.Compared(before)
 	begun := time.Now()
-	f.effects = f.machine.Step(View{Ring: f.view.Ring, Starts: f.starts()})
+	f.effects = f.machine.Step(next)
 	drained := make([]int, 0, len(f.effects.Fences))
 	for _, fence := range f.effects.Fences {
 		drained = append(drained, fence.Partition)

@@ -50,7 +50,10 @@ func (t timers) has(k TimerKind) bool { return t>>k&1 == 1 }
 
 // owners are the owners of a partition in one view. They are immutable, and shared by the partitions with
 // the same owners.
-type owners struct{ serving, target, all set }
+type owners struct {
+	serving, target, all set
+	own                  bool // the member of this process is one of them
+}
 
 // attention says when the machine must look at a partition.
 type attention struct {

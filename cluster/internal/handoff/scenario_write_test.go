@@ -69,7 +69,7 @@ func (s *scenario) printWrite(x string) {
 // meant reports whether the gate of a process admits the token of a placement.
 func (s *scenario) meant(p *member, place ring.Placement) bool {
 	same := func(a, b Process) bool { return a.ID == b.ID }
-	to := newRows(new(surroundings)).of(place)
+	to := new(surroundings).ownersOf(place)
 	return p.token == place.Token() || s.names && slices.EqualFunc(p.gate.serving, to.serving, same) && slices.EqualFunc(p.gate.target, to.target, same)
 }
 

@@ -21,6 +21,22 @@ func (s *surroundings) process(n ring.Node) Process {
 	return Process{n.ID, cmp.Or(n.Start, s.starts[n.ID])}
 }
 
+// Compared compares the ring of the view with the one before it, which may be nil. That is most of the
+// work of a view that needs no lock; without it Step does this work.
+func (v View) Compared(before *ring.Ring) View {
+	if v.owned() {
+		first := before.Len() == 0 || v.Ring.Config().WriteQuorum == 0
+		if first {
+			before = v.Ring
+		}
+		v.compared = compare(before, v.Ring, first)
+	}
+	return v
+}
+
+// owned reports whether any member owns.
+func (v View) owned() bool { return v.Ring.Len() > 0 && v.Ring.PartitionCount() > 0 }
+
 func (v View) happen(m *Machine) {
 	s := &m.around
 	if s.draining != v.Draining || s.leaving != v.Leaving {
@@ -35,7 +51,7 @@ func (v View) happen(m *Machine) {
 	for id, start := range v.Starts {
 		s.alive[Process{id, start}] = !v.Away[id]
 	}
-	if v.Ring == nil || v.Ring.Len() == 0 || v.Ring.PartitionCount() == 0 {
+	if !v.owned() {
 		// No member owns, or this process cannot tell which member does: no reason to release
 		// anything.
 		return
@@ -54,27 +70,33 @@ func (v View) happen(m *Machine) {
 	if first {
 		before = v.Ring
 	}
-	q, was, now := quorumsOf(before).counted(), newRows(s), newRows(s)
-	ended := era{quorums: q, chunks: make([]*[64]uint16, (v.Ring.PartitionCount()+63)/64)}
-	for p, place := range v.Ring.All() {
-		had, pt := before.Placement(p), m.parts[p]
+	c := v.compared
+	if c == nil || c.before != before || c.after != v.Ring || c.all != first {
+		c = compare(before, v.Ring, first)
+	}
+	q, ended := quorumsOf(before).counted(), era{quorums: quorumsOf(before).counted()}
+	for p, pt := range m.parts {
 		if pt != nil && pt.ownership == outside && pt.rests && m.count.eras-pt.begun > maxPast {
 			pt, m.parts[p] = nil, nil // no process looks back further
 		}
-		token := place.Token()
-		moved := first || v.Ring != before && token != had.Token()
-		if !moved && (pt == nil || pt.rests) {
+		d := c.of(p)
+		if !d.moved && (pt == nil || pt.rests) {
 			continue
 		}
-		number, next := was.number(had), now.of(place)
-		served := was.sets[number]
-		if !first && (q != s.quorums.counted() || moved && !served.is(next.serving)) {
-			ended.end(p, number)
+		var next, served *owners
+		if d.moved {
+			next, served = c.now.of(int(d.now), s), c.was.of(int(d.was), s)
+		} else if next = pt.owners; pt.ownership < awaiting || wasOff || q != s.quorums.counted() {
+			d.was = uint32(c.was.number(before.Placement(p), false))
+			served = c.was.of(int(d.was), s)
+		}
+		if !first && (q != s.quorums.counted() || d.moved && !served.serving.is(next.serving)) {
+			ended.end(p, len(m.parts), int(d.was))
 		}
 		if pt != nil && (off || wasOff) {
 			m.anew(pt)
 		}
-		own := owns(place, s.self.ID) && !m.Departed()
+		own := next.own && !m.Departed()
 		switch {
 		case pt == nil && !own:
 			continue
@@ -85,11 +107,11 @@ func (v View) happen(m *Machine) {
 			continue // only its ledger is left
 		}
 		if own && pt.ownership < awaiting {
-			m.lookBack(pt, served, q, first)
+			m.lookBack(pt, &served.serving, q, first)
 		}
-		m.place(pt, token, next, own, moved || wasOff, q)
+		m.place(pt, next, own, d.moved || wasOff, q)
 	}
-	if ended.sets = was.sets; slices.ContainsFunc(ended.chunks, func(c *[64]uint16) bool { return c != nil }) {
+	if ended.owners = c.was.owners; ended.low != nil {
 		m.count.eras++
 		m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPast):]), ended)
 	}
@@ -114,10 +136,10 @@ func (m *Machine) anew(pt *partition) {
 	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
-// place applies a view to one partition: its token, its owners, and whether this process owns it. With
+// place applies a view to one partition: its owners, and whether this process owns it. With
 // changed, the token differs from that of the view before, or handoff was off in that view. The argument
 // before has the quorums of that view.
-func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, changed bool, before quorums) {
+func (m *Machine) place(pt *partition, next *owners, own, changed bool, before quorums) {
 	s := &m.around
 	had, stays := pt.owners, own && pt.ownership == owning
 	pt.owners = next
@@ -129,15 +151,15 @@ func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, chan
 		} else {
 			pt.becomeOwner(s, &m.out)
 		}
-		m.fence(pt, token)
+		m.fence(pt)
 	case !own && pt.ownership == owning:
 		pt.becomeFormer(s, &m.out)
-		m.fence(pt, token)
+		m.fence(pt)
 	case changed && pt.ownership == owning:
 		if pt.fence = s.fence(); pt.ready() {
 			pt.sets.drop(markBefore) // a ready owner needs no sets of its past
 		}
-		m.fence(pt, token)
+		m.fence(pt)
 	}
 	if !own && pt.ownership == awaiting {
 		pt.ownership = outside
@@ -166,9 +188,9 @@ func (m *Machine) place(pt *partition, token ring.Token, next *owners, own, chan
 }
 
 // fence asks the driver to close the gate of a partition to all tokens but the present one.
-func (m *Machine) fence(pt *partition, token ring.Token) {
+func (m *Machine) fence(pt *partition) {
 	pt.drained = m.around.config.Without.is(WithoutFence)
-	m.out.Fences = append(m.out.Fences, Fence{pt.id, token})
+	m.out.Fences = append(m.out.Fences, Fence{pt.id, m.ring.Placement(pt.id).Token()})
 	m.work.wake(pt)
 }
 
