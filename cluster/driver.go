@@ -164,7 +164,14 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 			drained = append(drained, f.Partition)
 		}
 	}
+	again := drained // partitions that the step below changes again; fences and changes ascend in the step of a view
 	for _, p := range effects.Changed {
+		for len(again) > 0 && again[0] < p {
+			again = again[1:]
+		}
+		if len(again) > 0 && again[0] == p {
+			continue
+		}
 		st := d.machine.Standing(p)
 		d.gates[p].set(st.Token, st.Owner, st.Accepts, st.Ready())
 		d.report.show(p, len(d.gates), st, now)

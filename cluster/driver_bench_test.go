@@ -13,7 +13,8 @@ import (
 )
 
 // BenchmarkHandoffView measures the driver step of a view, under the lock of handoff. One of five members
-// leaves a cluster of 65,536 partitions, and another member joins.
+// leaves a cluster of 65,536 partitions, and another member joins. No handoff ever completes. It reports
+// the median.
 func BenchmarkHandoffView(b *testing.B) {
 	const partitions = 65536
 	config := ring.Config{PartitionCount: partitions, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}}
@@ -24,12 +25,16 @@ func BenchmarkHandoffView(b *testing.B) {
 		clock:   alarm.NewClock[handoff.Timer](func() {}),
 	}
 	var r *ring.Ring
+	started := make(map[string]uint64)
 	see := func(ids []string) time.Duration {
 		starts := make(map[string]uint64)
 		var nodes []ring.Node
 		for _, id := range ids {
-			starts[id] = 1
-			nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: 1})
+			if started[id] == 0 {
+				started[id] = uint64(len(started) + 1)
+			}
+			starts[id] = started[id]
+			nodes = append(nodes, ring.Node{ID: id, Weight: 1, Start: started[id]})
 		}
 		before := r
 		var err error
@@ -44,13 +49,14 @@ func BenchmarkHandoffView(b *testing.B) {
 	d.drive(handoff.Founding{})
 	ids := []string{"n0", "n1", "n2", "n3", "n4"}
 	see(ids)
-	shortest := time.Hour
+	var took []time.Duration
 	for n := 5; b.Loop(); n++ {
 		ids = slices.Delete(ids, 1, 2)
-		shortest = min(shortest, see(ids))
+		took = append(took, see(ids))
 		ids = append(ids, fmt.Sprint("n", n))
-		see(ids)
+		took = append(took, see(ids))
 	}
-	b.ReportMetric(float64(shortest.Microseconds())/1000, "ms-locked")
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-locked")
 	b.ReportMetric(0, "ns/op")
 }

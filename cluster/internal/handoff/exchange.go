@@ -63,7 +63,7 @@ func (pt *partition) wants(s *surroundings) set {
 				ask = append(ask, h.process)
 			}
 		}
-	case pt.pending() > 0:
+	case pt.pending():
 		for o := range pt.sets.with(markPending) {
 			ask = slices.AppendSeq(ask, o.missing())
 		}
@@ -168,8 +168,8 @@ func (m *Machine) receive(e Received) {
 	for i := range e.Message.reports {
 		r := &e.Message.reports[i]
 		if pt := m.parts[r.partition]; pt != nil && (pt.ownership >= awaiting || pt.has > empty) {
-			pt.hear(e.From, e.Message, r)
 			m.work.wake(pt)
+			pt.hear(e.From, e.Message, r)
 		}
 	}
 }

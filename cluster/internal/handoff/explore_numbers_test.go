@@ -71,7 +71,7 @@ func ranked(q uint64, thresholds []uint64) uint64 {
 // next report. An owner reads which fence another process has merged as soon as the report arrives. While
 // nothing is pending, an owner reads only requests for a merge. A former owner reads only confirmations.
 func (pt *partition) forgetUnread(s *surroundings, plain bool) {
-	if pt.pending() == 0 {
+	if !pt.pending() {
 		pt.timers &^= 1 << Patience
 	}
 	for _, j := range []*job{pt.job, pt.proof} {
@@ -96,7 +96,7 @@ func (pt *partition) forgetUnread(s *surroundings, plain bool) {
 				said.merged = 0
 			}
 			said = report{merged: said.merged}
-		case pt.pending() == 0 && said.asked == 0:
+		case !pt.pending() && said.asked == 0:
 			if !plain && (!pt.handing(s) || !pt.owners.target.has(o.process)) {
 				said.flags = 0
 			}

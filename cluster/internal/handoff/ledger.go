@@ -64,7 +64,7 @@ type ownerSet struct {
 // that are not in the set may have taken part in a write. The number is at least 1.
 func (o ownerSet) needed() int { return max(max(len(*o.members), int(o.factor))-int(o.writes)+1, 1) }
 
-func (o ownerSet) is(m mark) bool { return o.marks&m != 0 }
+func (o *ownerSet) is(m mark) bool { return o.marks&m != 0 }
 
 // keep removes all marks but m, and clears the fields that belong to removed marks.
 func (o *ownerSet) keep(m mark) {
@@ -136,9 +136,19 @@ func (l ledger) count(m mark) (n int) {
 	return n
 }
 
+// has reports whether any set has any mark of m.
+func (l ledger) has(m mark) bool {
+	for i := range l {
+		if l[i].is(m) {
+			return true
+		}
+	}
+	return false
+}
+
 func (l ledger) find(members *set) int {
-	for i, o := range slices.Backward(l) {
-		if o.members == members || o.members.is(*members) {
+	for i := len(l) - 1; i >= 0; i-- {
+		if had := l[i].members; had == members || had.is(*members) {
 			return i
 		}
 	}

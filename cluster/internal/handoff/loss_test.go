@@ -106,7 +106,7 @@ func TestTheLossCheckGoesBackToASetThatWasReady(t *testing.T) {
 			for _, p := range tt.gone {
 				delete(s.alive, p)
 			}
-			pt := &partition{id: 7, sets: ledger{ready(a, b, e)}, check: map[Process]*report{}}
+			pt := &partition{id: 7, sets: ledger{ready(a, b, e)}, activity: &activity{check: map[Process]*report{}}}
 			for _, members := range slices.Backward(tt.past) {
 				pt.sets.addNewest(&members, quorums{3, 2}, markBefore)
 			}
@@ -129,7 +129,7 @@ func TestTheLossCheckWaitsForAMemberThatIsAway(t *testing.T) {
 	m.around.quorums, m.around.owners = quorums{3, 2}, set{a, b, c}
 	m.around.alive = map[Process]bool{a: true, b: false, c: true}
 	offer := &report{fence: 5, flags: flagOffers | flagSees}
-	pt := &partition{id: 7, owners: &owners{}, sets: ledger{{members: &set{b, c, d}, quorums: quorums{3, 2}, marks: markPending}}}
+	pt := &partition{id: 7, owners: &owners{}, activity: &activity{}, sets: ledger{{members: &set{b, c, d}, quorums: quorums{3, 2}, marks: markPending}}}
 	pt.check = map[Process]*report{b: offer, c: {flags: flagSees}}
 	found, next := pt.verdict(&m.around, &m.out)
 	require.Equal(t, undecided, found, "b may come back with what it has")
@@ -155,7 +155,7 @@ func TestReportedSetsAreBounded(t *testing.T) {
 		}
 		return &owners
 	}
-	pt := &partition{check: map[Process]*report{}}
+	pt := &partition{activity: &activity{check: map[Process]*report{}}}
 	for _, s := range []*set{of(1, 2), of(2, 3), of(1, 2), of(1, 2, 3), of(1), of(4, 5)} {
 		pt.sets.report(ownerSet{members: s, quorums: quorums{2, 2}})
 	}
@@ -181,7 +181,7 @@ func TestReadinessOfAnEarlierTimeCounts(t *testing.T) {
 	self, other := Process{"a", 1}, Process{"b", 1}
 	one := quorums{1, 1}
 	for alive, want := range map[bool]bool{true: true, false: false} {
-		pt := &partition{check: map[Process]*report{}}
+		pt := &partition{activity: &activity{check: map[Process]*report{}}}
 		s := &surroundings{self: self, quorums: one, alive: map[Process]bool{self: true}}
 		if alive {
 			s.alive[other] = true
@@ -192,7 +192,7 @@ func TestReadinessOfAnEarlierTimeCounts(t *testing.T) {
 		pt.sets.serve(&set{self}, one, 0, false)
 		require.Equal(t, want, pt.unharmed(s), "the other one is alive: %v", alive)
 	}
-	pt := &partition{check: map[Process]*report{}}
+	pt := &partition{activity: &activity{check: map[Process]*report{}}}
 	for i := range uint64(maxServed) {
 		pt.sets.serve(&set{self, {"b", i + 1}}, quorums{2, 2}, markEarlier, false)
 	}

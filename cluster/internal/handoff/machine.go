@@ -14,6 +14,7 @@ type Machine struct {
 
 	ring      *ring.Ring // the last one with owners; nil before it
 	past      []era      // what earlier views ended, the newest last
+	resting   []ledger   // recent ledgers of partitions that rest, at places that follow from their sums
 	departure departure
 	paused    PauseCause
 
@@ -34,8 +35,8 @@ type counters struct {
 
 // New returns a machine that knows no view.
 func New(c Config) *Machine {
-	m := &Machine{parts: make([]*partition, c.Partitions), departure: departure{journal: saved}}
-	m.around = surroundings{self: c.Self, config: c, fences: &m.count.fences}
+	m := &Machine{parts: make([]*partition, c.Partitions), departure: departure{journal: saved}, resting: make([]ledger, c.Partitions/4+1)}
+	m.around = surroundings{self: c.Self, config: c, fences: &m.count.fences, shared: make([]*set, c.Partitions/16+1)}
 	return m
 }
 
@@ -71,6 +72,7 @@ func (e Drained) happen(m *Machine) {
 			pt.drained = true
 			m.mail.ask(pt, anew)
 			m.work.wake(pt)
+			m.advanceAll() // here, while the partition is in the processor's cache
 		}
 	}
 }
@@ -124,10 +126,10 @@ func (e Paused) happen(m *Machine) {
 
 func (e LossAccepted) happen(m *Machine) {
 	if pt := m.parts[e.Partition]; pt != nil && pt.lost {
+		m.work.wake(pt)
 		pt.sets.drop(markPending)
 		pt.lost = false
 		pt.journal.change()
-		m.work.wake(pt)
 	}
 }
 
@@ -137,11 +139,13 @@ func (m *Machine) advanceAll() {
 	for w := &m.work; ; {
 		switch {
 		case len(w.queue) > 0:
-			queue := w.queue
-			w.queue = nil
-			for _, pt := range queue {
+			for i := 0; i < len(w.queue); i++ {
+				pt := w.queue[i]
 				pt.queued, pt.rests = false, false
 				m.advance(pt)
+			}
+			if w.queue = w.queue[:0]; cap(w.queue) > 1024 {
+				w.queue = nil
 			}
 		case len(w.waiting) > 0 && w.running < m.around.config.Parallel && m.paused == 0:
 			p := w.waiting[0]
@@ -161,9 +165,10 @@ func (m *Machine) advance(pt *partition) {
 	if m.out.Changed = append(m.out.Changed, pt.id); pt.job != nil {
 		return
 	}
+	pt.stir()
 	if pt.ownership < awaiting && pt.has == empty {
 		pt.begun = m.count.eras
-		if pt.rest(); pt.sets.count(markServed) == 0 {
+		if m.rest(pt); !pt.sets.has(markServed) {
 			m.parts[pt.id] = nil
 		}
 		return
@@ -193,7 +198,7 @@ func (m *Machine) advance(pt *partition) {
 	} else if !unfinished && next == nil && pt.check == nil && pt.ready() {
 		// The fences of merges are kept, because other processes may ask again.
 		pt.others.forget()
-		pt.rest()
+		m.rest(pt)
 	}
 }
 

@@ -52,6 +52,7 @@ func (t timers) has(k TimerKind) bool { return t>>k&1 == 1 }
 // the same owners.
 type owners struct {
 	serving, target, all set
+	served               *set // serving, for ledgers
 	own                  bool // the member of this process is one of them
 }
 
@@ -75,11 +76,19 @@ type partition struct {
 	begun   uint64 // the fence at which the present ownership began; after a release, the number of eras
 	fence   uint64 // the last fence; fences are compared for order and equality only
 	sets    ledger
-	others  others
-	check   map[Process]*report // the answers to a loss check, by process; nil: no loss check runs
-	job     *job
-	proof   *job // a merge that has ended; its sources are asked once more
+	*activity
 }
+
+// activity is what a partition has while it does not rest, or knows of other processes.
+type activity struct {
+	others others
+	check  map[Process]*report // the answers to a loss check, by process; nil: no loss check runs
+	job    *job
+	proof  *job // a merge that has ended; its sources are asked once more
+}
+
+// inactive is the activity of all partitions without any. It does not change.
+var inactive = &activity{}
 
 // state is what docs/handoff.md draws: the ownership, the coverage, and what the journal knows.
 type state struct {
@@ -101,6 +110,8 @@ type surroundings struct {
 	draining bool
 	leaving  bool
 	fences   *uint64 // the last fence given out
+
+	shared []*set // recent owner sets, at places that follow from their sums
 }
 
 // off reports whether the configuration in use has no handoff.
@@ -156,7 +167,7 @@ func (r *recorded) end() {
 
 // becomeOwner makes this process an owner. The process may lack writes that earlier owners accepted.
 func (pt *partition) becomeOwner(s *surroundings, out *effects) {
-	wasReady := pt.has > leftover && pt.pending() == 0
+	wasReady := pt.has > leftover && !pt.pending()
 	next := s.fence()
 	pt.others = nil
 	if pt.has > empty && !s.config.Without.is(WithoutRequests) {
@@ -177,7 +188,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	pt.sets.drop(markPrior)
 	switch {
 	case prior.members == nil && s.founding:
-		if pt.pending() == 0 {
+		if !pt.pending() {
 			pt.has = complete
 		}
 	case prior.members == nil && pt.ownership != returned:
@@ -200,9 +211,31 @@ func (pt *partition) weaken(s *surroundings) {
 	}
 }
 
-// rest records that the partition has nothing to do, and frees the unused memory of its lists.
-func (pt *partition) rest() {
-	pt.rests, pt.sets, pt.others = true, slices.Clone(pt.sets), slices.Clone(pt.others)
+// rest records that the partition has nothing to do, and frees the memory that it does not need. Partitions
+// with equal ledgers share one while they rest.
+func (m *Machine) rest(pt *partition) {
+	pt.rests, pt.others = true, slices.Clone(pt.others)
+	if len(pt.others) > 0 || pt.check != nil || pt.job != nil || pt.proof != nil {
+		pt.sets = slices.Clone(pt.sets)
+		return
+	}
+	pt.activity = inactive
+	sum := uint64(len(pt.sets))
+	for _, o := range pt.sets {
+		sum = sum*prime + o.members.sum() + uint64(o.marks)
+	}
+	same := &m.resting[sum%uint64(len(m.resting))]
+	if !slices.Equal(*same, pt.sets) {
+		*same = slices.Clone(pt.sets)
+	}
+	pt.sets = *same
+}
+
+// stir prepares a partition for changes, after it may have rested.
+func (pt *partition) stir() {
+	if pt.activity == inactive {
+		pt.activity, pt.sets = &activity{}, slices.Clone(pt.sets)
+	}
 }
 
 // becomeFormer ends an ownership. The process keeps its data until every owner has that data. The process
@@ -285,10 +318,10 @@ func (pt *partition) serve(s *surroundings, goesOn bool) {
 	if pt.has == complete {
 		m |= markComplete
 	}
-	pt.sets.serve(&pt.owners.serving, s.quorums.counted(), m, goesOn)
+	pt.sets.serve(pt.owners.served, s.quorums.counted(), m, goesOn)
 }
 
-func (pt *partition) pending() int { return pt.sets.count(markPending) }
+func (pt *partition) pending() bool { return pt.sets.has(markPending) }
 
 func (pt *partition) releasing() bool { return pt.job != nil && pt.job.Kind == Release }
 
@@ -299,7 +332,7 @@ func (pt *partition) accepts() bool {
 }
 
 // ready reports whether this process is an owner that accepts writes and has no pending set.
-func (pt *partition) ready() bool { return pt.accepts() && pt.pending() == 0 }
+func (pt *partition) ready() bool { return pt.accepts() && !pt.pending() }
 
 // offers reports whether another process may merge the data that is here. No write accepted under an
 // earlier token may be under way. An owner offers its data only to the owners of its present view: later
@@ -332,7 +365,7 @@ func (pt *partition) unfinished(s *surroundings) bool {
 	if pt.ownership != owning {
 		return pt.has > empty
 	}
-	return pt.pending() > 0 || pt.proof != nil || pt.others.anyAsked() || pt.handing(s)
+	return pt.pending() || pt.proof != nil || pt.others.anyAsked() || pt.handing(s)
 }
 
 // other is what a partition knows of another process.

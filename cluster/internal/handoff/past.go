@@ -46,7 +46,8 @@ func (r *rows) number(place ring.Placement, withTarget bool) int {
 // of returns the owners with a number.
 func (r *rows) of(number int, s *surroundings) *owners {
 	if r.owners[number] == nil {
-		r.owners[number] = s.ownersOf(r.places[number])
+		o := s.ownersOf(r.places[number])
+		o.served, r.owners[number] = s.share(o.serving), o
 	}
 	return r.owners[number]
 }
@@ -64,12 +65,23 @@ func (s *surroundings) ownersOf(place ring.Placement) *owners {
 	return o
 }
 
+// share returns a set for ledgers. Equal sets of successive views are nearly always one, so that partitions
+// with equal ledgers can share a ledger.
+func (s *surroundings) share(members set) *set {
+	had := &s.shared[members.sum()%uint64(len(s.shared))]
+	if *had == nil || !(*had).is(members) {
+		*had = &members
+	}
+	return *had
+}
+
 // comparison is what differs between two rings, whatever a machine knows of the partitions.
 type comparison struct {
 	before, after *ring.Ring
 	all           bool // every partition counts as moved
 	was, now      rows
 	parts         []difference // by partition; none where the two rings are one
+	moved         int
 }
 
 // difference says whether the owners of a partition differ between two rings.
@@ -88,6 +100,7 @@ func compare(before, after *ring.Ring, all bool) *comparison {
 	c.parts = make([]difference, after.PartitionCount())
 	for p, place := range after.All() {
 		if had := before.Placement(p); all || had.Token() != place.Token() {
+			c.moved++
 			c.parts[p] = difference{true, uint32(c.was.number(had, false)), uint32(c.now.number(place, true))}
 		}
 	}
@@ -145,7 +158,7 @@ func (e *era) end(p, partitions, number int) {
 // of returns the set that served a partition until the era ended, nil where the set serves on.
 func (e *era) of(p int) *set {
 	if number := e.low.of(p) | e.high.of(p)<<8; number > 0 {
-		return &e.owners[number-1].serving
+		return e.owners[number-1].served
 	}
 	return nil
 }

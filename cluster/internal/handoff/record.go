@@ -88,7 +88,7 @@ func (e Restored) happen(m *Machine) {
 	m.departure.journal, m.departure.since = saved, e.Since
 	m.count.fences, m.count.queries = e.Starts<<startsApart, e.Starts<<startsApart
 	for _, r := range e.Records {
-		pt := &partition{id: r.Partition(), owners: &owners{}, state: state{journal: saved, has: leftover}, sets: r.report.sets.only(marksWritten &^ markServing)}
+		pt := &partition{id: r.Partition(), owners: &owners{}, activity: &activity{}, state: state{journal: saved, has: leftover}, sets: r.report.sets.only(marksWritten &^ markServing)}
 		m.parts[pt.id] = pt
 		m.work.wake(pt)
 		if !r.Held() {

@@ -183,7 +183,7 @@ func (p *member) standing() string {
 	add(true, "%sfence %s", has, number(pt.fence))
 	add(pt.ownership == owning && !pt.accepts(), "accepts no writes")
 	add(!pt.drained && pt.has > leftover, "writes under way")
-	add(pt.pending() > 0, "pending%s", pt.sets.pendingWords())
+	add(pt.pending(), "pending%s", pt.sets.pendingWords())
 	var asked set
 	for _, o := range pt.others {
 		if o.asked > 0 {
@@ -191,7 +191,7 @@ func (p *member) standing() string {
 		}
 	}
 	add(len(asked) > 0, "asks %s to merge", wordsOf(asked))
-	add(pt.check != nil && pt.pending() > 0, "loss check")
+	add(pt.check != nil && pt.pending(), "loss check")
 	add(pt.lost, "possible loss")
 	return strings.Join(all, ", ") + m.lifeWords()
 }

@@ -22,7 +22,7 @@ func (pt *partition) next(s *surroundings, out *effects) *job {
 	if pt.proof != nil {
 		return nil
 	}
-	if next := pt.asked(s, out); next != nil || pt.pending() == 0 {
+	if next := pt.asked(s, out); next != nil || !pt.pending() {
 		return next
 	}
 	return pt.choose(s, out)
@@ -162,7 +162,7 @@ func (pt *partition) available(s *surroundings, settledOnly bool) (sources []sou
 	for o := range pt.sets.with(markPending) {
 		for p := range o.missing() {
 			source, offers := pt.from(s, p)
-			if p != s.self && offers && (!settledOnly || source.said.sets.count(markPending) == 0) {
+			if p != s.self && offers && (!settledOnly || !source.said.sets.has(markPending)) {
 				sources = append(sources, source)
 			}
 		}
@@ -261,7 +261,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	for _, h := range sources {
 		pt.strike(h)
 	}
-	if pt.pending() == 0 {
+	if !pt.pending() {
 		return
 	}
 	for i := range pt.sets {
@@ -269,7 +269,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 			o.merged, o.marks = 0, o.marks&^(markPending|markConfirmed)|markSettled
 		}
 	}
-	if pt.pending() == 0 {
+	if !pt.pending() {
 		pt.becomeReady(out)
 	}
 }

@@ -25,14 +25,14 @@ func (m *Machine) all() iter.Seq[*partition] {
 // them changes.
 func (m *Machine) Clone() *Machine {
 	c := *m
-	c.around.fences = &c.count.fences
+	c.around.fences, c.around.shared = &c.count.fences, slices.Clone(m.around.shared)
 	c.departure.told = maps.Clone(m.departure.told)
 	c.work.waiting = slices.Clone(m.work.waiting) // the queue is empty between two steps
 	c.mail.asking, c.mail.notes = slices.Clone(m.mail.asking), maps.Clone(m.mail.notes)
 	for p, partitions := range c.mail.notes {
 		c.mail.notes[p] = slices.Clone(partitions)
 	}
-	c.parts = slices.Clone(m.parts)
+	c.parts, c.resting = slices.Clone(m.parts), slices.Clone(m.resting)
 	for pt := range m.all() {
 		c.parts[pt.id] = pt.clone()
 	}
@@ -43,6 +43,7 @@ func (m *Machine) Clone() *Machine {
 // changed in place.
 func (pt *partition) clone() *partition {
 	c := *pt
+	c.activity = &activity{job: pt.job, proof: pt.proof}
 	c.sets, c.others, c.check = slices.Clone(pt.sets), slices.Clone(pt.others), maps.Clone(pt.check)
 	for _, j := range []**job{&c.job, &c.proof} {
 		if *j != nil {

@@ -66,6 +66,11 @@ func (v View) happen(m *Machine) {
 		m.past, m.departure.since, s.starts = nil, s.fence(), v.Starts
 		m.departure.journal.change()
 	}
+	s.owners = nil
+	for _, n := range slices.Concat(v.Ring.Nodes(), v.Ring.Target().Nodes()) {
+		s.owners = append(s.owners, s.process(n))
+	}
+	s.owners = newSet(s.owners...)
 	first := before == nil || off
 	if first {
 		before = v.Ring
@@ -75,6 +80,8 @@ func (v View) happen(m *Machine) {
 		c = compare(before, v.Ring, first)
 	}
 	q, ended := quorumsOf(before).counted(), era{quorums: quorumsOf(before).counted()}
+	m.out.Changed, m.out.Fences = make([]int, 0, c.moved), make([]Fence, 0, c.moved)
+	m.mail.asking = slices.Grow(m.mail.asking, c.moved)
 	for p, pt := range m.parts {
 		if pt != nil && pt.ownership == outside && pt.rests && m.count.eras-pt.begun > maxPast {
 			pt, m.parts[p] = nil, nil // no process looks back further
@@ -101,25 +108,22 @@ func (v View) happen(m *Machine) {
 		case pt == nil && !own:
 			continue
 		case pt == nil:
-			pt = &partition{id: p, owners: &owners{}, state: state{journal: s.unheard()}}
+			pt = &partition{id: p, owners: &owners{}, activity: &activity{}, state: state{journal: s.unheard()}}
 			m.parts[p] = pt
 		case !own && pt.ownership == outside && pt.has == empty:
 			continue // only its ledger is left
 		}
+		pt.stir()
 		if own && pt.ownership < awaiting {
-			m.lookBack(pt, &served.serving, q, first)
+			m.lookBack(pt, served.served, q, first)
 		}
 		m.place(pt, next, own, d.moved || wasOff, q)
+		m.advanceAll() // here, while the partition is in the processor's cache
 	}
 	if ended.owners = c.was.owners; ended.low != nil {
 		m.count.eras++
 		m.past = append(slices.Clone(m.past[max(0, len(m.past)+1-maxPast):]), ended)
 	}
-	s.owners = nil
-	for _, n := range slices.Concat(v.Ring.Nodes(), v.Ring.Target().Nodes()) {
-		s.owners = append(s.owners, s.process(n))
-	}
-	s.owners = newSet(s.owners...)
 	s.founding = off
 }
 
@@ -133,7 +137,7 @@ func (m *Machine) anew(pt *partition) {
 	if pt.job != nil {
 		m.out.Cancel = append(m.out.Cancel, pt.job.ID)
 	}
-	*pt = partition{id: pt.id, job: pt.job, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
+	*pt = partition{id: pt.id, activity: &activity{job: pt.job}, owners: &owners{}, state: state{journal: m.around.unheard()}, attention: attention{queued: true}}
 }
 
 // place applies a view to one partition: its owners, and whether this process owns it. With
@@ -173,7 +177,7 @@ func (m *Machine) place(pt *partition, next *owners, own, changed bool, before q
 		pt.request(s, had)
 		if before.slack() > s.quorums.slack() && pt.has != complete {
 			// More owners may have missed a write than the new configuration allows.
-			pt.sets.await(ownerSet{members: &had.serving, quorums: before})
+			pt.sets.await(ownerSet{members: had.served, quorums: before})
 		}
 		if changed {
 			pt.serve(s, true)

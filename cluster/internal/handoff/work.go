@@ -9,7 +9,7 @@ type work struct {
 
 // wake puts a partition into the queue of this step.
 func (w *work) wake(pt *partition) {
-	if !pt.queued {
+	if pt.stir(); !pt.queued {
 		pt.queued = true
 		w.queue = append(w.queue, pt)
 	}
