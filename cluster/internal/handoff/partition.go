@@ -234,7 +234,7 @@ func (m *Machine) rest(pt *partition) {
 // stir prepares a partition for changes, after it may have rested.
 func (pt *partition) stir() {
 	if pt.activity == inactive {
-		pt.activity, pt.sets = &activity{}, slices.Clone(pt.sets)
+		pt.activity, pt.sets = &activity{}, append(make(ledger, 0, len(pt.sets)+2), pt.sets...)
 	}
 }
 
