@@ -57,6 +57,12 @@ func (o HandoffOptions) delay(kind handoff.TimerKind) alarm.Delay {
 // machine asks again, after a longer time each time. So there must be room while some messages hang.
 const maxSends = 8
 
+// A message is sent again after this time, then after twice this time, while no earlier attempt has ended.
+const (
+	sendAgainAfter = 500 * time.Millisecond
+	sendAttempts   = 3
+)
+
 func newDriver(c *Cluster, o HandoffOptions) *driver {
 	local := c.members.Local()
 	self := handoff.Process{ID: local.ID, Start: view.Origin(local)}
@@ -212,15 +218,34 @@ func (d *driver) settled(p int) {
 	}
 }
 
-// send sends a message in the background. The lock is held.
+// send sends a message in the background. A message that is not gone soon, as when its connection is not
+// answered, is sent again beside: a process may get it twice. The lock is held.
 func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	if d.sending[to] >= maxSends {
 		return
 	}
 	d.sending[to]++
-	d.tasks.Go(func() {
+	gone := make(chan struct{}, sendAttempts)
+	attempt := func() {
 		if err := membership.Drive(d.c.members).Send(d.life, to.ID, m.Bytes()); err != nil {
 			d.c.settings.Logger.Debug("sending about handoff", "to", to.ID, "error", err)
+		}
+		gone <- struct{}{}
+	}
+	d.tasks.Go(func() {
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-gone:
+			case <-timer.C:
+				if n < sendAttempts {
+					d.tasks.Go(attempt)
+					timer.Reset(sendAgainAfter << n)
+				}
+				continue
+			}
+			break
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()

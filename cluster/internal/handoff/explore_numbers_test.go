@@ -71,6 +71,7 @@ func ranked(q uint64, thresholds []uint64) uint64 {
 // next report. An owner reads which fence another process has merged as soon as the report arrives. While
 // nothing is pending, an owner reads only requests for a merge. A former owner reads only confirmations.
 func (pt *partition) forgetUnread(s *surroundings, plain bool) {
+	pt.stir()
 	if !pt.pending() {
 		pt.timers &^= 1 << Patience
 	}

@@ -251,6 +251,7 @@ func (e Ended) happen(m *Machine) {
 		pt.becomeEmpty(&m.around)
 	default:
 		m.count.totals.Received++
+		pt.failed = Process{}
 		done.query = m.count.queries
 		for i := range done.sources {
 			if m.around.config.Without.is(WithoutProof) {
@@ -270,6 +271,9 @@ func (e Ended) happen(m *Machine) {
 func (m *Machine) failed(pt *partition, done *job) {
 	pt.timers |= 1 << Retry
 	m.out.arm(pt.id, Retry, false)
+	if done.Kind == Merge {
+		pt.failed = done.sources[0].process
+	}
 	if m.around.config.Durable {
 		switch done.Kind {
 		case Release:

@@ -84,7 +84,8 @@ type activity struct {
 	others others
 	check  map[Process]*report // the answers to a loss check, by process; nil: no loss check runs
 	job    *job
-	proof  *job // a merge that has ended; its sources are asked once more
+	proof  *job    // a merge that has ended; its sources are asked once more
+	failed Process // the first source of the last merge, if that merge failed
 }
 
 // inactive is the activity of all partitions without any. It does not change.
@@ -215,7 +216,7 @@ func (pt *partition) weaken(s *surroundings) {
 // with equal ledgers share one while they rest.
 func (m *Machine) rest(pt *partition) {
 	pt.rests, pt.others = true, slices.Clone(pt.others)
-	if len(pt.others) > 0 || pt.check != nil || pt.job != nil || pt.proof != nil {
+	if len(pt.others) > 0 || pt.check != nil || pt.job != nil || pt.proof != nil || pt.failed != (Process{}) {
 		pt.sets = slices.Clone(pt.sets)
 		return
 	}

@@ -41,8 +41,10 @@ func (pt *partition) confirmed(s *surroundings) bool {
 	return n > 0 && (n == len(pt.owners.all) || s.config.Without.is(WithoutUnanimity))
 }
 
-// asked returns the merge that another process asked for.
+// asked returns the merge that other processes asked for: from all of these at once. After a failure it
+// takes one alone, each time the next one: a process that can not be copied from does not hold up others.
 func (pt *partition) asked(s *surroundings, out *effects) *job {
+	var sources []source
 	for i := range pt.others {
 		o := &pt.others[i]
 		if !o.said.is(flagOffers) || o.merged >= o.said.asked || !s.alive[o.process] {
@@ -53,9 +55,16 @@ func (pt *partition) asked(s *surroundings, out *effects) *job {
 			out.mail.note(o.process, pt.id)
 			continue
 		}
-		return merge(requested, 1, source{process: o.process, said: o.said})
+		sources = append(sources, source{process: o.process, said: o.said})
 	}
-	return nil
+	if len(sources) == 0 {
+		return nil
+	}
+	if pt.failed != (Process{}) {
+		at := slices.IndexFunc(sources, func(h source) bool { return h.process.Compare(pt.failed) > 0 })
+		sources = sources[max(at, 0):][:1]
+	}
+	return merge(requested, len(sources), sources...)
 }
 
 // choose returns the next merge of an owner with pending sets, nil when the owner has to wait. It prefers
@@ -84,7 +93,8 @@ func (pt *partition) choose(s *surroundings, out *effects) *job {
 	return next
 }
 
-// fromQuorum returns the merge from RF − W + 1 ready owners. They miss no acknowledged write together.
+// fromQuorum returns the merge from RF − W + 1 ready owners. They miss no acknowledged write together. Unless
+// the last merge failed, it needs all ready owners: then none of them has to ask for another merge.
 func (pt *partition) fromQuorum(s *surroundings) *job {
 	next := merge(quorum, s.quorums.slack()+1)
 	for _, o := range pt.owners.serving {
@@ -94,6 +104,9 @@ func (pt *partition) fromQuorum(s *surroundings) *job {
 	}
 	if len(next.sources) < next.Need {
 		return nil
+	}
+	if pt.failed == (Process{}) {
+		next.Need = len(next.sources)
 	}
 	return next
 }
@@ -246,6 +259,12 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 	outside := func(h source) bool { return !pt.owners.serving.has(h.process) }
 	if gone == 0 && (s.config.Without.is(WithoutQuorum) || done.purpose == quorum && !slices.ContainsFunc(done.sources, outside)) {
 		pt.becomeReady(out)
+		if done.Need == len(done.sources) {
+			for _, h := range done.sources {
+				pt.take(s, h)
+				out.mail.note(h.process, pt.id)
+			}
+		}
 		return
 	}
 	if done.Need < len(done.sources) || done.purpose == settlingAll && gone > 0 {

@@ -43,7 +43,7 @@ func (m *Machine) Clone() *Machine {
 // changed in place.
 func (pt *partition) clone() *partition {
 	c := *pt
-	c.activity = &activity{job: pt.job, proof: pt.proof}
+	c.activity = &activity{job: pt.job, proof: pt.proof, failed: pt.failed}
 	c.sets, c.others, c.check = slices.Clone(pt.sets), slices.Clone(pt.others), maps.Clone(pt.check)
 	for _, j := range []**job{&c.job, &c.proof} {
 		if *j != nil {
@@ -164,6 +164,9 @@ func (w *writer) partition(pt *partition) {
 		w.set(s)
 	}
 	w.ledger(pt.sets)
+	if w.bits(pt.failed != (Process{})); pt.failed != (Process{}) {
+		w.set(set{pt.failed})
+	}
 	w.others(pt.others)
 	for _, p := range slices.SortedFunc(maps.Keys(pt.check), Process.Compare) {
 		w.set(set{p})

@@ -247,7 +247,7 @@ func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
 	pt.others = slices.DeleteFunc(pt.others, func(o other) bool { return gone(o.process) })
 	maps.DeleteFunc(pt.check, func(p Process, _ *report) bool { return gone(p) && m.around.stays(p) })
-	if pt.job != nil && pt.job.purpose == requested && gone(pt.job.sources[0].process) {
+	if pt.job != nil && pt.job.purpose == requested && slices.ContainsFunc(pt.job.sources, func(h source) bool { return gone(h.process) }) {
 		m.out.Cancel = append(m.out.Cancel, pt.job.ID)
 	}
 	if pt.proof != nil && slices.ContainsFunc(pt.proof.sources, func(s source) bool { return gone(s.process) }) {
