@@ -19,7 +19,7 @@ a table marks another floor.`,
 		Parts: func(quick bool) []measure.Part { return lookupParts(newFixture(of(quick))) },
 		Drawn: func(r measure.Result) bool {
 			kind, rest, _ := strings.Cut(r.Case.Group, " ")
-			return kind == "Calls" || kind == "Batches:" || kind == "Caches:" || kind == "Keys:" && strings.HasSuffix(rest, "strings")
+			return kind == "Calls" || kind == "Routing:" || kind == "Batches:" || kind == "Caches:" || kind == "Keys:" && strings.HasSuffix(rest, "strings")
 		},
 	}
 }
@@ -35,6 +35,7 @@ func lookupParts(f *fixture) []measure.Part {
 			return append(clusterCases(c, f.members), httpCases(c)...), nil
 		}},
 		{Name: "keys", Summary: "strings and bytes, short and long, hot and cold", Cases: f.keyCases},
+		{Name: "routing", Summary: "the nearest owner, the owners of this member, tokens", Cases: routeCases},
 		{Name: "growth", Summary: "more members, partitions and replicas", Cases: f.growthCases},
 		{Name: "batches", Summary: "keys sorted by owner, in one call and one by one", Cases: f.batchCases},
 		{Name: "caches", Summary: "whether a cache of keys could be faster", Cases: f.cacheCases},

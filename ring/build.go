@@ -99,6 +99,7 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 		nodes:    sorted,
 		count:    uint64(c.PartitionCount),
 		replicas: min(c.ReplicationFactor, len(sorted)),
+		memo:     new(memo),
 	}
 	if len(sorted) == 0 {
 		return r, nil

@@ -1,6 +1,9 @@
 package ring
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // A key's partition is the high half of the product of its hash and the number of
 // partitions. This spreads keys evenly for any number of partitions, and needs no
@@ -9,10 +12,8 @@ import "math/bits"
 // The algorithm is written here although the module also imports a package for it. That
 // package is assembly behind a function that passes its arguments over the stack. For a
 // short key this call takes as long as the rest of a lookup, and most keys are short.
-// The two functions below call no function and need no stack frame. They are equal
-// except for the type of their argument. One generic function would not do: calls of it
-// cost more than the compiler accepts in a function that it inlines, and it must inline
-// Lookup of package cluster. Tests compare both functions with the package.
+// The function below calls no function and needs no stack frame. Tests compare it with the
+// package.
 
 // locate returns the partition of a key.
 func (r *Ring) locate(key string) uint32 {
@@ -53,43 +54,10 @@ func (r *Ring) locate(key string) uint32 {
 	return scale(finish(h), r.count)
 }
 
-// locateBytes is locate for a key held as bytes.
+// locateBytes is locate for a key held as bytes. The string shares the bytes, and does not
+// outlive the call.
 func (r *Ring) locateBytes(key []byte) uint32 {
-	if r == nil {
-		return 0
-	}
-	h, rest := prime5, key
-	if len(rest) >= 32 {
-		a, b, c, d := seedA, seedB, seedC, seedD
-		for len(rest) >= 32 {
-			a, b = stripe(a, word(rest)), stripe(b, word(rest[8:]))
-			c, d = stripe(c, word(rest[16:])), stripe(d, word(rest[24:]))
-			rest = rest[32:]
-		}
-		h = bits.RotateLeft64(a, 1) + bits.RotateLeft64(b, 7) + bits.RotateLeft64(c, 12) + bits.RotateLeft64(d, 18)
-		h = merge(merge(merge(merge(h, a), b), c), d)
-	}
-	h += uint64(len(key))
-	if len(rest) >= 8 {
-		h = absorb(h, word(rest))
-		if len(rest) >= 16 {
-			h = absorb(h, word(rest[8:]))
-			if len(rest) >= 24 {
-				h = absorb(h, word(rest[16:]))
-			}
-		}
-	}
-	if odd := len(rest) % 8; odd > 0 {
-		rest = rest[len(rest)-odd:]
-		if odd >= 4 {
-			h = absorbHalf(h, half(rest))
-			rest = rest[4:]
-		}
-		for i := range rest {
-			h = absorbByte(h, rest[i])
-		}
-	}
-	return scale(finish(h), r.count)
+	return r.locate(unsafe.String(unsafe.SliceData(key), len(key)))
 }
 
 // scale maps a hash to one of count partitions.
@@ -114,14 +82,14 @@ const (
 
 // word reads eight bytes, the least significant first. The compiler makes it a
 // single load.
-func word[K string | []byte](b K) uint64 {
+func word(b string) uint64 {
 	_ = b[7]
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
 // half reads four bytes in the same way.
-func half[K string | []byte](b K) uint64 {
+func half(b string) uint64 {
 	_ = b[3]
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
 }

@@ -11,14 +11,11 @@ import "iter"
 type Placement struct {
 	ring      *Ring
 	partition uint32
-	// order is the order in which At and All return the owners. Four bits for each
-	// position hold the rank of the owner at this position, XORed with those of
-	// identity. So zero means the order of the preference list.
+	// order is the order in which At and All return the owners: four bits for each
+	// position hold the rank of the owner at this position. Zero means the order of the
+	// preference list.
 	order uint64
 }
-
-// identity is the order of the preference list itself: rank i at position i.
-const identity = 0xFEDCBA9876543210
 
 // Partition returns the partition, 0 to PartitionCount-1.
 func (p Placement) Partition() int { return int(p.partition) }
@@ -71,15 +68,9 @@ func (p Placement) All() iter.Seq2[int, Owner] {
 	}
 }
 
-// Owns reports whether the node with an ID is one of the owners.
-func (p Placement) Owns(id string) bool {
-	for _, i := range p.ring.row(p.partition) {
-		if same(p.ring.nodes[i].ID, id) {
-			return true
-		}
-	}
-	return false
-}
+// Owns reports whether the node with an ID is one of the owners. It is fastest for the
+// node that it was asked for first.
+func (p Placement) Owns(id string) bool { return p.ring.owns(p.partition, id) }
 
 // Target returns the placement of the same partition in the ring that this one
 // is about to give way to, in the order of its preference list; p itself when
@@ -97,18 +88,13 @@ func (p Placement) Target() Placement {
 // partitions. A ring without a target has the token of a ring whose target has the same owners in
 // the same order.
 func (p Placement) Token() Token {
-	h := p.hash()
-	if target := p.Target().hash(); target != h {
-		h = mix(h ^ mix(target))
+	h := p.ring.hash(p.partition)
+	if p.ring == nil || p.ring.target == nil {
+		return Token(h)
 	}
-	return Token(h)
-}
-
-// hash identifies the partition and its preference list.
-func (p Placement) hash() uint64 {
-	h := mix(uint64(p.partition) + 1)
-	for _, i := range p.ring.row(p.partition) {
-		h = mix(h ^ p.ring.hashes[i])
+	target := p.ring.target.hash(p.partition)
+	if target == h {
+		return Token(h)
 	}
-	return h
+	return Token(mix(h ^ mix(target)))
 }

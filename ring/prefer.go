@@ -4,11 +4,24 @@ package ring
 // zone first, then the owners in the region, then the rest, each group in the order of the
 // preference list. The primary, the set of owners and the token do not change.
 func (p Placement) Prefer(region, zone string) Placement {
-	r := p.ring
+	p.order = p.ring.order(p.partition, region, zone)
+	return p
+}
+
+// identity is the order of the preference list itself: rank i at position i.
+const identity = uint64(0xFEDCBA9876543210)
+
+// arrange computes the order of the owners of a partition as seen from a zone. Positions
+// without an owner keep their own rank, so that the order of a row is never zero.
+func (r *Ring) arrange(partition uint32, region, zone string) uint64 {
+	row := r.row(partition)
+	if len(row) == 0 {
+		return 0
+	}
 	here, near := -1, -1 // the zone and the region, as soon as an owner in it is found
 	var first, second, third uint64
 	var firstBits, secondBits, thirdBits int
-	for rank, node := range r.row(p.partition) {
+	for rank, node := range row {
 		at := r.places[node]
 		if here < 0 {
 			z := &r.zones[at.zone]
@@ -31,14 +44,12 @@ func (p Placement) Prefer(region, zone string) Placement {
 			thirdBits += 4
 		}
 	}
-	order := first | second<<firstBits | third<<(firstBits+secondBits)
-	p.order = (order ^ identity) & (1<<(firstBits+secondBits+thirdBits) - 1)
-	return p
+	return first | second<<(firstBits&63) | third<<((firstBits+secondBits)&63) | identity<<(4*len(row))
 }
 
 // rank is the place in the preference list of the owner at a position.
 func (p Placement) rank(position int) int {
-	return int((p.order ^ identity) >> (4 * position) & 15)
+	return int(p.order >> (4 * position & 63) & 15)
 }
 
 // same is a == b, and compares the last byte first. The names of a cluster often have

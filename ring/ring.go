@@ -17,7 +17,10 @@ import (
 // Its table takes two bytes for each owner of each partition, whatever the number of
 // nodes. With three owners a partition these are 24 KiB for 4096 partitions and 384 KiB
 // for 65,536. In addition a ring needs a few hundred bytes for each node. The names are
-// shared with the nodes that it was built from. While a ring is built, up to two more
+// shared with the nodes that it was built from. A process that asks for tokens, for the
+// nearest owners or for what a node owns makes the ring keep the answers: eight bytes a
+// partition for tokens, one byte for each of up to four zones, one bit for each of up to
+// two nodes. While a ring is built, up to two more
 // tables exist: the one that the strategy writes, and for [Rebuild] the table of the
 // previous ring.
 type Ring struct {
@@ -31,6 +34,7 @@ type Ring struct {
 	count    uint64   // partitions
 	replicas int
 	print    Fingerprint
+	memo     *memo // answers kept for later; shared by copies of this ring
 	target   *Ring // the ring after the change that is under way; nil without a change
 }
 

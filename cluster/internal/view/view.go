@@ -2,7 +2,7 @@ package view
 
 import (
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -47,8 +47,9 @@ func Empty() *View { return &View{Ring: &ring.Ring{}} }
 
 // Member returns the member with an ID, and whether there is one. It allocates nothing.
 func (v *View) Member(id string) (membership.Member, bool) {
-	i, ok := slices.BinarySearchFunc(v.Members, id, func(m membership.Member, id string) int { return strings.Compare(m.ID, id) })
-	if !ok {
+	// A Member is large, and slices.BinarySearchFunc would copy one at every step.
+	i := sort.Search(len(v.Members), func(i int) bool { return v.Members[i].ID >= id })
+	if i == len(v.Members) || v.Members[i].ID != id {
 		return membership.Member{}, false
 	}
 	return v.Members[i], true
