@@ -22,17 +22,17 @@ func (c candidate) local() bool { return c.addr == "" }
 // that could not be reached lately come last. Owners that this request could not reach
 // come back when it has waited.
 func (j *journey) plan(view View) {
-	rt := j.router
+	e := j.engine
 	j.version, j.placement = view.Version, view.Ring.Lookup(j.key)
 	j.token = tokenOf(j.placement)
 	j.candidates, j.next, j.nameless = j.room[:0], 0, 0
 	p := j.placement
-	if rt.mine(view, p, j.policy, false) {
-		j.candidates = append(j.candidates, candidate{id: rt.node})
+	if e.serves && e.mine(view, p, j.policy, false) {
+		j.candidates = append(j.candidates, candidate{id: e.node})
 		return
 	}
 	var region, zone string
-	if here := memberOf(view.Members, rt.node); here != nil {
+	if here := memberOf(view.Members, e.node); here != nil {
 		region, zone = here.Region, here.Zone
 	}
 	if j.policy == Nearest {
@@ -46,26 +46,26 @@ func (j *journey) plan(view View) {
 			break
 		}
 		m := memberOf(view.Members, owner.ID())
-		if m != nil && m.State == membership.Away && m.ID != rt.node {
+		if m != nil && m.State == membership.Away && m.ID != e.node {
 			continue
 		}
 		considered++
-		if owner.ID() == rt.node {
-			j.candidates = append(j.candidates, candidate{id: rt.node})
+		if e.serves && owner.ID() == e.node {
+			j.candidates = append(j.candidates, candidate{id: e.node})
 			continue
 		}
 		if m == nil {
 			continue
 		}
-		c := candidate{id: m.ID, addr: m.Services[rt.options.Service], start: m.Start, relation: relationOf(region, zone, owner)}
+		c := candidate{id: m.ID, addr: m.Services[e.options.Service], start: m.Start, relation: relationOf(region, zone, owner)}
 		switch {
 		case c.addr == "":
 			j.nameless++
 		case slices.ContainsFunc(j.dead, c.same):
-			if j.again && j.mayDial() && rt.avoided.again(c.addr) {
+			if j.again && j.mayDial() && e.avoided.again(c.addr) {
 				last = append(last, c)
 			}
-		case rt.avoided.has(c.addr):
+		case e.avoided.has(c.addr):
 			last = append(last, c)
 		default:
 			j.candidates = append(j.candidates, c)

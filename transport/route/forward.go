@@ -2,62 +2,33 @@ package route
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
-	"github.com/clusterkit/clusterkit/transport/client"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// journey is a request that is being forwarded. It is also the transport of its own
-// proxy. This is cheaper than finding it in the request's context, for which the
-// request would have to be copied.
-type journey struct {
-	router  *Router
-	proxy   httputil.ReverseProxy
-	request *http.Request // as it came
-	key     string
-	policy  Policy
-	cargo   cargo
-	began   time.Time // when the request began to wait; zero: it has not waited
-
-	version    uint64 // the version of the view that the candidates are from
-	placement  ring.Placement
-	token      []string // the token of the placement, as the value of a header
-	candidates []candidate
-	next       int
-	room       [4]candidate // usually large enough for the candidates
-
-	attempts   int
-	dead       []candidate // these could not be reached
-	again      bool        // they may be tried again
-	nameless   int         // owners that announce no address of the service
-	takesToken bool        // the next attempt takes a token from the budget
-	broken     int         // attempts that may have run
-	refused    int         // attempts
-	pause      time.Duration
+// forwarding is a journey between a caller and a proxy. It is the transport of its own
+// proxy. This is cheaper than finding the journey in the request's context, for which
+// the request would have to be copied.
+type forwarding struct {
+	journey
+	router *Router
+	proxy  httputil.ReverseProxy
 }
 
-// errServeHere says that this member should answer the request now.
-var errServeHere = errors.New("route: this member should answer")
+// RoundTrip implements [http.RoundTripper] for the proxy.
+func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) { return f.send(out) }
 
 // forward sends a request to an owner.
 func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, view View) {
-	j := &journey{router: rt, request: r, key: q.key, policy: q.policy, proxy: rt.proxy}
+	f := &forwarding{router: rt, proxy: rt.proxy, journey: journey{engine: rt.engine, request: r, key: q.key, policy: q.policy}}
 	var err error
-	if j.cargo, err = pack(r, rt.options.MaxReplayBytes); err != nil {
+	if f.cargo, err = pack(r, rt.options.MaxReplayBytes); err != nil {
 		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
 			p.Bound = tooLong.Limit
@@ -68,9 +39,9 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 		return
 	}
 	rt.budget.deposit()
-	j.plan(view)
-	j.proxy.Transport, j.proxy.ErrorHandler = j, j.giveUp
-	j.proxy.ServeHTTP(w, r)
+	f.plan(view)
+	f.proxy.Transport, f.proxy.ErrorHandler = f, f.giveUp
+	f.proxy.ServeHTTP(w, r)
 }
 
 // rewrite makes the outgoing request from the incoming one.
@@ -109,224 +80,16 @@ func restore(u *url.URL, in *http.Request) {
 	}
 }
 
-// RoundTrip sends the request to one candidate after the other until one answers.
-func (j *journey) RoundTrip(out *http.Request) (*http.Response, error) {
-	rt := j.router
-	for {
-		for j.next == len(j.candidates) {
-			if err := j.wait(); err != nil {
-				return nil, err
-			}
-		}
-		c := j.candidates[j.next]
-		j.next++
-		if c.local() {
-			return nil, errServeHere
-		}
-		if j.takesToken && !rt.budget.withdraw() {
-			rt.counts.overBudget.Add(1)
-			return nil, j.failure("too many requests are being sent again already")
-		}
-		j.takesToken = false
-		if j.attempts++; j.attempts > 1 {
-			rt.counts.retries.Add(1)
-			out = out.Clone(out.Context()) // the transport may still use the other request
-			out.Trailer = j.request.Trailer
-		}
-		r := j.ask(out, c)
-		rt.counts.add(r.result, r.from.relation)
-		if r.result == answered {
-			return r.response, nil
-		}
-		if !j.goesOn(r.result, r.from) {
-			if r.result == canceled {
-				return nil, r.err
-			}
-			return nil, j.failure("it cannot be sent again")
-		}
-		if j.attempts >= rt.options.MaxAttempts {
-			return nil, j.failure("it was sent " + strconv.Itoa(j.attempts) + " times")
-		}
-	}
-}
-
-// attempt sends the request to one member.
-func (j *journey) attempt(out *http.Request, c candidate) reply {
-	rt := j.router
-	out.URL.Host = c.addr
-	m := mark{
-		cluster: rt.clusterName, service: rt.options.Service, from: rt.node, to: c.id, start: c.start,
-		partition: j.placement.Partition(), policy: j.policy, number: newNumber(),
-	}
-	out.Header[wire.ForwardedHeader] = []string{m.String()}
-	out.Header[api.TokenHeader] = j.token
-	delete(out.Header, api.TimeoutHeader)
-	ctx := j.request.Context()
-	if deadline, ok := ctx.Deadline(); ok {
-		// The number of milliseconds is rounded up. The receiver may so wait a little
-		// longer than the sender, which knows the exact time.
-		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
-		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
-	}
-	rt.avoided.try(c.addr)
-	response, sent, err := j.send(out, c)
-	if err == nil {
-		switch read(response, m.number, wire.IsUpgrade(j.request)) {
-		case isAnswer:
-			rt.avoided.remove(c.addr)
-			return reply{from: c, response: response, result: answered}
-		case isRefusal:
-			rt.avoided.remove(c.addr)
-			discard(response)
-			return reply{from: c, result: refused}
-		case isForeign:
-			discard(response)
-			err = errForeign
-		}
-	}
-	result := broken
-	switch {
-	case ctx.Err() != nil:
-		return reply{from: c, result: canceled, err: ctx.Err()}
-	case errors.Is(err, errForeign):
-		rt.avoided.add(c.addr)
-		rt.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
-			"to", c.id, "addr", c.addr, "method", out.Method)
-	case !sent || isUnreachable(err):
-		result = unreachable
-		rt.avoided.add(c.addr)
-	}
-	rt.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
-	return reply{from: c, result: result, err: err}
-}
-
-// errForeign says that an answer did not come from the router of the member asked.
-var errForeign = errors.New("route: the answer is of another server")
-
-// discard reads a little of an answer, so that its connection can be used again.
-func discard(response *http.Response) {
-	_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
-	_ = response.Body.Close()
-}
-
-// mostRuns is how often an idempotent request may run: once more after a connection
-// broke under it. A request that breaks a member would break all owners otherwise.
-const mostRuns = 2
-
-// goesOn records an attempt without an answer, and reports whether the request may be
-// sent again.
-func (j *journey) goesOn(result outcome, c candidate) bool {
-	if result == canceled {
-		return false
-	}
-	switch result {
-	case refused:
-		j.refused++
-	case unreachable:
-		if !slices.ContainsFunc(j.dead, c.same) {
-			j.dead = append(j.dead, c)
-		}
-		j.takesToken = true
-	case broken:
-		j.broken++
-		j.takesToken = true
-	}
-	return j.cargo.unload() && (j.broken == 0 || j.broken < mostRuns && isIdempotent(j.request))
-}
-
-// The pauses between rounds in which every owner refused. A random part of up to half
-// is subtracted from each.
-const (
-	firstPause   = 20 * time.Millisecond
-	longestPause = 500 * time.Millisecond
-)
-
-// wait waits until this member's view has changed, or the views of the members that
-// refused may have changed. Then it lists the candidates again.
-func (j *journey) wait() error {
-	rt, ctx := j.router, j.request.Context()
-	if j.began.IsZero() {
-		j.began = time.Now()
-	}
-	left := rt.options.Patience - time.Since(j.began)
-	if left <= 0 {
-		return j.failure("none did within " + max(rt.options.Patience, 0).String())
-	}
-	j.pause = min(max(2*j.pause, firstPause), longestPause)
-	timer := time.NewTimer(min(j.pause/2+rand.N(j.pause/2), left))
-	defer timer.Stop()
-	for {
-		changed, recovery := rt.cluster.Changed(), rt.avoided.recovery()
-		view := rt.cluster.View()
-		if view.Version != j.version {
-			j.again = false
-			j.planAgain(view)
-			return nil
-		}
-		if dead := len(j.dead); dead > 0 {
-			if j.dead = slices.DeleteFunc(j.dead, j.recovered); len(j.dead) < dead {
-				j.planAgain(view)
-				return nil
-			}
-		}
-		select {
-		case <-changed:
-		case <-recovery:
-		case <-timer.C:
-			// The members that could not be reached may answer again. The number
-			// of such attempts is bounded for all requests together.
-			j.again = true
-			j.planAgain(view)
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// planAgain lists the candidates of a request that has waited. Its next attempt counts as a
-// first one, without a token of the budget, unless the request may have run.
-func (j *journey) planAgain(view View) {
-	j.takesToken = j.takesToken && j.broken > 0
-	j.plan(view)
-}
-
-// mayDial reports whether a member that could not be reached may be tried again. One
-// attempt is left for an owner by another view.
-func (j *journey) mayDial() bool { return j.attempts < j.router.options.MaxAttempts-1 }
-
-// recovered reports whether a member that this request could not reach has answered
-// another one since.
-func (j *journey) recovered(c candidate) bool {
-	return j.mayDial() && !j.router.avoided.troubled(c.addr)
-}
-
-// failure returns why the request was not answered, and whether it may have run.
-func (j *journey) failure(why string) error {
-	rt := j.router
-	if j.broken > 0 {
-		return wire.New(api.RefusalBroken, http.StatusBadGateway,
-			"the connection to the member that answers for the key failed, and %s: the request may have run", why)
-	}
-	if service := rt.options.Service; j.nameless > 0 && len(j.dead)+j.refused == 0 {
-		return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
-			"no owner of the key announces an address of the service %q, and %s: check the service in the options of the router and of the members; the request has not run", service, why)
-	}
-	return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
-		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",
-		len(j.dead), j.refused, why)
-}
-
 // giveUp answers a request that no owner has answered.
-func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
-	rt := j.router
+func (f *forwarding) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
+	rt := f.router
 	if errors.Is(err, errServeHere) {
-		r := j.request
-		if j.cargo.kept != nil {
+		r := f.request
+		if f.cargo.kept != nil {
 			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
-			r.Body = j.cargo.replay()
+			r.Body = f.cargo.replay()
 		}
-		rt.serve(w, r, j.placement, j.policy, "")
+		rt.serve(w, r, f.placement, f.policy, "")
 		return
 	}
 	if errors.Is(err, context.Canceled) {
@@ -346,16 +109,5 @@ func (j *journey) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	wire.Refuse(w, j.request, p)
-}
-
-// isUnreachable reports whether no connection could be made, so that nothing was sent.
-func isUnreachable(err error) bool {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return true
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	return errors.Is(err, client.ErrClosed)
+	wire.Refuse(w, f.request, p)
 }

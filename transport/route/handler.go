@@ -11,10 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
-	"github.com/clusterkit/clusterkit/transport/client"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
@@ -68,18 +66,9 @@ type Cluster interface {
 //
 // All methods are safe for concurrent use.
 type Router struct {
-	cluster Cluster
+	*engine
 	handler http.Handler
-	options Options
-	node    string // this member
-	// clusterName is that of the first view; it never changes.
-	clusterName string
-	budget      *budget
-	avoided     avoided
-	counts      counts
-	own         *client.Pool // nil when the user set Options.Transport
-	sender      http.RoundTripper
-	proxy       httputil.ReverseProxy // the template that each journey copies
+	proxy   httputil.ReverseProxy // the template that each forwarding copies
 }
 
 // New returns a router around a handler. It starts no goroutine. When Options.Transport
@@ -96,30 +85,16 @@ func New(c Cluster, h http.Handler, o Options) (*Router, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("route: options: %w", err)
 	}
-	o = o.withDefaults()
-	view := c.View()
-	rt := &Router{
-		cluster: c, handler: h, options: o, node: view.NodeID, clusterName: view.ClusterName,
-		budget: newBudget(o),
-		sender: o.Transport,
+	e, err := newEngine(c, o.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("route: %w", err)
 	}
-	rt.avoided.period = o.AvoidFor
-	if rt.sender == nil {
-		pool, err := client.NewPool(client.PoolOptions{Logger: o.Logger})
-		if err != nil {
-			return nil, err
-		}
-		rt.own, rt.sender = pool, pool
-	}
-	if o.Wrap != nil {
-		if rt.sender = o.Wrap(rt.sender); rt.sender == nil {
-			return nil, errors.New("route: New: Options.Wrap returned nil: must return a RoundTripper")
-		}
-	}
+	e.serves = true
+	rt := &Router{engine: e, handler: h}
 	rt.proxy = httputil.ReverseProxy{
 		Rewrite:    rt.rewrite,
 		BufferPool: newBuffers(),
-		ErrorLog:   slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:   slog.NewLogLogger(e.options.Logger.Handler(), slog.LevelDebug),
 	}
 	return rt, nil
 }
@@ -127,12 +102,7 @@ func New(c Cluster, h http.Handler, o Options) (*Router, error) {
 // Close closes the router's own connections that carry no request. Requests under way
 // go on. Close does not close Options.Transport. It may be called any number of times,
 // and returns nil.
-func (rt *Router) Close() error {
-	if rt.own == nil {
-		return nil
-	}
-	return rt.own.Close()
-}
+func (rt *Router) Close() error { return rt.close() }
 
 // ServeHTTP answers a request or forwards it. A panic of Options.Key or Policy becomes
 // a 500. A panic of the own handler passes through.
@@ -198,35 +168,13 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 	return q, true
 }
 
-// mine reports whether this member should answer. It may answer a forwarded request
-// also when it is not the first owner of the policy, because the sender may have had a
-// reason to pass over the others. Owners that are away are passed over.
-func (rt *Router) mine(view View, p ring.Placement, policy Policy, forwarded bool) bool {
-	if policy == Nearest || policy == PrimaryFirst && forwarded {
-		return p.Owns(rt.node)
-	}
-	for i := range p.Len() {
-		id := p.At(i).ID()
-		if id == rt.node {
-			return true
-		}
-		if m := memberOf(view.Members, id); m == nil || m.State != membership.Away {
-			return false
-		}
-	}
-	return false
-}
-
 // serve runs the own handler for a request. The member from has forwarded the request;
 // from is empty if no member has.
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, policy Policy, from string) {
 	rt.counts.add(answered, local)
 	w.Header()[api.TokenHeader] = tokenOf(p)
-	rt.handler.ServeHTTP(w, handed(&arrival{r.Context(), rt, p, policy, from}, r))
+	rt.handler.ServeHTTP(w, handed(&arrival{r.Context(), rt.engine, p, policy, from}, r))
 }
-
-// tokenOf returns a placement's token as the value of a header.
-func tokenOf(p ring.Placement) []string { return []string{hexadecimal(uint64(p.Token()))} }
 
 // withTimeout limits a request by the caller's timeout header. It ignores a value that
 // is not a valid number, because any client can send one.

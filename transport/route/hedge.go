@@ -32,28 +32,28 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 		return cancel
 	}
 	endFirst := send(c)
-	timer := time.NewTimer(j.router.options.HedgeAfter)
+	timer := time.NewTimer(j.engine.options.HedgeAfter)
 	defer timer.Stop()
 	select {
 	case r := <-replies:
 		return r // its body is read under the context, which ends with the request
 	case <-timer.C:
 	}
-	rt, second := j.router, j.candidates[j.next]
-	if !rt.budget.withdraw() {
-		rt.counts.overBudget.Add(1)
+	e, second := j.engine, j.candidates[j.next]
+	if !e.budget.withdraw() {
+		e.counts.overBudget.Add(1)
 		return <-replies
 	}
 	j.next++
 	j.attempts++
-	rt.counts.hedges.Add(1)
+	e.counts.hedges.Add(1)
 	endSecond := send(second)
 	r := <-replies
 	if r.result == answered {
 		if r.from.same(c) {
 			endSecond()
 		} else {
-			rt.avoided.add(c.addr)
+			e.avoided.add(c.addr)
 			endFirst()
 		}
 	}
@@ -62,10 +62,10 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 		if other.response != nil {
 			_ = other.response.Body.Close()
 		}
-		rt.counts.add(canceled, other.from.relation)
+		e.counts.add(canceled, other.from.relation)
 		return r
 	}
-	rt.counts.add(r.result, r.from.relation)
+	e.counts.add(r.result, r.from.relation)
 	j.goesOn(r.result, r.from)
 	return other
 }
@@ -73,7 +73,7 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 // hedges reports whether the request may be sent to the next candidate at the same time as
 // to this one. It may then run twice, but no third time.
 func (j *journey) hedges() bool {
-	return j.router.options.HedgeAfter > 0 && isSafe(j.request.Method) && j.cargo.empty() && j.broken == 0 &&
+	return j.engine.options.HedgeAfter > 0 && isSafe(j.request.Method) && j.cargo.empty() && j.broken == 0 &&
 		j.next < len(j.candidates) && !j.candidates[j.next].local() &&
-		j.attempts < j.router.options.MaxAttempts && !wire.IsUpgrade(j.request)
+		j.attempts < j.engine.options.MaxAttempts && !wire.IsUpgrade(j.request)
 }

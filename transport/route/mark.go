@@ -121,15 +121,15 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 // misdirected returns why a request was not meant for this process, and nothing if it
 // was. The address may have belonged to a member of another cluster before, or to an
 // earlier process.
-func (rt *Router) misdirected(view View, m *mark) string {
-	self := memberOf(view.Members, rt.node)
+func (e *engine) misdirected(view View, m *mark) string {
+	self := memberOf(view.Members, e.node)
 	switch {
-	case m.cluster != rt.clusterName:
-		return "the request is for the cluster " + strconv.Quote(m.cluster) + ", and this is a member of " + strconv.Quote(rt.clusterName)
-	case m.service != rt.options.Service:
-		return "the request is for the service " + strconv.Quote(m.service) + ", and this is the service " + strconv.Quote(rt.options.Service)
-	case m.to != rt.node:
-		return "the request is for the member " + strconv.Quote(m.to) + ", and this is " + strconv.Quote(rt.node)
+	case m.cluster != e.clusterName:
+		return "the request is for the cluster " + strconv.Quote(m.cluster) + ", and this is a member of " + strconv.Quote(e.clusterName)
+	case m.service != e.options.Service:
+		return "the request is for the service " + strconv.Quote(m.service) + ", and this is the service " + strconv.Quote(e.options.Service)
+	case m.to != e.node:
+		return "the request is for the member " + strconv.Quote(m.to) + ", and this is " + strconv.Quote(e.node)
 	case self == nil || m.start != self.Start:
 		return "the request is for another start of this member"
 	default:
@@ -184,7 +184,7 @@ func one(values []string, want string) bool { return len(values) == 1 && values[
 // arrival is the context of a request that the handler gets.
 type arrival struct {
 	context.Context
-	router    *Router
+	engine    *engine
 	placement ring.Placement
 	policy    Policy
 	from      string
@@ -233,8 +233,8 @@ func Lost(ctx context.Context) <-chan struct{} {
 
 func (a *arrival) watch(lost chan<- struct{}) {
 	for {
-		changed, view := a.router.cluster.Changed(), a.router.cluster.View()
-		if !a.router.mine(view, view.Ring.Placement(a.placement.Partition()), a.policy, a.from != "") {
+		changed, view := a.engine.cluster.Changed(), a.engine.cluster.View()
+		if !a.engine.mine(view, view.Ring.Placement(a.placement.Partition()), a.policy, a.from != "") {
 			close(lost)
 			return
 		}

@@ -30,16 +30,16 @@ var errLeft = errors.New("route: the member left before it answered")
 // errNoConnection says that there was no connection in time. Nothing was sent.
 var errNoConnection = errors.New("route: no connection within " + connectWithin.String())
 
-// send sends a request to a candidate and waits for the head of the answer, for as long
+// once sends a request to a candidate and waits for the head of the answer, for as long
 // as the candidate is in the view. The other side may have closed an idle connection
-// before anything was written to it. Then send takes the next one. sent is false when
+// before anything was written to it. Then once takes the next one. sent is false when
 // there was a connection and nothing was written to it.
-func (j *journey) send(out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
+func (j *journey) once(out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(out.Context())
 	s := sending{over: make(chan struct{})}
 	defer close(s.over)
 	watch := time.AfterFunc(watchAfter, func() {
-		if err := j.router.watch(c, &s); err != nil && s.settled.CompareAndSwap(false, true) {
+		if err := j.engine.watch(c, &s); err != nil && s.settled.CompareAndSwap(false, true) {
 			cancel(err)
 		}
 	})
@@ -47,7 +47,7 @@ func (j *journey) send(out *http.Request, c candidate) (response *http.Response,
 	ctx = httptrace.WithClientTrace(ctx, s.trace())
 	for range mostStale {
 		j.cargo.load(out)
-		response, err = j.router.sender.RoundTrip(out.WithContext(ctx))
+		response, err = j.engine.sender.RoundTrip(out.WithContext(ctx))
 		if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
 			if err == nil {
 				_ = response.Body.Close()
@@ -69,12 +69,12 @@ func (j *journey) send(out *http.Request, c candidate) (response *http.Response,
 // watch returns why an attempt must end, or nil when it has ended by itself: its member is
 // no longer in the view, or there is no connection in time. The context of an attempt that
 // was answered goes on: the body of the answer is read under it.
-func (rt *Router) watch(c candidate, s *sending) error {
+func (e *engine) watch(c candidate, s *sending) error {
 	late := time.NewTimer(connectWithin - watchAfter)
 	defer late.Stop()
 	for {
-		changed := rt.cluster.Changed()
-		if m := memberOf(rt.cluster.View().Members, c.id); m == nil || m.Start != c.start {
+		changed := e.cluster.Changed()
+		if m := memberOf(e.cluster.View().Members, c.id); m == nil || m.Start != c.start {
 			return errLeft
 		}
 		select {

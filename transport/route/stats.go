@@ -92,10 +92,12 @@ func (c *counts) of(r outcome) Attempts {
 
 // Stats returns the counts so far. Each is exact. They are read one after the other, so
 // they may be of slightly different moments. It does not block.
-func (rt *Router) Stats() Stats {
-	c := &rt.counts
+func (rt *Router) Stats() Stats { return rt.stats() }
+
+func (e *engine) stats() Stats {
+	c := &e.counts
 	return Stats{
-		ClusterName: rt.clusterName, Service: rt.options.Service,
+		ClusterName: e.clusterName, Service: e.options.Service,
 		Answered: c.of(answered), Refused: c.of(refused), Unreachable: c.of(unreachable), Broken: c.of(broken), Canceled: c.of(canceled),
 		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), Hedges: c.hedges.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
 	}

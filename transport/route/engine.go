@@ -1,0 +1,84 @@
+package route
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/client"
+)
+
+// engine sends requests to the owners of their keys. It knows nothing of the caller: a
+// [Router] answers the caller of its handler with what the engine returns. The requests
+// of one engine share its connections, its retry budget, its counts, and what it knows
+// of addresses that could not be reached.
+type engine struct {
+	cluster Cluster
+	options Options
+	node    string // this member
+	// clusterName is that of the first view; it never changes.
+	clusterName string
+	// serves is true when this member answers the requests that it owns itself. Their
+	// journeys end with errServeHere. Otherwise they are sent to this member's address.
+	serves  bool
+	budget  *budget
+	avoided avoided
+	counts  counts
+	own     *client.Pool // nil when the user set Options.Transport
+	sender  http.RoundTripper
+}
+
+// newEngine returns an engine for options that are valid and have their defaults.
+func newEngine(c Cluster, o Options) (*engine, error) {
+	view := c.View()
+	e := &engine{
+		cluster: c, options: o, node: view.NodeID, clusterName: view.ClusterName,
+		budget: newBudget(o),
+		sender: o.Transport,
+	}
+	e.avoided.period = o.AvoidFor
+	if e.sender == nil {
+		pool, err := client.NewPool(client.PoolOptions{Logger: o.Logger})
+		if err != nil {
+			return nil, err
+		}
+		e.own, e.sender = pool, pool
+	}
+	if o.Wrap != nil {
+		if e.sender = o.Wrap(e.sender); e.sender == nil {
+			return nil, errors.New("Options.Wrap returned nil: must return a RoundTripper")
+		}
+	}
+	return e, nil
+}
+
+// close closes the engine's own connections that carry no request.
+func (e *engine) close() error {
+	if e.own == nil {
+		return nil
+	}
+	return e.own.Close()
+}
+
+// mine reports whether this member should answer. It may answer a forwarded request
+// also when it is not the first owner of the policy, because the sender may have had a
+// reason to pass over the others. Owners that are away are passed over.
+func (e *engine) mine(view View, p ring.Placement, policy Policy, forwarded bool) bool {
+	if policy == Nearest || policy == PrimaryFirst && forwarded {
+		return p.Owns(e.node)
+	}
+	for i := range p.Len() {
+		id := p.At(i).ID()
+		if id == e.node {
+			return true
+		}
+		if m := memberOf(view.Members, id); m == nil || m.State != membership.Away {
+			return false
+		}
+	}
+	return false
+}
+
+// tokenOf returns a placement's token as the value of a header.
+func tokenOf(p ring.Placement) []string { return []string{hexadecimal(uint64(p.Token()))} }

@@ -1,0 +1,269 @@
+package route
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+)
+
+// journey is a request on its way to an owner: it chooses a candidate, sends an attempt,
+// and decides whether the request may be sent again.
+type journey struct {
+	engine  *engine
+	request *http.Request // as it came
+	key     string
+	policy  Policy
+	cargo   cargo
+	began   time.Time // when the request began to wait; zero: it has not waited
+
+	version    uint64 // the version of the view that the candidates are from
+	placement  ring.Placement
+	token      []string // the token of the placement, as the value of a header
+	candidates []candidate
+	next       int
+	room       [4]candidate // usually large enough for the candidates
+
+	attempts   int
+	dead       []candidate // these could not be reached
+	again      bool        // they may be tried again
+	nameless   int         // owners that announce no address of the service
+	takesToken bool        // the next attempt takes a token from the budget
+	broken     int         // attempts that may have run
+	refused    int         // attempts
+	pause      time.Duration
+}
+
+// errServeHere says that this member should answer the request now.
+var errServeHere = errors.New("route: this member should answer")
+
+// send sends the request to one candidate after the other until one answers. The request
+// out is the one to send: its header is changed for each attempt. When this member should
+// answer, the error is errServeHere.
+func (j *journey) send(out *http.Request) (*http.Response, error) {
+	e := j.engine
+	for {
+		for j.next == len(j.candidates) {
+			if err := j.wait(); err != nil {
+				return nil, err
+			}
+		}
+		c := j.candidates[j.next]
+		j.next++
+		if c.local() {
+			return nil, errServeHere
+		}
+		if j.takesToken && !e.budget.withdraw() {
+			e.counts.overBudget.Add(1)
+			return nil, j.failure("too many requests are being sent again already")
+		}
+		j.takesToken = false
+		if j.attempts++; j.attempts > 1 {
+			e.counts.retries.Add(1)
+			out = out.Clone(out.Context()) // the transport may still use the other request
+			out.Trailer = j.request.Trailer
+		}
+		r := j.ask(out, c)
+		e.counts.add(r.result, r.from.relation)
+		if r.result == answered {
+			return r.response, nil
+		}
+		if !j.goesOn(r.result, r.from) {
+			if r.result == canceled {
+				return nil, r.err
+			}
+			return nil, j.failure("it cannot be sent again")
+		}
+		if j.attempts >= e.options.MaxAttempts {
+			return nil, j.failure("it was sent " + strconv.Itoa(j.attempts) + " times")
+		}
+	}
+}
+
+// attempt sends the request to one member.
+func (j *journey) attempt(out *http.Request, c candidate) reply {
+	e := j.engine
+	out.URL.Host = c.addr
+	m := mark{
+		cluster: e.clusterName, service: e.options.Service, from: e.node, to: c.id, start: c.start,
+		partition: j.placement.Partition(), policy: j.policy, number: newNumber(),
+	}
+	out.Header[wire.ForwardedHeader] = []string{m.String()}
+	out.Header[api.TokenHeader] = j.token
+	delete(out.Header, api.TimeoutHeader)
+	ctx := j.request.Context()
+	if deadline, ok := ctx.Deadline(); ok {
+		// The number of milliseconds is rounded up. The receiver may so wait a little
+		// longer than the sender, which knows the exact time.
+		left := max((time.Until(deadline)+time.Millisecond-1)/time.Millisecond, 0)
+		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
+	}
+	e.avoided.try(c.addr)
+	response, sent, err := j.once(out, c)
+	if err == nil {
+		switch read(response, m.number, wire.IsUpgrade(j.request)) {
+		case isAnswer:
+			e.avoided.remove(c.addr)
+			return reply{from: c, response: response, result: answered}
+		case isRefusal:
+			e.avoided.remove(c.addr)
+			discard(response)
+			return reply{from: c, result: refused}
+		case isForeign:
+			discard(response)
+			err = errForeign
+		}
+	}
+	result := broken
+	switch {
+	case ctx.Err() != nil:
+		return reply{from: c, result: canceled, err: ctx.Err()}
+	case errors.Is(err, errForeign):
+		e.avoided.add(c.addr)
+		e.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
+			"to", c.id, "addr", c.addr, "method", out.Method)
+	case !sent || isUnreachable(err):
+		result = unreachable
+		e.avoided.add(c.addr)
+	}
+	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
+	return reply{from: c, result: result, err: err}
+}
+
+// errForeign says that an answer did not come from the router of the member asked.
+var errForeign = errors.New("route: the answer is of another server")
+
+// discard reads a little of an answer, so that its connection can be used again.
+func discard(response *http.Response) {
+	_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
+	_ = response.Body.Close()
+}
+
+// mostRuns is how often an idempotent request may run: once more after a connection
+// broke under it. A request that breaks a member would break all owners otherwise.
+const mostRuns = 2
+
+// goesOn records an attempt without an answer, and reports whether the request may be
+// sent again.
+func (j *journey) goesOn(result outcome, c candidate) bool {
+	if result == canceled {
+		return false
+	}
+	switch result {
+	case refused:
+		j.refused++
+	case unreachable:
+		if !slices.ContainsFunc(j.dead, c.same) {
+			j.dead = append(j.dead, c)
+		}
+		j.takesToken = true
+	case broken:
+		j.broken++
+		j.takesToken = true
+	}
+	return j.cargo.unload() && (j.broken == 0 || j.broken < mostRuns && isIdempotent(j.request))
+}
+
+// The pauses between rounds in which every owner refused. A random part of up to half
+// is subtracted from each.
+const (
+	firstPause   = 20 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+)
+
+// wait waits until this member's view has changed, or the views of the members that
+// refused may have changed. Then it lists the candidates again.
+func (j *journey) wait() error {
+	e, ctx := j.engine, j.request.Context()
+	if j.began.IsZero() {
+		j.began = time.Now()
+	}
+	left := e.options.Patience - time.Since(j.began)
+	if left <= 0 {
+		return j.failure("none did within " + max(e.options.Patience, 0).String())
+	}
+	j.pause = min(max(2*j.pause, firstPause), longestPause)
+	timer := time.NewTimer(min(j.pause/2+rand.N(j.pause/2), left))
+	defer timer.Stop()
+	for {
+		changed, recovery := e.cluster.Changed(), e.avoided.recovery()
+		view := e.cluster.View()
+		if view.Version != j.version {
+			j.again = false
+			j.planAgain(view)
+			return nil
+		}
+		if dead := len(j.dead); dead > 0 {
+			if j.dead = slices.DeleteFunc(j.dead, j.recovered); len(j.dead) < dead {
+				j.planAgain(view)
+				return nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-recovery:
+		case <-timer.C:
+			// The members that could not be reached may answer again. The number
+			// of such attempts is bounded for all requests together.
+			j.again = true
+			j.planAgain(view)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// planAgain lists the candidates of a request that has waited. Its next attempt counts as a
+// first one, without a token of the budget, unless the request may have run.
+func (j *journey) planAgain(view View) {
+	j.takesToken = j.takesToken && j.broken > 0
+	j.plan(view)
+}
+
+// mayDial reports whether a member that could not be reached may be tried again. One
+// attempt is left for an owner by another view.
+func (j *journey) mayDial() bool { return j.attempts < j.engine.options.MaxAttempts-1 }
+
+// recovered reports whether a member that this request could not reach has answered
+// another one since.
+func (j *journey) recovered(c candidate) bool {
+	return j.mayDial() && !j.engine.avoided.troubled(c.addr)
+}
+
+// failure returns why the request was not answered, and whether it may have run.
+func (j *journey) failure(why string) error {
+	e := j.engine
+	if j.broken > 0 {
+		return wire.New(api.RefusalBroken, http.StatusBadGateway,
+			"the connection to the member that answers for the key failed, and %s: the request may have run", why)
+	}
+	if service := e.options.Service; j.nameless > 0 && len(j.dead)+j.refused == 0 {
+		return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
+			"no owner of the key announces an address of the service %q, and %s: check the service in the options of the router and of the members; the request has not run", service, why)
+	}
+	return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
+		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",
+		len(j.dead), j.refused, why)
+}
+
+// isUnreachable reports whether no connection could be made, so that nothing was sent.
+func isUnreachable(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	return errors.Is(err, client.ErrClosed)
+}
