@@ -22,6 +22,11 @@ func (c *Cluster) Router(h http.Handler, o route.Options) (*route.Router, error)
 	return route.New(httpView{c}, h, o)
 }
 
+// Routing returns the views of this process as routers of other packages follow them, such as
+// that of the module transport/grpcroute. It may be used before Start. Until there is a view
+// its ring is nil.
+func (c *Cluster) Routing() route.Cluster { return httpView{c} }
+
 // Changed returns a channel that is closed when the view, the state or the health of
 // this member has changed.
 func (h httpView) Changed() <-chan struct{} { return h.c.changed.Wait() }

@@ -1,0 +1,299 @@
+package grpcroute
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/resolver"
+
+	// Clients check the health of servers with it, where the options ask for it.
+	_ "google.golang.org/grpc/health"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+const balancerName = "clusterkit_key"
+
+// gRPC finds balancers by name, among those that were registered before it is used.
+func init() { balancer.Register(builder{}) }
+
+type builder struct{}
+
+// Name is a method of balancer.Builder.
+func (builder) Name() string { return balancerName }
+
+// Build is a method of balancer.Builder.
+func (builder) Build(cc balancer.ClientConn, _ balancer.BuildOptions) balancer.Balancer {
+	return &members{cc: cc}
+}
+
+// peer is a process that announces the service, with the connection to it. Of the fields
+// only the states change.
+type peer struct {
+	id, addr string
+	start    membership.Start
+	target   uint64 // identifies it in marks
+	sub      balancer.SubConn
+	wanted   atomic.Bool // a call has needed the connection: from then on it is kept
+	ready    atomic.Bool
+	failing  atomic.Bool // it could not be reached, and has not been reached since
+	idle     atomic.Bool
+	dialed   atomic.Int64 // when it was last connected to, in Unix nanoseconds
+}
+
+func (p *peer) same(id, addr string, start membership.Start) bool {
+	return p.id == id && p.addr == addr && p.start == start
+}
+
+// connect starts to connect to a peer, unless it does so already. It does not block.
+func (p *peer) connect() {
+	p.wanted.Store(true)
+	if p.idle.CompareAndSwap(true, false) {
+		p.dialed.Store(time.Now().UnixNano())
+		p.sub.Connect()
+	}
+}
+
+// dialing returns for how long a peer is being connected to.
+func (p *peer) dialing() time.Duration { return time.Duration(time.Now().UnixNano() - p.dialed.Load()) }
+
+// table is a view with the connections to its members. But for the states of the peers it
+// never changes.
+type table struct {
+	view         route.View
+	region, zone string
+	peers        map[string]*peer
+	free         []*peer // of the active members, for calls without a key
+	local        int     // this number of free, the first, are the nearest
+	away         map[string]bool
+}
+
+// members is the balancer of one connection. gRPC calls its methods one at a time.
+type members struct {
+	cc   balancer.ClientConn
+	link *link
+
+	mu     sync.Mutex
+	table  *table // only written by the methods of balancer.Balancer
+	closed bool
+	wakes  time.Time // when the timer fires; zero: there is none
+	timer  *time.Timer
+}
+
+// UpdateClientConnState is a method of balancer.Balancer. Connections to processes that are
+// in both views are kept. gRPC closes the connections to others when their calls have ended.
+func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
+	n, ok := s.ResolverState.Attributes.Value(newsKey{}).(*news)
+	if !ok {
+		return balancer.ErrBadResolverState
+	}
+	old := b.table
+	if old == nil {
+		old = &table{}
+	}
+	b.link = n.link
+	next := &table{view: n.view, peers: make(map[string]*peer)}
+	options := &n.link.router.options
+	for i := range n.view.Members {
+		m := &n.view.Members[i]
+		if m.ID == n.view.NodeID {
+			next.region, next.zone = m.Region, m.Zone
+		}
+		if m.State == membership.Away {
+			if next.away == nil {
+				next.away = make(map[string]bool)
+			}
+			next.away[m.ID] = true
+		}
+		addr := m.Services[options.Service]
+		if addr == "" {
+			continue
+		}
+		p := old.peers[m.ID]
+		if p == nil || !p.same(m.ID, addr, m.Start) {
+			if p = b.newPeer(m, addr); p == nil {
+				continue // the connection is being closed
+			}
+		}
+		next.peers[m.ID] = p
+	}
+	for id, p := range old.peers {
+		if next.peers[id] == p {
+			continue
+		}
+		p.sub.Shutdown()
+		// A process that says that it leaves ends its calls itself. Any other one that is not
+		// in the view any more has failed, or another start has its name.
+		now, before := memberOf(n.view.Members, id), memberOf(old.view.Members, id)
+		if now != nil && now.Start == p.start || before.State == membership.Leaving || before.State == membership.Away {
+			continue
+		}
+		n.link.cut(p.addr)
+	}
+	next.list()
+	b.mu.Lock()
+	b.table = next
+	b.mu.Unlock()
+	n.link.table.Store(next)
+	b.publish()
+	return nil
+}
+
+// newPeer makes the connection to a member, without connecting.
+func (b *members) newPeer(m *membership.Member, addr string) *peer {
+	r := b.link.router
+	p := &peer{id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
+	p.idle.Store(true)
+	//nolint:staticcheck // only the list of addresses is deprecated, for more than one
+	sub, err := b.cc.NewSubConn([]resolver.Address{address(addr)}, balancer.NewSubConnOptions{
+		HealthCheckEnabled: true, // where the service configuration says so
+		StateListener:      func(s balancer.SubConnState) { b.changed(p, s.ConnectivityState) },
+	})
+	if err != nil {
+		return nil
+	}
+	p.sub = sub
+	return p
+}
+
+// changed records the state of a connection. A connection that a call has needed is made
+// again at once, or after the pause of gRPC when it could not be made.
+func (b *members) changed(p *peer, s connectivity.State) {
+	p.ready.Store(s == connectivity.Ready)
+	switch s {
+	case connectivity.Ready:
+		p.failing.Store(false)
+	case connectivity.TransientFailure:
+		p.failing.Store(true)
+	case connectivity.Idle:
+		p.idle.Store(true)
+		if p.wanted.Load() {
+			p.connect()
+		}
+	case connectivity.Connecting, connectivity.Shutdown:
+	}
+	b.publish()
+}
+
+// publish makes a picker of the present table. It wakes the calls that wait for a change.
+func (b *members) publish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	state := connectivity.Idle
+	for _, p := range b.table.peers {
+		switch {
+		case p.ready.Load():
+			state = connectivity.Ready
+		case state == connectivity.Ready || !p.wanted.Load():
+		case !p.failing.Load():
+			state = connectivity.Connecting
+		case state == connectivity.Idle:
+			state = connectivity.TransientFailure
+		}
+	}
+	b.cc.UpdateState(balancer.State{ConnectivityState: state, Picker: &picker{b, b.table}})
+}
+
+// wakeStep is the step to which the times of wake are rounded, so that many calls are
+// woken together.
+const wakeStep = 5 * time.Millisecond
+
+// wake makes the calls that wait look at the members again, after a time.
+func (b *members) wake(after time.Duration) {
+	at := time.Now().Add(after).Truncate(wakeStep).Add(wakeStep)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || !b.wakes.IsZero() && !b.wakes.After(at) {
+		return
+	}
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.wakes = at
+	b.timer = time.AfterFunc(time.Until(at), func() {
+		b.mu.Lock()
+		b.wakes = time.Time{}
+		b.mu.Unlock()
+		b.publish()
+	})
+}
+
+// ResolverError is a method of balancer.Balancer. The resolver reports no errors.
+func (b *members) ResolverError(err error) {
+	if b.table == nil {
+		b.cc.UpdateState(balancer.State{ConnectivityState: connectivity.TransientFailure, Picker: base.NewErrPicker(err)})
+	}
+}
+
+// UpdateSubConnState is a method of balancer.Balancer that gRPC does not call any more.
+func (b *members) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
+
+// ExitIdle is a method of balancer.Balancer. Connections are made when calls need them.
+func (b *members) ExitIdle() {}
+
+// Close is a method of balancer.Balancer.
+func (b *members) Close() {
+	b.mu.Lock()
+	b.closed = true
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.mu.Unlock()
+	if b.table != nil {
+		for _, p := range b.table.peers {
+			p.sub.Shutdown()
+		}
+	}
+}
+
+// list finds the peers for calls without a key: those of active members, the nearest
+// first.
+func (t *table) list() {
+	var zone, region, rest []*peer
+	for i := range t.view.Members {
+		m := &t.view.Members[i]
+		p := t.peers[m.ID]
+		switch {
+		case p == nil || m.State != membership.Active:
+		case m.Region != t.region:
+			rest = append(rest, p)
+		case m.Zone != t.zone:
+			region = append(region, p)
+		default:
+			zone = append(zone, p)
+		}
+	}
+	t.free = append(append(append(t.free, zone...), region...), rest...)
+	for _, near := range [][]*peer{zone, region, rest} {
+		if t.local == 0 {
+			t.local = len(near)
+		}
+	}
+}
+
+// owners returns the owners that may answer a call, in the order of its policy, without
+// those that are away. An owner that announces no address is nil.
+func (t *table) owners(room []*peer, p ring.Placement, policy route.Policy) []*peer {
+	if policy == route.Nearest {
+		p = p.Prefer(t.region, t.zone)
+	}
+	for i := range p.Len() {
+		id := p.At(i).ID()
+		if t.away[id] {
+			continue
+		}
+		if room = append(room, t.peers[id]); policy == route.PrimaryOnly {
+			break
+		}
+	}
+	return room
+}

@@ -1,0 +1,273 @@
+package grpcroute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/clusterkit/clusterkit/ring"
+)
+
+// ErrNotRun says that a call has certainly not run, so that it may be sent again whatever
+// it does: no owner answered, or all refused. Errors of calls match it with [errors.Is].
+// Their status has the code Unavailable. An error that does not match leaves open whether
+// the call has run.
+var ErrNotRun = errors.New("grpcroute: the call has not run")
+
+// notRun is an error that matches ErrNotRun.
+type notRun struct{ text string }
+
+func (e *notRun) Error() string              { return e.GRPCStatus().Err().Error() }
+func (e *notRun) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.text) }
+func (e *notRun) Is(target error) bool       { return target == ErrNotRun }
+
+type keyKey struct{}
+
+// WithKey returns a context whose calls have a key. It takes the place of Options.Key. All
+// calls with the context have the key, so a handler that calls other services should set
+// the key of each.
+func WithKey(ctx context.Context, key string) context.Context {
+	return &keyed{ctx, key}
+}
+
+type keyed struct {
+	context.Context
+	key string
+}
+
+// Value is a method of context.Context.
+func (k *keyed) Value(key any) any {
+	if key == (keyKey{}) {
+		return k
+	}
+	return k.Context.Value(key)
+}
+
+// keyOf returns the key that WithKey has set.
+func keyOf(ctx context.Context) (key string, ok bool) {
+	if k, ok := ctx.Value(keyKey{}).(*keyed); ok {
+		return k.key, true
+	}
+	return "", false
+}
+
+type callKey struct{}
+
+// call is a call of a client, and its context. One goroutine uses it at a time, as gRPC
+// makes one attempt after the other.
+type call struct {
+	context.Context
+	link   *link
+	key    string
+	keyed  bool
+	method Method
+
+	version uint64 // the version of the view that tried belongs to
+	tried   uint64 // bits of owners that refused or broke, in their order
+	troubles
+
+	// These describe the last attempt.
+	attempts int
+	marked   bool // its mark is in the context already: it is the first, and not picked yet
+	pending  bool // it was picked, and not judged yet
+	number   string
+	to       *peer
+	at       int
+	result   *balancer.DoneInfo // nil: it was answered without an error, or not yet
+}
+
+// troubles are what has kept a call from being answered.
+type troubles struct {
+	began    time.Time // to wait; zero: the call has not waited
+	resumes  time.Time // when all owners are asked again; zero: the call does not wait
+	pause    time.Duration
+	refusals int
+	broken   int // attempts that may have run
+}
+
+// Value is a method of context.Context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// newCall finds the key of a call and how its method is routed.
+func (l *link) newCall(ctx context.Context, method string, request any) *call {
+	c := &call{Context: ctx, link: l}
+	o := &l.router.options
+	if c.key, c.keyed = keyOf(ctx); !c.keyed && o.Key != nil {
+		md, _ := metadata.FromOutgoingContext(ctx)
+		c.key, c.keyed = o.Key(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
+	}
+	c.method = o.Method(method)
+	return c
+}
+
+// first finds the owner that the first attempt will go to, unless something changes, and
+// returns the context with the mark of that attempt. This costs less than a mark that the
+// picker adds.
+func (c *call) first() context.Context {
+	t := c.link.table.Load()
+	if t == nil {
+		return c
+	}
+	c.resume(t.view.Version)
+	var room [4]*peer // usually large enough
+	placement, owners := c.owners(t, room[:0])
+	to, at, _, _ := c.choose(t, owners)
+	if to == nil {
+		return c
+	}
+	text := c.begin(placement, to, at)
+	c.marked, c.pending = true, false
+	return metadata.AppendToOutgoingContext(c, markKey, text)
+}
+
+// owners returns the peers that may answer a call, in the order of its policy, and the
+// placement of its key.
+func (c *call) owners(t *table, room []*peer) (ring.Placement, []*peer) {
+	if !c.keyed {
+		return ring.Placement{}, t.free
+	}
+	placement := t.view.Ring.Lookup(c.key)
+	return placement, t.owners(room, placement, c.method.Policy)
+}
+
+// begin records an attempt, and returns its mark.
+func (c *call) begin(p ring.Placement, to *peer, at int) string {
+	m := mark{target: to.target, partition: -1, policy: c.method.Policy}
+	if c.keyed {
+		m.partition, m.token = p.Partition(), p.Token()
+	}
+	text := m.String()
+	c.number, c.marked, c.pending, c.to, c.at, c.result = m.number, false, true, to, at, nil
+	return text
+}
+
+// done records the result of an attempt.
+func (c *call) done(result balancer.DoneInfo) {
+	if result.Err != nil || !result.BytesSent {
+		kept := result // only now, so that no other result is allocated
+		c.result = &kept
+	}
+}
+
+func (c *call) hasTried(at int) bool { return at < 64 && c.tried&(1<<at) != 0 }
+
+// again judges the attempt before this one, which gRPC begins by itself. It does so when
+// nothing was delivered, and after a refusal. It returns an error when the call must end.
+func (c *call) again() error {
+	if !c.pending {
+		return nil
+	}
+	c.pending = false
+	if c.result == nil || c.result.Err == nil {
+		return nil // the connection had ended before the attempt began
+	}
+	c.attempts++
+	switch {
+	case c.refused():
+		c.refusals++
+		c.skip("refused")
+	case status.Code(c.result.Err) == refusal:
+		return c.result.Err // of the handler: it is the answer
+	case c.attempts > mostUndelivered:
+		c.skip("unreachable")
+	}
+	return c.exhausted()
+}
+
+// mostUndelivered is how often a call is sent to a member, over a new connection if need be,
+// without being delivered, before another owner is asked or the call waits.
+const mostUndelivered = 3
+
+// exhausted returns an error when a call was sent as often as it may be.
+func (c *call) exhausted() error {
+	if most := c.link.router.options.MaxAttempts; c.attempts >= most {
+		return c.gaveUp(nil, fmt.Sprintf("it was sent %d times", c.attempts))
+	}
+	return nil
+}
+
+func (c *call) refused() bool {
+	v := c.result.Trailer[refusedKey]
+	return len(v) == 1 && v[0] == c.number
+}
+
+// skip leaves out an owner until the call has waited.
+func (c *call) skip(why string) {
+	if c.at < 64 {
+		c.tried |= 1 << c.at
+	}
+	c.link.router.options.Logger.DebugContext(c, "a call was not answered",
+		"to", c.to.id, "addr", c.to.addr, "result", why, "token", c.result.Trailer[tokenKey], "err", c.result.Err)
+}
+
+// repeats judges the end of a unary call, and reports whether it is sent once more.
+func (c *call) repeats(err error) bool {
+	if !c.pending || c.result == nil || c.Err() != nil {
+		return false // the call ended before an attempt, with an error of its own
+	}
+	c.attempts++
+	switch {
+	case c.refused():
+		c.refusals++
+		c.skip("refused")
+	case status.Code(err) != codes.Unavailable || c.result.BytesReceived:
+		return false // an answer
+	case !c.result.BytesSent || undelivered(err):
+		c.skip("unreachable")
+	case c.broken == 0 && c.method.Idempotent:
+		c.broken++
+		c.skip("broken")
+		if !c.link.router.budget.withdraw() {
+			return false
+		}
+	default:
+		return false
+	}
+	c.pending = false
+	return true
+}
+
+// undelivered reports whether a transport error says that the server has not processed a
+// call. gRPC repeats such a call once by itself, and has no better sign for the next time.
+// The texts are those of the transport; with other texts the call is not sent again.
+func undelivered(err error) bool {
+	text := status.Convert(err).Message()
+	return strings.Contains(text, "draining the connection") || strings.Contains(text, "error code: REFUSED_STREAM")
+}
+
+// gaveUp returns the error of a call that no owner has answered.
+func (c *call) gaveUp(owners []*peer, why string) error {
+	o := &c.link.router.options
+	if c.broken > 0 {
+		return status.Errorf(codes.Unavailable, "grpcroute: the connection to the member that answers for the key broke, and %s: the call may have run", why)
+	}
+	nameless, failing := 0, 0
+	for _, p := range owners {
+		switch {
+		case p == nil:
+			nameless++
+		case p.failing.Load():
+			failing++
+		}
+	}
+	switch {
+	case len(owners) == 0 && c.refusals == 0:
+		return &notRun{fmt.Sprintf("grpcroute: no member of the view answers calls of the service %q, and %s: the call has not run", o.Service, why)}
+	case nameless > 0 && nameless == len(owners) && c.refusals == 0:
+		return &notRun{fmt.Sprintf("grpcroute: no owner of the key announces an address of the service %q, and %s: check the service in the options of the router and of the members; the call has not run", o.Service, why)}
+	default:
+		return &notRun{fmt.Sprintf("grpcroute: no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the call has not run", failing, c.refusals, why)}
+	}
+}

@@ -1,0 +1,161 @@
+package grpcroute
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// link is one connection of NewClient: its resolver, its interceptors, and the network
+// connections that it has.
+type link struct {
+	router *Router
+	turn   atomic.Uint64 // of calls without a key
+	table  atomic.Pointer[table]
+
+	mu    sync.Mutex
+	conns map[*tracked]string // with the address of each
+}
+
+func newLink(r *Router) *link { return &link{router: r, conns: make(map[*tracked]string)} }
+
+// unary sends a unary call until it is answered, or must not be sent again.
+func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	c := l.newCall(ctx, method, request)
+	l.router.budget.deposit()
+	for {
+		err := invoke(c.first(), method, request, answer, cc, options...)
+		if err == nil || !c.repeats(err) {
+			return err
+		}
+		if err := c.exhausted(); err != nil {
+			return err
+		}
+	}
+}
+
+// stream opens a stream. gRPC sends it again after a refusal, with the messages that it
+// has kept, as long as no answer has begun.
+func (l *link) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	l.router.budget.deposit()
+	if _, keyed := keyOf(ctx); keyed || desc.ClientStreams || l.router.options.Key == nil {
+		return open(l.newCall(ctx, method, nil).first(), desc, cc, method, options...)
+	}
+	return &late{ctx: ctx, open: func(request any) (grpc.ClientStream, error) {
+		return open(l.newCall(ctx, method, request).first(), desc, cc, method, options...)
+	}}, nil
+}
+
+// late is a stream of answers to one request. It is opened with the request, in which the
+// key is.
+type late struct {
+	grpc.ClientStream
+	ctx  context.Context
+	open func(request any) (grpc.ClientStream, error)
+}
+
+// SendMsg is a method of grpc.ClientStream.
+func (s *late) SendMsg(request any) (err error) {
+	if s.ClientStream == nil {
+		if s.ClientStream, err = s.open(request); err != nil {
+			return err
+		}
+	}
+	return s.ClientStream.SendMsg(request)
+}
+
+// opened opens the stream of a caller that has sent no request.
+func (s *late) opened() (err error) {
+	if s.ClientStream == nil {
+		s.ClientStream, err = s.open(nil)
+	}
+	return err
+}
+
+// CloseSend is a method of grpc.ClientStream.
+func (s *late) CloseSend() error {
+	if err := s.opened(); err != nil {
+		return err
+	}
+	return s.ClientStream.CloseSend()
+}
+
+// RecvMsg is a method of grpc.ClientStream.
+func (s *late) RecvMsg(m any) error {
+	if err := s.opened(); err != nil {
+		return err
+	}
+	return s.ClientStream.RecvMsg(m)
+}
+
+// Header is a method of grpc.ClientStream.
+func (s *late) Header() (metadata.MD, error) {
+	if err := s.opened(); err != nil {
+		return nil, err
+	}
+	return s.ClientStream.Header()
+}
+
+// Trailer is a method of grpc.ClientStream.
+func (s *late) Trailer() metadata.MD {
+	if s.ClientStream == nil {
+		return nil
+	}
+	return s.ClientStream.Trailer()
+}
+
+// Context is a method of grpc.ClientStream.
+func (s *late) Context() context.Context {
+	if s.ClientStream == nil {
+		return s.ctx
+	}
+	return s.ClientStream.Context()
+}
+
+// tracked is a network connection that the link can close.
+type tracked struct {
+	net.Conn
+	link *link
+}
+
+// dial connects to a member.
+func (l *link) dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := l.router.options.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	t := &tracked{conn, l}
+	l.mu.Lock()
+	l.conns[t] = addr
+	l.mu.Unlock()
+	return t, nil
+}
+
+// Close is a method of net.Conn.
+func (t *tracked) Close() error {
+	t.link.mu.Lock()
+	delete(t.link.conns, t)
+	t.link.mu.Unlock()
+	return t.Conn.Close()
+}
+
+// cut closes the connections to the address of a process that has failed. Without that the
+// calls there would wait for answers for as long as TCP does.
+func (l *link) cut(addr string) {
+	var cut []io.Closer
+	l.mu.Lock()
+	for conn, to := range l.conns {
+		if to == addr {
+			cut = append(cut, conn)
+		}
+	}
+	l.mu.Unlock()
+	for _, conn := range cut {
+		_ = conn.Close()
+	}
+}

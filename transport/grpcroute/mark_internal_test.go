@@ -1,0 +1,51 @@
+package grpcroute
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+// TestMarks: what String writes, parseMark reads.
+func TestMarks(t *testing.T) {
+	to := target("orders", "kv", "n1", membership.Start{Number: 1, Nonce: 2})
+	for _, other := range []uint64{
+		target("staging", "kv", "n1", membership.Start{Number: 1, Nonce: 2}), target("orders", "kw", "n1", membership.Start{Number: 1, Nonce: 2}),
+		target("orders", "kv", "n2", membership.Start{Number: 1, Nonce: 2}), target("orders", "kv", "n1", membership.Start{Number: 1, Nonce: 3}),
+	} {
+		require.NotEqual(t, to, other)
+	}
+	for _, m := range []mark{
+		{target: to, partition: -1}, {target: to, partition: 0, policy: route.PrimaryFirst},
+		{target: 1<<64 - 1, partition: 4095, policy: route.PrimaryOnly, token: ring.Token(1<<64 - 1)},
+	} {
+		text := m.String()
+		got, err := parseMark([]string{"of an earlier attempt", text})
+		require.NoError(t, err)
+		require.Equal(t, m, got)
+		before := m.number
+		_ = m.String()
+		require.NotEqual(t, before, m.number)
+	}
+}
+
+// FuzzMark: no text is read as a mark that another text writes, and none crashes the server.
+func FuzzMark(f *testing.F) {
+	m := mark{target: 1, partition: 7}
+	f.Add(m.String())
+	f.Add("")
+	f.Add("13")
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := parseMark([]string{text})
+		if err != nil {
+			return
+		}
+		require.Len(t, m.number, width)
+		require.LessOrEqual(t, m.policy, route.PrimaryFirst)
+		require.GreaterOrEqual(t, m.partition, -1)
+	})
+}

@@ -1,0 +1,142 @@
+package grpcroute
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+// Options configure a [Router]. Service is required. For every other field the zero
+// value has the meaning that the field's doc gives.
+type Options struct {
+	// Service is the name under which members announce the address of their gRPC server
+	// in membership.Member.Services, as host:port. All routers of one service must use
+	// the same name: 1 to 64 letters, digits and the characters . _ : / @ -.
+	Service string
+	// Key returns the key of a call whose context has none from [WithKey]. It returns
+	// false when the call has no key: then any active member may answer it. Key is called
+	// concurrently, by the client, and by the server for a call of a client that has no
+	// router. It must not change the metadata or the request. Nil means that only
+	// WithKey gives keys.
+	Key func(Call) (key string, ok bool)
+	// Method says how the calls of a method are routed. It must return the same on every
+	// member, and is called concurrently. Nil means by the option idempotency_level of
+	// the method in its proto file: NO_SIDE_EFFECTS is Nearest and idempotent,
+	// IDEMPOTENT is PrimaryOnly and idempotent, and every other method is PrimaryOnly.
+	Method func(fullMethod string) Method
+	// Patience is how long a call that was refused, or whose owners cannot be reached,
+	// waits until views agree or change: 1 ns to 5 min. A connection that is being made
+	// for the first time is waited for beyond it. Zero means 1 s, and [option.None] that
+	// no call waits.
+	Patience time.Duration
+	// MaxAttempts is how many times one call is sent at most, with the first time: 1 to
+	// 1,000. Zero means 32.
+	MaxAttempts int
+	// RetriesPerRequest, RetriesPerSecond and RetryBurst configure the retry budget, a
+	// token bucket of all calls together. Sending a call again after a connection broke
+	// under it takes a token. Without a token the call ends with the failure. A call that
+	// was refused, or that waits, takes none.
+	//
+	// RetriesPerRequest is the number of tokens that every call adds to the bucket, up to
+	// 1. Zero means 0.2, and [option.None] none. RetriesPerSecond is the number of tokens
+	// that are added in each second, up to 1,000,000. Zero means 10, and [option.None]
+	// none. RetryBurst is the size of the bucket, which is full at first: 1 to 1,000,000.
+	// Zero means 100.
+	RetriesPerRequest, RetriesPerSecond float64
+	RetryBurst                          int
+	// SameToken makes the server refuse a call whose sender has another ring token for
+	// the partition than this member has. So both agree on all owners of the key. False
+	// means that it is sufficient that this member may answer by its own view.
+	SameToken bool
+	// CheckHealth makes clients watch the service grpc.health.v1.Health of each server
+	// that they are connected to, for the server as a whole. While a server reports that
+	// it does not serve, it counts as one that cannot be reached.
+	CheckHealth bool
+	// Dial connects to the address of a member. It is called concurrently. Nil means a
+	// TCP connection.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Logger gets failed attempts at level debug. Nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+// Call is a call for which Options.Key finds the key.
+type Call struct {
+	// Context is the context of the call. At the server it is that of the handler.
+	Context context.Context
+	// FullMethod is the name of the method, as in /package.Service/Method.
+	FullMethod string
+	// Metadata is what the caller sends. It is nil if there is none.
+	Metadata metadata.MD
+	// Request is the request of a unary call. For a call with one request and a stream of
+	// answers it is the request at the client, and nil at the server. For other streams
+	// it is nil.
+	Request any
+}
+
+// Method says how the calls of one method are routed.
+type Method struct {
+	// Policy says which owners may answer.
+	Policy route.Policy
+	// Idempotent says that a unary call may run twice: once more after the connection
+	// broke under it. A stream never runs twice.
+	Idempotent bool
+}
+
+// validate returns an [option.Error] for every option that is missing or out of bounds,
+// joined.
+func (o Options) validate() error {
+	o = o.withDefaults()
+	var errs []error
+	check := func(ok bool, field string, value any, bound string) {
+		if !ok {
+			errs = append(errs, &option.Error{Field: field, Value: value, Bound: bound})
+		}
+	}
+	const none = "zero for the default, or option.None for none"
+	check(isServiceName(o.Service), "Service", o.Service, "1 to 64 letters, digits and . _ : / @ -")
+	check(o.Patience == option.None || o.Patience > 0 && o.Patience <= 5*time.Minute, "Patience", o.Patience, "between 1ns and 5m0s, "+none)
+	check(o.MaxAttempts >= 1 && o.MaxAttempts <= 1000, "MaxAttempts", o.MaxAttempts, "between 1 and 1000, or zero for the default")
+	check(o.RetriesPerRequest == option.None || o.RetriesPerRequest >= 0 && o.RetriesPerRequest <= 1, "RetriesPerRequest", o.RetriesPerRequest, "between 0 and 1, "+none)
+	check(o.RetriesPerSecond == option.None || o.RetriesPerSecond >= 0 && o.RetriesPerSecond <= 1_000_000, "RetriesPerSecond", o.RetriesPerSecond, "between 0 and 1000000, "+none)
+	check(o.RetryBurst >= 1 && o.RetryBurst <= 1_000_000, "RetryBurst", o.RetryBurst, "between 1 and 1000000, or zero for the default")
+	return errors.Join(errs...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Method == nil {
+		o.Method = new(declared).method
+	}
+	if o.Dial == nil {
+		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
+	}
+	o.Patience = cmp.Or(o.Patience, time.Second)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, 32)
+	o.RetriesPerRequest = cmp.Or(o.RetriesPerRequest, 0.2)
+	o.RetriesPerSecond = cmp.Or(o.RetriesPerSecond, 10)
+	o.RetryBurst = cmp.Or(o.RetryBurst, 100)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	return o
+}
+
+// isServiceName rejects the characters that separate the parts of a mark.
+func isServiceName(s string) bool {
+	for _, c := range []byte(s) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		mark := c == '.' || c == '_' || c == ':' || c == '/' || c == '@' || c == '-'
+		if !letter && !digit && !mark {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 64
+}

@@ -1,0 +1,117 @@
+package grpcroute
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"sync"
+
+	"google.golang.org/grpc/attributes"
+	"google.golang.org/grpc/resolver"
+
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+// scheme is that of the target of clients. It is known to their own connections only.
+const scheme = "clusterkit"
+
+// newsKey is the attribute of a resolver's state that holds its news.
+type newsKey struct{}
+
+// news is what the resolver tells the balancer.
+type news struct {
+	link *link
+	view route.View
+}
+
+// Equal compares news as gRPC asks for it.
+func (n *news) Equal(o any) bool { return n == o }
+
+// serviceConfig returns the configuration that a client runs under: the balancer, and
+// streams that are sent again after a refusal.
+func (l *link) serviceConfig() string {
+	o := l.router.options
+	type object map[string]any
+	config := object{"loadBalancingConfig": []object{{balancerName: object{}}}}
+	if o.MaxAttempts > 1 {
+		config["methodConfig"] = []object{{
+			"name": []object{{}},
+			"retryPolicy": object{
+				// One more than the balancer allows, so that the balancer says why it ends.
+				"maxAttempts": o.MaxAttempts + 1, "initialBackoff": "0.02s", "maxBackoff": "0.5s",
+				"backoffMultiplier": 2, "retryableStatusCodes": []int{int(refusal)},
+			},
+		}}
+	}
+	if o.CheckHealth {
+		config["healthCheckConfig"] = object{"serviceName": ""}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		panic(fmt.Sprintf("grpcroute: the service configuration: %v", err)) // it consists of constants and a number
+	}
+	return string(text)
+}
+
+// Scheme is a method of resolver.Builder.
+func (l *link) Scheme() string { return scheme }
+
+// Build is a method of resolver.Builder. It starts to follow the view.
+func (l *link) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
+	f := &follower{link: l, cc: cc, end: make(chan struct{})}
+	f.ended.Go(f.run)
+	return f, nil
+}
+
+// follower tells a connection the addresses of the service, from view to view.
+type follower struct {
+	link  *link
+	cc    resolver.ClientConn
+	end   chan struct{}
+	ended sync.WaitGroup
+}
+
+func (f *follower) run() {
+	cluster := f.link.router.cluster
+	told, version := false, uint64(0)
+	for {
+		changed, view := cluster.Changed(), cluster.View()
+		if !told || view.Version != version {
+			told, version = true, view.Version
+			_ = f.cc.UpdateState(f.state(view)) // the balancer accepts every state
+		}
+		select {
+		case <-changed:
+		case <-f.end:
+			return
+		}
+	}
+}
+
+func (f *follower) state(view route.View) resolver.State {
+	s := resolver.State{Attributes: attributes.New(newsKey{}, &news{f.link, view})}
+	for i := range view.Members {
+		if addr := view.Members[i].Services[f.link.router.options.Service]; addr != "" {
+			s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{address(addr)}})
+		}
+	}
+	return s
+}
+
+// address returns an address whose host is the name that TLS checks.
+func address(addr string) resolver.Address {
+	a := resolver.Address{Addr: addr}
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		a.ServerName = host
+	}
+	return a
+}
+
+// ResolveNow is a method of resolver.Resolver. The view is always the newest.
+func (f *follower) ResolveNow(resolver.ResolveNowOptions) {}
+
+// Close is a method of resolver.Resolver. No state is told after it.
+func (f *follower) Close() {
+	close(f.end)
+	f.ended.Wait()
+}
