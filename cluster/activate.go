@@ -82,10 +82,24 @@ func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	return false
 }
 
-// enough reports whether enough members are there for one to begin, or this member has
-// waited for long enough.
+// enough reports whether enough members are there for one to begin. Without MinMembers and with
+// a handoff that is so in these cases:
+//
+//   - This member knows others, and has had time to find more.
+//   - Its seeds name no other member.
+//
+// Two members that begin apart from each other would both accept writes.
 func (c *Cluster) enough(v *published) bool {
-	return c.present(v) >= c.settings.Bootstrap.MinMembers || c.settings.Bootstrap.Alone && c.waited() >= c.settings.Bootstrap.Timeout
+	b, waited := c.settings.Bootstrap, c.waited() >= c.settings.Bootstrap.Timeout
+	switch {
+	case b.Alone && waited:
+		return true
+	case b.MinMembers > 0 || !c.hands(v):
+		return c.present(v) >= b.MinMembers
+	case len(v.Members) > 1:
+		return waited
+	}
+	return membership.Drive(c.members).First()
 }
 
 // present counts the members that own or can come to own.
@@ -101,10 +115,14 @@ func (c *Cluster) owning(v *published) int {
 // waited is the time since Start succeeded.
 func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }
 
+// mayBeginLater reports whether this member does not own, and no other one does.
+func (c *Cluster) mayBeginLater() bool {
+	return c.settled.Load() && c.members.Local().State == membership.Joining && !c.formed(c.view.Load())
+}
+
 // waitsForMembers reports whether too few members keep this one from owning.
 func (c *Cluster) waitsForMembers() bool {
-	v := c.view.Load()
-	return c.settled.Load() && c.settings.Bootstrap.MinMembers > 1 && c.members.Local().State == membership.Joining && !c.formed(v)
+	return c.mayBeginLater() && !c.enough(c.view.Load())
 }
 
 // superseded reports whether a newer start of our NodeID has replaced this one.

@@ -85,6 +85,59 @@ func TestBootstrapAlone(t *testing.T) {
 	})
 }
 
+// With a handoff a member whose seeds lead to no other member may stand beside a cluster that it
+// does not reach. It does not begin alone, unless its options say that it may.
+func TestAHandoffDoesNotBeginAlone(t *testing.T) {
+	own := membership.DiscoveryFunc(func(context.Context) ([]string, error) { return []string{gossipAddr(1)}, nil })
+	for name, c := range map[string]struct {
+		edit   edit
+		begins bool
+	}{
+		"a seed that does not answer":  {func(*cluster.Options) {}, false},
+		"DNS that names it alone":      {func(o *cluster.Options) { o.Seeds, o.Discovery = nil, own }, false},
+		"discovery that names nobody":  {func(o *cluster.Options) { o.Seeds, o.Discovery = nil, membership.Join() }, true},
+		"Alone":                        {func(o *cluster.Options) { o.Bootstrap.Alone = true }, true},
+		"Alone, and more are expected": {func(o *cluster.Options) { o.Bootstrap.Alone, o.Bootstrap.ExpectedMembers = true, 5 }, true},
+		"MinMembers 1":                 {func(o *cluster.Options) { o.Bootstrap.MinMembers = 1 }, true},
+		"one is expected":              {func(o *cluster.Options) { o.Bootstrap.ExpectedMembers = 1 }, true},
+		"no seeds":                     {func(o *cluster.Options) { o.Seeds = nil }, true},
+		"its own address as the seed":  {func(o *cluster.Options) { o.Seeds = []string{gossipAddr(1)} }, true},
+		"no handoff":                   {func(o *cluster.Options) { o.Handoff.Mover = nil }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *testNet) {
+				sh := newShelf()
+				var lines logLines
+				first, _ := b.startStore(sh, 1, func(o *cluster.Options) { o.Bootstrap.MinMembers = 0 }, lines.keep, c.edit)
+				err := first.WaitReady(within(t, patience))
+				if c.begins {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, "this member is alone, and does not begin a cluster with a handoff")
+				require.ErrorContains(t, err, "set Bootstrap.MinMembers, to 1 where this member is to begin alone")
+				require.Equal(t, membership.Joining, first.Local().State)
+				require.Len(t, lines.with("level=WARN", "problem="+api.ProblemMinMembers), 1, "%s", lines.text.String())
+				second, _ := b.startStore(sh, 2, func(o *cluster.Options) { o.Bootstrap.MinMembers = 0 })
+				for _, one := range []*cluster.Cluster{first, second} {
+					require.NoError(t, one.WaitReady(within(t, patience)))
+				}
+				require.NotContains(t, problems(first), api.ProblemMinMembers)
+			})
+		})
+	}
+}
+
+// An error of Start that its context has ended too early says which addresses led nowhere.
+func TestAStartThatEndsEarlyNamesTheSeeds(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		c := b.make(1, func(o *cluster.Options) { o.Bootstrap.Timeout = time.Minute })
+		err := c.Start(within(t, 10*time.Second))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "no address to join through has led to another member: 10.0.0.2:7946: ")
+	})
+}
+
 // Two of five members may be the smaller side of a split network. Without MinMembers they wait for a
 // third one.
 func TestExpectedMembersWaitForAMajority(t *testing.T) {

@@ -101,7 +101,7 @@ func (b *testNet) startStore(sh *shelf, i int, edits ...edit) (*cluster.Cluster,
 // startWith starts member i with an existing store.
 func (b *testNet) startWith(s *store, i int, edits ...edit) *cluster.Cluster {
 	b.t.Helper()
-	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover = s }}, edits...)...)
+	c := b.make(i, append([]edit{func(o *cluster.Options) { o.Handoff.Mover, o.Bootstrap.MinMembers = s, 1 }}, edits...)...)
 	s.shelf.mu.Lock()
 	s.shelf.stores[c.Local().Start.Nonce] = s
 	s.shelf.mu.Unlock()

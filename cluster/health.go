@@ -103,9 +103,13 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	if membership.Drive(c.members).Isolated() {
 		unready(api.ProblemIsolated, "most of %d members do not answer: this one seems to be cut off", len(v.Members)-1)
 	}
-	if c.waitsForMembers() && c.present(v) < c.settings.Bootstrap.MinMembers {
+	switch waits := c.waitsForMembers(); {
+	case waits && c.settings.Bootstrap.MinMembers > 0:
 		unready(api.ProblemMinMembers, "%d of %d members that are needed to begin are here: start the others, or set Bootstrap.Alone",
 			c.present(v), c.settings.Bootstrap.MinMembers)
+	case waits && len(v.Members) == 1:
+		unready(api.ProblemMinMembers, "this member is alone, and does not begin a cluster with a handoff beside one that it may not reach: "+
+			"start the others, correct Seeds or Discovery, or set Bootstrap.MinMembers, to 1 where this member is to begin alone")
 	}
 	if c.founding.Load() && c.owning(v) < c.settings.Bootstrap.MinMembers {
 		unready(api.ProblemMinMembers, "%d of %d members that are needed to begin own partitions: the others are receiving", c.owning(v), c.settings.Bootstrap.MinMembers)
@@ -194,7 +198,12 @@ func (c *Cluster) gossiping() (problems []api.Problem) {
 	for _, kind := range gossipProblems {
 		if messages := said[kind.code]; len(messages) > 0 {
 			p := api.Problem{Code: kind.code, Message: kind.says + few(messages) + kind.cure}
-			p.Unready = kind.code == "unreachable-address" && c.members.Local().State == membership.Observer && !c.settings.Observer
+			switch kind.code {
+			case "no-seed-reached":
+				p.Unready = c.waitsForMembers()
+			case "unreachable-address":
+				p.Unready = c.members.Local().State == membership.Observer && !c.settings.Observer
+			}
 			problems = append(problems, p)
 		}
 	}

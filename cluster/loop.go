@@ -134,7 +134,7 @@ func (c *Cluster) run(ctx context.Context) {
 			}
 			if c.view.Load().Failure != nil {
 				publish() // the strategy may have recovered
-			} else if c.waitsForMembers() {
+			} else if c.mayBeginLater() {
 				publish() // this member may have waited long enough
 			} else {
 				c.checkHealth()

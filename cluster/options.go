@@ -135,12 +135,15 @@ type BootstrapOptions struct {
 	// MinMembers is how many members must be there, this one included, before any member owns
 	// partitions, up to 65535. Until then all members are unready. MinMembers applies only to
 	// the first start of a cluster. A member that finds a running cluster joins it. Zero means
-	// the smallest number that is more than half of ExpectedMembers, or 1 where that is zero
-	// too.
+	// the smallest number that is more than half of ExpectedMembers. Where that is zero too, it
+	// depends on Handoff.Mover. Without a mover any member may begin alone. With a mover a
+	// member begins alone only when Seeds names no address but its own and Discovery is nil, and a
+	// group of members begins once Timeout has passed since Start.
 	MinMembers int
-	// Alone lets this member begin with fewer than MinMembers once it has waited for Timeout.
-	// Members that cannot see each other may then begin one cluster each. False means that
-	// this member goes on waiting.
+	// Alone lets this member begin once it has waited for Timeout, with fewer than MinMembers,
+	// and also when it has a handoff and no seed has led to another member. Members that cannot
+	// see each other may then begin one cluster each. False means that this member goes on
+	// waiting.
 	Alone bool
 	// ExpectedMembers is how many members there should be, up to 65535. With fewer members,
 	// health reports a problem. With half of them or fewer, health says that this member may

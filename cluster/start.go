@@ -13,8 +13,9 @@ import (
 //
 //   - This member has joined, and can look keys up. Start returns nil.
 //   - Seeds and Discovery name no other member, or none of them has answered within
-//     Bootstrap.Timeout. This member goes on alone and keeps looking in the background.
-//     Start returns nil.
+//     Bootstrap.Timeout. This member keeps looking in the background. Whether it owns partitions
+//     alone meanwhile is said by [BootstrapOptions]: where it must not, it is not ready, and
+//     health says what it waits for. Start returns nil.
 //   - The cluster refuses this member. Start returns a [membership.RefusedError] or a
 //     [membership.ConfigurationError], which say what differs.
 //   - The context ends, Stop begins, or the network fails. Start returns the context's error,

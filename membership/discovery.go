@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/clusterkit/clusterkit/ring/option"
@@ -56,6 +57,16 @@ type static []string
 
 func (s static) Discover(context.Context) ([]string, error) { return slices.Clone(s), nil }
 
+// fixed reports whether all addresses are IP addresses or names of this host, so that every
+// attempt finds the same ones.
+func (s static) fixed() bool {
+	return !slices.ContainsFunc(s, func(addr string) bool {
+		one, err := parseSeed(addr)
+		name := strings.ToLower(strings.TrimSuffix(one.host, "."))
+		return err != nil || !one.addr.IsValid() && name != "localhost" && !strings.HasSuffix(name, ".localhost")
+	})
+}
+
 func (s static) check() error {
 	var errs []error
 	for i, addr := range s {
@@ -64,6 +75,13 @@ func (s static) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isFixed reports whether a Discovery finds the same addresses at every attempt. The answers of
+// DNS, of files and of implementations outside this package may change.
+func isFixed(d Discovery) bool {
+	f, ok := d.(interface{ fixed() bool })
+	return ok && f.fixed()
 }
 
 // checkDiscovery returns the errors in the fields of a Discovery of this package, without
@@ -94,6 +112,10 @@ func (d joined) Discover(ctx context.Context) ([]string, error) {
 	}
 	wg.Wait()
 	return distinct(slices.Concat(found...)), errors.Join(errs...)
+}
+
+func (d joined) fixed() bool {
+	return !slices.ContainsFunc(d, func(one Discovery) bool { return !isFixed(one) })
 }
 
 func (d joined) check() error {

@@ -168,6 +168,10 @@ func (d driver) Troubles() []trouble {
 	return d.m.troubles.list()
 }
 
+// First reports whether this member has reason to be the first one of a cluster: Discovery has no
+// address but that of this member, and its answer cannot change.
+func (d driver) First() bool { return d.m.first.Load() }
+
 // Unreached returns an error when no other member reaches this one at the address that it
 // announces. The error says why. Unreached returns nil when another member does, and while that is
 // not known.

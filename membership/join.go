@@ -18,6 +18,8 @@ const (
 
 // bootstrap searches until this member has joined a cluster or BootstrapTimeout has passed. It
 // returns nil also when it finds no cluster, and the refusal when a cluster refused this member.
+// It ends earlier when every address has answered, unless discovery may still name others: DNS that
+// fills up slowly names only this member at first.
 func (m *Membership) bootstrap(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, m.settings.BootstrapTimeout)
 	defer cancel()
@@ -27,7 +29,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 		switch {
 		case len(m.registry.others()) > 0:
 			return nil
-		case !s.silent: // every address has answered
+		case !s.silent && (s.refused != nil || isFixed(m.settings.Discovery)): // every address has answered
 			return s.refused
 		case s.refused != nil:
 			refused = s.refused
@@ -38,7 +40,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 		case <-limited.Done():
 			retry.Stop()
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return s.unfinished(ctx)
 			}
 			s.report(ctx)
 			return refused

@@ -48,6 +48,7 @@ type Membership struct {
 	dropped   atomic.Uint64 // messages dropped because the inbox was full
 	syncs     *syncer
 	isolated  atomic.Bool
+	first     atomic.Bool  // discovery names this member alone, and always will
 	lastSync  atomic.Int64 // unix nanoseconds
 	exchanges atomic.Uint64
 	refused   atomic.Uint64               // announcements that this member did not accept
@@ -109,9 +110,10 @@ func New(o Options) (*Membership, error) {
 // Start binds the gossip address and joins the cluster. It blocks. It returns nil in two cases:
 //
 //   - This member has joined, and its list of members has settled.
-//   - This member goes ahead alone. It does so at once when discovery names no other address.
-//     Otherwise it does so when no address has answered within BootstrapTimeout. It then looks for
-//     a cluster in the background for as long as it runs.
+//   - This member is alone. Start returns at once when Discovery is [Static] without names to look
+//     up, and has no address but that of this member. Otherwise Start returns when no other member
+//     has been found within BootstrapTimeout. This member then looks for a cluster in the
+//     background for as long as it runs.
 //
 // A member that has joined asks other members to reach it at the address that it announces. When
 // none of them does, Start returns an error that names the address and the members that were
@@ -140,7 +142,10 @@ func (m *Membership) start(ctx context.Context) error {
 			err = m.awaitReach(ctx)
 		}
 		if ctx.Err() != nil {
-			err = fmt.Errorf("membership: starting: %w", context.Cause(ctx))
+			if err == nil || !errors.Is(err, context.Cause(ctx)) {
+				err = context.Cause(ctx)
+			}
+			err = fmt.Errorf("membership: starting: %w", err)
 		}
 	}
 	if err != nil {

@@ -61,6 +61,7 @@ func (m *Membership) search(ctx, limited context.Context) *search {
 		answers: make(chan searchAnswer), ended: make(chan struct{}),
 	}
 	defer close(s.ended)
+	m.first.Store(err == nil && isFixed(m.settings.Discovery) && !slices.ContainsFunc(addrs, func(addr netip.AddrPort) bool { return !m.isSelf(addr) }))
 	s.run(ctx, limited)
 	s.report(ctx)
 	return s
@@ -69,7 +70,27 @@ func (m *Membership) search(ctx, limited context.Context) *search {
 // report records as a trouble why no address led to another member, while this member is alone. It
 // records nothing when this member has only just started.
 func (s *search) report(ctx context.Context) {
-	m := s.m
+	m, all := s.m, s.failures()
+	switch {
+	case ctx.Err() != nil:
+	case all == "" || len(m.registry.others()) > 0:
+		m.troubles.clear(troubleNoSeed, "")
+	case m.settings.now().Sub(m.opened) >= min(defaultBootstrapTimeout, m.settings.BootstrapTimeout):
+		m.troubles.set(troubleNoSeed, "", "", all, 0)
+	}
+}
+
+// unfinished returns the error of a context that ended before any address led to another member.
+func (s *search) unfinished(ctx context.Context) error {
+	if all := s.failures(); all != "" {
+		return fmt.Errorf("%w: no address to join through has led to another member: %s", context.Cause(ctx), all)
+	}
+	return context.Cause(ctx)
+}
+
+// failures returns why addresses led to no other member, of a few addresses with the number of the
+// others.
+func (s *search) failures() string {
 	var all []string
 	slices.SortFunc(s.addrs, netip.AddrPort.Compare)
 	for _, addr := range s.addrs {
@@ -82,16 +103,10 @@ func (s *search) report(ctx context.Context) {
 			all = append(all, fmt.Sprintf("%v: no answer", addr))
 		}
 	}
-	switch {
-	case ctx.Err() != nil:
-	case len(all) == 0 || len(m.registry.others()) > 0:
-		m.troubles.clear(troubleNoSeed, "")
-	case m.settings.now().Sub(m.opened) >= min(defaultBootstrapTimeout, m.settings.BootstrapTimeout):
-		if number := len(all); number > maxNamedSeeds {
-			all = append(all[:maxNamedSeeds], fmt.Sprintf("and %d more", number-maxNamedSeeds))
-		}
-		m.troubles.set(troubleNoSeed, "", "", strings.Join(all, "; "), 0)
+	if number := len(all); number > maxNamedSeeds {
+		all = append(all[:maxNamedSeeds], fmt.Sprintf("and %d more", number-maxNamedSeeds))
 	}
+	return strings.Join(all, "; ")
 }
 
 func (s *search) run(ctx, limited context.Context) {

@@ -100,6 +100,7 @@ func (tc *testCluster) start(i int) *testMember {
 	m.Cluster = tc.Make(i, func(o *cluster.Options) {
 		o.Handoff = cluster.HandoffOptions{Mover: NewMover(m.store, peers), WriteQuorum: majority.Write}
 		o.Gossip.Profile = membership.Local
+		o.Bootstrap.MinMembers = 1
 	})
 	m.clock = NewClock(m.Local().Start.Nonce, tc.walls[i].now)
 	m.replica = NewReplica(m.Cluster, m.store, m.clock)

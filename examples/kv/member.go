@@ -54,7 +54,7 @@ func memberFlags(args []string) (s memberSettings, err error) {
 	flags.StringVar(&s.zone, "zone", "", "where it stands")
 	flags.StringVar(&s.http, "http", "127.0.0.1:0", "address to serve HTTP on")
 	flags.StringVar(&s.gossip, "gossip", "127.0.0.1:0", "address to gossip on")
-	flags.IntVar(&s.min, "min", 1, "how many members must be there before the first of them begin")
+	flags.IntVar(&s.min, "min", 0, "how many members must be there before the first of them begin;\nwith 0 a member begins alone when -join has no other address")
 	join := flags.String("join", "", "addresses of gossip to join through, separated by commas")
 	flags.BoolVar(&s.attached, "attached", false, "end, without handing anything over, when standard input does")
 	flags.BoolVar(&s.verbose, "v", false, "show what the library logs, on standard error")
