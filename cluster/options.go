@@ -137,8 +137,9 @@ type BootstrapOptions struct {
 	// the first start of a cluster. A member that finds a running cluster joins it. Zero means
 	// the smallest number that is more than half of ExpectedMembers. Where that is zero too, it
 	// depends on Handoff.Mover. Without a mover any member may begin alone. With a mover a
-	// member begins alone only when Seeds names no address but its own and Discovery is nil, and a
-	// group of members begins once Timeout has passed since Start.
+	// member begins alone only when Seeds names no address but its own, Discovery is nil, and
+	// Gossip.AddressFile has no address. A group of members begins once Timeout has passed since
+	// Start.
 	MinMembers int
 	// Alone lets this member begin once it has waited for Timeout, with fewer than MinMembers,
 	// and also when it has a handoff and no seed has led to another member. Members that cannot

@@ -41,6 +41,7 @@ type Membership struct {
 	suspected repeats             // the suspects that were dialled lately
 	repeats   repeats             // the log lines that are not about a trouble
 	dialing   dialing
+	known     known // addresses that the file remembers
 	keys      *keyring
 	asks      chan digestMessage
 	inbox     chan message
@@ -131,6 +132,7 @@ func New(o Options) (*Membership, error) {
 func (m *Membership) Start(ctx context.Context) error { return m.life.Start(ctx, m.start) }
 
 func (m *Membership) start(ctx context.Context) error {
+	m.recallFile()
 	err := m.open()
 	if err == nil {
 		err = m.bootstrap(ctx)

@@ -122,6 +122,14 @@ type GossipOptions struct {
 	// ForgetAfter is how long this member looks for a member that was lost, and counts it as lost,
 	// from 1 hour to 1 year. The search becomes less frequent with time. Zero means 72 hours.
 	ForgetAfter time.Duration
+	// AddressFile is the path of a file in which this member keeps the addresses of other members,
+	// at most 256. After a restart it dials them too, so that it finds the others when no address
+	// that Discovery names answers. The file is replaced when the addresses have changed, at most
+	// once a minute, and when this member stops. Addresses of members that left are removed, and
+	// those of lost members after ForgetAfter. A file that is damaged or cannot be written is
+	// logged, and is no error. Each member needs a file of its own, in a directory that exists.
+	// Empty means that addresses are not kept.
+	AddressFile string
 	// Network opens the transport. Nil means UDP and TCP sockets.
 	Network Network
 	// Resolver looks up host names among the seed addresses. Nil means

@@ -42,6 +42,7 @@ func (m *Membership) keepJoining(ctx context.Context) {
 			m.registry.forgetOld(m.settings.Gossip.ForgetAfter)
 			m.forgiveRefusals()
 			m.watchFlaps()
+			m.recall()
 			if member, due := m.registry.dueLost(m.settings.timings.rejoinInterval); due {
 				m.seek(member)
 			}

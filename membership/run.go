@@ -125,6 +125,11 @@ func (m *Membership) shutdown() {
 		m.log.Warn("closing gossip", "error", err)
 	}
 	m.workers.Wait()
+	if m.settings.Gossip.AddressFile != "" {
+		if data := m.dueKnown(true); data != nil {
+			m.writeKnown(data)
+		}
+	}
 }
 
 // live returns memberlist and the guard while they run.

@@ -28,6 +28,7 @@ type search struct {
 	addrs   []netip.AddrPort
 	untried []netip.AddrPort
 	pending map[netip.AddrPort]bool // addresses that are dialled and have not answered
+	memory  []netip.AddrPort        // of addrs, the ones that the file of known addresses has
 	answers chan searchAnswer
 	ended   chan struct{}
 	failed  map[netip.AddrPort]string // why an address that was dialled led to no other member
@@ -42,7 +43,7 @@ type searchAnswer struct {
 	err  error
 }
 
-// search dials every address that discovery names. It returns when the first of these events
+// search dials every address that discovery or the file of known addresses names. It returns when the first of these events
 // happens:
 //
 //   - One address let this member in.
@@ -55,10 +56,12 @@ type searchAnswer struct {
 // member.
 func (m *Membership) search(ctx, limited context.Context) *search {
 	addrs, err := m.seeds(limited)
+	memory := m.remembered()
+	addrs = distinct(append(addrs, memory...))
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	s := &search{
 		m: m, addrs: addrs, untried: addrs, silent: err != nil, pending: make(map[netip.AddrPort]bool), failed: make(map[netip.AddrPort]string),
-		answers: make(chan searchAnswer), ended: make(chan struct{}),
+		memory: memory, answers: make(chan searchAnswer), ended: make(chan struct{}),
 	}
 	defer close(s.ended)
 	m.first.Store(err == nil && isFixed(m.settings.Discovery) && !slices.ContainsFunc(addrs, func(addr netip.AddrPort) bool { return !m.isSelf(addr) }))
@@ -162,6 +165,12 @@ func (s *search) dial(number int) {
 func (s *search) take(a searchAnswer) {
 	delete(s.pending, a.addr)
 	switch {
+	case isRefusal(a.err) && slices.Contains(s.memory, a.addr):
+		// The address may have passed to another process since it was written down. So its refusal
+		// is no reason not to start.
+		if s.silent = true; errors.Is(a.err, ErrClusterName) {
+			s.m.unlearn(a.addr)
+		}
 	case !isRefusal(a.err) && s.m.isSelf(a.addr):
 		return // also when the dial failed: a router may not forward a packet back to its sender
 	case a.err == nil:
