@@ -14,6 +14,7 @@ import (
 const (
 	firstRetry      = 200 * time.Millisecond // the wait after the first failed search; later waits double
 	discoverTimeout = 5 * time.Second
+	maxAttempts     = 3 // attempts at discovery that are under way at a time
 )
 
 // bootstrap searches until this member has joined a cluster or BootstrapTimeout has passed. It
@@ -26,6 +27,9 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	var refused error
 	for wait := firstRetry; ; wait = min(2*wait, m.settings.timings.rejoinInterval) {
 		s := m.search(ctx, limited)
+		if len(s.back) > 0 {
+			wait = firstRetry
+		}
 		switch {
 		case len(m.registry.others()) > 0:
 			return nil
@@ -57,9 +61,7 @@ func isRefusal(err error) bool {
 func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	limited, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
-	entries, err := m.settings.Discovery.Discover(limited)
-	addrs, lookupErr := resolveSeeds(limited, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
-	err = errors.Join(err, lookupErr)
+	addrs, err := m.discover(limited)
 	switch {
 	case ctx.Err() != nil: // the context left discovery no time to answer
 	case err != nil:
@@ -68,6 +70,45 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 		m.troubles.clear(troubleDiscovery, "")
 	}
 	return m.unknown(addrs), err
+}
+
+// discover returns the addresses that discovery names. Where an attempt has no answer in time, it
+// begins another one and takes the first success: a resolver whose query was lost in the network
+// repeats it only after seconds, and by then this member would go ahead alone.
+func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
+	type found struct {
+		addrs []netip.AddrPort
+		err   error
+	}
+	results := make(chan found, maxAttempts)
+	attempt := func() {
+		entries, err := m.settings.Discovery.Discover(ctx)
+		addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
+		results <- found{addrs, errors.Join(err, lookupErr)}
+	}
+	next := time.NewTicker(m.settings.timings.patience)
+	defer next.Stop()
+	begun, ended := 0, 0
+	begin := func() {
+		if begun < maxAttempts && m.background(attempt) {
+			begun++
+		}
+	}
+	var last found
+	for begin(); ended < begun; {
+		select {
+		case last = <-results:
+			if ended++; last.err == nil {
+				return last.addrs, nil
+			}
+			if ctx.Err() == nil {
+				return last.addrs, last.err // discovery has answered
+			}
+		case <-next.C:
+			begin()
+		}
+	}
+	return last.addrs, cmp.Or(last.err, ctx.Err(), ErrStopped)
 }
 
 // oneLine returns the text of an error in one line. Semicolons separate the texts of joined

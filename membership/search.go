@@ -16,6 +16,7 @@ const (
 	searchPatience = 250 * time.Millisecond // the time until more addresses are dialled: one, then twice as many each time
 	maxNamedSeeds  = 5                      // seeds named in the message that no seed was reached
 	searchStep     = 64                     // the largest number of addresses dialled in one step
+	searchAgain    = 100 * time.Millisecond // the time between two dials of addresses that led back to this member
 )
 
 // search is one attempt to find a cluster. One exchange with a member is enough, so a search dials
@@ -28,6 +29,7 @@ type search struct {
 	addrs   []netip.AddrPort
 	untried []netip.AddrPort
 	pending map[netip.AddrPort]bool // addresses that are dialled and have not answered
+	back    []netip.AddrPort        // addresses that led back to this member, to be dialled again
 	memory  []netip.AddrPort        // of addrs, the ones that the file of known addresses has
 	answers chan searchAnswer
 	ended   chan struct{}
@@ -48,7 +50,9 @@ type searchAnswer struct {
 //
 //   - One address let this member in.
 //   - All addresses have answered or failed.
-//   - All addresses have been dialled, and the remaining ones have been silent for a while.
+//   - All addresses have been dialled, and the remaining ones have been silent for a while. Until
+//     then addresses that led back to this member are dialled again: behind a load balancer the
+//     next dial may lead to another member.
 //   - limited ends. search then dials all remaining addresses at once and waits for a moment,
 //     unless ctx has ended too.
 //
@@ -114,11 +118,12 @@ func (s *search) failures() string {
 
 func (s *search) run(ctx, limited context.Context) {
 	s.dial(searchParallel)
-	impatient := time.NewTicker(searchPatience)
+	impatient, again := time.NewTicker(searchPatience), time.NewTicker(searchAgain)
 	defer impatient.Stop()
+	defer again.Stop()
 	over, step := limited.Done(), 1
 	var last <-chan time.Time // when the search has waited for long enough
-	for len(s.untried)+len(s.pending) > 0 {
+	for len(s.untried)+len(s.pending)+len(s.back) > 0 {
 		if last == nil && len(s.untried) == 0 {
 			last = time.After(s.m.settings.timings.patience)
 		}
@@ -126,6 +131,10 @@ func (s *search) run(ctx, limited context.Context) {
 		case <-impatient.C:
 			s.dial(step)
 			step = min(2*step, searchStep)
+		case <-again.C:
+			addrs := s.back
+			s.back = nil
+			s.contact(addrs...)
 		case a := <-s.answers:
 			s.take(a)
 			s.dial(1)
@@ -148,9 +157,14 @@ func (s *search) run(ctx, limited context.Context) {
 
 // dial dials up to number addresses that were not dialled yet.
 func (s *search) dial(number int) {
-	for range min(number, len(s.untried)) {
-		addr := s.untried[0]
-		s.untried = s.untried[1:]
+	number = min(number, len(s.untried))
+	addrs := s.untried[:number]
+	s.untried = s.untried[number:]
+	s.contact(addrs...)
+}
+
+func (s *search) contact(addrs ...netip.AddrPort) {
+	for _, addr := range addrs {
 		s.pending[addr] = true // also when an earlier search still dials the address
 		s.m.contact(addr, func(err error) {
 			select {
@@ -175,7 +189,7 @@ func (s *search) take(a searchAnswer) {
 		return // also when the dial failed: a router may not forward a packet back to its sender
 	case a.err == nil:
 		a.err = errLedBack
-		s.silent = true
+		s.silent, s.back = true, append(s.back, a.addr)
 	case isRefusal(a.err):
 		s.refused = a.err
 	default:
