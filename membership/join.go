@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	firstRetry      = 200 * time.Millisecond // the wait after the first failed search; later waits double
+	firstRetry      = 200 * time.Millisecond // the wait after the first failed search
 	discoverTimeout = 5 * time.Second
 	maxAttempts     = 3 // attempts at discovery that are under way at a time
 )
@@ -25,11 +25,8 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, m.settings.BootstrapTimeout)
 	defer cancel()
 	var refused error
-	for wait := firstRetry; ; wait = min(2*wait, m.settings.timings.rejoinInterval) {
+	for {
 		s := m.search(ctx, limited)
-		if len(s.back) > 0 {
-			wait = firstRetry
-		}
 		switch {
 		case len(m.registry.others()) > 0:
 			return nil
@@ -38,7 +35,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 		case s.refused != nil:
 			refused = s.refused
 		}
-		retry := time.NewTimer(jitter(wait))
+		retry := time.NewTimer(m.searchWait(s))
 		select {
 		case <-retry.C:
 		case <-limited.Done():
@@ -50,6 +47,21 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 			return refused
 		}
 	}
+}
+
+// searchWait returns the time until the next search. It grows with the time since Start. One search
+// begins shortly before BootstrapTimeout ends, so that this member does not go ahead alone beside
+// members that have been there for longer than that.
+func (m *Membership) searchWait(s *search) time.Duration {
+	spent := m.settings.now().Sub(m.opened)
+	wait := jitter(min(max(spent/4, firstRetry), m.settings.timings.rejoinInterval))
+	if len(s.back) > 0 {
+		wait = firstRetry
+	}
+	if last := m.settings.BootstrapTimeout - m.settings.timings.patience - spent; last > 0 {
+		wait = min(wait, last)
+	}
+	return wait
 }
 
 func isRefusal(err error) bool {

@@ -221,8 +221,8 @@ func TestAColdStartBehindSlowDNS(t *testing.T) {
 					case n == 3:
 					case f.name == "random subsets" && with == "no handoff":
 						seeds = scaled(5, 1, 0)
-					default: // seconds each
-						seeds = scaled(5, 0, 0)
+					default: // up to 15 s each
+						seeds = scaled(1, 0, 0)
 					}
 					for seed := range seeds {
 						simulate(t, memnet.Options{Latency: time.Millisecond}, func(s *sim) {
@@ -321,7 +321,8 @@ func (s *sim) writers() string {
 				apart = append(apart, group)
 			}
 		}
-		groups = append(apart, joined)
+		apart = append(apart, joined)
+		groups = apart
 	}
 	if len(groups) < 2 {
 		return ""
