@@ -223,6 +223,8 @@ var gossipProblems = [...]gossipProblem{
 	{"address-conflict", "other members announce the address of this one: ", ": correct their Gossip.AdvertiseAddr"},
 	{"udp-blocked", "", ": open UDP to that address, on every member"},
 	{"tcp-blocked", "", ": open TCP to that address, on every member"},
+	{"pair-blocked", "other members and this one do not reach each other directly, though third ones reach both: ",
+		": open UDP and TCP on the gossip ports between them, both ways"},
 	{"flapping", "members fail and come back again and again: ", ": look at their health, their CPU time, and their network"},
 }
 

@@ -81,14 +81,18 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 type lineHooks struct {
 	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
+	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
 }
 
 // These lines of memberlist lead to a call of lineHooks; each constant is the beginning of a line.
-// A line of lineOfDecrypting ends with the address that the packet came from.
+// A line of lineOfDecrypting ends with the address that the packet came from. A gossip name follows
+// lineOfProbe and lineOfExchange.
 const (
 	lineOfDecrypting = "Decrypt packet failed: "
 	lineOfRefuting   = "Refuting a "
 	lineOfStreams    = "Was able to connect to " // over TCP, while UDP probes failed
+	lineOfProbe      = "Failed UDP ping: "       // other members are asked to probe next
+	lineOfExchange   = "Push/Pull with "         // and then "failed"
 )
 
 func (h lineHooks) call(text []byte) {
@@ -99,6 +103,14 @@ func (h lineHooks) call(text []byte) {
 		}
 	case h.doubted != nil && (bytes.HasPrefix(text, []byte(lineOfRefuting)) || bytes.HasPrefix(text, []byte(lineOfStreams))):
 		h.doubted()
+	}
+	if h.unanswered != nil {
+		for _, line := range []string{lineOfProbe, lineOfExchange} {
+			if rest, is := bytes.CutPrefix(text, []byte(line)); is {
+				name, _, _ := bytes.Cut(rest, []byte(" "))
+				h.unanswered(string(name))
+			}
+		}
 	}
 }
 

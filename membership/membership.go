@@ -37,6 +37,7 @@ type Membership struct {
 	refusals  refusals
 	troubles  troubles
 	reach     reach
+	pairs     pairs
 	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
 	suspected repeats             // the suspects that were dialled lately
 	repeats   repeats             // the log lines that are not about a trouble
@@ -90,6 +91,7 @@ func New(o Options) (*Membership, error) {
 		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
 		reach:     newReach(),
+		pairs:     pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
 		suspects:  make(chan netip.AddrPort, 16),
 		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}

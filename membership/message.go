@@ -25,6 +25,10 @@ const (
 	kindReach       = 7
 	kindReachPacket = 8
 	kindReachStream = 9
+
+	// A member tells another one that something from it does not arrive. The challenge is 0.
+	kindNoPacket = 10
+	kindNoStream = 11
 )
 
 const (
@@ -160,7 +164,7 @@ func parseMessage(b []byte) (any, error) {
 		return m, nil
 	case kindDirect:
 		return parseDirect(b)
-	case kindReach, kindReachPacket, kindReachStream:
+	case kindReach, kindReachPacket, kindReachStream, kindNoPacket, kindNoStream:
 		return parseReach(b)
 	default:
 		return nil, errMessage

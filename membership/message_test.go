@@ -31,6 +31,10 @@ func TestMessagesGolden(t *testing.T) {
 			append(append([]byte{0x18}, words[:8]...), "\x13n1~0000000000000001n2"...)},
 		{reachMessage{kind: kindReachStream, challenge: testDigest.fingerprint, name: gossipName("n1", 1), from: "n2"},
 			append(append([]byte{0x19}, words[:8]...), "\x13n1~0000000000000001n2"...)},
+		{reachMessage{kind: kindNoPacket, name: gossipName("n1", 1), from: "n2"},
+			append([]byte{0x1A, 0, 0, 0, 0, 0, 0, 0, 0}, "\x13n1~0000000000000001n2"...)},
+		{reachMessage{kind: kindNoStream, name: gossipName("n1", 1), from: "n2"},
+			append([]byte{0x1B, 0, 0, 0, 0, 0, 0, 0, 0}, "\x13n1~0000000000000001n2"...)},
 	} {
 		require.Equal(t, c.bytes, encoded(c.message))
 		got, err := parseMessage(c.bytes)

@@ -28,8 +28,9 @@ const (
 	// question whether they reach the asker.
 	reachVersion = 1
 
-	reachTarget = 3  // members that the second question goes to; the first goes to one
-	maxServed   = 16 // questions that are answered over streams at a time
+	reachFew  = 3  // members that the second question goes to; the first goes to one
+	reachMany = 12 // members that the third question goes to
+	maxServed = 16 // questions that are answered over streams at a time
 	// reachPause is the least time between two checks.
 	reachPause = 2 * time.Second
 	// reachRetry is the time after which an address that no member reached is checked again. It
@@ -117,7 +118,7 @@ func (r *reach) led(addr netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.through = slices.DeleteFunc(r.through, func(a netip.AddrPort) bool { return a == addr })
-	r.through = append([]netip.AddrPort{addr}, r.through[:min(len(r.through), reachTarget-1)]...)
+	r.through = append([]netip.AddrPort{addr}, r.through[:min(len(r.through), reachFew-1)]...)
 }
 
 // seen records whether a member answers questions of reach.
@@ -208,9 +209,9 @@ func (m *Membership) await(ctx context.Context, round *reachRound, limit time.Du
 	}
 }
 
-// reachTargets returns the addresses to send a question to. For the first question it returns one,
-// if possible one that led to another member. Otherwise it picks up to reachTarget at random.
-func (m *Membership) reachTargets(first bool) []netip.AddrPort {
+// reachTargets returns up to most addresses to send a question to. A single one is, if possible, one
+// that led to another member. Several are picked at random.
+func (m *Membership) reachTargets(most int) []netip.AddrPort {
 	m.reach.mu.Lock()
 	targets := slices.Clone(m.reach.through)
 	m.reach.mu.Unlock()
@@ -221,11 +222,10 @@ func (m *Membership) reachTargets(first bool) []netip.AddrPort {
 		}
 	}
 	targets = slices.DeleteFunc(targets, func(addr netip.AddrPort) bool { return !m.answers(addr) })
-	if first && len(targets) > 0 {
-		return targets[:1]
+	if most > 1 {
+		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	}
-	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
-	return targets[:min(len(targets), reachTarget)]
+	return targets[:min(len(targets), most)]
 }
 
 // watchReach checks whether other members reach this one, until the context ends. It checks in
@@ -293,7 +293,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	patience := m.settings.timings.patience
 	both := func(packets, streams int) bool { return packets > 0 && streams > 0 }
 	some := func(packets, streams int) bool { return packets > 0 || streams > 0 }
-	first := m.reachTargets(true)
+	first := m.reachTargets(1)
 	if len(first) == 0 {
 		return true, nil // no other member answers such questions
 	}
@@ -302,11 +302,17 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 		if some(m.reach.counts(round)) {
 			m.reach.conclude(nil) // so that Start goes on
 		}
-		targets := m.reachTargets(false)
+		targets := m.reachTargets(reachFew)
 		m.ask(round, targets)
 		running := m.runs(targets)
-		if m.await(ctx, round, 2*patience, both); !some(m.reach.counts(round)) && !running() {
+		whole := m.await(ctx, round, 2*patience, both)
+		if !some(m.reach.counts(round)) && !running() {
 			return true, nil // no asked member runs, so none could have answered
+		}
+		if !whole {
+			// The way to the few members that were asked may be blocked, and that to others open.
+			m.ask(round, m.reachTargets(reachMany))
+			m.await(ctx, round, 2*patience, both)
 		}
 	}
 	asked := m.askedOf(round)

@@ -11,6 +11,8 @@ func (m *Membership) heardReach(msg reachMessage) {
 	switch {
 	case msg.kind == kindReach:
 		m.answerReach(msg)
+	case msg.kind == kindNoPacket || msg.kind == kindNoStream:
+		m.heardComplaint(msg)
 	case msg.name != m.name:
 		m.misdirected(msg)
 	default:
@@ -37,7 +39,8 @@ func (m *Membership) answerReach(msg reachMessage) {
 	if !running || !known || msg.name == m.name {
 		return
 	}
-	if ok, _ := m.reach.answered.say(msg.name, m.settings.now()); !ok {
+	// Questions of one member may be about different matters, so each of them has an answer.
+	if ok, _ := m.reach.answered.say(fmt.Sprint(msg.name, msg.challenge), m.settings.now()); !ok {
 		return
 	}
 	answer := func(kind byte) []byte {

@@ -18,6 +18,7 @@ const (
 	troubleConflict  = "address-conflict"    // another member announces the address of this one
 	troubleNoPackets = "udp-blocked"         // packets of other members do not arrive, their streams do
 	troubleNoStreams = "tcp-blocked"         // streams of other members do not arrive, their packets do
+	troublePair      = "pair-blocked"        // a member and this one do not reach each other directly, and others reach both
 	troubleFlaps     = "flapping"            // a process is declared dead and comes back, again and again
 )
 
@@ -128,6 +129,19 @@ func (t *troubles) expire(now time.Time) {
 			delete(t.all, key)
 		}
 	}
+}
+
+// has reports whether there is a trouble of a kind.
+func (t *troubles) has(kind string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(t.now())
+	for key, r := range t.all {
+		if key.kind == kind && r.until.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // older returns the subjects of the troubles of a kind whose last report is older than age.
