@@ -220,7 +220,7 @@ func (m *Membership) dueKnown(stopping bool) []byte {
 		return nil
 	}
 	k.nextCheck = now.Add(knownCheck)
-	alive, gone, left := m.registry.addresses(now)
+	alive, gone, left := m.registry.lastSeen(now)
 	maps.DeleteFunc(k.loaded, func(addr netip.AddrPort, seen time.Time) bool {
 		_, here := alive[addr]
 		_, failed := gone[addr]
@@ -269,9 +269,9 @@ func replaceFile(path string, data []byte) error {
 	return os.Rename(next, path)
 }
 
-// addresses returns the addresses of the other members: of those believed alive with the time now,
+// lastSeen returns the addresses of the other members: of those believed alive with the time now,
 // of those that failed with the time at which they did, and of those that left.
-func (r *registry) addresses(now time.Time) (alive, failed map[netip.AddrPort]time.Time, left map[netip.AddrPort]bool) {
+func (r *registry) lastSeen(now time.Time) (alive, failed map[netip.AddrPort]time.Time, left map[netip.AddrPort]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	alive, failed, left = make(map[netip.AddrPort]time.Time), make(map[netip.AddrPort]time.Time), make(map[netip.AddrPort]bool)
