@@ -17,12 +17,12 @@ import (
 
 // strangers returns a running cluster of two members on loopback, and a check that it
 // still works: it has no other member, and a change reaches both.
-func strangers(t *testing.T) (addrs []string, unharmed func()) {
+func strangers(t *testing.T, keys ...[]byte) (addrs []string, unharmed func()) {
 	t.Helper()
 	var all []*Membership
 	for i := range 2 {
 		o := Options{
-			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local},
+			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local, Keys: keys},
 			PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(addrs...),
 			Logger: slog.New(slog.DiscardHandler),
 		}
@@ -137,14 +137,20 @@ func TestSilentConnectionsDoNotBlockTheGossipPort(t *testing.T) {
 		t.Cleanup(func() { _ = stream.Close() })
 	}
 	unharmed()
+	requireJoin(t, addrs)
+}
+
+// requireJoin requires that one more member can join.
+func requireJoin(t *testing.T, addrs []string, keys ...[]byte) {
+	t.Helper()
 	third, err := New(Options{
-		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local},
+		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local, Keys: keys},
 		PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(addrs...),
 		BootstrapTimeout: 30 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	require.NoError(t, third.Start(t.Context()))
 	members, _ := third.Members()
-	require.Len(t, members, 3)
+	require.Len(t, members, len(addrs)+1)
 	require.NoError(t, third.Stop(t.Context()))
 }

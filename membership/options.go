@@ -116,8 +116,10 @@ type GossipOptions struct {
 	// Keys encrypt gossip with AES-GCM. A key has 16, 24 or 32 bytes. The first key
 	// encrypts, and all of them decrypt. Empty means that gossip is not encrypted.
 	Keys Keys
-	// Compression compresses gossip. It costs CPU time, and lets other processes send packets that
-	// become larger when they are read. Leave it false unless bandwidth is expensive.
+	// Compression compresses gossip. It costs CPU time, and lets other processes send messages that
+	// become larger when they are read, within the budget of the gossip port. Leave it false unless
+	// bandwidth is expensive. Without Keys, a member without Compression reads compressed messages
+	// only from the addresses of members that it knows.
 	Compression bool
 	// ForgetAfter is how long this member looks for a member that was lost, and counts it as lost,
 	// from 1 hour to 1 year. The search becomes less frequent with time. Zero means 72 hours.

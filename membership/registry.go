@@ -2,6 +2,7 @@ package membership
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -34,9 +35,10 @@ type registry struct {
 	nextLost   time.Time        // when dueLost next looks for a lost member to dial
 	nextOld    time.Time        // when the next member may be dialled of those lost for a long time
 	nextForget time.Time        // when forgetOld next looks for records to delete
-	tally      tally            // counts the events about other members
-	sorted     []Member         // the members, ascending by ID; nil when the list must be made again
-	version    uint64           // counts the changes of sorted
+	addresses  knownAddresses
+	tally      tally    // counts the events about other members
+	sorted     []Member // the members, ascending by ID; nil when the list must be made again
+	version    uint64   // counts the changes of sorted
 }
 
 // departure is the record of a member that has left or failed.
@@ -56,6 +58,8 @@ func newRegistry(self string, now func() time.Time) *registry {
 		names:    make(map[string][]string),
 		absences: make(map[string]absence),
 		departed: make(map[string]departure),
+
+		addresses: knownAddresses{alive: make(map[netip.Addr]int)},
 	}
 }
 
@@ -64,10 +68,13 @@ func (r *registry) set(name string, m Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, was := r.winner(m.ID)
-	if _, known := r.alive[name]; !known {
+	if old, known := r.alive[name]; known {
+		r.addresses.count(old, -1)
+	} else {
 		r.names[m.ID] = append(r.names[m.ID], name)
 	}
 	r.alive[name] = m
+	r.addresses.count(m, 1)
 	if a := r.absences[m.ID]; r.replaced(a.member) {
 		r.endAbsence(m.ID, a.member.Start.Nonce)
 	} else if a.member.Start == m.Start && !a.over {
@@ -87,6 +94,7 @@ func (r *registry) remove(name string) {
 	}
 	before, was := r.winner(m.ID)
 	delete(r.alive, name)
+	r.addresses.count(m, -1)
 	r.names[m.ID] = slices.DeleteFunc(r.names[m.ID], func(n string) bool { return n == name })
 	if len(r.names[m.ID]) == 0 {
 		delete(r.names, m.ID)

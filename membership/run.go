@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"fmt"
+	"log"
 	"net/netip"
 
 	"github.com/hashicorp/memberlist"
@@ -17,9 +18,7 @@ func (m *Membership) open() error {
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
 	}
-	g := guard.New(inner, guard.Options{
-		Label: m.settings.ClusterName, Logger: logger, Encrypted: m.keys.ring != nil,
-	})
+	g := guard.New(inner, m.guardOptions(logger))
 	m.lastGuard.Store(g)
 	local, err := m.advertised(g)
 	if err != nil {
@@ -59,6 +58,19 @@ func (m *Membership) open() error {
 		m.background(func() { worker(ctx) })
 	}
 	return nil
+}
+
+// guardOptions returns the limits of the gossip port.
+func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
+	o := guard.Options{
+		Label: m.settings.ClusterName, Logger: logger, Compression: m.settings.Gossip.Compression,
+		HeadTimeout: m.settings.timings.tcpTimeout, Known: m.registry.knows,
+		MaxMessage: directHeader + maxNameLength + maxMessage, MaxState: maxAbsenceMessage,
+	}
+	if m.keys.ring != nil {
+		o.Keys = m.keys.ring.GetKeys
+	}
+	return o
 }
 
 // advertised returns the address to announce: the one in the options, or else the bound one.

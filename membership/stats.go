@@ -40,11 +40,14 @@ type Stats struct {
 	// port.
 	Refused struct {
 		// TooMany and TooManyFromOne count inbound streams beyond the number that
-		// may be open at a time, in all and from one IP address.
+		// may be open at a time, in all and from one IPv4 address or IPv6 /64. A new
+		// stream may take the place of one whose message is not complete. TooMany also
+		// counts messages beyond the number of bytes that may wait at a time.
 		TooMany, TooManyFromOne uint64
 		// OtherCluster counts inbound streams of other clusters.
 		OtherCluster uint64
-		// Malformed counts inbound streams without a valid beginning of gossip in time.
+		// Malformed counts inbound streams without a valid message of gossip in time, and
+		// packets with content that no member sends.
 		Malformed uint64
 		// OtherCipher counts packets and streams whose encryption is not of the
 		// version in use.
@@ -72,7 +75,7 @@ func (m *Membership) stats() Stats {
 		s.Traffic = g.Traffic()
 		c := g.Counts()
 		s.Refused.TooMany, s.Refused.TooManyFromOne = c.OverTotal, c.OverSource
-		s.Refused.OtherCluster, s.Refused.Malformed = c.OtherLabel, c.BadHead
+		s.Refused.OtherCluster, s.Refused.Malformed = c.OtherLabel, c.BadHead+c.BadPacket
 		s.Refused.OtherCipher = c.BadCipher
 	}
 	return s

@@ -41,7 +41,7 @@ func (g *Guard) closeWaiting() {
 }
 
 func (g *Guard) acceptOne(conn net.Conn) {
-	in := newInbound(g, conn, sourceOf(conn))
+	in := newInbound(g, conn, sourceOf(conn.RemoteAddr()))
 	if !g.admitStream(in) {
 		_ = conn.Close()
 		return
@@ -49,15 +49,15 @@ func (g *Guard) acceptOne(conn net.Conn) {
 	g.wg.Go(func() { g.receive(in) })
 }
 
-// sourceOf returns the IP address of the other end; it is not valid when the
-// transport has none.
-func sourceOf(conn net.Conn) netip.Addr {
-	remote := conn.RemoteAddr()
-	if tcp, ok := remote.(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	if remote == nil {
+// sourceOf returns the IP address of an end; it is not valid when the transport has none.
+func sourceOf(remote net.Addr) netip.Addr {
+	switch remote := remote.(type) {
+	case nil:
 		return netip.Addr{}
+	case *net.TCPAddr:
+		return remote.AddrPort().Addr().Unmap()
+	case *net.UDPAddr:
+		return remote.AddrPort().Addr().Unmap()
 	}
 	addr, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
@@ -66,49 +66,55 @@ func sourceOf(conn net.Conn) netip.Addr {
 	return addr.Addr().Unmap()
 }
 
-// admitStream counts an inbound stream, and reports whether it is admitted: not beyond
-// a limit, and not once Shutdown has begun.
+// admitStream charges an inbound stream to a budget, and reports whether it is admitted: not
+// when the budget is full and no other stream may be closed, and not once Shutdown has begun.
 func (g *Guard) admitStream(in *inbound) bool {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case g.closed:
+	if g.closed {
+		g.mu.Unlock()
 		return false
-	case g.inbound >= g.opts.MaxStreams:
-		g.refused.overTotal.Add(1)
-		return false
-	case in.source.IsValid() && g.perSource[in.source] >= g.opts.MaxPerSource:
-		g.refused.overSource.Add(1)
-		return false
-	}
-	g.inbound++
-	if in.source.IsValid() {
-		g.perSource[in.source]++
 	}
 	g.open[in] = struct{}{}
-	return true
+	g.mu.Unlock()
+	admitted, limit := in.charge.budget.admit(in.charge)
+	switch limit {
+	case fullTotal:
+		g.refused.overTotal.Add(1)
+	case fullSource:
+		g.refused.overSource.Add(1)
+	}
+	if !admitted {
+		g.releaseStream(in)
+	}
+	return admitted
 }
 
-// releaseStream ends the count of an inbound stream.
+// releaseStream ends the charge of an inbound stream.
 func (g *Guard) releaseStream(in *inbound) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	delete(g.open, in)
-	g.inbound--
-	if !in.source.IsValid() {
-		return
-	}
-	if g.perSource[in.source]--; g.perSource[in.source] == 0 {
-		delete(g.perSource, in.source)
-	}
+	g.mu.Unlock()
+	in.charge.release()
 }
 
-// receive reads the label, and then passes the stream to memberlist or refuses it.
+// budgetOf returns the budget of a sender.
+func (g *Guard) budgetOf(source netip.Addr) *budget {
+	if g.isKnown(source) {
+		return &g.known
+	}
+	return &g.strangers
+}
+
+func (g *Guard) isKnown(source netip.Addr) bool {
+	return source.IsValid() && g.opts.Known != nil && g.opts.Known(source)
+}
+
+// receive reads the whole message, and then passes the stream to memberlist or refuses it.
 func (g *Guard) receive(in *inbound) {
-	head, label, err := g.readHead(in)
+	label, err := g.readLabel(in)
 	switch {
-	case errors.Is(err, io.EOF), err != nil && g.isClosing():
-		_ = in.Close() // a port scan, a health check, or Shutdown
+	case errors.Is(err, io.EOF), err != nil && (g.isClosing() || in.charge.isEvicted()):
+		_ = in.Close() // a port scan, a health check, or closed by this member
 	case err != nil:
 		g.refused.badHead.Add(1)
 		g.warnf("stream without a valid beginning: %v from=%v", err, in.RemoteAddr())
@@ -118,44 +124,67 @@ func (g *Guard) receive(in *inbound) {
 		g.warnf("refused a stream of another cluster, %q from=%v", label, in.RemoteAddr())
 		g.refuse(in)
 	default:
-		in.replay = head
-		if g.opts.Encrypted {
-			in.check = &cipherCheck{skip: 2 + len(label)}
-		}
-		g.traffic.streamsAccepted.Add(1)
-		select {
-		case g.streams <- in:
-		case <-g.closing:
-			_ = in.Close()
-		}
+		g.receiveMessage(in, label)
 	}
 }
 
-// readHead reads until the label is complete and returns all that it read.
-func (g *Guard) readHead(in *inbound) (head []byte, label string, err error) {
-	if err := in.SetReadDeadline(time.Now().Add(g.opts.HeadTimeout)); err != nil {
-		return nil, "", err
+func (g *Guard) receiveMessage(in *inbound, label string) {
+	whole, err := g.whole(&in.reader, in.charge, label)
+	if err != nil {
+		if !g.isClosing() && !in.charge.isEvicted() {
+			g.countMessage(err)
+			g.warnf("dropped the message of a stream: %v from=%v", err, in.RemoteAddr())
+		}
+		_ = in.Close()
+		return
 	}
-	buf := make([]byte, 0, maxLabelHead)
+	// From here on memberlist sets the deadlines. An error says that the sender has closed
+	// the stream.
+	_ = in.SetReadDeadline(time.Time{})
+	in.charge.complete()
+	in.replay, in.reader.buf = whole, nil
+	g.traffic.streamsAccepted.Add(1)
+	select {
+	case g.streams <- in:
+	case <-g.closing:
+		_ = in.Close()
+	}
+}
+
+// countMessage counts a message that was dropped because of err.
+func (g *Guard) countMessage(err error) {
+	switch {
+	case errors.Is(err, errCipherVersion):
+		g.refused.badCipher.Add(1)
+	case errors.Is(err, errOverBudget):
+		g.refused.overTotal.Add(1)
+	default:
+		g.refused.badHead.Add(1)
+	}
+}
+
+// readLabel reads the label, and sets the time by which the whole message must have arrived.
+func (g *Guard) readLabel(in *inbound) (label string, err error) {
+	if err := in.SetReadDeadline(time.Now().Add(g.opts.HeadTimeout)); err != nil {
+		return "", err
+	}
 	for {
-		label, missing, err := peekLabel(buf)
+		label, missing, err := peekLabel(in.reader.buf)
 		if err != nil {
-			return nil, "", err
+			return "", err
 		}
 		if missing == 0 {
-			// From here on memberlist sets the deadlines. An error says that the sender has closed
-			// the stream. What was read may be a whole message.
-			_ = in.SetReadDeadline(time.Time{})
-			return buf, string(label), nil
+			if len(label) > 0 {
+				in.reader.at = 2 + len(label)
+			}
+			return string(label), nil
 		}
-		n, err := in.Read(buf[len(buf):cap(buf)])
-		if n == 0 && err != nil {
-			if errors.Is(err, io.EOF) && len(buf) > 0 {
+		if err := in.reader.more(missing); err != nil {
+			if errors.Is(err, io.EOF) && len(in.reader.buf) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
-			return nil, "", err
+			return "", err
 		}
-		buf = buf[:len(buf)+n]
 	}
 }
 
@@ -175,7 +204,7 @@ func (g *Guard) refuse(in *inbound) {
 			_ = half.CloseWrite()
 		}
 	})
-	_, _ = io.Copy(io.Discard, in)
+	_, _ = io.Copy(io.Discard, io.LimitReader(in.Conn, maxDiscarded))
 	<-written
 }
 
@@ -187,6 +216,9 @@ func (g *Guard) isClosing() bool {
 		return false
 	}
 }
+
+// maxDiscarded is the largest number of bytes that are read from a stream after its refusal.
+const maxDiscarded = 32 << 20
 
 func (g *Guard) warnf(format string, args ...any) {
 	if g.opts.Logger != nil {

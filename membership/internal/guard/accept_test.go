@@ -2,9 +2,11 @@ package guard
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,7 +18,7 @@ import (
 func TestGuardPassesOwnClusterOn(t *testing.T) {
 	for _, label := range []string{"orders", strings.Repeat("x", 255), ""} {
 		inBubble(t, Options{Label: label}, func(t *testing.T, g *Guard, p *pipeTransport) {
-			sent := append(labelHead(label), 6, 1, 2, 3)
+			sent := append(labelHead(label), pingBytes...)
 			near := p.connect("10.0.0.1:1")
 			go func() {
 				for _, b := range sent { // a byte at a time
@@ -36,22 +38,20 @@ func TestGuardPassesOwnClusterOn(t *testing.T) {
 	}
 }
 
+// pingBytes is a message of memberlist: a ping without fields.
+var pingBytes = []byte{pingMessage, 0x80}
+
+// A message that is complete has no deadline any more: memberlist sets its own.
 func TestGuardLeavesDeadlinesToMemberlist(t *testing.T) {
 	inBubble(t, Options{Label: "orders", HeadTimeout: time.Second}, func(t *testing.T, g *Guard, p *pipeTransport) {
 		near := p.connect("10.0.0.1:1")
-		_, err := near.Write(labelHead("orders"))
+		_, err := near.Write(append(labelHead("orders"), pingBytes...))
 		require.NoError(t, err)
 		conn := <-g.StreamCh()
-		_, err = io.ReadFull(conn, make([]byte, len(labelHead("orders"))))
+		go func() { _, _ = io.Copy(io.Discard, near) }()
+		time.Sleep(time.Hour)
+		_, err = conn.Write([]byte{ackMessage})
 		require.NoError(t, err)
-		go func() {
-			time.Sleep(time.Hour)
-			_, _ = near.Write([]byte{6})
-		}()
-		b := make([]byte, 1)
-		_, err = conn.Read(b)
-		require.NoError(t, err)
-		require.Equal(t, byte(6), b[0])
 		require.NoError(t, near.Close())
 		require.NoError(t, conn.Close())
 	})
@@ -87,7 +87,7 @@ func TestGuardRefusesOtherClusters(t *testing.T) {
 }
 
 func TestGuardEndsRefusalsThatDrag(t *testing.T) {
-	o := Options{Label: "orders", HeadTimeout: time.Second, MaxBytes: 1000}
+	o := Options{Label: "orders", HeadTimeout: time.Second}
 	inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
 		silent := p.connect("10.0.0.1:1") // neither reads nor closes
 		_, err := silent.Write(labelHead("billing"))
@@ -98,8 +98,8 @@ func TestGuardEndsRefusalsThatDrag(t *testing.T) {
 		requireClosed(t, silent)
 
 		endless := p.connect("10.0.0.1:2")
-		_, err = endless.Write(append(labelHead("billing"), make([]byte, 2000)...))
-		require.Error(t, err, "closed at 1000 bytes")
+		_, err = endless.Write(append(labelHead("billing"), make([]byte, 2*maxDiscarded)...))
+		require.Error(t, err, "closed after maxDiscarded bytes")
 		synctest.Wait()
 		require.Zero(t, liveStreams(g))
 	})
@@ -147,39 +147,78 @@ func TestGuardEndsStreamsWithoutLabel(t *testing.T) {
 	})
 }
 
+// A new stream takes the place of the one that has waited longest.
 func TestGuardCapsStreams(t *testing.T) {
 	o := Options{Label: "orders", MaxStreams: 5, MaxPerSource: 2, HeadTimeout: time.Second}
 	inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
-		one := p.connect("10.0.0.1:1")
-		p.connect("[::ffff:10.0.0.1]:2")
-		synctest.Wait()
-		requireClosed(t, p.connect("10.0.0.1:3"))
+		connect := func(from string) net.Conn {
+			conn := p.connect(from)
+			synctest.Wait()
+			return conn
+		}
+		first := connect("10.0.0.1:1")
+		second := connect("[::ffff:10.0.0.1]:2")
+		connect("10.0.0.1:3")
+		requireClosed(t, first)
 		require.Equal(t, Counts{OverSource: 1}, g.Counts())
 
-		p.connect("[2001:db8::1]:1")
-		p.connect("[2001:db8::1]:2")
-		p.connect("10.0.0.2:1")
-		synctest.Wait()
-		requireClosed(t, p.connect("10.0.0.3:1"))
+		connect("[2001:db8::1]:1")
+		connect("[2001:db8::2]:2") // the same /64
+		connect("10.0.0.2:1")
+		last := connect("10.0.0.3:1")
+		requireClosed(t, second)
 		require.Equal(t, Counts{OverSource: 1, OverTotal: 1}, g.Counts())
 		require.Equal(t, 5, liveStreams(g))
-
-		require.NoError(t, one.Close())
+		third := connect("[2001:db8::3]:3")
+		require.Equal(t, Counts{OverSource: 2, OverTotal: 1}, g.Counts())
+		require.NoError(t, third.Close())
 		synctest.Wait()
 		require.Equal(t, 4, liveStreams(g))
-		again := p.connect("10.0.0.1:4")
-		go func() { _, _ = again.Write(labelHead("orders")) }()
+
+		go func() { _, _ = last.Write(append(labelHead("orders"), pingBytes...)) }()
 		conn := <-g.StreamCh()
 		synctest.Wait()
-		require.Equal(t, 5, liveStreams(g), "a stream counts until memberlist closes it")
+		require.Equal(t, 4, liveStreams(g), "a stream counts until memberlist closes it")
 		require.NoError(t, conn.Close())
-		require.Equal(t, 4, liveStreams(g))
+		require.Equal(t, 3, liveStreams(g))
 		_ = conn.Close()
-		require.Equal(t, 4, liveStreams(g), "and only once")
+		require.Equal(t, 3, liveStreams(g), "and only once")
 
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.Zero(t, liveStreams(g), "silent ones do not hold their slots")
+	})
+}
+
+// Streams that memberlist answers keep their place, unless the answer takes long.
+func TestGuardDoesNotCloseWhatIsBeingAnswered(t *testing.T) {
+	o := Options{Label: "orders", MaxPerSource: 1}
+	inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
+		near := p.connect("10.0.0.1:1")
+		go func() { _, _ = near.Write(append(labelHead("orders"), pingBytes...)) }()
+		conn := <-g.StreamCh()
+		requireClosed(t, p.connect("10.0.0.1:2"))
+		require.Equal(t, Counts{OverSource: 1}, g.Counts())
+		time.Sleep(2 * answerPatience)
+		p.connect("10.0.0.1:3")
+		requireClosed(t, near)
+		_ = conn.Close()
+	})
+}
+
+// Known members have slots of their own.
+func TestGuardKeepsRoomForKnownMembers(t *testing.T) {
+	known := netip.MustParseAddr("10.0.0.9")
+	o := Options{Label: "orders", MaxStreams: 4, Known: func(a netip.Addr) bool { return a == known }}
+	inBubble(t, o, func(t *testing.T, g *Guard, p *pipeTransport) {
+		member := p.connect("10.0.0.9:1")
+		for i := range 20 {
+			p.connect(fmt.Sprintf("10.0.1.%d:1", i))
+			synctest.Wait()
+		}
+		require.Equal(t, Counts{OverTotal: 16}, g.Counts())
+		go func() { _, _ = member.Write(append(labelHead("orders"), pingBytes...)) }()
+		require.NoError(t, (<-g.StreamCh()).Close())
 	})
 }
 
@@ -193,18 +232,5 @@ func TestGuardWithoutSourceAddress(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 3, liveStreams(g))
 		require.Zero(t, g.Counts())
-	})
-}
-
-func TestGuardBoundsStreams(t *testing.T) {
-	inBubble(t, Options{Label: "orders", MaxBytes: 100}, func(t *testing.T, g *Guard, p *pipeTransport) {
-		near := p.connect("10.0.0.1:1")
-		go func() { _, _ = near.Write(append(labelHead("orders"), make([]byte, 1000)...)) }()
-		conn := <-g.StreamCh()
-		got, err := io.ReadAll(conn)
-		require.ErrorIs(t, err, errStreamTooLong)
-		require.Len(t, got, 100, "the label counts, once")
-		requireClosed(t, near)
-		require.Zero(t, liveStreams(g))
 	})
 }

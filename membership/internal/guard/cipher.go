@@ -1,6 +1,10 @@
 package guard
 
-import "errors"
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"errors"
+)
 
 // memberlist writes one byte before each encrypted message that says how it was padded. It
 // writes 1 and still reads 0, and the byte is not authenticated. An attacker can change
@@ -10,10 +14,7 @@ import "errors"
 // version 1 pass.
 const (
 	cipherVersion = 1
-	// encryptedMark begins a stream that is encrypted; the length follows in
-	// four bytes, then the version.
-	encryptedMark   = 10
-	cipherVersionAt = 5
+	nonceSize     = 12 // of AES-GCM, after the version
 )
 
 var errCipherVersion = errors.New("membership: stream is encrypted in a version that no member writes")
@@ -31,53 +32,22 @@ func soundPacket(b []byte) bool {
 	return len(b) > 0 && b[0] == cipherVersion
 }
 
-// cipherCheck checks the version in the bytes that are read from a stream. The zero
-// value begins with the first byte.
-type cipherCheck struct {
-	skip   int // bytes to come before the message
-	at     int // bytes of the message seen
-	marked bool
-}
-
-// pass reports whether memberlist may read the next bytes.
-func (c *cipherCheck) pass(b []byte) bool {
-	n := min(c.skip, len(b))
-	c.skip, b = c.skip-n, b[n:]
-	for _, one := range b {
-		if c.at > cipherVersionAt {
-			break
+// opens reports whether a key decrypts a message, which begins with its version. data is
+// authenticated with it.
+func (g *Guard) opens(message, data []byte) bool {
+	nonce, sealed := message[1:1+nonceSize], message[1+nonceSize:]
+	for _, key := range g.opts.Keys() {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			continue
 		}
-		if c.at == 0 {
-			c.marked = one == encryptedMark
+		gcm, err := cipher.NewGCM(block)
+		if err != nil {
+			continue
 		}
-		if c.at == cipherVersionAt && c.marked && one != cipherVersion {
-			return false
-		}
-		c.at++
-	}
-	return true
-}
-
-// passPackets passes the sound packets of the inner transport to memberlist. It takes
-// all packets until the inner transport has shut down.
-func (g *Guard) passPackets() {
-	for {
-		select {
-		case p, ok := <-g.transport.PacketCh():
-			if !ok {
-				return
-			}
-			if !soundPacket(p.Buf) {
-				g.refused.badCipher.Add(1)
-				g.warnf("dropped a packet of another version of encryption from=%v", p.From)
-				continue
-			}
-			select {
-			case g.packets <- p:
-			case <-g.closing:
-			}
-		case <-g.stopped:
-			return
+		if _, err := gcm.Open(nil, nonce, sealed, data); err == nil {
+			return true
 		}
 	}
+	return false
 }

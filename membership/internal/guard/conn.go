@@ -6,60 +6,41 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
-var errStreamTooLong = errors.New("membership: stream carries more than it may")
-
-// inbound is an accepted stream. It first returns the bytes that were read to find the
-// label. It reads at most the allowed number of bytes, and frees its slot when it is
-// closed.
+// inbound is an accepted stream. The guard reads the whole message before memberlist reads it.
 type inbound struct {
 	net.Conn
-	source  netip.Addr // not valid when the transport has none
 	traffic *trafficCounts
+	charge  *charge
+	reader  reader // reads the label and the message
 	release func() // once
 
-	refused func() // counts a stream that does not pass the check
-
-	mu     sync.Mutex // orders reads
-	replay []byte
-	left   int64
-	check  *cipherCheck // nil: in clear, or the label is still to come
+	mu     sync.Mutex // orders reads of memberlist
+	replay []byte     // the message, as far as memberlist has not read it
 }
 
 func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
-	in := &inbound{Conn: conn, source: source, traffic: &g.traffic, left: g.opts.MaxBytes}
+	in := &inbound{Conn: conn, traffic: &g.traffic}
 	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
-	in.refused = func() { g.refused.badCipher.Add(1) }
+	in.charge = &charge{
+		budget: g.budgetOf(source), source: networkOf(source), began: time.Now(), close: func() { _ = in.Close() },
+	}
+	in.reader.more = collect(&in.reader, conn, in.charge, func(n int) { g.traffic.streamBytesReceived.Add(uint64(n)) })
 	return in
 }
 
-// Read is safe for concurrent use. It fails and closes the stream after maxBytes, and
-// when the encryption is not of the version in use.
+// Read returns the bytes of the message. Nothing follows it.
 func (c *inbound) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, err := c.read(p)
-	if c.check != nil && !c.check.pass(p[:n]) {
-		c.refused()
-		_ = c.Close()
-		return 0, errCipherVersion
+	if len(c.replay) == 0 {
+		return 0, io.EOF
 	}
-	return n, err
-}
-
-func (c *inbound) read(p []byte) (int, error) {
-	if len(c.replay) > 0 {
-		n := copy(p, c.replay)
-		c.replay = c.replay[n:]
-		return n, nil
-	}
-	n, err := readBounded(c.Conn, p, &c.left)
-	c.traffic.streamBytesReceived.Add(uint64(n))
-	if errors.Is(err, errStreamTooLong) {
-		_ = c.Close()
-	}
-	return n, err
+	n := copy(p, c.replay)
+	c.replay = c.replay[n:]
+	return n, nil
 }
 
 // Write counts what is sent.
@@ -76,39 +57,28 @@ func (c *inbound) Close() error {
 	return err
 }
 
-// readBounded reads at most *left bytes, and subtracts the number of read bytes from
-// it. It fails when *left is zero, also at the end of the stream.
-func readBounded(r io.Reader, p []byte, left *int64) (int, error) {
-	if *left <= 0 {
-		return 0, errStreamTooLong
-	}
-	if int64(len(p)) > *left {
-		p = p[:*left]
-	}
-	n, err := r.Read(p)
-	*left -= int64(n)
-	return n, err
-}
-
-// outbound is a dialed stream that checks the beginning of the answer.
+// outbound is a dialed stream. It checks the beginning of the answer, and then reads the whole
+// answer before memberlist reads it.
 type outbound struct {
 	net.Conn
-	g    *Guard
-	addr string // as dialed
+	g      *Guard
+	addr   string // as dialed
+	charge *charge
 
 	mu      sync.Mutex // orders reads
-	head    []byte     // read and not yet returned
-	known   bool       // the beginning is an ordinary answer
+	reader  reader     // reads the answer
+	whole   bool       // the answer is complete
+	replay  []byte     // the answer, as far as memberlist has not read it
 	refusal *Refusal
-	left    int64
-	check   *cipherCheck // nil: in clear
 }
 
 func newOutbound(g *Guard, conn net.Conn, addr string) *outbound {
-	out := &outbound{Conn: conn, g: g, addr: addr, left: g.opts.MaxBytes}
-	if g.opts.Encrypted {
-		out.check = &cipherCheck{}
+	out := &outbound{Conn: conn, g: g, addr: addr}
+	out.charge = &charge{budget: &g.known, dialed: true, began: time.Now(), close: func() { _ = out.Close() }}
+	if dialed, err := netip.ParseAddrPort(addr); err == nil {
+		out.charge.source = networkOf(dialed.Addr().Unmap())
 	}
+	out.reader.more = collect(&out.reader, conn, out.charge, func(n int) { g.traffic.streamBytesReceived.Add(uint64(n)) })
 	return out
 }
 
@@ -117,65 +87,67 @@ func newOutbound(g *Guard, conn net.Conn, addr string) *outbound {
 func (c *outbound) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, err := c.read(p)
-	if c.check != nil && !c.check.pass(p[:n]) {
-		c.g.refused.badCipher.Add(1)
-		_ = c.Close()
-		return 0, errCipherVersion
+	if len(p) == 0 {
+		return 0, nil
 	}
-	return n, err
+	if c.refusal != nil {
+		return 0, c.refusal
+	}
+	if !c.whole {
+		if err := c.readAnswer(); err != nil {
+			return 0, err
+		}
+	}
+	if len(c.replay) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, c.replay)
+	c.replay = c.replay[n:]
+	return n, nil
 }
 
-func (c *outbound) read(p []byte) (int, error) {
-	for !c.known {
-		if c.refusal != nil {
-			return 0, c.refusal
-		}
-		if len(p) == 0 {
-			return 0, nil
-		}
-		if err := c.readHead(); err != nil {
-			if len(c.head) == 0 {
-				return 0, err
-			}
-			c.known = true // ended early: the reader sees the bytes, then the error again
-		}
-	}
-	if len(c.head) > 0 {
-		n := copy(p, c.head)
-		c.head = c.head[n:]
-		return n, nil
-	}
-	n, err := readBounded(c.Conn, p, &c.left)
-	c.g.traffic.streamBytesReceived.Add(uint64(n))
-	if errors.Is(err, errStreamTooLong) {
-		_ = c.Close()
-	}
-	return n, err
-}
-
-// readHead reads once more, and checks whether the bytes are enough to recognize a
-// refusal.
-func (c *outbound) readHead() error {
-	missing, _ := parseRefusal(c.head)
-	more := make([]byte, missing)
-	n, err := readBounded(c.Conn, more, &c.left)
-	c.g.traffic.streamBytesReceived.Add(uint64(n))
-	c.head = append(c.head, more[:n]...)
-	if n == 0 {
+// readAnswer reads the answer. It may be called again after an error: a timeout loses nothing.
+func (c *outbound) readAnswer() error {
+	if err := c.readHead(); err != nil {
 		return err
 	}
-	missing, refusal := parseRefusal(c.head)
-	switch {
-	case refusal != nil:
-		refusal.Addr = c.addr
-		c.refusal, c.head = refusal, nil
-		c.g.answered(c.addr, refusal)
-	case missing == 0:
-		c.known = true
-		c.g.answered(c.addr, nil)
+	c.reader.at = 0
+	whole, err := c.g.whole(&c.reader, c.charge, c.g.opts.Label)
+	if err != nil {
+		if _, temporary := errors.AsType[net.Error](err); !temporary {
+			if errors.Is(err, errCipherVersion) || errors.Is(err, errOverBudget) {
+				c.g.countMessage(err)
+			}
+			_ = c.Close()
+		}
+		return err
 	}
+	c.g.answered(c.addr, nil)
+	c.charge.complete()
+	c.whole, c.replay, c.reader.buf = true, whole, nil
 	return nil
+}
+
+// readHead reads until the bytes are enough to recognize a refusal, and returns it.
+func (c *outbound) readHead() error {
+	for {
+		missing, refusal := parseRefusal(c.reader.buf)
+		switch {
+		case refusal != nil:
+			refusal.Addr = c.addr
+			c.refusal, c.reader.buf = refusal, nil
+			c.g.answered(c.addr, refusal)
+			return refusal
+		case missing == 0:
+			return nil
+		}
+		if err := c.reader.more(1); err != nil {
+			if errors.Is(err, io.EOF) && len(c.reader.buf) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
 }
 
 // Write closes the stream when it fails: memberlist drops a stream whose label
@@ -192,5 +164,6 @@ func (c *outbound) Write(p []byte) (int, error) {
 // Close closes the stream. Further calls have no effect.
 func (c *outbound) Close() error {
 	c.g.untrack(c)
+	c.charge.release()
 	return c.Conn.Close()
 }

@@ -55,12 +55,24 @@ func TestGuardReadsRefusals(t *testing.T) {
 
 func TestGuardPassesAnswersOn(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, g *Guard, p *pipeTransport) {
-		for _, sent := range []string{"", "\x06", "\x06abcdefgh", "\xc1", "\xc1c", "\xc1cx", "\xc1ck\x01"} {
-			conn := answer(t, g, p, []byte(sent))
+		for _, test := range []struct {
+			sent string
+			err  error
+		}{
+			{"", nil}, {"\x02\x80", nil}, {"\x06\x80", nil}, {"\x02\x80more", nil},
+			{"\x06", io.ErrUnexpectedEOF}, {"\x06abcdefgh", errNotGossip}, {"\x09\x80", io.ErrUnexpectedEOF},
+			{"\xc1", io.ErrUnexpectedEOF}, {"\xc1c", io.ErrUnexpectedEOF}, {"\xc1cx", errNotGossip},
+			{"\xc1ck\x01", io.ErrUnexpectedEOF},
+		} {
+			conn := answer(t, g, p, []byte(test.sent))
 			got, err := io.ReadAll(conn)
-			require.NoError(t, err)
-			require.Equal(t, sent, string(got))
-			require.NoError(t, conn.Close())
+			require.ErrorIs(t, err, test.err, "%q", test.sent)
+			if test.err == nil {
+				require.Equal(t, test.sent[:min(len(test.sent), 2)], string(got))
+			} else {
+				require.Empty(t, got, "%q", test.sent)
+			}
+			_ = conn.Close()
 			require.NoError(t, g.TakeRefusal(netip.MustParseAddrPort(dialedAddr)))
 		}
 	})
@@ -71,7 +83,7 @@ func TestGuardForgetsRefusalAfterAnswer(t *testing.T) {
 		refused := answer(t, g, p, refusalFrame())
 		_, err := io.ReadAll(refused)
 		require.ErrorIs(t, err, ErrClusterName)
-		ok := answer(t, g, p, []byte{6})
+		ok := answer(t, g, p, []byte{ackMessage, 0x80})
 		_, err = io.ReadAll(ok)
 		require.NoError(t, err)
 		require.NoError(t, g.TakeRefusal(netip.MustParseAddrPort(dialedAddr)))
@@ -92,13 +104,14 @@ func TestGuardRemembersBoundedly(t *testing.T) {
 	})
 }
 
+// An answer is read as far as its sender sends, and within the budget.
 func TestGuardBoundsAnswers(t *testing.T) {
-	inBubble(t, Options{MaxBytes: 100}, func(t *testing.T, g *Guard, p *pipeTransport) {
-		conn := answer(t, g, p, make([]byte, 1000))
-		got, err := io.ReadAll(conn)
-		require.ErrorIs(t, err, errStreamTooLong)
-		require.Len(t, got, 100)
+	inBubble(t, Options{MaxBytes: 2048}, func(t *testing.T, g *Guard, p *pipeTransport) {
+		conn := answer(t, g, p, userBytes(10000))
+		_, err := io.ReadAll(conn)
+		require.ErrorIs(t, err, errOverBudget)
 		require.Empty(t, g.open)
+		require.Zero(t, g.known.bytes)
 	})
 }
 
@@ -154,11 +167,11 @@ func TestGuardShutdownClosesEverything(t *testing.T) {
 		_, err := foreign.Write(labelHead("billing"))
 		require.NoError(t, err)
 		taken := p.connect("10.0.0.1:3")
-		_, err = taken.Write(labelHead("orders"))
+		_, err = taken.Write(append(labelHead("orders"), pingBytes...))
 		require.NoError(t, err)
 		conn := <-g.StreamCh()
 		untaken := p.connect("10.0.0.1:4")
-		_, err = untaken.Write(labelHead("orders"))
+		_, err = untaken.Write(append(labelHead("orders"), pingBytes...))
 		require.NoError(t, err)
 		dialed, err := g.DialTimeout(dialedAddr, time.Second)
 		require.NoError(t, err)
@@ -181,7 +194,7 @@ func TestGuardShutdownClosesEverything(t *testing.T) {
 		}
 		_, err = io.ReadAll(foreign)
 		require.NoError(t, err)
-		_, err = io.ReadAll(conn)
+		_, err = conn.Write([]byte{1})
 		require.ErrorIs(t, err, io.ErrClosedPipe)
 		_, err = dialed.Write([]byte{1})
 		require.ErrorIs(t, err, io.ErrClosedPipe)

@@ -10,14 +10,17 @@ import (
 // Counts are the counts of refusals of a guard since it was made, by reason. They count
 // inbound streams unless they name something else.
 type Counts struct {
-	// OverTotal counts streams beyond Options.MaxStreams.
+	// OverTotal counts streams beyond Options.MaxStreams, and messages beyond Options.MaxBytes. A
+	// stream that was closed to make room counts in place of the new one.
 	OverTotal uint64
-	// OverSource counts streams beyond Options.MaxPerSource.
+	// OverSource counts streams beyond Options.MaxPerSource in the same way.
 	OverSource uint64
 	// OtherLabel counts streams of another cluster.
 	OtherLabel uint64
-	// BadHead counts streams without a valid label in time.
+	// BadHead counts streams without a valid label and message in time.
 	BadHead uint64
+	// BadPacket counts packets with content that no member sends.
+	BadPacket uint64
 	// BadCipher counts packets, and streams of both directions, of another version of
 	// encryption.
 	BadCipher uint64
@@ -31,7 +34,7 @@ type Traffic struct {
 }
 
 type refusedCounts struct {
-	overTotal, overSource, otherLabel, badHead, badCipher atomic.Uint64
+	overTotal, overSource, otherLabel, badHead, badPacket, badCipher atomic.Uint64
 }
 
 type trafficCounts struct {
@@ -45,7 +48,7 @@ func (g *Guard) Counts() Counts {
 	c := &g.refused
 	return Counts{
 		OverTotal: c.overTotal.Load(), OverSource: c.overSource.Load(), OtherLabel: c.otherLabel.Load(),
-		BadHead: c.badHead.Load(), BadCipher: c.badCipher.Load(),
+		BadHead: c.badHead.Load(), BadPacket: c.badPacket.Load(), BadCipher: c.badCipher.Load(),
 	}
 }
 

@@ -1,10 +1,13 @@
 // Package guard hardens the gossip port. A process outside the cluster can reach that
-// port, and memberlist alone lets it open any number of streams, send any number of
-// bytes on them, and crash a member with a packet of an old version of encryption. A
-// [Guard] is a transport between memberlist and the network that prevents these
-// attacks. It also tells a member of another cluster why its stream is refused.
+// port. memberlist alone lets it open any number of streams, allocates what a message only
+// announces, and crashes at a packet of an old version of encryption. A [Guard] is a
+// transport between memberlist and the network that prevents these attacks. It also tells
+// a member of another cluster why its stream is refused.
 //
-// The package knows memberlist's framing of streams and packets, and does not depend on
+// No byte of an unknown sender is kept or decompressed beyond a budget that all such senders
+// share. Known members have a budget of their own.
+//
+// The package knows the format of memberlist's streams and packets, and does not depend on
 // package membership. It defines its own errors and counts; membership shows them.
 package guard
 
@@ -25,18 +28,29 @@ import (
 type Options struct {
 	// Label is the name of the cluster, as memberlist writes it before each stream.
 	Label string
-	// MaxStreams is the largest number of open inbound streams. Zero means 256.
+	// MaxStreams is the largest number of open inbound streams from the addresses of known
+	// members, and of those from all other addresses. Zero means 256.
 	MaxStreams int
-	// MaxPerSource is the largest number of them from one IP address. Zero means 64.
+	// MaxPerSource is the largest number of them from one IPv4 address or IPv6 /64. Zero means 64.
 	MaxPerSource int
-	// MaxBytes is the largest number of bytes that are read from one stream. Zero means
-	// 32 MiB.
-	MaxBytes int64
-	// HeadTimeout is the time from accepting a stream until its label is complete. A
+	// MaxBytes is the largest number of bytes that messages of all senders that are not known
+	// members may hold at a time. Known members have twice as many. Zero means 8 MiB.
+	MaxBytes int
+	// MaxMessage and MaxState are the largest numbers of bytes of a message of the delegate, and of
+	// its state in an exchange of members. Zero means 20 MiB, which is memberlist's own limit.
+	MaxMessage, MaxState int
+	// HeadTimeout is the time from accepting a stream until its message is complete. A
 	// refusal may take as long again. Zero means 5 seconds.
 	HeadTimeout time.Duration
-	// Encrypted says that packets and streams must be encrypted.
-	Encrypted bool
+	// Known reports whether a known member has this address. It must not block. Nil means that no
+	// address is known.
+	Known func(netip.Addr) bool
+	// Keys returns the keys that decrypt packets and streams, which must be encrypted. Nil means
+	// that gossip is in clear.
+	Keys func() [][]byte
+	// Compression says that members compress gossip. Without it, compressed messages in clear are
+	// read only from the addresses of known members, and in answers.
+	Compression bool
 	// Logger takes lines with memberlist's levels. Nil means none.
 	Logger *log.Logger
 }
@@ -45,17 +59,22 @@ type Options struct {
 type transport = memberlist.NodeAwareTransport
 
 // Guard is a transport around another one. It bounds the harm that a process outside
-// the cluster can do with streams: it limits how many are open and how much each
-// carries, answers a stream of another cluster with the reason, and closes every
-// stream of both directions on Shutdown. Packets pass unchanged, except those of a
-// version of encryption that is not in use. It counts what is sent. All methods are
-// safe for concurrent use.
+// the cluster can do:
+//
+//   - It reads the whole message of a stream before memberlist does, within a budget that all
+//     senders share, so that memberlist allocates no more than was sent.
+//   - It passes on an encrypted message only when it decrypts, and a compressed one decompressed.
+//   - It drops packets, and messages in them, that no member sends.
+//   - It answers a stream of another cluster with the reason.
+//   - It closes every stream of both directions on Shutdown.
+//
+// It counts what is sent. All methods are safe for concurrent use.
 type Guard struct {
 	transport // the inner transport: addresses, and sending
 
 	opts    Options
 	streams chan net.Conn           // the streams for memberlist
-	packets chan *memberlist.Packet // the packets for memberlist, when encrypted
+	packets chan *memberlist.Packet // the packets for memberlist
 	closing chan struct{}           // no new streams
 	stopped chan struct{}           // the inner transport is down
 	done    chan struct{}           // no goroutine of the guard runs any more
@@ -65,12 +84,13 @@ type Guard struct {
 	refused refusedCounts
 	traffic trafficCounts
 
-	mu        sync.Mutex
-	closed    bool
-	open      map[io.Closer]struct{} // streams of both directions
-	inbound   int
-	perSource map[netip.Addr]int
-	refusals  map[netip.AddrPort]*Refusal
+	known, strangers budget
+	relays           Bucket // requests to probe another member
+
+	mu       sync.Mutex
+	closed   bool
+	open     map[io.Closer]struct{} // streams of both directions
+	refusals map[netip.AddrPort]*Refusal
 }
 
 var _ transport = (*Guard)(nil)
@@ -80,34 +100,30 @@ var _ transport = (*Guard)(nil)
 func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 	o.MaxStreams = cmp.Or(o.MaxStreams, 256)
 	o.MaxPerSource = cmp.Or(o.MaxPerSource, 64)
-	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<20)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 8<<20)
+	o.MaxMessage, o.MaxState = cmp.Or(o.MaxMessage, maxSealed), cmp.Or(o.MaxState, maxSealed)
 	o.HeadTimeout = cmp.Or(o.HeadTimeout, 5*time.Second)
 	g := &Guard{
 		transport: inner,
 		opts:      o,
 		streams:   make(chan net.Conn),
+		packets:   make(chan *memberlist.Packet),
 		closing:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		done:      make(chan struct{}),
 		open:      make(map[io.Closer]struct{}),
-		perSource: make(map[netip.Addr]int),
 		refusals:  make(map[netip.AddrPort]*Refusal),
+		strangers: newBudget(o, o.MaxBytes),
+		known:     newBudget(o, 2*o.MaxBytes),
+		relays:    Bucket{Rate: relayRate, Burst: 2 * relayRate},
 	}
 	g.wg.Go(g.accept)
-	if o.Encrypted {
-		g.packets = make(chan *memberlist.Packet)
-		g.wg.Go(g.passPackets)
-	}
+	g.wg.Go(g.passPackets)
 	return g
 }
 
 // PacketCh returns the packets that memberlist may process.
-func (g *Guard) PacketCh() <-chan *memberlist.Packet {
-	if g.opts.Encrypted {
-		return g.packets
-	}
-	return g.transport.PacketCh()
-}
+func (g *Guard) PacketCh() <-chan *memberlist.Packet { return g.packets }
 
 // StreamCh returns the streams of this cluster. It is never closed.
 func (g *Guard) StreamCh() <-chan net.Conn { return g.streams }
@@ -193,6 +209,7 @@ func (g *Guard) track(out *outbound) bool {
 		return false
 	}
 	g.open[out] = struct{}{}
+	_, _ = g.known.admit(out.charge) // a dialed stream is always admitted
 	return true
 }
 

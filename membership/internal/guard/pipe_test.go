@@ -94,16 +94,26 @@ func inBubble(t *testing.T, o Options, f func(t *testing.T, g *Guard, p *pipeTra
 		f(t, g, p)
 		require.EqualError(t, g.Shutdown(), "inner shutdown was called")
 		require.Empty(t, g.open)
-		require.Zero(t, g.inbound)
-		require.Empty(t, g.perSource)
+		for _, b := range []*budget{&g.known, &g.strangers} {
+			require.Empty(t, b.charges)
+			require.Zero(t, b.bytes)
+		}
 	})
 }
 
 // liveStreams returns the number of counted inbound streams.
 func liveStreams(g *Guard) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.inbound
+	n := 0
+	for _, b := range []*budget{&g.known, &g.strangers} {
+		b.mu.Lock()
+		for c := range b.charges {
+			if !c.dialed {
+				n++
+			}
+		}
+		b.mu.Unlock()
+	}
+	return n
 }
 
 // requireClosed requires that the other side closed the stream.
@@ -128,7 +138,7 @@ func (c closed) SetReadDeadline(t time.Time) error {
 
 func TestGuardPassesAMessageOnWhoseSenderHasClosed(t *testing.T) {
 	inBubble(t, Options{Label: "orders"}, func(t *testing.T, g *Guard, p *pipeTransport) {
-		sent := append(labelHead("orders"), 8, 1, 2, 3)
+		sent := append(labelHead("orders"), userBytes(3)...)
 		near, far := net.Pipe()
 		p.arrived.Go(func() { p.streams <- closed{far} })
 		go func() {

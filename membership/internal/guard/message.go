@@ -1,0 +1,166 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The kinds of memberlist's messages. The kind is the first byte of a message.
+const (
+	pingMessage byte = iota
+	indirectPingMessage
+	ackMessage
+	suspectMessage
+	aliveMessage
+	deadMessage
+	pushPullMessage
+	compoundMessage
+	userMessage
+	compressMessage
+	encryptMessage
+	nackMessage
+	crcMessage
+	errMessage
+)
+
+const (
+	maxField    = 4096     // bytes of a value that the guard does not read
+	maxName     = 255      // bytes of the name of a member
+	maxMeta     = 512      // bytes of its metadata, as in memberlist
+	maxAddr     = 16       // bytes of its address
+	maxFields   = 16       // fields of one message; memberlist's largest one has 7
+	maxStates   = 1 << 20  // members in one exchange, as in memberlist
+	maxSealed   = 20 << 20 // bytes of one encrypted message, as in memberlist
+	sealedHead  = 1 + 4    // the kind of an encrypted message, and its length
+	minSealed   = 1 + 12 + 16
+	stateCost   = 256 // bytes that memberlist allocates for a member in an exchange, besides its values
+	lzwLitWidth = 8   // as memberlist compresses
+	// leastLimit is the limit of incarnations on a host whose clock is far behind.
+	leastLimit = 1 << 30
+)
+
+var (
+	errCompressed  = errors.New("compressed, and this member does not use compression")
+	errIncarnation = errors.New("incarnation is beyond all that a member can reach")
+	errTooLong     = errors.New("announces more than a member sends")
+)
+
+// message reads one message in clear from a stream: its kind, and then all that belongs to it.
+// charge is called for memory that memberlist needs besides the bytes.
+func (g *Guard) message(r *reader, charge func(n int) error) error {
+	kind, err := r.byte()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case pingMessage, ackMessage, errMessage:
+		return r.skip(maxField)
+	case userMessage:
+		n := uint64(0)
+		if err := r.header(map[string]*uint64{"UserMsgLen": &n}); err != nil {
+			return err
+		}
+		return r.payload(n, g.opts.MaxMessage)
+	case pushPullMessage:
+		return g.exchange(r, charge)
+	}
+	return fmt.Errorf("%w: kind %d", errNotGossip, kind)
+}
+
+// exchange reads the members of an exchange and the state of the delegate.
+func (g *Guard) exchange(r *reader, charge func(n int) error) error {
+	nodes, state := uint64(0), uint64(0)
+	if err := r.header(map[string]*uint64{"Nodes": &nodes, "UserStateLen": &state}); err != nil {
+		return err
+	}
+	if nodes > maxStates {
+		return fmt.Errorf("%w: %d members", errTooLong, nodes)
+	}
+	for range nodes {
+		if err := charge(stateCost); err != nil {
+			return err
+		}
+		if err := r.about(); err != nil {
+			return err
+		}
+	}
+	return r.payload(state, g.opts.MaxState)
+}
+
+// header reads a map, and stores the numbers that have a place in it.
+func (r *reader) header(places map[string]*uint64) error {
+	return r.fields(maxFields, func(key string) (err error) {
+		place := places[key]
+		if place == nil {
+			return r.skip(maxField)
+		}
+		*place, err = r.uint()
+		return err
+	})
+}
+
+// payload reads n bytes, which the message has announced.
+func (r *reader) payload(n uint64, limit int) error {
+	if n > uint64(limit) {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", errTooLong, n, limit)
+	}
+	_, err := r.take(int(n))
+	return err
+}
+
+// about reads what a message says about one member.
+//
+// An incarnation grows by one when a member changes what it announces, or refutes a false report.
+// It is therefore far below the present time in seconds since 1970, which is the limit. A member
+// refutes a forged incarnation at the limit with the next number, which is within the limit one
+// second later. Without a limit, the number after the largest one would be 0, and the member could
+// never refute it.
+func (r *reader) about() error {
+	named := false
+	err := r.fields(maxFields, func(key string) error {
+		switch key {
+		case "Incarnation":
+			n, err := r.uint()
+			if err == nil && n > uint64(max(time.Now().Unix(), leastLimit)) {
+				err = fmt.Errorf("%w: %d", errIncarnation, n)
+			}
+			return err
+		case "Node", "Name":
+			named = true
+			_, err := r.bounded(maxName)
+			return err
+		case "Addr":
+			_, err := r.bounded(maxAddr)
+			return err
+		case "Meta":
+			_, err := r.bounded(maxMeta)
+			return err
+		}
+		return r.skip(maxField)
+	})
+	if err == nil && !named {
+		err = errNotGossip
+	}
+	return err
+}
+
+// compressed reads the head of a compressed message and returns the compressed bytes, which follow.
+func (r *reader) compressed(limit int) ([]byte, error) {
+	var found []byte
+	err := r.fields(2, func(key string) (err error) {
+		switch key {
+		case "Buf":
+			found, err = r.bounded(limit)
+		case "Algo":
+			var algo uint64
+			if algo, err = r.uint(); err == nil && algo != 0 {
+				err = fmt.Errorf("%w: compressed in an unknown way", errNotGossip)
+			}
+		default:
+			err = errNotGossip
+		}
+		return err
+	})
+	return found, err
+}

@@ -1,0 +1,190 @@
+package guard
+
+import (
+	"bytes"
+	"compress/lzw"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+const (
+	// maxPacket bounds the bytes of a packet. Members send at most 1400, and as few more as
+	// encryption and the label need.
+	maxPacket = 2048
+	// maxInflated bounds the bytes of a packet after it was decompressed.
+	maxInflated = 4096
+	// maxNested bounds how deep messages of a packet contain each other.
+	maxNested = 4
+	// relayRate is the number of requests to probe another member that are served in a second.
+	// Each costs a goroutine and a timer.
+	relayRate = 500
+)
+
+var errPacketSize = errors.New("longer than a member sends")
+
+// passPackets passes packets of the inner transport to memberlist. It takes
+// all packets until the inner transport has shut down.
+func (g *Guard) passPackets() {
+	for {
+		select {
+		case p, ok := <-g.transport.PacketCh():
+			if !ok {
+				return
+			}
+			if p == nil || !g.checkPacket(p) {
+				continue
+			}
+			select {
+			case g.packets <- p:
+			case <-g.closing:
+			}
+		case <-g.stopped:
+			return
+		}
+	}
+}
+
+// checkPacket reports whether memberlist may process a packet. It replaces the buffer of the
+// packet, which may be much larger than the packet: memberlist keeps parts of it in queues.
+func (g *Guard) checkPacket(p *memberlist.Packet) bool {
+	switch {
+	case len(p.Buf) > maxPacket:
+		g.refused.badPacket.Add(1)
+		g.warnf("dropped a packet of %d bytes: %v from=%v", len(p.Buf), errPacketSize, p.From)
+		return false
+	case g.opts.Keys == nil:
+		b, err := g.clearPacket(p.Buf, p.From)
+		if err != nil {
+			g.refused.badPacket.Add(1)
+			g.warnf("dropped messages of a packet: %v from=%v", err, p.From)
+		}
+		p.Buf = b
+		return len(b) > 0
+	case !soundPacket(p.Buf):
+		g.refused.badCipher.Add(1)
+		g.warnf("dropped a packet of another version of encryption from=%v", p.From)
+		return false
+	}
+	p.Buf = bytes.Clone(p.Buf)
+	return true
+}
+
+// clearPacket returns those messages of a packet that a member may send, and an error for the
+// others. A packet with the label of another cluster is returned unchanged: memberlist logs it.
+func (g *Guard) clearPacket(b []byte, from net.Addr) ([]byte, error) {
+	head, ours := g.labelled(b)
+	if !ours {
+		return bytes.Clone(b), nil
+	}
+	command := b[head:]
+	if len(command) >= 5 && command[0] == crcMessage {
+		if crc32.ChecksumIEEE(command[5:]) != binary.BigEndian.Uint32(command[1:]) {
+			return nil, errors.New("the checksum is wrong")
+		}
+		command = command[5:]
+	}
+	kept, err := g.command(command, maxNested, g.opts.Compression || g.isKnown(sourceOf(from)))
+	if len(kept) == 0 {
+		return nil, err
+	}
+	return append(bytes.Clone(b[:head]), kept...), err
+}
+
+// labelled reports whether a packet has the label of this cluster, and the length of its head.
+func (g *Guard) labelled(b []byte) (head int, ours bool) {
+	label, missing, err := peekLabel(b)
+	if len(label) > 0 {
+		head = 2 + len(label)
+	}
+	return head, err == nil && missing == 0 && string(label) == g.opts.Label
+}
+
+// command returns what a member may send of one message, with a copy of the bytes.
+func (g *Guard) command(b []byte, nested int, inflate bool) ([]byte, error) {
+	if len(b) == 0 || nested == 0 {
+		return nil, errNotGossip
+	}
+	r := &reader{buf: b, at: 1}
+	var err error
+	switch b[0] {
+	case compoundMessage:
+		return g.compound(b[1:], nested-1, inflate)
+	case compressMessage:
+		if !inflate {
+			return nil, errCompressed
+		}
+		plain, err := inflatePacket(r)
+		if err != nil {
+			return nil, err
+		}
+		return g.command(plain, nested-1, false)
+	case indirectPingMessage:
+		if !g.relays.Take(1, time.Now()) {
+			return nil, errors.New("too many requests to probe other members")
+		}
+	case suspectMessage, aliveMessage, deadMessage:
+		err = r.about()
+	case pingMessage, ackMessage, nackMessage, userMessage:
+	default:
+		err = errNotGossip
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(b), nil
+}
+
+// compound returns those of several messages that a member may send.
+func (g *Guard) compound(b []byte, nested int, inflate bool) ([]byte, error) {
+	if len(b) == 0 || len(b) < 1+2*int(b[0]) {
+		return nil, errNotGossip
+	}
+	lengths, rest := b[1:1+2*int(b[0])], b[1+2*int(b[0]):]
+	var kept [][]byte
+	var bad error
+	for ; len(lengths) > 0; lengths = lengths[2:] {
+		n := int(binary.BigEndian.Uint16(lengths))
+		if n > len(rest) {
+			bad = io.ErrUnexpectedEOF
+			break
+		}
+		part, err := g.command(rest[:n], nested, inflate)
+		if err != nil {
+			bad = err
+		} else {
+			kept = append(kept, part)
+		}
+		rest = rest[n:]
+	}
+	switch len(kept) {
+	case 0:
+		return nil, bad
+	case 1:
+		return kept[0], bad
+	}
+	return putCompound(kept), bad
+}
+
+// inflatePacket returns the bytes of a compressed message in a packet.
+func inflatePacket(r *reader) ([]byte, error) {
+	compressed, err := r.compressed(maxPacket)
+	if err != nil {
+		return nil, err
+	}
+	from := lzw.NewReader(bytes.NewReader(compressed), lzw.LSB, lzwLitWidth)
+	defer func() { _ = from.Close() }()
+	plain, err := io.ReadAll(io.LimitReader(from, maxInflated+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(plain) > maxInflated {
+		return nil, errTooLong
+	}
+	return plain, nil
+}

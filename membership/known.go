@@ -1,0 +1,55 @@
+package membership
+
+import (
+	"net/netip"
+	"time"
+)
+
+// The guard keeps room for senders at the addresses of known members: members that are believed
+// alive, that are Away, and that were lost.
+
+// goneAge is how old the list of the addresses of members that are gone may be.
+const goneAge = time.Second
+
+// knownAddresses are the IP addresses of the members in a registry. The lock of the registry guards
+// them.
+type knownAddresses struct {
+	alive  map[netip.Addr]int // the number of members believed alive
+	gone   map[netip.Addr]bool
+	goneAt time.Time // when gone was made
+}
+
+// count adds n to the number of members at the address of a member.
+func (k *knownAddresses) count(m Member, n int) {
+	addr := m.Addr.Addr()
+	if k.alive[addr] += n; k.alive[addr] == 0 {
+		delete(k.alive, addr)
+	}
+}
+
+// knows reports whether another member has this IP address.
+func (r *registry) knows(addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	others := r.addresses.alive[addr]
+	if r.alive[r.self].Addr.Addr() == addr {
+		others--
+	}
+	if others > 0 {
+		return true
+	}
+	if now := r.now(); r.addresses.gone == nil || now.Sub(r.addresses.goneAt) >= goneAge {
+		r.addresses.goneAt, r.addresses.gone = now, make(map[netip.Addr]bool)
+		for _, a := range r.absences {
+			if !a.over {
+				r.addresses.gone[a.member.Addr.Addr()] = true
+			}
+		}
+		for _, d := range r.departed {
+			if d.failed {
+				r.addresses.gone[d.member.Addr.Addr()] = true
+			}
+		}
+	}
+	return r.addresses.gone[addr]
+}
