@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -16,15 +17,23 @@ import (
 // decided differently about a message, or one member decided differently later, they
 // would disagree for ever, because a dropped message is not sent again. It is safe for
 // concurrent use.
+//
+// There is one exception: the largest start number that is admitted grows with the time. It is
+// years away from all numbers of members, so that only forged numbers can reach it.
 type admission struct {
 	partitionCount int
 	configurations []string
+	now            func() time.Time
 }
 
 // newAdmission returns the admission for a member with this configuration.
 func newAdmission(partitionCount int, configurations []string) *admission {
-	return &admission{partitionCount: partitionCount, configurations: slices.Clone(configurations)}
+	return &admission{partitionCount: partitionCount, configurations: slices.Clone(configurations), now: time.Now}
 }
+
+// maxClockError is how far the clock of a process may be ahead of the clock of this one. The clock
+// gives the process its start number.
+const maxClockError = 10 * 365 * 24 * time.Hour
 
 // admit returns the member in a message, or the reason to ignore the message: a
 // *ConfigurationError when the message is valid but the member cannot work with this
@@ -39,10 +48,29 @@ func (a *admission) admit(n *memberlist.Node) (Member, error) {
 	if err != nil {
 		return Member{}, err
 	}
+	if err := checkAddresses(m.HTTPAddr, m.Services); err != nil {
+		return Member{}, fmt.Errorf("membership: member %q: %w", m.ID, err)
+	}
+	// The next start of the NodeID takes a higher number. If this one were the highest that is
+	// admitted, the next start would be admitted a millisecond later.
+	if limit := a.now().Add(maxClockError).UnixMilli(); m.Start.Number > uint64(max(limit, 0)) {
+		return Member{}, fmt.Errorf("membership: start %d of %q is years ahead of the clock of this member", m.Start.Number, m.ID)
+	}
 	if err := a.check(m); err != nil {
 		return Member{}, err
 	}
 	return m, nil
+}
+
+// checkVersions refuses a member that does not use the versions of memberlist's protocol and of the
+// delegate protocol that all members use. memberlist refuses every exchange of members in which
+// the versions of any two members do not fit together.
+func checkVersions(n *memberlist.Node) error {
+	if p := uint8(protocolVersion); n.PMin > p || n.PMax < p || n.PCur != p || n.DMin != 0 || n.DCur != 0 {
+		return fmt.Errorf("membership: %q uses protocol versions that no member uses: %d in [%d, %d] and %d in [%d, %d]",
+			n.Name, n.PCur, n.PMin, n.PMax, n.DCur, n.DMin, n.DMax)
+	}
+	return nil
 }
 
 // check returns a *ConfigurationError when the peer cannot work with this member. It is

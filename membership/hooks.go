@@ -18,18 +18,32 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 	if n.Name == h.m.name {
 		return nil // this member accepts itself, whatever address it announces
 	}
-	if _, err := h.m.admission.admit(n); err != nil {
-		h.m.refusals.add(err)
-		h.m.refused.Add(1)
-		if differs, ok := errors.AsType[*ConfigurationError](err); ok && h.m.registry.isLost(differs.NodeID) {
-			h.m.troubles.set(troubleRefused, differs.NodeID, err.Error(), err.Error(), configurationMemory)
-		}
-		if ok, held := h.m.repeats.say(err.Error(), h.m.settings.now()); ok {
-			h.m.log.With(attributes("", held)...).Warn("refusing a member", "error", err)
-		}
-		return err
+	err := checkVersions(n)
+	var member Member
+	if err == nil {
+		member, err = h.m.admission.admit(n)
 	}
-	return nil
+	if err == nil {
+		err = h.m.newcomers.admit(h.m.registry, n.Name, member.ID, h.m.settings.now())
+	}
+	if err != nil {
+		h.refuse(err)
+	}
+	return err
+}
+
+// refuse records that this member refuses another one.
+func (h *hooks) refuse(err error) {
+	h.m.refusals.add(err)
+	h.m.refused.Add(1)
+	differs, ok := errors.AsType[*ConfigurationError](err)
+	if ok && h.m.registry.isLost(differs.NodeID) {
+		h.m.troubles.set(troubleRefused, differs.NodeID, err.Error(), err.Error(), configurationMemory)
+	}
+	now := h.m.settings.now()
+	if ok, held := h.m.repeats.say(err.Error(), now); ok && h.m.refusalLines.Take(1, now) {
+		h.m.log.With(attributes("", held)...).Warn("refusing a member", "error", err)
+	}
 }
 
 // NotifyJoin and NotifyUpdate record the values that a member announces.

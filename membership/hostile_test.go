@@ -19,7 +19,13 @@ import (
 // still works: it has no other member, and a change reaches both.
 func strangers(t *testing.T, keys ...[]byte) (addrs []string, unharmed func()) {
 	t.Helper()
-	var all []*Membership
+	_, addrs, unharmed = attacked(t, keys...)
+	return addrs, unharmed
+}
+
+// attacked is strangers, and also returns the members.
+func attacked(t *testing.T, keys ...[]byte) (all []*Membership, addrs []string, unharmed func()) {
+	t.Helper()
 	for i := range 2 {
 		o := Options{
 			ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local, Keys: keys},
@@ -34,7 +40,7 @@ func strangers(t *testing.T, keys ...[]byte) (addrs []string, unharmed func()) {
 		addrs = append(addrs, m.Local().Addr.String())
 	}
 	round := 0
-	return addrs, func() {
+	return all, addrs, func() {
 		t.Helper()
 		round++
 		said := fmt.Sprint("round ", round)

@@ -33,6 +33,7 @@ type Membership struct {
 	registry  *registry
 	agreement *agreement
 	admission *admission
+	newcomers *newcomers
 	announcer *announcer
 	refusals  refusals
 	troubles  troubles
@@ -41,24 +42,29 @@ type Membership struct {
 	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
 	suspected repeats             // the suspects that were dialled lately
 	repeats   repeats             // the log lines that are not about a trouble
-	dialing   dialing
-	known     known // addresses that the file remembers
-	keys      *keyring
-	asks      chan digestMessage
-	inbox     chan message
-	sends     chan struct{} // holds one token for each message under way
-	dropped   atomic.Uint64 // messages dropped because the inbox was full
-	syncs     *syncer
-	isolated  atomic.Bool
-	first     atomic.Bool  // discovery names this member alone, and always will
-	lastSync  atomic.Int64 // unix nanoseconds
-	exchanges atomic.Uint64
-	refused   atomic.Uint64               // announcements that this member did not accept
-	lastGuard atomic.Pointer[guard.Guard] // the guard of the only start, kept for its counts
-	opened    time.Time                   // when Start opened the address
-	heardAt   atomic.Int64                // when a probe last succeeded, unix nanoseconds
+	// refusalLines bounds the lines about members that this one refuses. Any process can announce
+	// members with different errors.
+	refusalLines guard.Bucket
+	dialing      dialing
+	known        known // addresses that the file remembers
+	keys         *keyring
+	asks         chan digestMessage
+	inbox        chan message
+	sends        chan struct{} // holds one token for each message under way
+	dropped      atomic.Uint64 // messages dropped because the inbox was full
+	syncs        *syncer
+	isolated     atomic.Bool
+	first        atomic.Bool  // discovery names this member alone, and always will
+	lastSync     atomic.Int64 // unix nanoseconds
+	exchanges    atomic.Uint64
+	refused      atomic.Uint64               // announcements that this member did not accept
+	lastGuard    atomic.Pointer[guard.Guard] // the guard of the only start, kept for its counts
+	opened       time.Time                   // when Start opened the address
+	heardAt      atomic.Int64                // when a probe last succeeded, unix nanoseconds
 
-	life    lifecycle.Life
+	life      lifecycle.Life
+	abandoned chan struct{} // closed when a start that failed is undone; nil: none has failed
+
 	parting atomic.Bool // this member has announced that it is about to leave
 	closed  atomic.Bool // callbacks of memberlist are ignored from here on
 
@@ -87,6 +93,7 @@ func New(o Options) (*Membership, error) {
 		name:      gossipName(s.NodeID, self.Start.Nonce),
 		agreement: newAgreement(s.NodeID, self.Start.Nonce, s.now),
 		admission: newAdmission(s.PartitionCount, s.Configurations),
+		newcomers: newNewcomers(len(s.Gossip.Keys) > 0),
 		asks:      make(chan digestMessage, 64),
 		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
@@ -95,8 +102,9 @@ func New(o Options) (*Membership, error) {
 		suspects:  make(chan netip.AddrPort, 16),
 		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
-	m.registry = newRegistry(m.name, s.now)
+	m.registry, m.admission.now = newRegistry(m.name, s.now), s.now
 	m.troubles.log, m.troubles.now = s.Logger, s.now
+	m.refusalLines.Rate, m.refusalLines.Burst = 1.0/3, 20
 	m.repeats.every, m.suspected.every = time.Hour, refusalMemory/2
 	m.agreement.mended = m.registry.events.poke
 	m.syncs = newSyncer(s.timings, s.now)
@@ -129,7 +137,8 @@ func New(o Options) (*Membership, error) {
 //   - [ErrStopped] after Stop.
 //   - An error of the network.
 //
-// After an error nothing is left running. A membership starts once. Further calls of Start wait
+// After an error nothing is left running. What cannot be released within a second after the end of
+// the context is released in the background, and Stop waits for it. A membership starts once. Further calls of Start wait
 // for the first one to end, and return its error. They return early when their own context ends.
 func (m *Membership) Start(ctx context.Context) error { return m.life.Start(ctx, m.start) }
 
@@ -151,6 +160,7 @@ func (m *Membership) start(ctx context.Context) error {
 			}
 			err = fmt.Errorf("membership: starting: %w", err)
 		}
+		m.newcomers.joined.Store(true)
 	}
 	if err != nil {
 		m.abandon(ctx)
@@ -159,10 +169,27 @@ func (m *Membership) start(ctx context.Context) error {
 }
 
 // abandon undoes a start that failed. It tells the members that have accepted this one that this
-// one leaves. It waits for that only a moment: the caller of Start may have no more time.
+// one leaves. It waits for that only a moment: the caller of Start may have no more time. memberlist
+// may be busy with messages of other processes. So abandon returns a second after the end of the
+// context at the latest, and Stop waits for the rest.
 func (m *Membership) abandon(ctx context.Context) {
-	m.leave(context.WithoutCancel(ctx), m.settings.timings.leaveWait/4)
-	m.shutdown()
+	m.abandoned = make(chan struct{})
+	go func() {
+		defer close(m.abandoned)
+		m.leave(context.WithoutCancel(ctx), m.settings.timings.leaveWait/4)
+		m.shutdown()
+	}()
+	select {
+	case <-m.abandoned:
+		return
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(releaseWait)
+	defer limit.Stop()
+	select {
+	case <-m.abandoned:
+	case <-limit.C:
+	}
 }
 
 // Stop leaves the cluster and releases everything. It takes these steps:
@@ -177,6 +204,9 @@ func (m *Membership) abandon(ctx context.Context) {
 // membership cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
 	err := m.life.Stop(ctx, func(ctx context.Context, _ bool) {
+		if m.abandoned != nil {
+			<-m.abandoned
+		}
 		if _, _, ok := m.live(); ok {
 			m.leave(ctx, m.settings.timings.leaveWait)
 			m.shutdown()

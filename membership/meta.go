@@ -197,11 +197,23 @@ func checkMeta(m Member) error {
 		return fmt.Errorf("start time of %d seconds is not in [0, %d]", m.Started.Unix(), int64(maxStarted))
 	}
 	for _, f := range []struct{ name, text string }{{"region", m.Region}, {"zone", m.Zone}, {"HTTP address", m.HTTPAddr}} {
-		if !utf8.ValidString(f.text) {
-			return notUTF8(f.name, f.text)
+		if err := checkText(f.name, f.text); err != nil {
+			return err
 		}
 	}
 	return errors.Join(checkPairs("services", m.Services), checkPairs("metadata", m.Metadata), checkList(m.Configurations))
+}
+
+// checkText refuses texts that cannot be printed, such as one with a line break, which could forge a
+// line of a log. Values of Metadata may have any characters.
+func checkText(name, text string) error {
+	switch {
+	case !utf8.ValidString(text):
+		return notUTF8(name, text)
+	case !printable(text):
+		return fmt.Errorf("%s %.*q is not printable", name, maxNameShown, text)
+	}
+	return nil
 }
 
 func notUTF8(name, text string) error {
@@ -210,12 +222,13 @@ func notUTF8(name, text string) error {
 
 func checkPairs(name string, pairs map[string]string) error {
 	for _, k := range slices.Sorted(maps.Keys(pairs)) {
-		switch {
-		case k == "":
+		if k == "" {
 			return fmt.Errorf("%s has an entry without a name", name)
-		case !utf8.ValidString(k):
-			return notUTF8("name in "+name, k)
-		case !utf8.ValidString(pairs[k]):
+		}
+		if err := checkText("name in "+name, k); err != nil {
+			return err
+		}
+		if !utf8.ValidString(pairs[k]) {
 			return notUTF8(fmt.Sprintf("value of %q in %s", k, name), pairs[k])
 		}
 	}
@@ -224,11 +237,11 @@ func checkPairs(name string, pairs map[string]string) error {
 
 func checkList(configurations []string) error {
 	for _, c := range configurations {
-		switch {
-		case c == "":
+		if c == "" {
 			return errors.New("a configuration has no name")
-		case !utf8.ValidString(c):
-			return notUTF8("configuration", c)
+		}
+		if err := checkText("configuration", c); err != nil {
+			return err
 		}
 	}
 	return nil

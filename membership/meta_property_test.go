@@ -6,27 +6,29 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
 func drawMember(t *rapid.T) Member {
-	text := rapid.StringN(0, 6, 12)
-	named := rapid.MapOfN(rapid.StringN(1, 6, 12), text, 0, 4)
+	printable := rapid.RuneFrom(nil, unicode.Letter, unicode.Digit, unicode.Punct)
+	text, name := rapid.StringOfN(printable, 0, 6, 12), rapid.StringOfN(printable, 1, 6, 12)
+	addr := rapid.SampledFrom([]string{"a:1", "10.0.0.1:80", "[2001:db8::1]:443"})
 	m := Member{
 		ID:             rapid.StringMatching(`[A-Za-z0-9._:/@-]{1,20}`).Draw(t, "id"),
 		Region:         text.Draw(t, "region"),
 		Zone:           text.Draw(t, "zone"),
 		Weight:         rapid.IntRange(1, maxWeight).Draw(t, "weight"),
 		Addr:           metaAddr,
-		HTTPAddr:       text.Draw(t, "http"),
-		Services:       named.Draw(t, "services"),
-		Metadata:       named.Draw(t, "metadata"),
+		HTTPAddr:       rapid.OneOf(rapid.Just(""), addr).Draw(t, "http"),
+		Services:       rapid.MapOfN(name, addr, 0, 4).Draw(t, "services"),
+		Metadata:       rapid.MapOfN(name, rapid.StringN(0, 6, 12), 0, 4).Draw(t, "metadata"),
 		PartitionCount: rapid.IntRange(1, maxPartitionCount).Draw(t, "partitions"),
-		Configurations: rapid.SliceOfN(rapid.StringN(1, 6, 12), 0, 4).Draw(t, "configurations"),
+		Configurations: rapid.SliceOfN(name, 0, 4).Draw(t, "configurations"),
 		State:          State(rapid.IntRange(int(Joining), int(Away)).Draw(t, "state")),
-		Start:          Start{rapid.Uint64().Draw(t, "number"), rapid.Uint64().Draw(t, "nonce")},
+		Start:          Start{rapid.Uint64Range(0, 1<<40).Draw(t, "number"), rapid.Uint64().Draw(t, "nonce")},
 	}
 	if rapid.Bool().Draw(t, "renewed") {
 		m.Renewal = rapid.Uint64().Draw(t, "renewal")

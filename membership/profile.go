@@ -119,10 +119,13 @@ func (p Profile) timings() timings {
 	return t
 }
 
+// protocolVersion is the version of memberlist's protocol that all members use.
+const protocolVersion = memberlist.ProtocolVersion2Compatible
+
 // configure fills in memberlist's configuration. It does not use memberlist's defaults,
 // because these read the name of the host.
 func (t timings) configure(c *memberlist.Config) {
-	c.ProtocolVersion = memberlist.ProtocolVersion2Compatible
+	c.ProtocolVersion = protocolVersion
 	c.TCPTimeout = t.tcpTimeout
 	c.IndirectChecks = t.indirectChecks
 	// The news of a death must reach every member. A member that missed it learns of it
