@@ -169,3 +169,10 @@ func (h httpView) View() route.View {
 func (h httpView) Metrics() transport.Metrics { return h.c.Metrics() }
 
 func (h httpView) Health() api.Health { return h.c.Health() }
+
+// Stopping returns a channel that is closed when Stop begins.
+func (h httpView) Stopping() <-chan struct{} { return h.c.life.Ending().Done() }
+
+func (h httpView) EventsAfter(id string) ([]api.Event, <-chan struct{}) {
+	return h.c.events.log.after(id)
+}

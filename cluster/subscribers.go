@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// subscribers are the queues of all calls of Events.
+// subscribers are the queues of all calls of Events, and the log of the last events.
 type subscribers struct {
+	log    eventLog
 	mu     sync.Mutex
 	all    map[*subscriber]struct{}
 	closed bool
@@ -29,8 +30,9 @@ func (s *subscribers) unsubscribe(sub *subscriber) {
 	delete(s.all, sub)
 }
 
-// add hands an event to every subscriber. It never blocks.
+// add hands an event to the log and to every subscriber. It never blocks.
 func (s *subscribers) add(e Event) {
+	s.log.add(e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.all {

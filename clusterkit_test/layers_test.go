@@ -15,6 +15,7 @@ const module = "github.com/clusterkit/clusterkit"
 // with the layer rule of docs/architecture.md.
 func TestLayers(t *testing.T) {
 	const (
+		answer     = module + "/transport/internal/answer"
 		bound      = module + "/transport/internal/bound"
 		credential = module + "/transport/internal/credential"
 		reload     = module + "/transport/internal/reload"
@@ -31,18 +32,19 @@ func TestLayers(t *testing.T) {
 		"membership/lifecycle":      {},
 		"membership/memnet":         {module + "/ring/option", "github.com/hashicorp/memberlist"},
 		"transport/api":             {module + "/ring", module + "/ring/option", module + "/rebalance"},
-		"transport/client":          {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", bound, credential, reload, tlsfiles, wire},
+		"transport/client":          {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, reload, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", bound, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", module + "/transport/route", bound, credential, reload, tlsfiles, wire,
+			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, bound, credential, reload, tlsfiles, wire,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
+		"transport/internal/answer":     {module + "/ring", module + "/transport/api"},
 		"transport/internal/bound":      {module + "/ring/option"},
 		"transport/internal/credential": {},
 		"transport/internal/reload":     {},
 		"transport/internal/tlsfiles":   {reload, wire},
 		"transport/internal/wire":       {module + "/transport/api"},
-		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/transport", module + "/transport/api",
+		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/membership/lifecycle", module + "/transport", module + "/transport/api",
 			module + "/transport/client", module + "/transport/route", module + "/clusterkit_test/pki", "github.com/stretchr/testify/require"},
 		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", module + "/membership/lifecycle",
 			module + "/transport", module + "/transport/api", module + "/transport/client", module + "/transport/route",

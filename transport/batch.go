@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/answer"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
@@ -15,7 +16,7 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	prefer, err := preferenceOf(values)
+	near, err := nearOf(values)
 	if err != nil {
 		return err
 	}
@@ -31,7 +32,7 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.counts.batchLookups.Add(uint64(len(keys)))
-	return wire.WriteJSON(w, r, http.StatusOK, answerBatch(view, prefer, keys))
+	return wire.WriteJSON(w, r, http.StatusOK, answerBatch(view, near, keys))
 }
 
 func checkKeys(keys []string, bound int) error {
@@ -52,28 +53,23 @@ func checkKeys(keys []string, bound int) error {
 	return nil
 }
 
-func answerBatch(view route.View, prefer preference, keys []string) api.Batch {
-	b := answerer{view: view, prefer: prefer}
-	room := len(keys) * view.Ring.Replicas()
-	if b.moving() {
-		room += len(keys) * view.Ring.Target().Replicas()
-	}
-	b.free = make([]api.Owner, 0, room)
-
-	answer := api.Batch{Fingerprint: view.Fingerprint, Results: make([]api.Placement, len(keys)), Groups: []api.Group{}}
+func answerBatch(view route.View, near *answer.Near, keys []string) api.Batch {
+	a := answers(view, near)
+	a.Reserve(len(keys))
+	batch := api.Batch{Fingerprint: view.Fingerprint, Results: make([]api.Placement, len(keys)), Groups: []api.Group{}}
 	groupOf := make(map[string]int)
 	for i, key := range keys {
-		result := b.placement(view.Ring.Lookup(key))
+		result := a.Placement(view.Ring.Lookup(key))
 		result.Key = key
-		answer.Results[i] = result
+		batch.Results[i] = result
 		g, known := groupOf[result.Primary]
 		if !known {
-			g = len(answer.Groups)
+			g = len(batch.Groups)
 			groupOf[result.Primary] = g
-			answer.Groups = append(answer.Groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view.Members, result.Primary).HTTPAddr})
+			batch.Groups = append(batch.Groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view.Members, result.Primary).HTTPAddr})
 		}
-		answer.Groups[g].Indexes = append(answer.Groups[g].Indexes, i)
+		batch.Groups[g].Indexes = append(batch.Groups[g].Indexes, i)
 	}
-	slices.SortFunc(answer.Groups, func(a, b api.Group) int { return strings.Compare(a.Primary, b.Primary) })
-	return answer
+	slices.SortFunc(batch.Groups, func(a, b api.Group) int { return strings.Compare(a.Primary, b.Primary) })
+	return batch
 }

@@ -7,6 +7,9 @@ import (
 
 // Cluster is the source of the handler's answers. Both methods may be called for every
 // request, concurrently. They must be fast and must not block.
+//
+// A cluster may have further methods, as that of package cluster has: Metrics for
+// /metrics, Changed and Stopping for requests that wait, and EventsAfter for events.
 type Cluster interface {
 	// View returns this member's present view, as one consistent value.
 	View() route.View

@@ -28,6 +28,8 @@
 //	GET  /v1/health             [api.Health]; 200 when ready, 503 when not, the same document
 //	GET  /v1/members            [api.Members]
 //	GET  /v1/ring               [api.Ring]: a summary, not the table
+//	GET  /v1/table              [api.Placements]: the whole table, or 304; ?wait=30s waits for another one
+//	GET  /v1/events             [api.Events], or a stream of server-sent events
 //	GET  /v1/partitions/{id}    [api.Placement]
 //	GET  /v1/lookup?key=        [api.Placement], with the key
 //	POST /v1/lookup             {"keys": [...]} to [api.Batch]
@@ -41,7 +43,7 @@
 //
 // # Agreement
 //
-// Answers of lookups and partitions contain nothing that is local to the member that
+// Answers of lookups, partitions and the table contain nothing that is local to the member that
 // answers. Members with equal views give answers that are equal byte for byte. So
 // comparing two answers compares two views.
 //

@@ -7,8 +7,11 @@ func Connections(s *Server) int { return len(s.listener.slots) }
 // Routes lists what a handler serves, "METHOD /path".
 func (h *Handler) Routes() []string {
 	var routes []string
-	for _, r := range h.table() {
+	for _, r := range h.entries() {
 		routes = append(routes, r.method+" "+r.path)
 	}
 	return routes
 }
+
+// Waiting returns how many requests wait for news at a handler.
+func Waiting(h *Handler) int { return len(h.waiting) }

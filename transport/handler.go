@@ -27,10 +27,13 @@ type Handler struct {
 	logger    *slog.Logger
 	root      http.Handler
 	summaries summaries
+	tables    tables
 	counts    *handlerCounts
 	metrics   metrics
 	// planning holds a slot for the one plan that is computed at a time.
 	planning chan struct{}
+	// waiting holds a slot for each request that waits for news.
+	waiting chan struct{}
 }
 
 // endpoint serves one route. A returned [*api.Refusal] becomes the answer. Any other
@@ -50,6 +53,7 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 	}
 	o = o.withDefaults()
 	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1), counts: newHandlerCounts()}
+	h.waiting = make(chan struct{}, o.MaxWaiting)
 	h.metrics.registry = prometheus.NewPedanticRegistry()
 
 	inner := onlyCleanPaths(h.routes())
@@ -71,7 +75,7 @@ type entry struct {
 	endpoint     endpoint
 }
 
-func (h *Handler) table() []entry {
+func (h *Handler) entries() []entry {
 	return []entry{
 		{http.MethodGet, "/livez", livez},
 		{http.MethodGet, "/readyz", h.readyz},
@@ -80,6 +84,8 @@ func (h *Handler) table() []entry {
 		{http.MethodGet, "/v1/health", h.health},
 		{http.MethodGet, "/v1/members", h.members},
 		{http.MethodGet, "/v1/ring", h.ring},
+		{http.MethodGet, "/v1/table", h.table},
+		{http.MethodGet, "/v1/events", h.events},
 		{http.MethodGet, "/v1/partitions/{id}", h.partition},
 		{http.MethodGet, "/v1/lookup", h.lookup},
 		{http.MethodPost, "/v1/lookup", h.lookupBatch},
@@ -93,7 +99,7 @@ func (h *Handler) table() []entry {
 func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	allowed := make(map[string][]string)
-	for _, r := range h.table() {
+	for _, r := range h.entries() {
 		mux.Handle(r.method+" "+r.path, h.serve(r.endpoint, h.counts.add(r.method, r.path)))
 		if r.method == http.MethodGet {
 			allowed[r.path] = append(allowed[r.path], http.MethodGet, http.MethodHead)

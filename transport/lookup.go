@@ -6,8 +6,7 @@ import (
 	"strconv"
 
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/answer"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
@@ -37,7 +36,7 @@ func (h *Handler) lookup(w http.ResponseWriter, r *http.Request) error {
 		p.Parameter = "key"
 		return p
 	}
-	prefer, err := preferenceOf(values)
+	near, err := nearOf(values)
 	if err != nil {
 		return err
 	}
@@ -46,10 +45,9 @@ func (h *Handler) lookup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.counts.lookups.Add(1)
-	b := answerer{view: view, prefer: prefer}
-	answer := b.placement(view.Ring.Lookup(key))
-	answer.Key = key
-	return wire.WriteJSON(w, r, http.StatusOK, answer)
+	placement := answers(view, near).Placement(view.Ring.Lookup(key))
+	placement.Key = key
+	return wire.WriteJSON(w, r, http.StatusOK, placement)
 }
 
 func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
@@ -57,7 +55,7 @@ func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	prefer, err := preferenceOf(values)
+	near, err := nearOf(values)
 	if err != nil {
 		return err
 	}
@@ -77,59 +75,13 @@ func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
 		p.Bound = int64(count)
 		return p
 	}
-	b := answerer{view: view, prefer: prefer}
-	return wire.WriteJSON(w, r, http.StatusOK, b.placement(view.Ring.Placement(partition)))
+	return wire.WriteJSON(w, r, http.StatusOK, answers(view, near).Placement(view.Ring.Placement(partition)))
 }
 
-// answerer makes answers from placements of one view.
-type answerer struct {
-	view   route.View
-	prefer preference
-	// free is a part of one allocation for the owners of many keys.
-	free []api.Owner
-}
-
-func (b *answerer) placement(p ring.Placement) api.Placement {
-	answer := api.Placement{Partition: p.Partition(), Token: p.Token(), Primary: b.primary(p)}
-	if b.moving() {
-		answer.Target = b.owners(p.Target())
-	}
-	if b.prefer.given {
-		p = p.Prefer(b.prefer.region, b.prefer.zone)
-	}
-	answer.Owners = b.owners(p)
-	return answer
-}
-
-// primary returns the first owner that is not away, or the first one where all are.
-func (b *answerer) primary(p ring.Placement) string {
-	for _, o := range p.All() {
-		if memberOf(b.view.Members, o.ID()).State != membership.Away {
-			return o.ID()
-		}
-	}
-	first, _ := p.Primary()
-	return first.ID()
-}
-
-func (b *answerer) moving() bool { return b.view.Ring.Target() != b.view.Ring }
-
-// owners lists the owners in their order, with owners that are away last.
-func (b *answerer) owners(p ring.Placement) []api.Owner {
-	if cap(b.free)-len(b.free) < p.Len() {
-		b.free = make([]api.Owner, 0, p.Len())
-	}
-	from := len(b.free)
-	var away []api.Owner
-	for _, n := range p.All() {
-		m := memberOf(b.view.Members, n.ID())
-		owner := api.Owner{ID: n.ID(), Region: n.Region(), Zone: n.Zone(), HTTPAddr: m.HTTPAddr}
-		if m.State == membership.Away {
-			away = append(away, owner)
-			continue
-		}
-		b.free = append(b.free, owner)
-	}
-	b.free = append(b.free, away...)
-	return b.free[from:len(b.free):len(b.free)]
+// answers makes answers of a view.
+func answers(view route.View, near *answer.Near) *answer.Maker {
+	return &answer.Maker{Ring: view.Ring, Near: near, Find: func(id string) (string, bool) {
+		m := memberOf(view.Members, id)
+		return m.HTTPAddr, m.State == membership.Away
+	}}
 }

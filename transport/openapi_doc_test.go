@@ -91,6 +91,12 @@ func (d apiDocument) checkAnswer(method, path string, status int, header map[str
 			return fmt.Errorf("status %d: header %s is documented and not there", status, name)
 		}
 	}
+	if response["content"] == nil {
+		if len(body) > 0 {
+			return fmt.Errorf("status %d: a body is not documented", status)
+		}
+		return nil
+	}
 	var kind string
 	if all := header["Content-Type"]; len(all) == 1 {
 		kind = all[0]

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -160,7 +161,7 @@ func TestTheDocumentHasTheParameters(t *testing.T) {
 			all[name] = true
 		}
 	}
-	require.Len(t, all, 5)
+	require.Len(t, all, 6)
 	for _, op := range operations() {
 		known := op.parameters("query")
 		for name := range all {
@@ -196,7 +197,7 @@ type situation struct {
 
 // situations lead to each documented status. The situations of one operation are under
 // its name.
-func situations() map[string]situation {
+func situations(t *testing.T) map[string]situation {
 	with := func(change func(c *testkit.Cluster)) func(t *testing.T) http.Handler {
 		return func(t *testing.T) http.Handler {
 			c := testkit.NewCluster(t)
@@ -234,6 +235,9 @@ func situations() map[string]situation {
 		"GET /readyz 400":             {target: "/readyz?verbose=perhaps"},
 		"GET /readyz 503":             {handler: unready},
 		"GET /v1/health 503":          {handler: unready},
+		"GET /v1/table 304":           {headers: []string{`If-None-Match: "` + testkit.NewCluster(t).Shown.Fingerprint.String() + `"`}},
+		"GET /v1/table 400":           {target: "/v1/table?wait=1h"},
+		"GET /v1/events 503":          {handler: full, headers: []string{"Accept: text/event-stream"}},
 		"GET /v1/lookup 400":          {target: "/v1/lookup"},
 		"GET /v1/partitions/{id} 400": {target: "/v1/partitions/x"},
 		"GET /v1/partitions/{id} 404": {target: "/v1/partitions/99"},
@@ -251,10 +255,27 @@ func small(t *testing.T) http.Handler {
 	return testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxKeys: 2, MaxChanges: 2})
 }
 
+// full is a handler at which one request waits, and no more may.
+func full(t *testing.T) http.Handler {
+	t.Helper()
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxWaiting: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events", nil)
+	r.Header.Set("Accept", "text/event-stream")
+	go func() {
+		defer close(ended)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	synctest.Wait()
+	return h
+}
+
 // TestTheDocumentHasTheAnswers causes every status of every operation, and compares the
 // answer with the example, byte for byte except for blanks.
 func TestTheDocumentHasTheAnswers(t *testing.T) {
-	known := situations()
+	known := situations(t)
 	used := make(map[string]bool)
 	synctest.Test(t, func(t *testing.T) {
 		for _, op := range operations() {
@@ -298,6 +319,9 @@ func (o operation) requireAnswer(t *testing.T, status string, s situation) {
 	}
 	require.Equal(t, status, fmt.Sprint(w.Code), "%s: %s", o, w.Body)
 	response := openAPI().resolve(o.doc["responses"].(object)[status])
+	if response["content"] == nil {
+		return
+	}
 	_, example, err := openAPI().content(response, w.Header().Get("Content-Type"))
 	require.NoError(t, err)
 	switch example := example.(type) {
@@ -319,6 +343,8 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		"BatchRequest": struct {
 			Keys []string `json:"keys"`
 		}{},
+		"TableAnswer": api.Placements{}, "Endpoint": api.Endpoint{}, "PlacementTable": api.PlacementTable{}, "PlacementNode": api.PlacementNode{},
+		"EventsAnswer": api.Events{}, "Event": api.Event{}, "EventHealth": api.EventHealth{}, "HandoffState": api.HandoffState{},
 		"BatchAnswer": api.Batch{}, "Group": api.Group{},
 		"PlanRequest": rebalance.Change{}, "PlanNode": ring.Node{}, "PlanAnswer": api.Plan{},
 		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "NodeChange": rebalance.NodeChange{}, "Move": rebalance.Move{},

@@ -30,6 +30,10 @@ type HandlerOptions struct {
 	// MaxMoves is the largest number of moves that a plan lists: 1 to 1,000,000. The
 	// plan counts all moves. Zero means 10,000.
 	MaxMoves int
+	// MaxWaiting is the largest number of requests that wait for another table or follow
+	// the events at the same time: 1 to 100,000. Further ones are refused with 503. Each
+	// keeps a connection, or a stream of HTTP/2. Zero means 1,000.
+	MaxWaiting int
 	// Middleware wraps all routes, with the first entry outermost: the Wrap of a
 	// [Guard], or your own. It sees every request, also for unknown paths. The handler
 	// contains its panics. An entry must not be nil. The entry and the handler that it
@@ -46,6 +50,7 @@ func (o HandlerOptions) Validate() error {
 		bound.Within("MaxKeys", o.MaxKeys, 1, 100_000),
 		bound.Within("MaxChanges", o.MaxChanges, 1, 10_000),
 		bound.Within("MaxMoves", o.MaxMoves, 1, 1_000_000),
+		bound.Within("MaxWaiting", o.MaxWaiting, 1, 100_000),
 	}
 	for i, m := range o.Middleware {
 		if m == nil {
@@ -61,5 +66,6 @@ func (o HandlerOptions) withDefaults() HandlerOptions {
 	o.MaxKeys = cmp.Or(o.MaxKeys, 10_000)
 	o.MaxChanges = cmp.Or(o.MaxChanges, 1000)
 	o.MaxMoves = cmp.Or(o.MaxMoves, 10_000)
+	o.MaxWaiting = cmp.Or(o.MaxWaiting, 1000)
 	return o
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/answer"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
@@ -48,24 +49,18 @@ func flag(values url.Values, name string, otherwise bool) (bool, error) {
 	return b, nil
 }
 
-// preference is the region and zone of which the caller prefers owners.
-type preference struct {
-	given        bool
-	region, zone string
-}
-
-// preferenceOf reads the parameters region and zone. If only one is given, the other is
-// empty, which is the name of the region or zone of members that name none.
-func preferenceOf(values url.Values) (preference, error) {
+// nearOf reads the parameters region and zone: nil without them. If only one is given,
+// the other is empty, which is the name of the region or zone of members that name none.
+func nearOf(values url.Values) (*answer.Near, error) {
 	region, regionGiven, err := single(values, "region")
 	if err != nil {
-		return preference{}, err
+		return nil, err
 	}
 	zone, zoneGiven, err := single(values, "zone")
-	if err != nil {
-		return preference{}, err
+	if err != nil || !regionGiven && !zoneGiven {
+		return nil, err
 	}
-	return preference{given: regionGiven || zoneGiven, region: region, zone: zone}, nil
+	return &answer.Near{Region: region, Zone: zone}, nil
 }
 
 func parameterProblem(name, format string, args ...any) *api.Refusal {

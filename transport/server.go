@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 )
 
 // Server serves a handler over HTTP/1.1, and over HTTP/2 to clients that use TLS and ask for it.
@@ -16,6 +17,7 @@ type Server struct {
 	http     *http.Server
 	listener *limitListener
 	done     chan struct{}
+	closing  func()
 	err      error // written before done is closed
 }
 
@@ -74,11 +76,16 @@ func (o ServerOptions) prepare(doing string, h http.Handler) (secure *tls.Config
 }
 
 func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config) *Server {
+	closing := make(chan struct{})
 	s := &Server{
+		closing:  sync.OnceFunc(func() { close(closing) }),
 		listener: newLimitListener(l, o.MaxConnections, o.MaxConnectionsPerClient),
 		done:     make(chan struct{}),
 		http: &http.Server{
-			Handler:           h,
+			Handler: h,
+			BaseContext: func(net.Listener) context.Context {
+				return context.WithValue(context.Background(), closingKey{}, (<-chan struct{})(closing))
+			},
 			ReadHeaderTimeout: o.ReadHeaderTimeout,
 			ReadTimeout:       o.ReadTimeout,
 			WriteTimeout:      o.WriteTimeout,
@@ -128,7 +135,8 @@ func (s *Server) Err() error {
 	}
 }
 
-// Shutdown stops accepting connections, and waits for requests that have begun. When
+// Shutdown stops accepting connections, and waits for requests that have begun. It ends
+// requests that wait for another table or follow the events. When
 // ctx ends first, it closes their connections, which ends the contexts of these
 // requests, and returns an error that wraps ctx.Err(). In both cases the server accepts
 // no connection and its goroutine has ended when Shutdown returns.
@@ -137,6 +145,7 @@ func (s *Server) Err() error {
 // no request yet gets 5 s for its first request. Later calls wait in the same way for
 // connections that are still open, and return nil when there are none.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("transport: waiting for requests to end: %w", err)

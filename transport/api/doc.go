@@ -17,6 +17,6 @@
 //	}
 //	fmt.Println(answer.Primary)
 //
-// Package client does this for all documents. Package api has no behaviour of its own,
-// and imports only ring and rebalance.
+// Package client does this for all documents. Package api has no behaviour of its own but
+// the binary form of [Placements], and imports only ring and rebalance.
 package api

@@ -43,6 +43,7 @@ type Refusal struct {
 	//	expired-certificate  403  the client's certificate expired while its connection stood
 	//	cross-origin         403  a browser sent the request for a page of another origin
 	//	too-many-requests    429  the client, or all of them together, ask too often; with Retry-After
+	//	too-many-waiting     503  Bound requests wait at this member already; with Retry-After
 	//	misdirected          421  a router forwarded a request to a member that does not own its key
 	//
 	// "about:blank" says no more than Status.

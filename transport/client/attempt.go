@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"mime"
 	"net/http"
@@ -25,7 +26,9 @@ import (
 type query struct {
 	method, path string // the path is escaped already
 	values       url.Values
-	body         []byte // nil means no body
+	body         []byte        // nil means no body
+	header       http.Header   // replaces the default Accept; nil means no further header
+	longer       time.Duration // what an attempt may take beyond Options.Timeout
 	// unready says that a response of 503 is an answer if its document is no problem
 	// document.
 	unready bool
@@ -36,6 +39,7 @@ type reply struct {
 	status      int
 	contentType string
 	retryAfter  string
+	etag        string
 	body        []byte
 }
 
@@ -83,7 +87,8 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 
 // attempt sends the query once. Its errors are those of the network.
 func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, fmt.Errorf("no answer within %v: %w", c.options.Timeout, context.DeadlineExceeded))
+	timeout := c.options.Timeout + q.longer
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded))
 	defer cancel()
 	target := base.String() + q.path
 	if len(q.values) > 0 {
@@ -99,6 +104,7 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 	}
 	r.Header.Set("Accept", wire.JSON+", "+wire.ProblemJSON)
 	r.Header.Set("User-Agent", "clusterkit")
+	maps.Copy(r.Header, q.header)
 	if q.body != nil {
 		r.Header.Set("Content-Type", wire.JSON)
 	}
@@ -117,7 +123,7 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 		return reply{}, &answerTooLong{bound}
 	}
 	kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type"))
-	return reply{w.StatusCode, kind, w.Header.Get("Retry-After"), content}, nil
+	return reply{w.StatusCode, kind, w.Header.Get("Retry-After"), w.Header.Get("ETag"), content}, nil
 }
 
 type answerTooLong struct{ bound int64 }

@@ -12,6 +12,7 @@
 //	defer c.Close()
 //	answer, err := c.Lookup(ctx, "user:42", client.Near{})
 //
-// A program that imports this package alone links no gossip and no Prometheus. The
-// package keeps no copy of the ring: every answer comes from a member.
+// [Client.Mirror] keeps a copy of the table current and answers lookups from it.
+//
+// A program that imports this package alone links no gossip and no Prometheus.
 package client

@@ -23,6 +23,7 @@ import (
 type Cluster struct {
 	Shown     route.View
 	Condition api.Health
+	Happened  []api.Event
 	Boom      any
 }
 
@@ -106,6 +107,10 @@ func NewCluster(tb testing.TB) *Cluster {
 		Condition: api.Health{
 			Ready: true, Healthy: true, State: "active", Members: 4, Agreed: true,
 			Fingerprint: r.Fingerprint(), LastSync: started.Add(time.Minute),
+		},
+		Happened: []api.Event{
+			{ID: "5eed-1", Kind: "member-joined", At: started.UTC(), Text: "n3 joined, as active", Member: "n3", After: "active"},
+			{ID: "5eed-2", Kind: "ring-changed", At: started.Add(time.Second).UTC(), Text: "another ring: 8 partitions move", Fingerprint: new(r.Fingerprint())},
 		},
 	}
 }

@@ -14,10 +14,13 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// The media types of documents and of refusals (RFC 9457).
+// The media types of documents, of refusals (RFC 9457), of the binary form of the whole
+// table, and of server-sent events.
 const (
 	JSON        = "application/json"
 	ProblemJSON = "application/problem+json"
+	Table       = "application/vnd.clusterkit.table"
+	EventStream = "text/event-stream"
 )
 
 // Headers between routers. None of them is for users.

@@ -26,6 +26,7 @@ const (
 	Scope            = "urn:clusterkit:problem:insufficient-scope"
 	CrossOrigin      = "urn:clusterkit:problem:cross-origin"
 	TooManyRequests  = "urn:clusterkit:problem:too-many-requests"
+	TooManyWaiting   = "urn:clusterkit:problem:too-many-waiting"
 	Misdirected      = "urn:clusterkit:problem:misdirected"
 )
 
@@ -76,6 +77,8 @@ func Title(kind string, status int) string {
 		return "Cross-origin request"
 	case TooManyRequests:
 		return "Too many requests"
+	case TooManyWaiting:
+		return "Too many waiting"
 	default:
 		return http.StatusText(status)
 	}
