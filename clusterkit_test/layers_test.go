@@ -18,6 +18,7 @@ func TestLayers(t *testing.T) {
 		answer     = module + "/transport/internal/answer"
 		bound      = module + "/transport/internal/bound"
 		credential = module + "/transport/internal/credential"
+		page       = module + "/transport/internal/page"
 		reload     = module + "/transport/internal/reload"
 		tlsfiles   = module + "/transport/internal/tlsfiles"
 		wire       = module + "/transport/internal/wire"
@@ -36,11 +37,12 @@ func TestLayers(t *testing.T) {
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", bound, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, bound, credential, reload, tlsfiles, wire,
+			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 		"transport/internal/answer":     {module + "/ring", module + "/transport/api"},
 		"transport/internal/bound":      {module + "/ring/option"},
 		"transport/internal/credential": {},
+		"transport/internal/page":       {module + "/ring", module + "/rebalance", module + "/transport/api"},
 		"transport/internal/reload":     {},
 		"transport/internal/tlsfiles":   {reload, wire},
 		"transport/internal/wire":       {module + "/transport/api"},

@@ -35,6 +35,10 @@
 //	POST /v1/lookup             {"keys": [...]} to [api.Batch]
 //	POST /v1/plan               [rebalance.Change] to [api.Plan]; ?moves=false leaves the moves out
 //
+// A browser, which accepts text/html, gets the status page at /, with its files page.css,
+// page.js and map.png. The page has forms that only read. All other callers get a refusal
+// there.
+//
 // HEAD works where GET does. Lookups and partitions take the parameters region and
 // zone, and then list owners in that zone first, and owners in that region next. A
 // route ignores query parameters that it does not know. A parameter that it knows may

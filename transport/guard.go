@@ -225,7 +225,7 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time)
 	token, missing := bearer(r)
 	if missing != "" {
 		g.counts.unauthorized.Add(1)
-		w.Header().Set("WWW-Authenticate", challenge)
+		ask(w, r, challenge)
 		return wire.New(wire.Token, http.StatusUnauthorized, "%s", missing)
 	}
 	scope, need := g.settings.tokens.scope(token), needed(r)
@@ -235,7 +235,7 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time)
 	switch {
 	case scope == 0:
 		g.counts.unauthorized.Add(1)
-		w.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
+		ask(w, r, challenge+`, error="invalid_token"`)
 		return wire.New(wire.Token, http.StatusUnauthorized, "the token is not valid here")
 	case scope&need == 0:
 		g.counts.forbidden.Add(1)
@@ -243,5 +243,14 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, now time.Time)
 		return wire.New(wire.Scope, http.StatusForbidden, "the token's scope is %s: %s is needed", scope, need)
 	default:
 		return nil
+	}
+}
+
+// ask names the credentials that a request needs. A browser asks the person for them where
+// the challenge is Basic.
+func ask(w http.ResponseWriter, r *http.Request, challenge string) {
+	w.Header().Set("WWW-Authenticate", challenge)
+	if accepts(r, html) > 0 {
+		w.Header().Add("WWW-Authenticate", `Basic realm="clusterkit: any name, and a token as the password", charset="UTF-8"`)
 	}
 }

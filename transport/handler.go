@@ -107,6 +107,9 @@ func (h *Handler) routes() http.Handler {
 			allowed[r.path] = append(allowed[r.path], r.method)
 		}
 	}
+	for _, r := range h.pageEntries() {
+		mux.Handle(r.method+" "+r.path, h.serve(r.endpoint, h.counts.add(r.method, strings.TrimSuffix(r.path, "{$}"))))
+	}
 	for _, path := range slices.Sorted(maps.Keys(allowed)) {
 		mux.Handle(path, h.serve(methodNotAllowed(strings.Join(allowed[path], ", ")), h.counts.add(otherMethod, path)))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 const plainText = "text/plain; charset=utf-8"
@@ -56,7 +57,17 @@ func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 // health answers with the same document whether the member is ready or not, so that a
 // caller has to parse only one.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
-	view, health := h.cluster.View(), h.cluster.Health()
+	health := h.healthOf(h.cluster.View())
+	status := http.StatusOK
+	if !health.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return wire.WriteJSON(w, r, status, health)
+}
+
+// healthOf returns the health as a document.
+func (h *Handler) healthOf(view route.View) api.Health {
+	health := h.cluster.Health()
 	health.ClusterName, health.NodeID = view.ClusterName, view.NodeID
 	health.LastSync = presentable(health.LastSync)
 	if health.Problems == nil { // nil would be null in JSON
@@ -65,11 +76,7 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 	if health.Differing == nil {
 		health.Differing = []api.Differing{}
 	}
-	status := http.StatusOK
-	if !health.Ready {
-		status = http.StatusServiceUnavailable
-	}
-	return wire.WriteJSON(w, r, status, health)
+	return health
 }
 
 // presentable returns a time in UTC, or zero when JSON cannot hold it. Otherwise one

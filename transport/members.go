@@ -7,6 +7,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
@@ -15,10 +16,15 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 		ClusterName: view.ClusterName,
 		NodeID:      view.NodeID,
 		Fingerprint: view.Fingerprint,
-		Members:     make([]api.Member, 0, len(view.Members)),
+		Members:     membersOf(view),
 	}
+	return wire.WriteJSON(w, r, http.StatusOK, answer)
+}
+
+func membersOf(view route.View) []api.Member {
+	members := make([]api.Member, 0, len(view.Members))
 	for _, m := range view.Members {
-		answer.Members = append(answer.Members, api.Member{
+		members = append(members, api.Member{
 			ID:             m.ID,
 			State:          m.State.String(),
 			Region:         m.Region,
@@ -34,7 +40,7 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 			AwayUntil:      presentable(m.Until),
 		})
 	}
-	return wire.WriteJSON(w, r, http.StatusOK, answer)
+	return members
 }
 
 // notNil turns a nil map into an empty one, so that JSON has an empty object and not

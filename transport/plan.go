@@ -9,6 +9,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // plan answers which slots a change would move. If the ring has a target, the plan
@@ -31,20 +32,37 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	_, answer, err := h.planned(r, view, change)
+	if refusal, ok := errors.AsType[*api.Refusal](err); ok && refusal.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	if err != nil {
+		return err
+	}
+	if !list {
+		answer.Moves = nil
+	} else if most := h.options.MaxMoves; len(answer.Moves) > most {
+		answer.Moves, answer.Truncated = answer.Moves[:most], true
+	}
+	return wire.WriteJSON(w, r, http.StatusOK, answer)
+}
+
+// planned returns the ring after a change, and the plan with all its moves. Its error is a
+// refusal.
+func (h *Handler) planned(r *http.Request, view route.View, change rebalance.Change) (*ring.Ring, api.Plan, error) {
 	// A plan takes about as much time as a new ring. Only one is computed at a time, so
 	// that the other processors are left for lookups.
 	select {
 	case h.planning <- struct{}{}:
 		defer func() { <-h.planning }()
 	case <-r.Context().Done():
-		w.Header().Set("Retry-After", "1")
-		return wire.New(wire.Blank, http.StatusServiceUnavailable, "the request ended while it waited for another plan")
+		return nil, api.Plan{}, wire.New(wire.Blank, http.StatusServiceUnavailable, "the request ended while it waited for another plan")
 	}
 	to, plan, err := rebalance.WhatIf(view.Ring.Target(), change)
 	if err != nil {
-		return h.changeProblem(r, err)
+		return nil, api.Plan{}, h.changeProblem(r, err)
 	}
-	answer := api.Plan{
+	return to, api.Plan{
 		Fingerprint:    view.Fingerprint,
 		PartitionCount: plan.Partitions,
 		Slots:          plan.Slots,
@@ -52,12 +70,8 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 		PrimaryChanges: plan.PrimaryChanges,
 		Members:        plan.Members,
 		Spread:         to.Spread(),
-	}
-	if list {
-		listed := min(len(plan.Moves), h.options.MaxMoves)
-		answer.Moves, answer.Truncated = plan.Moves[:listed], listed < len(plan.Moves)
-	}
-	return wire.WriteJSON(w, r, http.StatusOK, answer)
+		Moves:          plan.Moves,
+	}, nil
 }
 
 func (h *Handler) readChange(w http.ResponseWriter, r *http.Request) (rebalance.Change, error) {

@@ -14,7 +14,8 @@ import (
 // maxTokens is the largest number of tokens of a guard.
 const maxTokens = 100
 
-// Credential is a bearer token (RFC 6750) that a [Guard] accepts, with its scopes. A
+// Credential is a bearer token (RFC 6750) that a [Guard] accepts, with its scopes. The
+// guard accepts it as the password of Basic credentials too, for browsers. A
 // credential with neither Read nor Write has the scope Read.
 type Credential struct {
 	// Token returns the token: 16 to 512 bytes of letters, digits and - . _ ~ + /, with
@@ -99,7 +100,8 @@ func parseTokens(path string, content []byte) (tokenSet, error) {
 	return set, nil
 }
 
-// bearer returns the token of a request, or why it has none.
+// bearer returns the token of a request, or why it has none. A browser sends what a person
+// enters as Basic credentials (RFC 7617): the token is the password, with any name.
 func bearer(r *http.Request) (token, missing string) {
 	values := r.Header.Values("Authorization")
 	switch len(values) {
@@ -108,6 +110,9 @@ func bearer(r *http.Request) (token, missing string) {
 	case 1:
 	default:
 		return "", fmt.Sprintf("the header Authorization is given %d times: give it once", len(values))
+	}
+	if _, password, ok := r.BasicAuth(); ok && password != "" {
+		return password, ""
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {

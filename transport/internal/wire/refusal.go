@@ -43,6 +43,11 @@ func Internal() *api.Refusal {
 // NoRing returns the refusal that there are no owners yet, and sets Retry-After.
 func NoRing(w http.ResponseWriter) *api.Refusal {
 	w.Header().Set("Retry-After", "1")
+	return WithoutRing()
+}
+
+// WithoutRing returns the refusal that there are no owners yet.
+func WithoutRing() *api.Refusal {
 	return New(api.RefusalNoRing, http.StatusServiceUnavailable, "no member is known to own anything yet: try again, or ask another member")
 }
 
