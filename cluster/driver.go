@@ -47,7 +47,7 @@ func (o HandoffOptions) delay(kind handoff.TimerKind) alarm.Delay {
 	case handoff.Patience:
 		return alarm.Delay{Least: 2 * time.Second, Most: 2 * time.Second}
 	case handoff.Retry:
-		return alarm.Delay{Least: o.RetryAfter, Most: 32 * o.RetryAfter, Lasting: true}
+		return alarm.Delay{Least: o.RetryAfter, Most: 128 * o.RetryAfter, Lasting: true}
 	default:
 		return alarm.Delay{Least: 250 * time.Millisecond, Most: 5 * time.Second}
 	}

@@ -58,7 +58,7 @@ type HandoffOptions struct {
 	// means 8.
 	Parallel int
 	// RetryAfter is the wait before a call that failed is made again, 1 ms to 1 hour. It
-	// doubles with each failure, up to 32 times as long. Zero means 1 second.
+	// doubles with each failure, up to 128 times as long. Zero means 250 milliseconds.
 	RetryAfter time.Duration
 	// CallLimit is how long one call may take before its context ends, 1 ms to 1 week. Zero
 	// means 10 minutes.

@@ -49,7 +49,7 @@ func (o Options) withDefaults() Options {
 		o.Handoff.WriteQuorum = cmp.Or(o.Handoff.WriteQuorum, o.ReplicationFactor/2+1)
 	}
 	o.Handoff.Parallel = cmp.Or(o.Handoff.Parallel, 8)
-	o.Handoff.RetryAfter = cmp.Or(o.Handoff.RetryAfter, time.Second)
+	o.Handoff.RetryAfter = cmp.Or(o.Handoff.RetryAfter, 250*time.Millisecond)
 	o.Handoff.CallLimit = cmp.Or(o.Handoff.CallLimit, 10*time.Minute)
 	o.Handoff.OverdueAfter = cmp.Or(o.Handoff.OverdueAfter, time.Minute)
 	return o
