@@ -107,8 +107,10 @@ func TestDeparturesAreRecorded(t *testing.T) {
 
 // In a small cluster, half of the members may be cut off, hand over and depart. Next to no process
 // reports possible loss while the claim holds, because the processes that stay attest that the departed
-// ones were ready. Without attestation 36 of 500 worlds have such a report, and with attestation 2. In
-// these two no cut is involved: of two owners that are left of three, one starts again empty.
+// ones were ready. Without attestation 37 of 500 worlds have such a report, and with attestation 3 (53, 98
+// and 222). In these three, two of three owners drain at once, and leave before they see that the third
+// owner and a new one serve with them. So the new owner does not attest that they were ready. Then the
+// third owner starts again empty, and the new owner alone is not evidence enough.
 func TestDepartedProcessesAreEvidence(t *testing.T) {
 	t.Parallel()
 	reported := func(seed uint64, without Safeguards) bool {
@@ -121,14 +123,14 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 		if reported(seed+1, 0) {
 			needless = append(needless, seed+1)
 		}
-		if seed < 8 && reported(seed+1, WithoutAttestation) {
+	}
+	for _, seed := range []uint64{35, 39, 45, 55, 57} {
+		if reported(seed, WithoutAttestation) {
 			unattested++
 		}
 	}
 	require.LessOrEqual(t, 100*len(needless), seeds, "seeds %v", needless)
-	if seeds >= 8 {
-		require.Positive(t, unattested, "it makes no difference")
-	}
+	require.Positive(t, unattested, "it makes no difference")
 }
 
 // A process that has announced its departure owns nothing any more, whatever views the members have.
