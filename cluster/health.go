@@ -201,7 +201,7 @@ func (c *Cluster) gossiping() (problems []api.Problem) {
 			switch kind.code {
 			case "no-seed-reached":
 				p.Unready = c.waitsForMembers()
-			case "unreachable-address":
+			case "unreachable-address", "declared-dead":
 				p.Unready = c.members.Local().State == membership.Observer && !c.settings.Observer
 			}
 			problems = append(problems, p)
@@ -225,6 +225,7 @@ var gossipProblems = [...]gossipProblem{
 	{"tcp-blocked", "", ": open TCP to that address, on every member"},
 	{"pair-blocked", "other members and this one do not reach each other directly, though third ones reach both: ",
 		": open UDP and TCP on the gossip ports between them, both ways"},
+	{"declared-dead", "", ": look at its CPU time, its memory and its network"},
 	{"flapping", "members fail and come back again and again: ", ": look at their health, their CPU time, and their network"},
 }
 

@@ -87,6 +87,7 @@ func TestLossAndCrashesBlockNoPair(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		b.net.Crash(addrPort(7))
 		time.Sleep(time.Minute)
+		require.Empty(t, lines.with("declared-dead"))
 		b.net.Isolate(addrPort(6))
 		time.Sleep(time.Minute)
 		b.net.Heal()

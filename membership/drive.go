@@ -180,9 +180,22 @@ func (d driver) Unreached() error {
 	return err
 }
 
+// DeclaredDead returns an error while this member must not own because others declared it dead. The
+// error says for how long.
+func (d driver) DeclaredDead() error { return d.m.deaths.state() }
+
+// Forgive ends that, for a member without which no member would own.
+func (d driver) Forgive() { d.m.forgive() }
+
 // Retreat announces that this member is an Observer, when it is Joining or Active. It reports
 // whether it announced that.
-func (d driver) Retreat(ctx context.Context) bool { return d.step(ctx, Observer, Joining, Active) }
+func (d driver) Retreat(ctx context.Context) bool {
+	done := d.step(ctx, Observer, Joining, Active)
+	if done {
+		d.m.spread()
+	}
+	return done
+}
 
 // Advance announces that this member is Joining, when it is an Observer. It reports whether it
 // announced that.

@@ -13,7 +13,8 @@ type flaps struct {
 	addr   netip.AddrPort
 	count  int
 	since  time.Time
-	latest time.Time
+	latest time.Time // when it last came back
+	died   time.Time // when it was declared dead before that
 }
 
 const (
@@ -24,12 +25,12 @@ const (
 )
 
 // flapped counts the return of a process that was declared dead. The caller holds the lock.
-func (r *registry) flapped(m Member, now time.Time) {
+func (r *registry) flapped(m Member, died, now time.Time) {
 	f := r.flaps[m.ID]
 	if now.Sub(f.since) > flapWindow {
 		f = flaps{since: now}
 	}
-	f.addr, f.count, f.latest = m.Addr, f.count+1, now
+	f.addr, f.count, f.latest, f.died = m.Addr, f.count+1, now, died
 	if _, known := r.flaps[m.ID]; !known && len(r.flaps) >= maxFlaps {
 		return
 	}

@@ -93,6 +93,7 @@ func (h *hooks) NotifyMsg(b []byte) {
 	if h.m.closed.Load() {
 		return
 	}
+	h.m.heardFrom()
 	switch msg, _ := parseMessage(b); msg := msg.(type) {
 	case agreementMessage:
 		h.m.agreement.merge(msg)
@@ -142,6 +143,7 @@ func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 
 // AckPayload puts this member's digest into the answer to a probe.
 func (h *hooks) AckPayload() []byte {
+	h.m.heardFrom()
 	own, _ := h.m.agreement.own()
 	return digestMessage{kind: kindDigest, digest: own}.append(make([]byte, 0, digestSize))
 }
@@ -153,6 +155,7 @@ func (h *hooks) NotifyPingComplete(n *memberlist.Node, _ time.Duration, payload 
 		return
 	}
 	h.m.heardAt.Store(h.m.settings.now().UnixNano())
+	h.m.heardFrom()
 	msg, _ := parseMessage(payload)
 	theirs, ok := msg.(digestMessage)
 	if !ok || theirs.digest == (digest{}) {

@@ -109,7 +109,7 @@ func (m *Membership) sampleStreams(ctx context.Context, others []Member) int {
 	for _, other := range others {
 		targets = append(targets, other.Addr)
 	}
-	m.ask(round, targets)
+	m.ask(round, kindReach, targets)
 	m.await(ctx, round, m.settings.timings.patience, func(int, int) bool { return len(m.askedOf(round)) == len(targets) })
 	return len(m.askedOf(round))
 }

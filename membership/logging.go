@@ -81,6 +81,7 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 type lineHooks struct {
 	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
+	refuting      func()                    // this member denies its death, or a suspicion of it
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
 }
 
@@ -103,6 +104,9 @@ func (h lineHooks) call(text []byte) {
 		}
 	case h.doubted != nil && (bytes.HasPrefix(text, []byte(lineOfRefuting)) || bytes.HasPrefix(text, []byte(lineOfStreams))):
 		h.doubted()
+	}
+	if h.refuting != nil && bytes.HasPrefix(text, []byte(lineOfRefuting)) {
+		h.refuting()
 	}
 	if h.unanswered != nil {
 		for _, line := range []string{lineOfProbe, lineOfExchange} {

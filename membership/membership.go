@@ -39,6 +39,7 @@ type Membership struct {
 	troubles  troubles
 	reach     reach
 	pairs     pairs
+	deaths    deaths
 	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
 	suspected repeats             // the suspects that were dialled lately
 	repeats   repeats             // the log lines that are not about a trouble
@@ -98,6 +99,7 @@ func New(o Options) (*Membership, error) {
 		inbox:     make(chan message, maxInbox),
 		sends:     make(chan struct{}, maxSends),
 		reach:     newReach(),
+		deaths:    deaths{refuted: make(chan struct{}, 1)},
 		pairs:     pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
 		suspects:  make(chan netip.AddrPort, 16),
 		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},

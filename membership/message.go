@@ -29,6 +29,11 @@ const (
 	// A member tells another one that something from it does not arrive. The challenge is 0.
 	kindNoPacket = 10
 	kindNoStream = 11
+
+	// A member asks others whether they declared it dead. The answer is that of kindReachStream, or
+	// there is none. A sender of kindDeathStopped knows that its process stood still.
+	kindDeath        = 12
+	kindDeathStopped = 13
 )
 
 const (
@@ -128,7 +133,8 @@ func parseReach(b []byte) (any, error) {
 		return nil, errMessage
 	}
 	m := reachMessage{kind: b[0] & 0x0F, challenge: binary.LittleEndian.Uint64(b[1:]), name: string(name), from: string(from)}
-	if (m.kind == kindReach) != (m.from == "") || m.from != "" && !validIdentifier(m.from) {
+	question := m.kind == kindReach || m.kind == kindDeath || m.kind == kindDeathStopped
+	if question != (m.from == "") || m.from != "" && !validIdentifier(m.from) {
 		return nil, errMessage
 	}
 	return m, nil
@@ -164,7 +170,7 @@ func parseMessage(b []byte) (any, error) {
 		return m, nil
 	case kindDirect:
 		return parseDirect(b)
-	case kindReach, kindReachPacket, kindReachStream, kindNoPacket, kindNoStream:
+	case kindReach, kindReachPacket, kindReachStream, kindNoPacket, kindNoStream, kindDeath, kindDeathStopped:
 		return parseReach(b)
 	default:
 		return nil, errMessage

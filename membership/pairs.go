@@ -166,7 +166,7 @@ func (m *Membership) checkPair(ctx context.Context, name string, peer Member) (s
 	speaks := m.answers(peer.Addr)
 	for range pairTries {
 		begun := m.settings.now()
-		m.ask(round, []netip.AddrPort{peer.Addr})
+		m.ask(round, kindReach, []netip.AddrPort{peer.Addr})
 		for range pairPings {
 			gossip, _, running := m.live()
 			if !running || state.packets {

@@ -169,13 +169,13 @@ func (r *reach) state() (known bool, err error) {
 	return r.known, r.err
 }
 
-// ask sends the question of a round to some addresses in the background.
-func (m *Membership) ask(round *reachRound, targets []netip.AddrPort) {
+// ask sends a question to some addresses in the background.
+func (m *Membership) ask(round *reachRound, kind byte, targets []netip.AddrPort) {
 	gossip, _, running := m.live()
 	if !running {
 		return
 	}
-	question := reachMessage{kind: kindReach, challenge: round.challenge, name: m.name}.bytes()
+	question := reachMessage{kind: kind, challenge: round.challenge, name: m.name}.bytes()
 	for _, addr := range targets {
 		m.background(func() {
 			if gossip.SendReliable(&memberlist.Node{Addr: addr.Addr().AsSlice(), Port: addr.Port()}, question) != nil {
@@ -297,13 +297,13 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	if len(first) == 0 {
 		return true, nil // no other member answers such questions
 	}
-	m.ask(round, first)
+	m.ask(round, kindReach, first)
 	if !m.await(ctx, round, patience, both) {
 		if some(m.reach.counts(round)) {
 			m.reach.conclude(nil) // so that Start goes on
 		}
 		targets := m.reachTargets(reachFew)
-		m.ask(round, targets)
+		m.ask(round, kindReach, targets)
 		running := m.runs(targets)
 		whole := m.await(ctx, round, 2*patience, both)
 		if !some(m.reach.counts(round)) && !running() {
@@ -311,7 +311,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 		}
 		if !whole {
 			// The way to the few members that were asked may be blocked, and that to others open.
-			m.ask(round, m.reachTargets(reachMany))
+			m.ask(round, kindReach, m.reachTargets(reachMany))
 			m.await(ctx, round, 2*patience, both)
 		}
 	}

@@ -11,6 +11,8 @@ func (m *Membership) heardReach(msg reachMessage) {
 	switch {
 	case msg.kind == kindReach:
 		m.answerReach(msg)
+	case msg.kind == kindDeath || msg.kind == kindDeathStopped:
+		m.answerDeath(msg)
 	case msg.kind == kindNoPacket || msg.kind == kindNoStream:
 		m.heardComplaint(msg)
 	case msg.name != m.name:

@@ -137,7 +137,7 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 		if gone, ok := r.departed[after.ID]; ok {
 			e.Kind, e.Before, e.Away = eventRejoined, gone.member, e.At.Sub(gone.at)
 			if gone.failed && gone.member.Start.Nonce == after.Start.Nonce {
-				r.flapped(after, e.At)
+				r.flapped(after, gone.at, e.At)
 			}
 			r.forget(gone)
 		}

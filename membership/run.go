@@ -13,7 +13,7 @@ import (
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
-	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, unanswered: m.pairs.doubt})
+	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.deaths.deny, unanswered: m.pairs.doubt})
 	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
@@ -54,7 +54,7 @@ func (m *Membership) open() error {
 	m.gossip, m.guard, m.local, m.cancel = gossip, g, local, cancel
 	m.mu.Unlock()
 	m.announcer.attach(gossip)
-	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation, m.watchReach, m.watchPairs} {
+	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation, m.watchReach, m.watchPairs, m.watchDeaths, m.watchRest} {
 		m.background(func() { worker(ctx) })
 	}
 	return nil

@@ -19,6 +19,7 @@ const (
 	troubleNoPackets = "udp-blocked"         // packets of other members do not arrive, their streams do
 	troubleNoStreams = "tcp-blocked"         // streams of other members do not arrive, their packets do
 	troublePair      = "pair-blocked"        // a member and this one do not reach each other directly, and others reach both
+	troubleDead      = "declared-dead"       // others declared this member dead, and it waits before it owns again
 	troubleFlaps     = "flapping"            // a process is declared dead and comes back, again and again
 )
 

@@ -1,0 +1,313 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// The other members declare a member dead when its process or its network stands still for some
+// seconds. It denies that as soon as it runs again, and owns again at once. A member that stands
+// still again and again would change the rings of all others each time. So a member that was
+// declared dead asks others whether they did that, and then steps back: it owns nothing until it
+// has been in touch with others for some time, which doubles with each death.
+//
+// The answers decide, because the member itself cannot know whether it stood still, or all others
+// did. A member answers only if it kept more than half of all members at the time. So never do all
+// members step back, whatever the network does.
+
+const (
+	deathAsked  = 16               // members that are asked about a death
+	deathVotes  = 0.75             // the part of them that must confirm it
+	deathTries  = 3                // times that they are asked: news of the death may still travel
+	deathMemory = 30 * time.Minute // after this time without a death the first wait is short again
+	// deathGroup is the time within which deaths have one cause. News of a death travels for some
+	// seconds.
+	deathGroup = 30 * time.Second
+
+	firstRest = 30               // probe intervals in touch with others after the first death
+	maxRest   = 10 * time.Minute // the longest time in touch that a member needs
+	longPause = 3                // probe intervals without contact that are a pause
+	sameDeath = 5                // probe intervals after a return within which questions are about the same death
+)
+
+// deaths holds what this member knows of having been declared dead.
+type deaths struct {
+	refuted chan struct{} // this member denies that it is dead or suspected, or hears others again
+
+	mu      sync.Mutex
+	contact time.Time     // when another member was last heard
+	company time.Time     // when another member was last believed alive
+	ticked  time.Time     // when watchRest last ran
+	stopped time.Time     // when watchRest ran for the first time after the process had stood still
+	latest  time.Time     // the last confirmed death
+	wait    time.Duration // how long this member must be in touch after it
+	rested  time.Duration // how long it has been in touch since then, without a pause
+	err     error         // why this member must not own
+}
+
+// deny records that this member denies its death. It never blocks.
+func (d *deaths) deny() {
+	select {
+	case d.refuted <- struct{}{}:
+	default:
+	}
+}
+
+// heardFrom records that another member was heard. After a pause this member may have been declared
+// dead. heardFrom never blocks for long.
+func (m *Membership) heardFrom() {
+	d, now := &m.deaths, m.settings.now()
+	d.mu.Lock()
+	paused := !d.contact.IsZero() && now.Sub(d.contact) > longPause*m.settings.timings.probeInterval
+	d.contact = now
+	d.mu.Unlock()
+	if paused {
+		d.deny()
+	}
+}
+
+// stoodStill reports whether this process did not run for a while, within the last deathGroup.
+func (d *deaths) stoodStill(now time.Time, pause time.Duration) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.ticked.IsZero() && now.Sub(d.ticked) > pause || !d.stopped.IsZero() && now.Sub(d.stopped) < deathGroup
+}
+
+// state returns an error that says why this member must not own.
+func (d *deaths) state() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// watchDeaths asks whether this member was declared dead, each time that this is likely, until the
+// context ends.
+func (m *Membership) watchDeaths(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.deaths.refuted:
+			m.inquire(ctx)
+		}
+	}
+}
+
+// watchRest counts the time in touch with others until the context ends.
+func (m *Membership) watchRest(ctx context.Context) {
+	tick := time.NewTicker(m.settings.timings.probeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			m.rest()
+		}
+	}
+}
+
+// rest counts the time in touch with others, and lets this member own again when that is enough.
+func (m *Membership) rest() {
+	interval, now := m.settings.timings.probeInterval, m.settings.now()
+	d := &m.deaths
+	others := m.registry.others()
+	d.mu.Lock()
+	if len(others) > 0 || d.company.IsZero() {
+		d.company = now
+	}
+	still := !d.ticked.IsZero() && now.Sub(d.ticked) > longPause*interval
+	if still {
+		d.stopped = now
+	}
+	d.ticked = now
+	if d.rested += interval; still || now.Sub(d.contact) > longPause*interval {
+		d.rested = 0
+	}
+	over := d.err != nil && (d.rested >= d.wait || now.Sub(d.company) >= deathGroup)
+	d.mu.Unlock()
+	if over {
+		m.forgive()
+	}
+}
+
+// forgive lets this member own again.
+func (m *Membership) forgive() {
+	m.deaths.mu.Lock()
+	m.deaths.err = nil
+	m.deaths.mu.Unlock()
+	m.troubles.clear(troubleDead, "")
+	m.registry.events.poke()
+}
+
+// inquire asks others whether they declared this member dead, and steps back if they did.
+func (m *Membership) inquire(ctx context.Context) {
+	m.deaths.mu.Lock()
+	known := !m.deaths.latest.IsZero() && m.settings.now().Sub(m.deaths.latest) < sameDeath*m.settings.timings.probeInterval
+	m.deaths.mu.Unlock()
+	if known {
+		return
+	}
+	for try := range deathTries {
+		yes, asked := m.askOfDeath(ctx)
+		if confirms(yes, asked) {
+			m.stepBack(yes, asked)
+		}
+		if ctx.Err() != nil || yes == 0 || confirms(yes, asked) {
+			return
+		}
+		if try < deathTries-1 {
+			pause := time.NewTimer(m.settings.timings.patience)
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				pause.Stop()
+				return
+			}
+		}
+	}
+}
+
+// stepBack begins the wait after a death, and doubles it when the last death was not long ago.
+func (m *Membership) stepBack(yes, asked int) {
+	now := m.settings.now()
+	d := &m.deaths
+	d.mu.Lock()
+	first := min(firstRest*m.settings.timings.probeInterval, maxRest)
+	if d.wait = min(2*d.wait, maxRest); d.latest.IsZero() || now.Sub(d.latest) >= deathMemory {
+		d.wait = first
+	}
+	d.latest, d.rested = now, 0
+	d.err = fmt.Errorf("%d of %d other members had declared this one dead: it owns nothing until it has been in touch with others for %v without a pause",
+		yes, asked, d.wait)
+	err := d.err
+	d.mu.Unlock()
+	m.troubles.set(troubleDead, "", "", err.Error(), 0)
+	m.registry.events.poke()
+}
+
+// spread pings some members at once. memberlist adds the news of this member to these packets, so
+// that the denial of its death and its new state arrive together.
+func (m *Membership) spread() {
+	others := m.registry.others()
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	for _, other := range others[:min(len(others), deathAsked)] {
+		m.background(func() {
+			if gossip, _, running := m.live(); running {
+				_, _ = gossip.Ping(gossipName(other.ID, other.Start.Nonce), net.UDPAddrFromAddrPort(other.Addr))
+			}
+		})
+	}
+}
+
+// askOfDeath asks some of the other members whether they declared this one dead. It returns how
+// many say so, and how many were asked.
+func (m *Membership) askOfDeath(ctx context.Context) (yes, asked int) {
+	others := append(m.registry.others(), m.registry.lostLately()...) // this member may be wrong about those
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	targets := make([]netip.AddrPort, 0, deathAsked)
+	for _, other := range others[:min(len(others), deathAsked)] {
+		targets = append(targets, other.Addr)
+	}
+	kind := byte(kindDeath)
+	if m.deaths.stoodStill(m.settings.now(), longPause*m.settings.timings.probeInterval) {
+		kind = kindDeathStopped
+	}
+	round := m.reach.begin()
+	defer m.reach.end(round)
+	m.ask(round, kind, targets)
+	m.await(ctx, round, m.settings.timings.patience, func(_, streams int) bool { return confirms(streams, len(targets)) })
+	_, yes = m.reach.counts(round)
+	return yes, len(targets)
+}
+
+// confirms reports whether enough members confirm a death.
+func confirms(yes, asked int) bool { return yes > 0 && float64(yes) >= deathVotes*float64(asked) }
+
+// answerDeath answers a member that asks whether this one declared it dead, if this one did. It
+// does not answer when the cause may be on the side of this member, and not of the other one:
+//
+//   - This process stood still as well.
+//   - This member declared half of all members dead at that time, and the other one does not know
+//     that its own process stood still.
+func (m *Membership) answerDeath(msg reachMessage) {
+	peer, group, all := m.registry.deathOf(msg.name, sameDeath*m.settings.timings.probeInterval)
+	switch {
+	case group == 0, m.deaths.stoodStill(m.settings.now(), longPause*m.settings.timings.probeInterval):
+	case msg.kind == kindDeath && 2*group >= all:
+	default:
+		gossip, _, running := m.live()
+		if !running {
+			return
+		}
+		answer := reachMessage{kind: kindReachStream, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.bytes()
+		m.background(func() {
+			select {
+			case m.reach.serving <- struct{}{}:
+				defer func() { <-m.reach.serving }()
+			default:
+				return // the other member asks again
+			}
+			node := &memberlist.Node{Name: msg.name, Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port()}
+			_ = gossip.SendReliable(node, answer) // the other member asks again
+		})
+	}
+}
+
+// lostLately returns the members that were declared dead within the last two deathGroups.
+func (r *registry) lostLately() (lost []Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.departed {
+		if d.failed && r.now().Sub(d.at) < 2*deathGroup {
+			lost = append(lost, d.member)
+		}
+	}
+	return lost
+}
+
+// deathOf returns the member with a gossip name, and the number of members that were declared dead
+// at about the time when it was. The number is 0 when it was not, or has not come back lately. It also returns the number of members that there were.
+func (r *registry) deathOf(name string, lately time.Duration) (member Member, group, all int) {
+	id, nonce, err := splitName(name)
+	if err != nil {
+		return Member{}, 0, 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	d, gone := r.departed[id]
+	back := r.flaps[id]
+	died := d.at
+	member = d.member
+	if !gone || !d.failed || d.member.Start.Nonce != nonce {
+		if back.latest.IsZero() || now.Sub(back.latest) >= lately {
+			return Member{}, 0, 0
+		}
+		died = back.died
+		member = r.alive[name]
+	}
+	together := func(at time.Time) bool { return at.Sub(died).Abs() < deathGroup }
+	all = len(r.names)
+	for other, d := range r.departed {
+		if d.failed && together(d.at) {
+			group++
+			if _, alive := r.names[other]; !alive {
+				all++
+			}
+		}
+	}
+	for other, f := range r.flaps {
+		if _, alive := r.names[other]; alive && together(f.died) {
+			group++
+		}
+	}
+	return member, group, all
+}
