@@ -73,9 +73,8 @@ func listAddresses(all []hostAddress) string {
 
 // warnOfChoice logs which address was picked when the host has several. Other members may not
 // reach the picked one.
-func (m *Membership) warnOfChoice(picked netip.Addr) {
-	all, err := hostAddresses()
-	if choice := usualAddresses(all, m.settings.bind.Addr().Is4()); err == nil && len(choice) > 1 {
+func (m *Membership) warnOfChoice(all []hostAddress, picked netip.Addr) {
+	if choice := usualAddresses(all, m.settings.bind.Addr().Is4()); len(choice) > 1 {
 		m.log.Warn("this host has several addresses, and one was picked to be announced: set Gossip.AdvertiseFrom or Gossip.AdvertiseAddr",
 			"picked", picked, "addresses", listAddresses(choice))
 	}

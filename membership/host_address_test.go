@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"log/slog"
 	"net/netip"
 	"testing"
 
@@ -48,4 +49,53 @@ func TestAdvertiseFrom(t *testing.T) {
 	m, err = New(o)
 	require.NoError(t, err)
 	require.ErrorContains(t, m.Start(t.Context()), `no address on interface or in network "203.0.113.0/24"`)
+}
+
+// A member that picks one of several addresses by itself names all of them in its log. It does not when the
+// address is given, or when there is no choice.
+func TestTheChoiceOfAnAddressIsLogged(t *testing.T) {
+	for name, c := range map[string]struct {
+		all  []hostAddress
+		bind string
+		want []string
+	}{
+		"several": {vagrant, "0.0.0.0:7946", []string{
+			"WARN this host has several addresses, and one was picked to be announced: set Gossip.AdvertiseFrom or Gossip.AdvertiseAddr " +
+				"picked=10.0.2.15 addresses=eth0 10.0.2.15, eth1 192.168.56.11, docker0 172.17.0.1",
+		}},
+		"one":              {vagrant[:3], "0.0.0.0:7946", nil},
+		"one of each kind": {[]hostAddress{vagrant[2], vagrant[3]}, "0.0.0.0:7946", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newLineLog(slog.LevelWarn)
+			o := townOptions(1)
+			o.GossipAddr, o.Logger = c.bind, slog.New(h)
+			m, err := New(o)
+			require.NoError(t, err)
+			m.warnOfChoice(c.all, netip.MustParseAddr("10.0.2.15"))
+			require.Equal(t, c.want, h.take())
+		})
+	}
+}
+
+// A member with AdvertiseAddr or AdvertiseFrom makes no choice, and one that is bound to one address neither.
+func TestNoChoiceOfAnAddress(t *testing.T) {
+	for name, edit := range map[string]func(*Options){
+		"AdvertiseAddr": func(o *Options) { o.Gossip.AdvertiseAddr = "127.0.0.1:7946" },
+		"AdvertiseFrom": func(o *Options) { o.Gossip.AdvertiseFrom = "127.0.0.0/8" },
+		"bound":         func(o *Options) { o.GossipAddr = "127.0.0.1:0" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newLineLog(slog.LevelWarn)
+			o := Options{
+				ClusterName: "orders", NodeID: "n1", GossipAddr: ":0", PartitionCount: 16, Configurations: []string{"x"}, Logger: slog.New(h),
+			}
+			edit(&o)
+			m, err := New(o)
+			require.NoError(t, err)
+			require.NoError(t, m.Start(t.Context()))
+			require.NoError(t, m.Stop(t.Context()))
+			require.Empty(t, h.take())
+		})
+	}
 }

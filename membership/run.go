@@ -93,7 +93,9 @@ func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set Gossip.AdvertiseAddr: %w", err)
 	}
 	if m.settings.bind.Addr().IsUnspecified() {
-		m.warnOfChoice(bound.Addr())
+		if all, err := hostAddresses(); err == nil {
+			m.warnOfChoice(all, bound.Addr())
+		}
 	}
 	return bound, nil
 }
