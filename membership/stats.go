@@ -1,5 +1,7 @@
 package membership
 
+import "time"
+
 // Stats are the counts of a Membership since it was made, and the present health of
 // gossip. Each count is exact. They are read one after the other, so they may be of
 // slightly different moments. Counts never decrease, and stay after Stop.
@@ -10,6 +12,8 @@ type Stats struct {
 	// Lost is the number of members that have failed and have not come back. This
 	// process remembers up to 1,024 members that are gone.
 	Lost int
+	// LostLately is the number of them that failed within the last 6 hours.
+	LostLately int
 
 	// HealthScore is memberlist's own measure of this member: 0 when gossip works, or
 	// when the member does not run. It is 1 when its probes fail, or when it had to
@@ -81,6 +85,10 @@ func (m *Membership) stats() Stats {
 	return s
 }
 
+// lostLately is how long a loss is news to an operator. A member that is gone for longer was
+// replaced, or is not needed.
+const lostLately = 6 * time.Hour
+
 // tally counts events by their kind.
 type tally [len(eventNames)]uint64
 
@@ -88,8 +96,14 @@ type tally [len(eventNames)]uint64
 func (r *registry) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	lately := 0
+	for _, d := range r.departed {
+		if d.failed && r.now().Sub(d.at) < lostLately {
+			lately++
+		}
+	}
 	return Stats{
 		Joined: r.tally[eventJoined], Left: r.tally[eventLeft], Failed: r.tally[eventFailed], Rejoined: r.tally[eventRejoined],
-		Lost: r.lost,
+		Lost: r.lost, LostLately: lately,
 	}
 }

@@ -48,6 +48,8 @@ var memberFamilies = []family[Metrics]{
 		}},
 	{"members_lost", "Members that have failed and have not come back.", gauge, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Lost)) }},
+	{"members_lost_lately", "Members that have failed within the last 6 hours and have not come back.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.LostLately)) }},
 	{"member_events_total", "Other members that have joined, left, failed or come back.", counter, []string{"event"},
 		func(m *Metrics, s series) {
 			s.value(float64(m.Gossip.Joined), "joined")

@@ -49,7 +49,7 @@ func newFigures() *figures {
 	lookup.Answers, lookup.Durations, lookup.Duration = [6]uint64{0, 0, 3, 0, 1, 1}, [7]uint64{1, 2, 0, 0, 0, 0, 2}, 2*time.Second
 	other.Method, other.Route = "other", "none"
 	other.Answers, other.Durations, other.Duration = [6]uint64{0, 0, 0, 0, 2, 0}, [7]uint64{2}, time.Millisecond
-	f.Gossip.Joined, f.Gossip.Failed, f.Gossip.Lost = 3, 1, 1
+	f.Gossip.Joined, f.Gossip.Failed, f.Gossip.Lost, f.Gossip.LostLately = 3, 1, 1, 1
 	return f
 }
 
