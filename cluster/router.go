@@ -22,6 +22,20 @@ func (c *Cluster) Router(h http.Handler, o route.Options) (*route.Router, error)
 	return route.New(httpView{c}, h, o)
 }
 
+// RoundTripper returns a round tripper that sends the requests of this process straight to
+// the owners of their keys: see [route.RoundTripper]. A member and an observer may have one;
+// the members that serve put a router in front of their handlers. It may be made before Start.
+// Until there is a ring, requests wait for as long as the Patience of its Options.
+//
+// Without a Logger of its own the round tripper uses the cluster's. Close it after the last
+// request. The error is that of [route.NewRoundTripper].
+func (c *Cluster) RoundTripper(o route.Options) (*route.RoundTripper, error) {
+	if o.Logger == nil {
+		o.Logger = c.settings.Logger
+	}
+	return route.NewRoundTripper(httpView{c}, o)
+}
+
 // Routing returns the views of this process as routers of other packages follow them, such as
 // that of the module transport/grpcroute. It may be used before Start. Until there is a view
 // its ring is nil.

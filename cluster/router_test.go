@@ -123,6 +123,48 @@ func TestRoutersOutlastTheCrashOfAMember(t *testing.T) {
 	})
 }
 
+// TestAnObserverSendsToOwners: with a round tripper, also while a member crashes. Requests to
+// its keys wait for the new view, and none fails.
+func TestAnObserverSendsToOwners(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		w := &wires{at: make(map[string]http.Handler)}
+		all := b.startMany(3, withService)
+		for _, c := range all {
+			w.route(t, c, time.Minute)
+		}
+		observer := b.start(4, func(o *cluster.Options) { o.Observer = true })
+		b.agree(append(all, observer)...)
+		rt, err := observer.RoundTripper(route.Options{
+			Service: "kv", Transport: w, Patience: time.Minute,
+			Key: func(r *http.Request) (string, bool) { return strings.CutPrefix(r.URL.Path, "/k/") },
+		})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, rt.Close()) }()
+		post := func(key string) string {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://kv/k/"+key, strings.NewReader("x"))
+			require.NoError(t, err)
+			response, err := rt.RoundTrip(r)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			return string(body)
+		}
+		keys := keysOf(all[0], "n3")
+		for _, key := range keys {
+			require.Equal(t, "n3", post(key))
+		}
+		b.net.Isolate(addrPort(3))
+		w.serve(serviceAddr("n3"), nil)
+		for _, key := range keys {
+			require.NotEqual(t, "n3", post(key))
+		}
+
+		_, err = observer.RoundTripper(route.Options{})
+		require.Error(t, err)
+	})
+}
+
 // keysOf returns keys whose primary is a given member.
 func keysOf(c *cluster.Cluster, id string) (keys []string) {
 	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"} {

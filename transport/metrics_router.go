@@ -6,10 +6,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// NewRouterCollector returns a collector of the counts of a router. Every series has
-// the labels cluster and service. Register it with [Handler.RegisterMetrics] or with
-// any registry.
-func NewRouterCollector(rt *route.Router) prometheus.Collector {
+// NewRouterCollector returns a collector of the counts of a [route.Router] or a
+// [route.RoundTripper]. Every series has the labels cluster and service, so register one
+// router or round tripper of a service, with [Handler.RegisterMetrics] or any registry.
+func NewRouterCollector(rt interface{ Stats() route.Stats }) prometheus.Collector {
 	of := rt.Stats()
 	return collectorOf(rt.Stats, routerFamilies, prometheus.Labels{"cluster": of.ClusterName, "service": of.Service})
 }

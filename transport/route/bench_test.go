@@ -175,6 +175,76 @@ func compareWithProxy(b *testing.B, method string, callers int) {
 	b.ReportMetric(0, "ns/op") // ns/op is of both ways together, and has no meaning
 }
 
+// BenchmarkRoundTripperAgainstTransport sends the same requests to servers of the same answer:
+// through a round tripper to a router, and through a bare http.Transport to a bare handler, in
+// turns. It reports the throughput of the round tripper as a fraction of the transport's, and
+// its processor time with that of the server, each as the median of all pairs of turns.
+func BenchmarkRoundTripperAgainstTransport(b *testing.B) {
+	for _, callers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { compareWithTransport(b, callers) })
+	}
+}
+
+func compareWithTransport(b *testing.B, callers int) {
+	f, path := benchFleet(b)
+	answer := make([]byte, 1<<10)
+	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }))
+	defer bare.Close()
+	rt, err := route.NewRoundTripper(f.stations[0], route.Options{Service: "kv", Key: byPath, Logger: testkit.Quiet()})
+	require.NoError(b, err)
+	defer func() { _ = rt.Close() }()
+	transport := &http.Transport{MaxIdleConnsPerHost: callers}
+	defer transport.CloseIdleConnections()
+	ways := []struct {
+		over http.RoundTripper
+		url  string
+	}{{transport, bare.URL + path}, {rt, "http://kv" + path}}
+	run := func(way, requests int) (took, busy time.Duration) {
+		var all sync.WaitGroup
+		began, used := time.Now(), processorTime(b)
+		for range callers {
+			all.Go(func() {
+				for range (requests + callers - 1) / callers {
+					r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, ways[way].url, nil)
+					if err != nil {
+						panic(err)
+					}
+					response, err := ways[way].over.RoundTrip(r)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, response.Body)
+					_ = response.Body.Close()
+				}
+			})
+		}
+		all.Wait()
+		return time.Since(began), processorTime(b) - used
+	}
+	for way := range ways {
+		run(way, 10*callers) // connections
+	}
+	b.ResetTimer()
+	const turn = 400
+	var throughput, busy []float64
+	for done, i := 0, 0; done < b.N; i++ {
+		n := min(turn, b.N-done)
+		var took, used [2]time.Duration
+		took[i%2], used[i%2] = run(i%2, n) // the order of the two must not matter
+		took[1-i%2], used[1-i%2] = run(1-i%2, n)
+		throughput = append(throughput, took[0].Seconds()/took[1].Seconds())
+		busy = append(busy, used[1].Seconds()/used[0].Seconds())
+		done += n
+	}
+	b.StopTimer()
+	slices.Sort(throughput)
+	slices.Sort(busy)
+	b.ReportMetric(throughput[len(throughput)/2], "of-transport-throughput")
+	b.ReportMetric(busy[len(busy)/2], "of-transport-cpu")
+	b.ReportMetric(0, "ns/op") // ns/op is of both ways together, and has no meaning
+}
+
 // BenchmarkRouterServes measures the time of a router for a request that its own member
 // answers.
 func BenchmarkRouterServes(b *testing.B) {

@@ -19,10 +19,12 @@ type cargo struct {
 	stream bool          // the body is not kept
 	source io.ReadCloser // the source of a streamed body, from the first attempt on
 	handle *handle       // the present attempt reads the source through it
+	// rewind returns the body from its beginning; nil: the body cannot be made again.
+	rewind func() (io.ReadCloser, error)
 }
 
 // empty reports whether there is no body.
-func (c *cargo) empty() bool { return c.kept == nil && !c.stream }
+func (c *cargo) empty() bool { return c.kept == nil && !c.stream && c.rewind == nil }
 
 // pack takes over the body of a request, and reads it if it is to be kept.
 func pack(r *http.Request, most int64) (c cargo, err error) {
@@ -52,6 +54,12 @@ func (c *cargo) load(out *http.Request) {
 		}
 	}
 	switch {
+	case c.rewind != nil:
+		body, err := c.rewind()
+		if err != nil {
+			body = failing{err}
+		}
+		out.Body = body
 	case c.kept != nil:
 		out.Body = c.replay()
 		out.Header.Del("Expect") // the whole body is kept
@@ -72,6 +80,12 @@ type nothing struct{}
 
 func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 func (nothing) Close() error             { return nil }
+
+// failing is a body that cannot be read.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (failing) Close() error               { return nil }
 
 func (c *cargo) replay() io.ReadCloser { return io.NopCloser(bytes.NewReader(c.kept)) }
 

@@ -40,6 +40,7 @@ type journey struct {
 	nameless   int         // owners that announce no address of the service
 	takesToken bool        // the next attempt takes a token from the budget
 	broken     int         // attempts that may have run
+	cause      error       // of the last of them
 	refused    int         // attempts
 	pause      time.Duration
 }
@@ -74,6 +75,9 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 			out.Trailer = j.request.Trailer
 		}
 		r := j.ask(out, c)
+		if r.result == broken {
+			j.cause = r.err
+		}
 		e.counts.add(r.result, r.from.relation)
 		if r.result == answered {
 			return r.response, nil

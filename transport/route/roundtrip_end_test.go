@@ -1,0 +1,160 @@
+package route_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+// TestWhyARoundTripFails: the error says whether the request may have run, and why no owner
+// has answered.
+func TestWhyARoundTripFails(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		set   func(d *desk)
+		want  error
+		paths string
+	}{
+		{"no ring", func(d *desk) { d.set(nil, d.members) }, route.ErrNoOwner, ""},
+		{"no service", func(d *desk) {
+			d.members[1].Services = nil
+			d.own(2)
+		}, route.ErrNoService, ""},
+		{"unreachable", func(d *desk) {
+			d.own(2)
+			d.answersFrom(2, unreachable)
+		}, route.ErrNoOwner, "n2:1"},
+		{"refused", func(d *desk) {
+			d.own(2)
+			d.answersFrom(2, refuses)
+		}, route.ErrRefused, "n2:1"},
+		{"broken", func(d *desk) {
+			d.own(2)
+			d.answersFrom(2, breaks)
+		}, io.ErrUnexpectedEOF, "n2:1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, route.Options{})
+				rt := d.sender(route.Options{Patience: option.None})
+				c.set(d)
+				body := &watched{Reader: strings.NewReader("b")}
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://kv/k", body)
+				require.NoError(t, err)
+				_, err = rt.RoundTrip(r) //nolint:bodyclose // an error has no body
+				require.ErrorIs(t, err, c.want)
+				if c.name == "broken" {
+					requireMayHaveRun(t, err)
+				} else {
+					require.ErrorContains(t, err, "the request has not run")
+				}
+				require.Equal(t, c.paths, d.paths())
+				require.Equal(t, int64(1), body.closed.Load())
+				require.Equal(t, uint64(1), rt.Stats().GaveUp)
+			})
+		})
+	}
+}
+
+// TestARoundTripHonoursItsContext: it ends with the error of the context, also while it
+// waits for an owner.
+func TestARoundTripHonoursItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, route.Options{})
+		rt := d.sender(route.Options{Patience: time.Minute})
+		d.own(2)
+		d.answersFrom(2, refuses)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://kv/k", nil)
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = rt.RoundTrip(r) //nolint:bodyclose // an error has no body
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(began))
+	})
+}
+
+// TestARoundTripWithoutAKey goes to the host of its URL, as it is.
+func TestARoundTripWithoutAKey(t *testing.T) {
+	d := newDesk(t, route.Options{})
+	rt := d.sender(route.Options{})
+	d.to["elsewhere:80"] = func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get(wire.ForwardedHeader) != "" {
+			return nil, errors.New("marked")
+		}
+		return httptest.NewRecorder().Result(), nil
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://elsewhere:80/free", nil)
+	require.NoError(t, err)
+	response, err := rt.RoundTrip(r)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, uint64(1), rt.Stats().Unkeyed)
+}
+
+// TestAStreamedBodyIsClosed: when the answer was read, and not while the transport may still
+// send it.
+func TestAStreamedBodyIsClosed(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		_, _ = io.WriteString(w, "early ")
+		_ = http.NewResponseController(w).Flush()
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	}, nil, "eu/a", "eu/b")
+	o, rt := f.sender("a", nil)
+	f.tell(o, 2)
+	reader, writer := io.Pipe()
+	body := &watched{Reader: reader}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://kv/k", body)
+	require.NoError(t, err)
+	response, err := rt.RoundTrip(r)
+	require.NoError(t, err)
+	require.Zero(t, body.closed.Load())
+	go func() {
+		_, _ = io.WriteString(writer, "late")
+		_ = writer.Close()
+	}()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, "early late", string(answer))
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, int64(1), body.closed.Load())
+}
+
+// TestAnotherServerAtTheAddress: a success of a server that is no router does not count.
+func TestAnotherServerAtTheAddress(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	o, rt := f.sender("a", nil)
+	f.tell(o, 2)
+	f.stations[1].put(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "of another") }))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://kv/k", bytes.NewReader(nil))
+	require.NoError(t, err)
+	_, err = rt.RoundTrip(r) //nolint:bodyclose // an error has no body
+	requireMayHaveRun(t, err)
+}
+
+// TestNewRoundTripper checks its options.
+func TestNewRoundTripper(t *testing.T) {
+	_, err := route.NewRoundTripper(nil, route.Options{})
+	require.ErrorContains(t, err, "the cluster is nil")
+	_, err = route.NewRoundTripper(newSeen("orders", "n1"), route.Options{Service: "a b"})
+	require.ErrorContains(t, err, "Service")
+	require.ErrorContains(t, err, "Key")
+	_, err = route.NewRoundTripper(newSeen("orders", "n1"), route.Options{Service: "kv", Key: byPath, Wrap: func(http.RoundTripper) http.RoundTripper { return nil }})
+	require.ErrorContains(t, err, "NewRoundTripper: Options.Wrap returned nil")
+}
