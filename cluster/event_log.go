@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
+	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
@@ -111,11 +112,18 @@ func memberText(e Event, s api.Event) string {
 }
 
 func ringText(change *RingChange) string {
-	text := fmt.Sprintf("lookups answer from a ring of %d members", change.New.Len())
+	text := "lookups answer from a ring of " + countOf(change.New)
 	if target := change.New.Target(); target != change.New {
-		text += fmt.Sprintf(", which a ring of %d members is to replace", target.Len())
+		text += ", which a ring of " + countOf(target) + " is to replace"
 	}
 	return text
+}
+
+func countOf(r *ring.Ring) string {
+	if r.Len() == 1 {
+		return "1 member"
+	}
+	return fmt.Sprintf("%d members", r.Len())
 }
 
 func healthText(now Health) string {

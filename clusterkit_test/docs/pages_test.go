@@ -196,6 +196,7 @@ var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`make (performance|race|lint)`,
 	`go test (-run '\^\$' )?-bench.*`,                            // .ci/run, one iteration each
 	`go (run|test) -C bench/peers .*`,                            // the tests of its module
+	`clusterctl .*`,                                              // the tests of its module
 	`go test -short \./\.\.\.`,                                   // .ci/run, without -short
 	`go test \./cluster/internal/handoff -run Scenario -rewrite`, // TestScenarios there
 	`openssl rand -hex 32`,                                       // TestSecurityCommands

@@ -79,6 +79,7 @@ var holders = []struct{ document, begins, test string }{
 	{"examples/otel/README.md", "ask ", "TestATraceFollowsAForwardedRequest"},
 	{"examples/workers/README.md", "2. n4 joins", "TestProcesses/workers"},
 	{"examples/zonerouter/README.md", "3. Zone c is killed", "TestProcesses/zonerouter"},
+	{"transport/cmd/clusterctl/README.md", "$ clusterctl ", "TestTheReadme"},
 }
 
 var (

@@ -24,7 +24,7 @@ type Maker struct {
 // members that name none.
 type Near struct{ Region, Zone string }
 
-// Reserve makes room for the owners of so many keys.
+// Reserve makes room for the owners of a number of keys.
 func (m *Maker) Reserve(keys int) {
 	room := keys * m.Ring.Replicas()
 	if m.moving() {

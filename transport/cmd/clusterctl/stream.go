@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
+)
+
+// change is a line of watch.
+type change struct {
+	At          time.Time        `json:"at"`
+	Fingerprint ring.Fingerprint `json:"fingerprint"`
+	Members     int              `json:"members"`
+	Partitions  int              `json:"partitions"`
+	Moving      bool             `json:"moving"`
+}
+
+func (c *cli) change(now change) error {
+	if c.settings.output == "json" {
+		return c.line(now)
+	}
+	text := fmt.Sprintf("%s  %v  %d members, %d partitions", now.At.Format(time.RFC3339), now.Fingerprint, now.Members, now.Partitions)
+	if now.Moving {
+		text += ", moving"
+	}
+	_, err := fmt.Fprintln(c.out, text)
+	return err
+}
+
+// line writes a document in one line.
+func (c *cli) line(document any) error {
+	encoder := json.NewEncoder(c.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(document)
+}
+
+var errNoStream = errors.New("GET /v1/events: the answer is no stream of events: is it a member that answers?")
+
+// get asks the first address that answers for the events after one.
+func (m *members) get(ctx context.Context, accept, last string) (answer *http.Response, err error) {
+	for _, a := range m.settings.addrs {
+		var r *http.Request
+		if r, err = http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(m.settings.url(a), "/")+"/v1/events", nil); err != nil {
+			return nil, err
+		}
+		r.Header.Set("Accept", accept)
+		if last != "" {
+			r.Header.Set("Last-Event-ID", last)
+		}
+		if answer, err = m.pool.RoundTrip(r); err != nil {
+			continue
+		}
+		if answer.StatusCode == http.StatusOK {
+			return answer, nil
+		}
+		var refusal api.Refusal
+		_ = json.NewDecoder(http.MaxBytesReader(nil, answer.Body, 1<<20)).Decode(&refusal) // the status says enough where it is no refusal
+		_ = answer.Body.Close()
+		refusal.Status = answer.StatusCode
+		err = &refusal
+	}
+	return nil, fmt.Errorf("GET /v1/events: %w", err)
+}
+
+// events asks for the last events.
+func (m *members) events(ctx context.Context) (events api.Events, err error) {
+	ctx, cancel := context.WithTimeout(ctx, m.settings.timeout)
+	defer cancel()
+	answer, err := m.get(ctx, "application/json", "")
+	if err != nil {
+		return events, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := json.NewDecoder(http.MaxBytesReader(nil, answer.Body, 64<<20)).Decode(&events); err != nil {
+		return events, fmt.Errorf("GET /v1/events: %w", err)
+	}
+	return events, nil
+}
+
+// follow hands each event to a function until the context ends. A member ends a stream
+// after some minutes. Then follow asks again, the next member where that one is gone.
+func (m *members) follow(ctx context.Context, each func(api.Event) error) error {
+	var last api.Event
+	for {
+		answer, err := m.get(ctx, "text/event-stream", last.ID)
+		if err == nil {
+			err = read(answer, func(e api.Event) error {
+				if e.At.Before(last.At) { // another member begins with its own past
+					return nil
+				}
+				last = e
+				return each(e)
+			})
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil // interrupted
+		case err != nil:
+			return err
+		}
+		pause := time.NewTimer(time.Second)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// read hands each event of a stream to a function. It returns nil when the stream ends.
+func read(answer *http.Response, each func(api.Event) error) error {
+	defer func() { _ = answer.Body.Close() }()
+	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") {
+		return errNoStream
+	}
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		data, found := strings.CutPrefix(lines.Text(), "data: ")
+		if !found {
+			continue
+		}
+		var e api.Event
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return fmt.Errorf("GET /v1/events: %w", err)
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	return nil // also where the connection broke: the next request says whether the member is gone
+}
