@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// Server serves a handler over HTTP/1.1, and over HTTP/2 to clients that use TLS and ask for it.
+// Server serves a handler over HTTP/1.1 and HTTP/2. Over TLS the client chooses. In clear it
+// serves HTTP/2 to clients that begin with it, as gRPC and [client.Pool] do.
 // Make one with [Listen] or [Serve]. All methods are safe for concurrent use and may be called in
 // any order.
 type Server struct {
@@ -103,6 +104,10 @@ func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config) 
 			DisableGeneralOptionsHandler: true,
 		},
 	}
+	s.http.Protocols = new(http.Protocols)
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetHTTP2(secure != nil)
+	s.http.Protocols.SetUnencryptedHTTP2(secure == nil)
 	serving := s.http.Serve
 	if secure != nil {
 		serving = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }

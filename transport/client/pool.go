@@ -3,21 +3,22 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
-	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // Pool is the [http.RoundTripper] for requests between members. A process needs one. It
 // speaks HTTP/2 to https URLs whose server supports it. Otherwise, and for requests
-// that ask for an upgrade, it speaks HTTP/1.1. It uses no proxy, also not one of the
+// that ask for an upgrade, it speaks HTTP/1.1. A request that a server has received, and
+// that a proxy sends on, keeps its version of HTTP: one that came by HTTP/2 goes by
+// HTTP/2 to an http URL too, if that server speaks HTTP/2 in clear. It uses no proxy, also not one of the
 // environment. It follows no redirect, and does not decode bodies. The context of a
 // request limits its time.
 //
@@ -42,13 +43,14 @@ type Pool struct {
 	options PoolOptions
 	tls     *clientTLS
 	token   func() string // nil without a token
+	// onlyHTTP1 are the servers that do not speak HTTP/2 in clear.
+	onlyHTTP1 addresses
 
-	mu       sync.Mutex
-	closed   bool
-	made     *tlsfiles.Credentials // the credentials with which the next two were made
-	current  *http.Transport
-	upgrades *http.Transport
-	retired  []*http.Transport
+	mu      sync.Mutex
+	closed  bool
+	made    *tlsfiles.Credentials // the credentials with which current was made
+	current *[lanes]*http.Transport
+	retired []*http.Transport
 }
 
 // NewPool returns a pool without connections. It reads the files of its options. The
@@ -73,7 +75,8 @@ func NewPool(o PoolOptions) (*Pool, error) {
 // RoundTrip implements [http.RoundTripper]: it sends one request, with the pool's
 // token. After Close it returns [ErrClosed].
 func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	t, err := p.transport(wire.IsUpgrade(r) || r.URL.Scheme == "http" && isEventStream(r))
+	on := p.laneOf(r)
+	t, err := p.transport(on)
 	if err == nil {
 		r, err = p.authorize(r)
 	}
@@ -83,13 +86,22 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return t.RoundTrip(r)
-}
-
-// isEventStream reports whether a request asks for server-sent events. Over HTTP/1.1 its
-// answer keeps a connection for as long as the caller listens.
-func isEventStream(r *http.Request) bool {
-	return slices.ContainsFunc(r.Header["Accept"], func(value string) bool { return strings.Contains(value, "text/event-stream") })
+	if on != clearHTTP2 {
+		return t.RoundTrip(r)
+	}
+	first, body := r, &heldBody{}
+	if r.Body != nil {
+		body.ReadCloser, body.held = r.Body, true
+		first = r.WithContext(r.Context())
+		first.Body = body
+	}
+	response, err := t.RoundTrip(first)
+	if errors.Is(err, errOnlyHTTP1) { // there was no connection, and nothing is read of the body
+		p.onlyHTTP1.add(r.URL.Host)
+		return p.RoundTrip(r)
+	}
+	body.release()
+	return response, err
 }
 
 // CloseIdleConnections closes the connections that carry no request.
@@ -97,8 +109,9 @@ func (p *Pool) CloseIdleConnections() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current != nil {
-		p.current.CloseIdleConnections()
-		p.upgrades.CloseIdleConnections()
+		for _, t := range p.current {
+			t.CloseIdleConnections()
+		}
 	}
 	p.closeRetired()
 }
@@ -115,8 +128,8 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// transport returns the transport for the present credentials.
-func (p *Pool) transport(upgrade bool) (*http.Transport, error) {
+// transport returns the transport of a lane for the present credentials.
+func (p *Pool) transport(on lane) (*http.Transport, error) {
 	now := p.tls.files.Get()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,15 +138,15 @@ func (p *Pool) transport(upgrade bool) (*http.Transport, error) {
 	}
 	if p.current == nil || p.made != now {
 		if p.current != nil {
-			p.retired = append(p.retired, p.current, p.upgrades)
+			p.retired = append(p.retired, p.current[:]...)
 		}
-		p.made, p.current, p.upgrades = now, p.newTransport(now, false), p.newTransport(now, true)
+		p.made, p.current = now, new([lanes]*http.Transport)
+		for on := range lanes {
+			p.current[on] = p.newTransport(now, on)
+		}
 		p.closeRetired()
 	}
-	if upgrade {
-		return p.upgrades, nil
-	}
-	return p.current, nil
+	return p.current[on], nil
 }
 
 // closeRetired closes the idle connections of transports that are not in use any more,
@@ -143,18 +156,18 @@ func (p *Pool) closeRetired() {
 	for _, t := range p.retired {
 		t.CloseIdleConnections()
 	}
-	const kept = 8
+	const kept = 4 * int(lanes)
 	if n := len(p.retired) - kept; n > 0 {
 		p.retired = slices.Delete(p.retired, 0, n)
 	}
 }
 
-// newTransport makes one for upgrades and event streams, or for everything else. HTTP/2 has no
-// upgrades, and http.Transport leaves the choice of protocol to DialTLSContext.
-func (p *Pool) newTransport(c *tlsfiles.Credentials, upgrades bool) *http.Transport {
+// newTransport makes the transport of a lane. http.Transport leaves the choice of protocol
+// to DialTLSContext.
+func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 	o := p.options
 	most := o.MaxConnsPerHost
-	if upgrades {
+	if on == upgrades {
 		most = o.MaxUpgradesPerHost
 	}
 	dialer := &net.Dialer{
@@ -164,10 +177,26 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, upgrades bool) *http.Transp
 		},
 	}
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(!upgrades)
+	protocols.SetHTTP1(on != clearHTTP2)
+	protocols.SetHTTP2(on == usual)
+	protocols.SetUnencryptedHTTP2(on == clearHTTP2)
+	dial := dialer.DialContext
+	if on == clearHTTP2 {
+		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			http2, err := greet(ctx, conn, o.HandshakeTimeout)
+			if err != nil {
+				_ = conn.Close()
+				return nil, err
+			}
+			return http2, nil
+		}
+	}
 	return &http.Transport{
-		DialContext: dialer.DialContext,
+		DialContext: dial,
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
 			if err != nil {
@@ -182,7 +211,7 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, upgrades bool) *http.Transp
 			ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
 			defer cancel()
 			config := p.tls.config(host, c)
-			if upgrades {
+			if on != usual {
 				config.NextProtos = []string{"http/1.1"}
 			}
 			secure := tls.Client(conn, config)
