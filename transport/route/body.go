@@ -1,48 +1,45 @@
 package route
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// cargo is the body of a request that is being forwarded.
+// cargo is the body of a request. Each attempt reads it from the beginning through a
+// handle of its own. What an attempt reads of the source is kept for the next, up to a
+// limit. Nothing is read before an attempt asks for it, because the caller may wait for an
+// answer before it sends its body.
 type cargo struct {
-	kept   []byte        // the whole body, if it is kept
-	stream bool          // the body is not kept
-	source io.ReadCloser // the source of a streamed body, from the first attempt on
-	handle *handle       // the present attempt reads the source through it
-	// rewind returns the body from its beginning; nil: the body cannot be made again.
+	none   bool  // the request has no body
+	most   int64 // that is kept
+	source io.Reader
+	// rewind returns the body from its beginning for an attempt, so that nothing is kept; nil:
+	// the caller has no such function.
 	rewind func() (io.ReadCloser, error)
+
+	reading sync.Mutex // held while the source is read
+
+	mu      sync.Mutex
+	kept    []byte // the beginning of the source, unless lost
+	lost    bool   // more was read than may be kept
+	end     error  // of the source
+	present *handle
 }
 
-// empty reports whether there is no body.
-func (c *cargo) empty() bool { return c.kept == nil && !c.stream && c.rewind == nil }
-
-// pack takes over the body of a request, and reads it if it is to be kept.
-func pack(r *http.Request, most int64) (c cargo, err error) {
-	switch {
-	case r.Body == nil || r.ContentLength == 0:
-	case r.ContentLength < 0 || r.ContentLength > most:
-		c.stream = true
-	default:
-		c.kept = make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, c.kept); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
+// pack takes the body of a request over.
+func (c *cargo) pack(r *http.Request, most int64) {
+	c.none = r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0
+	c.most = max(most, 0)
 }
 
 // load gives the body to an attempt. It gives http.Transport no way to send the request
-// again by itself: a request without a body has one that is empty, and no request has
+// again by itself: a request that has no body has one that is empty, and no request has
 // GetBody. The router itself counts how often a request may run.
 func (c *cargo) load(out *http.Request) {
 	// net/http checks only one spelling of these headers. For the receiver all
@@ -53,6 +50,7 @@ func (c *cargo) load(out *http.Request) {
 			out.Header[strings.ToLower(name)] = values
 		}
 	}
+	out.GetBody = nil
 	switch {
 	case c.rewind != nil:
 		body, err := c.rewind()
@@ -60,18 +58,15 @@ func (c *cargo) load(out *http.Request) {
 			body = failing{err}
 		}
 		out.Body = body
-	case c.kept != nil:
-		out.Body = c.replay()
-		out.Header.Del("Expect") // the whole body is kept
-	case c.stream:
+	case !c.none:
 		if c.source == nil {
-			c.source = out.Body // the context of the proxy, which ends with the request
+			c.source = out.Body
 		}
-		c.handle = &handle{source: c.source}
-		out.Body = c.handle
-	case out.URL.Scheme != "http": // HTTP/2 sends again only what has not run, and tells a handler of such a body
-	case out.Method == http.MethodGet || out.Method == http.MethodHead || out.Method == http.MethodOptions:
-		out.Body = nothing{} // net/http finds out that it is empty before it writes the request
+		out.Body = c.open()
+	case out.ProtoMajor == 1 && isSafe(out.Method):
+		out.Body = nothing{} // the receiver knows from the mark that there is none
+	default: // HTTP/2 sends again only what has not run, and HTTP/1.1 no other method
+		out.Body = nil
 	}
 }
 
@@ -87,51 +82,131 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func (failing) Close() error               { return nil }
 
-func (c *cargo) replay() io.ReadCloser { return io.NopCloser(bytes.NewReader(c.kept)) }
-
-// unload takes the body back from the last attempt, which may still be reading. It
-// returns false when a part of a streamed body has been read.
-func (c *cargo) unload() bool { return c.handle == nil || c.handle.detach() }
-
-// handle lets one attempt read a streamed body. It can be taken away as long as no byte
-// was read.
-type handle struct {
-	source io.Reader
-	state  atomic.Int32
+// open returns the body from its beginning. The handle opened before returns errDetached
+// from now on.
+func (c *cargo) open() io.ReadCloser {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.present = &handle{cargo: c}
+	return c.present
 }
 
-const (
-	untouched int32 = iota
-	touched
-	detached
-)
+// unload takes the body back from the last attempt, which may still be reading. It
+// returns false when the next attempt could not read all of it.
+func (c *cargo) unload() bool {
+	if c.none || c.rewind != nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return false
+	}
+	c.present = nil
+	return true
+}
+
+// broke returns the error with which the source ended before its end, or nil.
+func (c *cargo) broke() error {
+	if c.none {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(c.end, io.EOF) {
+		return nil
+	}
+	return c.end
+}
+
+// ended reports whether the body was read to its end.
+func (c *cargo) ended() bool {
+	if c.none {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end != nil
+}
+
+// handle is the body of one attempt.
+type handle struct {
+	cargo *cargo
+	at    int // the next byte of the kept ones
+}
 
 var errDetached = errors.New("route: the request was sent to another member")
 
 func (h *handle) Read(b []byte) (int, error) {
-	if !h.state.CompareAndSwap(untouched, touched) && h.state.Load() == detached {
+	if n, err, known := h.readKept(b); known {
+		return n, err
+	}
+	c := h.cargo
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	// Another handle may have read while this one waited.
+	if n, err, known := h.readKept(b); known {
+		return n, err
+	}
+	c.mu.Lock()
+	if c.present != h {
+		c.mu.Unlock()
 		return 0, errDetached
 	}
-	return h.source.Read(b)
+	if !c.lost {
+		b = b[:min(int64(len(b)), max(c.most-int64(len(c.kept)), 1))] // one byte more shows the end
+	}
+	c.mu.Unlock()
+	n, err := c.source.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end = err
+	if !c.lost {
+		c.kept = append(c.kept, b[:n]...)
+	}
+	if c.present != h {
+		return 0, errDetached // the next handle finds what was read
+	}
+	if int64(len(c.kept)) > c.most {
+		c.lost, c.kept = true, nil
+	}
+	h.at += n
+	return n, err
+}
+
+// readKept reads what an attempt before has read. It returns known false when the source
+// must be read.
+func (h *handle) readKept(b []byte) (n int, err error, known bool) { //nolint:revive // the result of Read comes first
+	c := h.cargo
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.present != h:
+		return 0, errDetached, true
+	case len(b) == 0:
+		return 0, nil, true
+	case h.at < len(c.kept):
+		n = copy(b, c.kept[h.at:])
+		h.at += n
+		return n, nil, true
+	default:
+		return 0, c.end, c.end != nil
+	}
 }
 
 // Close leaves the source open: net/http closes the body of the incoming request.
 func (h *handle) Close() error { return nil }
 
-func (h *handle) detach() bool {
-	return h.state.CompareAndSwap(untouched, detached) || h.state.Load() == detached
-}
-
 // buffers are the buffers through which answers are copied.
 type buffers struct{ pool sync.Pool }
 
 func newBuffers() *buffers {
-	return &buffers{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}}
+	return &buffers{sync.Pool{New: func() any { return new([32 << 10]byte) }}}
 }
 
-func (b *buffers) Get() []byte { return *b.pool.Get().(*[]byte) }
+func (b *buffers) Get() []byte { return b.pool.Get().(*[32 << 10]byte)[:] }
 
-func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
 // isIdempotent reports whether a request may run twice. Like net/http, it takes the
 // header Idempotency-Key as a promise that the handler handles a repeated request.

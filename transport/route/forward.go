@@ -1,47 +1,50 @@
 package route
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/textproto"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// forwarding is a journey between a caller and a proxy. It is the transport of its own
-// proxy. This is cheaper than finding the journey in the request's context, for which
-// the request would have to be copied.
+// forwarding is a journey between a caller and a reverse proxy. It is the transport of
+// its own proxy, and the writer to which the proxy writes. This is cheaper than finding
+// the journey in the request's context, for which the request would have to be copied.
 type forwarding struct {
 	journey
 	router *Router
 	proxy  httputil.ReverseProxy
-}
+	writer http.ResponseWriter
 
-// RoundTrip implements [http.RoundTripper] for the proxy.
-func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) { return f.send(out) }
+	mu    sync.Mutex
+	ended bool // the round trip: informational answers come too late
+	// flushes is true when the owner has sent the head of its answer before it knew the
+	// length of the body.
+	flushes bool
+}
 
 // forward sends a request to an owner.
 func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, view View) {
-	f := &forwarding{router: rt, proxy: rt.proxy, journey: journey{engine: rt.engine, request: r, key: q.key, policy: q.policy}}
-	var err error
-	if f.cargo, err = pack(r, rt.options.MaxReplayBytes); err != nil {
-		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
-			p.Bound = tooLong.Limit
-			wire.Refuse(w, r, p)
-			return
-		}
-		wire.Refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
-		return
+	f := &forwarding{
+		router: rt, proxy: rt.proxy, writer: w,
+		journey: journey{engine: rt.engine, request: r, key: q.key, policy: q.policy, form: formOf(r)},
 	}
+	f.informed, f.cutOff = f.inform, f.flush
+	f.cargo.pack(r, rt.options.MaxReplayBytes)
 	rt.budget.deposit()
 	f.plan(view)
 	f.proxy.Transport, f.proxy.ErrorHandler = f, f.giveUp
-	f.proxy.ServeHTTP(w, r)
+	f.proxy.ServeHTTP(f, r)
 }
 
 // rewrite makes the outgoing request from the incoming one.
@@ -52,49 +55,176 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	}
 	p.SetXForwarded()
 	if rt.options.TrustForwarded {
-		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
+		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
 			if values := in.Header[name]; len(values) > 0 {
 				out.Header[name] = values
 			}
 		}
+	}
+	// The router is a part of the service, and not a proxy to which this is addressed.
+	if values := in.Header["Proxy-Authorization"]; values != nil {
+		out.Header["Proxy-Authorization"] = values
 	}
 	out.URL.Scheme = rt.options.Scheme
 	restore(out.URL, in)
 	out.Trailer = in.Trailer // the same map: it gets its values while the body is read
 }
 
-// restore restores the path and the query of a URL as they were when the request came.
-// Handlers around this router may have removed a prefix of the path; on the other
-// member the same handlers remove it again. restore also undoes the change that the
-// proxy makes to queries that net/url cannot parse. So the handler sees the same
-// request on both members.
+// restore gives a URL the target with which the request came. Handlers around this
+// router may have removed a prefix of the path; on the other member the same handlers
+// remove it again. The proxy changes queries that net/url cannot parse. So the handler
+// sees the same target on both members.
 func restore(u *url.URL, in *http.Request) {
 	u.RawQuery = in.URL.RawQuery
-	if rest, ok := strings.CutPrefix(in.RequestURI, in.URL.Path); ok {
-		if query, asked := strings.CutPrefix(rest, "?"); rest == "" && in.URL.RawQuery == "" || asked && query == in.URL.RawQuery {
-			return // no prefix was removed
-		}
+	target := in.RequestURI
+	if target == "" || u.RequestURI() == target && u.Host == "" {
+		return
 	}
-	if original, err := url.ParseRequestURI(in.RequestURI); err == nil {
-		u.Path, u.RawPath, u.RawQuery = original.Path, original.RawPath, original.RawQuery
+	original, err := url.ParseRequestURI(target)
+	if err != nil {
+		return
+	}
+	u.Path, u.RawPath, u.RawQuery, u.ForceQuery = original.Path, original.RawPath, original.RawQuery, original.ForceQuery
+	// It may have the absolute form, and characters that net/url would escape. A path that
+	// begins with // cannot be opaque.
+	if path, _, _ := strings.Cut(target, "?"); u.RequestURI() != target && !strings.HasPrefix(path, "//") {
+		u.Opaque = path
 	}
 }
 
-// giveUp answers a request that no owner has answered.
-func (f *forwarding) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
-	rt := f.router
-	if errors.Is(err, errServeHere) {
-		r := f.request
-		if f.cargo.kept != nil {
-			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
-			r.Body = f.cargo.replay()
+// RoundTrip implements [http.RoundTripper] for the proxy.
+func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) {
+	response, err := f.send(out)
+	f.mu.Lock()
+	f.ended = true
+	f.mu.Unlock()
+	if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
+		if f.request.ProtoMajor == 1 && !response.Close && !f.cargo.ended() {
+			// The owner's handler answers while it reads. A server whose handler does
+			// not, reads the rest of the body first, or closes the connection.
+			_ = http.NewResponseController(f.writer).EnableFullDuplex()
 		}
-		rt.serve(w, r, f.placement, f.policy, "")
+		f.receive(response)
+	}
+	return response, err
+}
+
+// receive prepares the writer for an answer, so that what the server or handlers around
+// the router would add is not added twice, nor where the owner has left it out.
+func (f *forwarding) receive(response *http.Response) {
+	h := f.writer.Header()
+	for name := range response.Header {
+		delete(h, name)
+	}
+	for _, name := range []string{"Date", "Content-Type"} {
+		if response.Header[name] == nil {
+			h[name] = nil
+		}
+	}
+	if values := response.Header["Proxy-Authenticate"]; values != nil {
+		h["Proxy-Authenticate"] = values // the proxy would remove it
+	}
+	if f.request.Method == http.MethodHead {
+		if values := response.Header["Trailer"]; values != nil {
+			h["Trailer"] = values
+		}
+	}
+	f.flushes = response.ContentLength < 0 && f.request.Method != http.MethodHead
+}
+
+// inform passes an informational answer on. The header of the final answer stays.
+func (f *forwarding) inform(code int, header textproto.MIMEHeader) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return nil
+	}
+	h := f.writer.Header()
+	final := maps.Clone(h)
+	maps.Copy(h, http.Header(header))
+	f.writer.WriteHeader(code)
+	clear(h)
+	maps.Copy(h, final)
+	return nil
+}
+
+// Header and Write implement [http.ResponseWriter] for the proxy.
+func (f *forwarding) Header() http.Header         { return f.writer.Header() }
+func (f *forwarding) Write(b []byte) (int, error) { return f.writer.Write(b) }
+
+// WriteHeader implements [http.ResponseWriter] for the proxy.
+func (f *forwarding) WriteHeader(status int) {
+	f.writer.WriteHeader(status)
+	if f.flushes {
+		f.flush()
+	}
+}
+
+// flush sends what was written. Otherwise it is lost when the proxy aborts the request,
+// because the answer of the owner was cut off.
+func (f *forwarding) flush() { _ = http.NewResponseController(f.writer).Flush() }
+
+// Unwrap lets [http.ResponseController] reach the writer of the caller.
+func (f *forwarding) Unwrap() http.ResponseWriter { return f.writer }
+
+// Hijack returns the connection of the caller. What the caller has sent already is read
+// from the connection too.
+func (f *forwarding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(f.writer).Hijack()
+	if err == nil && rw.Reader.Buffered() > 0 {
+		early, _ := rw.Peek(rw.Reader.Buffered())
+		conn = &earlyConn{conn, append([]byte(nil), early...)}
+	}
+	return conn, rw, err
+}
+
+// earlyConn is a connection of which some bytes were read before.
+type earlyConn struct {
+	net.Conn
+	early []byte
+}
+
+func (c *earlyConn) Read(b []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.early)
+	c.early = c.early[n:]
+	return n, nil
+}
+
+// CloseWrite closes the half that this process writes, where the connection can.
+func (c *earlyConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// giveUp answers a request that no owner has answered.
+func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
+	rt, w, r := f.router, f.writer, f.request
+	if errors.Is(err, errServeHere) {
+		if f.cargo.source != nil {
+			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
+			r.Body = f.cargo.open()
+		}
+		rt.serve(w, r, f.placement, &mark{policy: f.policy})
 		return
 	}
 	if errors.Is(err, context.Canceled) {
 		// The caller is gone. The status must not look like a success to middleware.
 		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
+		p.Bound = tooLong.Limit
+		wire.Refuse(w, r, p)
+		return
+	}
+	if errors.Is(err, errBody) {
+		wire.Refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
 		return
 	}
 	rt.counts.gaveUp.Add(1)
@@ -109,5 +239,5 @@ func (f *forwarding) giveUp(w http.ResponseWriter, _ *http.Request, err error) {
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	wire.Refuse(w, f.request, p)
+	wire.Refuse(w, r, p)
 }

@@ -45,9 +45,9 @@ type Cluster interface {
 // a connection broke under it. Every other request is sent again only when it certainly
 // has not run: it was refused, or no connection could be made. An owner that could not
 // be reached is tried again too, for as long as Options.Patience, with growing pauses,
-// and by one of the waiting requests at a time. A body of unknown length, or longer
-// than [Options.MaxReplayBytes], is streamed. Its request is sent again only as long as
-// no byte of the body was read.
+// and by one of the waiting requests at a time. A request with a body is sent again only
+// as long as at most [Options.MaxReplayBytes] of the body were read. The page
+// docs/routing.md has a table of all cases.
 //
 // The caller decides how long an owner may take to answer, by the deadline of the
 // request's context or in [api.TimeoutHeader]. The router sends the deadline along, and
@@ -59,10 +59,13 @@ type Cluster interface {
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and
 // [api.RefusalDeadline] (504) when it may have.
 //
-// The router also forwards upgrades such as WebSocket, and streamed answers, which are
-// flushed as they come. Forwarded requests have the headers X-Forwarded-For, -Host and
-// -Proto. They keep their Host, and the path with which they came, also where a handler
-// around the router has removed a prefix of it.
+// A handler sees the same request when it was forwarded, and its caller gets the same
+// answer: over HTTP/1.1 and HTTP/2, with trailers, informational answers, streams both
+// ways at a time, and upgrades such as WebSocket. What may differ is listed in
+// docs/routing.md. HTTP/2 in clear, and gRPC with it, needs http.Server.Protocols of the
+// service to include it. Forwarded requests have the headers X-Forwarded-For, -Host and
+// -Proto. They keep their Host, and the target with which they came, also where a handler
+// around the router has removed a prefix of the path.
 //
 // All methods are safe for concurrent use.
 type Router struct {
@@ -111,6 +114,12 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
+	if r.Method == "PRI" && r.RequestURI == "*" {
+		// A client begins HTTP/2, and the server in front passes it on as a request.
+		w.Header().Set("Connection", "close")
+		wire.Refuse(w, r, wire.New(wire.Blank, http.StatusHTTPVersionNotSupported, "this server does not speak HTTP/2 in clear"))
+		return
+	}
 	if values, ok := r.Header[wire.ForwardedHeader]; ok {
 		rt.receive(w, r, values)
 		return
@@ -128,7 +137,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	placement := view.Ring.Lookup(q.key)
 	switch {
 	case rt.mine(view, placement, q.policy, false):
-		rt.serve(w, r, placement, q.policy, "")
+		rt.serve(w, r, placement, &mark{policy: q.policy})
 	case placement.Len() == 0:
 		wire.Refuse(w, r, wire.NoRing(w))
 	default:
@@ -168,12 +177,16 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 	return q, true
 }
 
-// serve runs the own handler for a request. The member from has forwarded the request;
-// from is empty if no member has.
-func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, policy Policy, from string) {
+// serve runs the own handler for a request with a mark. The mark names no sender if no
+// member has forwarded the request.
+func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, m *mark) {
 	rt.counts.add(answered, local)
 	w.Header()[api.TokenHeader] = tokenOf(p)
-	rt.handler.ServeHTTP(w, handed(&arrival{r.Context(), rt.engine, p, policy, from}, r))
+	r = handed(&arrival{r.Context(), rt.engine, p, m.policy, m.from}, r)
+	if m.from != "" {
+		m.form.restore(r)
+	}
+	rt.handler.ServeHTTP(w, r)
 }
 
 // withTimeout limits a request by the caller's timeout header. It ignores a value that

@@ -173,7 +173,7 @@ func TestForwardedRequests(t *testing.T) {
 	for name, want := range map[string]string{
 		"Accept": "text/plain", "Authorization": "Bearer t", "Te": "trailers",
 		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": got.Host, "X-Forwarded-Proto": "http",
-		"X-Hop": "", "Keep-Alive": "", "Proxy-Authorization": "", "Forwarded": "", "Connection": "",
+		"X-Hop": "", "Keep-Alive": "", "Proxy-Authorization": "secret", "Forwarded": "", "Connection": "",
 		"User-Agent": "Go-http-client/1.1",
 	} {
 		require.Equal(t, want, got.Header.Get(name), name)

@@ -22,13 +22,13 @@ type reply struct {
 // frozen.
 func (j *journey) ask(out *http.Request, c candidate) reply {
 	if !j.hedges() {
-		return j.attempt(out, c)
+		return j.attempt(j.request.Context(), out, c)
 	}
 	replies := make(chan reply, 2)
 	send := func(c candidate) context.CancelFunc {
-		ctx, cancel := context.WithCancel(out.Context())
+		ctx, cancel := context.WithCancel(j.request.Context())
 		copied := out.Clone(ctx)
-		go func() { replies <- j.attempt(copied, c) }()
+		go func() { replies <- j.attempt(ctx, copied, c) }()
 		return cancel
 	}
 	endFirst := send(c)
@@ -73,7 +73,7 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 // hedges reports whether the request may be sent to the next candidate at the same time as
 // to this one. It may then run twice, but no third time.
 func (j *journey) hedges() bool {
-	return j.engine.options.HedgeAfter > 0 && isSafe(j.request.Method) && j.cargo.empty() && j.broken == 0 &&
+	return j.engine.options.HedgeAfter > 0 && isSafe(j.request.Method) && j.cargo.none && j.broken == 0 &&
 		j.next < len(j.candidates) && !j.candidates[j.next].local() &&
 		j.attempts < j.engine.options.MaxAttempts && !wire.IsUpgrade(j.request)
 }

@@ -1,12 +1,15 @@
 package route
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"time"
@@ -24,8 +27,14 @@ type journey struct {
 	request *http.Request // as it came
 	key     string
 	policy  Policy
+	form    form
 	cargo   cargo
-	began   time.Time // when the request began to wait; zero: it has not waited
+	// informed gets informational answers; nil: they are dropped.
+	informed func(code int, header textproto.MIMEHeader) error
+	// cutOff is called when the body of the answer breaks, before its reader gets the
+	// error; nil: it is not.
+	cutOff func()
+	began  time.Time // when the request began to wait; zero: it has not waited
 
 	version    uint64 // the version of the view that the candidates are from
 	placement  ring.Placement
@@ -94,18 +103,19 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 	}
 }
 
-// attempt sends the request to one member.
-func (j *journey) attempt(out *http.Request, c candidate) reply {
+// attempt sends the request to one member. The context ctx is that of the request, or
+// of this attempt alone. It is not the context of out, to which a proxy may have added a
+// trace: two traces would be joined by reflection.
+func (j *journey) attempt(ctx context.Context, out *http.Request, c candidate) reply {
 	e := j.engine
 	out.URL.Host = c.addr
 	m := mark{
 		cluster: e.clusterName, service: e.options.Service, from: e.node, to: c.id, start: c.start,
-		partition: j.placement.Partition(), policy: j.policy, number: newNumber(),
+		partition: j.placement.Partition(), policy: j.policy, form: j.form, number: newNumber(),
 	}
 	out.Header[wire.ForwardedHeader] = []string{m.String()}
 	out.Header[api.TokenHeader] = j.token
 	delete(out.Header, api.TimeoutHeader)
-	ctx := j.request.Context()
 	if deadline, ok := ctx.Deadline(); ok {
 		// The number of milliseconds is rounded up. The receiver may so wait a little
 		// longer than the sender, which knows the exact time.
@@ -113,7 +123,7 @@ func (j *journey) attempt(out *http.Request, c candidate) reply {
 		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
 	}
 	e.avoided.try(c.addr)
-	response, sent, err := j.once(out, c)
+	response, sent, err := j.once(ctx, out, c)
 	if err == nil {
 		switch read(response, m.number, wire.IsUpgrade(j.request)) {
 		case isAnswer:
@@ -129,9 +139,11 @@ func (j *journey) attempt(out *http.Request, c candidate) reply {
 		}
 	}
 	result := broken
-	switch {
+	switch cause := j.cargo.broke(); {
 	case ctx.Err() != nil:
 		return reply{from: c, result: canceled, err: ctx.Err()}
+	case cause != nil:
+		return reply{from: c, result: canceled, err: fmt.Errorf("%w: %w", errBody, cause)}
 	case errors.Is(err, errForeign):
 		e.avoided.add(c.addr)
 		e.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
@@ -143,6 +155,9 @@ func (j *journey) attempt(out *http.Request, c candidate) reply {
 	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
 	return reply{from: c, result: result, err: err}
 }
+
+// errBody says that the caller's body cannot be read to its end.
+var errBody = errors.New("route: the body cannot be read")
 
 // errForeign says that an answer did not come from the router of the member asked.
 var errForeign = errors.New("route: the answer is of another server")

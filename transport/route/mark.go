@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -24,6 +25,7 @@ type mark struct {
 	start            membership.Start // and the start of that member
 	partition        int
 	policy           Policy
+	form             form
 	// Only the sender of this attempt knows number. The receiver returns it with its
 	// answer. So the answer of another router, or of a server that is no router, is not
 	// taken for an answer of the receiver.
@@ -34,7 +36,7 @@ type mark struct {
 // version of the list. No name in it can contain a space.
 const (
 	markVersion = "1"
-	markFields  = 10
+	markFields  = 11
 	longestMark = 1024
 )
 
@@ -48,6 +50,7 @@ func (m *mark) String() string {
 	b = strconv.AppendUint(append(b, ' '), m.start.Nonce, 16)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.partition), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.policy), 10)
+	b = strconv.AppendUint(append(b, ' '), uint64(m.form), 16)
 	b = append(append(b, ' '), m.number...)
 	return string(b)
 }
@@ -60,19 +63,21 @@ func parseMark(values []string) (m mark, err error) {
 		return mark{}, errMark
 	}
 	f := strings.Split(values[0], " ")
-	if len(f) != markFields || f[0] != markVersion || !isNumber(f[9]) {
+	if len(f) != markFields || f[0] != markVersion || !isNumber(f[10]) {
 		return mark{}, errMark
 	}
-	m = mark{cluster: f[1], service: f[2], from: f[3], to: f[4], number: f[9]}
-	var errs [4]error
+	m = mark{cluster: f[1], service: f[2], from: f[3], to: f[4], number: f[10]}
+	var errs [5]error
 	m.start.Number, errs[0] = strconv.ParseUint(f[5], 16, 64)
 	m.start.Nonce, errs[1] = strconv.ParseUint(f[6], 16, 64)
 	partition, err := strconv.ParseUint(f[7], 10, 31)
 	errs[2] = err
 	policy, err := strconv.ParseUint(f[8], 10, 8)
 	errs[3] = err
-	m.partition, m.policy = int(partition), Policy(policy)
-	if errors.Join(errs[:]...) != nil || m.policy > PrimaryFirst || m.String() != values[0] {
+	bits, err := strconv.ParseUint(f[9], 16, 8)
+	errs[4] = err
+	m.partition, m.policy, m.form = int(partition), Policy(policy), form(bits)
+	if errors.Join(errs[:]...) != nil || m.policy > PrimaryFirst || m.form > forms || m.String() != values[0] {
 		return mark{}, errMark // a mark has one form
 	}
 	return m, nil
@@ -114,8 +119,9 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 		rt.refuse(w, r, placement, m.number, "by the view of this member the key is another's to answer, and a forwarded request is not forwarded again")
 		return
 	}
-	w.Header()[wire.AnsweredHeader] = []string{m.number}
-	rt.serve(w, r, placement, m.policy, m.from)
+	a, w := newAnswering(w, m.number)
+	rt.serve(w, r, placement, &m)
+	a.begin()
 }
 
 // misdirected returns why a request was not meant for this process, and nothing if it
@@ -250,7 +256,8 @@ func (a *arrival) watch(lost chan<- struct{}) {
 // them, because it may copy the headers of its request into a request of its own.
 var ownHeaders = []string{wire.ForwardedHeader, api.TokenHeader, api.TimeoutHeader, wire.AnsweredHeader, wire.RefusedHeader}
 
-// handed returns the request that the handler gets.
+// handed returns the request that the handler gets: a copy, so that the caller's request
+// stays as it is.
 func handed(ctx context.Context, r *http.Request) *http.Request {
 	strip := false
 	for _, name := range ownHeaders {
@@ -259,10 +266,10 @@ func handed(ctx context.Context, r *http.Request) *http.Request {
 		}
 	}
 	if ctx != r.Context() || strip {
-		r = r.WithContext(ctx) // a copy: the caller's request stays as it is
+		r = r.WithContext(ctx)
 	}
 	if strip {
-		r.Header = r.Header.Clone()
+		r.Header = maps.Clone(r.Header) // a handler replaces values, and does not change them
 		for _, name := range ownHeaders {
 			delete(r.Header, name)
 		}

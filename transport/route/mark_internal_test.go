@@ -15,8 +15,8 @@ func FuzzMark(f *testing.F) {
 		partition: 4095, policy: PrimaryFirst, number: newNumber(),
 	}
 	for _, text := range []string{
-		m.String(), "", "1", "1 orders kv n1 n2 0 0 0 0 0123456789abcdef", "1 orders kv n1 n2 0 0 +1 00 0123456789abcdef",
-		"1 orders kv n1 n2 0 0 2147483648 0 0123456789abcdef", "1     0 0 0 0 0123456789abcdef",
+		m.String(), "", "1", "1 orders kv n1 n2 0 0 0 0 0 0123456789abcdef", "1 orders kv n1 n2 0 0 +1 00 0 0123456789abcdef", "1 orders kv n1 n2 0 0 1 0 ff 0123456789abcdef",
+		"1 orders kv n1 n2 0 0 2147483648 0 0 0123456789abcdef", "1     0 0 0 0 0 0123456789abcdef",
 	} {
 		f.Add(text)
 	}

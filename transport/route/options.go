@@ -87,15 +87,15 @@ type Options struct {
 	// at first: 1 to 1,000,000. Zero means 100.
 	RetriesPerRequest, RetriesPerSecond float64
 	RetryBurst                          int
-	// MaxReplayBytes is the size of the longest body that is kept in memory to be sent
-	// again, up to 16 MiB. Zero means 64 KiB, and [option.None] that no body is kept.
+	// MaxReplayBytes is how much of the beginning of a body is kept in memory to be sent
+	// again, up to 16 MiB. Zero means 64 KiB, and [option.None] that nothing is kept.
 	MaxReplayBytes int64
 	// AvoidFor is how long an address is tried last after a connection to it could not
 	// be made: 1 ms to 1 min. Afterwards one request at a time tries it again. Zero
 	// means 1 s.
 	AvoidFor time.Duration
-	// TrustForwarded keeps the headers X-Forwarded-For, -Host and -Proto of an incoming
-	// request, and adds its sender to X-Forwarded-For. Set it only where all requests
+	// TrustForwarded keeps the headers X-Forwarded-For, -Host and -Proto and Forwarded of an
+	// incoming request, and adds its sender to X-Forwarded-For. Set it only where all requests
 	// come through a proxy: any process can send these headers.
 	TrustForwarded bool
 	// Logger gets panics of Key and Policy at level error, and failed attempts at level

@@ -28,9 +28,7 @@ import (
 //   - A request without a key is sent by Options.Transport, to the host of its URL.
 //   - A request whose key this process owns is sent to the address that this process
 //     announces, over the network as well.
-//   - A body with Request.GetBody can be sent again, whatever its length. Without it a body
-//     of known length up to Options.MaxReplayBytes is read before it is sent; any other is
-//     sent once, but for attempts that read nothing of it.
+//   - A body with Request.GetBody can be sent again, whatever its length.
 //   - No header X-Forwarded-For, -Host or -Proto is added.
 //
 // All methods are safe for concurrent use.
@@ -88,10 +86,7 @@ func (t *RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 		return e.sender.RoundTrip(r)
 	}
 	s := &shipment{journey: journey{engine: e, request: r, key: key, policy: e.options.Policy(r)}}
-	out, err := s.pack()
-	if err != nil {
-		return nil, err
-	}
+	out := s.pack()
 	e.budget.deposit()
 	s.plan(e.cluster.View())
 	response, err := s.send(out)
@@ -112,7 +107,7 @@ type shipment struct {
 
 // pack returns the request to send, and takes over the body. The caller's request stays as
 // it is.
-func (s *shipment) pack() (*http.Request, error) {
+func (s *shipment) pack() *http.Request {
 	r := s.request
 	out := r.WithContext(r.Context())
 	u := *r.URL
@@ -126,27 +121,20 @@ func (s *shipment) pack() (*http.Request, error) {
 	for _, name := range ownHeaders {
 		delete(out.Header, name)
 	}
-	out.GetBody = nil
-	switch most := s.engine.options.MaxReplayBytes; {
+	switch {
 	case r.Body == nil || r.Body == http.NoBody:
 		out.Body = nil
-	case r.GetBody != nil:
-		s.cargo.rewind = r.GetBody
-		s.close() // each attempt gets a body of its own
 	case r.ContentLength == 0:
 		out.ContentLength = -1 // of a caller's request it means that the length is not known
-		s.cargo.stream = true
-	default:
-		var err error
-		if s.cargo, err = pack(r, most); err != nil {
-			s.close()
-			return nil, fmt.Errorf("route: the body cannot be read, and the request has not run: %w", err)
-		}
-		if !s.cargo.stream {
-			s.close()
-		}
 	}
-	return out, nil
+	s.cargo.pack(out, s.engine.options.MaxReplayBytes)
+	s.form = sentAs(out)
+	if s.cargo.none || r.GetBody == nil {
+		return out
+	}
+	s.cargo.rewind = r.GetBody
+	s.close() // each attempt gets a body of its own
+	return out
 }
 
 // close closes the body that the caller gave.
@@ -158,11 +146,11 @@ func (s *shipment) close() {
 	})
 }
 
-// answered sees to it that a streamed body is closed. The transport may go on reading it
+// answered sees to it that the caller's body is closed. The transport may go on reading it
 // while the caller reads the answer.
 func (s *shipment) answered(response *http.Response) {
 	switch {
-	case !s.cargo.stream:
+	case s.cargo.none || s.cargo.rewind != nil:
 	case response.StatusCode == http.StatusSwitchingProtocols || response.Body == http.NoBody:
 		s.close()
 	default:

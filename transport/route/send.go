@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -34,26 +35,26 @@ var errNoConnection = errors.New("route: no connection within " + connectWithin.
 // as the candidate is in the view. The other side may have closed an idle connection
 // before anything was written to it. Then once takes the next one. sent is false when
 // there was a connection and nothing was written to it.
-func (j *journey) once(out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
-	ctx, cancel := context.WithCancelCause(out.Context())
-	s := sending{over: make(chan struct{})}
+func (j *journey) once(ctx context.Context, out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
+	s := &sending{engine: j.engine, to: c, cutOff: j.cutOff, over: make(chan struct{})}
+	ctx, s.cancel = context.WithCancelCause(ctx)
 	defer close(s.over)
-	watch := time.AfterFunc(watchAfter, func() {
-		if err := j.engine.watch(c, &s); err != nil && s.settled.CompareAndSwap(false, true) {
-			cancel(err)
-		}
-	})
+	watch := time.AfterFunc(watchAfter, s.watch)
 	defer watch.Stop()
-	ctx = httptrace.WithClientTrace(ctx, s.trace())
+	s.trace = httptrace.ClientTrace{GetConn: s.getConn, GotConn: s.gotConn, WroteHeaders: s.wroteHeaders, Got1xxResponse: j.informed}
+	out = out.WithContext(httptrace.WithClientTrace(ctx, &s.trace))
 	for range mostStale {
 		j.cargo.load(out)
-		response, err = j.engine.sender.RoundTrip(out.WithContext(ctx))
+		response, err = j.engine.sender.RoundTrip(out)
 		if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
 			if err == nil {
 				_ = response.Body.Close()
 			}
 			err = context.Cause(ctx)
 			return nil, s.sent() && (s.connected.Load() || !errors.Is(err, errNoConnection)), err
+		}
+		if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
+			s.body, response.Body = response.Body, s
 		}
 		if err == nil || s.sent() {
 			return response, true, err
@@ -66,15 +67,76 @@ func (j *journey) once(out *http.Request, c candidate) (response *http.Response,
 	return nil, false, err
 }
 
-// watch returns why an attempt must end, or nil when it has ended by itself: its member is
-// no longer in the view, or there is no connection in time. The context of an attempt that
-// was answered goes on: the body of the answer is read under it.
-func (e *engine) watch(c candidate, s *sending) error {
+// sending is the progress of an attempt, and then the body of its answer. A round tripper
+// that does not call the trace counts as one that has sent the request.
+type sending struct {
+	engine *engine
+	to     candidate
+	cancel context.CancelCauseFunc
+	trace  httptrace.ClientTrace
+
+	looking, connected, wrote atomic.Bool
+
+	settled atomic.Bool   // by an answer, an error or the watch
+	over    chan struct{} // closed when the attempt has ended
+
+	body   io.ReadCloser
+	failed error // of body
+	cutOff func()
+}
+
+// Read implements [io.Reader]. It returns an error alone, after the bytes before it.
+func (s *sending) Read(b []byte) (int, error) {
+	if s.failed != nil {
+		if s.cutOff != nil {
+			s.cutOff()
+		}
+		return 0, s.failed
+	}
+	n, err := s.body.Read(b)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	s.failed = err
+	if n == 0 {
+		return s.Read(b)
+	}
+	return n, nil
+}
+
+// Close implements [io.Closer]. HTTP/2 would wait for the body of the request, which its
+// caller may not send before it has the whole answer.
+func (s *sending) Close() error {
+	s.cancel(errClosed)
+	return s.body.Close()
+}
+
+// errClosed says that the answer was read.
+var errClosed = errors.New("route: the body of the answer was closed")
+
+func (s *sending) getConn(string)                { s.looking.Store(true) }
+func (s *sending) gotConn(httptrace.GotConnInfo) { s.connected.Store(true) }
+func (s *sending) wroteHeaders()                 { s.wrote.Store(true) }
+
+func (s *sending) sent() bool { return s.wrote.Load() || !s.connected.Load() }
+
+// watch ends an attempt that must not go on. The context of an attempt that was answered
+// goes on: the body of the answer is read under it.
+func (s *sending) watch() {
+	if err := s.trouble(); err != nil && s.settled.CompareAndSwap(false, true) {
+		s.cancel(err)
+	}
+}
+
+// trouble waits for a reason to end an attempt, and returns nil when it has ended by
+// itself. The reasons are that its member is no longer in the view, and that there is no
+// connection in time.
+func (s *sending) trouble() error {
 	late := time.NewTimer(connectWithin - watchAfter)
 	defer late.Stop()
 	for {
-		changed := e.cluster.Changed()
-		if m := memberOf(e.cluster.View().Members, c.id); m == nil || m.Start != c.start {
+		changed := s.engine.cluster.Changed()
+		if m := memberOf(s.engine.cluster.View().Members, s.to.id); m == nil || m.Start != s.to.start {
 			return errLeft
 		}
 		select {
@@ -88,22 +150,3 @@ func (e *engine) watch(c candidate, s *sending) error {
 		}
 	}
 }
-
-// sending is the progress of an attempt. A round tripper that does not call the trace
-// counts as one that has sent the request.
-type sending struct {
-	looking, connected, wrote atomic.Bool
-
-	settled atomic.Bool   // by an answer, an error or the watch
-	over    chan struct{} // closed when the attempt has ended
-}
-
-func (s *sending) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { s.looking.Store(true) },
-		GotConn:      func(httptrace.GotConnInfo) { s.connected.Store(true) },
-		WroteHeaders: func() { s.wrote.Store(true) },
-	}
-}
-
-func (s *sending) sent() bool { return s.wrote.Load() || !s.connected.Load() }

@@ -1,0 +1,92 @@
+package route
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
+)
+
+// answering is the writer of a handler that answers another router. It adds the number of
+// the attempt to the final answer, also when the handler has removed all headers, as
+// httputil.ReverseProxy does after an informational answer.
+type answering struct {
+	http.ResponseWriter
+	number string
+	begun  bool
+}
+
+// answeringHTTP1 and answeringHTTP2 have the optional methods of the writers of net/http,
+// so that the handler finds the same ones as in the answer to a client.
+type (
+	answeringHTTP1 struct{ *answering }
+	answeringHTTP2 struct{ *answering }
+)
+
+// newAnswering returns the writer to give to the handler.
+func newAnswering(w http.ResponseWriter, number string) (*answering, http.ResponseWriter) {
+	a := &answering{ResponseWriter: w, number: number}
+	if _, ok := w.(http.Hijacker); ok {
+		return a, answeringHTTP1{a}
+	}
+	if _, ok := w.(http.Flusher); ok {
+		return a, answeringHTTP2{a}
+	}
+	return a, a
+}
+
+// begin adds the number before the final answer begins.
+func (a *answering) begin() {
+	if !a.begun {
+		a.begun = true
+		a.Header()[wire.AnsweredHeader] = []string{a.number}
+	}
+}
+
+func (a *answering) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		a.begin()
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answering) Write(b []byte) (int, error) {
+	a.begin()
+	return a.ResponseWriter.Write(b)
+}
+
+// WriteString implements [io.StringWriter].
+func (a *answering) WriteString(s string) (int, error) {
+	a.begin()
+	return io.WriteString(a.ResponseWriter, s)
+}
+
+// Unwrap lets [http.ResponseController] set deadlines and full duplex.
+func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// flush implements Flush of the writers below.
+func (a *answering) flush() error {
+	a.begin()
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+func (a answeringHTTP1) Flush()            { _ = a.flush() }
+func (a answeringHTTP1) FlushError() error { return a.flush() }
+func (a answeringHTTP2) Flush()            { _ = a.flush() }
+func (a answeringHTTP2) FlushError() error { return a.flush() }
+
+// Hijack implements [http.Hijacker].
+func (a answeringHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(a.ResponseWriter).Hijack()
+}
+
+// ReadFrom implements [io.ReaderFrom].
+func (a answeringHTTP1) ReadFrom(source io.Reader) (int64, error) {
+	a.begin()
+	return io.Copy(a.ResponseWriter, source)
+}
+
+// Push implements [http.Pusher]. No browser waits for a push of a member.
+func (a answeringHTTP2) Push(string, *http.PushOptions) error { return http.ErrNotSupported }

@@ -1,0 +1,170 @@
+package route_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+)
+
+// endBehaviours are the rows in which one side ends early.
+func endBehaviours() []behaviour {
+	flush := func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
+	// A broken connection is not known from a member that has died.
+	broken := func(t *testing.T, direct, forwarded *exchange) {
+		require.Equal(t, []string{"no answer"}, direct.caller)
+		require.Contains(t, forwarded.caller[0], "502 Bad Gateway")
+		require.EqualValues(t, 1, forwarded.runs.Load())
+	}
+	early := func(status int) func(x *exchange, w http.ResponseWriter, r *http.Request) {
+		return func(x *exchange, w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "enough")
+		}
+	}
+	return []behaviour{
+		{
+			name: "the caller leaves before the answer",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				flushed := r.Context()
+				close(x.began)
+				<-flushed.Done()
+				x.saw("%v", context.Cause(flushed))
+			},
+			send: func(x *exchange) {
+				ctx, cancel := context.WithCancel(x.ctx)
+				go func() { <-x.began; cancel() }()
+				_, err := x.client.Do(x.request("GET", "/k", nil).WithContext(ctx)) //nolint:bodyclose // there is none
+				require.ErrorIs(x.t, err, context.Canceled)
+			},
+		},
+		{
+			name: "the caller leaves in the answer",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "half")
+				flush(w)
+				<-r.Context().Done()
+				x.saw("%v", context.Cause(r.Context()))
+			},
+			send: func(x *exchange) {
+				ctx, cancel := context.WithCancel(x.ctx)
+				response, err := x.client.Do(x.request("GET", "/k", nil).WithContext(ctx))
+				require.NoError(x.t, err)
+				half := make([]byte, 4)
+				_, err = io.ReadFull(response.Body, half)
+				require.NoError(x.t, err)
+				x.said("%s", half)
+				cancel()
+				_ = response.Body.Close()
+			},
+		},
+		{
+			name: "the caller leaves in its body",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				half := make([]byte, 4)
+				_, err := io.ReadFull(r.Body, half)
+				x.saw("%s %v", half, err)
+				close(x.began)
+				_, err = io.ReadAll(r.Body)
+				x.saw("error %v", err != nil)
+			},
+			send: func(x *exchange) {
+				reader, writer := x.pipe()
+				ctx, cancel := context.WithCancel(x.ctx)
+				go func() {
+					_, _ = io.WriteString(writer, "half")
+					<-x.began
+					cancel()
+					_ = writer.CloseWithError(context.Canceled)
+				}()
+				r := x.request("POST", "/k", reader).WithContext(ctx)
+				r.ContentLength = 1000
+				_, err := x.client.Do(r) //nolint:bodyclose // there is none
+				require.Error(x.t, err)
+			},
+		},
+		{
+			name: "a panic before the answer", differs: broken,
+			handle: func(_ *exchange, w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+		},
+		{
+			name: "another panic before the answer", differs: broken,
+			handle: func(_ *exchange, w http.ResponseWriter, r *http.Request) { panic("as a test asks for") },
+			send:   func(x *exchange) { x.do(x.request("POST", "/k", bytes.NewReader([]byte("a")))) },
+		},
+		{
+			name: "a panic in the answer",
+			handle: func(_ *exchange, w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "half")
+				flush(w)
+				panic(http.ErrAbortHandler)
+			},
+		},
+		{
+			name: "a panic in an answer of a known length",
+			handle: func(_ *exchange, w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "100")
+				_, _ = io.WriteString(w, "half")
+				flush(w)
+				panic("as a test asks for")
+			},
+		},
+		{
+			name: "an answer before the body", handle: early(http.StatusRequestEntityTooLarge),
+			send: func(x *exchange) { x.do(x.request("POST", "/k", bytes.NewReader(make([]byte, 100)))) },
+		},
+		{
+			name: "an answer before a body that never comes", handle: early(403), only: http2,
+			send: func(x *exchange) {
+				reader, writer := x.pipe()
+				defer func() { _ = writer.Close() }()
+				x.do(x.request("POST", "/k", reader))
+			},
+		},
+		{
+			name: "an answer before a long body", handle: early(http.StatusRequestEntityTooLarge),
+			send: func(x *exchange) {
+				response, err := x.client.Do(x.request("POST", "/k", bytes.NewReader(make([]byte, 4<<20)))) //nolint:bodyclose // got closes it
+				require.NoError(x.t, err)
+				x.got(response)
+			},
+		},
+		{
+			name: "a part of the body is read",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				half := make([]byte, 1000)
+				n, err := io.ReadFull(r.Body, half)
+				x.saw("%d %v", n, err)
+				_, _ = io.WriteString(w, "enough")
+			},
+			send: func(x *exchange) { x.do(x.request("POST", "/k", bytes.NewReader(make([]byte, 100<<10)))) },
+		},
+		{
+			name: "a limit of the body in the handler",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+				x.saw("%v", err)
+				http.Error(w, fmt.Sprint(err), http.StatusRequestEntityTooLarge)
+			},
+			send: func(x *exchange) { x.do(x.request("POST", "/k", bytes.NewReader(make([]byte, 200)))) },
+		},
+		{
+			name: "a deadline that passes",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				w.WriteHeader(http.StatusTeapot)
+			},
+			send: func(x *exchange) { x.do(x.request("GET", "/k", nil, api.TimeoutHeader+": 50")) },
+			differs: func(t *testing.T, direct, forwarded *exchange) {
+				require.Contains(t, direct.caller[0], "418")
+				require.Regexp(t, "504|418", forwarded.caller[0])
+			},
+		},
+	}
+}
