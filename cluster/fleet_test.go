@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -183,6 +184,7 @@ func (f *fleet) awaitBusy(what string, holds func() bool) {
 func (f *fleet) calm() {
 	f.t.Helper()
 	f.awaitBusy("all is still", func() bool {
+		synctest.Wait() // a member publishes a view before its handoff takes it
 		var first *cluster.Cluster
 		for _, m := range f.members {
 			if first == nil {

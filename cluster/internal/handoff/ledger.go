@@ -147,8 +147,8 @@ func (l ledger) has(m mark) bool {
 }
 
 func (l ledger) find(members *set) int {
-	for i := len(l) - 1; i >= 0; i-- {
-		if had := l[i].members; had == members || had.is(*members) {
+	for i, o := range slices.Backward(l) {
+		if o.members == members || o.members.is(*members) {
 			return i
 		}
 	}

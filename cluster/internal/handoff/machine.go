@@ -139,10 +139,12 @@ func (m *Machine) advanceAll() {
 	for w := &m.work; ; {
 		switch {
 		case len(w.queue) > 0:
-			for i := 0; i < len(w.queue); i++ {
-				pt := w.queue[i]
+			next := 0
+			for next < len(w.queue) {
+				pt := w.queue[next]
 				pt.queued, pt.rests = false, false
 				m.advance(pt)
+				next++
 			}
 			if w.queue = w.queue[:0]; cap(w.queue) > 1024 {
 				w.queue = nil

@@ -57,6 +57,7 @@ func TestMachinesAreDeterministic(t *testing.T) {
 	for seed := range uint64(seedCount(2, 40)) {
 		runPlan(t, seed+1, plan{members: 5, events: 12, edit: func(w *world) { w.cloning = true }}).require(t)
 	}
+	require.Equal(t, activity{}, *inactive, "all partitions that rest share it")
 }
 
 // W of the processes that acknowledged a write lose their state at once. Then the owners that are left

@@ -79,18 +79,6 @@ type partition struct {
 	*activity
 }
 
-// activity is what a partition has while it does not rest, or knows of other processes.
-type activity struct {
-	others others
-	check  map[Process]*report // the answers to a loss check, by process; nil: no loss check runs
-	job    *job
-	proof  *job    // a merge that has ended; its sources are asked once more
-	failed Process // the first source of the last merge, if that merge failed
-}
-
-// inactive is the activity of all partitions without any. It does not change.
-var inactive = &activity{}
-
 // state is what docs/handoff.md draws: the ownership, the coverage, and what the journal knows.
 type state struct {
 	ownership ownership
@@ -180,7 +168,7 @@ func (pt *partition) becomeOwner(s *surroundings, out *effects) {
 	}
 	pt.begun, pt.fence = next, next
 	pt.sets.drop(markReported | markSettled)
-	pt.has, pt.lost, pt.check, pt.proof = steady, false, nil, nil
+	pt.has, pt.lost, pt.check, pt.proof, pt.failed = steady, false, nil, nil, Process{}
 	pt.timers = 1 << Patience
 	out.arm(pt.id, Patience, true)
 	var prior ownerSet
@@ -209,33 +197,6 @@ func (pt *partition) weaken(s *surroundings) {
 	needed := func(owners set) bool { return len(owners) <= int(s.quorums.writes) && owners.has(s.self) }
 	if !needed(pt.owners.serving) && !needed(pt.owners.target) {
 		pt.has = partial
-	}
-}
-
-// rest records that the partition has nothing to do, and frees the memory that it does not need. Partitions
-// with equal ledgers share one while they rest.
-func (m *Machine) rest(pt *partition) {
-	pt.rests, pt.others = true, slices.Clone(pt.others)
-	if len(pt.others) > 0 || pt.check != nil || pt.job != nil || pt.proof != nil || pt.failed != (Process{}) {
-		pt.sets = slices.Clone(pt.sets)
-		return
-	}
-	pt.activity = inactive
-	sum := uint64(len(pt.sets))
-	for _, o := range pt.sets {
-		sum = sum*prime + o.members.sum() + uint64(o.marks)
-	}
-	same := &m.resting[sum%uint64(len(m.resting))]
-	if !slices.Equal(*same, pt.sets) {
-		*same = slices.Clone(pt.sets)
-	}
-	pt.sets = *same
-}
-
-// stir prepares a partition for changes, after it may have rested.
-func (pt *partition) stir() {
-	if pt.activity == inactive {
-		pt.activity, pt.sets = &activity{}, append(make(ledger, 0, len(pt.sets)+2), pt.sets...)
 	}
 }
 

@@ -65,16 +65,6 @@ func (s *surroundings) ownersOf(place ring.Placement) *owners {
 	return o
 }
 
-// share returns a set for ledgers. Equal sets of successive views are nearly always one, so that partitions
-// with equal ledgers can share a ledger.
-func (s *surroundings) share(members set) *set {
-	had := &s.shared[members.sum()%uint64(len(s.shared))]
-	if *had == nil || !(*had).is(members) {
-		*had = &members
-	}
-	return *had
-}
-
 // comparison is what differs between two rings, whatever a machine knows of the partitions.
 type comparison struct {
 	before, after *ring.Ring
