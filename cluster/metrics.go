@@ -45,8 +45,8 @@ func (c *Cluster) Metrics() transport.Metrics {
 	for _, code := range problemCodes {
 		m.Problems[code] = false
 	}
-	for _, g := range gossipProblems {
-		m.Problems[g.code] = false
+	for _, kind := range membership.Drive(c.members).TroubleKinds() {
+		m.Problems[kind] = false
 	}
 	for _, p := range h.Problems {
 		m.Problems[p.Code] = true

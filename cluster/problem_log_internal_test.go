@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
@@ -50,4 +51,25 @@ func TestProblemLog(t *testing.T) {
 	says(time.Second, []api.Problem{zones}, none...)
 	says(time.Minute, []api.Problem{zones}, `level=WARN msg="a problem appeared" problem=zones message="3 partitions" repeated=5`)
 	says(time.Second, nil, `level=INFO msg="a problem is over" problem=zones lasted=1m1s`)
+}
+
+// Each problem has a line: this package logs its own, and membership those of gossip, which have words of
+// this package in health.
+func TestEachProblemIsLogged(t *testing.T) {
+	var own []string
+	for _, code := range problemCodes {
+		var out strings.Builder
+		l := problemLog{log: slog.New(slog.NewTextHandler(&out, nil))}
+		l.update(time.Now(), []api.Problem{{Code: code, Message: "why"}})
+		require.Contains(t, out.String(), `msg="a problem appeared" problem=`+code+` message=why`)
+		own = append(own, code)
+	}
+	c, err := New(Options{ClusterName: "orders", NodeID: "n1", GossipAddr: "127.0.0.1:0"})
+	require.NoError(t, err)
+	var gossip []string
+	for _, g := range gossipProblems {
+		gossip = append(gossip, g.code)
+	}
+	require.ElementsMatch(t, gossip, membership.Drive(c.members).TroubleKinds())
+	require.Len(t, c.Metrics().Problems, len(own)+len(gossip))
 }

@@ -172,6 +172,9 @@ func (d driver) Troubles() []trouble {
 // address but that of this member, and its answer cannot change.
 func (d driver) First() bool { return d.m.first.Load() }
 
+// TroubleKinds returns all kinds of troubles that there may be.
+func (d driver) TroubleKinds() []string { return troubleKinds[:] }
+
 // Unreached returns an error when no other member reaches this one at the address that it
 // announces. The error says why. Unreached returns nil when another member does, and while that is
 // not known.

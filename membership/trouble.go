@@ -23,6 +23,12 @@ const (
 	troubleFlaps     = "flapping"            // a process is declared dead and comes back, again and again
 )
 
+// troubleKinds are all kinds of trouble.
+var troubleKinds = [...]string{
+	troubleDiscovery, troubleNoSeed, troubleRefused, troubleUnreached, troubleConflict, troubleNoPackets, troubleNoStreams,
+	troublePair, troubleDead, troubleFlaps,
+}
+
 const (
 	// troubleQuiet is how long a trouble is remembered after it is over. A trouble that comes back
 	// within that time is counted. It is not logged again before it has lasted for troubleQuiet.

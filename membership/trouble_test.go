@@ -42,6 +42,18 @@ func TestTroublesAreLoggedOnce(t *testing.T) {
 	require.Len(t, h.take(), 1)
 }
 
+// Each kind has a line when it appears and one when it is over.
+func TestEachKindOfTroubleIsLogged(t *testing.T) {
+	for _, kind := range troubleKinds {
+		all, _, h := newTroubles()
+		all.set(kind, "n4", "", "why", 0)
+		all.clear(kind, "n4")
+		require.Equal(t, []string{
+			"WARN a problem appeared problem=" + kind + " subject=n4 message=why", "INFO a problem is over problem=" + kind + " subject=n4 lasted=0s",
+		}, h.take())
+	}
+}
+
 func TestTroublesEndAndAreForgotten(t *testing.T) {
 	all, c, h := newTroubles()
 	for i := range 2 * maxTroubles {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/documents"
 )
 
@@ -88,8 +89,7 @@ func TestDocumentationLinks(t *testing.T) {
 }
 
 // TestPagesAreComplete requires in docs/handoff.md a link to each scenario of the state
-// machine and the code of the example, and in docs/troubleshooting.md each code of a
-// problem.
+// machine and the code of the example.
 func TestPagesAreComplete(t *testing.T) {
 	root, page := os.DirFS(documents.Root(t)), documents.Read(t)["docs/handoff.md"]
 	files, err := fs.Glob(root, "cluster/internal/handoff/testdata/*.txt")
@@ -102,10 +102,32 @@ func TestPagesAreComplete(t *testing.T) {
 	code, _, printed := strings.Cut(code, "\t// Output:\n")
 	require.True(t, printed)
 	require.Contains(t, page, "```go\n"+code+"}\n```\n")
-	codes := problem.FindAllStringSubmatch(documents.Files(t, "health.go")["transport/api/health.go"], -1)
-	require.Greater(t, len(codes), 10)
-	for _, c := range codes {
-		require.Contains(t, documents.Read(t)["docs/troubleshooting.md"], "\n| `"+c[1]+"` |", "problem %s", c[1])
+}
+
+// TestProblemsAreComplete requires of each problem of health a series of the metric, a row in
+// docs/troubleshooting.md that names the test which brings it about, and of the problems that have no
+// constant the code in docs/metrics.md. Tests of the two logs require a line for each problem.
+func TestProblemsAreComplete(t *testing.T) {
+	declared := make(map[string]bool)
+	for _, c := range problem.FindAllStringSubmatch(documents.Files(t, "health.go")["transport/api/health.go"], -1) {
+		declared[c[1]] = true
+	}
+	require.Greater(t, len(declared), 10)
+	c, err := cluster.New(cluster.Options{ClusterName: "orders", NodeID: "n1", GossipAddr: "127.0.0.1:0"})
+	require.NoError(t, err)
+	metrics, pages := c.Metrics().Problems, documents.Read(t)
+	for code := range declared {
+		require.Contains(t, metrics, code)
+	}
+	for code := range metrics {
+		_, row, found := strings.Cut(pages["docs/troubleshooting.md"], "\n| `"+code+"` |")
+		require.True(t, found, "problem %s has no row", code)
+		row, _, _ = strings.Cut(row, "\n")
+		row = strings.TrimSuffix(row, " |")
+		require.Regexp(t, namedTest, row[strings.LastIndex(row, " | "):], "problem %s names no test", code)
+		if !declared[code] {
+			require.Contains(t, pages["docs/metrics.md"], "`"+code+"`", "problem %s", code)
+		}
 	}
 }
 
