@@ -31,7 +31,6 @@ const (
 	// seconds.
 	deathGroup = 30 * time.Second
 
-	firstRest = 30               // probe intervals in touch with others after the first death
 	maxRest   = 10 * time.Minute // the longest time in touch that a member needs
 	longPause = 3                // probe intervals without contact that are a pause
 	sameDeath = 5                // probe intervals after a return within which questions are about the same death
@@ -180,9 +179,8 @@ func (m *Membership) stepBack(yes, asked int) {
 	now := m.settings.now()
 	d := &m.deaths
 	d.mu.Lock()
-	first := min(firstRest*m.settings.timings.probeInterval, maxRest)
 	if d.wait = min(2*d.wait, maxRest); d.latest.IsZero() || now.Sub(d.latest) >= deathMemory {
-		d.wait = first
+		d.wait = m.settings.timings.firstRest
 	}
 	d.latest, d.rested = now, 0
 	d.err = fmt.Errorf("%d of %d other members had declared this one dead: it owns nothing until it has been in touch with others for %v without a pause",

@@ -64,6 +64,7 @@ type timings struct {
 	settleMax      time.Duration // the longest time for which a joining member waits for its list to settle
 	tailDelay      time.Duration // the age of a view at which members that have not confirmed it are asked
 	leaveWait      time.Duration // the limit for each announcement of a leave to be sent
+	firstRest      time.Duration // how long a member that was declared dead must be in touch before it owns again
 	patience       time.Duration // the patience with one connection, which fails by itself only after tcpTimeout
 }
 
@@ -84,6 +85,7 @@ func (p Profile) timings() timings {
 		settleMax:        2 * time.Second,
 		tailDelay:        time.Second,
 		leaveWait:        time.Second,
+		firstRest:        30 * time.Second,
 		patience:         time.Second,
 	}
 	switch p {
@@ -101,6 +103,7 @@ func (p Profile) timings() timings {
 		t.settleMax = 5 * time.Second
 		t.tailDelay = 3 * time.Second
 		t.leaveWait = 3 * time.Second
+		t.firstRest = time.Minute
 		t.patience = 3 * time.Second
 	case Local:
 		t.probeTimeout = 200 * time.Millisecond
@@ -114,6 +117,7 @@ func (p Profile) timings() timings {
 		t.settleMax = time.Second
 		t.tailDelay = 500 * time.Millisecond
 		t.leaveWait = 500 * time.Millisecond
+		t.firstRest = 10 * time.Second
 		t.patience = 500 * time.Millisecond
 	}
 	return t
