@@ -309,9 +309,10 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 		if !some(m.reach.counts(round)) && !running() {
 			return true, nil // no asked member runs, so none could have answered
 		}
-		if !whole {
+		more := slices.DeleteFunc(m.reachTargets(reachMany), func(addr netip.AddrPort) bool { return slices.Contains(targets, addr) })
+		if !whole && len(more) > 0 {
 			// The way to the few members that were asked may be blocked, and that to others open.
-			m.ask(round, kindReach, m.reachTargets(reachMany))
+			m.ask(round, kindReach, more)
 			m.await(ctx, round, 2*patience, both)
 		}
 	}

@@ -37,6 +37,7 @@ func TestProcesses(t *testing.T) {
 		{"prometheus scrapes a cluster", "node", testPrometheus},
 		{"operations as documented", "node", testOperations},
 		{"a member that is stopped for a while is back", "node", testPause},
+		{"machines that pick the same address", "node", testSameAddress},
 		{"a member that is stopped again and again", "node", testThrottle},
 		{"a killed member is replaced, and comes back", "node", testKill},
 		{"kv by hand", "kv", testKVByHand},
