@@ -221,7 +221,7 @@ var gossipProblems = [...]gossipProblem{
 	{"refused", "other members and this one refuse each other: ", ""},
 	{"unreachable-address", "", ""},
 	{"address-conflict", "other members announce the address of this one: ", ": correct their Gossip.AdvertiseAddr"},
-	{"udp-blocked", "", ": open UDP to that address, on every member"},
+	{"udp-blocked", "", ": open UDP to that address, on every member, or set Gossip.TCPOnly on all members"},
 	{"tcp-blocked", "", ": open TCP to that address, on every member"},
 	{"pair-blocked", "other members and this one do not reach each other directly, though third ones reach both: ",
 		": open UDP and TCP on the gossip ports between them, both ways"},

@@ -56,7 +56,7 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 	level, text := cutLevel(line)
 	ctx := context.Background()
 	w.hooks.call(text)
-	if bytes.HasPrefix(text, []byte(lineOfRefusal)) {
+	if bytes.HasPrefix(text, []byte(lineOfRefusal)) || w.hooks.tcpOnly && bytes.HasPrefix(text, []byte(lineOfStreams)) {
 		level = slog.LevelDebug // NotifyAlive has logged the refusal
 	}
 	if !w.log.Enabled(ctx, level) {
@@ -83,6 +83,7 @@ type lineHooks struct {
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
 	refuting      func()                    // this member denies its death, or a suspicion of it
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
+	tcpOnly       bool                      // there is no UDP, so that lines of UDP probes that fail are misleading
 }
 
 // These lines of memberlist lead to a call of lineHooks; each constant is the beginning of a line.

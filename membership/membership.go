@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
+	"github.com/clusterkit/clusterkit/membership/internal/packetstream"
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
@@ -58,10 +59,11 @@ type Membership struct {
 	first        atomic.Bool  // discovery names this member alone, and always will
 	lastSync     atomic.Int64 // unix nanoseconds
 	exchanges    atomic.Uint64
-	refused      atomic.Uint64               // announcements that this member did not accept
-	lastGuard    atomic.Pointer[guard.Guard] // the guard of the only start, kept for its counts
-	opened       time.Time                   // when Start opened the address
-	heardAt      atomic.Int64                // when a probe last succeeded, unix nanoseconds
+	refused      atomic.Uint64                          // announcements that this member did not accept
+	lastGuard    atomic.Pointer[guard.Guard]            // the guard of the only start, kept for its counts
+	lastStreams  atomic.Pointer[packetstream.Transport] // the same for packets over streams; nil without TCPOnly
+	opened       time.Time                              // when Start opened the address
+	heardAt      atomic.Int64                           // when a probe last succeeded, unix nanoseconds
 
 	life      lifecycle.Life
 	abandoned chan struct{} // closed when a start that failed is undone; nil: none has failed

@@ -132,6 +132,11 @@ type GossipOptions struct {
 	// logged, and is no error. Each member needs a file of its own, in a directory that exists.
 	// Empty means that addresses are not kept.
 	AddressFile string
+	// TCPOnly sends packets of gossip over TCP streams too, for networks and service meshes that
+	// pass no UDP. A stream to a member stays open while it is in use. All members of a cluster
+	// must set it, or none: members that differ exchange members, and miss each other's packets.
+	// False means that packets use UDP.
+	TCPOnly bool
 	// Network opens the transport. Nil means UDP and TCP sockets.
 	Network Network
 	// Resolver looks up host names among the seed addresses. Nil means

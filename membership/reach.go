@@ -322,7 +322,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	}
 	addr := m.Local().Addr
 	switch packets, streams := m.reach.counts(round); {
-	case packets > 0 && streams > 0:
+	case packets > 0 && streams > 0, streams > 0 && m.settings.Gossip.TCPOnly:
 		m.clearReach(troubleUnreached, troubleNoPackets, troubleNoStreams)
 		return true, nil
 	case streams > 0:

@@ -9,14 +9,18 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
+	"github.com/clusterkit/clusterkit/membership/internal/packetstream"
 )
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
-	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.deaths.deny, unanswered: m.pairs.doubt})
+	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.deaths.deny, unanswered: m.pairs.doubt, tcpOnly: m.settings.Gossip.TCPOnly})
 	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
+	}
+	if m.settings.Gossip.TCPOnly {
+		inner = m.packetsOverStreams(inner, logger)
 	}
 	g := guard.New(inner, m.guardOptions(logger))
 	m.lastGuard.Store(g)
@@ -71,6 +75,19 @@ func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
 		o.Keys = m.keys.ring.GetKeys
 	}
 	return o
+}
+
+// packetsOverStreams wraps a transport, so that packets go over its streams.
+func (m *Membership) packetsOverStreams(inner Transport, logger *log.Logger) Transport {
+	port := m.settings.bind.Port()
+	if _, bound, err := inner.FinalAdvertiseAddr("", 0); err == nil {
+		port = uint16(bound)
+	}
+	t := packetstream.New(inner, port, packetstream.Options{
+		Label: m.settings.ClusterName, Patience: m.settings.timings.patience, Logger: logger,
+	})
+	m.lastStreams.Store(t)
+	return t
 }
 
 // advertised returns the address to announce: the one in the options, or else the bound one.

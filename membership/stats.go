@@ -28,6 +28,9 @@ type Stats struct {
 	// MessagesDropped is the number of messages from other members that were dropped
 	// because too many waited already.
 	MessagesDropped uint64
+	// PacketsDropped is the number of times that packets were dropped with
+	// [GossipOptions.TCPOnly], because a member was slow or could not be dialled.
+	PacketsDropped uint64
 	// Traffic counts the packets, streams and bytes of gossip. Received packets are not counted.
 	Traffic struct {
 		// PacketsSent and PacketBytesSent count packets and their payloads. The
@@ -81,6 +84,14 @@ func (m *Membership) stats() Stats {
 		s.Refused.TooMany, s.Refused.TooManyFromOne = c.OverTotal, c.OverSource
 		s.Refused.OtherCluster, s.Refused.Malformed = c.OtherLabel, c.BadHead+c.BadPacket
 		s.Refused.OtherCipher = c.BadCipher
+	}
+	if t := m.lastStreams.Load(); t != nil {
+		c := t.Counts()
+		s.PacketsDropped = c.Dropped
+		s.Refused.TooMany += c.TooMany
+		s.Refused.TooManyFromOne += c.TooManyFromOne
+		s.Refused.OtherCluster += c.OtherLabel
+		s.Refused.Malformed += c.Malformed
 	}
 	return s
 }

@@ -34,6 +34,7 @@ func TestProcesses(t *testing.T) {
 		{"zonerouter", "zonerouter", testZoneRouter},
 		{"workers", "workers", testWorkers},
 		{"another factor is rolled out, one by one", "node", testRoll},
+		{"UDP is blocked between namespaces", "node", testTCPOnly},
 		{"prometheus scrapes a cluster", "node", testPrometheus},
 		{"operations as documented", "node", testOperations},
 		{"a member that is stopped for a while is back", "node", testPause},

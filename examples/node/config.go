@@ -68,6 +68,8 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/balanced\": for a change of replicas or strategy, member by member")
 
 	flags.TextVar(&o.Gossip.Profile, "profile", o.Gossip.Profile, "`timings` of gossip: lan, wan or local")
+	flags.BoolVar(&o.Gossip.TCPOnly, "tcp-only", false, "gossip over TCP alone, on all members, where UDP is blocked")
+	flags.StringVar(&o.Gossip.AddressFile, "address-file", "", "`file` that keeps the addresses of other members for a restart")
 	flags.StringVar(&keys, "key", "", "gossip `keys` of 16, 24 or 32 bytes, hex or base64, comma-separated: the first\nencrypts, all decrypt. The command line is for everybody to see: better in\n$CLUSTERKIT_KEY")
 	flags.DurationVar(&o.Bootstrap.Timeout, "bootstrap-timeout", 5*time.Second, "how long to look for members before going ahead alone")
 	flags.DurationVar(&o.RestartGrace, "restart-grace", time.Minute, "how long this member keeps its place after SIGTERM; 0 for not at all")
