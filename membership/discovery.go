@@ -30,6 +30,13 @@ type DiscoveryFunc func(ctx context.Context) ([]string, error)
 // Discover calls the function.
 func (f DiscoveryFunc) Discover(ctx context.Context) ([]string, error) { return f(ctx) }
 
+func (f DiscoveryFunc) check() error {
+	if f == nil {
+		return &option.Error{Field: "DiscoveryFunc", Value: nil, Bound: "a function"}
+	}
+	return nil
+}
+
 // Resolver looks names up. A *net.Resolver is one.
 type Resolver interface {
 	// LookupNetIP returns the addresses of a host; network is "ip", "ip4" or

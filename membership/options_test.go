@@ -79,6 +79,7 @@ func TestOptions(t *testing.T) {
 		{func(o *Options) { o.Services = map[string]string{"kv": "a host:80"} }, `Services["kv"] is "a host:80": ` + dial},
 		{func(o *Options) { o.Services = map[string]string{"kv": "http://host:80"} }, `Services["kv"] is "http://host:80": ` + dial},
 		{func(o *Options) { o.Discovery = DNS{} }, `Discovery.Name is "": must be a host name` + "\n" + `Discovery.Port is 0: must be between 1 and 65535`},
+		{func(o *Options) { o.Discovery = DiscoveryFunc(nil) }, `Discovery.DiscoveryFunc is <nil>: must be a function`},
 		{func(o *Options) { o.Discovery = &DNS{Name: "a b", Port: 1} }, `Discovery.Name is "a b": must be a host name`},
 		{func(o *Options) { o.Discovery = DNS{Name: "127.0.0.1", Port: 65535} }, ""},
 		{func(o *Options) { o.Discovery = SRV{Service: "gossip", Name: "orders.svc"} }, `Discovery.Proto is "": must be set where Service is`},

@@ -210,9 +210,8 @@ func (t *Transport) enter(in *inbound) bool {
 func (t *Transport) receive(in *inbound, r *bufio.Reader, from netip.AddrPort) error {
 	source := net.UDPAddrFromAddrPort(from)
 	for {
-		if err := in.SetReadDeadline(time.Now().Add(3 * t.opts.Idle)); err != nil {
-			return err
-		}
+		// An error says that the sender has closed the stream. What was read may have whole packets.
+		_ = in.SetReadDeadline(time.Now().Add(3 * t.opts.Idle))
 		size, err := readSize(r)
 		if err != nil {
 			return err

@@ -309,6 +309,37 @@ func TestTheNumberOfPeers(t *testing.T) {
 	})
 }
 
+// pipes is a transport whose streams are pipes: their deadlines report that the sender has closed.
+type pipes struct {
+	memberlist.NodeAwareTransport
+	streams chan net.Conn
+}
+
+func (p pipes) StreamCh() <-chan net.Conn { return p.streams }
+
+// A sender closes its stream right after the packets. All of them arrive.
+func TestASenderThatCloses(t *testing.T) {
+	inBubble(t, func(g *ground) {
+		inner := pipes{g.raw(1), make(chan net.Conn)}
+		one := New(inner, 7946, Options{Label: "orders"})
+		g.all = append(g.all, one)
+		near, far := net.Pipe()
+		inner.streams <- far
+		sent := hello(7946, "orders")
+		for i := range 5 {
+			sent = appendFrame(sent, []byte(fmt.Sprint(i)))
+		}
+		_, err := near.Write(sent[:1])
+		require.NoError(g, err)
+		_, err = near.Write(sent[1:])
+		require.NoError(g, err)
+		require.NoError(g, near.Close())
+		for i := range 5 {
+			require.Equal(g, fmt.Sprint(i), string(g.receive(one, time.Second).Buf))
+		}
+	})
+}
+
 // Shutdown ends everything in the middle of dials, of streams and of packets that nobody takes.
 func TestShutdown(t *testing.T) {
 	inBubble(t, func(g *ground) {
