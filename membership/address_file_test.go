@@ -206,6 +206,13 @@ func TestAKnownAddressThatBelongsToAnotherCluster(t *testing.T) {
 		add(m)
 		require.True(t, Drive(m).First(), "the address is not one of this cluster")
 		require.Empty(t, m.remembered())
+
+		named := joinOptions(network, 2, "10.0.0.9:7946")
+		named.Gossip.AddressFile = filepath.Join(t.TempDir(), "n2")
+		require.NoError(t, os.WriteFile(named.Gossip.AddressFile, []byte(knownHeader+"orders\n"+line), 0o600))
+		wrong, err := New(named)
+		require.NoError(t, err)
+		require.ErrorIs(t, wrong.Start(t.Context()), ErrClusterName, "the seed is wrong too")
 	})
 }
 

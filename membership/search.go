@@ -30,7 +30,7 @@ type search struct {
 	untried []netip.AddrPort
 	pending map[netip.AddrPort]bool // addresses that are dialled and have not answered
 	back    []netip.AddrPort        // addresses that led back to this member, to be dialled again
-	memory  []netip.AddrPort        // of addrs, the ones that the file of known addresses has
+	memory  []netip.AddrPort        // of addrs, the ones that only the file of known addresses has
 	answers chan searchAnswer
 	ended   chan struct{}
 	failed  map[netip.AddrPort]string // why an address that was dialled led to no other member
@@ -45,8 +45,8 @@ type searchAnswer struct {
 	err  error
 }
 
-// search dials every address that discovery or the file of known addresses names. It returns when the first of these events
-// happens:
+// search dials every address that discovery or the file of known addresses names. It returns when
+// the first of these events happens:
 //
 //   - One address let this member in.
 //   - All addresses have answered or failed.
@@ -60,8 +60,8 @@ type searchAnswer struct {
 // member.
 func (m *Membership) search(ctx, limited context.Context) *search {
 	addrs, err := m.seeds(limited)
-	memory := m.remembered()
-	addrs = distinct(append(addrs, memory...))
+	memory := slices.DeleteFunc(m.remembered(), func(addr netip.AddrPort) bool { return slices.Contains(addrs, addr) })
+	addrs = append(addrs, memory...)
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	s := &search{
 		m: m, addrs: addrs, untried: addrs, silent: err != nil, pending: make(map[netip.AddrPort]bool), failed: make(map[netip.AddrPort]string),
