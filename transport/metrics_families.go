@@ -134,6 +134,8 @@ var gossipFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.TailSyncs)) }},
 	{"gossip_messages_dropped_total", "Messages about handoff that were dropped because they came faster than they were read. This member asks for them again.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.MessagesDropped)) }},
+	{"gossip_packets_dropped_total", "Times that packets were dropped with Gossip.TCPOnly, because a member was slow or could not be dialled.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.PacketsDropped)) }},
 	{"gossip_packets_sent_total", "Packets that gossip has sent.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketsSent)) }},
 	{"gossip_packet_sent_bytes_total", "Bytes of the packets that gossip has sent.", counter, nil,
