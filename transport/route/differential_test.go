@@ -227,7 +227,7 @@ type pair struct {
 const brokenPath = "/k/broken"
 
 // newPair starts two members whose servers take HTTP/1.1 and HTTP/2.
-func newPair(t *testing.T, secure bool) *pair {
+func newPair(t *testing.T, secure bool, edits ...func(*http.Server)) *pair {
 	p := &pair{}
 	ca := testkit.NewAuthority(t, "authority")
 	own := ca.Issue("member")
@@ -265,6 +265,9 @@ func newPair(t *testing.T, secure bool) *pair {
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetHTTP2(true)
 		server.Protocols.SetUnencryptedHTTP2(true)
+		for _, edit := range edits {
+			edit(server)
+		}
 		if secure {
 			server.TLSConfig, err = transport.ServerTLS(own, testkit.Quiet())
 			require.NoError(t, err)

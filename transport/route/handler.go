@@ -133,6 +133,9 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.handler.ServeHTTP(w, handed(r.Context(), r))
 		return
 	}
+	if tooLong(w, r) {
+		return
+	}
 	view := rt.cluster.View()
 	placement := view.Ring.Lookup(q.key)
 	switch {
