@@ -41,7 +41,6 @@ func TestNetHTTPRepeatsNoRequest(t *testing.T) {
 	}
 }
 
-
 // TestTheLimitOfHeadersIsOne for requests to the owner and to another member.
 func TestTheLimitOfHeadersIsOne(t *testing.T) {
 	const most = 8 << 10

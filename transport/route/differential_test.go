@@ -227,11 +227,16 @@ type pair struct {
 const brokenPath = "/k/broken"
 
 // newPair starts two members whose servers take HTTP/1.1 and HTTP/2.
-func newPair(t *testing.T, secure bool, edits ...func(*http.Server)) *pair {
+func newPair(t testing.TB, secure bool, edits ...func(*http.Server)) *pair {
 	p := &pair{}
-	ca := testkit.NewAuthority(t, "authority")
-	own := ca.Issue("member")
-	own.RootCAFile = ca.File
+	var own client.TLSOptions
+	if t, ok := t.(*testing.T); ok && secure {
+		ca := testkit.NewAuthority(t, "authority")
+		own = ca.Issue("member")
+		own.RootCAFile = ca.File
+		p.roots = x509.NewCertPool()
+		require.True(t, p.roots.AppendCertsFromPEM(testkit.Read(t, ca.File)))
+	}
 	pool := testkit.NewPool(t, client.PoolOptions{TLS: own})
 	p.fleet = newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Del("Member")
@@ -256,8 +261,6 @@ func newPair(t *testing.T, secure bool, edits ...func(*http.Server)) *pair {
 			o.Scheme = "https"
 		}
 	}, "eu/a", "eu/b")
-	p.roots = x509.NewCertPool()
-	require.True(t, p.roots.AppendCertsFromPEM(testkit.Read(t, ca.File)))
 	for i, s := range p.stations {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
