@@ -76,6 +76,11 @@ func namesConnection(r *http.Request) bool {
 			return true
 		}
 	}
+	for name := range r.Trailer {
+		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return true // net/http reads trailers with names that it does not send
+		}
+	}
 	return r.Method == http.MethodConnect || r.Method == "PRI"
 }
 
