@@ -136,6 +136,9 @@ func newFleetOf(t testing.TB, cluster string, handler http.HandlerFunc, edit fun
 				s.opened.Add(1)
 			}
 		}
+		s.server.Config.Protocols = new(http.Protocols)
+		s.server.Config.Protocols.SetHTTP1(true)
+		s.server.Config.Protocols.SetUnencryptedHTTP2(true)
 		s.server.Start()
 		region, zone, _ := strings.Cut(place, "/")
 		f.stations = append(f.stations, s)
