@@ -113,8 +113,10 @@ func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) {
 // the router would add is not added twice, nor where the owner has left it out.
 func (f *forwarding) receive(response *http.Response) {
 	h := f.writer.Header()
-	for name := range response.Header {
-		delete(h, name)
+	if len(h) > 0 {
+		for name := range response.Header {
+			delete(h, name)
+		}
 	}
 	for _, name := range []string{"Date", "Content-Type"} {
 		if response.Header[name] == nil {
