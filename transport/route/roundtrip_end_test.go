@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,6 +87,38 @@ func TestARoundTripHonoursItsContext(t *testing.T) {
 		_, err = rt.RoundTrip(r) //nolint:bodyclose // an error has no body
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
+	})
+}
+
+// TestAConnectionThatComesTooLate: http.Transport writes a request also to a connection that it
+// gets after the context has ended. The connection is closed before that, so that the request
+// has not run there, and goes to the next owner.
+func TestAConnectionThatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, route.Options{})
+		rt := d.sender(route.Options{Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+		d.own(2, 3)
+		d.answersFrom(2, func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("n2:1")
+			<-r.Context().Done()
+			near, far := net.Pipe()
+			defer func() { _ = far.Close() }()
+			trace.GotConn(httptrace.GotConnInfo{Conn: near})
+			trace.WroteHeaders()
+			if _, err := near.Write([]byte("POST")); err != nil {
+				return nil, err
+			}
+			t.Error("the request was sent")
+			return nil, r.Context().Err()
+		})
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://kv/k", strings.NewReader("b"))
+		require.NoError(t, err)
+		response, err := rt.RoundTrip(r)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, "n2:1 n3:1", d.paths())
+		require.Equal(t, uint64(1), rt.Stats().Unreachable.SameZone)
 	})
 }
 

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -36,7 +37,7 @@ var errNoConnection = errors.New("route: no connection within " + connectWithin.
 // before anything was written to it. Then once takes the next one. sent is false when
 // there was a connection and nothing was written to it.
 func (j *journey) once(ctx context.Context, out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
-	s := &sending{engine: j.engine, to: c, cutOff: j.cutOff, over: make(chan struct{})}
+	s := &sending{engine: j.engine, to: c, cutOff: j.cutOff, shared: out.ProtoMajor > 1, over: make(chan struct{})}
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	defer close(s.over)
 	watch := time.AfterFunc(watchAfter, s.watch)
@@ -63,6 +64,7 @@ func (j *journey) once(ctx context.Context, out *http.Request, c candidate) (res
 			break
 		}
 		s.settled.Store(false)
+		s.barred.Store(false)
 	}
 	return nil, false, err
 }
@@ -76,6 +78,8 @@ type sending struct {
 	trace  httptrace.ClientTrace
 
 	looking, connected, wrote atomic.Bool
+	barred                    atomic.Bool // the connection came too late, and nothing can be written to it
+	shared                    bool        // the connection carries other requests too
 
 	settled atomic.Bool   // by an answer, an error or the watch
 	over    chan struct{} // closed when the attempt has ended
@@ -114,11 +118,25 @@ func (s *sending) Close() error {
 // errClosed says that the answer was read.
 var errClosed = errors.New("route: the body of the answer was closed")
 
-func (s *sending) getConn(string)                { s.looking.Store(true) }
-func (s *sending) gotConn(httptrace.GotConnInfo) { s.connected.Store(true) }
-func (s *sending) wroteHeaders()                 { s.wrote.Store(true) }
+func (s *sending) getConn(string) { s.looking.Store(true) }
+func (s *sending) wroteHeaders()  { s.wrote.Store(true) }
 
-func (s *sending) sent() bool { return s.wrote.Load() || !s.connected.Load() }
+// gotConn closes a connection that comes after the attempt was ended for want of one. The
+// transport would write the request to it, although its context has ended. A connection of
+// HTTP/2 carries other requests too; there the request may run.
+func (s *sending) gotConn(info httptrace.GotConnInfo) {
+	s.connected.Store(true)
+	if !s.settled.Load() || info.Conn == nil || s.shared {
+		return
+	}
+	if c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok && c.ConnectionState().NegotiatedProtocol == "h2" {
+		return
+	}
+	s.barred.Store(true)
+	_ = info.Conn.Close()
+}
+
+func (s *sending) sent() bool { return !s.barred.Load() && (s.wrote.Load() || !s.connected.Load()) }
 
 // watch ends an attempt that must not go on. The context of an attempt that was answered
 // goes on: the body of the answer is read under it.
