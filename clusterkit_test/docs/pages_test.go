@@ -213,7 +213,7 @@ var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`go run \./examples/kv member .*`,
 	`go run \./examples/(cache|kv|workers|zonerouter|<name>)`,
 	`go run \./examples/quickstart -serve`,
-	`cd examples/otel && go run \.`,            // the tests of its module
+	`cd examples/(grpc|otel) && go run \.`,     // the tests of their modules
 	`go run \./bench (lookup|placement)( .*)?`, // .ci/run, with -quick; the tests of bench
 	`make (performance|race|lint)`,
 	`go test (-run '\^\$' )?-bench.*`,                            // .ci/run, one iteration each

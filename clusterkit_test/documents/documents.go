@@ -75,6 +75,7 @@ var holders = []struct{ document, begins, test string }{
 	{"docs/performance.md", "| ", "TestPerformancePages"},
 	{"docs/placement.md", "| members | ", "TestPlacementPages"},
 	{"examples/cache/README.md", "3. n2 is killed", "TestProcesses/cache"},
+	{"examples/grpc/README.md", "300 calls", "TestDemonstration"},
 	{"examples/kv/README.md", "5. kill -9", "TestProcesses/kv"},
 	{"examples/otel/README.md", "ask ", "TestATraceFollowsAForwardedRequest"},
 	{"examples/workers/README.md", "2. n4 joins", "TestProcesses/workers"},
