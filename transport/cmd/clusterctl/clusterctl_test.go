@@ -328,7 +328,7 @@ func TestFollowing(t *testing.T) {
 		go func() { ended <- run(ctx, test.args, env, &out, &out) }()
 		require.Eventually(t, out.has(test.before), 20*time.Second, 5*time.Millisecond, "%v", test.args)
 		two := f.start(2)
-		require.Eventually(t, out.has(test.after), 20*time.Second, 5*time.Millisecond, "%v: %s", test.args, out.text)
+		require.Eventually(t, out.has(test.after), 20*time.Second, 5*time.Millisecond, "%v", test.args)
 		cancel()
 		require.Zero(t, <-ended)
 		stopping, end := context.WithTimeout(t.Context(), 20*time.Second)

@@ -100,10 +100,10 @@ func (m *members) follow(ctx context.Context, each func(api.Event) error) error 
 				return each(e)
 			})
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
 			return nil // interrupted
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 		pause := time.NewTimer(time.Second)

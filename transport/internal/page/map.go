@@ -14,15 +14,16 @@ import (
 	"github.com/clusterkit/clusterkit/transport/api"
 )
 
-// maxColours is how many colours the map has. Further members share them.
+// maxColours is how many members have colours of their own. More members could not be told
+// apart: then a colour stands for a zone.
 const maxColours = 60
 
 type rgb struct{ r, g, b uint8 }
 
 func (c rgb) hex() string { return fmt.Sprintf("#%02x%02x%02x", c.r, c.g, c.b) }
 
-// coloursOf gives each node a colour. Nodes of one zone have neighbouring hues, so that
-// zones can be told apart where there are too many members to tell them apart.
+// coloursOf gives each node a colour: neighbouring hues to the nodes of one zone, or one hue
+// where there are many nodes. Neighbours differ in lightness.
 func coloursOf(nodes []api.PlacementNode) []rgb {
 	order := make([]int, len(nodes))
 	for i := range order {
@@ -32,12 +33,19 @@ func coloursOf(nodes []api.PlacementNode) []rgb {
 		x, y := nodes[a], nodes[b]
 		return cmp.Or(strings.Compare(x.Region, y.Region), strings.Compare(x.Zone, y.Zone), strings.Compare(x.ID, y.ID))
 	})
+	zones, byZone := make(map[place]int), len(nodes) > maxColours
+	for _, i := range order {
+		if at := (place{nodes[i].Region, nodes[i].Zone}); byZone && zones[at] == 0 {
+			zones[at] = len(zones) + 1
+		}
+	}
 	colours := make([]rgb, len(nodes))
-	count := min(len(nodes), maxColours)
 	for rank, i := range order {
-		step := rank * count / len(nodes)
-		// Neighbours in hue differ in lightness.
-		colours[i] = hsl(360*float64(step)/float64(count), 0.55, []float64{0.42, 0.6, 0.51}[step%3])
+		step, steps := rank, len(nodes)
+		if byZone {
+			step, steps = zones[place{nodes[i].Region, nodes[i].Zone}], len(zones)
+		}
+		colours[i] = hsl(360*float64(step%steps)/float64(steps), 0.55, [...]float64{0.42, 0.6, 0.51}[rank%3])
 	}
 	return colours
 }

@@ -178,7 +178,7 @@ func TestThePageNeedsNothingInline(t *testing.T) {
 // are primaries.
 func TestTheMap(t *testing.T) {
 	for _, size := range []struct{ members, partitions, side, colours, shades int }{
-		{3, 1, 1, 1, 1}, {3, 4096, 64, 3, 2}, {100, 65_536, 256, 60, 3}, {1000, 65_536, 256, 60, 3}, {3, 65_537, 182, 3, 2}, {3, 1 << 20, 256, 3, 2},
+		{3, 1, 1, 1, 1}, {3, 4096, 64, 3, 2}, {60, 65_536, 256, 60, 3}, {100, 65_536, 256, 9, 3}, {1000, 65_536, 256, 9, 3}, {3, 65_537, 182, 3, 2}, {3, 1 << 20, 256, 3, 2},
 	} {
 		in := input(size.members, size.partitions)
 		for highlight, colours := range map[string]int{"": size.colours, "n0001": size.shades, "nobody": 1} {

@@ -31,6 +31,7 @@ type view struct {
 	Changes  []struct{ Kind, Name string }
 	MapSide  int
 	PerPixel int
+	ByZone   bool // a colour of the map stands for a zone
 }
 
 // member is a row of the table of members.
@@ -61,6 +62,7 @@ func (p place) Value() string { return p.Region + "/" + p.Zone }
 type zone struct {
 	place
 	Members, Weight, Primaries, Owned int
+	Colour                            string // of one of its members
 	Fair                              float64
 }
 
@@ -94,7 +96,7 @@ func newView(in Input) *view {
 	v.Recent = v.Recent[:min(len(v.Recent), maxRecent)]
 	v.members()
 	if in.Table != nil {
-		v.Slots = len(in.Table.Serving.Owners)
+		v.Slots, v.ByZone = len(in.Table.Serving.Owners), len(in.Table.Serving.Nodes) > maxColours
 		v.MapSide, v.PerPixel = mapSide(in.Table.Serving.PartitionCount)
 		v.moves()
 		v.lacking()
@@ -212,6 +214,7 @@ func (v *view) zones() {
 		}
 		z.Members++
 		if m.Owns {
+			z.Colour = m.Colour
 			z.Weight, z.Primaries, z.Owned = z.Weight+m.Weight, z.Primaries+m.Primaries, z.Owned+m.Primaries+m.Replicas
 			weight += m.Weight
 		}

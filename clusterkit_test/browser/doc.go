@@ -1,0 +1,3 @@
+// Package browser tests the status page in a headless browser: chromium, where it is
+// installed.
+package browser
