@@ -24,9 +24,9 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 		member, err = h.m.admission.admit(n)
 	}
 	if err == nil {
-		err = h.m.newcomers.admit(h.m.registry, n.Name, member.ID, h.m.settings.now())
+		err = h.m.admitStart(n.Name, member, n.DMax >= probeVersion)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnproven) {
 		h.refuse(err)
 	}
 	return err
@@ -101,6 +101,8 @@ func (h *hooks) NotifyMsg(b []byte) {
 		h.m.deliver(msg)
 	case reachMessage:
 		h.m.heardReach(msg)
+	case probeMessage:
+		h.m.heardProbe(msg)
 	case digestMessage:
 		if msg.kind == kindDigest {
 			return

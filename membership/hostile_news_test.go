@@ -3,6 +3,7 @@ package membership
 import (
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"testing"
@@ -138,12 +139,16 @@ func TestFakeMembersAreBounded(t *testing.T) {
 	third, err := New(Options{
 		ClusterName: "orders", NodeID: "n3", GossipAddr: "127.0.0.1:0", Gossip: GossipOptions{Profile: Local},
 		PartitionCount: 16, Configurations: []string{"x"}, Discovery: Static(addrs...), BootstrapTimeout: 30 * time.Second,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	require.NoError(t, third.Start(t.Context()))
 	for _, id := range []string{"n0", "n1"} {
 		_, found := third.registry.member(id)
 		require.True(t, found, id)
+	}
+	for _, m := range all {
+		require.Eventually(t, func() bool { _, found := m.registry.member("n3"); return found }, 20*time.Second, 10*time.Millisecond)
 	}
 	require.NoError(t, third.Stop(t.Context()))
 }

@@ -34,6 +34,9 @@ const (
 	// there is none. A sender of kindDeathStopped knows that its process stood still.
 	kindDeath        = 12
 	kindDeathStopped = 13
+	// A member asks a start whether it runs, and the start answers: see probe.go.
+	kindProbe       = 14
+	kindProbeAnswer = 15
 )
 
 const (
@@ -172,6 +175,8 @@ func parseMessage(b []byte) (any, error) {
 		return parseDirect(b)
 	case kindReach, kindReachPacket, kindReachStream, kindNoPacket, kindNoStream, kindDeath, kindDeathStopped:
 		return parseReach(b)
+	case kindProbe, kindProbeAnswer:
+		return parseProbe(b)
 	default:
 		return nil, errMessage
 	}

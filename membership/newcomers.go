@@ -3,16 +3,26 @@ package membership
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
 )
 
-// A process without a key can announce any number of members where gossip is in clear. The bounds
-// below keep the cost of such an announcement to memory and time small. They refuse starts that
-// this member does not know. A start that is known is never refused because of them. The next
-// exchange of members brings what was refused too early.
+// A process without a key can announce any number of members where gossip is in clear. Where gossip
+// is encrypted, it can send recorded announcements again. The rules below keep the effect small:
+//
+//   - The starts of one NodeID, and all starts, are bounded in number.
+//   - In clear, a few new starts are believed on their word. Of the others, this member believes
+//     those that answer a probe.
+//   - With keys, a start that has left is never believed again, and a start that has failed when
+//     it answers a probe.
+//
+// A start that is known is never refused because of these rules. Another exchange of members brings
+// the starts that were refused before they answered.
 
 const (
 	// maxStarts bounds the starts of one NodeID that are believed alive at a time. A process that
@@ -20,46 +30,219 @@ const (
 	maxStarts = 64
 	// maxMembers bounds the starts of all NodeIDs that are believed alive at a time.
 	maxMembers = 1 << 16
-	// newMembers and newMembersBurst bound the new starts in a second, and at once, after this
-	// member has joined. A member that joins learns of all others at once.
-	newMembers, newMembersBurst = 64, 512
+	// In clear, newMembersBurst new starts at once, and newMembers in a further second, are believed
+	// on their word. A member that joins believes what the members that it has dialled say.
+	newMembers, newMembersBurst = 2, 32
+	// provenMembers and provenMembersBurst bound in the same way the starts that answer probes.
+	provenMembers, provenMembersBurst = 64, 1024
+
+	maxProbes   = 1024        // probes of new starts at a time
+	maxAsked    = 64          // further probes, of starts that have asked whether they are reached
+	maxRefused  = 1024        // starts that are remembered because they were not probed
+	maxProven   = 4096        // starts whose answers are remembered
+	provenFor   = time.Minute // how long an answer is remembered
+	fetchPause  = 500 * time.Millisecond
+	maxOver     = 8192 // starts that have left and are remembered
+	overMemory  = 24 * time.Hour
+	overExpired = time.Minute // how often old ones are deleted
 )
 
 var (
 	errManyStarts = fmt.Errorf("membership: over %d starts of one NodeID are alive", maxStarts)
 	errManyNew    = errors.New("membership: too many new members at a time")
+	errUnproven   = errors.New("membership: a new member has not answered yet")
+	errOver       = errors.New("membership: a start that has left cannot come back")
 )
 
-// newcomers bounds the starts that this member does not know yet.
+// newcomers decides about starts that this member does not know.
 type newcomers struct {
-	inClear bool // gossip is not encrypted: any process can announce members
-	joined  atomic.Bool
-	recent  guard.Bucket
+	encrypted bool
+	joined    atomic.Bool // Start has ended
+	believed  guard.Bucket
+	answered  guard.Bucket
+
+	mu       sync.Mutex
+	proven   map[string]time.Time // when starts answered, by gossip name
+	probed   map[string]bool      // starts that are being probed
+	refused  map[string]newcomer  // starts that were refused and not probed, by gossip name
+	asked    map[uint64]question  // by challenge
+	fetching bool                 // an exchange of members will follow
+	over     map[string]time.Time // when starts have left, by gossip name
+	overAt   time.Time            // when old ones were last deleted
 }
 
 func newNewcomers(encrypted bool) *newcomers {
-	return &newcomers{inClear: !encrypted, recent: guard.Bucket{Rate: newMembers, Burst: newMembersBurst}}
+	return &newcomers{
+		encrypted: encrypted,
+		believed:  guard.Bucket{Rate: newMembers, Burst: newMembersBurst},
+		answered:  guard.Bucket{Rate: provenMembers, Burst: provenMembersBurst},
+		proven:    make(map[string]time.Time), probed: make(map[string]bool),
+		refused: make(map[string]newcomer), asked: make(map[uint64]question), over: make(map[string]time.Time),
+	}
 }
 
-// admit returns an error when a start that is not known is one too many.
-func (n *newcomers) admit(r *registry, name, id string, now time.Time) error {
-	starts, total, known := r.startsOf(name, id)
+// admitStart returns an error when a start must not be believed now. challenge says that it answers
+// questions with a challenge. memberlist calls it.
+func (m *Membership) admitStart(name string, member Member, challenge bool) error {
+	starts, total, known, failed := m.registry.startsOf(name, member)
+	n, now := m.newcomers, m.settings.now()
 	switch {
+	case n.isOver(name):
+		return errOver
 	case known:
 		return nil
 	case starts >= maxStarts:
 		return errManyStarts
-	case total >= maxMembers, n.inClear && n.joined.Load() && !n.recent.Take(1, now):
+	case total >= maxMembers:
+		return errManyNew
+	case n.encrypted && !failed, !n.encrypted && (!n.joined.Load() || n.believed.Take(1, now)):
+		return nil
+	case !n.isProven(name, now):
+		m.probe(newcomer{name, member.Addr, challenge}, maxProbes)
+		return errUnproven
+	case !n.encrypted && !n.answered.Take(1, now):
 		return errManyNew
 	}
 	return nil
 }
 
-// startsOf returns the number of starts of a NodeID that are believed alive, the number of all
-// starts, and whether the named one is among them.
-func (r *registry) startsOf(name, id string) (starts, total int, known bool) {
+// isOver reports whether a start has left.
+func (n *newcomers) isOver(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, over := n.over[name]
+	return over
+}
+
+// leave records that a start has left. memberlist cannot start again under its name.
+func (n *newcomers) leave(name string, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now.Sub(n.overAt) >= overExpired || len(n.over) >= maxOver {
+		n.overAt = now
+		forgetBefore(n.over, now.Add(-overMemory), maxOver-1)
+	}
+	n.over[name] = now
+}
+
+// isProven reports whether a start has answered lately.
+func (n *newcomers) isProven(name string, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at, found := n.proven[name]
+	return found && now.Sub(at) < provenFor
+}
+
+// forgetBefore deletes the entries that are older than a time, and the oldest ones beyond a number.
+func forgetBefore(all map[string]time.Time, before time.Time, most int) {
+	var oldest string
+	for name, at := range all {
+		if at.Before(before) {
+			delete(all, name)
+		} else if oldest == "" || at.Before(all[oldest]) {
+			oldest = name
+		}
+	}
+	if len(all) > most {
+		delete(all, oldest)
+	}
+}
+
+// startsOf returns the number of starts of a member's NodeID that are believed alive, and the
+// number of all starts. It reports whether the named start is among them, and whether it has failed.
+func (r *registry) startsOf(name string, m Member) (starts, total int, known, failed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, known = r.alive[name]
-	return len(r.names[id]), len(r.alive), known
+	gone := r.departed[m.ID]
+	return len(r.names[m.ID]), len(r.alive), known, gone.failed && gone.member.Start.Nonce == m.Start.Nonce
+}
+
+// newcomer is a start that is not known.
+type newcomer struct {
+	name      string
+	addr      netip.AddrPort
+	challenge bool // it answers questions with a challenge
+}
+
+// probe asks a start, in the background, whether it runs. When too many are being probed, probe only
+// remembers the start. memberlist may hold its lock during the call.
+func (m *Membership) probe(c newcomer, most int) {
+	n := m.newcomers
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.probed[c.name]:
+	case len(n.probed) < most && m.background(func() { m.prove(c) }):
+		n.probed[c.name] = true
+		delete(n.refused, c.name)
+	default:
+		if len(n.refused) >= maxRefused {
+			for some := range n.refused {
+				delete(n.refused, some)
+				break
+			}
+		}
+		n.refused[c.name] = c
+	}
+}
+
+// probeAsker probes a start that has asked whether this member reaches it, and that was refused
+// because too many others are new. So a start that joins has a better chance than one that is only
+// announced.
+func (m *Membership) probeAsker(name string) {
+	n := m.newcomers
+	n.mu.Lock()
+	c, found := n.refused[name]
+	n.mu.Unlock()
+	if found {
+		m.probe(c, maxProbes+maxAsked)
+	}
+}
+
+// prove probes a start. After an answer it exchanges members with the start, because the
+// announcement that was refused may not come again. One exchange brings several starts.
+func (m *Membership) prove(c newcomer) {
+	n := m.newcomers
+	answers := m.answersProbe(c)
+	n.mu.Lock()
+	delete(n.probed, c.name)
+	if !answers {
+		n.mu.Unlock()
+		return
+	}
+	now := m.settings.now()
+	if len(n.proven) >= maxProven {
+		forgetBefore(n.proven, now.Add(-provenFor), maxProven-1)
+	}
+	n.proven[c.name] = now
+	fetch := !n.fetching
+	n.fetching = true
+	n.mu.Unlock()
+	if !fetch {
+		return
+	}
+	pause := time.NewTimer(fetchPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-m.life.Ending().Done():
+	}
+	n.mu.Lock()
+	n.fetching = false
+	n.mu.Unlock()
+	m.contact(c.addr, func(error) {})
+}
+
+// answersProbe reports whether a start answers.
+func (m *Membership) answersProbe(c newcomer) bool {
+	gossip, _, running := m.live()
+	if !running {
+		return false
+	}
+	if m.newcomers.encrypted && c.challenge {
+		return m.answersChallenge(gossip, c.name, c.addr)
+	}
+	_, err := gossip.Ping(c.name, net.UDPAddrFromAddrPort(c.addr))
+	return err == nil
 }

@@ -38,6 +38,9 @@ func (m *Membership) heardReach(msg reachMessage) {
 func (m *Membership) answerReach(msg reachMessage) {
 	gossip, _, running := m.live()
 	peer, known := m.registry.named(msg.name)
+	if !known {
+		m.probeAsker(msg.name)
+	}
 	if !running || !known || msg.name == m.name {
 		return
 	}

@@ -40,7 +40,7 @@ func (m *Membership) open() error {
 		Keyring:           m.keys.ring,
 		Logger:            logger,
 
-		DelegateProtocolMax: reachVersion, // a member of an earlier release announces 0
+		DelegateProtocolMax: probeVersion, // members of earlier releases announce 0, or reachVersion
 	}
 	m.settings.timings.configure(config)
 	hooks := &hooks{m: m}
@@ -73,6 +73,11 @@ func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
 	}
 	if m.keys.ring != nil {
 		o.Keys = m.keys.ring.GetKeys
+		o.Left = func(name string) {
+			if _, _, err := splitName(name); err == nil && name != m.name {
+				m.newcomers.leave(name, m.settings.now())
+			}
+		}
 	}
 	return o
 }

@@ -32,9 +32,12 @@ func soundPacket(b []byte) bool {
 	return len(b) > 0 && b[0] == cipherVersion
 }
 
-// opens reports whether a key decrypts a message, which begins with its version. data is
+// decrypt returns what a key decrypts of a message, which begins with its version. data is
 // authenticated with it.
-func (g *Guard) opens(message, data []byte) bool {
+func (g *Guard) decrypt(message, data []byte) (plain []byte, ok bool) {
+	if len(message) < minSealed {
+		return nil, false
+	}
 	nonce, sealed := message[1:1+nonceSize], message[1+nonceSize:]
 	for _, key := range g.opts.Keys() {
 		block, err := aes.NewCipher(key)
@@ -45,9 +48,9 @@ func (g *Guard) opens(message, data []byte) bool {
 		if err != nil {
 			continue
 		}
-		if _, err := gcm.Open(nil, nonce, sealed, data); err == nil {
-			return true
+		if plain, err := gcm.Open(nil, nonce, sealed, data); err == nil {
+			return plain, true
 		}
 	}
-	return false
+	return nil, false
 }

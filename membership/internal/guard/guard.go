@@ -48,6 +48,9 @@ type Options struct {
 	// Keys returns the keys that decrypt packets and streams, which must be encrypted. Nil means
 	// that gossip is in clear.
 	Keys func() [][]byte
+	// Left is called with the name of a member that says, in a message that a key decrypts, that it
+	// leaves. It must not block. Nil means that nothing is called.
+	Left func(name string)
 	// Compression says that members compress gossip. Without it, compressed messages in clear are
 	// read only from the addresses of known members, and in answers.
 	Compression bool

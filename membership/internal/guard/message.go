@@ -55,7 +55,7 @@ func (g *Guard) message(r *reader, charge func(n int) error) error {
 	}
 	switch kind {
 	case pingMessage, ackMessage, errMessage:
-		return r.skip(maxField)
+		return r.skip()
 	case userMessage:
 		n := uint64(0)
 		if err := r.header(map[string]*uint64{"UserMsgLen": &n}); err != nil {
@@ -93,7 +93,7 @@ func (r *reader) header(places map[string]*uint64) error {
 	return r.fields(maxFields, func(key string) (err error) {
 		place := places[key]
 		if place == nil {
-			return r.skip(maxField)
+			return r.skip()
 		}
 		*place, err = r.uint()
 		return err
@@ -137,7 +137,7 @@ func (r *reader) about() error {
 			_, err := r.bounded(maxMeta)
 			return err
 		}
-		return r.skip(maxField)
+		return r.skip()
 	})
 	if err == nil && !named {
 		err = errNotGossip

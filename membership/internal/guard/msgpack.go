@@ -155,9 +155,9 @@ func (r *reader) fields(limit int, each func(key string) error) error {
 	return nil
 }
 
-// skip reads one value of at most limit bytes.
-func (r *reader) skip(limit int) error {
-	end := r.at + limit
+// skip reads one value of at most maxField bytes.
+func (r *reader) skip() error {
+	end := r.at + maxField
 	if err := r.skipValue(maxDepth); err != nil {
 		return err
 	}

@@ -72,6 +72,11 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 		return false
 	}
 	p.Buf = bytes.Clone(p.Buf)
+	if head, ours := g.labelled(p.Buf); ours && g.opts.Left != nil {
+		if plain, ok := g.decrypt(p.Buf[head:], []byte(g.opts.Label)); ok {
+			g.packetLeaves(plain, maxNested)
+		}
+	}
 	return true
 }
 
@@ -171,13 +176,18 @@ func (g *Guard) compound(b []byte, nested int, inflate bool) ([]byte, error) {
 	return putCompound(kept), bad
 }
 
+// inflate returns a reader of bytes that memberlist has compressed.
+func inflate(compressed []byte) io.ReadCloser {
+	return lzw.NewReader(bytes.NewReader(compressed), lzw.LSB, lzwLitWidth)
+}
+
 // inflatePacket returns the bytes of a compressed message in a packet.
 func inflatePacket(r *reader) ([]byte, error) {
 	compressed, err := r.compressed(maxPacket)
 	if err != nil {
 		return nil, err
 	}
-	from := lzw.NewReader(bytes.NewReader(compressed), lzw.LSB, lzwLitWidth)
+	from := inflate(compressed)
 	defer func() { _ = from.Close() }()
 	plain, err := io.ReadAll(io.LimitReader(from, maxInflated+1))
 	if err != nil {

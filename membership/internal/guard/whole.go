@@ -2,7 +2,6 @@ package guard
 
 import (
 	"bytes"
-	"compress/lzw"
 	"encoding/binary"
 	"io"
 )
@@ -91,11 +90,18 @@ func (g *Guard) sealed(r *reader, label string) ([]byte, error) {
 	if _, err := r.take(int(n) - 1); err != nil {
 		return nil, unexpected(err)
 	}
+	if g.opts.Keys == nil {
+		return r.buf[:r.at], nil // memberlist refuses it
+	}
 	message := r.buf[begin:r.at]
-	if g.opts.Keys != nil && !g.opens(message[sealedHead:], append(bytes.Clone(message[:sealedHead]), label...)) {
+	plain, ok := g.decrypt(message[sealedHead:], append(bytes.Clone(message[:sealedHead]), label...))
+	if !ok {
 		junk := append(bytes.Clone(r.buf[:begin]), encryptMessage)
 		junk = binary.BigEndian.AppendUint32(junk, minSealed)
 		return append(append(junk, cipherVersion), make([]byte, minSealed-1)...), nil
+	}
+	if g.opts.Left != nil {
+		g.streamLeaves(plain)
 	}
 	return r.buf[:r.at], nil
 }
@@ -109,7 +115,7 @@ func (g *Guard) decompressed(r *reader, c *charge, head int) ([]byte, error) {
 	if err != nil {
 		return nil, unexpected(err)
 	}
-	from := lzw.NewReader(bytes.NewReader(compressed), lzw.LSB, lzwLitWidth)
+	from := inflate(compressed)
 	defer func() { _ = from.Close() }()
 	plain := &reader{buf: bytes.Clone(r.buf[:head]), at: head}
 	plain.more = collect(plain, from, c, func(int) {})

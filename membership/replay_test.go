@@ -1,0 +1,155 @@
+package membership
+
+import (
+	"log"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/memnet"
+)
+
+// recorder is a network on which a process without a key records all that is sent.
+type recorder struct {
+	*memnet.Network
+	mu      sync.Mutex
+	ended   bool // a process that has crashed goes on in a simulation, and sends what never arrives
+	packets []recording
+	streams []*recording
+}
+
+// recording is a packet or the bytes of a stream, and where it was sent.
+type recording struct {
+	to    string
+	bytes []byte
+}
+
+func (r *recorder) Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
+	inner, err := r.Network.Listen(addr, logger)
+	return recordingTransport{inner, r}, err
+}
+
+type recordingTransport struct {
+	Transport
+	r *recorder
+}
+
+func (t recordingTransport) WriteToAddress(b []byte, a Address) (time.Time, error) {
+	t.r.mu.Lock()
+	if !t.r.ended {
+		t.r.packets = append(t.r.packets, recording{a.Addr, slices.Clone(b)})
+	}
+	t.r.mu.Unlock()
+	return t.Transport.WriteToAddress(b, a)
+}
+
+func (t recordingTransport) DialAddressTimeout(a Address, timeout time.Duration) (net.Conn, error) {
+	conn, err := t.Transport.DialAddressTimeout(a, timeout)
+	if err != nil {
+		return nil, err
+	}
+	one := &recording{to: a.Addr}
+	t.r.mu.Lock()
+	t.r.streams = append(t.r.streams, one)
+	t.r.mu.Unlock()
+	return recordedConn{conn, one, t.r}, nil
+}
+
+type recordedConn struct {
+	net.Conn
+	one *recording
+	r   *recorder
+}
+
+func (c recordedConn) Write(b []byte) (int, error) {
+	c.r.mu.Lock()
+	if !c.r.ended {
+		c.one.bytes = append(c.one.bytes, b...)
+	}
+	c.r.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// replay sends all recordings again, each to every one of the addresses, from another address.
+func (r *recorder) replay(t *testing.T, to ...string) {
+	t.Helper()
+	attacker, err := r.Network.Listen(netip.MustParseAddrPort("10.9.9.9:1"), nil)
+	require.NoError(t, err)
+	r.mu.Lock()
+	packets, streams := slices.Clone(r.packets), slices.Clone(r.streams)
+	r.mu.Unlock()
+	for i, one := range packets {
+		for _, addr := range to {
+			_, err := attacker.WriteToAddress(one.bytes, Address{Addr: addr})
+			require.NoError(t, err)
+		}
+		if i%32 == 0 {
+			time.Sleep(time.Millisecond) // the inbox of a member holds a number of packets
+		}
+	}
+	for _, one := range streams {
+		for _, addr := range to {
+			conn, err := attacker.DialAddressTimeout(Address{Addr: addr}, time.Second)
+			require.NoError(t, err)
+			_, _ = conn.Write(one.bytes)
+			time.Sleep(10 * time.Millisecond)
+			require.NoError(t, conn.Close())
+		}
+	}
+	require.NoError(t, attacker.Shutdown())
+}
+
+// With keys, what a start has sent does not bring it back: not after it has left, and not after it
+// has failed.
+func TestReplayBringsNoStartBack(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, n *town, m *Membership){
+		"left":    func(t *testing.T, _ *town, m *Membership) { require.NoError(t, m.Stop(t.Context())) },
+		"crashed": func(_ *testing.T, n *town, m *Membership) { n.net.Crash(m.Local().Addr) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *testing.T, n *town) {
+				r := &recorder{Network: n.net}
+				keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
+				one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
+				n.see(3, one, two, three)
+				time.Sleep(time.Minute) // with exchanges of members
+				end(t, n, three)
+				r.mu.Lock()
+				r.ended = true
+				r.mu.Unlock()
+				n.see(2, one, two)
+				for _, wait := range []time.Duration{0, 50 * time.Second, time.Hour} {
+					time.Sleep(wait)
+					before := one.registry.stats().Rejoined + two.registry.stats().Rejoined
+					r.replay(t, townAddr(1).String(), townAddr(2).String())
+					time.Sleep(time.Second)
+					require.Equal(t, before, one.registry.stats().Rejoined+two.registry.stats().Rejoined)
+					n.see(2, one, two)
+				}
+			})
+		})
+	}
+}
+
+// With keys, a start that has failed and runs comes back.
+func TestAStartThatFailedComesBackWithKeys(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		keyed := func(o *Options) { o.Gossip.Keys = Keys{hostileKey} }
+		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
+		n.see(3, one, two, three)
+		for _, cut := range []time.Duration{time.Minute, time.Hour} {
+			err := n.net.Partition([]netip.AddrPort{townAddr(1), townAddr(2)}, []netip.AddrPort{townAddr(3)})
+			require.NoError(t, err)
+			n.see(2, one, two)
+			n.see(1, three)
+			time.Sleep(cut)
+			n.net.Heal()
+			n.see(3, one, two, three)
+		}
+	})
+}
