@@ -29,10 +29,18 @@ func (m *Machine) rememberDeparted(processes []Process) {
 	}
 }
 
-// hearDeparted stores the departures that a message names. It also notes that the sender confirms the
-// departure of this process.
+// hearDeparted stores the departures that a message names. It believes a departure that the process
+// itself announces. From another process it believes only the departure of a process that is not in the
+// view: otherwise a false notice would hide that data is lost when the named process crashes later. It
+// also notes that the sender confirms the departure of this process.
 func (m *Machine) hearDeparted(e Received) {
-	m.rememberDeparted(e.Message.departed)
+	var believed []Process
+	for _, p := range e.Message.departed {
+		if _, here := m.around.alive[p]; !here || p == e.From {
+			believed = append(believed, p)
+		}
+	}
+	m.rememberDeparted(believed)
 	d := &m.departure
 	if d.announced > 0 && e.Message.kind == answer && e.Message.query >= d.announced && len(e.Message.reports) == 0 {
 		d.told[e.From] = true

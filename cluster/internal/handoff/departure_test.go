@@ -78,6 +78,29 @@ func TestDeparturesAreBounded(t *testing.T) {
 	}
 }
 
+// A process that is alive departs only by its own word.
+func TestADepartureOfALiveProcessIsItsOwnWord(t *testing.T) {
+	a, b, c := Process{"a", 1}, Process{"b", 1}, Process{"c", 1}
+	m := newMachine(a, false, b, c)
+	notice := func(from Process, departed ...Process) {
+		m.Step(Received{from, &Message{kind: query, query: 1, to: a.Start, departed: departed}})
+	}
+	notice(b, c, a)
+	require.Empty(t, m.around.departed, "c and this process are alive")
+	require.False(t, m.Departed())
+	m.Step(View{Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}, Away: map[string]bool{"c": true}})
+	notice(b, c)
+	require.Empty(t, m.around.departed, "c is expected back")
+	notice(c, c)
+	require.Empty(t, m.around.departed, "c does not answer: the message is not of this time")
+	m.Step(View{Starts: map[string]uint64{"a": 1, "b": 1, "c": 1}})
+	notice(c, c)
+	require.Equal(t, []Process{c}, m.around.departed)
+	d := Process{"d", 1}
+	notice(b, d)
+	require.Equal(t, []Process{c, d}, m.around.departed, "d is not in the view")
+}
+
 // The record of departed processes is saved again until a save succeeds. A process reads the record after
 // a restart.
 func TestDeparturesAreRecorded(t *testing.T) {
