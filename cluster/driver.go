@@ -16,14 +16,15 @@ import (
 // driver gives events to the state machine of handoff, and carries out its effects: timers, messages, and
 // calls of the user's code. The driver never holds its lock while it waits for one of these.
 type driver struct {
-	c       *Cluster
-	user    Mover
-	options HandoffOptions
-	self    handoff.Process
-	nonce   uint64 // of this start
-	gates   []gate
-	changed lifecycle.Broadcast // a partition may be ready, handed over or released
-	before  *ring.Ring          // of the last view with owners; view alone uses it
+	c        *Cluster
+	user     Mover
+	options  HandoffOptions
+	self     handoff.Process
+	nonce    uint64 // of this start
+	gates    []gate
+	evidence evidence
+	changed  lifecycle.Broadcast // a partition may be ready, handed over or released
+	before   *ring.Ring          // of the last view with owners; view alone uses it
 
 	life  context.Context // the context of messages and jobs
 	end   context.CancelFunc
@@ -89,18 +90,35 @@ func (d *driver) listen() {
 			case <-d.life.Done():
 				return
 			case msg := <-membership.Drive(d.c.members).Messages():
-				m, err := handoff.ParseMessage(msg.Payload, len(d.gates))
-				if err != nil {
-					d.c.settings.Logger.Debug("ignoring a message", "from", msg.From, "error", err)
-					continue
-				}
 				from, known := d.c.view.Load().Member(msg.From)
 				if known && from.Start.Nonce == msg.Start { // otherwise the sender asks again
-					d.drive(handoff.Received{From: handoff.Process{ID: from.ID, Start: view.Origin(from)}, Message: m})
+					d.hear(from, msg.Payload)
 				}
 			}
 		}
 	})
+}
+
+// hear gives the machine a message of a member that has the evidence of that member.
+func (d *driver) hear(from Member, payload []byte) {
+	payload, send := d.evidence.open(keyOf(from), payload, time.Now())
+	process := handoff.Process{ID: from.ID, Start: view.Origin(from)}
+	if len(send) > 0 {
+		d.mu.Lock()
+		for _, b := range send {
+			d.post(process, func() []byte { return b })
+		}
+		d.mu.Unlock()
+	}
+	if len(payload) == 0 {
+		return
+	}
+	m, err := handoff.ParseMessage(payload, len(d.gates))
+	if err != nil {
+		d.c.settings.Logger.Debug("ignoring a message", "from", from.ID, "error", err)
+		return
+	}
+	d.drive(handoff.Received{From: process, Message: m})
 }
 
 // resume restores the journal of an earlier start, and records that this start begins.
@@ -136,6 +154,7 @@ func (d *driver) view(v *view.View, state membership.State) {
 		ours = ours || m.ID == d.self.ID && m.Start.Nonce == d.nonce
 	}
 	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
+	d.evidence.keep(v.Members)
 	if ours {
 		next := handoff.View{Ring: v.Ring, Starts: starts, Away: away, Draining: state == membership.Draining, Leaving: state == membership.Leaving}
 		d.drive(next.Compared(d.before))
@@ -221,13 +240,20 @@ func (d *driver) settled(p int) {
 // send sends a message in the background. A message that is not gone soon, as when its connection is not
 // answered, is sent again beside: a process may get it twice. The lock is held.
 func (d *driver) send(to handoff.Process, m *handoff.Message) {
-	if d.sending[to] >= maxSends {
+	if member, known := d.c.view.Load().Member(to.ID); known {
+		d.post(to, func() []byte { return d.evidence.wrap(keyOf(member), m.Bytes()) })
+	}
+}
+
+// post sends the bytes that content returns in the background. The lock is held.
+func (d *driver) post(to handoff.Process, content func() []byte) {
+	if d.closed || d.sending[to] >= maxSends {
 		return
 	}
 	d.sending[to]++
 	gone := make(chan struct{}, sendAttempts)
 	attempt := func() {
-		if err := membership.Drive(d.c.members).Send(d.life, to.ID, m.Bytes()); err != nil {
+		if err := membership.Drive(d.c.members).Send(d.life, to.ID, content()); err != nil {
 			d.c.settings.Logger.Debug("sending about handoff", "to", to.ID, "error", err)
 		}
 		gone <- struct{}{}

@@ -107,16 +107,7 @@ func TestDrainOfAll(t *testing.T) {
 // crashes while the second one is leaving. Drain has the time limit, and its result arrives in drained.
 func (b *testNet) leftAlone(t *testing.T, sh *shelf, limit time.Duration, edits ...edit) (crashed, goes *cluster.Cluster, kept *store, drained chan error) {
 	t.Helper()
-	crashed, s := b.startStore(sh, 1, edits...)
-	goes, kept = b.startStore(sh, 2, edits...)
-	b.still(crashed, goes)
-	kept.merge(3, map[string]int{"k": 1})
-	s.mu.Lock()
-	s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
-	s.mu.Unlock()
-	drained = make(chan error, 1)
-	go func() { drained <- goes.Drain(within(t, limit)) }()
-	b.await("it waits for the other to merge", func() bool { return goes.Handoff().State().Releasing == 64 })
+	crashed, goes, kept, drained = b.leaves(t, sh, limit, edits...)
 	require.Equal(t, membership.Leaving, goes.Local().State)
 	b.net.Crash(addrPort(1))
 	b.await("it is alone", func() bool { return len(goes.Members()) == 1 })
