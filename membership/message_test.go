@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -39,6 +40,10 @@ func TestMessagesGolden(t *testing.T) {
 			append([]byte{0x1A, 0, 0, 0, 0, 0, 0, 0, 0}, "\x13n1~0000000000000001n2"...)},
 		{reachMessage{kind: kindNoStream, name: gossipName("n1", 1), from: "n2"},
 			append([]byte{0x1B, 0, 0, 0, 0, 0, 0, 0, 0}, "\x13n1~0000000000000001n2"...)},
+		{probeMessage{kind: kindProbe, stream: true, challenge: testDigest.fingerprint, name: gossipName("n1", 1), addr: netip.MustParseAddrPort("10.0.0.1:7946")},
+			append(append([]byte{0x1E, 1}, words[:8]...), "\x13n1~0000000000000001\x0a\x00\x00\x01\x0a\x1f"...)},
+		{probeMessage{kind: kindProbeAnswer, challenge: testDigest.fingerprint, name: gossipName("n1", 1)},
+			append(append([]byte{0x1F, 0}, words[:8]...), "\x13n1~0000000000000001"...)},
 	} {
 		require.Equal(t, c.bytes, encoded(c.message))
 		got, err := parseMessage(c.bytes)
@@ -56,6 +61,8 @@ func encoded(message any) []byte {
 	case directMessage:
 		return m.bytes()
 	case reachMessage:
+		return m.bytes()
+	case probeMessage:
 		return m.bytes()
 	default:
 		return nil
@@ -105,6 +112,8 @@ func FuzzParseMessage(f *testing.F) {
 	f.Add(directMessage{from: "n1", start: 1, to: 2, payload: []byte{7}}.bytes())
 	f.Add(reachMessage{kind: kindReach, challenge: 1, name: gossipName("n1", 1)}.bytes())
 	f.Add(reachMessage{kind: kindReachStream, challenge: 1, name: gossipName("n1", 1), from: "n2"}.bytes())
+	f.Add(probeMessage{kind: kindProbe, name: gossipName("n1", 1), addr: netip.MustParseAddrPort("[::ffff:10.0.0.1]:1")}.bytes())
+	f.Add(probeMessage{kind: kindProbeAnswer, stream: true, name: gossipName("n1", 1)}.bytes())
 	view := threeMembers()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)

@@ -65,7 +65,7 @@ func parseProbe(b []byte) (any, error) {
 	}
 	at := len(rest) - 2
 	addr, err := gossipAddr(net.IP(rest[:at]), binary.LittleEndian.Uint16(rest[at:]))
-	if err != nil {
+	if err != nil || at != len(addr.Addr().AsSlice()) { // an IPv4 address has one form
 		return nil, errMessage
 	}
 	p.addr = addr
