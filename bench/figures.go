@@ -34,6 +34,7 @@ type figures struct {
 	primaries stat // the same for the partitions it is primary of
 	join      stat // one joining member for each zone and weight
 	leave     stat // one after the other, from the full cluster
+	several   stat // the share of the partitions that a leave changes in which several owners change
 	zoneLoss  stat // each zone; nothing when there is only one
 	rolling   stat // the members of leave, in total
 	spread    stat // the share of partitions with owners in as many zones as possible, 0 to 1
@@ -135,10 +136,13 @@ func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 	slots, _ := loads(r)
 	moved, minimum := 0, 0
 	for _, n := range evenly(r.Nodes(), leaves) {
-		_, moves, err := f.change(r, rebalance.Change{Remove: []string{n.ID}})
+		to, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: []string{n.ID}})
 		if err != nil {
 			return err
 		}
+		f.addSpread(to)
+		f.addSeveral(plan)
+		moves := len(plan.Moves)
 		f.leave.addRatio(moves, slots[n.ID])
 		f.addPeers(r, n.ID)
 		moved += 2 * moves
@@ -146,6 +150,22 @@ func (f *figures) addLeaves(r *ring.Ring, leaves int) error {
 	}
 	f.rolling.addRatio(moved, minimum)
 	return nil
+}
+
+// addSeveral counts the partitions of which a leave changes more than one owner.
+func (f *figures) addSeveral(p rebalance.Plan) {
+	changed, several := 0, 0
+	for rest := p.Moves; len(rest) > 0; changed++ {
+		n := 1
+		for n < len(rest) && rest[n].Partition == rest[0].Partition {
+			n++
+		}
+		if n > 1 {
+			several++
+		}
+		rest = rest[n:]
+	}
+	f.several.addRatio(several, changed)
 }
 
 func (f *figures) addZoneLosses(r *ring.Ring) error {

@@ -88,6 +88,13 @@ func TestPeersShareALoss(t *testing.T) {
 	require.InDelta(t, 2./3, f.peerShare.most, 1e-9, "b owns two of the three partitions of a")
 }
 
+func TestLeavesThatChangeSeveralOwners(t *testing.T) {
+	h := byHand{"abcd": "ab cd ab ab", "bcd": "cd cd bc bd"}
+	var f figures
+	require.NoError(t, f.addLeaves(h.ring(t, 2, "abcd"), 1))
+	require.InDelta(t, 1./3, f.several.most, 1e-9, "of the three partitions of a, one loses b too")
+}
+
 func TestNoZoneToLose(t *testing.T) {
 	var f figures
 	require.NoError(t, f.addZoneLosses(byHand{"bc": "b c b c"}.ring(t, 1, "bc")))

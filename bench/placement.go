@@ -143,6 +143,7 @@ seeds and changes; single figures are the worst.
 - at best: what no strategy can be below while partitions span as many zones as they can
 - join: slots that change owner, over the slots that the joiner ends up with
 - leave: the same over the slots of the leaver; each member in turn
+- several: of the partitions that a leave changes, those in which several owners change
 - zone loss: the same over the slots of the zone; each zone in turn
 - rolling: each member in turn leaves and comes back: over twice the slots of all of them
 - zone span: partitions that span as many zones as they can, before and after every change
@@ -158,7 +159,7 @@ func (o placementOptions) print(out io.Writer, results []figures) error {
 		l := some[0].layout
 		t := measure.Table{
 			Title: l.family + ": " + l.String(),
-			Head:  []string{"", "replicas", "primaries", "join", "leave", "zone loss", "rolling", "zone span", "peers", "most on", "build"},
+			Head:  []string{"", "replicas", "primaries", "join", "leave", "several", "zone loss", "rolling", "zone span", "peers", "most on", "build"},
 			Note:  fmt.Sprintf("replicas at best %.2f", l.atBest()),
 		}
 		if n := o.leaves(l); n < l.size() {
@@ -166,7 +167,7 @@ func (o placementOptions) print(out io.Writer, results []figures) error {
 		}
 		for _, f := range some {
 			t.Rows = append(t.Rows, []string{
-				label(f.strategy), f.replicas.pair(), f.primaries.pair(), f.join.pair(), f.leave.pair(), f.zoneLoss.pair(), f.rolling.pair(),
+				label(f.strategy), f.replicas.pair(), f.primaries.pair(), f.join.pair(), f.leave.pair(), percent(f.several.most), f.zoneLoss.pair(), f.rolling.pair(),
 				percent(f.spread.least), fmt.Sprintf("%.0f", f.peers.least), percent(f.peerShare.most), measure.Duration(float64(f.build)),
 			})
 		}

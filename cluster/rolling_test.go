@@ -58,13 +58,13 @@ func (c *crowd) set(n int, m *cluster.Cluster) {
 // TestRollingChangeOfConfiguration replaces replication factor and strategy of a
 // cluster that is in use, in the rounds of the documentation.
 func TestRollingChangeOfConfiguration(t *testing.T) {
-	before := cluster.Configuration{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}
-	for _, after := range []cluster.Configuration{
-		{ReplicationFactor: 2, Strategy: rebalance.Balanced{}},
-		{ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}},
-		{ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{}},
-		{ReplicationFactor: 3, Strategy: rebalance.RoundRobin{}},
+	for _, change := range [][2]cluster.Configuration{
+		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
+		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}, {ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}},
+		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}},
+		{{ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{}}},
 	} {
+		before, after := change[0], change[1]
 		oldName := fmt.Sprintf("rf%d:%s", before.ReplicationFactor, before.Strategy.Name())
 		newName := fmt.Sprintf("rf%d:%s", after.ReplicationFactor, after.Strategy.Name())
 		t.Run(newName, func(t *testing.T) {

@@ -90,9 +90,9 @@ func TestPermutation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPermutation(rapid.String().Draw(t, "id"))
 		n := rapid.IntRange(1, 5000).Draw(t, "partitions")
-		seen := make([]bool, n)
+		d, seen := newDomain(n), make([]bool, n)
 		for rank := range n {
-			at := p.at(uint64(rank), uint64(n))
+			at := p.at(uint64(rank), &d)
 			require.False(t, seen[at], "partition %d twice", at)
 			seen[at] = true
 		}
@@ -103,12 +103,12 @@ func TestPermutation(t *testing.T) {
 // permutations.
 func TestPermutationsDiffer(t *testing.T) {
 	const partitions, members = 1024, 60
-	same := 0
+	d, same := newDomain(partitions), 0
 	for a := range members {
 		for b := range a {
 			x, y := newPermutation(fmt.Sprint("n", a)), newPermutation(fmt.Sprint("n", b))
 			for rank := range uint64(partitions) {
-				if x.at(rank, partitions) == y.at(rank, partitions) {
+				if x.at(rank, &d) == y.at(rank, &d) {
 					same++
 				}
 			}
@@ -125,10 +125,10 @@ func TestPermutationsOfTheDocumentation(t *testing.T) {
 		"b": "[5 1 11 7 3 10 4 6 2 8 9 0]",
 		"c": "[9 10 6 1 0 3 2 5 11 7 8 4]",
 	} {
-		p := newPermutation(id)
+		p, d := newPermutation(id), newDomain(12)
 		var order []uint64
 		for rank := range uint64(12) {
-			order = append(order, p.at(rank, 12))
+			order = append(order, p.at(rank, &d))
 		}
 		require.Equal(t, want, fmt.Sprint(order), id)
 	}

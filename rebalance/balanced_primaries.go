@@ -26,18 +26,22 @@ func primaries(r *race, orders []permutation, slack slack) []int32 {
 			members[u].load++
 		}
 	}
-	row := func(p int) []int32 { return r.owners[p*r.replicas:][:r.replicas] }
+	fillPrimaries(primary, members, func(p int) []int32 { return r.owners[p*r.replicas:][:r.replicas] })
+	return primary
+}
+
+// fillPrimaries gives the rows without a primary one of their owners.
+func fillPrimaries(primary []int32, members []unit, owners func(partition int) []int32) {
 	var c *chains
 	for p := range primary {
 		if primary[p] != open {
 			continue
 		}
 		if c == nil {
-			c = newChains(primary, members, row)
+			c = newChains(primary, members, owners)
 		}
 		c.fill(p)
 	}
-	return primary
 }
 
 // write fills the table: the primary first, then the other owners in the order in which

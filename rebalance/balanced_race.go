@@ -123,8 +123,8 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 	for i, c := range classes {
 		queue[i] = turn{times[0] / c.weight, int32(i)}
 	}
-	partitions := uint64(len(times))
-	left := r.claims(members, unitOf, partitions)
+	partitions := newDomain(len(times))
+	left := r.claims(members, unitOf, partitions.partitions)
 	for vain := 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); {
 		c := &classes[queue[0].class]
 		in := c.members[:0]
@@ -135,7 +135,7 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 				continue
 			}
 			in = append(in, m)
-			p := int(orders[m].at(uint64(c.rank), partitions))
+			p := int(orders[m].at(uint64(c.rank), &partitions))
 			if all {
 				first := p * r.replicas
 				if i := slices.Index(r.owners[first:first+r.replicas], fixed-u); i >= 0 {

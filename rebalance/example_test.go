@@ -31,10 +31,10 @@ func ExampleWhatIf() {
 		fmt.Println(m.ID, "gains", m.Gained, "loses", m.Lost)
 	}
 	// Output:
-	// 351 of 3072 slots move, 158 primaries change
-	// orders-2 gains 0 loses 172
-	// orders-5 gains 0 loses 179
-	// orders-7 gains 351 loses 0
+	// 326 of 3072 slots move, 147 primaries change
+	// orders-2 gains 0 loses 163
+	// orders-5 gains 0 loses 163
+	// orders-7 gains 326 loses 0
 }
 
 func ExampleDiff() {
@@ -55,9 +55,10 @@ func ExampleDiff() {
 	}
 	// Output:
 	// partition 0: orders-2 to orders-3
-	// partition 2: orders-2 to orders-1
+	// partition 1: orders-1 to orders-2
+	// partition 2: orders-3 to orders-1
+	// partition 3: orders-2 to orders-3
 	// partition 4: orders-3 to orders-2
-	// partition 5: orders-2 to orders-1
 }
 
 func ExampleConsistentHash() {
@@ -65,7 +66,7 @@ func ExampleConsistentHash() {
 	fmt.Println(s.Name())
 	fmt.Println(rebalance.ConsistentHash{Load: 900}.Validate())
 	// Output:
-	// consistent-hash/1:load=1100:vnodes=20
+	// consistent-hash/2:load=1100:vnodes=20
 	// Load is 900: must be between 1000 and 10000
 }
 
@@ -97,7 +98,7 @@ func ExampleBalanced() {
 		fmt.Printf("%s: %d slots at most, 123 on average; a new member moves %d\n", s.Name(), fullest, len(plan.Moves))
 	}
 	// Output:
-	// rendezvous/1: 150 slots at most, 123 on average; a new member moves 123
+	// rendezvous/2: 141 slots at most, 123 on average; a new member moves 128
 	// balanced/1: 131 slots at most, 123 on average; a new member moves 136
 	// balanced/1:slack=exact: 123 slots at most, 123 on average; a new member moves 196
 }

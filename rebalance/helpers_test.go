@@ -16,7 +16,9 @@ import (
 // strategies are the strategies of this package.
 var strategies = []ring.RebalanceStrategy{
 	rebalance.Rendezvous{},
+	rebalance.Rendezvous{Version: 1},
 	rebalance.ConsistentHash{},
+	rebalance.ConsistentHash{Version: 1},
 	rebalance.ConsistentHash{Load: 1000, VirtualNodes: 1},
 	rebalance.RoundRobin{},
 	rebalance.Balanced{},

@@ -41,7 +41,7 @@ func TestLot(t *testing.T) {
 
 func TestTooTightLoadIsAnError(t *testing.T) {
 	topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}, {ID: "b", Weight: 1}}, PartitionCount: 100, Replicas: 2}
-	err := ConsistentHash{Load: 500, VirtualNodes: 3}.primaries(topology, ring.NewTable(topology))
+	_, err := ConsistentHash{Load: 500, VirtualNodes: 3}.ringOwners(topology, []uint16{0, 1})
 	require.EqualError(t, err, "rebalance: consistent hash of 100 partitions over 2 nodes: not enough room to distribute partitions")
 }
 
@@ -61,11 +61,11 @@ func TestCompleteFindsTheBestSet(t *testing.T) {
 		}
 		table := ring.NewTable(topology)
 		require.NoError(t, Rendezvous{}.Assign(topology, table))
-		score := newScorer(topology.Nodes)
+		score := newScorer(topology, 2)
 		for p := range topology.PartitionCount {
 			costs := func(row []uint16) (list []uint64) {
 				for _, n := range row {
-					list = append(list, score.cost(partitionKey(p), n))
+					list = append(list, score.cost(newPartition(p), n))
 				}
 				return list
 			}
@@ -78,6 +78,47 @@ func TestCompleteFindsTheBestSet(t *testing.T) {
 			best := bestSet(topology, costs)
 			require.ElementsMatch(t, best, row)
 		}
+	})
+}
+
+// A zone of many nodes gets the same lists when its nodes are compared for each row.
+func TestWalkFindsTheCheapest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		topology := ring.Topology{PartitionCount: rapid.IntRange(1, 300).Draw(t, "partitions"), Replicas: rapid.IntRange(1, 5).Draw(t, "replicas")}
+		zones := rapid.IntRange(1, 3).Draw(t, "zones")
+		for i := range rapid.IntRange(fewNodes, 80).Draw(t, "nodes") {
+			topology.Nodes = append(topology.Nodes, ring.Node{ID: fmt.Sprintf("n%02d", i), Zone: fmt.Sprint(i % zones), Weight: 7})
+		}
+		table := ring.NewTable(topology)
+		require.NoError(t, Rendezvous{}.Assign(topology, table))
+		l := newLayout(topology.Nodes)
+		compared := newFiller(l, newScorer(topology, 2), l.depth(topology.Replicas))
+		for p := range topology.PartitionCount {
+			row := make([]uint16, topology.Replicas)
+			compared.fill(row, 0, newPartition(p))
+			require.Equal(t, row, table.Row(p), "partition %d", p)
+		}
+	})
+}
+
+// With many zones of many nodes the lists would be too large.
+func TestWalkLeavesManyZones(t *testing.T) {
+	topology := ring.Topology{PartitionCount: 10, Replicas: 1}
+	for i := range 65 * fewNodes {
+		topology.Nodes = append(topology.Nodes, ring.Node{ID: fmt.Sprintf("n%04d", i), Zone: fmt.Sprint(i % 65), Weight: 1})
+	}
+	f := newFiller(newLayout(topology.Nodes), newScorer(topology, 2), 1)
+	f.walk()
+	for _, lists := range f.walked {
+		require.Nil(t, lists)
+	}
+}
+
+func TestRankIsTheInverse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, d := newPermutation(rapid.String().Draw(t, "id")), newDomain(rapid.IntRange(1, ring.MaxPartitionCount).Draw(t, "partitions"))
+		rank := rapid.Uint64Range(0, d.partitions-1).Draw(t, "rank")
+		require.Equal(t, rank, p.rank(p.at(rank, &d), &d))
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 var allowed = map[string]bool{
 	"cmp": true, "container/heap": true, "encoding/binary": true, "errors": true, "fmt": true, "iter": true,
 	"math/bits": true, "slices": true, "sort": true, "strconv": true, "strings": true,
+	"sync": true, "sync/atomic": true, "unsafe": true, // of ring, which keeps answers
 	"github.com/cespare/xxhash/v2":                 true,
 	"github.com/clusterkit/clusterkit/ring":        true,
 	"github.com/clusterkit/clusterkit/ring/option": true,

@@ -16,14 +16,14 @@ import (
 // A row that keeps its owners changes only if a joining node costs less than the most
 // expensive owner of the row. docs/placement.md proves that the table equals that of
 // Assign.
-func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
+func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	c, ok := compare(from, to)
 	if !ok {
 		return false
 	}
 	slots := table.Slots()
 	lost := c.renumber(slots, to.Replicas)
-	f := newFiller(c.layout, newScorer(to.Nodes), c.depth)
+	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth)
 	// With these zones the owners of each row are in ascending order of cost: the most
 	// expensive owner is the last.
 	ascending := len(c.layout.zones) == 1 || c.depth == 1 && c.layout.regions == 1
@@ -40,12 +40,12 @@ func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 		if ascending {
 			owners = row[len(row)-1:]
 		}
-		if key := partitionKey(p); f.score.anyCheaper(c.joined, owners, key) {
-			f.refill(c.joined, row, key)
+		if p := newPartition(p); f.score.anyCheaper(c.joined, owners, p) {
+			f.refill(c.joined, row, p)
 		}
 	}
 	for _, p := range lost {
-		f.fill(slots[p*to.Replicas:][:to.Replicas], 0, partitionKey(p))
+		f.fill(slots[p*to.Replicas:][:to.Replicas], 0, newPartition(p))
 	}
 	return true
 }
@@ -54,26 +54,24 @@ func (Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 // frequent change: one node joins, all weights are equal, and the owners of each row
 // are in ascending order of cost.
 func (f *filler) admitOne(joined, slots []uint16, replicas int) {
-	keys := f.score.keys
-	joiner := keys[joined[0]]
 	last := replicas - 1
-	for p := 0; last < len(slots); p++ {
-		key := partitionKey(p)
-		if mix(joiner^key) >= mix(keys[slots[last]]^key) {
-			f.refill(joined, slots[last+1-replicas:last+1], key)
+	for i := 0; last < len(slots); i++ {
+		p := newPartition(i)
+		if f.score.score(p, joined[0]) >= f.score.score(p, slots[last]) {
+			f.refill(joined, slots[last+1-replicas:last+1], p)
 		}
 		last += replicas
 	}
 }
 
 // refill fills a row anew from its own nodes and the joining nodes.
-func (f *filler) refill(joined, row []uint16, key uint64) {
+func (f *filler) refill(joined, row []uint16, p partition) {
 	for z := range f.lists {
 		f.lists[z] = f.lists[z][:0]
 	}
 	for _, nodes := range [][]uint16{row, joined} {
 		for _, n := range nodes {
-			f.enlist(f.layout.zoneOf[n], candidate{f.score.cost(key, n), n})
+			f.enlist(f.layout.zoneOf[n], candidate{f.score.cost(p, n), n})
 		}
 	}
 	f.pick.reset()

@@ -20,75 +20,97 @@ func mix(x uint64) uint64 {
 }
 
 // scorer computes the cost of a node for a partition; the lowest cost wins. The cost
-// depends only on the node's ID, its weight and the partition. So when a node joins or
-// leaves, the costs of all other nodes stay the same.
+// depends only on the node's ID, its weight, the partition and the number of partitions.
+// So when a node joins or leaves, the costs of all other nodes stay the same.
 //
 // A cost is an exponentially distributed number divided by the weight: -log2(u)/w,
-// where u is the hash of node and partition as a fraction (Schindelhauer and Schomaker,
-// 2005). Nodes of equal weight are ordered by the hash itself, which gives the same
-// order without the logarithm.
+// where u is a score as a fraction (Schindelhauer and Schomaker, 2005). Nodes of equal
+// weight are ordered by the score itself, which gives the same order without the
+// logarithm.
+//
+// The score is the rank of the partition in the node's permutation, followed by a hash of
+// the two. So the scores of a node are spread evenly over all partitions, while hashes
+// alone form clusters by chance. In version 1 the score is such a hash alone.
 type scorer struct {
 	keys    []uint64 // a hash of each node's ID
 	weights []uint64 // for each node; nil when all weights are equal
 	log     *logTable
+	orders  []permutation // nil in version 1
+	domain  domain
+	step    uint64 // the difference of the scores of two ranks
 }
 
-func newScorer(nodes []ring.Node) scorer {
-	s := scorer{keys: make([]uint64, len(nodes))}
-	weights := make([]uint64, len(nodes))
+func newScorer(t ring.Topology, version int) scorer {
+	s := scorer{keys: make([]uint64, len(t.Nodes))}
+	weights := make([]uint64, len(t.Nodes))
 	equal := true
-	for i, n := range nodes {
+	for i, n := range t.Nodes {
 		s.keys[i] = mix(xxhash.Sum64String(n.ID))
 		weights[i] = uint64(n.Weight)
-		equal = equal && n.Weight == nodes[0].Weight
+		equal = equal && n.Weight == t.Nodes[0].Weight
 	}
 	if !equal {
 		s.weights, s.log = weights, newLogTable()
 	}
+	if version > 1 {
+		s.orders, s.domain, s.step = make([]permutation, len(t.Nodes)), newDomain(t.PartitionCount), ^uint64(0)/uint64(t.PartitionCount)
+		for i, n := range t.Nodes {
+			s.orders[i] = newPermutation(n.ID)
+		}
+	}
 	return s
 }
 
-// partitionKey is the part of a cost that depends on the partition. The odd constant,
-// from the golden ratio, makes sure that mix does not map partition 0 to zero.
-func partitionKey(partition int) uint64 { return mix(uint64(partition) + 0x9e3779b97f4a7c15) }
+// A partition is what a score depends on besides the node.
+type partition struct{ index, key uint64 }
 
-// cost returns the node's cost for the partition with a partitionKey.
-func (s *scorer) cost(partitionKey uint64, node uint16) uint64 {
-	hash := mix(s.keys[node] ^ partitionKey)
-	if s.weights == nil {
-		return ^hash
+// newPartition hashes a partition. The odd constant, from the golden ratio, makes sure
+// that mix does not map partition 0 to zero.
+func newPartition(index int) partition {
+	return partition{uint64(index), mix(uint64(index) + 0x9e3779b97f4a7c15)}
+}
+
+// score returns the score of a node.
+func (s *scorer) score(p partition, node uint16) uint64 {
+	if s.orders == nil {
+		return mix(s.keys[node] ^ p.key)
 	}
-	return s.log.lot(hash) / s.weights[node]
+	return s.least(s.orders[node].rank(p.index, &s.domain)) + s.fraction(p, node)
+}
+
+// least returns the least score of the nodes that give a partition a rank.
+func (s *scorer) least(rank uint64) uint64 { return (s.domain.partitions - 1 - rank) * s.step }
+
+// fraction is the part of a score that differs between nodes of equal rank.
+func (s *scorer) fraction(p partition, node uint16) uint64 {
+	part, _ := bits.Mul64(mix(s.keys[node]^p.key), s.step)
+	return part
+}
+
+// cost returns the cost of a node.
+func (s *scorer) cost(p partition, node uint16) uint64 {
+	if s.weights == nil {
+		return ^s.score(p, node)
+	}
+	return s.log.lot(s.score(p, node)) / s.weights[node]
 }
 
 // cheaper reports whether a node costs less than a bound, where weights differ. It
 // compares the dividend of the cost with bound times weight, because a product is
 // faster than a division.
-func (s *scorer) cheaper(partitionKey uint64, node uint16, bound uint64) bool {
+func (s *scorer) cheaper(p partition, node uint16, bound uint64) bool {
 	hi, lo := bits.Mul64(bound, s.weights[node])
-	return hi > 0 || s.log.lot(mix(s.keys[node]^partitionKey)) < lo
+	return hi > 0 || s.log.lot(s.score(p, node)) < lo
 }
 
 // anyCheaper reports whether any of some nodes costs no more than the most expensive of
 // others.
-func (s *scorer) anyCheaper(nodes, others []uint16, partitionKey uint64) bool {
-	if s.weights != nil {
-		dearest := uint64(0)
-		for _, n := range others {
-			dearest = max(dearest, s.cost(partitionKey, n))
-		}
-		return slices.ContainsFunc(nodes, func(n uint16) bool { return s.cost(partitionKey, n) <= dearest })
-	}
-	keys, lowest := s.keys, ^uint64(0)
+func (s *scorer) anyCheaper(nodes, others []uint16, p partition) bool {
+	dearest := uint64(0)
 	for _, n := range others {
-		lowest = min(lowest, mix(keys[n]^partitionKey))
+		dearest = max(dearest, s.cost(p, n))
 	}
-	for _, n := range nodes {
-		if mix(keys[n]^partitionKey) >= lowest {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(nodes, func(n uint16) bool { return s.cost(p, n) <= dearest })
 }
 
 // A logTable holds log2(1 + i/256) for i in 0 to 256, times 2^57.

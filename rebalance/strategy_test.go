@@ -11,6 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 func TestOwnersAreComplete(t *testing.T) {
@@ -41,14 +42,26 @@ func TestZonesAreSpread(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for s, name := range map[ring.RebalanceStrategy]string{
-		rebalance.Rendezvous{}:                                 "rendezvous/1",
+		rebalance.Rendezvous{}:                                 "rendezvous/2",
+		rebalance.Rendezvous{Version: 2}:                       "rendezvous/2",
+		rebalance.Rendezvous{Version: 1}:                       "rendezvous/1",
 		rebalance.RoundRobin{}:                                 "round-robin/1",
-		rebalance.ConsistentHash{}:                             "consistent-hash/1:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}: "consistent-hash/1:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Load: rebalance.MaxLoad, VirtualNodes: rebalance.MaxVirtualNodes}: "consistent-hash/1:load=10000:vnodes=1000",
+		rebalance.ConsistentHash{}:                             "consistent-hash/2:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}: "consistent-hash/2:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Version: 1}:                   "consistent-hash/1:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: rebalance.MaxLoad, VirtualNodes: rebalance.MaxVirtualNodes}: "consistent-hash/2:load=10000:vnodes=1000",
 	} {
 		require.Equal(t, name, s.Name())
 		require.NoError(t, ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: s}.Validate())
+	}
+}
+
+func TestVersions(t *testing.T) {
+	for _, version := range []int{-1, 3} {
+		require.EqualError(t, rebalance.Rendezvous{Version: version}.Validate(), fmt.Sprintf("Version is %d: must be between 1 and 2, or 0 for the newest", version))
+		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
+		require.ErrorContains(t, rebalance.Rendezvous{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: rendezvous: Version is ")
+		require.ErrorContains(t, rebalance.ConsistentHash{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: consistent hash: Version is ")
 	}
 }
 
@@ -80,9 +93,11 @@ func TestGoldenFingerprints(t *testing.T) {
 		"balanced/1:slack=50":                   {"b89cf160667bc501", "cd04112e7a2dc399", "5dbe1c4743061996", "e6ea57573cb25d21", "75f4b8a1b7d9bc28"},
 		"balanced/1:slack=exact":                {"3b8bfc950db273b4", "da4823f30f7cb8b2", "37c7b371b4b550e0", "28196a1a4ffc2b16", "45766fa919bc0495"},
 		"round-robin/1":                         {"799f343f95552038", "09e828b26ee6ece7", "579d64ed9a3db352", "e09505b1e0003656", "fd93a6e357f055e4"},
+		"rendezvous/2":                          {"36fa5c450f456809", "0b65f56e94833c74", "65373f303c0ebf06", "6041e68616c3e31d", "82eafed850b7fc7a"},
 		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97"},
+		"consistent-hash/2:load=1250:vnodes=20": {"fcf786ac8a0abf6b", "f200bce5306e612b", "19f28407840a74b6", "e090f4def3778071", "2bdf53b50034892e"},
+		"consistent-hash/2:load=1000:vnodes=1":  {"7628c8301b2bfc5c", "3b7b6a78178869b8", "3a599ee87fa5997f", "926b0576525f9d39", "f766ef399be9ec2a"},
 		"consistent-hash/1:load=1250:vnodes=20": {"d0514c4342a7a3ce", "4036a82ca8410336", "83e04efc12c4acf6", "f7eca3606593ef8d", "eec396af2a2477a3"},
-		"consistent-hash/1:load=1000:vnodes=1":  {"4c01ea54f6b1469c", "60dc8998298e6a5e", "f933abfc19fececa", "db75d3feb9e44280", "eff293b83a46c724"},
 	}, got)
 }
 
@@ -111,6 +126,57 @@ func TestRendezvousMovesTheMinimum(t *testing.T) {
 		joiner := ring.Node{ID: "x", Region: p.Region, Zone: p.Zone, Weight: rapid.SampledFrom([]int{1, 5, 1 << 20}).Draw(t, "joiner's weight")}
 		require.NoError(t, strategytest.MovesOnlyToJoiner(rebalance.Rendezvous{}, c, joiner))
 	})
+}
+
+// When a node leaves, at most one owner of a row changes, as long as no zone runs out of
+// nodes: always with Rendezvous, and with ConsistentHash where a row has one owner in a
+// zone.
+func TestOneLeaveChangesOneOwner(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		zones := rapid.IntRange(1, 6).Draw(t, "zones")
+		c := strategytest.Cluster{
+			PartitionCount:    rapid.IntRange(1, 200).Draw(t, "partitions"),
+			ReplicationFactor: rapid.IntRange(1, 5).Draw(t, "replicas"),
+		}
+		for z := range zones {
+			for i := range rapid.IntRange(c.ReplicationFactor+1, 9).Draw(t, "size") {
+				c.Nodes = append(c.Nodes, ring.Node{ID: fmt.Sprint(z, "-", i), Region: fmt.Sprint(z % 2), Zone: fmt.Sprint(z), Weight: rapid.SampledFrom([]int{1, 1, 3}).Draw(t, "weight")})
+			}
+		}
+		leaver := rapid.IntRange(0, len(c.Nodes)-1).Draw(t, "leaver")
+		require.NoError(t, strategytest.OneOwnerALeave(rebalance.Rendezvous{}, c, leaver))
+		require.NoError(t, strategytest.OneOwnerALeave(rebalance.Rendezvous{Version: 1}, c, leaver))
+		c.ReplicationFactor = min(c.ReplicationFactor, zones)
+		require.NoError(t, strategytest.OneOwnerALeave(rebalance.ConsistentHash{}, c, leaver))
+	})
+}
+
+// No member owns more than its limit.
+func TestNoMemberAboveItsLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 50).Draw(t, "members")
+		c := strategytest.Cluster{Nodes: uniform(1, n), PartitionCount: rapid.IntRange(1, 1000).Draw(t, "partitions"), ReplicationFactor: rapid.IntRange(1, 5).Draw(t, "replicas")}
+		slots := c.PartitionCount * min(c.ReplicationFactor, n)
+		mean := (slots + n - 1) / n
+		require.NoError(t, strategytest.WithinLimit(rebalance.Balanced{Slack: option.None}, c, func(ring.Node) int { return mean }))
+		require.NoError(t, strategytest.WithinLimit(rebalance.Balanced{}, c, func(ring.Node) int {
+			over := 0 // three quarters of the root of the mean
+			for 16*(over+1)*(over+1)*n <= 9*slots {
+				over++
+			}
+			return mean + over + 1
+		}))
+	})
+}
+
+// A member's load is within a quarter of the mean.
+func TestConsistentHashIsEven(t *testing.T) {
+	for seed := range 10 {
+		owned, _ := slots(build(t, rebalance.ConsistentHash{}, 4096, 3, seeded(seed, 1, 10)))
+		for id, n := range owned {
+			require.InDelta(t, 4096*3/10, n, 4096*3/10/4, "seed %d, member %s", seed, id)
+		}
+	}
 }
 
 // movement returns how many slots move for each hundred slots that a joining node gains
@@ -147,8 +213,11 @@ func TestMovement(t *testing.T) {
 	}{
 		{rebalance.Rendezvous{}, 1, 100, 100, 100, 100},
 		{rebalance.Rendezvous{}, 3, 10, 100, 100, 100},
+		{rebalance.Rendezvous{}, 5, 6, 100, 100, 100},
+		{rebalance.Rendezvous{Version: 1}, 3, 10, 100, 100, 100},
 		{rebalance.ConsistentHash{}, 1, 100, 150, 150, 300},
-		{rebalance.ConsistentHash{}, 3, 10, 150, 150, 300},
+		{rebalance.ConsistentHash{}, 3, 10, 110, 110, 300},
+		{rebalance.ConsistentHash{}, 5, 6, 110, 110, 300},
 	} {
 		t.Run(fmt.Sprintf("%s/%dx%d", tc.strategy.Name(), tc.zones, tc.each), func(t *testing.T) {
 			join, leave, primaries := movement(t, tc.strategy, tc.zones, tc.each)
@@ -177,7 +246,7 @@ func TestJoinerGainsItsShare(t *testing.T) {
 
 // When one of a hundred nodes is lost, many others take its slots over.
 func TestLostLoadIsShared(t *testing.T) {
-	for _, s := range strategies[:2] {
+	for _, s := range []ring.RebalanceStrategy{rebalance.Rendezvous{}, rebalance.ConsistentHash{}} {
 		r := build(t, s, 4096, 3, uniform(1, 100))
 		_, plan, err := rebalance.WhatIf(r, rebalance.Change{Remove: []string{"node-0-50"}})
 		require.NoError(t, err)
@@ -200,10 +269,12 @@ func TestBalance(t *testing.T) {
 		zones, each    int
 		owned, primary int // the largest load of a node, per thousand of the mean
 	}{
-		{rebalance.Rendezvous{}, 1, 10, 1060, 1150},
-		{rebalance.Rendezvous{}, 1, 100, 1260, 1550},
-		{rebalance.Rendezvous{}, 3, 10, 1150, 1300},
-		{rebalance.ConsistentHash{}, 1, 100, 1300, 1270},
+		{rebalance.Rendezvous{}, 1, 10, 1040, 1080},
+		{rebalance.Rendezvous{}, 1, 100, 1180, 1400},
+		{rebalance.Rendezvous{}, 3, 10, 1090, 1200},
+		{rebalance.Rendezvous{}, 5, 6, 1100, 1200},
+		{rebalance.ConsistentHash{}, 1, 10, 1250, 1255},
+		{rebalance.ConsistentHash{}, 1, 100, 1250, 1270},
 		{rebalance.ConsistentHash{}, 3, 10, 1200, 1260},
 		{rebalance.ConsistentHash{Load: 1050}, 3, 10, 1150, 1060},
 		{rebalance.RoundRobin{}, 1, 100, 1002, 1010},

@@ -29,8 +29,8 @@ func Example() {
 	}
 	// Output:
 	// partition 3521
-	// 0 orders-2 eu-1b
-	// 1 orders-1 eu-1a
+	// 0 orders-4 eu-1a
+	// 1 orders-2 eu-1b
 	// 2 orders-3 eu-1c
 }
 
@@ -47,7 +47,7 @@ func ExamplePlacement_Prefer() {
 	fmt.Println("write to", primary.ID())
 	// Output:
 	// read from orders-3
-	// write to orders-2
+	// write to orders-4
 }
 
 func ExampleRing_Toward() {
@@ -66,7 +66,7 @@ func ExampleRing_Toward() {
 		fmt.Println(err)
 		return
 	}
-	p := now.Lookup("user:7")
+	p := now.Lookup("user:42")
 	fmt.Println("orders-4 owns it:", p.Owns("orders-4"))
 	fmt.Println("orders-4 will own it:", p.Target().Owns("orders-4"))
 	// Output:
@@ -102,9 +102,9 @@ func ExampleRing_Group() {
 	}
 	// Output:
 	// orders-1 user:1
-	// orders-1 user:3
-	// orders-2 user:2
-	// orders-2 user:4
+	// orders-2 user:3
+	// orders-4 user:2
+	// orders-4 user:4
 }
 
 // Rebuild builds the ring of one more member from the ring before. The result equals
@@ -155,7 +155,7 @@ func ExampleWriters() {
 	}
 	// Output:
 	// orders-2 has it; enough: false
+	// orders-1 has it; enough: false
 	// orders-3 has it; enough: true
-	// orders-1 has it; enough: true
 	// orders-4 has it; enough: true
 }

@@ -43,7 +43,7 @@ func TestMixedVersions(t *testing.T) {
 		nodes[i] = startNode(t, binary, i+1, "-join", nodes[(i+1)%3].gossip, "-strategy", "balanced", "-accept", "rf3/rendezvous")
 		awaitAgreed(t, joinLimit, nodes...)
 		requireSameOwners(t, nodes...)
-		want := "rf3:rendezvous/1"
+		want := "rf3:rendezvous/2"
 		if i == len(nodes)-1 {
 			want = "rf3:balanced/1"
 		}

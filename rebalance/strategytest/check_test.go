@@ -93,6 +93,12 @@ func TestPropertiesOneByOne(t *testing.T) {
 	require.NoError(t, strategytest.MovesOnlyToJoiner(rebalance.Rendezvous{}, c, ring.Node{ID: "e"}))
 	require.ErrorContains(t, strategytest.MovesOnlyToJoiner(rebalance.RoundRobin{}, c, ring.Node{ID: "e"}), "partition ")
 
+	require.NoError(t, strategytest.OneOwnerALeave(rebalance.Rendezvous{}, c, 1))
+	require.ErrorContains(t, strategytest.OneOwnerALeave(rebalance.RoundRobin{}, c, 1), `"b" leaves, and [`)
+	limit := func(n int) func(ring.Node) int { return func(ring.Node) int { return n } }
+	require.NoError(t, strategytest.WithinLimit(rebalance.RoundRobin{}, c, limit(32)))
+	require.ErrorContains(t, strategytest.WithinLimit(rebalance.RoundRobin{}, c, limit(31)), "owns 32 partitions, its limit is 31")
+
 	c.PartitionCount = 0
 	for _, property := range []func(ring.RebalanceStrategy, strategytest.Cluster) error{
 		strategytest.Complete, strategytest.Repeatable, strategytest.Spread,
@@ -107,6 +113,12 @@ func TestPropertiesOneByOne(t *testing.T) {
 		},
 		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
 			return strategytest.MovesOnlyToJoiner(s, c, ring.Node{ID: "e"})
+		},
+		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
+			return strategytest.OneOwnerALeave(s, c, 1)
+		},
+		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
+			return strategytest.WithinLimit(s, c, limit(1))
 		},
 	} {
 		require.ErrorContains(t, property(rebalance.Rendezvous{}, c), "PartitionCount", "what ring.Build refuses is handed on")

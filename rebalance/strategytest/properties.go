@@ -197,3 +197,51 @@ func MovesOnlyToJoiner(s ring.RebalanceStrategy, c Cluster, joiner ring.Node) er
 	}
 	return nil
 }
+
+// OneOwnerALeave says that when the i-th node leaves, at most one owner of each partition
+// changes. Then the quorums of the old and the new owners have an owner in common. Few
+// strategies promise that, and none where a zone runs out of nodes, so [Check] leaves it
+// out.
+func OneOwnerALeave(s ring.RebalanceStrategy, c Cluster, i int) error {
+	before, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	after, err := c.Without(i).Build(s)
+	if err != nil {
+		return err
+	}
+	for p := range c.PartitionCount {
+		var lost []string
+		for _, n := range before.Placement(p).All() {
+			if !after.Placement(p).Owns(n.ID()) {
+				lost = append(lost, n.ID())
+			}
+		}
+		if len(lost) > 1 {
+			return fmt.Errorf("partition %d: %q leaves, and %v are no longer owners", p, c.Nodes[i].ID, lost)
+		}
+	}
+	return nil
+}
+
+// WithinLimit says that no node owns more partitions than its limit. Strategies have
+// different limits or none, so [Check] leaves it out.
+func WithinLimit(s ring.RebalanceStrategy, c Cluster, limit func(ring.Node) int) error {
+	r, err := c.Build(s)
+	if err != nil {
+		return err
+	}
+	owned := make(map[string]int)
+	for _, p := range r.All() {
+		for _, n := range p.All() {
+			owned[n.ID()]++
+		}
+	}
+	for _, n := range r.Nodes() {
+		if most := limit(n); owned[n.ID] > most {
+			return fmt.Errorf("node %q owns %d partitions, its limit is %d", n.ID, owned[n.ID], most)
+		}
+	}
+	return nil
+}
