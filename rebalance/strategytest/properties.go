@@ -180,12 +180,7 @@ func MovesOnlyToJoiner(s ring.RebalanceStrategy, c Cluster, joiner ring.Node) er
 		return err
 	}
 	for p := range c.PartitionCount {
-		var lost []string
-		for _, n := range before.Placement(p).All() {
-			if !after.Placement(p).Owns(n.ID()) {
-				lost = append(lost, n.ID())
-			}
-		}
+		lost := lostOwners(before, after, p)
 		if len(lost) > 1 || len(lost) == 1 && !after.Placement(p).Owns(joiner.ID) {
 			return fmt.Errorf("partition %d: %v lost, joiner owns: %v", p, lost, after.Placement(p).Owns(joiner.ID))
 		}
@@ -212,12 +207,7 @@ func OneOwnerALeave(s ring.RebalanceStrategy, c Cluster, i int) error {
 		return err
 	}
 	for p := range c.PartitionCount {
-		var lost []string
-		for _, n := range before.Placement(p).All() {
-			if !after.Placement(p).Owns(n.ID()) {
-				lost = append(lost, n.ID())
-			}
-		}
+		lost := lostOwners(before, after, p)
 		if len(lost) > 1 {
 			return fmt.Errorf("partition %d: %q leaves, and %v are no longer owners", p, c.Nodes[i].ID, lost)
 		}
@@ -244,4 +234,14 @@ func WithinLimit(s ring.RebalanceStrategy, c Cluster, limit func(ring.Node) int)
 		}
 	}
 	return nil
+}
+
+// lostOwners returns the owners of a partition that no longer own it.
+func lostOwners(before, after *ring.Ring, partition int) (lost []string) {
+	for _, n := range before.Placement(partition).All() {
+		if !after.Placement(partition).Owns(n.ID()) {
+			lost = append(lost, n.ID())
+		}
+	}
+	return lost
 }
