@@ -89,6 +89,11 @@ func TestExplorer(t *testing.T) {
 			}
 		}
 	}
+	for _, victim := range []string{"b", "c"} {
+		m := ofTwo("cut of "+victim, faults{cut: 1})
+		m.victims = victim
+		pairs = append(pairs, m)
+	}
 	for i, m := range append(worlds, pairs...) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
