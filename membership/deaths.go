@@ -271,8 +271,12 @@ func (r *registry) lostLately() (lost []Member) {
 	return lost
 }
 
-// deathOf returns the member with a gossip name, and the number of members that were declared dead
-// at about the time when it was. The number is 0 when it was not, or has not come back lately. It also returns the number of members that there were.
+// deathOf returns three values about the member with a gossip name:
+//
+//   - the member;
+//   - how many members were declared dead at about the time when it was. The number includes the
+//     member. It is 0 when the member was not declared dead, or has been back for longer than lately;
+//   - how many members there were at that time.
 func (r *registry) deathOf(name string, lately time.Duration) (member Member, group, all int) {
 	id, nonce, err := splitName(name)
 	if err != nil {

@@ -7,8 +7,9 @@ import "fmt"
 type State uint8
 
 // The lifecycle states. A member is Joining, then Active, then Draining, then Leaving. An
-// Observer is an Observer until it is Leaving. A member that stops for a restart is Away instead
-// of Leaving. The zero State is never announced.
+// Observer is an Observer until it is Leaving. A member that no other reaches, or that others
+// declared dead, is an Observer for some time, and then Joining again. A member that stops for
+// a restart is Away instead of Leaving. The zero State is never announced.
 const (
 	// Joining members are known to the cluster and own nothing yet.
 	Joining State = iota + 1
