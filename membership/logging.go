@@ -81,7 +81,7 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 type lineHooks struct {
 	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
-	refuting      func()                    // this member denies its death, or a suspicion of it
+	refuting      func()                    // this member denies that it is dead or suspect
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
 	tcpOnly       bool                      // there is no UDP, so that lines of UDP probes that fail are misleading
 }
