@@ -13,9 +13,10 @@ import (
 
 const replicas = 3
 
-// ringConfig is the configuration of the rings here.
+// ringConfig is the configuration of the rings here. The strategy is the default of a
+// cluster.
 func ringConfig(partitions int) ring.Config {
-	return ring.Config{PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.Rendezvous{}}
+	return ring.Config{PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.Balanced{}}
 }
 
 // overRing builds a subject over a ring of the members.
@@ -133,7 +134,7 @@ var clusterkitCluster = adapter{
 		for i, id := range members {
 			options[i] = cluster.Options{
 				ClusterName: "peers", NodeID: id,
-				PartitionCount: partitions, ReplicationFactor: replicas, Strategy: rebalance.Rendezvous{},
+				PartitionCount: partitions, ReplicationFactor: replicas,
 			}
 		}
 		all, err := local.Start(context.Background(), options)

@@ -2,6 +2,9 @@
 // a key.
 //
 //	go run -C bench/peers . -quick
+//	go run -C bench/peers . balance
+//
+// The second form prints how evenly each library spreads keys over members.
 //
 // Each library is used as its documentation shows; README.md says how. A library
 // that gives a wrong answer is not timed.
@@ -23,7 +26,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := peers(sizes, adapters(), os.Stderr).Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var err error
+	if len(os.Args) == 2 && os.Args[1] == "balance" {
+		err = balance(adapters(), os.Stdout)
+	} else {
+		err = peers(sizes, adapters(), os.Stderr).Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		_, _ = fmt.Fprintln(os.Stderr, "peers:", err)

@@ -164,7 +164,7 @@ func TestGroupers(t *testing.T) {
 func TestRebuilds(t *testing.T) {
 	cases, err := rebuilds(few)
 	require.NoError(t, err)
-	require.Len(t, cases, 4)
+	require.Len(t, cases, 6)
 	for _, c := range cases {
 		run, err := c.Make()
 		require.NoError(t, err)
@@ -186,6 +186,36 @@ func TestRebuilds(t *testing.T) {
 	require.Zero(t, c.LoadDistribution()["member-3"])
 	c.Add(consistentMember("member-3"))
 	require.InDelta(t, held, c.LoadDistribution()["member-3"], 0)
+}
+
+// The table of balance has every library, and tells a library that spreads keys evenly
+// from one that does not.
+func TestBalance(t *testing.T) {
+	one := adapter{name: "one", build: func(members []string, _ int) (*subject, error) {
+		return &subject{primary: func(k keys) int { return k.len() * len(members[3]) }}, nil
+	}}
+	var out bytes.Buffer
+	require.NoError(t, balance([]adapter{hashAlone, clusterkitRing, one, clusterkitCluster}, &out))
+	require.Regexp(t, `(?m)^\| clusterkit ring +\| +1\.\d+ \| +1\.0\d+ \|$`, out.String())
+	require.Regexp(t, `(?m)^\| one +\| +12\.0 \| +– \|$`, out.String())
+	require.NotContains(t, out.String(), "xxhash")
+
+	sums := make(map[int]bool)
+	ids := balanceIDs(balanceMembers)
+	for a := range ids {
+		for b := range a {
+			for c := range b {
+				sum := len(ids[a]) + len(ids[b]) + len(ids[c])
+				require.False(t, sums[sum])
+				sums[sum] = true
+			}
+		}
+	}
+
+	wrong := adapter{name: "wrong", build: func([]string, int) (*subject, error) {
+		return &subject{primary: func(k keys) int { return 1 }}, nil
+	}}
+	require.ErrorContains(t, balance([]adapter{wrong}, &out), "wrong: key")
 }
 
 // A walk looks up every key in turn, and begins again after the last.

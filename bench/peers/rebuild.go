@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/bench/internal/measure"
+	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -22,20 +23,19 @@ func rebuilds(s size) ([]measure.Case, error) {
 	joined := append(slices.Clone(nodes), ring.Node{ID: fmt.Sprintf("member-%d", s.members)})
 	at := s.members / 2
 	left, leaver := slices.Delete(slices.Clone(nodes), at, at+1), nodes[at].ID
-	before, err := ring.Build(ringConfig(s.partitions), nodes)
-	if err != nil {
-		return nil, err
-	}
 	c := newConsistent(memberIDs(s.members), s.partitions)
-	ours := func(group string, nodes []ring.Node) measure.Case {
-		return measure.Case{Group: group, Name: "clusterkit Rendezvous", Role: measure.Reference, Make: func() (func(int), error) {
+	ours := func(group, name string, strategy ring.RebalanceStrategy, changed []ring.Node) measure.Case {
+		return measure.Case{Group: group, Name: "clusterkit " + name, Role: measure.Reference, Make: func() (func(int), error) {
+			config := ringConfig(s.partitions)
+			config.Strategy = strategy
+			before, err := ring.Build(config, nodes)
 			return func(n int) {
 				for range n {
-					if _, err := rebuild(before, nodes); err != nil {
+					if _, err := rebuild(before, changed); err != nil {
 						panic(err)
 					}
 				}
-			}, nil
+			}, err
 		}}
 	}
 	theirs := func(group, name string, do, undo func()) measure.Case {
@@ -56,7 +56,9 @@ func rebuilds(s size) ([]measure.Case, error) {
 	of := fmt.Sprintf(", %d members, %d partitions", s.members, s.partitions)
 	joiner := joined[s.members].ID
 	return []measure.Case{
-		ours("join"+of, joined), theirs("join"+of, "consistent Add", add(joiner), remove(joiner)),
-		ours("leave"+of, left), theirs("leave"+of, "consistent Remove", remove(leaver), add(leaver)),
+		ours("join"+of, "Rendezvous", rebalance.Rendezvous{}, joined), ours("join"+of, "Balanced", rebalance.Balanced{}, joined),
+		theirs("join"+of, "consistent Add", add(joiner), remove(joiner)),
+		ours("leave"+of, "Rendezvous", rebalance.Rendezvous{}, left), ours("leave"+of, "Balanced", rebalance.Balanced{}, left),
+		theirs("leave"+of, "consistent Remove", remove(leaver), add(leaver)),
 	}, nil
 }
