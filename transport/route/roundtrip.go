@@ -28,7 +28,8 @@ import (
 //   - A request without a key is sent by Options.Transport, to the host of its URL.
 //   - A request whose key this process owns is sent to the address that this process
 //     announces, over the network as well.
-//   - A body with Request.GetBody can be sent again, whatever its length.
+//   - A body with Request.GetBody can be sent again, whatever its length. Any other can be
+//     sent again as long as no more than Options.MaxReplayBytes of it was read.
 //   - No header X-Forwarded-For, -Host or -Proto is added.
 //
 // All methods are safe for concurrent use.
@@ -110,6 +111,7 @@ type shipment struct {
 func (s *shipment) pack() *http.Request {
 	r := s.request
 	out := r.WithContext(r.Context())
+	out.ProtoMajor, out.ProtoMinor = 1, 1 // of a caller's request they say nothing
 	u := *r.URL
 	out.URL, u.Scheme = &u, s.engine.options.Scheme
 	if out.Host == "" {
@@ -184,7 +186,7 @@ func (c *closing) Close() error {
 func (s *shipment) explain(err error) error {
 	refusal, ok := errors.AsType[*api.Refusal](err)
 	if !ok {
-		return err // of the context
+		return err // of the context or of the body
 	}
 	s.engine.counts.gaveUp.Add(1)
 	if s.broken > 0 {

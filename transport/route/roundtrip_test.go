@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -123,22 +124,14 @@ func TestRoundTripsWithAServerDown(t *testing.T) {
 	o, rt := f.sender("a", func(o *route.Options) { o.Patience, o.RetryBurst = time.Minute, 10_000 })
 	f.tell(o, 2)
 	f.kill(2)
-	client := http.Client{Transport: rt}
+	client := &http.Client{Transport: rt}
 	var all sync.WaitGroup
 	for i := range 800 {
 		all.Go(func() {
 			method := []string{http.MethodPut, http.MethodPost}[i%2]
-			r, err := http.NewRequestWithContext(t.Context(), method, "http://kv/k", strings.NewReader(strconv.Itoa(i)))
-			if err != nil {
+			if err := sendNumber(t.Context(), client, method, i); err != nil {
 				t.Error(err)
-				return
 			}
-			response, err := client.Do(r)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_ = response.Body.Close()
 		})
 	}
 	require.Eventually(t, func() bool { return rt.Stats().Unreachable.SameRegion > 0 }, time.Minute, time.Millisecond)
@@ -148,6 +141,19 @@ func TestRoundTripsWithAServerDown(t *testing.T) {
 	for request, n := range runs {
 		require.Equal(t, 1, n, request)
 	}
+}
+
+// sendNumber sends a request with a number as its body.
+func sendNumber(ctx context.Context, client *http.Client, method string, number int) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://kv/k", strings.NewReader(strconv.Itoa(number)))
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // TestRoundTripsWhileAServerIsKilled: requests that run there break. A PUT runs once more, and
@@ -168,20 +174,12 @@ func TestRoundTripsWhileAServerIsKilled(t *testing.T) {
 	}, nil, "eu/a", "eu/b", "eu/c")
 	o, rt := f.sender("a", func(o *route.Options) { o.Patience = time.Minute })
 	f.tell(o, 2)
-	client := http.Client{Transport: rt}
+	client := &http.Client{Transport: rt}
 	var all sync.WaitGroup
 	for i := range 40 {
 		all.Go(func() {
 			method := []string{http.MethodPut, http.MethodPost}[i%2]
-			r, err := http.NewRequestWithContext(t.Context(), method, "http://kv/k", strings.NewReader(strconv.Itoa(i)))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			response, err := client.Do(r)
-			if err == nil {
-				_ = response.Body.Close()
-			}
+			err := sendNumber(t.Context(), client, method, i)
 			if refusal, ok := errors.AsType[*api.Refusal](err); (method == http.MethodPut) != (err == nil) || err != nil && (!ok || refusal.Type != api.RefusalBroken) {
 				t.Error(method, err)
 			}
