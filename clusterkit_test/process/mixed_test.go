@@ -31,7 +31,7 @@ func TestMixedVersions(t *testing.T) {
 	n1 := startNode(t, old, 1, "-strategy", "rendezvous")
 	nodes := []*node{
 		n1,
-		startNode(t, binary, 2, "-join", n1.gossip, "-strategy", "rendezvous"),
+		startNode(t, binary, 2, "-join", n1.gossip, "-strategy", "rendezvous/1"),
 		startNode(t, old, 3, "-join", n1.gossip, "-strategy", "rendezvous"),
 	}
 	awaitAgreed(t, joinLimit, nodes...)
@@ -40,10 +40,10 @@ func TestMixedVersions(t *testing.T) {
 	for i := range nodes {
 		nodes[i].signal(syscall.SIGTERM)
 		require.Equal(t, 0, nodes[i].exit(exitLimit))
-		nodes[i] = startNode(t, binary, i+1, "-join", nodes[(i+1)%3].gossip, "-strategy", "balanced", "-accept", "rf3/rendezvous")
+		nodes[i] = startNode(t, binary, i+1, "-join", nodes[(i+1)%3].gossip, "-strategy", "balanced", "-accept", "rf3/rendezvous/1")
 		awaitAgreed(t, joinLimit, nodes...)
 		requireSameOwners(t, nodes...)
-		want := "rf3:rendezvous/2"
+		want := "rf3:rendezvous/1"
 		if i == len(nodes)-1 {
 			want = "rf3:balanced/1"
 		}

@@ -24,14 +24,20 @@ func list(s string) (items []string) {
 	return items
 }
 
+// parseStrategy reads the name of a strategy. A version after it, as in rendezvous/1, is that of an
+// earlier release.
 func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 	switch s {
 	case "balanced":
 		return rebalance.Balanced{}, nil
 	case "rendezvous":
 		return rebalance.Rendezvous{}, nil
+	case "rendezvous/1":
+		return rebalance.Rendezvous{Version: 1}, nil
 	case "consistent-hash":
 		return rebalance.ConsistentHash{}, nil
+	case "consistent-hash/1":
+		return rebalance.ConsistentHash{Version: 1}, nil
 	case "round-robin":
 		return rebalance.RoundRobin{}, nil
 	default:
