@@ -130,10 +130,11 @@ func TestDeparturesAreRecorded(t *testing.T) {
 
 // In a small cluster, half of the members may be cut off, hand over and depart. Next to no process
 // reports possible loss while the claim holds, because the processes that stay attest that the departed
-// ones were ready. Without attestation 37 of 500 worlds have such a report, and with attestation 3 (53, 98
-// and 222). In these three, two of three owners drain at once, and leave before they see that the third
-// owner and a new one serve with them. So the new owner does not attest that they were ready. Then the
-// third owner starts again empty, and the new owner alone is not evidence enough.
+// ones were ready. Without attestation 38 of 500 worlds have such a report. With attestation none of these
+// has one, and 9 of the next 2000 (706, 815, 858, 942, 1697, 1989, 2321, 2422, 2443). A world has one when
+// two of three owners drain at once, and leave before they see that the third owner and a new one serve with
+// them. So the new owner does not attest that they were ready. Then the third owner starts again empty, and
+// the new owner alone is not evidence enough.
 func TestDepartedProcessesAreEvidence(t *testing.T) {
 	t.Parallel()
 	reported := func(seed uint64, without Safeguards) bool {
@@ -147,7 +148,7 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 			needless = append(needless, seed+1)
 		}
 	}
-	for _, seed := range []uint64{35, 39, 45, 55, 57} {
+	for _, seed := range []uint64{7, 16, 26, 71, 110} {
 		if reported(seed, WithoutAttestation) {
 			unattested++
 		}
