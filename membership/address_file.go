@@ -248,7 +248,7 @@ func (m *Membership) writeKnown(data []byte) {
 		m.known.mu.Lock()
 		m.known.written = nil // so that it is written again
 		m.known.mu.Unlock()
-		if ok, _ := m.repeats.say("known addresses", m.settings.now()); ok {
+		if ok, _ := m.lines.repeats.say("known addresses", m.settings.now()); ok {
 			m.log.Warn("the file of known addresses cannot be written: after a restart this member knows only what discovery names", "file", path, "error", err)
 		}
 	}

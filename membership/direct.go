@@ -42,8 +42,8 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it takes longer than %v", limit))
 	defer cancel()
 	select {
-	case m.sends <- struct{}{}:
-		defer func() { <-m.sends }()
+	case m.direct.sends <- struct{}{}:
+		defer func() { <-m.direct.sends }()
 	case <-m.life.Ending().Done():
 		return ErrStopped
 	case <-ctx.Done():
@@ -88,8 +88,8 @@ func (m *Membership) deliver(msg directMessage) {
 		return // meant for an earlier process at this address
 	}
 	select {
-	case m.inbox <- message{From: msg.from, Start: msg.start, Payload: msg.payload}:
+	case m.direct.inbox <- message{From: msg.from, Start: msg.start, Payload: msg.payload}:
 	default:
-		m.dropped.Add(1) // dropped: a sender that needs an answer asks again
+		m.counts.dropped.Add(1) // dropped: a sender that needs an answer asks again
 	}
 }

@@ -140,7 +140,7 @@ func (d driver) Agreed() <-chan struct{} { return d.m.agreement.done() }
 // Messages returns the channel of the messages that other members sent to this start of this
 // member. Only one consumer may read from the channel. Up to 1024 messages wait. Further messages
 // are dropped and counted in [Stats]. The channel is never closed.
-func (d driver) Messages() <-chan message { return d.m.inbox }
+func (d driver) Messages() <-chan message { return d.m.direct.inbox }
 
 // Send sends a message of at most 64 KiB to the newest start of a member, over a stream of its
 // own. It returns when the network has taken the message. That does not show that the message

@@ -35,13 +35,13 @@ func (h *hooks) NotifyAlive(n *memberlist.Node) error {
 // refuse records that this member refuses another one.
 func (h *hooks) refuse(err error) {
 	h.m.refusals.add(err)
-	h.m.refused.Add(1)
+	h.m.counts.refused.Add(1)
 	differs, ok := errors.AsType[*ConfigurationError](err)
 	if ok && h.m.registry.isLost(differs.NodeID) {
 		h.m.troubles.set(troubleRefused, differs.NodeID, err.Error(), err.Error(), configurationMemory)
 	}
 	now := h.m.settings.now()
-	if ok, held := h.m.repeats.say(err.Error(), now); ok && h.m.refusalLines.Take(1, now) {
+	if ok, held := h.m.lines.repeats.say(err.Error(), now); ok && h.m.lines.refusals.Take(1, now) {
 		h.m.log.With(attributes("", held)...).Warn("refusing a member", "error", err)
 	}
 }
@@ -122,7 +122,7 @@ func (h *hooks) LocalState(bool) []byte { return encodeAbsences(h.m.registry.abs
 // members. memberlist has merged the members of the exchange by then.
 func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 	h.m.lastSync.Store(h.m.settings.now().UnixNano())
-	h.m.exchanges.Add(1)
+	h.m.counts.exchanges.Add(1)
 	if h.m.closed.Load() {
 		return
 	}
@@ -135,7 +135,7 @@ func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 	for _, raw := range all {
 		record, err := h.m.admission.admitAbsence(raw)
 		if err != nil {
-			h.m.refused.Add(1)
+			h.m.counts.refused.Add(1)
 			continue
 		}
 		records = append(records, record)

@@ -31,39 +31,30 @@ type Membership struct {
 	log      *slog.Logger
 	name     string // the gossip name: NodeID and nonce
 
-	registry  *registry
-	agreement *agreement
-	admission *admission
-	newcomers *newcomers
-	announcer *announcer
-	refusals  refusals
-	troubles  troubles
-	reach     reach
-	pairs     pairs
-	deaths    deaths
-	suspects  chan netip.AddrPort // senders of packets that cannot be decrypted
-	suspected repeats             // the suspects that were dialled lately
-	repeats   repeats             // the log lines that are not about a trouble
-	// refusalLines bounds the lines about members that this one refuses. Any process can announce
-	// members with different errors.
-	refusalLines guard.Bucket
-	dialing      dialing
-	known        known // addresses that the file remembers
-	keys         *keyring
-	asks         chan digestMessage
-	inbox        chan message
-	sends        chan struct{} // holds one token for each message under way
-	dropped      atomic.Uint64 // messages dropped because the inbox was full
-	syncs        *syncer
-	isolated     atomic.Bool
-	first        atomic.Bool  // discovery names this member alone, and always will
-	lastSync     atomic.Int64 // unix nanoseconds
-	exchanges    atomic.Uint64
-	refused      atomic.Uint64                          // announcements that this member did not accept
-	lastGuard    atomic.Pointer[guard.Guard]            // the guard of the only start, kept for its counts
-	lastStreams  atomic.Pointer[packetstream.Transport] // the same for packets over streams; nil without TCPOnly
-	opened       time.Time                              // when Start opened the address
-	heardAt      atomic.Int64                           // when a probe last succeeded, unix nanoseconds
+	registry      *registry
+	agreement     *agreement
+	admission     *admission
+	newcomers     *newcomers
+	announcer     *announcer
+	refusals      refusals
+	troubles      troubles
+	reach         reach
+	pairs         pairs
+	deaths        deaths
+	lines         lines
+	undecryptable undecryptable
+	dialing       dialing
+	known         known // addresses that the file remembers
+	keys          *keyring
+	asks          chan digestMessage
+	direct        direct
+	counts        counts
+	syncs         *syncer
+	isolated      atomic.Bool
+	first         atomic.Bool  // discovery names this member alone, and always will
+	lastSync      atomic.Int64 // unix nanoseconds
+	opened        time.Time    // when Start opened the address
+	heardAt       atomic.Int64 // when a probe last succeeded, unix nanoseconds
 
 	life      lifecycle.Life
 	abandoned chan struct{} // closed when a start that failed is undone; nil: none has failed
@@ -80,6 +71,35 @@ type Membership struct {
 	cancel context.CancelFunc
 }
 
+// lines bounds the lines of the log that are not about a trouble.
+type lines struct {
+	repeats repeats
+	// refusals bounds the lines about members that this one refuses. Any process can announce
+	// members with different errors.
+	refusals guard.Bucket
+}
+
+// undecryptable holds the senders of packets that cannot be decrypted.
+type undecryptable struct {
+	senders chan netip.AddrPort
+	dialled repeats // lately, to learn why
+}
+
+// direct holds the messages to and from one other member that are under way.
+type direct struct {
+	inbox chan message
+	sends chan struct{} // holds one token for each message
+}
+
+// counts are counts since the start, and what has more of them.
+type counts struct {
+	dropped   atomic.Uint64 // messages dropped because the inbox was full
+	exchanges atomic.Uint64
+	refused   atomic.Uint64                          // announcements that this member did not accept
+	guard     atomic.Pointer[guard.Guard]            // of the only start
+	streams   atomic.Pointer[packetstream.Transport] // of the only start; nil without TCPOnly
+}
+
 // New checks the options and returns a membership that is not running. It opens no address. The
 // error wraps the error of [Options.Validate].
 func New(o Options) (*Membership, error) {
@@ -91,25 +111,24 @@ func New(o Options) (*Membership, error) {
 	self.Started = memberTime(s.now().Unix())
 	self.Start = Start{Number: uint64(max(s.now().UnixMilli(), 1)), Nonce: rand.Uint64()}
 	m := &Membership{
-		settings:  s,
-		log:       s.Logger,
-		name:      gossipName(s.NodeID, self.Start.Nonce),
-		agreement: newAgreement(s.NodeID, self.Start.Nonce, s.now),
-		admission: newAdmission(s.PartitionCount, s.Configurations),
-		newcomers: newNewcomers(len(s.Gossip.Keys) > 0),
-		asks:      make(chan digestMessage, 64),
-		inbox:     make(chan message, maxInbox),
-		sends:     make(chan struct{}, maxSends),
-		reach:     newReach(),
-		deaths:    deaths{refuted: make(chan struct{}, 1)},
-		pairs:     pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
-		suspects:  make(chan netip.AddrPort, 16),
-		life:      lifecycle.Life{Name: "membership", Ended: ErrStopped},
+		settings:      s,
+		log:           s.Logger,
+		name:          gossipName(s.NodeID, self.Start.Nonce),
+		agreement:     newAgreement(s.NodeID, self.Start.Nonce, s.now),
+		admission:     newAdmission(s.PartitionCount, s.Configurations),
+		newcomers:     newNewcomers(len(s.Gossip.Keys) > 0),
+		asks:          make(chan digestMessage, 64),
+		direct:        direct{inbox: make(chan message, maxInbox), sends: make(chan struct{}, maxSends)},
+		reach:         newReach(),
+		deaths:        deaths{refuted: make(chan struct{}, 1)},
+		pairs:         pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
+		undecryptable: undecryptable{senders: make(chan netip.AddrPort, 16)},
+		life:          lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
 	m.registry, m.admission.now = newRegistry(m.name, s.now), s.now
 	m.troubles.log, m.troubles.now = s.Logger, s.now
-	m.refusalLines.Rate, m.refusalLines.Burst = 1.0/3, 20
-	m.repeats.every, m.suspected.every = time.Hour, refusalMemory/2
+	m.lines.refusals.Rate, m.lines.refusals.Burst = 1.0/3, 20
+	m.lines.repeats.every, m.undecryptable.dialled.every = time.Hour, refusalMemory/2
 	m.agreement.mended = m.registry.events.poke
 	m.syncs = newSyncer(s.timings, s.now)
 	if m.announcer, err = newAnnouncer(self); err != nil {

@@ -36,7 +36,7 @@ func (m *Membership) keepJoining(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case addr := <-m.suspects:
+		case addr := <-m.undecryptable.senders:
 			m.checkSuspect(addr)
 		case <-lost.C:
 			m.registry.forgetOld(m.settings.Gossip.ForgetAfter)
@@ -84,7 +84,7 @@ func (m *Membership) checkSuspect(addr netip.AddrPort) {
 	if !known {
 		return
 	}
-	if ok, _ := m.suspected.say(addr.String(), m.settings.now()); ok {
+	if ok, _ := m.undecryptable.dialled.say(addr.String(), m.settings.now()); ok {
 		m.approach(addr, member.ID, 2*refusalMemory)
 	}
 }

@@ -23,7 +23,7 @@ func (m *Membership) open() error {
 		inner = m.packetsOverStreams(inner, logger)
 	}
 	g := guard.New(inner, m.guardOptions(logger))
-	m.lastGuard.Store(g)
+	m.counts.guard.Store(g)
 	local, err := m.advertised(g)
 	if err != nil {
 		_ = g.Shutdown() // err says what is wrong
@@ -91,7 +91,7 @@ func (m *Membership) packetsOverStreams(inner Transport, logger *log.Logger) Tra
 	t := packetstream.New(inner, port, packetstream.Options{
 		Label: m.settings.ClusterName, Patience: m.settings.timings.patience, Logger: logger,
 	})
-	m.lastStreams.Store(t)
+	m.counts.streams.Store(t)
 	return t
 }
 
@@ -190,7 +190,7 @@ func (m *Membership) background(f func()) bool {
 // suspect records the sender of a packet that this member cannot decrypt. It never blocks.
 func (m *Membership) suspect(from netip.AddrPort) {
 	select {
-	case m.suspects <- from:
+	case m.undecryptable.senders <- from:
 	default: // the sender sends more
 	}
 }

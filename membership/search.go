@@ -196,7 +196,7 @@ func (s *search) take(a searchAnswer) {
 		s.silent = true
 	}
 	s.failed[a.addr] = oneLine(a.err)
-	if ok, _ := s.m.repeats.say(s.failed[a.addr], s.m.settings.now()); ok {
+	if ok, _ := s.m.lines.repeats.say(s.failed[a.addr], s.m.settings.now()); ok {
 		s.m.log.Info("joining", "address", a.addr, "error", a.err)
 	}
 }

@@ -68,15 +68,15 @@ type Stats struct {
 
 func (m *Membership) stats() Stats {
 	s := m.registry.stats()
-	s.Syncs = m.exchanges.Load()
+	s.Syncs = m.counts.exchanges.Load()
 	s.TailSyncs = m.syncs.count.Load()
-	s.MessagesDropped = m.dropped.Load()
-	s.Refused.Announcements = m.refused.Load()
+	s.MessagesDropped = m.counts.dropped.Load()
+	s.Refused.Announcements = m.counts.refused.Load()
 	gossip, g, running := m.live()
 	if running {
 		s.HealthScore = gossip.GetHealthScore()
 	} else {
-		g = m.lastGuard.Load()
+		g = m.counts.guard.Load()
 	}
 	if g != nil {
 		s.Traffic = g.Traffic()
@@ -85,7 +85,7 @@ func (m *Membership) stats() Stats {
 		s.Refused.OtherCluster, s.Refused.Malformed = c.OtherLabel, c.BadHead+c.BadPacket
 		s.Refused.OtherCipher = c.BadCipher
 	}
-	if t := m.lastStreams.Load(); t != nil {
+	if t := m.counts.streams.Load(); t != nil {
 		c := t.Counts()
 		s.PacketsDropped = c.Dropped
 		s.Refused.TooMany += c.TooMany
