@@ -191,9 +191,13 @@ func (f *fleet) calm() {
 				first = m
 			}
 			h := m.Handoff().State()
-			if m.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 ||
-				m.Fingerprint() != first.Fingerprint() || len(m.Members()) != len(f.members) {
+			if h.Receiving+h.Releasing+h.Sharing > 0 || m.Fingerprint() != first.Fingerprint() || len(m.Members()) != len(f.members) {
 				return false
+			}
+			for _, one := range m.Members() { // of the view, which is published after Local has changed
+				if one.State != membership.Active {
+					return false
+				}
 			}
 		}
 		return true
