@@ -109,7 +109,14 @@ func (b Balanced) Assign(t ring.Topology, table ring.Table) error {
 	}
 	levels := newLevels(t, newLayout(t.Nodes), orders, slack(b.Slack))
 	r := raceAll(t, levels, orders)
-	write(r, primaries(r, orders, slack(b.Slack)), table)
+	if t.Stopped() {
+		return errStopped()
+	}
+	primary := primaries(r, orders, slack(b.Slack), t.Stopped)
+	if t.Stopped() {
+		return errStopped()
+	}
+	write(r, primary, table)
 	return nil
 }
 

@@ -5,7 +5,7 @@ import "github.com/clusterkit/clusterkit/ring"
 // primaries chooses the primary of every row among its owners: the first one, in the
 // order in which they took their slots, that is below its limit of primaries. A
 // member's share of all primaries is in proportion to its weight.
-func primaries(r *race, orders []permutation, slack slack) []int32 {
+func primaries(r *race, orders []permutation, slack slack, stopped func() bool) []int32 {
 	partitions := len(r.owners) / r.replicas
 	members := make([]unit, len(r.units))
 	for i, m := range r.units {
@@ -26,12 +26,12 @@ func primaries(r *race, orders []permutation, slack slack) []int32 {
 			members[u].load++
 		}
 	}
-	fillPrimaries(primary, members, func(p int) []int32 { return r.owners[p*r.replicas:][:r.replicas] })
+	fillPrimaries(primary, members, func(p int) []int32 { return r.owners[p*r.replicas:][:r.replicas] }, stopped)
 	return primary
 }
 
-// fillPrimaries gives the rows without a primary one of their owners.
-func fillPrimaries(primary []int32, members []unit, owners func(partition int) []int32) {
+// fillPrimaries gives the rows without a primary one of their owners. It stops early.
+func fillPrimaries(primary []int32, members []unit, owners func(partition int) []int32, stopped func() bool) {
 	var c *chains
 	for p := range primary {
 		if primary[p] != open {
@@ -39,6 +39,9 @@ func fillPrimaries(primary []int32, members []unit, owners func(partition int) [
 		}
 		if c == nil {
 			c = newChains(primary, members, owners)
+		}
+		if stopped() {
+			return
 		}
 		c.fill(p)
 	}

@@ -24,8 +24,11 @@ func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 		if i == len(levels)-1 {
 			r.last, r.order = true, make([]int32, 0, len(groups))
 		}
-		r.run(members, ancestors(levels[i:]), orders, times)
-		r.finish()
+		r.run(members, ancestors(levels[i:]), orders, times, t.Stopped)
+		r.finish(t.Stopped)
+		if t.Stopped() {
+			return r // slots are open
+		}
 		groups = r.resolve()
 	}
 	return r
@@ -117,7 +120,7 @@ func (r *race) resolve() []int32 {
 // unitOf is the unit of this level that each member proposes for. A member that owns
 // every row also proposes to each row in its turn, so that all owners of a row are in
 // one order.
-func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64) {
+func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64, stopped func() bool) {
 	classes := newClasses(members)
 	queue := make([]turn, len(classes)) // a heap, with the heaviest members, which begin, in front
 	for i, c := range classes {
@@ -125,7 +128,10 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 	}
 	partitions := newDomain(len(times))
 	left := r.claims(members, unitOf, partitions.partitions)
-	for vain := 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); {
+	for vain, turns := 0, 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); turns++ {
+		if turns%stopEvery == 0 && stopped() {
+			return
+		}
 		c := &classes[queue[0].class]
 		in := c.members[:0]
 		for _, m := range c.members {
@@ -183,9 +189,9 @@ func (r *race) claims(members []unit, unitOf []int32, partitions uint64) []uint6
 
 // finish fills the slots that the race has left open. Slots without a proposal
 // come last in the order.
-func (r *race) finish() {
+func (r *race) finish(stopped func() bool) {
 	if r.open > 0 {
-		r.fill()
+		r.fill(stopped)
 	}
 	if !r.last || len(r.order) == len(r.owners) {
 		return
@@ -201,7 +207,7 @@ func (r *race) finish() {
 	}
 }
 
-func (r *race) fill() {
+func (r *race) fill(stopped func() bool) {
 	list := make([]int32, 0, len(r.units))
 	c := newChains(r.owners, r.units, func(slot int) []int32 {
 		list = list[:0]
@@ -216,6 +222,9 @@ func (r *race) fill() {
 	})
 	for slot, owner := range r.owners {
 		if owner == open {
+			if stopped() {
+				return
+			}
 			c.fill(slot)
 		}
 	}

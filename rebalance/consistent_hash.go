@@ -110,6 +110,9 @@ func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 	zones := newLayout(t.Nodes).zones
 	first := firstZones(zones, t.PartitionCount)
 	for z, zone := range zones {
+		if t.Stopped() {
+			return errStopped()
+		}
 		owners, err := c.ringOwners(t, zone.nodes)
 		if err != nil {
 			return err
@@ -120,9 +123,10 @@ func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 			}
 		}
 	}
-	complete(t, table, 1, c.Version)
-	c.limitPrimaries(t, table)
-	return nil
+	if err := complete(t, table, 1, c.Version); err != nil {
+		return err
+	}
+	return c.limitPrimaries(t, table)
 }
 
 // firstZones returns, for each partition, the zone of its first owner. It depends on the
@@ -148,7 +152,7 @@ func firstZones(zones []zone, partitions int) []int {
 
 // limitPrimaries lets another owner come first where the first one is the primary of as
 // many partitions as the load allows.
-func (c ConsistentHash) limitPrimaries(t ring.Topology, table ring.Table) {
+func (c ConsistentHash) limitPrimaries(t ring.Topology, table ring.Table) error {
 	members := make([]unit, len(t.Nodes))
 	for i := range members {
 		members[i].limit = uint64((t.PartitionCount*c.Load + 1000*len(t.Nodes) - 1) / (1000 * len(t.Nodes)))
@@ -167,12 +171,16 @@ func (c ConsistentHash) limitPrimaries(t ring.Topology, table ring.Table) {
 			owners = append(owners, int32(n))
 		}
 		return owners
-	})
+	}, t.Stopped)
+	if t.Stopped() {
+		return errStopped()
+	}
 	for p, n := range primary {
 		row := table.Row(p)
 		i := slices.Index(row, uint16(n))
 		row[0], row[i] = row[i], row[0]
 	}
+	return nil
 }
 
 // assignOneRing is Assign of version 1.
@@ -188,8 +196,7 @@ func (c ConsistentHash) assignOneRing(t ring.Topology, table ring.Table) error {
 	for p, n := range owners {
 		table.Row(p)[0] = n
 	}
-	complete(t, table, 1, c.Version)
-	return nil
+	return complete(t, table, 1, c.Version)
 }
 
 // ringOwners returns the owner of every partition on the consistent-hash ring of some

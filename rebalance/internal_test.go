@@ -108,7 +108,7 @@ func TestWalkLeavesManyZones(t *testing.T) {
 		topology.Nodes = append(topology.Nodes, ring.Node{ID: fmt.Sprintf("n%04d", i), Zone: fmt.Sprint(i % 65), Weight: 1})
 	}
 	f := newFiller(newLayout(topology.Nodes), newScorer(topology, 2), 1)
-	f.walk()
+	f.walk(topology.Stopped)
 	for _, lists := range f.walked {
 		require.Nil(t, lists)
 	}

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -72,22 +73,31 @@ func (r Rendezvous) Assign(t ring.Topology, table ring.Table) error {
 	if err := r.Validate(); err != nil {
 		return fmt.Errorf("rebalance: rendezvous: %w", err)
 	}
-	complete(t, table, 0, r.withDefaults().Version)
-	return nil
+	return complete(t, table, 0, r.withDefaults().Version)
 }
 
 // complete fills the rest of each row of a table, after the given number of first
-// owners, by the scores of a version.
-func complete(t ring.Topology, table ring.Table, given, version int) {
+// owners, by the scores of a version. It returns the error of a table that nobody needs
+// any more.
+func complete(t ring.Topology, table ring.Table, given, version int) error {
 	layout := newLayout(t.Nodes)
 	f := newFiller(layout, newScorer(t, version), layout.depth(t.Replicas))
 	if given == 0 {
-		f.walk()
+		f.walk(t.Stopped)
 	}
 	for p := range t.PartitionCount {
+		if p%stopEvery == 0 && t.Stopped() {
+			return errStopped()
+		}
 		f.fill(table.Row(p), given, newPartition(p))
 	}
+	return nil
 }
+
+// stopEvery is for how many rows a strategy does not ask whether the table is needed.
+const stopEvery = 256
+
+func errStopped() error { return errors.New("rebalance: nobody needs the table any more") }
 
 // filler fills rows one after the other, and uses its buffers again for each.
 type filler struct {

@@ -32,6 +32,9 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 		return true
 	}
 	for p := 0; p < to.PartitionCount && len(c.joined) > 0; p++ {
+		if p%stopEvery == 0 && to.Stopped() {
+			return false
+		}
 		row := slots[p*to.Replicas:][:to.Replicas]
 		if slices.Contains(row, gone) {
 			continue
@@ -44,7 +47,10 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 			f.refill(c.joined, row, p)
 		}
 	}
-	for _, p := range lost {
+	for i, p := range lost {
+		if i%stopEvery == 0 && to.Stopped() {
+			return false
+		}
 		f.fill(slots[p*to.Replicas:][:to.Replicas], 0, newPartition(p))
 	}
 	return true

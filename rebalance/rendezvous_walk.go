@@ -12,7 +12,7 @@ const fewNodes = 24
 //
 // When many zones have many nodes, the lists would take too much memory, and walk does
 // nothing.
-func (f *filler) walk() {
+func (f *filler) walk(stopped func() bool) {
 	if f.score.orders == nil || f.score.weights != nil {
 		return
 	}
@@ -25,16 +25,20 @@ func (f *filler) walk() {
 	}
 	for z, zone := range f.layout.zones {
 		if len(zone.nodes) >= fewNodes {
-			f.walked[z] = f.walkZone(z)
+			f.walked[z] = f.walkZone(z, stopped)
 		}
 	}
 }
 
-func (f *filler) walkZone(z int) []candidate {
+// walkZone returns the lists of a zone. It stops early, with lists that are not complete.
+func (f *filler) walkZone(z int, stopped func() bool) []candidate {
 	s, nodes, partitions := &f.score, f.layout.zones[z].nodes, int(f.score.domain.partitions)
 	each := min(cap(f.lists[z]), len(nodes))
 	all, counts := make([]candidate, partitions*each), make([]uint8, partitions)
 	for open, rank := partitions, uint64(0); open > 0; rank++ {
+		if rank%stopEvery == 0 && stopped() {
+			break
+		}
 		least := s.least(rank)
 		for _, n := range nodes {
 			at := s.orders[n].at(rank, &s.domain)

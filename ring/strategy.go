@@ -40,7 +40,15 @@ type Topology struct {
 	// Replicas is the number of owners of each row: the replication factor,
 	// or the number of nodes when there are fewer.
 	Replicas int
+	// Stop reports whether nobody needs the table any more. Assign may then return any
+	// error, and Derive false. A strategy that takes long should ask now and then, for
+	// example after each thousand rows. It has no influence on a table that is complete.
+	// Once it has reported true it always does. Nil means that the table is needed.
+	Stop func() bool
 }
+
+// Stopped calls Stop, and returns false when Stop is nil.
+func (t Topology) Stopped() bool { return t.Stop != nil && t.Stop() }
 
 // Table is the table that a strategy fills: one row for each partition, each a
 // preference list of indices into [Topology.Nodes].
