@@ -1,9 +1,10 @@
 package transport
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/answer"
@@ -20,8 +21,10 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	lease := h.lease(r)
+	defer lease.end()
 	var keys []string
-	if err := h.readObject(w, r, map[string]any{"keys": &keys}); err != nil {
+	if err := h.readObject(w, r, lease, 1, map[string]any{"keys": &keys}); err != nil {
 		return err
 	}
 	if err := checkKeys(keys, h.options.MaxKeys); err != nil {
@@ -31,8 +34,16 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Until the answer is read, the keys stay, and two numbers for each.
+	kept := int64(4 * pieceBytes)
+	for _, key := range keys {
+		kept += int64(len(key)) + 32
+	}
+	if err := lease.resize(w, kept); err != nil {
+		return err
+	}
 	h.counts.batchLookups.Add(uint64(len(keys)))
-	return wire.WriteJSON(w, r, http.StatusOK, answerBatch(view, near, keys))
+	return answerBatch(w, r, view, near, keys)
 }
 
 func checkKeys(keys []string, bound int) error {
@@ -53,23 +64,82 @@ func checkKeys(keys []string, bound int) error {
 	return nil
 }
 
-func answerBatch(view route.View, near *answer.Near, keys []string) api.Batch {
+// keysAtOnce is for how many keys of a batch the owners are allocated together.
+const keysAtOnce = 32
+
+// answerBatch writes an [api.Batch]. Only a part of it is in memory at a time.
+func answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *answer.Near, keys []string) error {
+	parts, err := around(api.Batch{Fingerprint: view.Fingerprint, Results: []api.Placement{}, Groups: []api.Group{}}, "results", "groups")
+	if err != nil {
+		return err
+	}
+	s := newStream(w, r)
+	s.text(parts[0])
 	a := answers(view, near)
-	a.Reserve(len(keys))
-	batch := api.Batch{Fingerprint: view.Fingerprint, Results: make([]api.Placement, len(keys)), Groups: []api.Group{}}
-	groupOf := make(map[string]int)
+	var groups []api.Group // without indexes
+	number := make(map[string]int32)
+	groupOf := make([]int32, len(keys))
 	for i, key := range keys {
+		if i%keysAtOnce == 0 {
+			a.Reserve(min(keysAtOnce, len(keys)-i))
+		}
 		result := a.Placement(view.Ring.Lookup(key))
 		result.Key = key
-		batch.Results[i] = result
-		g, known := groupOf[result.Primary]
+		g, known := number[result.Primary]
 		if !known {
-			g = len(batch.Groups)
-			groupOf[result.Primary] = g
-			batch.Groups = append(batch.Groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view.Members, result.Primary).HTTPAddr})
+			g = int32(len(groups))
+			number[result.Primary] = g
+			groups = append(groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view.Members, result.Primary).HTTPAddr, Indexes: []int{}})
 		}
-		batch.Groups[g].Indexes = append(batch.Groups[g].Indexes, i)
+		groupOf[i] = g
+		if i > 0 {
+			s.text([]byte{','})
+		}
+		if !s.value(result) {
+			return s.end()
+		}
 	}
-	slices.SortFunc(batch.Groups, func(a, b api.Group) int { return strings.Compare(a.Primary, b.Primary) })
-	return batch
+	s.text(parts[1])
+	// The keys by the ID of their primary, and within a group by their position.
+	order := make([]int32, len(keys))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(i, j int32) int {
+		return cmp.Or(cmp.Compare(groups[groupOf[i]].Primary, groups[groupOf[j]].Primary), cmp.Compare(i, j))
+	})
+	for len(order) > 0 {
+		g := groupOf[order[0]]
+		end := slices.IndexFunc(order, func(i int32) bool { return groupOf[i] != g })
+		if end < 0 {
+			end = len(order)
+		}
+		if err := writeGroup(s, groups[g], order[:end]); err != nil {
+			return err
+		}
+		if order = order[end:]; len(order) > 0 {
+			s.text([]byte{','})
+		}
+	}
+	s.text(parts[2])
+	return s.end()
+}
+
+// writeGroup writes a group with its indexes.
+func writeGroup(s *stream, group api.Group, indexes []int32) error {
+	parts, err := around(group, "indexes")
+	if err != nil {
+		return err
+	}
+	s.text(parts[0])
+	for n, i := range indexes {
+		if n > 0 {
+			s.text([]byte{','})
+		}
+		if !s.text(strconv.AppendInt(nil, int64(i), 10)) {
+			break
+		}
+	}
+	s.text(parts[1])
+	return nil
 }

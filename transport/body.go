@@ -21,9 +21,20 @@ import (
 // each field through its pointer. It refuses other fields, fields given twice, and text
 // that is not valid Unicode: if a field or a key were silently dropped or altered, the
 // answer would be wrong.
-func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
-	body, err := h.readBody(w, r)
+//
+// The lease covers the body while it arrives, and then what the fields take in memory.
+// The fields may have up to maxObjects objects.
+func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, l *lease, maxObjects int, fields map[string]any) error {
+	body, err := h.readBody(w, r, l)
 	if err != nil {
+		return err
+	}
+	commas, objects := shape(body)
+	if maxObjects > 1 && objects > maxObjects+1 { // the body is an object too
+		return tooManyChanges(objects-1, maxObjects)
+	}
+	objects = min(objects, maxObjects+1)
+	if err := l.resize(w, 2*int64(len(body))+elementBytes*int64(commas)+objectBytes*int64(objects)); err != nil {
 		return err
 	}
 	var whole json.RawMessage
@@ -60,9 +71,35 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, fields map[
 	return nil
 }
 
+// elementBytes and objectBytes are what an element of a list and an object may take in
+// memory when they are decoded, with room for lists that grow.
+const (
+	elementBytes = 40
+	objectBytes  = 240
+)
+
+// shape counts the commas and the objects of a JSON text. They bound how much memory
+// decoding takes.
+func shape(body []byte) (commas, objects int) {
+	within := false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			within = !within
+		case within && c == '\\':
+			i++
+		case !within && c == ',':
+			commas++
+		case !within && c == '{':
+			objects++
+		}
+	}
+	return commas, objects
+}
+
 // readBody returns the body. It refuses a body that is not declared as JSON, or is too
-// long.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// long. The lease grows with what has arrived.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, l *lease) ([]byte, error) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := parameters["charset"]; err != nil || kind != wire.JSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
 		w.Header().Set("Accept", wire.JSON)
@@ -76,10 +113,14 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	if r.ContentLength > bound {
 		return nil, tooLarge(w, bound)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bound))
+	body, err := readAll(w, http.MaxBytesReader(w, r.Body, bound), l)
+	refusal, refused := errors.AsType[*api.Refusal](err)
 	switch {
 	case err == nil:
 		return body, nil
+	case refused:
+		w.Header().Set("Connection", "close") // so that the rest is not read
+		return nil, refusal
 	case errors.As(err, new(*http.MaxBytesError)):
 		return nil, tooLarge(w, bound)
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -87,6 +128,27 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 		return nil, wire.New(wire.Blank, http.StatusRequestTimeout, "the body did not arrive in time")
 	default:
 		return nil, wire.New(wire.Body, http.StatusBadRequest, "the body could not be read to its end")
+	}
+}
+
+// readAll is [io.ReadAll] with a lease on the buffer.
+func readAll(w http.ResponseWriter, from io.Reader, l *lease) ([]byte, error) {
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			larger := max(2*cap(body), 4<<10)
+			if err := l.resize(w, int64(larger)); err != nil {
+				return nil, err
+			}
+			body = slices.Grow(body, larger-len(body))
+		}
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		} else if err != nil {
+			return nil, err
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -41,17 +42,23 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		}
 		return source.EventsAfter(id)
 	}
+	lease := h.lease(r)
+	defer lease.end()
 	if !prefers(r, wire.EventStream, wire.JSON) {
 		events, _ := after(last)
-		return wire.WriteJSON(w, r, http.StatusOK, api.Events{
-			ClusterName: view.ClusterName, NodeID: view.NodeID, Events: append([]api.Event{}, events...),
-		})
+		if err := lease.resize(w, bytesOf(events)); err != nil {
+			return err
+		}
+		return writeList(w, r, api.Events{ClusterName: view.ClusterName, NodeID: view.NodeID, Events: []api.Event{}}, "events", slices.Values(events))
 	}
 	leave, err := h.occupy(w)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	if err := lease.resize(w, 2*pieceBytes); err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", wire.EventStream)
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
@@ -64,13 +71,25 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 	part := []byte("retry: 1000\n\n")
 	for {
 		events, added := after(last)
+		// The events count until the reader has them. A stream for which there is no room
+		// ends, and the client asks again.
+		if lease.resize(w, 2*pieceBytes+bytesOf(events)) != nil {
+			return nil
+		}
 		for _, e := range events {
 			part, last = appendEvent(part, e), e.ID
+			if len(part) >= pieceBytes {
+				if !send(w, part) {
+					return nil
+				}
+				part = part[:0]
+			}
 		}
 		if len(part) > 0 && !send(w, part) {
 			return nil
 		}
-		part = part[:0]
+		part, events = part[:0], nil
+		lease.shrink(2 * pieceBytes)
 		select {
 		case <-added:
 		case <-beat.C:
@@ -85,6 +104,15 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+}
+
+// bytesOf returns about how much memory events take, with a piece of their text.
+func bytesOf(events []api.Event) int64 {
+	n := int64(pieceBytes)
+	for i := range events {
+		n += 256 + int64(len(events[i].Text))
+	}
+	return n
 }
 
 // send writes a part of a stream. It reports whether the stream can go on.

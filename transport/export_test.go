@@ -13,5 +13,13 @@ func (h *Handler) Routes() []string {
 	return routes
 }
 
+// Fill takes all the memory that answers may take.
+func Fill(h *Handler) {
+	for _, b := range []*budget{&h.memory, &h.scrapes} {
+		most := h.maxAnswerBytes()
+		b.take(sharedTable, most, most, most)
+	}
+}
+
 // Waiting returns how many requests wait for news at a handler.
 func Waiting(h *Handler) int { return len(h.waiting) }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -157,6 +158,9 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		if p := g.check(w, r); p != nil {
 			wire.Refuse(w, r, p)
 			return
+		}
+		if len(g.settings.proxies) > 0 { // otherwise the handler finds the same client
+			r = r.WithContext(context.WithValue(r.Context(), sourceKey{}, clientKey(r, g.settings.proxies)))
 		}
 		next.ServeHTTP(w, r)
 	})

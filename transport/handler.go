@@ -30,8 +30,10 @@ type Handler struct {
 	tables    tables
 	counts    *handlerCounts
 	metrics   metrics
-	// planning holds a slot for the one plan that is computed at a time.
-	planning chan struct{}
+	memory    budget // bytes that requests under way hold
+	scrapes   budget // bytes that requests for metrics hold
+	sizes     sizes
+	plans     planGate
 	// waiting holds a slot for each request that waits for news.
 	waiting chan struct{}
 }
@@ -52,7 +54,7 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 		return nil, fmt.Errorf("transport: options of the handler: %w", err)
 	}
 	o = o.withDefaults()
-	h := &Handler{cluster: c, options: o, logger: o.Logger, planning: make(chan struct{}, 1), counts: newHandlerCounts()}
+	h := &Handler{cluster: c, options: o, logger: o.Logger, plans: newPlanGate(), counts: newHandlerCounts()}
 	h.waiting = make(chan struct{}, o.MaxWaiting)
 	h.metrics.registry = prometheus.NewPedanticRegistry()
 
@@ -121,7 +123,11 @@ func (h *Handler) routes() http.Handler {
 func (h *Handler) serve(e endpoint, counts *routeCounts) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		counts.reached(w)
-		if err := e(w, r); err != nil {
+		switch err := e(w, r); {
+		case err == nil:
+		case errors.Is(err, http.ErrAbortHandler):
+			panic(http.ErrAbortHandler) // closes the connection without a log line
+		default:
 			h.refuse(w, r, err)
 		}
 	})

@@ -8,8 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
-
-	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // handlerSource is a source with the figures of the cluster, if it has any, and the
@@ -72,6 +70,12 @@ func (h *Handler) RegisterMetrics(c prometheus.Collector) error {
 
 // expose answers a scrape, in the text format, which every scraper can read.
 func (h *Handler) expose(w http.ResponseWriter, r *http.Request) error {
+	lease := h.leaseOfScrapes(r)
+	defer lease.end()
+	// The figures take some times as much memory as their text.
+	if err := lease.resize(w, 4*h.sizes.of(r)); err != nil {
+		return err
+	}
 	if err := h.openMetrics(); err != nil {
 		return err
 	}
@@ -90,6 +94,6 @@ func (h *Handler) expose(w http.ResponseWriter, r *http.Request) error {
 			return fmt.Errorf("transport: encoding metrics: %w", err)
 		}
 	}
-	wire.Write(w, r, http.StatusOK, string(format), body.Bytes())
-	return nil
+	h.sizes.set(r, body.Len())
+	return h.written(w, r, lease, string(format), body.Bytes())
 }

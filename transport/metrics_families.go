@@ -188,6 +188,10 @@ var httpFamilies = []family[Metrics]{
 			s.value(float64(m.HTTP.Lookups), "single")
 			s.value(float64(m.HTTP.BatchLookups), "batch")
 		}},
+	{"http_answer_bytes", "Memory that requests and answers under way hold of MaxAnswerBytes.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.HTTP.AnswerBytes)) }},
+	{"http_overloaded_total", "HTTP requests refused because answers under way held too much memory, or too many plans were waiting.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.HTTP.Overloaded)) }},
 }
 
 var guardFamilies = []family[Metrics]{

@@ -31,6 +31,11 @@ type HandlerStats struct {
 	// Lookups counts keys looked up one by one, BatchLookups keys of batches. Keys of
 	// refused requests are not counted.
 	Lookups, BatchLookups uint64
+	// AnswerBytes is the memory that requests under way hold, which
+	// [HandlerOptions].MaxAnswerBytes bounds. Overloaded counts requests that were refused
+	// because there was no more, or because too many plans were waiting.
+	AnswerBytes int64
+	Overloaded  uint64
 }
 
 // durationBounds go from the duration of a lookup to one that is too long for every
@@ -49,6 +54,7 @@ type handlerCounts struct {
 	routes                []*routeCounts // the last one for requests that reached no route
 	inFlight              atomic.Int64
 	lookups, batchLookups atomic.Uint64
+	overloaded            atomic.Uint64
 }
 
 type routeCounts struct {
@@ -99,6 +105,7 @@ func (h *Handler) Stats() HandlerStats {
 	c := h.counts
 	s := HandlerStats{
 		InFlight: int(c.inFlight.Load()), Lookups: c.lookups.Load(), BatchLookups: c.batchLookups.Load(),
+		AnswerBytes: h.memory.now() + h.scrapes.now(), Overloaded: c.overloaded.Load(),
 	}
 	s.Routes = slices.Grow(s.Routes, len(c.routes))[:len(c.routes)]
 	for i, from := range c.routes {

@@ -238,6 +238,8 @@ func situations(t *testing.T) map[string]situation {
 		"GET /v1/table 304":           {headers: []string{`If-None-Match: "` + testkit.NewCluster(t).Shown.Fingerprint.String() + `"`}},
 		"GET /v1/table 400":           {target: "/v1/table?wait=1h"},
 		"GET /v1/events 503":          {handler: full, headers: []string{"Accept: text/event-stream"}},
+		"GET /v1/members 503":         {handler: overloaded},
+		"GET /metrics 503":            {handler: overloaded},
 		"GET /v1/lookup 400":          {target: "/v1/lookup"},
 		"GET /v1/partitions/{id} 400": {target: "/v1/partitions/x"},
 		"GET /v1/partitions/{id} 404": {target: "/v1/partitions/99"},
@@ -253,6 +255,14 @@ func situations(t *testing.T) map[string]situation {
 func small(t *testing.T) http.Handler {
 	t.Helper()
 	return testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxKeys: 2, MaxChanges: 2})
+}
+
+// overloaded is a handler whose answers hold all the memory they may.
+func overloaded(t *testing.T) http.Handler {
+	t.Helper()
+	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxAnswerBytes: 1 << 20})
+	transport.Fill(h)
+	return h
 }
 
 // full is a handler at which one request waits, and no more may.

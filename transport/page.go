@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -31,7 +32,13 @@ func (h *Handler) pageEntries() []entry {
 			if r.URL.RawQuery == "v="+page.AssetsVersion {
 				w.Header().Set("Cache-Control", "private, max-age=86400, immutable")
 			}
-			return writeZipped(w, r, a.ContentType, a.Content)
+			body, err := zippedFor(w, r, a.Content)
+			if err != nil {
+				return err
+			}
+			lease := h.lease(r)
+			defer lease.end()
+			return h.written(w, r, lease, a.ContentType, body)
 		}})
 	}
 	return entries
@@ -45,6 +52,12 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 	}
 	values, err := parseQuery(r)
 	if err != nil {
+		return err
+	}
+	lease := h.lease(r)
+	defer lease.end()
+	rendering := 4 * h.sizes.of(r)
+	if err := lease.resize(w, rendering); err != nil {
 		return err
 	}
 	view := h.cluster.View()
@@ -71,16 +84,21 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 		in.Table = &table.document
 	}
 	in.Look = h.look(view, values)
-	if in.What, err = h.whatIf(r, view, values, in.Members); err != nil {
+	if in.What, err = h.whatIf(w, r, lease, view, values, in.Members); err != nil {
 		return err
 	}
 	var body bytes.Buffer
 	if err := page.Render(&body, in); err != nil {
 		return err
 	}
+	h.sizes.set(r, body.Len())
 	w.Header().Set("Content-Security-Policy", page.Policy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	return writeZipped(w, r, html+"; charset=utf-8", body.Bytes())
+	zipped, err := zippedFor(w, r, body.Bytes())
+	if err != nil {
+		return err
+	}
+	return h.written(w, r, lease, html+"; charset=utf-8", zipped)
 }
 
 // look answers the form for looking a key or a partition up.
@@ -111,7 +129,7 @@ func (h *Handler) look(view route.View, values url.Values) (look page.Look) {
 }
 
 // whatIf answers the form for a change.
-func (h *Handler) whatIf(r *http.Request, view route.View, values url.Values, members []api.Member) (what page.What, err error) {
+func (h *Handler) whatIf(w http.ResponseWriter, r *http.Request, l *lease, view route.View, values url.Values, members []api.Member) (what page.What, err error) {
 	what = page.What{Change: values.Get("change"), ID: values.Get("id"), Region: values.Get("region"), Zone: values.Get("zone"), Weight: values.Get("weight")}
 	if what.Change == "" {
 		return what, nil
@@ -125,15 +143,14 @@ func (h *Handler) whatIf(r *http.Request, view route.View, values url.Values, me
 		what.Refusal = wire.WithoutRing()
 		return what, nil
 	}
-	to, plan, err := h.planned(r, view, change)
+	after, plan, err := h.planned(w, r, l, view, change, 0)
 	if refusal, ok := errors.AsType[*api.Refusal](err); ok {
 		what.Refusal = refusal
 		return what, nil
 	} else if err != nil {
 		return what, err
 	}
-	plan.Moves = nil
-	what.Plan, what.After = &plan, summarize(to).Nodes
+	what.Plan, what.After = &plan, after
 	return what, nil
 }
 
@@ -141,6 +158,11 @@ func (h *Handler) whatIf(r *http.Request, view route.View, values url.Values, me
 func (h *Handler) pageMap(w http.ResponseWriter, r *http.Request) error {
 	values, err := parseQuery(r)
 	if err != nil {
+		return err
+	}
+	lease := h.lease(r)
+	defer lease.end()
+	if err := lease.resize(w, mapBytes); err != nil {
 		return err
 	}
 	view, err := h.serving(w)
@@ -158,25 +180,34 @@ func (h *Handler) pageMap(w http.ResponseWriter, r *http.Request) error {
 	if values.Get("v") == view.Fingerprint.String() {
 		w.Header().Set("Cache-Control", "private, max-age=86400, immutable")
 	}
-	wire.Write(w, r, http.StatusOK, "image/png", body.Bytes())
-	return nil
+	return h.written(w, r, lease, "image/png", body.Bytes())
 }
 
-// writeZipped writes a body, compressed where the caller takes that.
-func writeZipped(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
-	if takesGzip(r) {
-		var zipped bytes.Buffer
-		z := gzip.NewWriter(&zipped)
-		_, _ = z.Write(body) // a buffer takes everything
-		if err := z.Close(); err != nil {
-			return err
-		}
-		w.Header().Set("Content-Encoding", "gzip")
-		body = zipped.Bytes()
+// mapBytes is about what drawing a map takes: a byte for each of 65,536 pixels, and the
+// buffers of the compression.
+const mapBytes = 1 << 20
+
+// zippedFor returns a body as it is sent to the caller: compressed where the caller takes
+// that, and then it sets the header that says so.
+func zippedFor(w http.ResponseWriter, r *http.Request, body []byte) ([]byte, error) {
+	if !takesGzip(r) {
+		return body, nil
 	}
-	wire.Write(w, r, http.StatusOK, contentType, body)
-	return nil
+	var zipped bytes.Buffer
+	z := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(&zipped)
+	_, _ = z.Write(body) // a buffer takes everything
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	z.Reset(nil) // so that the pool keeps no answer
+	w.Header().Set("Content-Encoding", "gzip")
+	return zipped.Bytes(), nil
 }
+
+// zippers are writers to use again: each has buffers of nearly a megabyte.
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
 // takesGzip reports whether a request names gzip in Accept-Encoding, without weight zero.
 func takesGzip(r *http.Request) bool {

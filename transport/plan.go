@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/clusterkit/clusterkit/rebalance"
@@ -24,7 +26,9 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	change, err := h.readChange(w, r)
+	lease := h.lease(r)
+	defer lease.end()
+	change, err := h.readChange(w, r, lease)
 	if err != nil {
 		return err
 	}
@@ -32,37 +36,82 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, answer, err := h.planned(r, view, change)
-	if refusal, ok := errors.AsType[*api.Refusal](err); ok && refusal.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	most := 0
+	if list {
+		most = h.options.MaxMoves
 	}
+	_, answer, err := h.planned(w, r, lease, view, change, most)
 	if err != nil {
 		return err
 	}
 	if !list {
-		answer.Moves = nil
-	} else if most := h.options.MaxMoves; len(answer.Moves) > most {
-		answer.Moves, answer.Truncated = answer.Moves[:most], true
+		return wire.WriteJSON(w, r, http.StatusOK, answer)
 	}
-	return wire.WriteJSON(w, r, http.StatusOK, answer)
+	members, moves := answer.Members, answer.Moves
+	answer.Members, answer.Moves = []rebalance.NodeChange{}, []rebalance.Move{}
+	parts, err := around(answer, "members", "moves")
+	if err != nil {
+		return err
+	}
+	s := newStream(w, r)
+	s.text(parts[0])
+	elements(s, slices.Values(members))
+	s.text(parts[1])
+	elements(s, slices.Values(moves))
+	s.text(parts[2])
+	return s.end()
 }
 
-// planned returns the ring after a change, and the plan with all its moves. Its error is a
-// refusal.
-func (h *Handler) planned(r *http.Request, view route.View, change rebalance.Change) (*ring.Ring, api.Plan, error) {
-	// A plan takes about as much time as a new ring. Only one is computed at a time, so
-	// that the other processors are left for lookups.
-	select {
-	case h.planning <- struct{}{}:
-		defer func() { <-h.planning }()
-	case <-r.Context().Done():
-		return nil, api.Plan{}, wire.New(wire.Blank, http.StatusServiceUnavailable, "the request ended while it waited for another plan")
+const (
+	// moveBytes and nodeBytes are what a move of a plan, and a member of it, take in memory.
+	moveBytes, nodeBytes = 40, 128
+)
+
+// planned returns the nodes after a change with what they own, and the plan with at most so
+// many moves; with none, moves is nil. The lease covers the result. The error is a refusal.
+func (h *Handler) planned(w http.ResponseWriter, r *http.Request, l *lease, view route.View, change rebalance.Change, most int) ([]api.Node, api.Plan, error) {
+	from := view.Ring.Target()
+	if err := tooCostly(from, change, h.options.MaxPlanCost); err != nil {
+		return nil, api.Plan{}, err
 	}
-	to, plan, err := rebalance.WhatIf(view.Ring.Target(), change)
+	moves := min(most, from.PartitionCount()*max(1, from.Config().ReplicationFactor))
+	kept := int64(moves)*moveBytes + int64(from.Len()+len(change.Add))*nodeBytes
+	if err := l.resize(w, max(l.held, 0)+kept); err != nil {
+		return nil, api.Plan{}, err
+	}
+	leave, err := h.plans.enter(r.Context(), l.client)
 	if err != nil {
+		h.counts.overloaded.Add(1)
+		w.Header().Set("Retry-After", "1")
+		return nil, api.Plan{}, err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(r.Context(), maxPlanTime)
+	defer cancel()
+	nodes, answer, err := whatIf(ctx, view, change, most)
+	switch {
+	case r.Context().Err() != nil:
+		w.Header().Set("Retry-After", "1")
+		return nil, api.Plan{}, errPlanEnded()
+	case ctx.Err() != nil:
+		return nil, api.Plan{}, errPlanTooLong()
+	case err != nil:
 		return nil, api.Plan{}, h.changeProblem(r, err)
 	}
-	return to, api.Plan{
+	return nodes, answer, l.resize(w, kept)
+}
+
+// whatIf computes a plan. It ends early when the context ends.
+func whatIf(ctx context.Context, view route.View, change rebalance.Change, most int) ([]api.Node, api.Plan, error) {
+	from, err := stoppable(ctx, view.Ring.Target())
+	if err != nil {
+		return nil, api.Plan{}, err
+	}
+	to, plan, err := rebalance.WhatIf(from, change)
+	if err != nil || ctx.Err() != nil {
+		return nil, api.Plan{}, err
+	}
+	answer := api.Plan{
 		Fingerprint:    view.Fingerprint,
 		PartitionCount: plan.Partitions,
 		Slots:          plan.Slots,
@@ -70,13 +119,17 @@ func (h *Handler) planned(r *http.Request, view route.View, change rebalance.Cha
 		PrimaryChanges: plan.PrimaryChanges,
 		Members:        plan.Members,
 		Spread:         to.Spread(),
-		Moves:          plan.Moves,
-	}, nil
+	}
+	if most > 0 { // a copy, so that moves that are not listed are not kept
+		answer.Moves = slices.Clone(plan.Moves[:min(most, len(plan.Moves))])
+		answer.Truncated = len(plan.Moves) > most
+	}
+	return summarize(to).Nodes, answer, nil
 }
 
-func (h *Handler) readChange(w http.ResponseWriter, r *http.Request) (rebalance.Change, error) {
+func (h *Handler) readChange(w http.ResponseWriter, r *http.Request, l *lease) (rebalance.Change, error) {
 	var change rebalance.Change
-	err := h.readObject(w, r, map[string]any{
+	err := h.readObject(w, r, l, h.options.MaxChanges, map[string]any{
 		"add":      &change.Add,
 		"remove":   &change.Remove,
 		"drain":    &change.Drain,
@@ -88,11 +141,15 @@ func (h *Handler) readChange(w http.ResponseWriter, r *http.Request) (rebalance.
 	}
 	entries := len(change.Add) + len(change.Remove) + len(change.Drain) + len(change.Rezone) + len(change.Reweight)
 	if bound := h.options.MaxChanges; entries > bound {
-		p := wire.New(wire.TooManyChanges, http.StatusRequestEntityTooLarge, "the change has %d entries: at most %d", entries, bound)
-		p.Bound = int64(bound)
-		return rebalance.Change{}, p
+		return rebalance.Change{}, tooManyChanges(entries, bound)
 	}
 	return change, nil
+}
+
+func tooManyChanges(entries, bound int) *api.Refusal {
+	p := wire.New(wire.TooManyChanges, http.StatusRequestEntityTooLarge, "the change has %d entries: at most %d", entries, bound)
+	p.Bound = int64(bound)
+	return p
 }
 
 // changeProblem returns why a change cannot be made. Errors and panics of the user's

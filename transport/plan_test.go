@@ -86,7 +86,7 @@ func TestPlansWaitForEachOtherAndNothingElseDoes(t *testing.T) {
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	requireProblem(t, api.Refusal{
 		Type: "about:blank", Title: "Service Unavailable", Status: 503,
-		Detail: "the request ended while it waited for another plan",
+		Detail: "the request ended before its plan was complete",
 	}, w, "")
 
 	close(g.Leave)

@@ -16,6 +16,15 @@ func (h *Handler) ring(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	summary := h.summaries.of(view.Ring)
+	lease := h.lease(r)
+	defer lease.end()
+	nodes := len(summary.table.Nodes)
+	if summary.target != nil {
+		nodes += len(summary.target.Nodes)
+	}
+	if err := lease.resize(w, 2*pieceBytes+2*nodeBytes*int64(nodes)); err != nil {
+		return err
+	}
 	return wire.WriteJSON(w, r, http.StatusOK, api.Ring{
 		ClusterName:    view.ClusterName,
 		NodeID:         view.NodeID,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ func (h *Handler) table(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if !t.matches(r.Header["If-None-Match"]) {
-			return t.write(w, r)
+			return h.writeTable(w, r, t)
 		}
 		if ended {
 			t.head(w)
@@ -77,6 +78,8 @@ type encodedTable struct {
 	etag     string // without quotes
 	binary   []byte
 	json     func() ([]byte, error) // encodes at its first call
+	size     int64                  // of both forms and the document, about
+	readers  readers
 }
 
 func (t *encodedTable) head(w http.ResponseWriter) {
@@ -85,18 +88,58 @@ func (t *encodedTable) head(w http.ResponseWriter) {
 	w.Header().Set("Vary", "Accept")
 }
 
-func (t *encodedTable) write(w http.ResponseWriter, r *http.Request) error {
-	t.head(w)
-	if prefers(r, wire.Table, wire.JSON) {
-		wire.Write(w, r, http.StatusOK, wire.Table, t.binary)
-		return nil
-	}
-	text, err := t.json()
-	if err != nil {
+// writeTable answers with a table. All requests that it is sent to share its memory, so
+// it counts once, for no client. Each request counts with the buffers of its connection.
+func (h *Handler) writeTable(w http.ResponseWriter, r *http.Request, t *encodedTable) error {
+	l := h.lease(r)
+	defer l.end()
+	if err := l.resize(w, 2*pieceBytes); err != nil {
 		return err
 	}
-	wire.Write(w, r, http.StatusOK, wire.JSON, text)
+	if !t.readers.join(func() bool { return h.memory.take(sharedTable, t.size, l.most, l.most) }) {
+		return h.overloaded(w)
+	}
+	defer t.readers.leave(func() { h.memory.give(sharedTable, t.size) })
+	kind, body := wire.Table, t.binary
+	if !prefers(r, wire.Table, wire.JSON) {
+		text, err := t.json()
+		if err != nil {
+			return err
+		}
+		kind, body = wire.JSON, text
+	}
+	t.head(w)
+	wire.Write(w, r, http.StatusOK, kind, body)
 	return nil
+}
+
+// sharedTable is the client for which tables count, which is no address of a unicast host.
+var sharedTable = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+
+// readers counts the requests that share one thing.
+type readers struct {
+	mu    sync.Mutex
+	count int
+}
+
+// join adds a request. The first one takes the thing, and fails where take does.
+func (r *readers) join(take func() bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count == 0 && !take() {
+		return false
+	}
+	r.count++
+	return true
+}
+
+// leave removes a request. The last one gives the thing back.
+func (r *readers) leave(give func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count--; r.count == 0 {
+		give()
+	}
 }
 
 // matches reports whether a header If-None-Match names this table: by its tag, or by its
@@ -151,6 +194,11 @@ func encodeTable(view route.View) (*encodedTable, error) {
 	// The fingerprint does not cover the addresses, which a copy of the table needs too.
 	digest := fnv.New64a()
 	_, _ = digest.Write(t.binary) // Write of a hash cannot fail
+	slots := len(t.document.Serving.Owners)
+	if t.document.Target != nil {
+		slots += len(t.document.Target.Owners)
+	}
+	t.size = int64(8*slots + 3*len(t.binary)) // 2 bytes a slot in the document, up to 6 in JSON
 	t.etag = fmt.Sprintf("%v-%016x", view.Fingerprint, digest.Sum64())
 	t.json = sync.OnceValues(func() ([]byte, error) {
 		var body bytes.Buffer

@@ -44,6 +44,8 @@ type Refusal struct {
 	//	cross-origin         403  a browser sent the request for a page of another origin
 	//	too-many-requests    429  the client, or all of them together, ask too often; with Retry-After
 	//	too-many-waiting     503  Bound requests wait at this member already; with Retry-After
+	//	overloaded           503  answers under way hold Bound bytes already; with Retry-After
+	//	plan-too-large       413  partitions times members of a plan are more than Bound
 	//	misdirected          421  a router forwarded a request to a member that does not own its key
 	//
 	// "about:blank" says no more than Status.

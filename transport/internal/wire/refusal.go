@@ -27,6 +27,8 @@ const (
 	CrossOrigin      = "urn:clusterkit:problem:cross-origin"
 	TooManyRequests  = "urn:clusterkit:problem:too-many-requests"
 	TooManyWaiting   = "urn:clusterkit:problem:too-many-waiting"
+	Overloaded       = "urn:clusterkit:problem:overloaded"
+	PlanTooLarge     = "urn:clusterkit:problem:plan-too-large"
 	Misdirected      = "urn:clusterkit:problem:misdirected"
 )
 
@@ -84,6 +86,10 @@ func Title(kind string, status int) string {
 		return "Too many requests"
 	case TooManyWaiting:
 		return "Too many waiting"
+	case Overloaded:
+		return "Overloaded"
+	case PlanTooLarge:
+		return "Plan too large"
 	default:
 		return http.StatusText(status)
 	}
