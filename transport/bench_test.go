@@ -36,7 +36,9 @@ func BenchmarkBatch(b *testing.B) {
 	for _, count := range []int{10, 1000, 10_000} {
 		b.Run(fmt.Sprintf("keys=%d", count), func(b *testing.B) {
 			h := benchHandler(b)
-			var request struct{ Keys []string }
+			var request struct {
+				Keys []string `json:"keys"`
+			}
 			for i := range count {
 				request.Keys = append(request.Keys, fmt.Sprintf("user:%d", i))
 			}
@@ -46,6 +48,7 @@ func BenchmarkBatch(b *testing.B) {
 			r.Header.Set("Content-Type", "application/json")
 			w := testkit.Discard()
 			b.ReportAllocs()
+			require.Equal(b, 200, call(h, "POST", "/v1/lookup", string(body)).Code)
 			for b.Loop() {
 				r.Body = io.NopCloser(bytes.NewReader(body))
 				h.ServeHTTP(w, r)
