@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/answer"
@@ -69,21 +68,22 @@ const keysAtOnce = 32
 
 // answerBatch writes an [api.Batch]. Only a part of it is in memory at a time.
 func answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *answer.Near, keys []string) error {
-	parts, err := around(api.Batch{Fingerprint: view.Fingerprint, Results: []api.Placement{}, Groups: []api.Group{}}, "results", "groups")
+	s := newStream(w, r)
+	parts, err := s.around(api.Batch{Fingerprint: view.Fingerprint, Results: []api.Placement{}, Groups: []api.Group{}}, "results", "groups")
 	if err != nil {
 		return err
 	}
-	s := newStream(w, r)
 	s.text(parts[0])
 	a := answers(view, near)
 	var groups []api.Group // without indexes
 	number := make(map[string]int32)
 	groupOf := make([]int32, len(keys))
+	var result api.Placement
 	for i, key := range keys {
 		if i%keysAtOnce == 0 {
 			a.Reserve(min(keysAtOnce, len(keys)-i))
 		}
-		result := a.Placement(view.Ring.Lookup(key))
+		result = a.Placement(view.Ring.Lookup(key))
 		result.Key = key
 		g, known := number[result.Primary]
 		if !known {
@@ -93,9 +93,9 @@ func answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *
 		}
 		groupOf[i] = g
 		if i > 0 {
-			s.text([]byte{','})
+			s.text(",")
 		}
-		if !s.value(result) {
+		if !s.value(&result) {
 			return s.end()
 		}
 	}
@@ -114,32 +114,20 @@ func answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *
 		if end < 0 {
 			end = len(order)
 		}
-		if err := writeGroup(s, groups[g], order[:end]); err != nil {
-			return err
+		s.open(&groups[g], "]}") // its indexes are an empty list
+		for n, i := range order[:end] {
+			if n > 0 {
+				s.text(",")
+			}
+			if !s.number(int64(i)) {
+				return s.end()
+			}
 		}
+		s.text("]}")
 		if order = order[end:]; len(order) > 0 {
-			s.text([]byte{','})
+			s.text(",")
 		}
 	}
 	s.text(parts[2])
 	return s.end()
-}
-
-// writeGroup writes a group with its indexes.
-func writeGroup(s *stream, group api.Group, indexes []int32) error {
-	parts, err := around(group, "indexes")
-	if err != nil {
-		return err
-	}
-	s.text(parts[0])
-	for n, i := range indexes {
-		if n > 0 {
-			s.text([]byte{','})
-		}
-		if !s.text(strconv.AppendInt(nil, int64(i), 10)) {
-			break
-		}
-	}
-	s.text(parts[1])
-	return nil
 }

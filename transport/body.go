@@ -136,7 +136,7 @@ func readAll(w http.ResponseWriter, from io.Reader, l *lease) ([]byte, error) {
 	var body []byte
 	for {
 		if len(body) == cap(body) {
-			larger := max(2*cap(body), 4<<10)
+			larger := max(2*cap(body), 512)
 			if err := l.resize(w, int64(larger)); err != nil {
 				return nil, err
 			}

@@ -46,7 +46,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 	defer lease.end()
 	if !prefers(r, wire.EventStream, wire.JSON) {
 		events, _ := after(last)
-		if err := lease.resize(w, bytesOf(events)); err != nil {
+		if err := lease.resize(w, 2*pieceBytes+bytesOf(events)); err != nil {
 			return err
 		}
 		return writeList(w, r, api.Events{ClusterName: view.ClusterName, NodeID: view.NodeID, Events: []api.Event{}}, "events", slices.Values(events))
@@ -56,7 +56,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer leave()
-	if err := lease.resize(w, 2*pieceBytes); err != nil {
+	if err := lease.resize(w, pieceBytes); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", wire.EventStream)
@@ -73,7 +73,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		events, added := after(last)
 		// The events count until the reader has them. A stream for which there is no room
 		// ends, and the client asks again.
-		if lease.resize(w, 2*pieceBytes+bytesOf(events)) != nil {
+		if lease.resize(w, pieceBytes+bytesOf(events)) != nil {
 			return nil
 		}
 		for _, e := range events {
@@ -88,8 +88,8 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		if len(part) > 0 && !send(w, part) {
 			return nil
 		}
-		part, events = part[:0], nil
-		lease.shrink(2 * pieceBytes)
+		part = part[:0]
+		lease.shrink(pieceBytes)
 		select {
 		case <-added:
 		case <-beat.C:
@@ -106,9 +106,8 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// bytesOf returns about how much memory events take, with a piece of their text.
-func bytesOf(events []api.Event) int64 {
-	n := int64(pieceBytes)
+// bytesOf returns about how much memory events take.
+func bytesOf(events []api.Event) (n int64) {
 	for i := range events {
 		n += 256 + int64(len(events[i].Text))
 	}

@@ -49,11 +49,11 @@ func (h *Handler) plan(w http.ResponseWriter, r *http.Request) error {
 	}
 	members, moves := answer.Members, answer.Moves
 	answer.Members, answer.Moves = []rebalance.NodeChange{}, []rebalance.Move{}
-	parts, err := around(answer, "members", "moves")
+	s := newStream(w, r)
+	parts, err := s.around(answer, "members", "moves")
 	if err != nil {
 		return err
 	}
-	s := newStream(w, r)
 	s.text(parts[0])
 	elements(s, slices.Values(members))
 	s.text(parts[1])
@@ -76,7 +76,7 @@ func (h *Handler) planned(w http.ResponseWriter, r *http.Request, l *lease, view
 	}
 	moves := min(most, from.PartitionCount()*max(1, from.Config().ReplicationFactor))
 	kept := int64(moves)*moveBytes + int64(from.Len()+len(change.Add))*nodeBytes
-	if err := l.resize(w, max(l.held, 0)+kept); err != nil {
+	if err := l.resize(w, l.held+kept); err != nil {
 		return nil, api.Plan{}, err
 	}
 	leave, err := h.plans.enter(r.Context(), l.client)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
@@ -34,7 +36,10 @@ func newStream(w http.ResponseWriter, r *http.Request) *stream {
 }
 
 // value encodes a value. It reports whether to go on.
-func (s *stream) value(v any) bool {
+func (s *stream) value(v any) bool { return s.open(v, "") }
+
+// open encodes a value without its last bytes, closing. It reports whether to go on.
+func (s *stream) open(v any, closing string) bool {
 	if s.err != nil {
 		return false
 	}
@@ -42,16 +47,25 @@ func (s *stream) value(v any) bool {
 		s.err = fmt.Errorf("transport: encoding the answer: %w", err)
 		return false
 	}
-	s.piece.Truncate(s.piece.Len() - 1) // the line break
+	s.piece.Truncate(s.piece.Len() - len(closing) - len("\n"))
 	return s.flush()
 }
 
 // text adds text of the document. It reports whether to go on.
-func (s *stream) text(t []byte) bool {
+func (s *stream) text(t string) bool {
 	if s.err != nil {
 		return false
 	}
-	s.piece.Write(t)
+	s.piece.WriteString(t)
+	return s.flush()
+}
+
+// number adds a whole number. It reports whether to go on.
+func (s *stream) number(n int64) bool {
+	if s.err != nil {
+		return false
+	}
+	s.piece.Write(strconv.AppendInt(s.piece.AvailableBuffer(), n, 10))
 	return s.flush()
 }
 
@@ -101,24 +115,22 @@ func (s *stream) end() error {
 }
 
 // around encodes a document whose lists of the given names are empty, and returns the
-// parts before, between and after the elements of these lists.
-func around(document any, names ...string) ([][]byte, error) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(document); err != nil {
+// parts before, between and after the elements of these lists. It comes first, and
+// writes nothing.
+func (s *stream) around(document any, names ...string) ([]string, error) {
+	if err := s.encoder.Encode(document); err != nil {
 		return nil, fmt.Errorf("transport: encoding the answer: %w", err)
 	}
-	rest := bytes.TrimSuffix(body.Bytes(), []byte("\n"))
-	parts := make([][]byte, 0, len(names)+1)
+	rest := strings.TrimSuffix(s.piece.String(), "\n")
+	s.piece.Reset()
+	parts := make([]string, 0, len(names)+1)
 	for _, name := range names {
 		// Within a string the quotes would be escaped.
-		at := bytes.Index(rest, []byte(`"`+name+`":[]`))
-		if at < 0 {
+		before, after, found := strings.Cut(rest, `"`+name+`":[]`)
+		if !found {
 			return nil, fmt.Errorf("transport: encoding the answer: there is no empty list %q", name)
 		}
-		at += len(name) + len(`"":[`)
-		parts, rest = append(parts, rest[:at]), rest[at:]
+		parts, rest = append(parts, before+`"`+name+`":[`), "]"+after
 	}
 	return append(parts, rest), nil
 }
@@ -127,7 +139,7 @@ func around(document any, names ...string) ([][]byte, error) {
 func elements[T any](s *stream, all iter.Seq[T]) {
 	first := true
 	for e := range all {
-		if !first && !s.text([]byte{','}) || !s.value(e) {
+		if !first && !s.text(",") || !s.value(e) {
 			return
 		}
 		first = false
@@ -137,11 +149,11 @@ func elements[T any](s *stream, all iter.Seq[T]) {
 // writeList answers with a document whose list of a name is empty, and has these elements
 // instead.
 func writeList[T any](w http.ResponseWriter, r *http.Request, document any, name string, all iter.Seq[T]) error {
-	parts, err := around(document, name)
+	s := newStream(w, r)
+	parts, err := s.around(document, name)
 	if err != nil {
 		return err
 	}
-	s := newStream(w, r)
 	s.text(parts[0])
 	elements(s, all)
 	s.text(parts[1])
