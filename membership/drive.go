@@ -220,5 +220,8 @@ func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
 // back, the members accept it. Forget reports whether a lost member has this ID.
 func (d driver) Forget(id string) bool { return d.m.registry.forgetLost(id) }
 
+// Key reports whether a gossip key is installed, and whether this member encrypts with it.
+func (d driver) Key(key []byte) (installed, used bool) { return d.m.keys.has(key) }
+
 // Stats returns the current counts. It does not block.
 func (d driver) Stats() Stats { return d.m.stats() }

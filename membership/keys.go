@@ -76,7 +76,7 @@ func (m *Membership) UseKey(key []byte) error {
 // remove a key that is not installed is no error.
 func (m *Membership) RemoveKey(key []byte) error {
 	return m.keys.do("removing", func(r *memberlist.Keyring) error {
-		if !slices.ContainsFunc(r.GetKeys(), func(k []byte) bool { return bytes.Equal(k, key) }) {
+		if !holds(r, key) {
 			return nil
 		}
 		return r.RemoveKey(key)
@@ -93,4 +93,19 @@ func (k *keyring) do(doing string, f func(*memberlist.Keyring) error) error {
 		return fmt.Errorf("membership: %s a gossip key: %w", doing, err)
 	}
 	return nil
+}
+
+// has reports whether a key is installed, and whether this member encrypts with it.
+func (k *keyring) has(key []byte) (installed, used bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ring == nil {
+		return false, false
+	}
+	installed = holds(k.ring, key)
+	return installed, installed && bytes.Equal(k.ring.GetPrimaryKey(), key)
+}
+
+func holds(r *memberlist.Keyring, key []byte) bool {
+	return slices.ContainsFunc(r.GetKeys(), func(have []byte) bool { return bytes.Equal(have, key) })
 }

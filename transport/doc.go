@@ -34,6 +34,17 @@
 //	GET  /v1/lookup?key=        [api.Placement], with the key
 //	POST /v1/lookup             {"keys": [...]} to [api.Batch]
 //	POST /v1/plan               [rebalance.Change] to [api.Plan]; ?moves=false leaves the moves out
+//	POST /v1/drain              {"member": ...} to [api.ActionResult], as all actions
+//	POST /v1/resume             {"member": ...}
+//	POST /v1/forget             {"id": ...}: a lost member is gone for good
+//	POST /v1/accept-loss        {"member": ..., "partition": ...}
+//	POST /v1/keys/install       {"member": ..., "key": ...}; also /v1/keys/use and /v1/keys/remove
+//
+// The seven last routes are actions. They are off unless a [Guard] before the handler asks
+// for tokens, or its server for client certificates. An action needs the scope write, and a
+// connection that is encrypted or comes from a loopback address. It may be sent again
+// without harm. After 30 s, or when the request ends first, it stops waiting. The log says
+// who asked.
 //
 // A browser, which accepts text/html, gets the status page at /, with its files page.css,
 // page.js and map.png. The page has forms that only read. All other callers get a refusal

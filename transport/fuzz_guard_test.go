@@ -44,7 +44,11 @@ func FuzzQueries(f *testing.F) {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
 			require.NoError(t, openAPI().checkAnswer(method, u.Path, w.Code, w.Header(), w.Body.Bytes()))
-			require.Contains(t, []int{200, 400}, w.Code, "%s?%s", route, query)
+			want := []int{200, 400}
+			if strings.HasPrefix(route, "POST ") && path != "/v1/lookup" && path != "/v1/plan" {
+				want = []int{403} // actions are off
+			}
+			require.Contains(t, want, w.Code, "%s?%s", route, query)
 		}
 	})
 }

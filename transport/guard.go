@@ -85,13 +85,16 @@ func (o GuardOptions) parse() (s guardSettings, err error) {
 		errs = append(errs, &option.Error{Field: "" + field, Value: value, Bound: bound})
 	}
 	for i, t := range o.Tokens {
+		if len(t.Name) > maxTokenName {
+			bad(fmt.Sprintf("Tokens[%d].Name", i), fmt.Sprintf("a text of %d bytes", len(t.Name)), fmt.Sprintf("at most %d bytes", maxTokenName))
+		}
 		field, token := fmt.Sprintf("Tokens[%d].Token", i), ""
 		if t.Token != nil {
 			token = t.Token()
 		}
 		if !credential.Valid(token) {
 			bad(field, fmt.Sprintf("a text of %d bytes", len(token)), credential.Bound)
-		} else if err := s.tokens.add(token, t.scope()); err != nil {
+		} else if err := s.tokens.add(token, t.scope(), cmp.Or(t.Name, fmt.Sprintf("%d of the options", i+1))); err != nil {
 			bad(field, "a token", "a token that is not listed twice, in a list of at most "+strconv.Itoa(maxTokens))
 		}
 	}
@@ -162,7 +165,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		if len(g.settings.proxies) > 0 { // otherwise the handler finds the same client
 			r = r.WithContext(context.WithValue(r.Context(), sourceKey{}, clientKey(r, g.settings.proxies)))
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, g.withCaller(r))
 	})
 }
 

@@ -78,7 +78,7 @@ type entry struct {
 }
 
 func (h *Handler) entries() []entry {
-	return []entry{
+	return append([]entry{
 		{http.MethodGet, "/livez", livez},
 		{http.MethodGet, "/readyz", h.readyz},
 		{http.MethodGet, "/metrics", h.expose},
@@ -92,7 +92,7 @@ func (h *Handler) entries() []entry {
 		{http.MethodGet, "/v1/lookup", h.lookup},
 		{http.MethodPost, "/v1/lookup", h.lookupBatch},
 		{http.MethodPost, "/v1/plan", h.plan},
-	}
+	}, h.actionEntries()...)
 }
 
 // routes registers each endpoint under its method. For all other methods of its path,

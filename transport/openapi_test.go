@@ -220,7 +220,7 @@ func situations(t *testing.T) map[string]situation {
 		}
 		c.Condition.Differing = []api.Differing{{ID: "n3", Reason: "has not answered"}}
 	})
-	return map[string]situation{
+	all := map[string]situation{
 		"200": {}, "401": {handler: behind(transport.GuardOptions{Tokens: testkit.Tokens()})},
 		"403": {handler: behind(transport.GuardOptions{Tokens: testkit.Tokens()}), headers: []string{"Authorization: Bearer " + testkit.WriteToken}},
 		"429": {handler: func(t *testing.T) http.Handler {
@@ -248,7 +248,29 @@ func situations(t *testing.T) map[string]situation {
 		"POST /v1/plan 400":           {body: `{"kind":1}`},
 		"POST /v1/plan 413":           {handler: small, body: `{"remove":["a","b"],"drain":["c"]}`},
 		"POST /v1/plan 422":           {body: `{"remove":["nobody"]}`},
+
+		"POST /v1/accept-loss 404": {body: `{"member":"n1","partition":8}`},
+		"POST /v1/accept-loss 409": {body: `{"member":"n2","partition":3}`},
 	}
+	for _, op := range operations() {
+		if !op.acts() {
+			continue
+		}
+		all[op.String()+" 400"] = situation{body: `{"kind":1}`}
+		all[op.String()+" 403"] = situation{
+			handler: behind(transport.GuardOptions{Tokens: testkit.Tokens()}), headers: []string{"Authorization: Bearer " + testkit.ReadToken},
+		}
+		all[op.String()+" 413"] = situation{body: `{"member":"` + strings.Repeat("n", 1<<20) + `"}`}
+		if _, ok := all[op.String()+" 409"]; !ok && op.path != "/v1/forget" {
+			all[op.String()+" 409"] = situation{body: strings.Replace(op.body(t), "n1", "n2", 1)}
+		}
+	}
+	return all
+}
+
+// acts reports whether the operation is an action.
+func (o operation) acts() bool {
+	return o.doc["responses"].(object)["413"] != nil && o.doc["parameters"] == nil && o.path != "/v1/lookup"
 }
 
 // small is a handler that accepts only few keys and changes.
@@ -317,10 +339,17 @@ func (o operation) requireAnswer(t *testing.T, status string, s situation) {
 	if s.body == "" {
 		s.body = o.body(t)
 	}
+	if o.acts() && status != "401" && status != "403" && status != "429" {
+		// The caller may act, over TLS.
+		h = testkit.NewGuard(t, transport.GuardOptions{Tokens: testkit.Tokens()}).Wrap(h)
+		s.headers = append(s.headers, "Authorization: Bearer "+testkit.WriteToken)
+		s.target = "https://example.com" + s.target
+	}
 	var w *httptest.ResponseRecorder
 	if s.body == "slow" {
 		r := httptest.NewRequest(o.method, s.target, iotest.ErrReader(os.ErrDeadlineExceeded))
 		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+testkit.WriteToken)
 		w = httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		require.NoError(t, openAPI().checkAnswer(o.method, r.URL.Path, w.Code, w.Header(), w.Body.Bytes()))
@@ -361,7 +390,21 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		"HealthAnswer": api.Health{}, "HealthProblem": api.Problem{}, "DifferingMember": api.Differing{},
 		"MembersAnswer": api.Members{}, "MemberInfo": api.Member{},
 		"RingAnswer": api.Ring{}, "TableInfo": api.Table{}, "SpreadInfo": ring.Spread{}, "NodeInfo": api.Node{},
-		"Problem": api.Refusal{},
+		"Problem": api.Refusal{}, "ActionResult": api.ActionResult{},
+		"DrainRequest": struct {
+			Member string `json:"member"`
+		}{},
+		"ForgetRequest": struct {
+			ID string `json:"id"`
+		}{},
+		"AcceptLossRequest": struct {
+			Member    string `json:"member"`
+			Partition int    `json:"partition"`
+		}{},
+		"KeyRequest": struct {
+			Member string `json:"member"`
+			Key    string `json:"key"`
+		}{},
 	}
 	var plain []string
 	for name, schema := range openAPI().root["components"].(object)["schemas"].(object) {

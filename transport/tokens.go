@@ -11,8 +11,10 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/credential"
 )
 
-// maxTokens is the largest number of tokens of a guard.
-const maxTokens = 100
+const (
+	maxTokens    = 100 // the largest number of tokens of a guard
+	maxTokenName = 100 // the largest number of bytes of a token's name
+)
 
 // Credential is a bearer token (RFC 6750) that a [Guard] accepts, with its scopes. The
 // guard accepts it as the password of Basic credentials too, for browsers. A
@@ -23,11 +25,16 @@ type Credential struct {
 	// function, and keeps a hash. Token is a function so that the token appears in no
 	// log: of a function only its address is printed.
 	Token func() string `json:"-"`
-	// Read allows requests that change nothing: today every route of [Handler], also
-	// POST /v1/lookup and POST /v1/plan.
+	// Name names the token's holder in the log of actions, in at most 100 bytes. Empty
+	// means the position of the token, such as "1 of the options". A token of TokenFile
+	// is named by its line.
+	Name string
+	// Read allows requests that change nothing: every route of [Handler] but the actions,
+	// also POST /v1/lookup and POST /v1/plan.
 	Read bool
-	// Write allows requests that may change state: every method other than GET, HEAD
-	// and OPTIONS, except POST to the two routes above. It does not include Read.
+	// Write allows requests that may change state, such as the actions of [Handler]: every
+	// method other than GET, HEAD and OPTIONS, except POST to the two routes above. It
+	// does not include Read.
 	Write bool
 }
 
@@ -47,18 +54,19 @@ type tokenSet []hashedToken
 type hashedToken struct {
 	hash  [sha256.Size]byte
 	scope credential.Scope
+	name  string // for the log; never the token
 }
 
 // add adds a valid token. It returns an error if the set has the token already or is
 // full.
-func (s *tokenSet) add(token string, scope credential.Scope) error {
+func (s *tokenSet) add(token string, scope credential.Scope, name string) error {
 	if s.scope(token) != 0 {
 		return errors.New("is there twice")
 	}
 	if len(*s) == maxTokens {
 		return fmt.Errorf("is one too many: at most %d", maxTokens)
 	}
-	*s = append(*s, hashedToken{sha256.Sum256([]byte(token)), scope})
+	*s = append(*s, hashedToken{sha256.Sum256([]byte(token)), scope, name})
 	return nil
 }
 
@@ -72,6 +80,17 @@ func (s tokenSet) scope(token string) credential.Scope {
 		scope |= credential.Scope(equal) * s[i].scope
 	}
 	return scope
+}
+
+// name returns the name of a token, which is empty for an unknown token.
+func (s tokenSet) name(token string) string {
+	hash := sha256.Sum256([]byte(token))
+	for i := range s {
+		if subtle.ConstantTimeCompare(hash[:], s[i].hash[:]) == 1 {
+			return s[i].name
+		}
+	}
+	return ""
 }
 
 // parseTokens parses a token file. Each line has a scope, blanks, and a token. Empty
@@ -90,7 +109,7 @@ func parseTokens(path string, content []byte) (tokenSet, error) {
 		if err != nil {
 			return nil, fmt.Errorf("file %q, line %d: %w", path, number, err)
 		}
-		if err := set.add(words[1], scope); err != nil {
+		if err := set.add(words[1], scope, fmt.Sprintf("in line %d of the token file", number)); err != nil {
 			return nil, fmt.Errorf("file %q, line %d: the token %w", path, number, err)
 		}
 	}

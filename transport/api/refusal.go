@@ -41,6 +41,9 @@ type Refusal struct {
 	//	invalid-token        401  no token, or one that is not valid; with WWW-Authenticate
 	//	insufficient-scope   403  the token does not allow this; with WWW-Authenticate
 	//	expired-certificate  403  the client's certificate expired while its connection stood
+	//	actions-off          403  actions need tokens or client certificates, and none are configured
+	//	in-clear             403  an action was sent without TLS from another host
+	//	action-failed        409  the member did not do what it was asked; Detail says why
 	//	cross-origin         403  a browser sent the request for a page of another origin
 	//	too-many-requests    429  the client, or all of them together, ask too often; with Retry-After
 	//	too-many-waiting     503  Bound requests wait at this member already; with Retry-After

@@ -25,6 +25,7 @@ type Cluster struct {
 	Condition api.Health
 	Happened  []api.Event
 	Boom      any
+	Actor
 }
 
 // View implements transport.Cluster.

@@ -29,6 +29,9 @@ const (
 	TooManyWaiting   = "urn:clusterkit:problem:too-many-waiting"
 	Overloaded       = "urn:clusterkit:problem:overloaded"
 	PlanTooLarge     = "urn:clusterkit:problem:plan-too-large"
+	ActionsOff       = "urn:clusterkit:problem:actions-off"
+	InClear          = "urn:clusterkit:problem:in-clear"
+	ActionFailed     = "urn:clusterkit:problem:action-failed"
 	Misdirected      = "urn:clusterkit:problem:misdirected"
 )
 
@@ -82,6 +85,12 @@ func Title(kind string, status int) string {
 		return "Insufficient scope"
 	case CrossOrigin:
 		return "Cross-origin request"
+	case ActionsOff:
+		return "Actions are off"
+	case InClear:
+		return "Connection in clear"
+	case ActionFailed:
+		return "Action failed"
 	case TooManyRequests:
 		return "Too many requests"
 	case TooManyWaiting:
