@@ -20,8 +20,8 @@ var ErrClosed = errors.New("client: closed")
 // document, such as the answer of a proxy, the client makes one of it. All other errors
 // are those of the network and of the context. No error shows the token or a key.
 //
-// All requests of a client only read, so the client may repeat them. It does so when
-// the connection fails or breaks off, and when the answer is 429 or 503. It waits
+// All requests of a client may be sent again without harm, so the client repeats them. It
+// does so when the connection fails or breaks off, and when the answer is 429 or 503. It waits
 // longer each time, or as long as the server says. It does not repeat a request when
 // the wait would be longer than the context lasts, or when the certificate of the other
 // side is wrong. It follows no redirect.

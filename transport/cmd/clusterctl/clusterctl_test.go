@@ -61,11 +61,11 @@ func (f *fleet) start(i int, edits ...func(o *cluster.Options)) *cluster.Cluster
 }
 
 // many starts members that agree.
-func (f *fleet) many(n int) []*cluster.Cluster {
+func (f *fleet) many(n int, edits ...func(o *cluster.Options)) []*cluster.Cluster {
 	f.t.Helper()
 	var all []*cluster.Cluster
 	for i := range n {
-		all = append(all, f.start(i+1))
+		all = append(all, f.start(i+1, edits...))
 	}
 	agree(f.t, all...)
 	return all
@@ -203,7 +203,7 @@ func TestDiffNamesWhoDiffers(t *testing.T) {
 		require.Empty(t, reasons[id], id)
 	}
 	require.Contains(t, reasons["n4"], "does not answer: ")
-	require.Contains(t, reasons["n5"], `runs the configuration "rf3:rendezvous/1", and most run "rf3:balanced/`)
+	require.Contains(t, reasons["n5"], `runs the configuration "rf3:rendezvous/2", and most run "rf3:balanced/`)
 	require.Contains(t, reasons["n5"], "does not see n1, n2, n3, n4")
 	require.Contains(t, reasons["n6"], "n6")
 

@@ -14,8 +14,11 @@ import (
 // TestTheReadme runs the commands of README.md, and compares what they print.
 func TestTheReadme(t *testing.T) {
 	f := newFleet(t)
-	all := f.many(3)
-	other := f.start(5, func(o *cluster.Options) { o.Seeds, o.Strategy = nil, rebalance.Rendezvous{} })
+	all := f.many(3, withTokens)
+	other := f.start(5, func(o *cluster.Options) {
+		withTokens(o)
+		o.Seeds, o.Strategy = nil, rebalance.Rendezvous{}
+	})
 	varies := append([]documents.Vary{
 		documents.Varying(` *20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`, ` *20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`),
 		documents.Varying(` *\b[0-9a-f]{16}\b`, ` *[0-9a-f]{16}`),
@@ -28,7 +31,7 @@ func TestTheReadme(t *testing.T) {
 				args[i+1], want = all[0].HTTPAddr()+","+other.HTTPAddr(), 1
 			}
 		}
-		code, out, problems := ctl(t, at(all[0]), args...)
+		code, out, problems := ctl(t, carrying(all[0], opsToken), args...)
 		require.Equal(t, want, code, "%v: %s", s, problems)
 		rest := strings.Split(out, "\n")
 		for _, line := range s.Lines[1:] {

@@ -1,5 +1,5 @@
 // Command clusterctl shows what the members of a cluster say over HTTP, and what a change
-// would move. It finds all members from the address of one.
+// would move, and makes members drain, resume and change keys. It finds all members from the address of one.
 package main
 
 import (
@@ -57,9 +57,10 @@ type cli struct {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "clusterctl",
-		Short: "Show a cluster, and what a change would move",
+		Short: "Show a cluster and what a change would move, and act on members",
 		Long: `Shows what the members of a cluster say over HTTP. One address is enough: the other
-members are found from it.
+members are found from it. The commands drain, resume, forget, accept-loss and keys
+change something: they need a token of the scope write, or a client certificate.
 
 Each flag can be given in the environment too, such as --token-file as
 CLUSTERCTL_TOKEN_FILE, or in the file that --config names, as "token-file: path" in
@@ -78,6 +79,7 @@ for, or does not answer; 2 for a mistake in the arguments.`,
 		return err
 	}
 	root.AddCommand(c.membersCommand(), c.healthCommand(), c.lookupCommand(), c.ringCommand(), c.planCommand(),
-		c.diffCommand(), c.watchCommand(), c.eventsCommand(), c.keygenCommand(), c.versionCommand())
+		c.diffCommand(), c.watchCommand(), c.eventsCommand(), c.drainCommand(), c.resumeCommand(), c.forgetCommand(),
+		c.acceptLossCommand(), c.keysCommand(), c.keygenCommand(), c.versionCommand())
 	return root
 }
