@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/clusterkit_test/pki"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/client"
 )
 
 const (
@@ -119,4 +122,23 @@ func TestKeys(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Empty(t, out)
 	require.Regexp(t, `member n4 does not answer: .*: nothing was changed`, problems)
+}
+
+// TestActingWithACertificate: where members ask for client certificates and no tokens are
+// configured, a certificate is sufficient. The log has its subject.
+func TestActingWithACertificate(t *testing.T) {
+	authority := pki.New(t, "orders")
+	cert, key := authority.Path("cert.pem"), authority.Path("key.pem")
+	authority.Issue("operator", cert, key, pki.ForIP("127.0.0.1"))
+	var log lines
+	c := newFleet(t).start(1, func(o *cluster.Options) {
+		o.HTTP.Server.TLS = client.TLSOptions{CertFile: cert, KeyFile: key, ClientCAFile: authority.File, RootCAFile: authority.File}
+		o.HTTP.Handler.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	agree(t, c)
+	requirePrints(t, at(c), `n1 +resume +active +false `, `"changed": false`, "resume", "n1", "--ca-file", authority.File, "--cert-file", cert, "--key-file", key)
+	require.True(t, log.has(`msg="the action is done" action=resume caller="certificate CN=operator" addr=127.0.0.1:\d+ changed=false`)(), log.text)
+	code, _, problems := ctl(t, at(c), "resume", "n1", "--ca-file", authority.File)
+	require.Equal(t, 1, code)
+	require.Contains(t, problems, "tls: certificate required")
 }
