@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,8 @@ func allFamilies() []family[Metrics] {
 var memberFamilies = []family[Metrics]{
 	{"member_info", "This member: its identity, its place, and the configuration in use. Always 1.", gauge, []string{"node", "region", "zone", "configuration"},
 		func(m *Metrics, s series) { s.value(1, m.NodeID, m.Region, m.Zone, m.Configuration) }},
+	{"build_info", "The versions of this module and of Go that the program was built with. Always 1.", gauge, []string{"version", "goversion"},
+		func(_ *Metrics, s series) { s.value(1, version(), runtime.Version()) }},
 	{"member_state", "1 for the state that this member announces, 0 for the others.", gauge, []string{"state"},
 		func(m *Metrics, s series) {
 			for _, state := range memberStates {
