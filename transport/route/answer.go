@@ -14,7 +14,7 @@ import (
 // httputil.ReverseProxy does after an informational answer.
 type answering struct {
 	http.ResponseWriter
-	number string
+	number [1]string
 	begun  bool
 }
 
@@ -25,23 +25,23 @@ type (
 	answeringHTTP2 struct{ *answering }
 )
 
-// newAnswering returns the writer to give to the handler.
-func newAnswering(w http.ResponseWriter, number string) (*answering, http.ResponseWriter) {
-	a := &answering{ResponseWriter: w, number: number}
+// around returns the writer to give to the handler, for an answer to w.
+func (a *answering) around(w http.ResponseWriter, number string) http.ResponseWriter {
+	a.ResponseWriter, a.number[0] = w, number
 	if _, ok := w.(http.Hijacker); ok {
-		return a, answeringHTTP1{a}
+		return answeringHTTP1{a}
 	}
 	if _, ok := w.(http.Flusher); ok {
-		return a, answeringHTTP2{a}
+		return answeringHTTP2{a}
 	}
-	return a, a
+	return a
 }
 
 // begin adds the number before the final answer begins.
 func (a *answering) begin() {
 	if !a.begun {
 		a.begun = true
-		a.Header()[wire.AnsweredHeader] = []string{a.number}
+		a.Header()[wire.AnsweredHeader] = a.number[:]
 	}
 }
 

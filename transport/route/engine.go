@@ -80,5 +80,5 @@ func (e *engine) mine(view View, p ring.Placement, policy Policy, forwarded bool
 	return false
 }
 
-// tokenOf returns a placement's token as the value of a header.
-func tokenOf(p ring.Placement) []string { return []string{hexadecimal(uint64(p.Token()))} }
+// textOf returns a placement's token as text, for a header.
+func textOf(p ring.Placement) string { return hexadecimal(uint64(p.Token())) }

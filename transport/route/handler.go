@@ -184,12 +184,16 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 // member has forwarded the request.
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, m *mark) {
 	rt.counts.add(answered, local)
-	w.Header()[api.TokenHeader] = tokenOf(p)
-	r = handed(&arrival{r.Context(), rt.engine, p, m.policy, m.from}, r)
-	if m.from != "" {
-		m.form.restore(r)
+	a := &arrival{Context: r.Context(), engine: rt.engine, placement: p, policy: m.policy, from: m.from, token: [1]string{textOf(p)}}
+	w.Header()[api.TokenHeader] = a.token[:]
+	r = handed(a, r)
+	if m.from == "" {
+		rt.handler.ServeHTTP(w, r)
+		return
 	}
-	rt.handler.ServeHTTP(w, r)
+	m.form.restore(r)
+	rt.handler.ServeHTTP(a.answering.around(w, m.number), r)
+	a.answering.begin()
 }
 
 // withTimeout limits a request by the caller's timeout header. It ignores a value that

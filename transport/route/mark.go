@@ -41,9 +41,13 @@ const (
 )
 
 func (m *mark) String() string {
-	b := make([]byte, 0, 192)
+	var room [256]byte // usually large enough
+	return string(m.appendTo(room[:0]))
+}
+
+func (m *mark) appendTo(b []byte) []byte {
 	b = append(b, markVersion...)
-	for _, name := range []string{m.cluster, m.service, m.from, m.to} {
+	for _, name := range [...]string{m.cluster, m.service, m.from, m.to} {
 		b = append(append(b, ' '), name...)
 	}
 	b = strconv.AppendUint(append(b, ' '), m.start.Number, 16)
@@ -51,8 +55,7 @@ func (m *mark) String() string {
 	b = strconv.AppendUint(append(b, ' '), uint64(m.partition), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.policy), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.form), 16)
-	b = append(append(b, ' '), m.number...)
-	return string(b)
+	return append(append(b, ' '), m.number...)
 }
 
 var errMark = errors.New("route: the mark of a forwarded request cannot be read")
@@ -62,22 +65,28 @@ func parseMark(values []string) (m mark, err error) {
 	if len(values) != 1 || len(values[0]) > longestMark {
 		return mark{}, errMark
 	}
-	f := strings.Split(values[0], " ")
-	if len(f) != markFields || f[0] != markVersion || !isNumber(f[10]) {
+	var f [markFields]string
+	rest, more := values[0], true
+	for i := range f {
+		if !more {
+			return mark{}, errMark
+		}
+		f[i], rest, more = strings.Cut(rest, " ")
+	}
+	if more || f[0] != markVersion || !isNumber(f[10]) {
 		return mark{}, errMark
 	}
 	m = mark{cluster: f[1], service: f[2], from: f[3], to: f[4], number: f[10]}
-	var errs [5]error
-	m.start.Number, errs[0] = strconv.ParseUint(f[5], 16, 64)
-	m.start.Nonce, errs[1] = strconv.ParseUint(f[6], 16, 64)
-	partition, err := strconv.ParseUint(f[7], 10, 31)
-	errs[2] = err
-	policy, err := strconv.ParseUint(f[8], 10, 8)
-	errs[3] = err
-	bits, err := strconv.ParseUint(f[9], 16, 8)
-	errs[4] = err
-	m.partition, m.policy, m.form = int(partition), Policy(policy), form(bits)
-	if errors.Join(errs[:]...) != nil || m.policy > PrimaryFirst || m.form > forms || m.String() != values[0] {
+	bad := false
+	field := func(i, base, bits int) uint64 {
+		n, err := strconv.ParseUint(f[i], base, bits)
+		bad = bad || err != nil
+		return n
+	}
+	m.start.Number, m.start.Nonce = field(5, 16, 64), field(6, 16, 64)
+	m.partition, m.policy, m.form = int(field(7, 10, 31)), Policy(field(8, 10, 8)), form(field(9, 16, 8))
+	var room [256]byte // a longer mark needs an allocation
+	if bad || m.policy > PrimaryFirst || m.form > forms || string(m.appendTo(room[:0])) != values[0] {
 		return mark{}, errMark // a mark has one form
 	}
 	return m, nil
@@ -119,9 +128,7 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 		rt.refuse(w, r, placement, m.number, "by the view of this member the key is another's to answer, and a forwarded request is not forwarded again")
 		return
 	}
-	a, w := newAnswering(w, m.number)
 	rt.serve(w, r, placement, &m)
-	a.begin()
 }
 
 // misdirected returns why a request was not meant for this process, and nothing if it
@@ -152,7 +159,7 @@ func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placemen
 		h.Set(wire.RefusedHeader, number)
 	}
 	if p.Len() > 0 {
-		h[api.TokenHeader] = tokenOf(p)
+		h[api.TokenHeader] = []string{textOf(p)}
 	}
 	wire.Refuse(w, r, wire.New(wire.Misdirected, http.StatusMisdirectedRequest, "%s", why))
 }
@@ -187,13 +194,16 @@ func read(response *http.Response, number string, upgrade bool) reading {
 
 func one(values []string, want string) bool { return len(values) == 1 && values[0] == want }
 
-// arrival is the context of a request that the handler gets.
+// arrival is the context of a request that the handler gets. It holds the memory for what
+// the router adds to the answer too.
 type arrival struct {
 	context.Context
 	engine    *engine
 	placement ring.Placement
 	policy    Policy
 	from      string
+	token     [1]string
+	answering answering
 }
 
 type arrivalKey struct{}
@@ -259,18 +269,19 @@ var ownHeaders = []string{wire.ForwardedHeader, api.TokenHeader, api.TimeoutHead
 // handed returns the request that the handler gets: a copy, so that the caller's request
 // stays as it is.
 func handed(ctx context.Context, r *http.Request) *http.Request {
-	strip := false
+	var strip [8]string
+	found := strip[:0]
 	for _, name := range ownHeaders {
 		if _, ok := r.Header[name]; ok {
-			strip = true
+			found = append(found, name)
 		}
 	}
-	if ctx != r.Context() || strip {
+	if ctx != r.Context() || len(found) > 0 {
 		r = r.WithContext(ctx)
 	}
-	if strip {
+	if len(found) > 0 {
 		r.Header = maps.Clone(r.Header) // a handler replaces values, and does not change them
-		for _, name := range ownHeaders {
+		for _, name := range found {
 			delete(r.Header, name)
 		}
 	}
