@@ -38,9 +38,9 @@ func (c *cargo) pack(r *http.Request, most int64) {
 	c.most = max(most, 0)
 }
 
-// load gives the body to an attempt. It gives http.Transport no way to send the request
-// again by itself: a request that has no body has one that is empty, and no request has
-// GetBody. The router itself counts how often a request may run.
+// load gives the body to an attempt. It gives http.Transport no way to send a request with
+// a body again by itself: no request has GetBody. The router itself counts how often a
+// request may run.
 func (c *cargo) load(out *http.Request) {
 	// net/http checks only one spelling of these headers. For the receiver all
 	// spellings are equal.
@@ -63,18 +63,10 @@ func (c *cargo) load(out *http.Request) {
 			c.source = out.Body
 		}
 		out.Body = c.open()
-	case out.ProtoMajor == 1 && isSafe(out.Method):
-		out.Body = nothing{} // the receiver knows from the mark that there is none
-	default: // HTTP/2 sends again only what has not run, and HTTP/1.1 no other method
+	default: // sending.getConn sees to it that this is not sent again
 		out.Body = nil
 	}
 }
-
-// nothing is a body without content, other than http.NoBody.
-type nothing struct{}
-
-func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
-func (nothing) Close() error             { return nil }
 
 // failing is a body that cannot be read.
 type failing struct{ err error }

@@ -22,13 +22,13 @@ type reply struct {
 // frozen.
 func (j *journey) ask(out *http.Request, c candidate) reply {
 	if !j.hedges() {
-		return j.attempt(j.request.Context(), out, c)
+		return j.attempt(j.request.Context(), j.begin(), out, c)
 	}
 	replies := make(chan reply, 2)
 	send := func(c candidate) context.CancelFunc {
 		ctx, cancel := context.WithCancel(j.request.Context())
-		copied := out.Clone(ctx)
-		go func() { replies <- j.attempt(ctx, copied, c) }()
+		copied, s := out.Clone(ctx), j.begin()
+		go func() { replies <- j.attempt(ctx, s, copied, c) }()
 		return cancel
 	}
 	endFirst := send(c)
@@ -68,6 +68,15 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	e.counts.add(r.result, r.from.relation)
 	j.goesOn(r.result, r.from)
 	return other
+}
+
+// begin returns a sending for an attempt.
+func (j *journey) begin() *sending {
+	if j.begun {
+		return new(sending)
+	}
+	j.begun = true
+	return &j.first
 }
 
 // hedges reports whether the request may be sent to the next candidate at the same time as

@@ -42,6 +42,8 @@ type journey struct {
 	candidates []candidate
 	next       int
 	room       [4]candidate // usually large enough for the candidates
+	first      sending      // of the first attempt
+	begun      bool         // first is in use
 
 	attempts   int
 	dead       []candidate // these could not be reached
@@ -106,7 +108,7 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 // attempt sends the request to one member. The context ctx is that of the request, or
 // of this attempt alone. It is not the context of out, to which a proxy may have added a
 // trace: two traces would be joined by reflection.
-func (j *journey) attempt(ctx context.Context, out *http.Request, c candidate) reply {
+func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c candidate) reply {
 	e := j.engine
 	out.URL.Host = c.addr
 	m := mark{
@@ -123,7 +125,7 @@ func (j *journey) attempt(ctx context.Context, out *http.Request, c candidate) r
 		out.Header[api.TimeoutHeader] = []string{strconv.FormatInt(int64(left), 10)}
 	}
 	e.avoided.try(c.addr)
-	response, sent, err := j.once(ctx, out, c)
+	response, sent, err := j.once(ctx, s, out, c)
 	if err == nil {
 		switch read(response, m.number, wire.IsUpgrade(j.request)) {
 		case isAnswer:

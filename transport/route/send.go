@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -32,27 +33,34 @@ var errLeft = errors.New("route: the member left before it answered")
 // errNoConnection says that there was no connection in time. Nothing was sent.
 var errNoConnection = errors.New("route: no connection within " + connectWithin.String())
 
+// errRepeated says that http.Transport was about to send a request again by itself.
+var errRepeated = errors.New("route: the connection broke before an answer came")
+
 // once sends a request to a candidate and waits for the head of the answer, for as long
 // as the candidate is in the view. The other side may have closed an idle connection
 // before anything was written to it. Then once takes the next one. sent is false when
 // there was a connection and nothing was written to it.
-func (j *journey) once(ctx context.Context, out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
-	s := &sending{engine: j.engine, to: c, cutOff: j.cutOff, shared: out.ProtoMajor > 1, over: make(chan struct{})}
+func (j *journey) once(ctx context.Context, s *sending, out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
+	s.engine, s.to, s.cutOff, s.shared = j.engine, c, j.cutOff, out.ProtoMajor > 1
+	s.single = j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)
 	ctx, s.cancel = context.WithCancelCause(ctx)
-	defer close(s.over)
+	defer s.end()
 	watch := time.AfterFunc(watchAfter, s.watch)
 	defer watch.Stop()
 	s.trace = httptrace.ClientTrace{GetConn: s.getConn, GotConn: s.gotConn, WroteHeaders: s.wroteHeaders, Got1xxResponse: j.informed}
-	out = out.WithContext(httptrace.WithClientTrace(ctx, &s.trace))
+	s.Context = httptrace.WithClientTrace(ctx, &s.trace)
+	if out.Context() != s {
+		out = out.WithContext(s)
+	}
 	for range mostStale {
 		j.cargo.load(out)
 		response, err = j.engine.sender.RoundTrip(out)
-		if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
+		if !s.settled.CompareAndSwap(false, true) { // the watch or the trace has ended it
 			if err == nil {
 				_ = response.Body.Close()
 			}
 			err = context.Cause(ctx)
-			return nil, s.sent() && (s.connected.Load() || !errors.Is(err, errNoConnection)), err
+			return nil, errors.Is(err, errRepeated) || s.sent() && (s.connected.Load() || !errors.Is(err, errNoConnection)), err
 		}
 		if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
 			s.body, response.Body = response.Body, s
@@ -69,24 +77,51 @@ func (j *journey) once(ctx context.Context, out *http.Request, c candidate) (res
 	return nil, false, err
 }
 
-// sending is the progress of an attempt, and then the body of its answer. A round tripper
-// that does not call the trace counts as one that has sent the request.
+// sending is the context of an attempt, its progress, and then the body of its answer. A
+// round tripper that does not call the trace counts as one that has sent the request.
 type sending struct {
-	engine *engine
-	to     candidate
-	cancel context.CancelCauseFunc
-	trace  httptrace.ClientTrace
+	context.Context // of the request, with the trace
+	engine          *engine
+	to              candidate
+	cancel          context.CancelCauseFunc
+	trace           httptrace.ClientTrace
 
 	looking, connected, wrote atomic.Bool
+	http2                     atomic.Bool // the last connection speaks it
 	barred                    atomic.Bool // the connection came too late, and nothing can be written to it
 	shared                    bool        // the connection carries other requests too
+	single                    bool        // net/http would send the request again after its connection broke
 
-	settled atomic.Bool   // by an answer, an error or the watch
-	over    chan struct{} // closed when the attempt has ended
+	settled atomic.Bool // by an answer, an error, the watch or the trace
+
+	mu    sync.Mutex
+	ended bool
+	over  chan struct{} // closed when the attempt has ended; nil: nothing waits for that
 
 	body   io.ReadCloser
 	failed error // of body
 	cutOff func()
+}
+
+// end ends the wait of the watch.
+func (s *sending) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.over != nil {
+		close(s.over)
+	}
+}
+
+// waits returns a channel that is closed when the attempt has ended, or nil if it has.
+func (s *sending) waits() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	s.over = make(chan struct{})
+	return s.over
 }
 
 // Read implements [io.Reader]. It returns an error alone, after the bytes before it.
@@ -118,18 +153,28 @@ func (s *sending) Close() error {
 // errClosed says that the answer was read.
 var errClosed = errors.New("route: the body of the answer was closed")
 
-func (s *sending) getConn(string) { s.looking.Store(true) }
-func (s *sending) wroteHeaders()  { s.wrote.Store(true) }
+// getConn ends an attempt that http.Transport is about to repeat. It repeats a read without
+// a body after the connection broke, and the read may have run. The router itself counts
+// how often a request may run. The transport of HTTP/2 repeats only what has not run.
+func (s *sending) getConn(string) {
+	s.looking.Store(true)
+	if s.single && s.wrote.Load() && !s.http2.Load() && s.settled.CompareAndSwap(false, true) {
+		s.cancel(errRepeated)
+	}
+}
+
+func (s *sending) wroteHeaders() { s.wrote.Store(true) }
 
 // gotConn closes a connection that comes after the attempt was ended for want of one. The
 // transport would write the request to it, although its context has ended. A connection of
 // HTTP/2 carries other requests too; there the request may run.
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
 	s.connected.Store(true)
-	if !s.settled.Load() || info.Conn == nil || s.shared {
-		return
+	if s.single || s.settled.Load() {
+		c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
+		s.http2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
 	}
-	if c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok && c.ConnectionState().NegotiatedProtocol == "h2" {
+	if !s.settled.Load() || info.Conn == nil || s.shared || s.http2.Load() {
 		return
 	}
 	s.barred.Store(true)
@@ -150,6 +195,10 @@ func (s *sending) watch() {
 // itself. The reasons are that its member is no longer in the view, and that there is no
 // connection in time.
 func (s *sending) trouble() error {
+	over := s.waits()
+	if over == nil {
+		return nil
+	}
 	late := time.NewTimer(connectWithin - watchAfter)
 	defer late.Stop()
 	for {
@@ -163,7 +212,7 @@ func (s *sending) trouble() error {
 			if s.looking.Load() && !s.connected.Load() {
 				return errNoConnection
 			}
-		case <-s.over:
+		case <-over:
 			return nil
 		}
 	}
