@@ -4,9 +4,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // TestNetHTTPRepeatsNoRequest: a request that breaks its only owner runs once there, over
@@ -39,6 +44,47 @@ func TestNetHTTPRepeatsNoRequest(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNetHTTPRepeatsNoReadOverAnotherConnection: there are more idle connections to the
+// owner on which net/http would send a read again.
+func TestNetHTTPRepeatsNoReadOverAnotherConnection(t *testing.T) {
+	const idle = 8
+	var warm sync.WaitGroup
+	var runs atomic.Int64
+	f := newFleet(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			warm.Done()
+			warm.Wait() // each has a connection of its own
+			return
+		}
+		runs.Add(1)
+		panic(http.ErrAbortHandler)
+	}, func(o *route.Options) { o.Patience = option.None }, "eu/a", "eu/b")
+	f.agree(2)
+	for round := range 20 {
+		warm.Add(idle)
+		var all sync.WaitGroup
+		for range idle {
+			all.Go(func() {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url(1, "/k"), nil)
+				if err != nil {
+					panic(err)
+				}
+				response, err := f.client.Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = response.Body.Close()
+			})
+		}
+		all.Wait()
+		response, _ := f.send(1, "GET", "/k", "")
+		require.Equal(t, http.StatusBadGateway, response.StatusCode)
+		require.EqualValues(t, round+1, runs.Load())
+	}
+	require.EqualValues(t, 20, f.stats(1).Broken.SameRegion)
 }
 
 // TestTheLimitOfHeadersIsOne for requests to the owner and to another member.
