@@ -2,7 +2,9 @@ package client_test
 
 import (
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -142,4 +144,43 @@ func TestAPoolSendsItsToken(t *testing.T) {
 	_, _, err = testkit.Ask(t, p, url)
 	require.ErrorContains(t, err, "PoolOptions.Token returned what is no token")
 	require.NotContains(t, err.Error(), "no token\r\n")
+}
+
+// TestABurstFindsItsConnectionsAgain: as many connections are kept as may be open.
+func TestABurstFindsItsConnectionsAgain(t *testing.T) {
+	const most = 64
+	var here sync.WaitGroup
+	var opened atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		here.Done()
+		here.Wait() // each request has a connection of its own
+	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	p := testkit.NewPool(t, client.PoolOptions{})
+	for range 3 {
+		here.Add(most)
+		var all sync.WaitGroup
+		for range most {
+			all.Go(func() {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+				if err != nil {
+					panic(err)
+				}
+				answer, err := p.RoundTrip(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = answer.Body.Close()
+			})
+		}
+		all.Wait()
+		require.EqualValues(t, most, opened.Load())
+	}
 }

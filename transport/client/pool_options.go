@@ -54,8 +54,9 @@ type PoolOptions struct {
 	// 1 to 65,536. Zero means 4,096.
 	MaxUpgradesPerHost int
 	// MaxIdleConnsPerHost is the largest number of idle connections to one host and port that are
-	// kept, without upgraded ones: 1 to 65,536. Zero means 16. It is never more than
-	// MaxConnsPerHost.
+	// kept, without upgraded ones: 1 to 65,536. Zero means 64. It is never more than
+	// MaxConnsPerHost. With fewer, a burst of requests makes connections that are closed
+	// after one request.
 	MaxIdleConnsPerHost int
 	// MaxIdleConns is the largest number of idle connections to all hosts together: 1
 	// to 1,048,576. Zero means 1,024.
@@ -95,7 +96,7 @@ func (o PoolOptions) withDefaults() PoolOptions {
 	o.KeepAlive = cmp.Or(o.KeepAlive, 15*time.Second)
 	o.MaxConnsPerHost = cmp.Or(o.MaxConnsPerHost, 64)
 	o.MaxUpgradesPerHost = cmp.Or(o.MaxUpgradesPerHost, 4096)
-	o.MaxIdleConnsPerHost = cmp.Or(o.MaxIdleConnsPerHost, 16)
+	o.MaxIdleConnsPerHost = cmp.Or(o.MaxIdleConnsPerHost, 64)
 	o.MaxIdleConns = cmp.Or(o.MaxIdleConns, 1024)
 	o.MaxResponseHeaderBytes = cmp.Or(o.MaxResponseHeaderBytes, 1<<20)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
