@@ -176,20 +176,27 @@ func compareWithProxy(b *testing.B, method string, callers int) {
 }
 
 // BenchmarkRoundTripperAgainstTransport sends the same requests to servers of the same answer:
-// through a round tripper to a router, and through a bare http.Transport to a bare handler, in
-// turns. It reports the throughput of the round tripper as a fraction of the transport's, and
+// through a round tripper to a router, and through a bare http.Transport, in turns. The bare
+// one sends to a bare handler, which measures what both sides cost, or to the same router,
+// which measures the cost of the caller's side with the mark. It reports the throughput of the round tripper as a fraction of the transport's, and
 // its processor time with that of the server, each as the median of all pairs of turns.
 func BenchmarkRoundTripperAgainstTransport(b *testing.B) {
 	for _, callers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { compareWithTransport(b, callers) })
+		for _, to := range []string{"handler", "router"} {
+			b.Run(fmt.Sprintf("to=%s/callers=%d", to, callers), func(b *testing.B) { compareWithTransport(b, to, callers) })
+		}
 	}
 }
 
-func compareWithTransport(b *testing.B, callers int) {
+func compareWithTransport(b *testing.B, to string, callers int) {
 	f, path := benchFleet(b)
 	answer := make([]byte, 1<<10)
 	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }))
 	defer bare.Close()
+	target := bare.URL + path
+	if to == "router" {
+		target = f.url(2, path)
+	}
 	rt, err := route.NewRoundTripper(f.stations[0], route.Options{Service: "kv", Key: byPath, Logger: testkit.Quiet()})
 	require.NoError(b, err)
 	defer func() { _ = rt.Close() }()
@@ -198,7 +205,7 @@ func compareWithTransport(b *testing.B, callers int) {
 	ways := []struct {
 		over http.RoundTripper
 		url  string
-	}{{transport, bare.URL + path}, {rt, "http://kv" + path}}
+	}{{transport, target}, {rt, "http://kv" + path}}
 	run := func(way, requests int) (took, busy time.Duration) {
 		var all sync.WaitGroup
 		began, used := time.Now(), processorTime(b)

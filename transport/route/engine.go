@@ -24,6 +24,7 @@ type engine struct {
 	serves  bool
 	budget  *budget
 	avoided avoided
+	watches watches
 	counts  counts
 	own     *client.Pool // nil when the user set Options.Transport
 	sender  http.RoundTripper
@@ -55,6 +56,7 @@ func newEngine(c Cluster, o Options) (*engine, error) {
 
 // close closes the engine's own connections that carry no request.
 func (e *engine) close() error {
+	e.watches.stop()
 	if e.own == nil {
 		return nil
 	}

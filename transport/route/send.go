@@ -16,7 +16,7 @@ const (
 	// mostStale is the number of connections of a pool that may be found closed by the
 	// other side before the member counts as unreachable.
 	mostStale = 16
-	// watchAfter is how long an attempt waits for an answer before the router checks
+	// watchAfter is how long an attempt waits for an answer at most before the router checks
 	// whether the member is still in the view. Most answers come sooner.
 	watchAfter = 250 * time.Millisecond
 	// connectWithin is how long an attempt waits for a connection. All connections of
@@ -44,9 +44,8 @@ func (j *journey) once(ctx context.Context, s *sending, out *http.Request, c can
 	s.engine, s.to, s.cutOff, s.shared = j.engine, c, j.cutOff, out.ProtoMajor > 1
 	s.single = j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)
 	ctx, s.cancel = context.WithCancelCause(ctx)
+	j.engine.watches.add(s)
 	defer s.end()
-	watch := time.AfterFunc(watchAfter, s.watch)
-	defer watch.Stop()
 	s.trace = httptrace.ClientTrace{GetConn: s.getConn, GotConn: s.gotConn, WroteHeaders: s.wroteHeaders, Got1xxResponse: j.informed}
 	s.Context = httptrace.WithClientTrace(ctx, &s.trace)
 	if out.Context() != s {
@@ -94,7 +93,11 @@ type sending struct {
 
 	settled atomic.Bool // by an answer, an error, the watch or the trace
 
-	mu    sync.Mutex
+	mu             sync.Mutex
+	began          time.Time
+	listed         bool // in the watches of the engine, whose lock guards these three
+	next, previous *sending
+
 	ended bool
 	over  chan struct{} // closed when the attempt has ended; nil: nothing waits for that
 
@@ -105,6 +108,7 @@ type sending struct {
 
 // end ends the wait of the watch.
 func (s *sending) end() {
+	s.engine.watches.remove(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
@@ -199,7 +203,7 @@ func (s *sending) trouble() error {
 	if over == nil {
 		return nil
 	}
-	late := time.NewTimer(connectWithin - watchAfter)
+	late := time.NewTimer(connectWithin - time.Since(s.began))
 	defer late.Stop()
 	for {
 		changed := s.engine.cluster.Changed()
