@@ -25,29 +25,26 @@ func (p *printer) say(format string, args ...any) {
 // print returns the commands that lead to a failure, and those of the fair run after it.
 func (x *space) print(start global, f *failure) []string {
 	p := &printer{space: x, copies: make(map[int]int)}
+	g, moves := start, x.withFairRun(start, f)
 	x.tell = p.view
 	defer func() { x.tell = nil }()
-	g := start
 	owners := strings.Join(strings.Split(x.order, ""), ",")
 	if x.spare != "" {
 		owners = strings.Join(strings.Split(x.members, ""), ",")
 	}
 	p.say("cluster factor=%d quorum=%d owners=%s prompt%s", x.factor, x.writes, owners, map[bool]string{true: " journal"}[x.journal])
-	for at, m := range f.moves {
+	for at, m := range moves {
 		again := false
 		if m[0] == moveDeliver {
 			n, later := g.slots[x.slot(int(m[1]), int(m[2]), m[3])], g
 			x.tell = nil
-			for next := range f.moves[at:] {
-				again = again || next > 0 && f.moves[at+next] == m && later.slots[x.slot(int(m[1]), int(m[2]), m[3])] == n
-				x.apply(&later, f.moves[at+next])
+			for next := range moves[at:] {
+				again = again || next > 0 && moves[at+next] == m && later.slots[x.slot(int(m[1]), int(m[2]), m[3])] == n
+				x.apply(&later, moves[at+next])
 			}
 			x.tell = p.view
 		}
 		p.move(&g, m, again)
-	}
-	if f.fair {
-		p.settle(&g)
 	}
 	p.say("status")
 	return p.lines
@@ -200,32 +197,16 @@ func (p *printer) end(g *global, i int, how byte) {
 	p.say("end %s from=%s", at, strings.Join(now, ","))
 }
 
-// settle writes a fair run: the views in it, and a command settle before each departure of a member.
-func (p *printer) settle(g *global) {
-	lines := p.lines
-	p.lines = nil
-	if g.apart != 0 {
-		lines = append(lines, "heal")
+// withFairRun returns the moves of a failure, and those of the fair run after them that change anything.
+func (x *space) withFairRun(g global, f *failure) []move {
+	for _, m := range f.moves {
+		x.apply(&g, m)
 	}
-	for i, id := range strings.Split(p.ids, "") {
-		if l := p.locals[g.locals[i]]; l.machine == nil && l.disk.starts > 0 {
-			lines = append(lines, "start "+id)
-		}
+	moves := slices.Clone(f.moves)
+	if f.fair {
+		x.settle(&g, nil, func(m move) { moves = append(moves, m) })
 	}
-	p.space.settle(g, nil)
-	seen := p.lines
-	p.lines = lines
-	for at, line := range seen {
-		if at > 0 && strings.HasPrefix(line, "leave") || at == 0 {
-			p.say("settle")
-		}
-		p.say("%s", line)
-	}
-	p.say("settle")
-	for id := range strings.SplitSeq(p.ids, "") {
-		p.say("timer %s patience", id)
-	}
-	p.say("settle")
+	return moves
 }
 
 // play carries out the commands of a scenario, and returns the scenario file.

@@ -84,7 +84,7 @@ func (x *space) form() global {
 		wrong = x.boot(&g, i, 1)
 	}
 	if wrong == "" {
-		wrong = x.settle(&g, nil)
+		wrong = x.settle(&g, nil, nil)
 	}
 	if wrong == "" {
 		wrong = x.unfinished(&g)
@@ -186,7 +186,7 @@ func (s *search) fair(g global) string {
 		_, over = s.good[h]
 		way = append(way, h)
 		return over
-	})
+	}, nil)
 	if wrong == "" && !over {
 		s.runs++
 		wrong = s.unfinished(&g)
@@ -200,12 +200,16 @@ func (s *search) fair(g global) string {
 }
 
 // settle makes a fair run: everything happens that may happen without further faults, until nothing
-// changes. It calls stop before each round, and ends when stop returns true.
-func (x *space) settle(g *global, stop func(*global) bool) (wrong string) {
+// changes. It calls stop before each round, and ends when stop returns true. It calls moved after each
+// move that changed something.
+func (x *space) settle(g *global, stop func(*global) bool, moved func(move)) (wrong string) {
 	g.left = faults{}
 	do := func(m move) {
 		if wrong == "" {
-			wrong = x.apply(g, m)
+			before := *g
+			if wrong = x.apply(g, m); moved != nil && (wrong != "" || *g != before) {
+				moved(m)
+			}
 		}
 	}
 	for rounds := 0; wrong == ""; rounds++ {
@@ -314,6 +318,11 @@ func (x *space) unfinished(g *global) string {
 	if !formed || stay < int(max(x.factor, x.second.factor)) {
 		return "" // founding a cluster anew is beyond the machine; with fewer owners handoffs need not end
 	}
+	for i := range x.ids {
+		if l := x.locals[g.locals[i]]; l.place != nil && l.place.lost {
+			return fmt.Sprintf("%s reports possible loss", word(l.self))
+		}
+	}
 	is, agreed := x.agreed(g)
 	if !agreed || !is.agreed {
 		return "the members do not become active"
@@ -322,8 +331,6 @@ func (x *space) unfinished(g *global) string {
 		l := x.locals[g.locals[i]]
 		switch pt := l.place; {
 		case l.machine == nil || pt == nil:
-		case pt.lost:
-			return fmt.Sprintf("%s reports possible loss", word(l.self))
 		case is.owners.all.has(l.self) && !pt.ready():
 			return fmt.Sprintf("%s does not become ready", word(l.self))
 		case !is.owners.all.has(l.self) && pt.has > empty:

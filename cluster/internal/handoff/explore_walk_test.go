@@ -80,7 +80,7 @@ func (w *walks) walk(steps int) (f *failure) {
 	if w.unfair {
 		return nil
 	}
-	wrong = x.settle(&g, nil)
+	wrong = x.settle(&g, nil, nil)
 	if wrong == "" {
 		wrong = x.unfinished(&g)
 	}
@@ -110,7 +110,7 @@ func (x *space) again(start global, moves []move, fair bool) *failure {
 		}
 	}
 	if f.fair {
-		if f.what = x.settle(&g, nil); f.what == "" {
+		if f.what = x.settle(&g, nil, nil); f.what == "" {
 			f.what = x.unfinished(&g)
 		}
 	}
