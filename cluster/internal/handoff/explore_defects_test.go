@@ -37,20 +37,22 @@ func defects() map[string]defect {
 	recording.journal = true
 	naming := ofTwo("", faults{restart: 1})
 	naming.names = true
+	attesting := model{members: "abd", spare: "c", order: "abdc", quorums: quorums{3, 2}, least: 2, faults: faults{restart: 1, drain: 1, join: 1}}
 	rising := ofThree("", "abcd", faults{rise: 1})
 	rising.second, rising.defect = quorums{4, 3}, needOfNow
 	return map[string]defect{
-		"fence":      {ofTwo("", all), walking, 1, WithoutFence},
-		"proof":      {ofTwo("", uncut), unfair, 1, WithoutProof | WithoutRequests},
-		"pending":    {joining("", faults{crash: 1}), breadth, 1, WithoutPending | WithoutRequests},
-		"quorum":     {ofThree("", "abcd", uncut), unfair, 1, WithoutQuorum | WithoutRequests},
-		"unanimity":  {ofTwo("", all), walking, 1, WithoutUnanimity},
-		"freshness":  {ofTwo("", all), walking, 1, WithoutFreshness},
-		"merges":     {ofTwo("", all), walking, 1, WithoutMerges},
-		"requests":   {ofTwo("", all), bursting, 13, WithoutRequests},
-		"loss check": {ofTwo("", all), walking, 1, WithoutLossCheck},
-		"records":    {recording, breadth, 1, WithoutRecords},
-		"departures": {departing, walking, 3, WithoutDepartures},
+		"fence":       {ofTwo("", all), walking, 1, WithoutFence},
+		"proof":       {ofTwo("", uncut), unfair, 1, WithoutProof | WithoutRequests},
+		"pending":     {joining("", faults{crash: 1}), breadth, 1, WithoutPending | WithoutRequests},
+		"quorum":      {ofThree("", "abcd", uncut), unfair, 1, WithoutQuorum | WithoutRequests},
+		"unanimity":   {ofTwo("", all), walking, 1, WithoutUnanimity},
+		"freshness":   {ofTwo("", all), walking, 1, WithoutFreshness},
+		"merges":      {ofTwo("", all), walking, 1, WithoutMerges},
+		"requests":    {ofTwo("", all), bursting, 13, WithoutRequests},
+		"loss check":  {ofTwo("", all), walking, 1, WithoutLossCheck},
+		"records":     {recording, breadth, 1, WithoutRecords},
+		"departures":  {departing, walking, 3, WithoutDepartures},
+		"attestation": {attesting, walking, 1, WithoutAttestation},
 		// A request that is older than a restart counts, because tokens name members and not starts.
 		"starts in tokens": {naming, walking, 1, 0},
 		// The number of sources follows from the write quorum in use, and not from that of the set

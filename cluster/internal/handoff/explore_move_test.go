@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -147,7 +148,7 @@ func (x *space) changes(g *global, i int, do func(move)) {
 	_, now := x.newest(g, i)
 	for f := range faultKinds {
 		if g.left[f] > 0 && (x.victims == "" || strings.Contains(x.victims, x.ids[i:i+1])) && (f == crash || f == restart || f == power && now.start() < 3 || f == cut && g.apart == 0 ||
-			f == drain && now.state() == membership.Active && x.active(g) > int(max(x.factor, x.second.factor)) || f == rise && now&announcedRise == 0) {
+			f == drain && now.state() == membership.Active && x.active(g) > cmp.Or(x.least, int(max(x.factor, x.second.factor))) || f == rise && now&announcedRise == 0) {
 			do(move{moveFault, byte(f), byte(i)})
 		}
 	}
