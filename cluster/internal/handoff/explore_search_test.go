@@ -129,23 +129,24 @@ func (s *search) run(most int) (f *failure, whole bool) {
 				}
 				to = g
 				wrong := s.apply(&to, m)
-				if wrong == "" && (to == g || s.hopeless(&to)) {
+				if wrong == "" && to == g {
 					return
 				}
 				n := len(next)
 				next = s.append(next, &to)
 				h := s.hash(next[n:])
-				if !s.seen.add(h) {
-					next = next[:n]
-					if wrong == "" {
-						return
-					}
-				}
-				s.parents, s.moves = append(s.parents, at), append(s.moves, m)
-				fair := wrong == "" && s.sample > 0 && h[0]%s.sample == 0
+				// A state without hope is left out, but for a fair run, which checks the releases of the write.
+				hopeless := wrong == "" && s.hopeless(&to)
+				anew := !hopeless && s.seen.add(h)
+				fair := wrong == "" && (anew || hopeless) && s.sample > 0 && h[0]%s.sample == 0
 				if fair {
 					wrong = s.fair(to)
 				}
+				if wrong == "" && !anew {
+					next = next[:n]
+					return
+				}
+				s.parents, s.moves = append(s.parents, at), append(s.moves, m)
 				if wrong == "" {
 					return
 				}
