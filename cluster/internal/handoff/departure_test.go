@@ -2,6 +2,8 @@ package handoff
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,6 +157,26 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 	}
 	require.LessOrEqual(t, 100*len(needless), seeds, "seeds %v", needless)
 	require.Positive(t, unattested, "it makes no difference")
+}
+
+// Without attestation the scenarios of that rule end with possible loss.
+func TestAttestedScenarios(t *testing.T) {
+	for _, name := range []string{"attested", "attested_drain"} {
+		file, err := os.ReadFile("testdata/" + name + ".txt")
+		require.NoError(t, err)
+		var commands []string
+		said := false
+		for line := range strings.Lines(string(file)) {
+			line = strings.TrimSpace(line)
+			if said = line != "" && (said || line == "----"); !said && line != "" && line[0] != '#' {
+				commands = append(commands, line)
+			}
+		}
+		for without, want := range map[Safeguards]bool{0: false, WithoutAttestation: true} {
+			s, log := play(t, &space{model: model{name: name, without: without}}, commands)
+			require.Equal(t, want, s.reports(), "%s with %b:\n%s", name, without, log)
+		}
+	}
 }
 
 // A process that has announced its departure owns nothing any more, whatever views the members have.
