@@ -37,7 +37,6 @@ func defects() map[string]defect {
 	recording.journal = true
 	naming := ofTwo("", faults{restart: 1})
 	naming.names = true
-	attesting := model{members: "abd", spare: "c", order: "abdc", quorums: quorums{3, 2}, least: 2, faults: faults{restart: 1, drain: 1, join: 1}}
 	rising := ofThree("", "abcd", faults{rise: 1})
 	rising.second, rising.defect = quorums{4, 3}, needOfNow
 	return map[string]defect{
@@ -52,7 +51,7 @@ func defects() map[string]defect {
 		"loss check":  {ofTwo("", all), walking, 1, WithoutLossCheck},
 		"records":     {recording, breadth, 1, WithoutRecords},
 		"departures":  {departing, walking, 3, WithoutDepartures},
-		"attestation": {attesting, walking, 1, WithoutAttestation},
+		"attestation": {attesting("", faults{}), walking, 1, WithoutAttestation},
 		// A request that is older than a restart counts, because tokens name members and not starts.
 		"starts in tokens": {naming, walking, 1, 0},
 		// The number of sources follows from the write quorum in use, and not from that of the set

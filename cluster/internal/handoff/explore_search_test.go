@@ -52,7 +52,7 @@ type search struct {
 	good    map[hash]struct{} // states from which a fair run ends well
 	depth   int
 	runs    int
-	bytes   int
+	bytes   int // of the states to explore next, at most
 }
 
 // failure is the failure that an exploration has found, and the moves that lead to it.
@@ -168,6 +168,12 @@ func (s *search) run(most int) (f *failure, whole bool) {
 		level, next = next, level
 	}
 	return nil, true
+}
+
+// memory returns about how many bytes the tables of the search take.
+func (s *search) memory() int {
+	const size = 16 // of a hash
+	return s.bytes + size*len(s.seen.places) + 4*(cap(s.parents)+cap(s.moves)) + 2*size*len(s.good)
 }
 
 // trace returns the moves that led to a state.

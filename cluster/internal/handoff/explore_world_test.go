@@ -21,7 +21,7 @@ type model struct {
 	spare    string  // the initials of the members that may join
 	order    string  // the rank of the members
 	quorums          // of the configuration
-	least    int     // how many members stay active when one drains; 0: as many as own
+	least    int     // how many members stay active when one drains; 0: RF
 	second   quorums // of the configuration that a rise switches to
 	faults   faults
 	victims  string // the members that faults happen to; all, when it is empty
