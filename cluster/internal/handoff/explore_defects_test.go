@@ -51,7 +51,7 @@ func defects() map[string]defect {
 		"loss check":  {ofTwo("", all), walking, 1, WithoutLossCheck},
 		"records":     {recording, breadth, 1, WithoutRecords},
 		"departures":  {departing, walking, 3, WithoutDepartures},
-		"attestation": {attesting("", faults{}), walking, 1, WithoutAttestation},
+		"attestation": {attesting("", faults{}), walking, 3, WithoutAttestation},
 		// A request that is older than a restart counts, because tokens name members and not starts.
 		"starts in tokens": {naming, walking, 1, 0},
 		// The number of sources follows from the write quorum in use, and not from that of the set
