@@ -159,7 +159,7 @@ func TestDepartedProcessesAreEvidence(t *testing.T) {
 	require.Positive(t, unattested, "it makes no difference")
 }
 
-// Without attestation the scenarios of that rule end with possible loss.
+// The scenarios of attestation end with possible loss when they are played without it.
 func TestAttestedScenarios(t *testing.T) {
 	for _, name := range []string{"attested", "attested_drain"} {
 		file, err := os.ReadFile("testdata/" + name + ".txt")

@@ -135,7 +135,7 @@ func (s *search) run(most int) (f *failure, whole bool) {
 				n := len(next)
 				next = s.append(next, &to)
 				h := s.hash(next[n:])
-				// A state without hope is left out, but for a fair run, which checks the releases of the write.
+				// A hopeless state is left out, but a fair run from it checks the releases of the write.
 				hopeless := wrong == "" && s.hopeless(&to)
 				anew := !hopeless && s.seen.add(h)
 				fair := wrong == "" && (anew || hopeless) && s.sample > 0 && h[0]%s.sample == 0
