@@ -129,11 +129,16 @@ func (s slack) limit(share, dither uint64) uint64 {
 	over := dither
 	switch s {
 	case 0:
-		over += 3 * least(1<<26, func(root uint64) bool { return root*root >= share<<16 }) / 4
+		over += 3 * root(share) / 4
 	case option.None:
 		over = 0
 	default:
 		over += share * uint64(s) / 1000
 	}
 	return max(share+over, share+1<<16-1) >> 16
+}
+
+// root returns the square root, rounded up, of a number; both are times 2^16.
+func root(n uint64) uint64 {
+	return least(1<<26, func(root uint64) bool { return root*root >= n<<16 })
 }

@@ -17,6 +17,9 @@
 //     The tighter the bound, the more primaries move, up to three times the minimum. It
 //     ignores weights for primaries. Take it when a service used a consistent-hash ring
 //     before, or when primaries carry most of the load.
+//   - [Ordinal] makes loads equal, and moves the minimum while members whose IDs end in a
+//     number come and go at the end. It needs equal weights, and zones in turn. Take it for a
+//     StatefulSet.
 //   - [RoundRobin] makes loads equal up to one slot, and moves nearly all slots on each
 //     change. It is for fixed memberships, and for tests that need a table that is easy
 //     to predict.

@@ -24,6 +24,7 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.Balanced{},
 	rebalance.Balanced{Slack: option.None},
 	rebalance.Balanced{Slack: 50},
+	rebalance.Ordinal{Prefix: "node-0-"},
 }
 
 // each runs a test with every strategy.

@@ -92,6 +92,7 @@ func TestGoldenFingerprints(t *testing.T) {
 		"balanced/1":                            {"f2ef96d0e3ca723a", "ee6f7980daddf542", "9f555bb681f4f5ea", "dbe2120763733808", "77e037cf9c053cb8"},
 		"balanced/1:slack=50":                   {"b89cf160667bc501", "cd04112e7a2dc399", "5dbe1c4743061996", "e6ea57573cb25d21", "75f4b8a1b7d9bc28"},
 		"balanced/1:slack=exact":                {"3b8bfc950db273b4", "da4823f30f7cb8b2", "37c7b371b4b550e0", "28196a1a4ffc2b16", "45766fa919bc0495"},
+		"ordinal/1:node-0-:zones=1":             {"c7c7442acb39921a", "c6065d3a8716a031", "6ed4b6c60255494e", "0df58059f87dee8d", "d0b3787de2e3dbd1"},
 		"round-robin/1":                         {"799f343f95552038", "09e828b26ee6ece7", "579d64ed9a3db352", "e09505b1e0003656", "fd93a6e357f055e4"},
 		"rendezvous/2":                          {"36fa5c450f456809", "0b65f56e94833c74", "65373f303c0ebf06", "6041e68616c3e31d", "82eafed850b7fc7a"},
 		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97"},
