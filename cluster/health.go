@@ -134,6 +134,9 @@ func (c *Cluster) quality(h *Health, v *published, self membership.Member, agree
 	if v.Failure != nil {
 		degraded(api.ProblemStrategy, "lookups answer from the last ring: %v", v.Failure)
 	}
+	if v.Misfit != nil {
+		degraded(api.ProblemMisfit, "the members do not meet the conditions of %s: %v", v.Configuration, v.Misfit)
+	}
 	for _, rival := range membership.Drive(c.members).Rivals() {
 		if rival.Start.Compare(self.Start) < 0 && time.Since(agreement.since) > duplicateGrace {
 			degraded(api.ProblemDuplicate, "another process of NodeID %q runs at %v: it owns nothing; stop one of the two", self.ID, rival.Addr)

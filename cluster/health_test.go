@@ -8,6 +8,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
@@ -83,6 +84,27 @@ func TestHealthOfBadlySpreadZones(t *testing.T) {
 		require.Equal(t, "64 partitions span fewer zones than they could: the strategy does not spread them",
 			problem(t, all[0], api.ProblemZones).Message)
 		require.True(t, all[0].Health().Ready)
+	})
+}
+
+// While a member is in a fourth zone, the strategy for three zones says that it places
+// otherwise, once in the log.
+func TestMembersThatDoNotFit(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		var log logLines
+		ordinal := func(o *cluster.Options) { o.Strategy = rebalance.Ordinal{Prefix: "n", Zones: 3} }
+		all := b.startMany(3, log.keep, ordinal)
+		require.Empty(t, problems(all[0]))
+		stranger := b.start(4, ordinal, func(o *cluster.Options) { o.Zone = "elsewhere" })
+		b.agree(append(all, stranger)...)
+		p := problem(t, all[0], api.ProblemMisfit)
+		require.Equal(t, "the members do not meet the conditions of rf3:ordinal/1:n:zones=3: placed as Balanced places: "+
+			"the members are in 4 zones: set Zones, which is 3", p.Message)
+		require.False(t, p.Unready)
+		require.True(t, all[0].Metrics().Problems[api.ProblemMisfit])
+		require.Len(t, log.with("a problem appeared", "problem=misfit"), 3, "one line of each member")
+		require.NoError(t, stranger.Stop(t.Context()))
+		b.await("the members fit again", func() bool { return all[0].Health().Healthy })
 	})
 }
 

@@ -59,7 +59,7 @@ func (c *Cluster) Metrics() transport.Metrics {
 // while there is no such problem.
 var problemCodes = [...]string{
 	api.ProblemNotStarted, api.ProblemLeaving, api.ProblemSuperseded, api.ProblemConfiguration, api.ProblemIsolated, api.ProblemJoining,
-	api.ProblemMinMembers, api.ProblemNoRing, api.ProblemStrategy, api.ProblemDuplicate, api.ProblemDisagreement, api.ProblemUnderReplicated, api.ProblemZones,
+	api.ProblemMinMembers, api.ProblemNoRing, api.ProblemStrategy, api.ProblemMisfit, api.ProblemDuplicate, api.ProblemDisagreement, api.ProblemUnderReplicated, api.ProblemZones,
 	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue, problemAway,
 }
 

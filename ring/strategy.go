@@ -11,7 +11,9 @@ package ring
 // strategies that come with the library.
 //
 // Implementations must be safe for concurrent use. An implementation with parameters
-// may also have a method Validate() error, which [Config.Validate] calls.
+// may also have a method Validate() error, which [Config.Validate] calls. One that places
+// some nodes otherwise than it is meant to may have a method Fits(Topology) error, which says
+// why. The health of a cluster reports its error.
 type RebalanceStrategy interface {
 	// Name identifies the algorithm, its version, and every parameter that changes its
 	// result, for example "balanced/1". Members gossip the name and take strategies of

@@ -92,6 +92,9 @@ const (
 const (
 	// ProblemStrategy: the strategy failed; lookups answer from the last ring.
 	ProblemStrategy = "strategy"
+	// ProblemMisfit: the members do not meet the conditions of the strategy, which places
+	// them in another way than it is meant to.
+	ProblemMisfit = "misfit"
 	// ProblemDuplicate: another live process has this NodeID.
 	ProblemDuplicate = "duplicate"
 	// ProblemDisagreement: for 10 s or more, some members have held another view.

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/membership"
@@ -41,12 +42,27 @@ func (b *Builder) Derive(members []membership.Member, previous *View) *View {
 	if v.Failure != nil {
 		v.Ring = previous.Ring
 	}
-	v.Spread, v.Holding = previous.Spread, previous.Holding
+	v.Spread, v.Misfit, v.Holding = previous.Spread, previous.Misfit, previous.Holding
 	if v.Ring != previous.Ring {
-		v.Spread, v.Holding = v.Ring.Spread(), holdingOf(v.Ring, b.Self)
+		v.Spread, v.Misfit, v.Holding = v.Ring.Spread(), misfit(v.Ring), holdingOf(v.Ring, b.Self)
 	}
 	v.Fingerprint = fingerprint(v)
 	return v
+}
+
+// misfit returns why the ring's strategy places its nodes otherwise than it is meant to.
+func misfit(r *ring.Ring) (err error) {
+	config := r.Config()
+	strategy, ok := config.Strategy.(interface{ Fits(ring.Topology) error })
+	if !ok || r.Len() == 0 {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("method Fits panics: %v", p)
+		}
+	}()
+	return strategy.Fits(ring.Topology{Nodes: r.Nodes(), PartitionCount: config.PartitionCount, Replicas: r.Replicas()})
 }
 
 func (b *Builder) build(configuration string, serving, target []ring.Node, previous *ring.Ring) (*ring.Ring, error) {

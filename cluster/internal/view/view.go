@@ -25,6 +25,9 @@ type View struct {
 	// Spread counts the partitions of Ring with too few owners, or with owners in too
 	// few zones.
 	Spread ring.Spread
+	// Misfit says why the strategy places the members of Ring otherwise than it is meant to.
+	// Nil means that it does not say so.
+	Misfit error
 	// Holding counts the partitions that the member of [Builder.Self] owns in Ring.
 	Holding Holding
 	// Failure is the error of the strategy, because of which Ring is older than
