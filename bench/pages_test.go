@@ -95,12 +95,29 @@ func TestPlacementPages(t *testing.T) {
 		}
 	})
 
+	t.Run("members with numbers", func(t *testing.T) {
+		rows := tableOf(t, "docs/placement.md", "| members with numbers |")
+		for _, l := range numberedLayouts {
+			for _, s := range numberedStrategies(l) {
+				f, err := numberedFiguresOf(s, l)
+				require.NoError(t, err)
+				require.NotEmpty(t, rows)
+				require.Equal(t, f.cells(), rows[0][2:], "docs/placement.md, %s, %s", l, label(s))
+				rows = rows[1:]
+			}
+		}
+		require.Empty(t, rows)
+	})
+
 	t.Run("the table of README.md", func(t *testing.T) {
 		rows := tableOf(t, "README.md", "| strategy | fullest")
 		quick := placementOptions{quick: true, seeds: quickSeeds, strategies: strategies}
 		results, err := quick.measure(layouts[1:2], io.Discard)
 		require.NoError(t, err)
-		require.Len(t, rows, len(results))
+		require.Len(t, rows, len(results)+1)
+		ordinal, err := numberedFiguresOf(rebalance.Ordinal{Prefix: "orders-"}, numberedLayout{100, 1})
+		require.NoError(t, err)
+		results = append(results, figures{strategy: ordinal.strategy, replicas: ordinal.replicas, primaries: ordinal.primaries, join: ordinal.grow, leave: ordinal.shrink})
 		for i, f := range results {
 			want := []string{measure.Digits(f.replicas.most), measure.Digits(f.primaries.most), measure.Digits(f.join.mean()), measure.Digits(f.leave.mean())}
 			require.Equal(t, want, rows[i][1:5], "README.md, %s", label(f.strategy))

@@ -84,7 +84,7 @@ func runPlacement(args []string, all []layout, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.print(out, results), measure.WriteCSV(csvOut, placementColumns(), results), drawn(results).Write(svgOut))
+	return errors.Join(o.print(out, results), printNumbered(out), measure.WriteCSV(csvOut, placementColumns(), results), drawn(results).Write(svgOut))
 }
 
 // label returns a strategy's name without version and parameters.

@@ -64,7 +64,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) 
 
 	flags.IntVar(&o.PartitionCount, "partitions", 4096, "`number` of partitions, the same on all members for good")
 	flags.IntVar(&o.ReplicationFactor, "replicas", 3, "`number` of owners of a partition")
-	flags.StringVar(&strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash or round-robin; rendezvous/1 and consistent-hash/1 are\nthose of earlier releases")
+	flags.StringVar(&strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash, round-robin or ordinal/PREFIX/ZONES; rendezvous/1 and consistent-hash/1 are\nthose of earlier releases")
 	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/balanced\": for a change of replicas or strategy, member by member")
 
 	flags.TextVar(&o.Gossip.Profile, "profile", o.Gossip.Profile, "`timings` of gossip: lan, wan or local")

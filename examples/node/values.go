@@ -25,8 +25,17 @@ func list(s string) (items []string) {
 }
 
 // parseStrategy reads the name of a strategy. A version after it, as in rendezvous/1, is that of an
-// earlier release.
+// earlier release. After ordinal come the prefix of IDs and the number of zones, as in
+// ordinal/orders-/3.
 func parseStrategy(s string) (ring.RebalanceStrategy, error) {
+	if rest, ok := strings.CutPrefix(s, "ordinal/"); ok {
+		prefix, digits, _ := strings.Cut(rest, "/")
+		zones, err := strconv.Atoi(digits)
+		if err != nil {
+			return nil, fmt.Errorf("strategy %q: must be like ordinal/orders-/3, with the prefix of IDs and the number of zones", s)
+		}
+		return rebalance.Ordinal{Prefix: prefix, Zones: zones}, nil
+	}
 	switch s {
 	case "balanced":
 		return rebalance.Balanced{}, nil
@@ -41,7 +50,7 @@ func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 	case "round-robin":
 		return rebalance.RoundRobin{}, nil
 	default:
-		return nil, fmt.Errorf("strategy %q: must be balanced, rendezvous, consistent-hash or round-robin", s)
+		return nil, fmt.Errorf("strategy %q: must be balanced, rendezvous, consistent-hash, round-robin or ordinal/PREFIX/ZONES", s)
 	}
 }
 
