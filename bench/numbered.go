@@ -38,9 +38,9 @@ func numberedFiguresOf(s ring.RebalanceStrategy, l numberedLayout) (f numberedFi
 	node := func(i int) ring.Node {
 		return ring.Node{ID: fmt.Sprintf("orders-%d", i), Zone: fmt.Sprintf("zone-%d", i%l.zones)}
 	}
-	var nodes []ring.Node
-	for i := range l.members {
-		nodes = append(nodes, node(i))
+	nodes := make([]ring.Node, l.members)
+	for i := range nodes {
+		nodes[i] = node(i)
 	}
 	f.strategy = s
 	all, err := ring.Build(ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: s}, nodes)
