@@ -47,11 +47,14 @@ const MaxZones = 16
 //
 // # Limits
 //
-//   - With holes the fullest member carries up to 5 % more than its share at 4096
-//     partitions and 100 members, and each further hole moves up to 1.1 times the slots of
-//     the lost member.
-//   - While the member of the highest number is away, a change of the highest number
-//     counts as a change at the end.
+//   - Holes: with two of them, 4096 partitions and up to 100 members the fullest member
+//     carries up to 5 % more than its share. The loss of a second member moves up to 1.1 times
+//     its slots. So does a change at the end while a member elsewhere is missing, but up to
+//     1.2 times with fewer than 20 members in one zone.
+//   - Slots beyond one in each zone, where partitions have more owners than there are zones,
+//     are placed by a race. They move up to 1.3 times the minimum.
+//   - Primaries are as even as those of Balanced, and move more: 1.1 to 1.4 times the
+//     primaries that the member gets or loses, in the mean.
 //   - Time: Assign takes less time than that of Balanced.
 //
 // Assign never fails for a valid Zones. The zero value is for IDs that are plain numbers,
