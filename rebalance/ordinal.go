@@ -55,7 +55,7 @@ const MaxZones = 16
 //     are placed by a race. They move up to 1.3 times the minimum.
 //   - Primaries are as even as those of Balanced, and move more: 1.1 to 1.4 times the
 //     primaries that the member gets or loses, in the mean.
-//   - Time: Assign takes less time than that of Balanced.
+//   - Time: Assign takes about the time that it takes Balanced in one zone, and less in several.
 //
 // Assign never fails for a valid Zones. The zero value is for IDs that are plain numbers,
 // in one zone. A value is safe for concurrent use.

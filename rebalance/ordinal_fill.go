@@ -45,7 +45,7 @@ func (s *seating) take(slot int, m int32) {
 // column fills the slots of a column, the first of which has a place in the row. A column
 // that is all of a row comes first in it too.
 func (s *seating) column(c *column, first int) {
-	seats, donors, held := replay(c.zone, len(c.seats), len(s.owners)/s.replicas, c.depth)
+	seats, held := replay(c.zone, len(c.seats), len(s.owners)/s.replicas, c.depth)
 	holders := c.admit(s, seats, held)
 	vacant := 0
 	for i, holder := range seats {
@@ -67,7 +67,7 @@ func (s *seating) column(c *column, first int) {
 	}
 	for seat := range held {
 		if c.seats[seat] == open {
-			vacant -= s.giveBack(c, first, int32(seat), seats, donors, held[seat])
+			vacant -= s.giveBack(c, first, int32(seat), seats, held[seat])
 		}
 	}
 	s.race(c.members, vacant, func(m int32, p int) int {
@@ -86,7 +86,7 @@ func (s *seating) column(c *column, first int) {
 // seats, and little moves when the highest member leaves. A member gets back at most the part
 // of the slots that it has where all give equally. Rows with members of higher seats come first,
 // because these members can take slots in the other rows only.
-func (s *seating) giveBack(c *column, first int, seat int32, seats, donors []int32, cells []cell) (given int) {
+func (s *seating) giveBack(c *column, first int, seat int32, seats []int32, cells []cell) (given int) {
 	above := func(e cell) (n int) {
 		for _, other := range seats[e.row()*c.depth:][:c.depth] {
 			if other > seat {
@@ -95,12 +95,12 @@ func (s *seating) giveBack(c *column, first int, seat int32, seats, donors []int
 		}
 		return n
 	}
-	slices.SortFunc(cells, func(a, b cell) int { return cmp.Or(above(b)-above(a), cmp.Compare(a, b)) })
+	slices.SortFunc(cells, func(a, b cell) int { return cmp.Or(above(b)-above(a), cmp.Compare(a.slot(), b.slot())) })
 	part := uint64(len(cells)) << 16 / uint64(len(c.seats)-1)
 	got := make([]uint64, len(c.seats))
 	for _, e := range cells {
 		i := e.row()*c.depth + e.place()
-		donor := donors[i]
+		donor := e.donor()
 		if seats[i] != seat || donor == open || c.seats[donor] == open {
 			continue
 		}

@@ -106,19 +106,18 @@ func (c *column) take(numbers []int, zones int) {
 // joined in order. The first own every row. Each further one takes its share, rounded down,
 // from the members before it. These give slots until none has more than the new share
 // rounded up, and then one slot each, beginning at a random one of them. It also returns the
-// seat that had each slot before, and the slots of each seat.
-func replay(zone string, seats, partitions, depth int) (owners, donors []int32, held [][]cell) {
-	owners, donors = make([]int32, partitions*depth), make([]int32, partitions*depth)
+// slots of each seat.
+func replay(zone string, seats, partitions, depth int) (owners []int32, held [][]cell) {
+	owners = make([]int32, partitions*depth)
 	held = make([][]cell, seats)
 	for seat := range min(seats, depth) {
 		held[seat] = make([]cell, partitions)
 	}
 	for slot := range owners {
-		owners[slot], donors[slot] = open, open
+		owners[slot] = open
 		p, place := slot/depth, slot%depth
 		if seat := (p + place) % depth; seat < seats {
-			owners[slot] = int32(seat)
-			held[seat][p] = cell(p<<cellBits | place)
+			held[seat][p] = cell(p<<placeBits | place)
 		}
 	}
 	loads := make([]int, seats)
@@ -144,9 +143,8 @@ func replay(zone string, seats, partitions, depth int) (owners, donors []int32, 
 						break
 					}
 					loads[donor]--
-					slot := c.row()*depth + c.place()
-					donors[slot], owners[slot], last[c.row()] = owners[slot], int32(n), int32(n)
-					taken = append(taken, c)
+					last[c.row()] = int32(n)
+					taken = append(taken, c.from(donor))
 				}
 			}
 		}
@@ -154,18 +152,27 @@ func replay(zone string, seats, partitions, depth int) (owners, donors []int32, 
 	}
 	for seat := range held {
 		held[seat] = held[seat][:loads[seat]]
+		for _, c := range held[seat] {
+			owners[c.row()*depth+c.place()] = int32(seat)
+		}
 	}
-	return owners, donors, held
+	return owners, held
 }
 
-// A cell is a slot of a column: its row, and its place in the part of the row that the column
-// has.
-type cell int32
+// A cell is a slot of a column: its row, its place in the part of the row that the column has,
+// and the seat that had it before, or open. Together they are one number, because replay moves many.
+type cell int64
 
-const cellBits = 4 // a row has at most 16 owners
+const (
+	placeBits = 4 // a row has at most 16 owners
+	donorBits = 32
+)
 
-func (c cell) row() int   { return int(c >> cellBits) }
-func (c cell) place() int { return int(c & (1<<cellBits - 1)) }
+func (c cell) slot() int32     { return int32(c & (1<<donorBits - 1)) } // row and place
+func (c cell) row() int        { return int(c.slot() >> placeBits) }
+func (c cell) place() int      { return int(c & (1<<placeBits - 1)) }
+func (c cell) donor() int32    { return int32(c>>donorBits) - 1 }
+func (c cell) from(d int) cell { return cell(c.slot()) | cell(d+1)<<donorBits }
 
 // random is a sequence of numbers that depends on its first state only.
 type random uint64
