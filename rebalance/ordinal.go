@@ -112,11 +112,17 @@ func (o Ordinal) Assign(t ring.Topology, table ring.Table) error {
 	}
 	f := newSeating(t, layout, orders)
 	for i := range columns {
-		f.column(&columns[i], i)
+		if f.column(&columns[i], i); t.Stopped() {
+			return errStopped()
+		}
 	}
 	f.float()
 	r := f.ranked(columns)
-	write(r, primaries(r, orders, ordinalPrimaries), table)
+	primary := primaries(r, orders, ordinalPrimaries, t.Stopped)
+	if t.Stopped() {
+		return errStopped()
+	}
+	write(r, primary, table)
 	return nil
 }
 

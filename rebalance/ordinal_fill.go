@@ -18,12 +18,13 @@ type seating struct {
 	limits     []uint64 // the limits of members in the race for slots that are in no column
 	orders     []permutation
 	domain     domain
+	stopped    func() bool
 }
 
 func newSeating(t ring.Topology, l layout, orders []permutation) *seating {
 	levels := newLevels(t, l, orders, slack(0))
 	s := &seating{
-		replicas: t.Replicas, levelZones: levels[2], members: levels[3], orders: orders, domain: newDomain(t.PartitionCount),
+		replicas: t.Replicas, levelZones: levels[2], members: levels[3], orders: orders, domain: newDomain(t.PartitionCount), stopped: t.Stopped,
 		owners: make([]int32, t.PartitionCount*t.Replicas), zones: make([]int32, t.PartitionCount*t.Replicas),
 	}
 	for slot := range s.owners {
@@ -45,7 +46,10 @@ func (s *seating) take(slot int, m int32) {
 // column fills the slots of a column, the first of which has a place in the row. A column
 // that is all of a row comes first in it too.
 func (s *seating) column(c *column, first int) {
-	seats, held := replay(c.zone, len(c.seats), len(s.owners)/s.replicas, c.depth)
+	seats, held := replay(c.zone, len(c.seats), len(s.owners)/s.replicas, c.depth, s.stopped)
+	if s.stopped() {
+		return
+	}
 	holders := c.admit(s, seats, held)
 	vacant := 0
 	for i, holder := range seats {

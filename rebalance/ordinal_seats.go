@@ -106,8 +106,8 @@ func (c *column) take(numbers []int, zones int) {
 // joined in order. The first own every row. Each further one takes its share, rounded down,
 // from the members before it. These give slots until none has more than the new share
 // rounded up, and then one slot each, beginning at a random one of them. It also returns the
-// slots of each seat.
-func replay(zone string, seats, partitions, depth int) (owners []int32, held [][]cell) {
+// slots of each seat. It stops early.
+func replay(zone string, seats, partitions, depth int, stopped func() bool) (owners []int32, held [][]cell) {
 	owners = make([]int32, partitions*depth)
 	held = make([][]cell, seats)
 	for seat := range min(seats, depth) {
@@ -126,7 +126,7 @@ func replay(zone string, seats, partitions, depth int) (owners []int32, held [][
 	}
 	seed := xxhash.Sum64String(zone)
 	last := make([]int32, partitions) // the last seat that took a slot of each row
-	for n := depth; n < seats; n++ {
+	for n := depth; n < seats && !stopped(); n++ {
 		share := len(owners) / (n + 1)
 		taken := make([]cell, 0, share)
 		draw := random(mix(seed + uint64(n)*0x9e3779b97f4a7c15))

@@ -21,9 +21,13 @@ func TestStrategiesStop(t *testing.T) {
 	slices.SortFunc(nodes, func(a, b ring.Node) int { return strings.Compare(a.ID, b.ID) })
 	for _, s := range []ring.RebalanceStrategy{
 		rebalance.Balanced{}, rebalance.Rendezvous{}, rebalance.Rendezvous{Version: 1},
-		rebalance.ConsistentHash{}, rebalance.ConsistentHash{Version: 1},
+		rebalance.ConsistentHash{}, rebalance.ConsistentHash{Version: 1}, rebalance.Ordinal{Prefix: "orders-", Zones: 3},
 	} {
 		topology := ring.Topology{Nodes: nodes, PartitionCount: 4096, Replicas: 3}
+		if _, ordinal := s.(rebalance.Ordinal); ordinal {
+			topology.Nodes = numbered(40, 3)
+			slices.SortFunc(topology.Nodes, func(a, b ring.Node) int { return strings.Compare(a.ID, b.ID) })
+		}
 		plain, asking := ring.NewTable(topology), ring.NewTable(topology)
 		require.NoError(t, s.Assign(topology, plain))
 		questions := 0
@@ -64,5 +68,4 @@ func TestDeriveStops(t *testing.T) {
 		require.False(t, s.Derive(from, to, derived), name)
 	}
 	require.False(t, ring.Topology{}.Stopped())
-
 }
