@@ -127,7 +127,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	encoded, err := json.Marshal(map[string]any{"keys": o.Gossip.Keys, "guard": o.HTTP.Guard.Tokens})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"keys":"[redacted]","guard":[{"Read":false,"Write":false}]}`, string(encoded))
+	require.JSONEq(t, `{"keys":"[redacted]","guard":[{"Name":"","Read":false,"Write":false}]}`, string(encoded))
 
 	for _, header := range []string{"Bearer " + oldToken, "Bearer wrong-" + oldToken, oldToken} {
 		r := httptest.NewRequest(http.MethodGet, "/v1/members", nil)
