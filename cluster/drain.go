@@ -39,7 +39,7 @@ import (
 // Drain was called gets that error at once. It goes on serving: call Stop to give up its data,
 // or Drain again when another member has joined.
 func (c *Cluster) Drain(ctx context.Context) error {
-	if err := c.check(); err != nil {
+	if err := c.checkCall(ctx, "draining"); err != nil {
 		return err
 	}
 	grace := drainGrace

@@ -155,8 +155,11 @@ func ringEvent(before, after *published) Event {
 // subscriber that does not keep up loses no news: events about the same thing are
 // folded, so the subscriber gets the newest state and the number of events folded into
 // it. Iterate at most once, from one goroutine; the subscription holds memory until the
-// context ends, iterated or not.
+// context ends, iterated or not. A nil context does not end.
 func (c *Cluster) Events(ctx context.Context) iter.Seq[Event] {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	s := c.events.subscribe()
 	stop := context.AfterFunc(ctx, func() { c.events.unsubscribe(s) })
 	return func(yield func(Event) bool) {

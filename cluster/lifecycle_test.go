@@ -56,6 +56,35 @@ func callEverything(t *testing.T, c *cluster.Cluster) {
 	}
 }
 
+// TestNilContexts: a nil context is an error, at any time. Events goes on without one.
+func TestNilContexts(t *testing.T) {
+	var none context.Context
+	inBubble(t, func(t *testing.T, b *testNet) {
+		c := b.make(1)
+		check := func() {
+			for name, err := range map[string]error{
+				"Start": c.Start(none), "Drain": c.Drain(none), "Resume": c.Resume(none),
+				"WaitReady": c.WaitReady(none), "WaitConverged": c.WaitConverged(none),
+				"Update": c.Update(none, func(*membership.Attributes) {}),
+			} {
+				require.ErrorContains(t, err, "the context is nil: pass context.Background()", name)
+			}
+			_, err := c.NodesForKey(none, "k")
+			require.ErrorContains(t, err, "the context is nil")
+			require.ErrorContains(t, c.Update(t.Context(), nil), "is nil")
+		}
+		check()
+		require.NoError(t, c.Start(t.Context()))
+		check()
+		events := c.Events(none)
+		require.NoError(t, c.Stop(none))
+		for range events {
+			continue
+		}
+		check()
+	})
+}
+
 func TestEveryMethodBeforeStart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		c := b.make(1)

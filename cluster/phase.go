@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +20,21 @@ type phase struct {
 	err    error      // the error of Start
 	up     bool       // Start succeeded and Stop has not begun
 	server *transport.Server
+}
+
+// checkCall returns why a call that needs a context and a running cluster cannot begin.
+func (c *Cluster) checkCall(ctx context.Context, doing string) error {
+	if err := checkContext(ctx, doing); err != nil {
+		return err
+	}
+	return c.check()
+}
+
+func checkContext(ctx context.Context, doing string) error {
+	if ctx == nil {
+		return fmt.Errorf("cluster: %s: the context is nil: pass context.Background() to set no limit", doing)
+	}
+	return nil
 }
 
 // check returns why the cluster is not running, nil when it is.

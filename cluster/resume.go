@@ -33,7 +33,7 @@ import (
 // runs. After an error this member is as before, except that the call of Drain has ended. Resume
 // may be called again.
 func (c *Cluster) Resume(ctx context.Context) error {
-	if err := c.check(); err != nil {
+	if err := c.checkCall(ctx, "resuming"); err != nil {
 		return err
 	}
 	if err := c.service.take(ctx); err != nil {

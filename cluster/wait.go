@@ -37,6 +37,9 @@ func (e *NotReadyError) Unwrap() error { return e.Err }
 // when starting fails, or while this member leaves. It may be called before Start. To learn of
 // each change instead of waiting once, follow the event [StateChanged].
 func (c *Cluster) WaitReady(ctx context.Context) error {
+	if err := checkContext(ctx, "waiting until this member is ready"); err != nil {
+		return err
+	}
 	for {
 		changed := c.changed.Wait()
 		h := c.Health()
@@ -95,7 +98,7 @@ func (e *NotConvergedError) Unwrap() error { return e.Err }
 // [ErrNotStarted] or [ErrStopped], or a [NotConvergedError] when the context ends or
 // Stop begins.
 func (c *Cluster) WaitConverged(ctx context.Context) error {
-	if err := c.check(); err != nil {
+	if err := c.checkCall(ctx, "waiting until all members agree"); err != nil {
 		return err
 	}
 	return c.waitConverged(ctx)

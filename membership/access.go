@@ -44,6 +44,12 @@ type Attributes struct {
 // result does not fit, and an [option.Error] when an address or the weight is out of bounds. It
 // blocks while another change is made, and returns the context's error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
+	switch {
+	case ctx == nil:
+		return errors.New("membership: updating: the context is nil: pass context.Background() to set no limit")
+	case edit == nil:
+		return errors.New("membership: updating: the function that edits the attributes is nil")
+	}
 	var bad error
 	err := m.announcer.change(ctx, func(self *Member) {
 		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata), Weight: self.Weight}
