@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -100,7 +102,11 @@ func (s *sim) startBeside(m mixture, stale int) {
 	s.t.Helper()
 	live := s.form(3)
 	vip := netip.MustParseAddrPort("10.200.0.1:7946")
-	for n := range scaled(200, 4, 1) {
+	starts := scaled(40, 4, 1)
+	if n, err := strconv.Atoi(os.Getenv(envStarts)); err == nil {
+		starts = n
+	}
+	for n := range starts {
 		one := s.beside(n, m, stale, vip, live)
 		s.launch(one)
 		alone := ""

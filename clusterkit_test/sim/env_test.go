@@ -15,6 +15,7 @@ import (
 //
 //	CLUSTERKIT_SIM_SEED=n       the seed of all simulations, instead of 1; "random" draws one
 //	CLUSTERKIT_SIM_FULL=1       the large form, which .ci/run runs: more members, more changes
+//	CLUSTERKIT_SIM_STARTS=n     the starts beside a cluster, for each mixture of seeds: 40 in the large form
 //	CLUSTERKIT_SIM_TRACE=1      each event, at once, to standard error
 //	CLUSTERKIT_SIM_LOG=level    the logs of the members, to standard error: debug, info, warn or error
 const (
@@ -22,6 +23,8 @@ const (
 	envFull  = "CLUSTERKIT_SIM_FULL"
 	envLog   = "CLUSTERKIT_SIM_LOG"
 	envTrace = "CLUSTERKIT_SIM_TRACE"
+
+	envStarts = "CLUSTERKIT_SIM_STARTS"
 )
 
 // full reports whether the large form was asked for.
