@@ -3,6 +3,7 @@ package route_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,10 +127,11 @@ func TestAHedgeEndsWithItsCaller(t *testing.T) {
 	})
 	// Over sockets: the body of the answer is read to its end, and the loser is told.
 	ended := make(chan struct{})
+	end := sync.OnceFunc(func() { close(ended) }) // the last request below may be hedged too
 	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		if w.Header().Get("Member") == "n2" {
 			<-r.Context().Done()
-			close(ended)
+			end()
 			return
 		}
 		_, _ = w.Write(make([]byte, 1<<20))

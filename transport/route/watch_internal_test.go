@@ -14,6 +14,11 @@ func TestWatchesForgetWhatHasEnded(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var w watches
 			var attempts [3]sending
+			armed := func() bool {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return w.armed
+			}
 			for i := range attempts {
 				w.add(&attempts[i])
 			}
@@ -27,15 +32,15 @@ func TestWatchesForgetWhatHasEnded(t *testing.T) {
 				}
 				require.Equal(t, 2-n, left)
 			}
-			require.True(t, w.armed)
+			require.True(t, armed())
 			time.Sleep(watchAfter) // of the bubble
 			synctest.Wait()
-			require.False(t, w.armed)
+			require.False(t, armed())
 			w.add(&attempts[0])
-			require.True(t, w.armed)
+			require.True(t, armed())
 			w.remove(&attempts[0])
 			w.stop()
-			require.False(t, w.armed)
+			require.False(t, armed())
 		})
 	}
 }
