@@ -35,7 +35,8 @@ func (consecutive) Name() string { return "consecutive" }
 func (consecutive) Assign(t Topology, table Table) error {
 	for p := range t.PartitionCount {
 		for i := range table.Row(p) {
-			table.Row(p)[i] = uint16((p*p + i) % len(t.Nodes))
+			first := int64(p) * int64(p) % int64(len(t.Nodes))
+			table.Row(p)[i] = uint16((int(first) + i) % len(t.Nodes))
 		}
 	}
 	return nil
