@@ -89,7 +89,7 @@ func answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *
 		if !known {
 			g = int32(len(groups))
 			number[result.Primary] = g
-			groups = append(groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view.Members, result.Primary).HTTPAddr, Indexes: []int{}})
+			groups = append(groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view, result.Primary).HTTPAddr, Indexes: []int{}})
 		}
 		groupOf[i] = g
 		if i > 0 {

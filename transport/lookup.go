@@ -81,7 +81,7 @@ func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
 // answers makes answers of a view.
 func answers(view route.View, near *answer.Near) *answer.Maker {
 	return &answer.Maker{Ring: view.Ring, Near: near, Find: func(id string) (string, bool) {
-		m := memberOf(view.Members, id)
+		m := memberOf(view, id)
 		return m.HTTPAddr, m.State == membership.Away
 	}}
 }

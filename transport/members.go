@@ -2,7 +2,6 @@ package transport
 
 import (
 	"net/http"
-	"sort"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -66,13 +65,11 @@ func notNil(m map[string]string) map[string]string {
 	return m
 }
 
-// memberOf finds a member by its ID. If it is not among the members, the result has only
-// the ID.
-func memberOf(members []membership.Member, id string) *membership.Member {
-	// A Member is large, and slices.BinarySearchFunc would copy one at every step.
-	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
-	if i == len(members) || members[i].ID != id {
-		return &membership.Member{}
+// memberOf returns a member of a view. If the view does not have it, no field of the result
+// is set.
+func memberOf(view route.View, id string) *membership.Member {
+	if m := view.Member(id); m != nil {
+		return m
 	}
-	return &members[i]
+	return &membership.Member{}
 }

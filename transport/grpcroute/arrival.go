@@ -67,7 +67,7 @@ func Lost(ctx context.Context) <-chan struct{} {
 func (a *arrival) watch(lost chan<- struct{}) {
 	for {
 		changed, view := a.router.cluster.Changed(), a.router.cluster.View()
-		if !a.router.mine(view, view.Ring.Placement(a.placement.Partition()), a.policy, a.routed) {
+		if !view.MayAnswer(view.Ring.Placement(a.placement.Partition()), a.policy, a.routed) {
 			close(lost)
 			return
 		}

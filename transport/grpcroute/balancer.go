@@ -130,7 +130,7 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 		p.sub.Shutdown()
 		// A process that says that it leaves ends its calls itself. Any other one that is not
 		// in the view any more has failed, or another start has its name.
-		now, before := memberOf(n.view.Members, id), memberOf(old.view.Members, id)
+		now, before := n.view.Member(id), old.view.Member(id)
 		if now != nil && now.Start == p.start || before.State == membership.Leaving || before.State == membership.Away {
 			continue
 		}

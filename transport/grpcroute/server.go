@@ -2,7 +2,6 @@ package grpcroute
 
 import (
 	"context"
-	"sort"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -92,7 +91,7 @@ func (r *Router) check(ctx context.Context, method string, request any) (context
 	if !r.meant(view, m.target) {
 		why = "the call is for another process than this"
 	} else if m.partition >= 0 {
-		if placement = view.Ring.Placement(m.partition); !r.mine(view, placement, m.policy, true) {
+		if placement = view.Ring.Placement(m.partition); !view.MayAnswer(placement, m.policy, true) {
 			why = "by the view of this member the key is another's to answer"
 		} else if r.options.SameToken && placement.Token() != m.token {
 			why = "the sender knows other owners of the key than this member"
@@ -119,7 +118,7 @@ func (r *Router) checkForeign(ctx context.Context, view route.View, method strin
 		return ctx, nil
 	}
 	policy, placement := r.options.Method(method).Policy, view.Ring.Lookup(key)
-	if r.mine(view, placement, policy, false) {
+	if view.MayAnswer(placement, policy, false) {
 		return &arrival{Context: ctx, router: r, placement: placement, keyed: true, policy: policy}, nil
 	}
 	owner, ok := placement.Primary()
@@ -127,7 +126,7 @@ func (r *Router) checkForeign(ctx context.Context, view route.View, method strin
 		return ctx, status.Error(codes.Unavailable, "grpcroute: this member knows no owners yet, and the call has not run")
 	}
 	addr := ""
-	if m := memberOf(view.Members, owner.ID()); m != nil {
+	if m := view.Member(owner.ID()); m != nil {
 		addr = m.Services[r.options.Service]
 	}
 	return ctx, status.Errorf(codes.Unavailable, "grpcroute: the key is that of the member %q at %q, and the call has not run", owner.ID(), addr)
@@ -142,41 +141,14 @@ type self struct {
 // meant reports whether this process is the target of a mark. None is before it is in the
 // view.
 func (r *Router) meant(view route.View, to uint64) bool {
-	here := memberOf(view.Members, r.node)
+	here := view.Member(view.NodeID)
 	if here == nil {
 		return false
 	}
 	s := r.self.Load()
 	if s == nil || s.start != here.Start {
-		s = &self{here.Start, target(r.clusterName, r.options.Service, r.node, here.Start)}
+		s = &self{here.Start, target(view.ClusterName, r.options.Service, here.ID, here.Start)}
 		r.self.Store(s)
 	}
 	return s.target == to
-}
-
-// mine reports whether this member may answer. A call of a router may come to an owner
-// that is not the first of the policy, because the sender passed over the others.
-func (r *Router) mine(view route.View, p ring.Placement, policy route.Policy, routed bool) bool {
-	if policy == route.Nearest || policy == route.PrimaryFirst && routed {
-		return p.Owns(r.node)
-	}
-	for i := range p.Len() {
-		id := p.At(i).ID()
-		if id == r.node {
-			return true
-		}
-		if m := memberOf(view.Members, id); m == nil || m.State != membership.Away {
-			return false
-		}
-	}
-	return false
-}
-
-// memberOf finds a member by its ID, or returns nil.
-func memberOf(members []membership.Member, id string) *membership.Member {
-	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
-	if i == len(members) || members[i].ID != id {
-		return nil
-	}
-	return &members[i]
 }

@@ -2,7 +2,6 @@ package route
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -27,12 +26,12 @@ func (j *journey) plan(view View) {
 	j.token = []string{textOf(j.placement)}
 	j.candidates, j.next, j.nameless = j.room[:0], 0, 0
 	p := j.placement
-	if e.serves && e.mine(view, p, j.policy, false) {
+	if e.serves && view.MayAnswer(p, j.policy, false) {
 		j.candidates = append(j.candidates, candidate{id: e.node})
 		return
 	}
 	var region, zone string
-	if here := memberOf(view.Members, e.node); here != nil {
+	if here := view.Member(e.node); here != nil {
 		region, zone = here.Region, here.Zone
 	}
 	if j.policy == Nearest {
@@ -45,7 +44,7 @@ func (j *journey) plan(view View) {
 		if j.policy == PrimaryOnly && considered == 1 {
 			break
 		}
-		m := memberOf(view.Members, owner.ID())
+		m := view.Member(owner.ID())
 		if m != nil && m.State == membership.Away && m.ID != e.node {
 			continue
 		}
@@ -86,14 +85,4 @@ func relationOf(region, zone string, there ring.Owner) relation {
 	default:
 		return sameZone
 	}
-}
-
-// memberOf finds a member by its ID, or returns nil.
-func memberOf(members []membership.Member, id string) *membership.Member {
-	// A Member is large, and slices.BinarySearchFunc would copy one at every step.
-	i := sort.Search(len(members), func(i int) bool { return members[i].ID >= id })
-	if i == len(members) || members[i].ID != id {
-		return nil
-	}
-	return &members[i]
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
@@ -61,25 +60,6 @@ func (e *engine) close() error {
 		return nil
 	}
 	return e.own.Close()
-}
-
-// mine reports whether this member should answer. It may answer a forwarded request
-// also when it is not the first owner of the policy, because the sender may have had a
-// reason to pass over the others. Owners that are away are passed over.
-func (e *engine) mine(view View, p ring.Placement, policy Policy, forwarded bool) bool {
-	if policy == Nearest || policy == PrimaryFirst && forwarded {
-		return p.Owns(e.node)
-	}
-	for i := range p.Len() {
-		id := p.At(i).ID()
-		if id == e.node {
-			return true
-		}
-		if m := memberOf(view.Members, id); m == nil || m.State != membership.Away {
-			return false
-		}
-	}
-	return false
 }
 
 // textOf returns a placement's token as text, for a header.

@@ -139,7 +139,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	view := rt.cluster.View()
 	placement := view.Ring.Lookup(q.key)
 	switch {
-	case rt.mine(view, placement, q.policy, false):
+	case view.MayAnswer(placement, q.policy, false):
 		rt.serve(w, r, placement, &mark{policy: q.policy})
 	case placement.Len() == 0:
 		wire.Refuse(w, r, wire.NoRing(w))

@@ -124,7 +124,7 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 		return
 	}
 	placement := view.Ring.Placement(m.partition)
-	if !rt.mine(view, placement, m.policy, true) {
+	if !view.MayAnswer(placement, m.policy, true) {
 		rt.refuse(w, r, placement, m.number, "by the view of this member the key is another's to answer, and a forwarded request is not forwarded again")
 		return
 	}
@@ -135,7 +135,7 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 // was. The address may have belonged to a member of another cluster before, or to an
 // earlier process.
 func (e *engine) misdirected(view View, m *mark) string {
-	self := memberOf(view.Members, e.node)
+	self := view.Member(e.node)
 	switch {
 	case m.cluster != e.clusterName:
 		return "the request is for the cluster " + strconv.Quote(m.cluster) + ", and this is a member of " + strconv.Quote(e.clusterName)
@@ -250,7 +250,7 @@ func Lost(ctx context.Context) <-chan struct{} {
 func (a *arrival) watch(lost chan<- struct{}) {
 	for {
 		changed, view := a.engine.cluster.Changed(), a.engine.cluster.View()
-		if !a.engine.mine(view, view.Ring.Placement(a.placement.Partition()), a.policy, a.from != "") {
+		if !view.MayAnswer(view.Ring.Placement(a.placement.Partition()), a.policy, a.from != "") {
 			close(lost)
 			return
 		}

@@ -207,7 +207,7 @@ func (s *sending) trouble() error {
 	defer late.Stop()
 	for {
 		changed := s.engine.cluster.Changed()
-		if m := memberOf(s.engine.cluster.View().Members, s.to.id); m == nil || m.Start != s.to.start {
+		if m := s.engine.cluster.View().Member(s.to.id); m == nil || m.Start != s.to.start {
 			return errLeft
 		}
 		select {
