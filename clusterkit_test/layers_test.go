@@ -20,6 +20,7 @@ func TestLayers(t *testing.T) {
 		credential = module + "/transport/internal/credential"
 		page       = module + "/transport/internal/page"
 		reload     = module + "/transport/internal/reload"
+		retry      = module + "/transport/internal/retry"
 		tlsfiles   = module + "/transport/internal/tlsfiles"
 		wire       = module + "/transport/internal/wire"
 	)
@@ -36,7 +37,7 @@ func TestLayers(t *testing.T) {
 		"transport/api":                    {module + "/ring", module + "/ring/option", module + "/rebalance"},
 		"transport/client":                 {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, reload, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", bound, wire},
+			module + "/transport/api", module + "/transport/client", bound, retry, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
@@ -45,6 +46,7 @@ func TestLayers(t *testing.T) {
 		"transport/internal/credential": {},
 		"transport/internal/page":       {module + "/ring", module + "/rebalance", module + "/transport/api"},
 		"transport/internal/reload":     {},
+		"transport/internal/retry":      {},
 		"transport/internal/tlsfiles":   {reload, wire},
 		"transport/internal/wire":       {module + "/transport/api"},
 		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/membership/lifecycle", module + "/transport", module + "/transport/api",

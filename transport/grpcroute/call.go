@@ -229,7 +229,7 @@ func (c *call) repeats(err error) bool {
 	case c.broken == 0 && c.method.Idempotent:
 		c.broken++
 		c.skip("broken")
-		if !c.link.router.budget.withdraw() {
+		if !c.link.router.budget.Withdraw() {
 			return false
 		}
 	default:

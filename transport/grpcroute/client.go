@@ -27,7 +27,7 @@ func newLink(r *Router) *link { return &link{router: r, conns: make(map[*tracked
 // unary sends a unary call until it is answered, or must not be sent again.
 func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	c := l.newCall(ctx, method, request)
-	l.router.budget.deposit()
+	l.router.budget.Deposit()
 	for {
 		err := invoke(c.first(), method, request, answer, cc, options...)
 		if err == nil || !c.repeats(err) {
@@ -42,7 +42,7 @@ func (l *link) unary(ctx context.Context, method string, request, answer any, cc
 // stream opens a stream. gRPC sends it again after a refusal, with the messages that it
 // has kept, as long as no answer has begun.
 func (l *link) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
-	l.router.budget.deposit()
+	l.router.budget.Deposit()
 	if _, keyed := keyOf(ctx); keyed || desc.ClientStreams || l.router.options.Key == nil {
 		return open(l.newCall(ctx, method, nil).first(), desc, cc, method, options...)
 	}

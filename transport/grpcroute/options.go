@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/internal/bound"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -94,20 +94,14 @@ type Method struct {
 // joined.
 func (o Options) validate() error {
 	o = o.withDefaults()
-	var errs []error
-	check := func(ok bool, field string, value any, bound string) {
-		if !ok {
-			errs = append(errs, &option.Error{Field: field, Value: value, Bound: bound})
-		}
-	}
-	const none = "zero for the default, or option.None for none"
-	check(isServiceName(o.Service), "Service", o.Service, "1 to 64 letters, digits and . _ : / @ -")
-	check(o.Patience == option.None || o.Patience > 0 && o.Patience <= 5*time.Minute, "Patience", o.Patience, "between 1ns and 5m0s, "+none)
-	check(o.MaxAttempts >= 1 && o.MaxAttempts <= 1000, "MaxAttempts", o.MaxAttempts, "between 1 and 1000, or zero for the default")
-	check(o.RetriesPerRequest == option.None || o.RetriesPerRequest >= 0 && o.RetriesPerRequest <= 1, "RetriesPerRequest", o.RetriesPerRequest, "between 0 and 1, "+none)
-	check(o.RetriesPerSecond == option.None || o.RetriesPerSecond >= 0 && o.RetriesPerSecond <= 1_000_000, "RetriesPerSecond", o.RetriesPerSecond, "between 0 and 1000000, "+none)
-	check(o.RetryBurst >= 1 && o.RetryBurst <= 1_000_000, "RetryBurst", o.RetryBurst, "between 1 and 1000000, or zero for the default")
-	return errors.Join(errs...)
+	return errors.Join(
+		bound.ServiceName("Service", o.Service),
+		bound.WithinOrNone("Patience", o.Patience, 1, 5*time.Minute),
+		bound.Within("MaxAttempts", o.MaxAttempts, 1, 1000),
+		bound.WithinOrNone("RetriesPerRequest", o.RetriesPerRequest, 0, 1),
+		bound.WithinOrNone("RetriesPerSecond", o.RetriesPerSecond, 0, 1_000_000),
+		bound.Within("RetryBurst", o.RetryBurst, 1, 1_000_000),
+	)
 }
 
 func (o Options) withDefaults() Options {
@@ -126,17 +120,4 @@ func (o Options) withDefaults() Options {
 	o.RetryBurst = cmp.Or(o.RetryBurst, 100)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	return o
-}
-
-// isServiceName rejects the characters that separate the parts of a mark.
-func isServiceName(s string) bool {
-	for _, c := range []byte(s) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		mark := c == '.' || c == '_' || c == ':' || c == '/' || c == '@' || c == '-'
-		if !letter && !digit && !mark {
-			return false
-		}
-	}
-	return len(s) >= 1 && len(s) <= 64
 }

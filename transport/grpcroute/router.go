@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 
+	"github.com/clusterkit/clusterkit/transport/internal/retry"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -16,12 +17,11 @@ import (
 // member, [Router.NewClient] for clients. It holds no connection and starts no goroutine
 // itself. All methods are safe for concurrent use.
 type Router struct {
-	cluster route.Cluster
-	options Options
-	// These never change.
-	node, clusterName string
-	budget            *budget
-	self              atomic.Pointer[self]
+	cluster     route.Cluster
+	options     Options
+	clusterName string // of all views
+	budget      *retry.Budget
+	self        atomic.Pointer[self]
 }
 
 // New returns a router for the member or observer whose views it gets. It returns an error
@@ -35,8 +35,10 @@ func New(c route.Cluster, o Options) (*Router, error) {
 		return nil, fmt.Errorf("grpcroute: options: %w", err)
 	}
 	o = o.withDefaults()
-	view := c.View()
-	return &Router{cluster: c, options: o, node: view.NodeID, clusterName: view.ClusterName, budget: newBudget(o)}, nil
+	return &Router{
+		cluster: c, options: o, clusterName: c.View().ClusterName,
+		budget: retry.NewBudget(o.RetriesPerRequest, o.RetriesPerSecond, o.RetryBurst),
+	}, nil
 }
 
 // NewClient returns a connection to the members that announce the service, for any number

@@ -6,6 +6,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/retry"
 )
 
 // engine sends requests to the owners of their keys. It knows nothing of the caller: a
@@ -21,7 +22,7 @@ type engine struct {
 	// serves is true when this member answers the requests that it owns itself. Their
 	// journeys end with errServeHere. Otherwise they are sent to this member's address.
 	serves  bool
-	budget  *budget
+	budget  *retry.Budget
 	avoided avoided
 	watches watches
 	counts  counts
@@ -34,7 +35,7 @@ func newEngine(c Cluster, o Options) (*engine, error) {
 	view := c.View()
 	e := &engine{
 		cluster: c, options: o, node: view.NodeID, clusterName: view.ClusterName,
-		budget: newBudget(o),
+		budget: retry.NewBudget(o.RetriesPerRequest, o.RetriesPerSecond, o.RetryBurst),
 		sender: o.Transport,
 	}
 	e.avoided.period = o.AvoidFor

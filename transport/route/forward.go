@@ -41,7 +41,7 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	}
 	f.informed, f.cutOff = f.inform, f.flush
 	f.cargo.pack(r, rt.options.MaxReplayBytes)
-	rt.budget.deposit()
+	rt.budget.Deposit()
 	f.plan(view)
 	f.proxy.Transport, f.proxy.ErrorHandler = f, f.giveUp
 	f.proxy.ServeHTTP(f, r)

@@ -40,7 +40,7 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	case <-timer.C:
 	}
 	e, second := j.engine, j.candidates[j.next]
-	if !e.budget.withdraw() {
+	if !e.budget.Withdraw() {
 		e.counts.overBudget.Add(1)
 		return <-replies
 	}

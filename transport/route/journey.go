@@ -75,7 +75,7 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 		if c.local() {
 			return nil, errServeHere
 		}
-		if j.takesToken && !e.budget.withdraw() {
+		if j.takesToken && !e.budget.Withdraw() {
 			e.counts.overBudget.Add(1)
 			return nil, j.failure("too many requests are being sent again already")
 		}

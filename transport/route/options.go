@@ -111,8 +111,8 @@ func (o Options) validate() error {
 	bad := func(field string, value any, bound string) {
 		errs = append(errs, &option.Error{Field: field, Value: value, Bound: bound})
 	}
-	if !isServiceName(o.Service) {
-		bad("Service", o.Service, "1 to 64 letters, digits and . _ : / @ -")
+	if err := bound.ServiceName("Service", o.Service); err != nil {
+		errs = append(errs, err)
 	}
 	if o.Key == nil {
 		bad("Key", nil, "set")
@@ -163,17 +163,4 @@ func isSafe(method string) bool {
 	default:
 		return false
 	}
-}
-
-// isServiceName rejects the characters that separate the parts of a mark in a header.
-func isServiceName(s string) bool {
-	for _, c := range []byte(s) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		mark := c == '.' || c == '_' || c == ':' || c == '/' || c == '@' || c == '-'
-		if !letter && !digit && !mark {
-			return false
-		}
-	}
-	return len(s) >= 1 && len(s) <= 64
 }

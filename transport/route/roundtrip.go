@@ -88,7 +88,7 @@ func (t *RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	s := &shipment{journey: journey{engine: e, request: r, key: key, policy: e.options.Policy(r)}}
 	out := s.pack()
-	e.budget.deposit()
+	e.budget.Deposit()
 	s.plan(e.cluster.View())
 	response, err := s.send(out)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package bound checks a numeric option against its bounds, and reports it as an
+// Package bound checks an option against its bounds, and reports it as an
 // [option.Error]. It knows no default: the caller fills defaults in before.
 package bound
 
@@ -28,6 +28,22 @@ func WithinOrNone[T number](field string, v, low, high T) error {
 		return nil
 	}
 	return &option.Error{Field: field, Value: v, Bound: between(low, high) + ", zero for the default, or option.None for none"}
+}
+
+// ServiceName returns an [option.Error] unless a text can name a service. It rejects the
+// characters that separate the parts of a mark.
+func ServiceName(field, s string) error {
+	ok := len(s) >= 1 && len(s) <= 64
+	for _, c := range []byte(s) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		mark := c == '.' || c == '_' || c == ':' || c == '/' || c == '@' || c == '-'
+		ok = ok && (letter || digit || mark)
+	}
+	if ok {
+		return nil
+	}
+	return &option.Error{Field: field, Value: s, Bound: "1 to 64 letters, digits and . _ : / @ -"}
 }
 
 func between(low, high any) string { return "between " + text(low) + " and " + text(high) }
