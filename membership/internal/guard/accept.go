@@ -6,64 +6,17 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
-// accept takes streams from the inner transport until that has shut down. The inner
-// transport cannot shut down while a stream waits to be taken.
-func (g *Guard) accept() {
-	for {
-		select {
-		case conn, ok := <-g.transport.StreamCh():
-			if !ok {
-				return
-			}
-			g.acceptOne(conn)
-		case <-g.stopped:
-			g.closeWaiting()
-			return
-		}
-	}
-}
-
-// closeWaiting closes the streams that are left in the buffer of a transport.
-func (g *Guard) closeWaiting() {
-	for {
-		select {
-		case conn, ok := <-g.transport.StreamCh():
-			if !ok {
-				return
-			}
-			_ = conn.Close()
-		default:
-			return
-		}
-	}
-}
-
 func (g *Guard) acceptOne(conn net.Conn) {
-	in := newInbound(g, conn, sourceOf(conn.RemoteAddr()))
+	in := newInbound(g, conn, intake.SourceOf(conn.RemoteAddr()))
 	if !g.admitStream(in) {
 		_ = conn.Close()
 		return
 	}
 	g.wg.Go(func() { g.receive(in) })
-}
-
-// sourceOf returns the IP address of an end; it is not valid when the transport has none.
-func sourceOf(remote net.Addr) netip.Addr {
-	switch remote := remote.(type) {
-	case nil:
-		return netip.Addr{}
-	case *net.TCPAddr:
-		return remote.AddrPort().Addr().Unmap()
-	case *net.UDPAddr:
-		return remote.AddrPort().Addr().Unmap()
-	}
-	addr, err := netip.ParseAddrPort(remote.String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr.Addr().Unmap()
 }
 
 // admitStream charges an inbound stream to a budget, and reports whether it is admitted: not

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 // Options are the limits of a [Guard]. A limit of zero means its default.
@@ -120,8 +122,8 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 		known:     newBudget(o, 2*o.MaxBytes),
 		relays:    Bucket{Rate: relayRate, Burst: 2 * relayRate},
 	}
-	g.wg.Go(g.accept)
-	g.wg.Go(g.passPackets)
+	g.wg.Go(func() { intake.Streams(g.transport.StreamCh(), g.stopped, g.acceptOne) })
+	g.wg.Go(func() { intake.Each(g.transport.PacketCh(), g.stopped, g.passPacket) })
 	return g
 }
 
@@ -240,25 +242,9 @@ func (g *Guard) Shutdown() error {
 	for stream := range open {
 		_ = stream.Close()
 	}
-	// Shutdown of the inner transport waits for its loops, and a loop waits until its
-	// packet or stream is taken.
-	g.wg.Go(g.drainPackets)
-	g.err = g.transport.Shutdown()
+	g.err = g.transport.Shutdown() // what arrives is taken until it has ended
 	close(g.stopped)
 	g.wg.Wait()
 	close(g.done)
 	return g.err
-}
-
-func (g *Guard) drainPackets() {
-	for {
-		select {
-		case _, ok := <-g.transport.PacketCh():
-			if !ok {
-				return
-			}
-		case <-g.stopped:
-			return
-		}
-	}
 }

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 )
 
@@ -45,17 +44,9 @@ func (g *Guard) packetLeaves(b []byte, nested int) {
 			g.packetLeaves(plain, nested-1)
 		}
 	case compoundMessage:
-		if len(b) < 2 || len(b) < 2+2*int(b[1]) {
-			return
-		}
-		lengths, rest := b[2:2+2*int(b[1])], b[2+2*int(b[1]):]
-		for ; len(lengths) > 0; lengths = lengths[2:] {
-			n := int(binary.BigEndian.Uint16(lengths))
-			if n > len(rest) {
-				return
-			}
-			g.packetLeaves(rest[:n], nested-1)
-			rest = rest[n:]
+		all, _ := parts(b[1:]) // what is cut off is of no member
+		for _, part := range all {
+			g.packetLeaves(part, nested-1)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 const (
@@ -28,25 +30,14 @@ const (
 
 var errPacketSize = errors.New("longer than a member sends")
 
-// passPackets passes packets of the inner transport to memberlist. It takes
-// all packets until the inner transport has shut down.
-func (g *Guard) passPackets() {
-	for {
-		select {
-		case p, ok := <-g.transport.PacketCh():
-			if !ok {
-				return
-			}
-			if p == nil || !g.checkPacket(p) {
-				continue
-			}
-			select {
-			case g.packets <- p:
-			case <-g.closing:
-			}
-		case <-g.stopped:
-			return
-		}
+// passPacket passes a packet of the inner transport to memberlist, or drops it.
+func (g *Guard) passPacket(p *memberlist.Packet) {
+	if p == nil || !g.checkPacket(p) {
+		return
+	}
+	select {
+	case g.packets <- p:
+	case <-g.closing:
 	}
 }
 
@@ -94,7 +85,7 @@ func (g *Guard) clearPacket(b []byte, from net.Addr) ([]byte, error) {
 		}
 		command = command[5:]
 	}
-	kept, err := g.command(command, maxNested, g.opts.Compression || g.isKnown(sourceOf(from)))
+	kept, err := g.command(command, maxNested, g.opts.Compression || g.isKnown(intake.SourceOf(from)))
 	if len(kept) == 0 {
 		return nil, err
 	}
@@ -147,25 +138,19 @@ func (g *Guard) command(b []byte, nested int, inflate bool) ([]byte, error) {
 
 // compound returns those of several messages that a member may send.
 func (g *Guard) compound(b []byte, nested int, inflate bool) ([]byte, error) {
-	if len(b) == 0 || len(b) < 1+2*int(b[0]) {
-		return nil, errNotGossip
-	}
-	lengths, rest := b[1:1+2*int(b[0])], b[1+2*int(b[0]):]
+	all, short := parts(b)
 	var kept [][]byte
 	var bad error
-	for ; len(lengths) > 0; lengths = lengths[2:] {
-		n := int(binary.BigEndian.Uint16(lengths))
-		if n > len(rest) {
-			bad = io.ErrUnexpectedEOF
-			break
-		}
-		part, err := g.command(rest[:n], nested, inflate)
+	for _, part := range all {
+		part, err := g.command(part, nested, inflate)
 		if err != nil {
 			bad = err
 		} else {
 			kept = append(kept, part)
 		}
-		rest = rest[n:]
+	}
+	if short != nil {
+		bad = short
 	}
 	switch len(kept) {
 	case 0:
@@ -174,6 +159,23 @@ func (g *Guard) compound(b []byte, nested int, inflate bool) ([]byte, error) {
 		return kept[0], bad
 	}
 	return putCompound(kept), bad
+}
+
+// parts splits the content of a compound message into the messages in it. It returns an error
+// with those that are complete when the content ends early.
+func parts(b []byte) (all [][]byte, err error) {
+	if len(b) == 0 || len(b) < 1+2*int(b[0]) {
+		return nil, errNotGossip
+	}
+	lengths, rest := b[1:1+2*int(b[0])], b[1+2*int(b[0]):]
+	for ; len(lengths) > 0; lengths = lengths[2:] {
+		n := int(binary.BigEndian.Uint16(lengths))
+		if n > len(rest) {
+			return all, io.ErrUnexpectedEOF
+		}
+		all, rest = append(all, rest[:n]), rest[n:]
+	}
+	return all, nil
 }
 
 // inflate returns a reader of bytes that memberlist has compressed.

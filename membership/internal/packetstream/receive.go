@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 // Counts are the counts of a [Transport] since it was made.
@@ -44,39 +46,8 @@ type inbound struct {
 	heard  time.Time  // when it last carried something; the lock of the transport guards it
 }
 
-// accept takes streams from the inner transport until that has shut down.
-func (t *Transport) accept() {
-	for {
-		select {
-		case conn, ok := <-t.NodeAwareTransport.StreamCh():
-			if !ok {
-				return
-			}
-			t.acceptOne(conn)
-		case <-t.stopped:
-			t.closeWaiting()
-			return
-		}
-	}
-}
-
-// closeWaiting closes the streams that are left in the buffer of a transport.
-func (t *Transport) closeWaiting() {
-	for {
-		select {
-		case conn, ok := <-t.NodeAwareTransport.StreamCh():
-			if !ok {
-				return
-			}
-			_ = conn.Close()
-		default:
-			return
-		}
-	}
-}
-
 func (t *Transport) acceptOne(conn net.Conn) {
-	in := &inbound{Conn: conn, source: sourceOf(conn)}
+	in := &inbound{Conn: conn, source: intake.SourceOf(conn.RemoteAddr())}
 	t.mu.Lock()
 	over := true
 	switch {
@@ -95,16 +66,6 @@ func (t *Transport) acceptOne(conn net.Conn) {
 		return
 	}
 	t.wg.Go(func() { t.begin(in) })
-}
-
-// sourceOf returns the IP address of the other end. It is not valid when the transport has none.
-func sourceOf(conn net.Conn) netip.Addr {
-	if remote := conn.RemoteAddr(); remote != nil {
-		if addr, err := netip.ParseAddrPort(remote.String()); err == nil {
-			return addr.Addr().Unmap()
-		}
-	}
-	return netip.Addr{}
 }
 
 // begin reads the first byte of a stream, and then passes the stream on or receives its packets.

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 // Options are the limits of a [Transport]. A limit of zero means its default.
@@ -107,8 +109,8 @@ func New(inner memberlist.NodeAwareTransport, port uint16, o Options) *Transport
 		heads:   newPopulation(),
 		within:  newPopulation(),
 	}
-	t.wg.Go(t.accept)
-	t.wg.Go(t.discardPackets)
+	t.wg.Go(func() { intake.Streams(inner.StreamCh(), t.stopped, t.acceptOne) })
+	t.wg.Go(func() { intake.Each(inner.PacketCh(), t.stopped, func(*memberlist.Packet) {}) })
 	return t
 }
 
@@ -164,25 +166,11 @@ func (t *Transport) Shutdown() error {
 	for _, conn := range open {
 		_ = conn.Close()
 	}
-	t.err = t.NodeAwareTransport.Shutdown() // accept and discardPackets go on until it has ended
+	t.err = t.NodeAwareTransport.Shutdown() // what arrives is taken until it has ended
 	close(t.stopped)
 	t.wg.Wait()
 	close(t.done)
 	return t.err
-}
-
-// discardPackets drops the packets of the inner transport, which cannot shut down while one waits.
-func (t *Transport) discardPackets() {
-	for {
-		select {
-		case _, ok := <-t.NodeAwareTransport.PacketCh():
-			if !ok {
-				return
-			}
-		case <-t.stopped:
-			return
-		}
-	}
 }
 
 func (t *Transport) warnf(format string, args ...any) {
