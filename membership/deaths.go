@@ -3,13 +3,10 @@ package membership
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 )
 
 // The other members declare a member dead when its process or its network stands still for some
@@ -194,9 +191,7 @@ func (m *Membership) stepBack(yes, asked int) {
 // spread pings some members at once. memberlist adds the news of this member to these packets, so
 // that the denial of its death and its new state arrive together.
 func (m *Membership) spread() {
-	others := m.registry.others()
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
-	for _, other := range others[:min(len(others), deathAsked)] {
+	for _, other := range pick(m.registry.others(), deathAsked) {
 		m.background(func() {
 			if gossip, _, running := m.live(); running {
 				_, _ = gossip.Ping(gossipName(other.ID, other.Start.Nonce), net.UDPAddrFromAddrPort(other.Addr))
@@ -209,9 +204,8 @@ func (m *Membership) spread() {
 // many say so, and how many were asked.
 func (m *Membership) askOfDeath(ctx context.Context) (yes, asked int) {
 	others := append(m.registry.others(), m.registry.lostLately()...) // this member may be wrong about those
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	targets := make([]netip.AddrPort, 0, deathAsked)
-	for _, other := range others[:min(len(others), deathAsked)] {
+	for _, other := range pick(others, deathAsked) {
 		targets = append(targets, other.Addr)
 	}
 	kind := byte(kindDeath)
@@ -246,16 +240,7 @@ func (m *Membership) answerDeath(msg reachMessage) {
 			return
 		}
 		answer := reachMessage{kind: kindReachStream, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.bytes()
-		m.background(func() {
-			select {
-			case m.reach.serving <- struct{}{}:
-				defer func() { <-m.reach.serving }()
-			default:
-				return // the other member asks again
-			}
-			node := &memberlist.Node{Name: msg.name, Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port()}
-			_ = gossip.SendReliable(node, answer) // the other member asks again
-		})
+		m.background(func() { m.answerStream(gossip, msg.name, peer.Addr, answer) })
 	}
 }
 

@@ -2,7 +2,6 @@ package membership
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
@@ -66,8 +65,7 @@ func (m *Membership) sample(ctx context.Context, others []Member) (answered, ask
 	if !running {
 		return 1, 1
 	}
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
-	others = others[:min(len(others), sampleMembers)]
+	others = pick(others, sampleMembers)
 	answers := make(chan bool, len(others))
 	for _, peer := range others {
 		begun := m.background(func() {

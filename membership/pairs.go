@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -231,9 +230,7 @@ func (m *Membership) judgePair(name string, peer Member, state pairState) {
 // sweepPairs plans checks of some more members. The cause may block them too, and probes would take
 // a round of all members to show it.
 func (m *Membership) sweepPairs() {
-	others := m.registry.others()
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
-	for _, other := range others[:min(len(others), pairSweep)] {
+	for _, other := range pick(m.registry.others(), pairSweep) {
 		m.doubted(gossipName(other.ID, other.Start.Nonce))
 	}
 }

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -53,15 +54,20 @@ func (m *Membership) answerReach(msg reachMessage) {
 	}
 	m.background(func() {
 		_ = gossip.SendToAddress(memberlist.Address{Addr: peer.Addr.String(), Name: msg.name}, answer(kindReachPacket))
-		select {
-		case m.reach.serving <- struct{}{}:
-			defer func() { <-m.reach.serving }()
-		default:
-			return // the asker asks again
-		}
-		node := &memberlist.Node{Name: msg.name, Addr: peer.Addr.Addr().AsSlice(), Port: peer.Addr.Port()}
-		_ = gossip.SendReliable(node, answer(kindReachStream)) // the asker notices that no answer arrives
+		m.answerStream(gossip, msg.name, peer.Addr, answer(kindReachStream))
 	})
+}
+
+// answerStream answers a member over a stream. Only maxServed such answers are under way at a time.
+// The other member asks again when none arrives.
+func (m *Membership) answerStream(gossip *memberlist.Memberlist, name string, to netip.AddrPort, answer []byte) {
+	select {
+	case m.reach.serving <- struct{}{}:
+		defer func() { <-m.reach.serving }()
+	default:
+		return
+	}
+	_ = gossip.SendReliable(&memberlist.Node{Name: name, Addr: to.Addr().AsSlice(), Port: to.Port()}, answer)
 }
 
 // misdirected processes an answer that was meant for another member, and arrived at this one. The

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -62,10 +61,9 @@ func (m *Membership) seekSeeds(ctx context.Context) {
 	}
 	m.troubles.clear(troubleNoSeed, "")
 	seeds, _ := m.seeds(ctx) // seeds has recorded the error as a trouble
-	rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
 	// A refusal counts until the next time that the address is dialled.
 	lasts := 3 * m.settings.timings.rejoinInterval * time.Duration(1+len(seeds)/rejoinSample)
-	for _, addr := range seeds[:min(len(seeds), rejoinSample)] {
+	for _, addr := range pick(seeds, rejoinSample) {
 		m.approach(addr, addr.String(), lasts)
 	}
 }
