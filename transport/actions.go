@@ -123,8 +123,7 @@ func withKey(method func(actor, []byte) (bool, error), same string) func(context
 	}
 }
 
-// act serves an action. It writes to the log who asks before it acts, and then the
-// outcome.
+// act serves an action. It logs the caller before the action, and then the outcome.
 func (h *Handler) act(on actor, a action) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		caller, err := mayAct(r)
@@ -205,10 +204,8 @@ func (h *Handler) readAction(w http.ResponseWriter, r *http.Request, a action) (
 		if err != nil {
 			return nil, err
 		}
-		if count := view.Ring.PartitionCount(); *q.partition < 0 || *q.partition >= count {
-			p := wire.New(wire.UnknownPartition, http.StatusNotFound, "there is no partition \"%d\": partitions go from 0 to %d", *q.partition, count-1)
-			p.Bound = int64(count)
-			return nil, p
+		if !hasPartition(view, *q.partition) {
+			return nil, unknownPartition(view, strconv.Itoa(*q.partition))
 		}
 	}
 	return q, nil

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -127,9 +126,7 @@ func send(w http.ResponseWriter, part []byte) bool {
 // breaks.
 func appendEvent(b []byte, e api.Event) []byte {
 	var data bytes.Buffer
-	encoder := json.NewEncoder(&data)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(e); err != nil { // a time that JSON cannot hold
+	if err := wire.NewEncoder(&data).Encode(e); err != nil { // a time that JSON cannot hold
 		return b
 	}
 	return fmt.Appendf(b, "id: %s\nevent: %s\ndata: %s\n", e.ID, e.Kind, data.Bytes())

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/answer"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
@@ -70,12 +71,22 @@ func (h *Handler) partition(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if count := view.Ring.PartitionCount(); tooLarge || partition < 0 || partition >= count {
-		p := wire.New(wire.UnknownPartition, http.StatusNotFound, "there is no partition %s: partitions go from 0 to %d", wire.Brief(text), count-1)
-		p.Bound = int64(count)
-		return p
+	if tooLarge || !hasPartition(view, partition) {
+		return unknownPartition(view, text)
 	}
 	return wire.WriteJSON(w, r, http.StatusOK, answers(view, near).Placement(view.Ring.Placement(partition)))
+}
+
+func hasPartition(view route.View, partition int) bool {
+	return partition >= 0 && partition < view.Ring.PartitionCount()
+}
+
+// unknownPartition refuses a partition that a view does not have, as the caller wrote it.
+func unknownPartition(view route.View, text string) *api.Refusal {
+	count := view.Ring.PartitionCount()
+	p := wire.New(wire.UnknownPartition, http.StatusNotFound, "there is no partition %s: partitions go from 0 to %d", wire.Brief(text), count-1)
+	p.Bound = int64(count)
+	return p
 }
 
 // answers makes answers of a view.

@@ -113,8 +113,8 @@ func (h *Handler) look(view route.View, values url.Values) (look page.Look) {
 		return look
 	case partition != "":
 		p, err := strconv.Atoi(partition)
-		if err != nil || p < 0 || p >= view.Ring.PartitionCount() {
-			look.Refusal = wire.New(wire.UnknownPartition, http.StatusNotFound, "there is no partition %s: partitions go from 0 to %d", wire.Brief(partition), view.Ring.PartitionCount()-1)
+		if err != nil || !hasPartition(view, p) {
+			look.Refusal = unknownPartition(view, partition)
 			return look
 		}
 		a := answers(view, nil).Placement(view.Ring.Placement(p))

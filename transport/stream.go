@@ -30,8 +30,7 @@ type stream struct {
 
 func newStream(w http.ResponseWriter, r *http.Request) *stream {
 	s := &stream{w: w, r: r}
-	s.encoder = json.NewEncoder(&s.piece)
-	s.encoder.SetEscapeHTML(false) // nosniff keeps browsers from reading the answer as HTML
+	s.encoder = wire.NewEncoder(&s.piece)
 	return s
 }
 

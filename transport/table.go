@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -202,9 +201,7 @@ func encodeTable(view route.View) (*encodedTable, error) {
 	t.etag = fmt.Sprintf("%v-%016x", view.Fingerprint, digest.Sum64())
 	t.json = sync.OnceValues(func() ([]byte, error) {
 		var body bytes.Buffer
-		encoder := json.NewEncoder(&body)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(t.document); err != nil {
+		if err := wire.NewEncoder(&body).Encode(t.document); err != nil {
 			return nil, fmt.Errorf("transport: encoding the table: %w", err)
 		}
 		return body.Bytes(), nil

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -44,13 +45,18 @@ func WriteJSON(w http.ResponseWriter, r *http.Request, status int, document any)
 
 func encode(w http.ResponseWriter, r *http.Request, status int, contentType string, document any) error {
 	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // nosniff keeps browsers from reading the answer as HTML
-	if err := encoder.Encode(document); err != nil {
+	if err := NewEncoder(&body).Encode(document); err != nil {
 		return fmt.Errorf("transport: encoding the answer: %w", err)
 	}
 	Write(w, r, status, contentType, body.Bytes())
 	return nil
+}
+
+// NewEncoder returns an encoder for the JSON of answers.
+func NewEncoder(w io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // nosniff keeps browsers from reading the answer as HTML
+	return encoder
 }
 
 // Write answers a request. A HEAD gets the headers alone.
