@@ -70,13 +70,14 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	return other
 }
 
-// begin returns a sending for an attempt.
+// begin returns a sending for an attempt. The first one needs no allocation.
 func (j *journey) begin() *sending {
-	if j.begun {
-		return new(sending)
+	s := &j.first
+	if s.engine != nil {
+		s = new(sending)
 	}
-	j.begun = true
-	return &j.first
+	s.engine = j.engine
+	return s
 }
 
 // hedges reports whether the request may be sent to the next candidate at the same time as

@@ -43,7 +43,6 @@ type journey struct {
 	next       int
 	room       [4]candidate // usually large enough for the candidates
 	first      sending      // of the first attempt
-	begun      bool         // first is in use
 
 	attempts   int
 	dead       []candidate // these could not be reached

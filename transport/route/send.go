@@ -41,7 +41,7 @@ var errRepeated = errors.New("route: the connection broke before an answer came"
 // before anything was written to it. Then once takes the next one. sent is false when
 // there was a connection and nothing was written to it.
 func (j *journey) once(ctx context.Context, s *sending, out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
-	s.engine, s.to, s.cutOff, s.shared = j.engine, c, j.cutOff, out.ProtoMajor > 1
+	s.to, s.cutOff, s.shared = c, j.cutOff, out.ProtoMajor > 1
 	s.single = j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	j.engine.watches.add(s)
@@ -93,11 +93,10 @@ type sending struct {
 
 	settled atomic.Bool // by an answer, an error, the watch or the trace
 
-	mu             sync.Mutex
 	began          time.Time
-	listed         bool // in the watches of the engine, whose lock guards these three
-	next, previous *sending
+	next, previous *sending // in the list of the engine's watches, whose lock guards them
 
+	mu    sync.Mutex // guards ended and over
 	ended bool
 	over  chan struct{} // closed when the attempt has ended; nil: nothing waits for that
 

@@ -20,7 +20,7 @@ func (w *watches) add(s *sending) {
 	s.began = time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.listed, s.next = true, w.first
+	s.next = w.first
 	if w.first != nil {
 		w.first.previous = s
 	}
@@ -44,7 +44,7 @@ func (w *watches) remove(s *sending) {
 }
 
 func (w *watches) unlink(s *sending) {
-	if !s.listed {
+	if !w.lists(s) {
 		return
 	}
 	if s.next != nil {
@@ -55,8 +55,11 @@ func (w *watches) unlink(s *sending) {
 	} else {
 		w.first = s.next
 	}
-	s.listed, s.next, s.previous = false, nil, nil
+	s.next, s.previous = nil, nil
 }
+
+// lists reports whether an attempt is in the list. The caller holds the lock.
+func (w *watches) lists(s *sending) bool { return s.previous != nil || w.first == s }
 
 // look begins to watch the attempts that have waited for watchAfter/2 to watchAfter.
 func (w *watches) look() {

@@ -27,7 +27,7 @@ func TestWatchesForgetWhatHasEnded(t *testing.T) {
 				w.remove(&attempts[i])
 				left := 0
 				for s := w.first; s != nil; s = s.next {
-					require.True(t, s.listed)
+					require.True(t, w.lists(s))
 					left++
 				}
 				require.Equal(t, 2-n, left)
