@@ -78,6 +78,13 @@ func critical(code string) bool {
 	return false
 }
 
+// ownsIn reports whether a member owns by a view. A view is published a moment after the member has
+// changed its state. A member that the view does not have counts as one that owns.
+func ownsIn(v *published, id string) bool {
+	m, here := v.Member(id)
+	return !here || m.State == membership.Active || m.State == membership.Draining
+}
+
 // readiness adds the problems that make this member unready.
 func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	unready := func(code, format string, args ...any) {
@@ -114,7 +121,7 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	if c.founding.Load() && c.owning(v) < c.settings.Bootstrap.MinMembers {
 		unready(api.ProblemMinMembers, "%d of %d members that are needed to begin own partitions: the others are receiving", c.owning(v), c.settings.Bootstrap.MinMembers)
 	}
-	if self.State == membership.Joining && len(h.Problems) == 0 {
+	if (self.State == membership.Joining || self.State == membership.Active && !ownsIn(v, self.ID)) && len(h.Problems) == 0 {
 		if n := c.Handoff().State().Receiving; n > 0 {
 			unready(api.ProblemJoining, "this member owns nothing yet: it has %d partitions to receive", n)
 		} else {

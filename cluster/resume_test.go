@@ -179,6 +179,22 @@ func TestResumeWithoutHandoff(t *testing.T) {
 	})
 }
 
+// A member that takes itself back is ready when its own ring has it, and not before.
+func TestReadyMeansInTheRing(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		all := b.startMany(3)
+		b.agree(all...)
+		for range 3 {
+			require.NoError(t, all[0].Drain(within(t, patience)))
+			require.NoError(t, all[0].Resume(t.Context()))
+			for !all[0].Health().Ready {
+				time.Sleep(time.Millisecond) // of the bubble
+			}
+			require.Equal(t, 3, all[0].Ring().Len())
+		}
+	})
+}
+
 // A member does not join again while its journal cannot save that it holds no data.
 func TestResumeWithAJournalThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
