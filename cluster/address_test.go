@@ -139,7 +139,7 @@ func (noPacketsTransport) WriteToAddress([]byte, membership.Address) (time.Time,
 	return time.Now(), nil
 }
 
-// Where UDP is blocked between all members they are ready, and say what is wrong.
+// Where UDP is blocked between all members they are ready, agree, and say what is wrong.
 func TestUDPIsBlocked(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {
 		var lines logLines
@@ -157,6 +157,7 @@ func TestUDPIsBlocked(t *testing.T) {
 				require.True(t, c.Health().Ready, "%v", c.Health().Problems)
 				require.Contains(t, problem(t, c, "udp-blocked").Message, "answers to "+c.Local().Addr.String()+" arrive over TCP, and not over UDP, from n")
 				require.True(t, c.Metrics().Problems["udp-blocked"])
+				require.Len(t, c.Health().Problems, 1)
 			}
 		}
 		require.Len(t, lines.with("level=WARN", "a problem appeared", "problem=udp-blocked"), 3)

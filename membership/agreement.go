@@ -174,8 +174,24 @@ func (a *agreement) payload(limit int) []byte {
 			return nil
 		}
 	}
+	return a.message()
+}
+
+// message returns the message that says which members have held the view. The caller holds the lock.
+func (a *agreement) message() []byte {
 	m := agreementMessage{fingerprint: a.digest.fingerprint, starts: a.starts, bitmap: a.bitmap}
 	return m.append(make([]byte, 0, agreementHeader+len(a.bitmap)))
+}
+
+// heldBy returns the message that says which members have held the view, if the view has a given
+// digest.
+func (a *agreement) heldBy(view digest) ([]byte, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.index == nil || a.digest != view {
+		return nil, false
+	}
+	return a.message(), true
 }
 
 // heard records another member's digest. It returns the digest and the age of this member's view.

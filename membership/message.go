@@ -12,6 +12,7 @@ import (
 const (
 	messageVersion = 1 << 4
 
+	kindAskStream = 0 // as kindAsk, of a member that packets do not reach; the answer comes over a stream
 	kindAgreement = 1 // fingerprint, hash of the starts, bitmap
 	kindDigest    = 2 // digest; acks of probes carry it
 	kindAsk       = 3 // digest, sender's ID; the receiver answers with its own digest
@@ -158,7 +159,7 @@ func parseMessage(b []byte) (any, error) {
 			starts:      binary.LittleEndian.Uint64(b[9:]),
 			bitmap:      b[agreementHeader:],
 		}, nil
-	case kindDigest, kindAsk, kindAnswer:
+	case kindDigest, kindAsk, kindAnswer, kindAskStream:
 		if len(b) < digestSize {
 			return nil, errMessage
 		}

@@ -24,6 +24,7 @@ func TestMessagesGolden(t *testing.T) {
 		{digestMessage{kind: kindDigest, digest: testDigest}, append([]byte{0x12}, words...)},
 		{digestMessage{kind: kindAsk, digest: testDigest, from: "n1"}, append(append([]byte{0x13}, words...), "n1"...)},
 		{digestMessage{kind: kindAnswer, digest: testDigest, from: "n1"}, append(append([]byte{0x14}, words...), "n1"...)},
+		{digestMessage{kind: kindAskStream, digest: testDigest, from: "n1"}, append(append([]byte{0x10}, words...), "n1"...)},
 		{directMessage{from: "n1", start: testDigest.fingerprint, to: testDigest.members, payload: []byte("hi")},
 			append(append([]byte{0x15}, words[:16]...), "\x02\x00n1hi"...)},
 		{reachMessage{kind: kindReach, challenge: testDigest.fingerprint, name: gossipName("n1", 1)},

@@ -58,7 +58,7 @@ func (m *Membership) answerReach(msg reachMessage) {
 	})
 }
 
-// answerStream answers a member over a stream. Only maxServed such answers are under way at a time.
+// answerStream answers a member over a stream. Only maxServed such messages are under way at a time.
 // The other member asks again when none arrives.
 func (m *Membership) answerStream(gossip *memberlist.Memberlist, name string, to netip.AddrPort, answer []byte) {
 	select {

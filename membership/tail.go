@@ -14,7 +14,8 @@ import (
 // next exchange of members, up to a minute later. This file shortens that time. When a
 // view is older than a moment and some members have not confirmed it, this member asks
 // some of them for their digest, which answers to probes also carry. It exchanges
-// members with a member whose list differs.
+// members with a member whose list differs. A member that packets do not reach asks over
+// streams, and is told which members have confirmed the view.
 
 // publish sets the view.
 func (m *Membership) publish(v view) {
@@ -57,8 +58,16 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 				continue
 			}
 			next = age + min(max(age, delay), 10*delay)
+			deaf := m.troubles.has(troubleNoPackets)
 			for range 2 {
-				m.sendDigest(kindAsk, ids[rand.IntN(len(ids))], own)
+				peer, known := m.registry.reachable(ids[rand.IntN(len(ids))])
+				switch {
+				case !known:
+				case deaf:
+					m.sendStream(peer, m.digestMessage(kindAskStream, own))
+				default:
+					m.sendDigest(kindAsk, peer, own)
+				}
 			}
 		}
 	}
@@ -72,22 +81,41 @@ func (m *Membership) answer(msg digestMessage) {
 		return
 	}
 	m.compare(peer.ID, peer.Addr.String(), msg.digest)
-	if own, ok := m.agreement.own(); ok && msg.kind == kindAsk {
-		m.sendDigest(kindAnswer, peer.ID, own)
+	own, ok := m.agreement.own()
+	switch {
+	case !ok || msg.kind == kindAnswer:
+	case msg.kind == kindAsk:
+		m.sendDigest(kindAnswer, peer, own)
+	default:
+		answer, same := m.agreement.heldBy(msg.digest)
+		if !same {
+			answer = m.digestMessage(kindAnswer, own)
+		}
+		m.sendStream(peer, answer)
 	}
 }
 
-func (m *Membership) sendDigest(kind byte, to string, own digest) {
+// sendDigest sends a digest in a packet.
+func (m *Membership) sendDigest(kind byte, to Member, own digest) {
 	gossip, _, running := m.live()
-	peer, known := m.registry.reachable(to)
-	if !running || !known {
+	if !running {
 		return
 	}
-	msg := digestMessage{kind: kind, digest: own, from: m.settings.NodeID}.append(nil)
-	address := memberlist.Address{Addr: peer.Addr.String(), Name: gossipName(peer.ID, peer.Start.Nonce)}
-	if err := gossip.SendToAddress(address, msg); err != nil {
-		m.log.Debug("sending a digest", "to", to, "error", err)
+	address := memberlist.Address{Addr: to.Addr.String(), Name: gossipName(to.ID, to.Start.Nonce)}
+	if err := gossip.SendToAddress(address, m.digestMessage(kind, own)); err != nil {
+		m.log.Debug("sending a digest", "to", to.ID, "error", err)
 	}
+}
+
+// sendStream sends a message over a stream, in the background.
+func (m *Membership) sendStream(to Member, msg []byte) {
+	if gossip, _, running := m.live(); running {
+		m.background(func() { m.answerStream(gossip, gossipName(to.ID, to.Start.Nonce), to.Addr, msg) })
+	}
+}
+
+func (m *Membership) digestMessage(kind byte, own digest) []byte {
+	return digestMessage{kind: kind, digest: own, from: m.settings.NodeID}.append(nil)
 }
 
 // compare compares another member's digest with the digest of this member. It exchanges members
