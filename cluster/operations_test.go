@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -194,19 +195,29 @@ func TestOperationsOnData(t *testing.T) {
 	})
 }
 
-// Two owners of three crash. One way out is to bring one of them back with its data, the other to accept that
-// what they had is gone.
+// Two owners of three crash. One way out is to bring one of them back with its data, or with a backup of the
+// data and the journal. Then what was written after the backup is claimed no more. The other way is to accept
+// that what they had is gone.
 func TestOperationsAfterALoss(t *testing.T) {
-	for _, restored := range []bool{true, false} {
-		t.Run(fmt.Sprintf("restored %v", restored), func(t *testing.T) {
+	for _, way := range []string{"restored", "from a backup", "accepted"} {
+		t.Run(way, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *testNet) {
 				p := newPractice(t, b, 5, unchanged)
-				p.crash(4, restored)
-				p.crash(5, restored)
+				p.writeTo("n4", "n5")
+				backup := p.backUp(4)
+				for range 16 {
+					p.write()
+				}
+				p.crash(4, way == "restored")
+				p.crash(5, way == "restored")
 				b.await("loss is said", func() bool { return slices.Contains(problems(p.members["n1"]), api.ProblemPossibleLoss) })
-				if restored {
+				switch way {
+				case "from a backup":
+					backup()
+					fallthrough
+				case "restored":
 					p.begin(4, unchanged)
-				} else {
+				default:
 					time.Sleep(time.Minute) // until all members have found what is missing
 					clear(p.versions)       // what is accepted as lost
 					for _, m := range p.members {
@@ -219,6 +230,38 @@ func TestOperationsAfterALoss(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// writeTo writes a key that only two of its owners have. They are a write quorum.
+func (p *practice) writeTo(owners ...string) {
+	for i := 0; ; i++ {
+		key := fmt.Sprint("kept ", i)
+		placed := p.members[owners[0]].Lookup(key)
+		if !placed.Owns(owners[0]) || !placed.Owns(owners[1]) {
+			continue
+		}
+		p.written++
+		for _, id := range owners {
+			p.stores[id].merge(placed.Partition(), map[string]int{key: p.written})
+		}
+		p.versions[key] = p.written
+		return
+	}
+}
+
+// backUp copies the data and the journal of a member. The returned function puts the copy in their place, and
+// claims no later write.
+func (p *practice) backUp(i int) (restore func()) {
+	id, versions := fmt.Sprint("n", i), maps.Clone(p.versions)
+	pages, err := p.books[id].Load()
+	require.NoError(p.t, err)
+	copied := p.shelf.make()
+	for partition := range p.members[id].Ring().PartitionCount() {
+		copied.merge(partition, p.stores[id].copy(partition))
+	}
+	return func() {
+		p.stores[id], p.books[id], p.versions = copied, &book{pages: pages}, versions
 	}
 }
 
