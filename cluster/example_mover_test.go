@@ -50,7 +50,7 @@ func Example_handoff() {
 		members[id], _ = cluster.New(cluster.Options{
 			ClusterName: "shop", NodeID: id, GossipAddr: fmt.Sprintf("10.0.0.%d:7946", len(replicas)), Seeds: []string{"10.0.0.1:7946"},
 			PartitionCount: 8, ReplicationFactor: 2, Handoff: cluster.HandoffOptions{Mover: replicas[id], WriteQuorum: 2},
-			Gossip: membership.GossipOptions{Profile: membership.Local, Network: network}, Logger: slog.New(slog.DiscardHandler),
+			Gossip: membership.GossipOptions{Profile: membership.Local, Network: network, TrustedNetwork: true}, Logger: slog.New(slog.DiscardHandler),
 		})
 		_, _, _ = members[id].Start(ctx), members[id].WaitReady(ctx), members[id].WaitConverged(ctx)
 		defer func() { _ = members[id].Stop(ctx) }()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
@@ -59,6 +60,7 @@ func options(i int, edits ...edit) cluster.Options {
 		ClusterName: "orders", NodeID: fmt.Sprintf("n%d", i), GossipAddr: gossipAddr(i),
 		Region: "eu", Zone: fmt.Sprintf("z%d", i%3), Seeds: []string{gossipAddr(1), gossipAddr(2)},
 		PartitionCount: 64, Logger: slog.New(slog.DiscardHandler),
+		Gossip: membership.GossipOptions{TrustedNetwork: true},
 	}
 	for _, change := range edits {
 		change(&o)

@@ -37,7 +37,8 @@ type HandoffOptions struct {
 	// Mover moves the data. Nil means that there is no data to move: a member owns as soon as it
 	// has joined, and [Cluster.Handoff] checks only tokens and ownership. Members with a Mover
 	// and members without one can own together only under a configuration in which handoff is
-	// off.
+	// off. A Mover needs Gossip.Keys, or Gossip.TrustedNetwork where strangers cannot reach the gossip
+	// port.
 	Mover Mover
 	// Journal keeps what this member knows of its data. It is for data that survives a
 	// restart, and needs a Mover. Nil means that no data survives: a process that starts is a

@@ -153,6 +153,26 @@ func TestOptionsOfBootstrapAndHandoff(t *testing.T) {
 	})
 }
 
+// A stranger at a gossip port without keys could make members delete data.
+func TestHandoffInClearIsRefused(t *testing.T) {
+	const want = "Gossip.Keys is <nil>: must be set with Handoff.Mover, or Gossip.TrustedNetwork set where strangers cannot " +
+		"reach the gossip port: a stranger could make members delete data"
+	inClear := func(change func(o *cluster.Options)) func(o *cluster.Options) {
+		return func(o *cluster.Options) {
+			o.Gossip.TrustedNetwork = false
+			change(o)
+		}
+	}
+	checkOptions(t, []optionCase{
+		{set: inClear(func(*cluster.Options) {})},
+		{set: inClear(func(o *cluster.Options) { o.Handoff.Mover = &store{} }), want: want},
+		{set: inClear(func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Off = &store{}, true }), want: want},
+		{set: inClear(func(o *cluster.Options) { o.Handoff.Mover, o.Gossip.Keys = &store{}, [][]byte{} }), want: want},
+		{set: inClear(func(o *cluster.Options) { o.Handoff.Mover, o.Gossip.Keys = &store{}, [][]byte{make([]byte, 32)} })},
+		{set: inClear(func(o *cluster.Options) { o.Handoff.Mover, o.Gossip.TrustedNetwork = &store{}, true })},
+	})
+}
+
 func TestOptionsOfTheHandler(t *testing.T) {
 	checkOptions(t, []optionCase{
 		{set: func(o *cluster.Options) { o.HTTP.Handler.MaxKeys = 100 }},

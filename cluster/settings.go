@@ -161,14 +161,18 @@ func (s *settings) checkHandoff() error {
 		alone = &option.Error{Field: "Mover", Value: nil, Bound: "set where Journal is"}
 	}
 	const week = 7 * 24 * time.Hour
-	return option.Under("Handoff", errors.Join(
+	var exposed error
+	if h.Mover != nil && len(s.Gossip.Keys) == 0 && !s.Gossip.TrustedNetwork {
+		exposed = &option.Error{Field: "Gossip.Keys", Value: nil, Bound: "set with Handoff.Mover, or Gossip.TrustedNetwork set where strangers cannot reach the gossip port: a stranger could make members delete data"}
+	}
+	return errors.Join(exposed, option.Under("Handoff", errors.Join(
 		alone,
 		quorum,
 		between("Parallel", h.Parallel, 1, 1024),
 		between("RetryAfter", h.RetryAfter, time.Millisecond, time.Hour),
 		between("CallLimit", h.CallLimit, time.Millisecond, week),
 		between("OverdueAfter", h.OverdueAfter, time.Millisecond, week),
-	))
+	)))
 }
 
 // checkMembership fills in the options of membership, whose fields have the same paths as in

@@ -116,6 +116,10 @@ type GossipOptions struct {
 	// Keys encrypt gossip with AES-GCM. A key has 16, 24 or 32 bytes. The first key
 	// encrypts, and all of them decrypt. Empty means that gossip is not encrypted.
 	Keys Keys
+	// TrustedNetwork says that only members of this cluster can reach the gossip port. Without Keys
+	// a stranger that reaches it can make members delete data, so handoff needs Keys or
+	// TrustedNetwork. False means that strangers may reach the port.
+	TrustedNetwork bool
 	// Compression compresses gossip. It costs CPU time, and lets other processes send messages that
 	// become larger when they are read, within the budget of the gossip port. Leave it false unless
 	// bandwidth is expensive. Without Keys, a member without Compression reads compressed messages

@@ -87,7 +87,7 @@ func (r *run) start(id string) {
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
 		RestartGrace: r.grace, PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
-		Gossip: membership.GossipOptions{Network: r.net}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
+		Gossip: membership.GossipOptions{Network: r.net, TrustedNetwork: true}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
 	})
 	if err != nil {
 		r.t.Fatal(err)

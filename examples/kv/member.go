@@ -89,11 +89,12 @@ func newMember(s memberSettings, address string, logger *slog.Logger) (*member, 
 		Seeds:             s.seeds,
 		PartitionCount:    partitions,
 		ReplicationFactor: replicas,
-		Gossip:            membership.GossipOptions{Profile: membership.Local},
-		HTTP:              cluster.HTTPOptions{AdvertiseAddr: address}, // this program serves HTTP; the cluster announces the address
-		Bootstrap:         cluster.BootstrapOptions{MinMembers: s.min},
-		Handoff:           cluster.HandoffOptions{Mover: NewMover(store, peers), WriteQuorum: majority.Write},
-		Logger:            logger,
+		// TrustedNetwork is for a demonstration on one machine. A real store sets Gossip.Keys.
+		Gossip:    membership.GossipOptions{Profile: membership.Local, TrustedNetwork: true},
+		HTTP:      cluster.HTTPOptions{AdvertiseAddr: address}, // this program serves HTTP; the cluster announces the address
+		Bootstrap: cluster.BootstrapOptions{MinMembers: s.min},
+		Handoff:   cluster.HandoffOptions{Mover: NewMover(store, peers), WriteQuorum: majority.Write},
+		Logger:    logger,
 	})
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func fleet(t *testing.T, s *store) []*cluster.Cluster {
 			ClusterName: "orders", NodeID: fmt.Sprint("n", i), Region: "eu", Zone: fmt.Sprint("z", i%3), Weight: 1 + i%2,
 			GossipAddr: fmt.Sprintf("10.0.0.%d:7946", i+1), Seeds: []string{"10.0.0.1:7946"}, HTTPAddr: "127.0.0.1:0",
 			PartitionCount: 257, Logger: slog.New(slog.DiscardHandler), RestartGrace: time.Minute,
-			Gossip: membership.GossipOptions{Network: network, Profile: membership.Local},
+			Gossip: membership.GossipOptions{Network: network, Profile: membership.Local, TrustedNetwork: true},
 		}
 		if s != nil {
 			o.Handoff.Mover = s

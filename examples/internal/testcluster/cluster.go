@@ -47,7 +47,7 @@ func (b *Cluster) Make(i int, edit func(*cluster.Options)) *cluster.Cluster {
 		ClusterName: "test", NodeID: ID(i), Zone: string("abc"[(i-1)%3]),
 		GossipAddr: Addr(i).String(), Seeds: []string{Addr(1).String(), Addr(2).String()},
 		PartitionCount: 64,
-		Gossip:         membership.GossipOptions{Network: b.Net}, HTTP: cluster.HTTPOptions{AdvertiseAddr: HTTPAddr(i)}, Logger: slog.New(slog.DiscardHandler),
+		Gossip:         membership.GossipOptions{Network: b.Net, TrustedNetwork: true}, HTTP: cluster.HTTPOptions{AdvertiseAddr: HTTPAddr(i)}, Logger: slog.New(slog.DiscardHandler),
 	}
 	if edit != nil {
 		edit(&o)
