@@ -33,20 +33,27 @@ func (n *Network) dial(from *transport, to netip.AddrPort, timeout time.Duration
 	if timeout == 0 {
 		timeout = patience
 	}
+	n.mu.Lock()
+	n.awaitRunning(from)
+	n.mu.Unlock()
 	start := time.Now()
 	conn, result := n.tryDial(from, to, timeout)
 	switch result {
-	case dialConnected:
-		return conn, nil // counted before the listener can see the stream
-	case dialRefused, dialAborted:
+	case dialConnected, dialRefused, dialAborted:
 	default:
 		if !from.pause(timeout - time.Since(start)) {
 			result = dialAborted
 		}
 	}
 	n.mu.Lock()
-	n.counters.dialled[result]++
+	n.awaitRunning(from)         // a dial ends in the kernel, and a stalled process does not see that
+	if result != dialConnected { // counted before the listener can see the stream
+		n.counters.dialled[result]++
+	}
 	n.mu.Unlock()
+	if result == dialConnected {
+		return conn, nil
+	}
 
 	cause := os.ErrDeadlineExceeded
 	switch result {
@@ -84,10 +91,12 @@ func (n *Network) connect(from *transport, to netip.AddrPort) (net.Conn, dialRes
 	switch {
 	case from.closed:
 		return nil, dialAborted
-	case from.crashed:
+	case from.fate != alive:
 		return nil, dialCrashed
 	case n.faults.cut(from.addr, to), n.faults.cut(to, from.addr):
 		return nil, dialCut
+	case n.faults.refuses(from.addr, to):
+		return nil, dialRefused
 	}
 	listener := n.listeners[to]
 	if listener == nil {
@@ -98,9 +107,8 @@ func (n *Network) connect(from *transport, to netip.AddrPort) (net.Conn, dialRes
 	}
 	local := netip.AddrPortFrom(from.addr.Addr(), n.nextPort())
 	l := newLink(n, from, listener, local)
-	select {
-	case listener.backlog <- l.streams[1]:
-	default:
+	l.stalled = [2]bool{from.stalled != nil, listener.stalled != nil}
+	if !listener.offer(l.streams[1]) {
 		listener.lostStreams++
 		return nil, dialBacklogFull
 	}

@@ -5,7 +5,7 @@
 // can be used, and tests do not disturb each other. It can be the Network of package
 // membership, and its transports can be used with memberlist directly. It can lose
 // packets and streams at a given rate, delay them, cut one direction or split the whole
-// network, and crash a process without an announcement. Every random decision comes
+// network, crash, kill or stall a process, refuse dials and reset streams. Every random decision comes
 // from one generator, seeded by [Options.Seed].
 //
 //	network, err := memnet.New(memnet.Options{Seed: 1, PacketLoss: 0.05})
@@ -22,7 +22,7 @@
 // # Virtual time
 //
 // The network is made for bubbles of [testing/synctest], and works outside of them as
-// well. It starts no goroutine, never blocks a sender, and waits only on channels and
+// well. It starts no goroutine, blocks no sender that is not stalled, and waits only on channels and
 // timers made by the call that needs them. Create the network inside the bubble that
 // uses it. When all transports are shut down, no timer or goroutine of it is left. With
 // zero latency a packet is in the receiver's inbox before WriteTo returns.
@@ -37,17 +37,19 @@
 //     plus its own jitter after it was sent. Packets due at the same instant
 //     arrive in the order in which they were sent; with jitter they may
 //     overtake each other.
-//   - A stream delivers its bytes in order, or stalls. A fault never closes it: TCP
-//     behaves in the same way until a deadline passes.
+//   - A stream delivers its bytes in order, or stalls. A cut, a loss or a crash
+//     never ends it: TCP behaves in the same way until a deadline passes. Only
+//     [Network.Kill] and [Network.CloseStreams] do.
 //   - Once a call that cuts has returned, nothing crosses the cut: packets under way
 //     are dropped, and bytes of streams under way are held back.
-//   - Cuts belong to addresses and stay after a restart. A crash belongs to one
-//     transport: the next transport at its address works.
+//   - Cuts and refusals belong to addresses and stay after a restart. A crash, a kill and
+//     a stall belong to one transport: the next transport at its address works.
 //
 // # What it does not model
 //
 // Bandwidth and congestion; duplicated, corrupted or fragmented packets; different
-// latencies for different pairs; retransmission timers, resets and window sizes of TCP;
+// latencies for different pairs; retransmission timers, window sizes and backlogs of TCP
+// below 1024; resets other than those of [Network.CloseStreams];
 // ICMP; host names and address translation. The seed determines the sequence of random
 // decisions, but not which packet gets which decision, because goroutines that run at
 // the same instant are not ordered.

@@ -12,6 +12,7 @@ type faults struct {
 	group    map[netip.AddrPort]int // the group of each address in the partition; 0 is the rest
 	isolated map[netip.AddrPort]struct{}
 	blocked  map[direction]struct{}
+	refused  map[direction]struct{} // dials only
 	// silent are the addresses whose transport crashed and was not replaced. Unlike a
 	// host without a listener, they refuse no dial and do not answer.
 	silent map[netip.AddrPort]struct{}
@@ -23,6 +24,7 @@ func newFaults() faults {
 	return faults{
 		isolated: make(map[netip.AddrPort]struct{}),
 		blocked:  make(map[direction]struct{}),
+		refused:  make(map[direction]struct{}),
 		silent:   make(map[netip.AddrPort]struct{}),
 	}
 }
@@ -49,6 +51,12 @@ func (f *faults) cut(from, to netip.AddrPort) bool {
 	}
 	_, yes := f.blocked[direction{from, to}]
 	return yes
+}
+
+// refuses reports whether dials from one address to the other are refused by a fault.
+func (f *faults) refuses(from, to netip.AddrPort) bool {
+	_, yes := f.refused[direction{from, to}]
+	return yes && from != to
 }
 
 // Partition splits the network into groups of addresses: between two groups no traffic
@@ -103,42 +111,44 @@ func (n *Network) Reconnect(addr netip.AddrPort) {
 	n.change(func(f *faults) { delete(f.isolated, canonical(addr)) })
 }
 
-// Heal removes all cuts: the partition, every block and every isolation. Stalled
-// streams continue. Crashed transports stay crashed, and loss and latency stay as they
-// are.
+// Refuse makes the dials from the first address to the second fail at once with
+// [syscall.ECONNREFUSED], as a firewall that rejects. Packets pass, established streams
+// go on, and so do dials in the other direction. It lasts until [Network.Accept] or
+// [Network.Heal]. An address is never refused by itself.
+func (n *Network) Refuse(from, to netip.AddrPort) {
+	n.change(func(f *faults) { f.refused[direction{canonical(from), canonical(to)}] = struct{}{} })
+}
+
+// Accept undoes [Network.Refuse] of the same direction, if there was one.
+func (n *Network) Accept(from, to netip.AddrPort) {
+	n.change(func(f *faults) { delete(f.refused, direction{canonical(from), canonical(to)}) })
+}
+
+// CloseStreams resets every established stream of an address, as a firewall that drops
+// idle connections. Cuts do not hold a reset back. Both ends get [syscall.ECONNRESET] from
+// reads and writes, also from blocked ones, and bytes that were not read are lost. New
+// streams may be dialled at once.
+func (n *Network) CloseStreams(addr netip.AddrPort) {
+	addr = canonical(addr)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for e := n.links.Front(); e != nil; e = e.Next() {
+		if l := e.Value.(*link); l.ends[0].addr == addr || l.ends[1].addr == addr {
+			l.reset()
+		}
+	}
+}
+
+// Heal removes all cuts and refusals: the partition, every block, every isolation and
+// every [Network.Refuse]. Streams across a cut continue. Processes that crashed, were
+// killed or are stalled stay so, and loss and latency stay as they are.
 func (n *Network) Heal() {
 	n.change(func(f *faults) {
 		f.group = nil
 		clear(f.isolated)
 		clear(f.blocked)
+		clear(f.refused)
 	})
-}
-
-// Crash makes the process at an address vanish as if its host had lost power.
-// No other process is told: its packets in and out are dropped, its streams stall on both
-// sides and never resume, dials to it wait out their timeout.
-//
-// The crash belongs to the transport at the address, and is permanent. Its goroutines may
-// still write: they get no error, and no process receives their bytes. The transport must
-// still be shut down to release them. The address is free: a new transport at it is a restart,
-// and works. If there is no transport at the address, only the address becomes silent, until a
-// transport listens there.
-//
-// To simulate a killed process on a host that goes on, call the transport's Shutdown
-// instead: its streams end and dials are refused.
-func (n *Network) Crash(addr netip.AddrPort) {
-	addr = canonical(addr)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.faults.silent[addr] = struct{}{}
-	t := n.listeners[addr]
-	if t == nil {
-		return
-	}
-	delete(n.listeners, addr)
-	t.crashed = true
-	t.discardPackets()
-	n.applyCuts()
 }
 
 // change modifies the cuts, and applies them to the open streams.
@@ -146,22 +156,23 @@ func (n *Network) change(modify func(*faults)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	modify(&n.faults)
-	n.applyCuts()
+	n.applyFaults()
 }
 
-// applyCuts stores in every open stream whether it is cut, so that reading and writing
-// need not check it. The caller holds n.mu.
-func (n *Network) applyCuts() {
+// applyFaults stores in every open stream whether it is cut, and whether one of its
+// processes is stalled, so that reading and writing need not check it. The caller holds
+// n.mu.
+func (n *Network) applyFaults() {
 	now := time.Now()
 	for e := n.links.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*link)
 		dialler, listener := l.ends[0], l.ends[1]
-		lost := dialler.crashed || listener.crashed
+		lost := dialler.fate == crashed || listener.fate == crashed
 		// When a cut ends, held bytes arrive after the latency, without jitter, which
 		// would need a random number for each open stream.
-		l.setCut([2]bool{
+		l.setFaults([2]bool{
 			lost || n.faults.cut(dialler.addr, listener.addr),
 			lost || n.faults.cut(listener.addr, dialler.addr),
-		}, now, n.options.Latency)
+		}, [2]bool{dialler.stalled != nil, listener.stalled != nil}, now, n.options.Latency)
 	}
 }

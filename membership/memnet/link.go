@@ -27,6 +27,9 @@ type link struct {
 	change sync.Cond // of any field below
 	halves [2]half   // halves[i] carries what end i writes
 	closed [2]bool   // by end i
+	// stalled is whether the process of end i is stopped: it does not read or write.
+	stalled  [2]bool
+	wasReset bool // by CloseStreams
 }
 
 func newLink(n *Network, dialler, listener *transport, local netip.AddrPort) *link {
@@ -54,24 +57,37 @@ func (l *link) wake() {
 	l.change.Broadcast()
 }
 
-// setCut sets which directions are cut, each under the index of the end that writes.
-// Bytes that a cut held back arrive after the delay.
-func (l *link) setCut(cuts [2]bool, now time.Time, delay time.Duration) {
+// setFaults sets which directions are cut, each under the index of the end that writes,
+// and which ends are stalled. Bytes that were held back arrive after the delay.
+func (l *link) setFaults(cuts, stalled [2]bool, now time.Time, delay time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if cuts == [2]bool{l.halves[0].cut, l.halves[1].cut} && stalled == l.stalled {
+		return
+	}
 	for i, cut := range cuts {
 		h := &l.halves[i]
+		held := h.cut || l.stalled[i]
 		switch {
 		case cut && !h.cut:
 			h.hold(now)
-		case !cut && h.cut:
+		case held && !cut && !stalled[i]:
 			h.release(now.Add(delay))
-		default:
-			continue
 		}
 		h.cut = cut
-		l.change.Broadcast()
 	}
+	l.stalled = stalled
+	l.change.Broadcast()
+}
+
+// reset ends the stream for both ends.
+func (l *link) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wasReset = true
+	l.halves[0].discard()
+	l.halves[1].discard()
+	l.change.Broadcast()
 }
 
 // half is one direction of a link: the bytes that were written and are not read yet,
@@ -97,9 +113,10 @@ func (s *segment) arrived(now time.Time) bool { return !s.held && !s.at.After(no
 const maxSegment = 64 << 10
 
 // push appends written bytes, which arrive after the delay, but not before earlier
-// bytes.
-func (h *half) push(data []byte, end bool, now time.Time, delay time.Duration) {
-	s := segment{end: end, at: now.Add(delay), held: h.cut}
+// bytes. The bytes are held back when the direction is cut, and also when the caller asks
+// for that.
+func (h *half) push(data []byte, end bool, now time.Time, delay time.Duration, hold bool) {
+	s := segment{end: end, at: now.Add(delay), held: h.cut || hold}
 	h.size += len(data)
 	if len(h.queue) > 0 {
 		last := &h.queue[len(h.queue)-1]

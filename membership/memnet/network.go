@@ -69,13 +69,13 @@ func New(options Options) (*Network, error) {
 // from 49152 up; FinalAdvertiseAddr of the transport, called with an empty address,
 // says which. An address that has a transport already is an error that wraps
 // [syscall.EADDRINUSE]; it is free again after the transport's Shutdown, and after
-// [Network.Crash].
+// [Network.Crash] and [Network.Kill].
 //
 // The logger gets one line at Shutdown if packets or streams were lost because the
 // transport's owner read too slowly. Nil means no log.
 //
-// The transport's methods are safe for concurrent use. Its writes never block; its
-// dials block for a round trip, or until their timeout when no transport answers (2
+// The transport's methods are safe for concurrent use. Its writes of packets never
+// block, unless [Network.Stall] stops the process; its dials block for a round trip, or until their timeout when no transport answers (2
 // minutes for a timeout of zero), or until Shutdown. Shutdown may be called any number
 // of times; it closes the transport's streams on this side, which the other side sees
 // as the end of the stream, and releases every goroutine blocked in them. PacketCh and

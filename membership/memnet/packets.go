@@ -24,21 +24,27 @@ type datagram struct {
 }
 
 // send takes a packet from a transport, and returns the time at which it did so. It
-// never blocks: a packet that cannot be delivered is dropped and counted.
+// blocks only while the sender is stalled: a packet that cannot be delivered is dropped
+// and counted.
 func (n *Network) send(from *transport, payload []byte, to netip.AddrPort) (time.Time, error) {
 	if len(payload) > maxPacket {
 		return time.Time{}, from.packetError(to, syscall.EMSGSIZE)
 	}
 	payload = bytes.Clone(payload)
-	now := time.Now()
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.awaitRunning(from)
+	now := time.Now()
 	if from.closed {
 		return time.Time{}, from.packetError(to, net.ErrClosed)
 	}
 	n.counters.sent(len(payload))
 	d := datagram{from: from, to: to, payload: payload}
+	if from.fate == killed { // after the kill: what it sent before arrives
+		n.counters.drops[dropCrashed]++
+		return now, nil
+	}
 	if n.stopped(&d) {
 		return now, nil
 	}
@@ -64,7 +70,7 @@ func (n *Network) send(from *transport, payload []byte, to netip.AddrPort) (time
 // packets that were under way when it began. The caller holds n.mu.
 func (n *Network) stopped(d *datagram) bool {
 	switch {
-	case d.from.crashed:
+	case d.from.fate == crashed:
 		n.counters.drops[dropCrashed]++
 	case n.faults.cut(d.from.addr, d.to):
 		n.counters.drops[dropCut]++
@@ -119,10 +125,9 @@ func (n *Network) deliver(d *datagram, now time.Time) {
 		}
 		return
 	}
-	select {
-	case to.inbox <- &memberlist.Packet{Buf: d.payload, From: d.from.udpAddr, Timestamp: now}:
+	if to.receive(&memberlist.Packet{Buf: d.payload, From: d.from.udpAddr, Timestamp: now}) {
 		n.counters.delivered(len(d.payload))
-	default:
+	} else {
 		n.counters.drops[dropInboxFull]++
 		to.lostPackets++
 	}

@@ -36,9 +36,10 @@ type PacketDrops struct {
 	Lost uint64
 	// Cut counts packets across a partition, a block or an isolation.
 	Cut uint64
-	// Crashed counts packets by or to a transport that crashed.
+	// Crashed counts packets by or to a transport that crashed, and by one that was
+	// killed.
 	Crashed uint64
-	// NoListener counts packets to an address without a transport.
+	// NoListener counts packets to an address without a transport, also after a kill.
 	NoListener uint64
 	// InboxFull counts packets to a receiver whose inbox was full, because it reads too
 	// slowly.
@@ -53,13 +54,14 @@ func (d PacketDrops) Total() uint64 {
 // DialFailures counts dials that failed, by reason. For the dialler all except Refused
 // and Aborted are timeouts.
 type DialFailures struct {
-	// Refused counts dials to an address without a transport.
+	// Refused counts dials to an address without a transport, and those that
+	// [Network.Refuse] stops.
 	Refused uint64
 	// Lost counts random losses: [Options.StreamLoss].
 	Lost uint64
 	// Cut counts dials across a partition, a block or an isolation.
 	Cut uint64
-	// Crashed counts dials by or to a transport that crashed.
+	// Crashed counts dials by or to a transport that crashed, and by one that was killed.
 	Crashed uint64
 	// BacklogFull counts dials to a transport with too many streams that were not
 	// accepted yet.

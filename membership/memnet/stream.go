@@ -30,6 +30,10 @@ func (s *stream) Read(b []byte) (int, error) {
 	defer l.mu.Unlock()
 	h := &l.halves[1-s.side]
 	for {
+		if s.stopped() {
+			l.wait(time.Time{})
+			continue
+		}
 		now := time.Now()
 		if err := s.check(s.readDeadline, now); err != nil {
 			return 0, s.fail("read", err)
@@ -74,6 +78,10 @@ func (s *stream) Write(b []byte) (written int, err error) {
 		l.net.streamBytes.Add(uint64(written))
 	}()
 	for {
+		if s.stopped() {
+			l.wait(time.Time{})
+			continue
+		}
 		now := time.Now()
 		if err := s.check(s.writeDeadline, now); err != nil {
 			return written, s.fail("write", err)
@@ -90,7 +98,7 @@ func (s *stream) Write(b []byte) (written int, err error) {
 		if mine {
 			n := min(len(b), streamBuffer-h.size)
 			if n > 0 {
-				h.push(b[:n], false, now, delay)
+				h.push(b[:n], false, now, delay, false)
 				l.change.Broadcast()
 				written += n
 				b = b[n:]
@@ -129,7 +137,7 @@ func (s *stream) end(delay time.Duration) bool {
 		return false
 	}
 	l.closed[s.side] = true
-	l.halves[s.side].push(nil, true, time.Now(), delay)
+	l.halves[s.side].push(nil, true, time.Now(), delay, l.stalled[s.side])
 	l.halves[1-s.side].discard()
 	l.change.Broadcast()
 	return l.closed[1-s.side]
@@ -170,11 +178,17 @@ func (s *stream) setDeadlines(read, write *time.Time) error {
 	return nil
 }
 
+// stopped reports whether the process of this end is stalled, and has not closed it. The
+// caller holds link.mu.
+func (s *stream) stopped() bool { return s.link.stalled[s.side] && !s.link.closed[s.side] }
+
 // check returns why this end cannot be used now. The caller holds link.mu.
 func (s *stream) check(deadline, now time.Time) error {
 	switch {
 	case s.link.closed[s.side]:
 		return net.ErrClosed
+	case s.link.wasReset:
+		return syscall.ECONNRESET
 	case !deadline.IsZero() && !now.Before(deadline):
 		return os.ErrDeadlineExceeded
 	}

@@ -30,10 +30,13 @@ type transport struct {
 	once    sync.Once
 
 	// Guarded by net.mu.
-	closed      bool
-	crashed     bool
-	lostPackets uint64 // packets lost to a full inbox
-	lostStreams uint64 // streams lost to a full backlog
+	closed         bool
+	fate           fate
+	lostPackets    uint64               // packets lost to a full inbox
+	lostStreams    uint64               // streams lost to a full backlog
+	stalled        chan struct{}        // closed when the stall ends; nil without one
+	waitingPackets []*memberlist.Packet // that arrived in the stall
+	waitingStreams []net.Conn           // dialled in the stall
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
@@ -64,8 +67,8 @@ func (t *transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error)
 	return addr.Unmap().AsSlice(), port, nil
 }
 
-// WriteTo sends a packet and returns the time of sending. It copies the bytes and never
-// blocks. Like UDP it returns no error for a packet that gets lost, only for one that
+// WriteTo sends a packet and returns the time of sending. It copies the bytes, and blocks
+// only while [Network.Stall] stops the process. Like UDP it returns no error for a packet that gets lost, only for one that
 // cannot be sent: more than 65507 bytes, no IP address, or after Shutdown.
 func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	to, err := parseAddr(addr)
@@ -120,9 +123,15 @@ func (t *transport) detach() []*stream {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	t.closed = true
+	n.endStall(t)
 	if n.listeners[t.addr] == t { // not after a crash: then another transport may be there
 		delete(n.listeners, t.addr)
 	}
+	return n.streamsOf(t)
+}
+
+// streamsOf returns the ends of open streams that a transport has. The caller holds n.mu.
+func (n *Network) streamsOf(t *transport) []*stream {
 	var own []*stream
 	for e := n.links.Front(); e != nil; e = e.Next() {
 		l := e.Value.(*link)
@@ -168,13 +177,7 @@ func (t *transport) pause(d time.Duration) bool {
 // discardPackets empties the inbox. The caller holds net.mu, so that nothing
 // arrives meanwhile.
 func (t *transport) discardPackets() {
-	for {
-		select {
-		case <-t.inbox:
-		default:
-			return
-		}
-	}
+	_ = drain(t.inbox)
 }
 
 // packetError wraps an error as the net package does for a UDP socket.
