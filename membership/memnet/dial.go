@@ -69,7 +69,7 @@ func (n *Network) tryDial(from *transport, to netip.AddrPort, timeout time.Durat
 	n.mu.Lock()
 	n.counters.dials++
 	closed, lost := from.closed, n.chance(n.options.StreamLoss)
-	roundTrip := n.delay() + n.delay()
+	roundTrip := n.dialDelay(from.addr, to)
 	n.mu.Unlock()
 	switch {
 	case closed:

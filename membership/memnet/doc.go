@@ -5,7 +5,8 @@
 // can be used, and tests do not disturb each other. It can be the Network of package
 // membership, and its transports can be used with memberlist directly. It can lose
 // packets and streams at a given rate, delay them, cut one direction or split the whole
-// network, crash, kill or stall a process, refuse dials and reset streams. Every random decision comes
+// network, crash, kill or stall a process, refuse dials, reset streams, and let one host lose much of
+// what it sends or receives. Every random decision comes
 // from one generator, seeded by [Options.Seed].
 //
 //	network, err := memnet.New(memnet.Options{Seed: 1, PacketLoss: 0.05})
@@ -48,7 +49,7 @@
 // # What it does not model
 //
 // Bandwidth and congestion; duplicated, corrupted or fragmented packets; different
-// latencies for different pairs; retransmission timers, window sizes and backlogs of TCP
+// latencies for different pairs; retransmission timers (but for [Network.SetHostLoss]), window sizes and backlogs of TCP
 // below 1024; resets other than those of [Network.CloseStreams];
 // ICMP; host names and address translation. The seed determines the sequence of random
 // decisions, but not which packet gets which decision, because goroutines that run at

@@ -141,7 +141,7 @@ func (n *Network) CloseStreams(addr netip.AddrPort) {
 
 // Heal removes all cuts and refusals: the partition, every block, every isolation and
 // every [Network.Refuse]. Streams across a cut continue. Processes that crashed, were
-// killed or are stalled stay so, and loss and latency stay as they are.
+// killed or are stalled stay so, and loss and latency stay as they are, also the loss of one host.
 func (n *Network) Heal() {
 	n.change(func(f *faults) {
 		f.group = nil

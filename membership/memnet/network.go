@@ -39,6 +39,7 @@ type Network struct {
 	landing   *time.Timer // fires when the first packet of flight is due
 	lastPort  uint16
 	faults    faults
+	hostLoss  map[netip.AddrPort]hostLoss
 	counters  counters
 
 	streamBytes atomic.Uint64
@@ -58,6 +59,7 @@ func New(options Options) (*Network, error) {
 		listeners: make(map[netip.AddrPort]*transport),
 		lastPort:  lastEphemeralPort,
 		faults:    newFaults(),
+		hostLoss:  make(map[netip.AddrPort]hostLoss),
 	}, nil
 }
 

@@ -48,7 +48,7 @@ func (n *Network) send(from *transport, payload []byte, to netip.AddrPort) (time
 	if n.stopped(&d) {
 		return now, nil
 	}
-	if n.chance(n.options.PacketLoss) {
+	if n.chance(n.options.PacketLoss) || n.chance(n.hostLossOf(from.addr, to)) {
 		n.counters.drops[dropLost]++
 		return now, nil
 	}

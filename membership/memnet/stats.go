@@ -32,7 +32,7 @@ type Stats struct {
 
 // PacketDrops counts packets that were not delivered, by reason.
 type PacketDrops struct {
-	// Lost counts random losses: [Options.PacketLoss].
+	// Lost counts random losses: [Options.PacketLoss] and [Network.SetHostLoss].
 	Lost uint64
 	// Cut counts packets across a partition, a block or an isolation.
 	Cut uint64
@@ -66,7 +66,8 @@ type DialFailures struct {
 	// BacklogFull counts dials to a transport with too many streams that were not
 	// accepted yet.
 	BacklogFull uint64
-	// TooSlow counts dials with a timeout shorter than the round trip.
+	// TooSlow counts dials with a timeout shorter than the round trip, with the
+	// retransmissions that [Network.SetHostLoss] causes.
 	TooSlow uint64
 	// Aborted counts dials that ended because the dialler's transport was shut down.
 	Aborted uint64

@@ -63,7 +63,7 @@ func (s *stream) Write(b []byte) (written int, err error) {
 	l := s.link
 	// The network's lock comes before the link's, hence the delay is drawn here.
 	l.net.mu.Lock()
-	delay := l.net.delay()
+	delay := l.net.segmentDelay(l.ends[s.side].addr, l.ends[1-s.side].addr)
 	l.net.mu.Unlock()
 
 	l.mu.Lock()
@@ -117,7 +117,7 @@ func (s *stream) Write(b []byte) (written int, err error) {
 func (s *stream) Close() error {
 	l := s.link
 	l.net.mu.Lock()
-	delay := l.net.delay()
+	delay := l.net.segmentDelay(l.ends[s.side].addr, l.ends[1-s.side].addr)
 	l.net.mu.Unlock()
 	if s.end(delay) {
 		l.net.mu.Lock()
