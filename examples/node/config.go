@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
@@ -17,13 +17,37 @@ import (
 type config struct {
 	options      cluster.Options
 	logLevel     slog.Level
+	logFormat    string
+	onTerm       string // what SIGTERM does: restart or drain
+	stopDelay    time.Duration
 	leaveTimeout time.Duration
 	weightFile   string // empty: none
+	mode         mode
+	placeDir     string   // the directory of mode writesPlace
+	kubeNode     string   // the Kubernetes node of mode writesPlace
+	unknown      []string // environment variables that look like that of a flag and belong to none
 }
 
-const usage = `Runs one member of a cluster. SIGTERM stops it for a restart: it keeps its place for
-the time of -restart-grace. Ctrl-C makes it leave for good. SIGUSR1 drains it: it owns
-nothing and goes on answering. SIGUSR2 has it own again. SIGHUP reads -weight-file.
+// mode is what the program does.
+type mode int
+
+const (
+	runsMember   mode = iota
+	showsVersion      // prints the version
+	checksMember      // asks the member of the same settings whether it is ready
+	writesPlace       // writes the zone and the region of a Kubernetes node to files
+)
+
+// The values of -on-term.
+const (
+	onTermRestart = "restart"
+	onTermDrain   = "drain"
+)
+
+const usage = `Runs one member of a cluster, with a service that answers which member handles a key.
+SIGTERM stops it for a restart: it keeps its place for the time of -restart-grace. With
+-on-term drain, and with Ctrl-C, it leaves for good. SIGUSR1 drains it: it owns nothing and
+goes on answering. SIGUSR2 has it own again. SIGHUP reads -weight-file.
 
 Every flag can be given in the environment too: -log-level as CLUSTERKIT_LOG_LEVEL.
 A flag wins over the environment, and an empty variable counts as none. Exit
@@ -34,117 +58,116 @@ Usage: node -id name [flags]
 
 `
 
-// envName is the environment variable of a flag.
-func envName(flagName string) string {
-	return "CLUSTERKIT_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-}
-
-// parse reads the flags, and the environment for those not given. Help goes to
-// out; the error is then [flag.ErrHelp].
-func parse(args []string, lookupEnv func(string) (string, bool), out io.Writer) (config, error) {
+// parse reads the flags, and the environment, as os.Environ has it, for those not given. Help
+// goes to out; the error is then [flag.ErrHelp].
+func parse(args, environ []string, out io.Writer) (config, error) {
 	var c config
-	var seeds, strategy, accept, keys string
-	o := &c.options
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are returned, and flag would print a wrong key
-
-	flags.StringVar(&o.ClusterName, "cluster", "demo", "`name` of the cluster")
-	flags.StringVar(&o.NodeID, "id", "", "`name` of this member: unique, and the same after a restart")
-	flags.StringVar(&o.Region, "region", "", "`region` this member runs in")
-	flags.StringVar(&o.Zone, "zone", "", "`zone` in that region")
-	flags.IntVar(&o.Weight, "weight", 1, "`share` of the partitions, relative to the other members")
-	flags.StringVar(&c.weightFile, "weight-file", "", "`file` that has the weight in place of -weight; read at the start and after SIGHUP")
-	flags.BoolVar(&o.Observer, "observer", false, "own nothing, only answer who does")
-
-	flags.StringVar(&o.GossipAddr, "gossip", "0.0.0.0:7946", "`IP:port` to gossip on, UDP and TCP; port 0 takes a free one")
-	flags.StringVar(&o.Gossip.AdvertiseAddr, "advertise", "", "`IP[:port]` the others reach that at, when it is another")
-	flags.StringVar(&o.HTTPAddr, "http", "127.0.0.1:8080", "`host:port` to serve HTTP on; \"\" for none")
-	flags.StringVar(&o.HTTP.AdvertiseAddr, "advertise-http", "", "`host:port` the others reach that at, when it is another")
-	flags.StringVar(&seeds, "join", "", "`addresses` of members to join through, host:port, comma-separated;\nthis member's own may be among them")
-
-	flags.IntVar(&o.PartitionCount, "partitions", 4096, "`number` of partitions, the same on all members for good")
-	flags.IntVar(&o.ReplicationFactor, "replicas", 3, "`number` of owners of a partition")
-	flags.StringVar(&strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash, round-robin or ordinal/PREFIX/ZONES; rendezvous/1 and consistent-hash/1 are\nthose of earlier releases")
-	flags.StringVar(&accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/balanced\": for a change of replicas or strategy, member by member")
-
-	flags.TextVar(&o.Gossip.Profile, "profile", o.Gossip.Profile, "`timings` of gossip: lan, wan or local")
-	flags.BoolVar(&o.Gossip.TCPOnly, "tcp-only", false, "gossip over TCP alone, on all members, where UDP is blocked")
-	flags.StringVar(&o.Gossip.AddressFile, "address-file", "", "`file` that keeps the addresses of other members for a restart")
-	flags.StringVar(&keys, "key", "", "gossip `keys` of 16, 24 or 32 bytes, hex or base64, comma-separated: the first\nencrypts, all decrypt. The command line is for everybody to see: better in\n$CLUSTERKIT_KEY")
-	flags.DurationVar(&o.Bootstrap.Timeout, "bootstrap-timeout", 5*time.Second, "how long to look for members before going ahead alone")
-	flags.DurationVar(&o.RestartGrace, "restart-grace", time.Minute, "how long this member keeps its place after SIGTERM; 0 for not at all")
-	flags.DurationVar(&c.leaveTimeout, "leave-timeout", 10*time.Second, "how long leaving may take")
-	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "lowest `level` to log: debug, info, warn or error")
-
+	t := c.declare(flags)
+	explain(flags)
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		plain(flags)
 		flags.SetOutput(out)
 		_, _ = fmt.Fprint(out, usage)
 		flags.PrintDefaults()
 		return c, err
 	case err != nil:
-		return c, err
+		return c, fmt.Errorf("%w; -h lists the flags", err)
 	case flags.NArg() > 0:
 		return c, fmt.Errorf("unexpected argument %q: lists have commas between their items, and no spaces", flags.Arg(0))
 	}
-	if err := fromEnvironment(flags, lookupEnv); err != nil {
+	if c.unknown, err = fromEnvironment(flags, environ); err != nil {
 		return c, err
+	}
+	switch {
+	case t.version:
+		c.mode = showsVersion
+	case t.check:
+		c.mode = checksMember
+	case c.placeDir != "":
+		c.mode = writesPlace
+	}
+	if c.mode == showsVersion || c.mode == writesPlace {
+		return c, c.checkPlace()
+	}
+	if err := errors.Join(c.checkOwn(), c.read(t)); err != nil {
+		return c, err
+	}
+	return c, inFlags(c.options.Validate())
+}
+
+// checkOwn checks the values that are not options of the cluster.
+func (c *config) checkOwn() error {
+	var errs []error
+	bad := func(name string, value any, bound string) {
+		errs = append(errs, &option.Error{Field: "-" + name, Value: value, Bound: bound})
 	}
 	if c.leaveTimeout <= 0 {
-		return c, fmt.Errorf("-leave-timeout is %v: must be more than 0", c.leaveTimeout)
+		bad("leave-timeout", c.leaveTimeout, "more than 0")
 	}
-	o.Seeds = list(seeds)
-	var errs [4]error
-	o.Strategy, errs[0] = parseStrategy(strategy)
-	o.AlsoRuns, errs[1] = parseAccept(accept)
-	o.Gossip.Keys, errs[2] = parseKeys(keys)
-	if c.weightFile != "" {
-		o.Weight, errs[3] = readWeight(c.weightFile)
+	if c.stopDelay < 0 || c.stopDelay > time.Hour {
+		bad("stop-delay", c.stopDelay, "between 0 and 1h")
 	}
-	if err := errors.Join(errs[:]...); err != nil {
-		return c, err
+	if c.onTerm != onTermRestart && c.onTerm != onTermDrain {
+		bad("on-term", c.onTerm, "restart or drain")
 	}
-	return c, inFlags(o.Validate())
+	if c.logFormat != "text" && c.logFormat != "json" {
+		bad("log-format", c.logFormat, "text or json")
+	}
+	return errors.Join(errs...)
 }
 
-// fromEnvironment sets the flags that were not given from the environment.
-func fromEnvironment(flags *flag.FlagSet, lookupEnv func(string) (string, bool)) error {
-	given := make(map[string]bool)
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+// checkPlace checks the values of the mode that writes the place of a Kubernetes node.
+func (c *config) checkPlace() error {
+	if c.mode == writesPlace && c.kubeNode == "" {
+		return &option.Error{Field: "-kube-node", Value: "", Bound: "the name of the Kubernetes node, as spec.nodeName of the pod has it"}
+	}
+	return nil
+}
+
+// read makes options of the texts of flags.
+func (c *config) read(t *texts) error {
+	o := &c.options
 	var errs []error
-	flags.VisitAll(func(f *flag.Flag) {
-		value, ok := lookupEnv(envName(f.Name))
-		if !ok || value == "" || given[f.Name] {
-			return
-		}
-		if err := flags.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("invalid value %q in $%s: %w", value, envName(f.Name), err))
-		}
-	})
-	return errors.Join(errs...)
-}
-
-// flagNames are the flags that set the fields of cluster.Options.
-var flagNames = map[string]string{
-	"ClusterName": "cluster", "NodeID": "id", "Region": "region", "Zone": "zone", "Weight": "weight",
-	"GossipAddr": "gossip", "Gossip.AdvertiseAddr": "advertise", "HTTPAddr": "http", "HTTP.AdvertiseAddr": "advertise-http",
-	"Seeds": "join", "PartitionCount": "partitions", "ReplicationFactor": "replicas", "AlsoRuns": "accept",
-	"Gossip.Keys": "key", "Bootstrap.Timeout": "bootstrap-timeout", "RestartGrace": "restart-grace",
-}
-
-// inFlags turns errors about options into errors about flags.
-func inFlags(err error) error {
-	all := option.All(err)
-	errs := make([]error, 0, len(all))
-	for _, err := range all {
-		if e, ok := errors.AsType[*option.Error](err); ok {
-			field, _, _ := strings.Cut(e.Field, "[") // Seeds[0]
-			if name, ok := flagNames[field]; ok {
-				err = fmt.Errorf("-%s: %w", name, err)
-			}
-		}
-		errs = append(errs, err)
+	add := func(err error) { errs = append(errs, err) }
+	var err error
+	if o.Strategy, err = parseStrategy(t.strategy); err != nil {
+		add(fmt.Errorf("-strategy: %w", err))
 	}
+	o.AlsoRuns, err = parseAccept(t.accept)
+	add(err)
+	o.Metadata, err = parseMetadata(t.metadata)
+	add(err)
+	add(c.readKeys(t))
+	add(c.readFiles(t))
+	o.HTTP.Guard.PerClient, err = parseRate("rate-per-client", t.ratePerClient)
+	add(err)
+	o.HTTP.Guard.Overall, err = parseRate("rate", t.rate)
+	add(err)
+	o.HTTP.Guard.TrustedProxies, o.HTTP.Guard.TrustedOrigins = list(t.proxies), list(t.origins)
+	o.Seeds = list(t.seeds)
+	add(c.discover(t))
 	return errors.Join(errs...)
+}
+
+// logger returns the logger of the member.
+func (c *config) logger(out io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(out, o))
+	}
+	return slog.New(slog.NewTextHandler(out, o))
+}
+
+// wait waits for a time, or until the context ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport"
 )
 
 // list splits a list at its commas.
@@ -85,19 +86,96 @@ func readWeight(file string) (int, error) {
 	return weight, nil
 }
 
+// parseMetadata reads values such as team=orders,disk=ssd.
+func parseMetadata(s string) (map[string]string, error) {
+	var values map[string]string
+	for _, item := range list(s) {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("-metadata: %q: must be like name=value", item)
+		}
+		if values == nil {
+			values = make(map[string]string)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// parseRate reads a rate such as 50, or 50/100 with a burst.
+func parseRate(flagName, s string) (limit transport.RateLimit, err error) {
+	if s == "" {
+		return limit, nil
+	}
+	rate, burst, bursts := strings.Cut(s, "/")
+	limit.PerSecond, err = strconv.ParseFloat(rate, 64)
+	if err == nil && bursts {
+		limit.Burst, err = strconv.Atoi(burst)
+	}
+	if err != nil || limit == (transport.RateLimit{}) {
+		return transport.RateLimit{}, fmt.Errorf("-%s is %q: must be requests a second, as 50 or 50/100 with a burst; leave it out for no limit", flagName, s)
+	}
+	return limit, nil
+}
+
 var errKey = errors.New("must be 16, 24 or 32 bytes in hex or base64")
 
 // parseKeys parses keys. Its errors say which key is wrong, and never show a key.
-func parseKeys(s string) (keys [][]byte, err error) {
+func parseKeys(flagName, s string) (keys [][]byte, err error) {
 	for i, item := range list(s) {
 		key, err := hex.DecodeString(item)
 		if err != nil {
 			key, err = base64.StdEncoding.DecodeString(item)
 		}
 		if n := len(key); err != nil || n != 16 && n != 24 && n != 32 {
-			return nil, fmt.Errorf("-key: number %d %w", i+1, errKey)
+			return nil, fmt.Errorf("-%s: number %d %w", flagName, i+1, errKey)
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// readKeys reads the keys of -key or -key-file.
+func (c *config) readKeys(t *texts) (err error) {
+	if t.keyFile == "" {
+		c.options.Gossip.Keys, err = parseKeys("key", t.keys)
+		return err
+	}
+	if t.keys != "" {
+		return errors.New("-key-file: -key is set too: leave one of them out")
+	}
+	content, err := os.ReadFile(t.keyFile)
+	if err != nil {
+		return fmt.Errorf("-key-file: %w", err)
+	}
+	c.options.Gossip.Keys, err = parseKeys("key-file", strings.Join(strings.Fields(string(content)), ","))
+	if err == nil && len(c.options.Gossip.Keys) == 0 {
+		err = fmt.Errorf("-key-file: %s has no key: write one a line, or leave the flag out", t.keyFile)
+	}
+	return err
+}
+
+// readFiles reads the files of -zone-file, -region-file and -weight-file.
+func (c *config) readFiles(t *texts) error {
+	var errs []error
+	for _, place := range []struct {
+		name, file string
+		value      *string
+	}{{"zone-file", t.zoneFile, &c.options.Zone}, {"region-file", t.regionFile, &c.options.Region}} {
+		if place.file == "" {
+			continue
+		}
+		content, err := os.ReadFile(place.file)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("-%s: %w", place.name, err))
+			continue
+		}
+		*place.value = strings.TrimSpace(string(content))
+	}
+	if c.weightFile != "" {
+		weight, err := readWeight(c.weightFile)
+		c.options.Weight = weight
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
