@@ -66,6 +66,14 @@ type action struct {
 	do     func(ctx context.Context, on actor, q *actionRequest) (outcome, error)
 }
 
+// The actions that the status page offers too.
+var (
+	drainAction      = action{"drain", []string{"member"}, between((actor).Drain)}
+	resumeAction     = action{"resume", []string{"member"}, between((actor).Resume)}
+	forgetAction     = action{"forget", []string{"id"}, forget}
+	acceptLossAction = action{"accept-loss", []string{"member", "partition"}, acceptLoss}
+)
+
 // actionEntries are the routes of actions. A cluster that cannot be acted on has none.
 func (h *Handler) actionEntries() []entry {
 	on, ok := h.cluster.(actor)
@@ -75,10 +83,10 @@ func (h *Handler) actionEntries() []entry {
 	key := []string{"member", "key"}
 	route := func(path string, a action) entry { return entry{http.MethodPost, path, h.act(on, a)} }
 	return []entry{
-		route("/v1/drain", action{"drain", []string{"member"}, between((actor).Drain)}),
-		route("/v1/resume", action{"resume", []string{"member"}, between((actor).Resume)}),
-		route("/v1/forget", action{"forget", []string{"id"}, forget}),
-		route("/v1/accept-loss", action{"accept-loss", []string{"member", "partition"}, acceptLoss}),
+		route("/v1/drain", drainAction),
+		route("/v1/resume", resumeAction),
+		route("/v1/forget", forgetAction),
+		route("/v1/accept-loss", acceptLossAction),
 		route("/v1/keys/install", action{"install-key", key, withKey((actor).InstallKey, "the key is installed already")}),
 		route("/v1/keys/use", action{"use-key", key, withKey((actor).UseKey, "the key is in use already")}),
 		route("/v1/keys/remove", action{"remove-key", key, withKey((actor).RemoveKey, "the key is not installed")}),
@@ -123,7 +131,7 @@ func withKey(method func(actor, []byte) (bool, error), same string) func(context
 	}
 }
 
-// act serves an action. It logs the caller before the action, and then the outcome.
+// act serves an action.
 func (h *Handler) act(on actor, a action) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		caller, err := mayAct(r)
@@ -134,37 +142,47 @@ func (h *Handler) act(on actor, a action) endpoint {
 		if err != nil {
 			return err
 		}
-		self := h.cluster.View().NodeID
-		if q.member != self && q.member != "" {
-			p := wire.New(wire.ActionFailed, http.StatusConflict, "this is member %s, and the request is for %s: send it there", wire.Brief(self), wire.Brief(q.member))
-			p.Parameter = "member"
-			return p
-		}
-		logger := h.logger.With("action", a.name, "caller", caller, "addr", r.RemoteAddr)
-		switch {
-		case q.id != "":
-			logger = logger.With("id", wire.Cut(q.id))
-		case q.partition != nil:
-			logger = logger.With("partition", *q.partition)
-		}
-		logger.InfoContext(r.Context(), "a caller asks for an action")
-		extend(w, actionWait)
-		ctx, end := h.whileServing(r.Context())
-		defer end()
-		did, err := a.do(ctx, on, q)
-		result := api.ActionResult{Action: a.name, NodeID: self, State: on.LifecycleState(), Changed: did.changed, Done: err == nil, Detail: did.detail}
-		switch {
-		case err == nil:
-			logger.InfoContext(r.Context(), "the action is done", "changed", did.changed)
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-			logger.InfoContext(r.Context(), "the action has not ended within the request", "err", err)
-			result.Detail = wire.Cut(err.Error())
-		default:
-			logger.WarnContext(r.Context(), "the action has failed", "err", err)
-			return wire.New(wire.ActionFailed, http.StatusConflict, "%s", wire.Cut(err.Error()))
+		result, err := h.perform(w, r, on, a, q, caller)
+		if err != nil {
+			return err
 		}
 		return wire.WriteJSON(w, r, http.StatusOK, result)
 	}
+}
+
+// perform does an action. It logs the caller before the action, and then the outcome. The
+// error is a refusal.
+func (h *Handler) perform(w http.ResponseWriter, r *http.Request, on actor, a action, q *actionRequest, caller string) (api.ActionResult, error) {
+	self := h.cluster.View().NodeID
+	if q.member != self && q.member != "" {
+		p := wire.New(wire.ActionFailed, http.StatusConflict, "this is member %s, and the request is for %s: send it there", wire.Brief(self), wire.Brief(q.member))
+		p.Parameter = "member"
+		return api.ActionResult{}, p
+	}
+	logger := h.logger.With("action", a.name, "caller", caller, "addr", r.RemoteAddr)
+	switch {
+	case q.id != "":
+		logger = logger.With("id", wire.Cut(q.id))
+	case q.partition != nil:
+		logger = logger.With("partition", *q.partition)
+	}
+	logger.InfoContext(r.Context(), "a caller asks for an action")
+	extend(w, actionWait)
+	ctx, end := h.whileServing(r.Context())
+	defer end()
+	did, err := a.do(ctx, on, q)
+	result := api.ActionResult{Action: a.name, NodeID: self, State: on.LifecycleState(), Changed: did.changed, Done: err == nil, Detail: did.detail}
+	switch {
+	case err == nil:
+		logger.InfoContext(r.Context(), "the action is done", "changed", did.changed)
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		logger.InfoContext(r.Context(), "the action has not ended within the request", "err", err)
+		result.Detail = wire.Cut(err.Error())
+	default:
+		logger.WarnContext(r.Context(), "the action has failed", "err", err)
+		return api.ActionResult{}, wire.New(wire.ActionFailed, http.StatusConflict, "%s", wire.Cut(err.Error()))
+	}
+	return result, nil
 }
 
 // mayAct returns the name of the caller, or a refusal of a request that may not act.
@@ -199,16 +217,20 @@ func (h *Handler) readAction(w http.ResponseWriter, r *http.Request, a action) (
 			return nil, fieldProblem("key", "the key has %d characters: must be 32, 48 or 64 hexadecimal digits", len(q.key))
 		}
 	}
-	if q.partition != nil {
-		view, err := h.serving(w)
-		if err != nil {
-			return nil, err
-		}
-		if !hasPartition(view, *q.partition) {
-			return nil, unknownPartition(view, strconv.Itoa(*q.partition))
-		}
+	return q, h.checkPartition(w, q.partition)
+}
+
+// checkPartition returns the refusal of a partition that the ring does not have. Nil is no
+// partition.
+func (h *Handler) checkPartition(w http.ResponseWriter, partition *int) error {
+	if partition == nil {
+		return nil
 	}
-	return q, nil
+	view, err := h.serving(w)
+	if err == nil && !hasPartition(view, *partition) {
+		err = unknownPartition(view, strconv.Itoa(*partition))
+	}
+	return err
 }
 
 // whileServing returns a context that ends with the given one, after actionWait, and when

@@ -109,7 +109,11 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, l *lease) ([]
 		w.Header().Set("Accept-Encoding", "identity")
 		return nil, wire.New(wire.Blank, http.StatusUnsupportedMediaType, "the content encoding is %s: must be none", wire.Brief(encoding))
 	}
-	bound := h.options.MaxBodyBytes
+	return h.readBytes(w, r, l, h.options.MaxBodyBytes)
+}
+
+// readBytes returns the body. It refuses a body that is longer than the bound.
+func (h *Handler) readBytes(w http.ResponseWriter, r *http.Request, l *lease, bound int64) ([]byte, error) {
 	if r.ContentLength > bound {
 		return nil, tooLarge(w, bound)
 	}

@@ -12,10 +12,11 @@ import (
 // that may act. Only a guard sets it.
 type callerKey struct{}
 
-// withCaller adds to a request who sent it, if the request needs the scope write and the
-// guard knows that its sender has that scope. The guard must have admitted the request.
+// withCaller adds to a request who sent it, if the request needs the scope write or asks for
+// the status page, and the guard knows that its sender has that scope. The page shows the
+// actions to such a sender. The guard must have admitted the request.
 func (g *Guard) withCaller(r *http.Request) *http.Request {
-	if needed(r) != credential.Write {
+	if needed(r) != credential.Write && !isForPage(r) {
 		return r
 	}
 	name := ""
@@ -56,6 +57,9 @@ func (g *Guard) writer(r *http.Request) (name string, ok bool) {
 	}
 	return "", false
 }
+
+// isForPage reports whether a request asks for the status page.
+func isForPage(r *http.Request) bool { return r.URL.Path == "/" && accepts(r, html) > 0 }
 
 // callerOf returns the name of a caller that may act. It is empty if a guard has not
 // found out that the caller may.

@@ -47,8 +47,8 @@
 // who asked.
 //
 // A browser, which accepts text/html, gets the status page at /, with its files page.css,
-// page.js and map.png. The page has forms that only read. All other callers get a refusal
-// there.
+// page.js and map.png. The page offers the actions to callers that may act. All other
+// callers get a refusal there.
 //
 // HEAD works where GET does. Lookups and partitions take the parameters region and
 // zone, and then list owners in that zone first, and owners in that region next. A

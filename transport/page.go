@@ -25,8 +25,8 @@ const html = "text/html"
 // pageEntries are the routes of the status page. They are for people, and not part of the
 // OpenAPI document.
 func (h *Handler) pageEntries() []entry {
-	entries := make([]entry, 0, 2+len(page.Assets))
-	entries = append(entries, entry{http.MethodGet, "/{$}", h.page}, entry{http.MethodGet, "/map.png", h.pageMap})
+	entries := make([]entry, 0, 3+len(page.Assets))
+	entries = append(entries, entry{http.MethodGet, "/{$}", h.page}, entry{http.MethodPost, "/{$}", h.pageAct}, entry{http.MethodGet, "/map.png", h.pageMap})
 	for _, a := range page.Assets {
 		entries = append(entries, entry{http.MethodGet, "/" + a.Name, func(w http.ResponseWriter, r *http.Request) error {
 			if r.URL.RawQuery == "v="+page.AssetsVersion {
@@ -46,7 +46,7 @@ func (h *Handler) pageEntries() []entry {
 
 // page answers browsers with the status page. Others get the refusal of an unknown path.
 func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Vary", "Accept, Accept-Encoding")
+	varies(w)
 	if accepts(r, html) == 0 {
 		return notFound(w, r)
 	}
@@ -54,6 +54,14 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return h.showPage(w, r, values, http.StatusOK, h.chosen(w, r, values))
+}
+
+// varies says on which headers the answer at the path of the page depends.
+func varies(w http.ResponseWriter) { w.Header().Set("Vary", "Accept, Accept-Encoding") }
+
+// showPage writes the page with the answers to the forms in the values.
+func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, values url.Values, status int, act *page.Act) error {
 	lease := h.lease(r)
 	defer lease.end()
 	rendering := 4 * h.sizes.of(r)
@@ -64,6 +72,7 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 	in := page.Input{
 		Now: time.Now(), Version: version(), GoVersion: runtime.Version(), Scheme: "http",
 		Health: h.healthOf(view), Members: membersOf(view), Highlight: values.Get("member"), AllMembers: values.Get("members") == "all",
+		Act: act,
 	}
 	if r.TLS != nil {
 		in.Scheme = "https"
@@ -84,6 +93,7 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 		in.Table = &table.document
 	}
 	in.Look = h.look(view, values)
+	var err error
 	if in.What, err = h.whatIf(w, r, lease, view, values, in.Members); err != nil {
 		return err
 	}
@@ -93,12 +103,17 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.sizes.set(r, body.Len())
 	w.Header().Set("Content-Security-Policy", page.Policy)
-	w.Header().Set("Referrer-Policy", "no-referrer")
+	// With no-referrer a browser would hide the origin of the page's own forms.
+	w.Header().Set("Referrer-Policy", "same-origin")
 	zipped, err := zippedFor(w, r, body.Bytes())
 	if err != nil {
 		return err
 	}
-	return h.written(w, r, lease, html+"; charset=utf-8", zipped)
+	if err := lease.resize(w, int64(len(zipped))); err != nil {
+		return err
+	}
+	wire.Write(w, r, status, html+"; charset=utf-8", zipped)
+	return nil
 }
 
 // look answers the form for looking a key or a partition up.

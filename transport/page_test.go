@@ -26,7 +26,8 @@ func TestThePageIsForBrowsers(t *testing.T) {
 		require.Equal(t, 404, w.Code, headers)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 	}
-	require.Equal(t, 404, call(h, "POST", "/", "", browser).Code)
+	require.Equal(t, 404, call(h, "POST", "/", "").Code)
+	require.Equal(t, 404, call(testkit.NewHandler(testkit.NewLive(testkit.NewCluster(t))), "POST", "/", "", browser).Code, "a cluster that cannot be acted on")
 	w := call(h, "GET", "/", "", browser)
 	require.Equal(t, 200, w.Code)
 	require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))

@@ -10,6 +10,7 @@ import (
 	"image/draw"
 	"image/png"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -132,13 +133,19 @@ func (b *tab) quiet() {
 // fleet starts members with gossip in memory and HTTP over sockets.
 func fleet(t *testing.T, n int) (all []*cluster.Cluster, network *memnet.Network) {
 	t.Helper()
+	return guarded(t, n, transport.GuardOptions{}, slog.DiscardHandler)
+}
+
+// guarded starts members as fleet does, with a guard.
+func guarded(t *testing.T, n int, guard transport.GuardOptions, log slog.Handler) (all []*cluster.Cluster, network *memnet.Network) {
+	t.Helper()
 	network, err := memnet.New(memnet.Options{})
 	require.NoError(t, err)
 	for i := range n {
 		c, err := cluster.New(cluster.Options{
 			ClusterName: "orders", NodeID: fmt.Sprint("orders-", i+1), Region: "eu", Zone: "eu-1" + string(rune('a'+i%3)),
 			GossipAddr: fmt.Sprintf("10.0.0.%d:7946", i+1), Seeds: []string{"10.0.0.1:7946"}, HTTPAddr: "127.0.0.1:0",
-			Gossip: membership.GossipOptions{Network: network, Profile: membership.Local}, Logger: slog.New(slog.DiscardHandler),
+			Gossip: membership.GossipOptions{Network: network, Profile: membership.Local}, HTTP: cluster.HTTPOptions{Guard: guard}, Logger: slog.New(log),
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() {
@@ -184,30 +191,20 @@ func TestThePageByKeyboard(t *testing.T) {
 	b := open(t)
 	all, _ := fleet(t, 4)
 	b.do(chromedp.Navigate("http://" + all[0].HTTPAddr() + "/"))
-	tabTo := func(is string) {
-		t.Helper()
-		for range 80 {
-			b.do(chromedp.KeyEvent(kb.Tab))
-			if eval[bool](b, `(document.activeElement.name || document.activeElement.textContent.trim()) === '`+is+`'`) {
-				return
-			}
-		}
-		require.FailNow(t, "no way by keyboard to "+is)
-	}
 	b.do(chromedp.KeyEvent(kb.Tab))
 	require.Equal(t, "Skip to the content", eval[string](b, `document.activeElement.textContent`))
-	tabTo("key")
+	b.tabTo("key")
 	b.do(chromedp.KeyEvent("user:42"), chromedp.KeyEvent(kb.Enter))
 	b.await("the owners of the key", `document.querySelector('#look ol')?.children.length === 3 && document.querySelector('#look .why') !== null`)
-	tabTo("change")
+	b.tabTo("change")
 	b.do(chromedp.KeyEvent("D")) // Drain a member
-	tabTo("id")
+	b.tabTo("id")
 	b.do(chromedp.KeyEvent("orders-2"))
-	tabTo("Compute")
+	b.tabTo("Compute")
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.await("the plan", `document.querySelector('#what td')?.textContent !== undefined && document.querySelector('#what').textContent.includes('would move')`)
 	require.Equal(t, "drain", eval[string](b, `document.querySelector('select[name=change]').value`))
-	tabTo("orders-3")
+	b.tabTo("orders-3")
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.await("the map of one member", `document.querySelector('#map').textContent.includes('Partitions of orders-3')`)
 	b.quiet()
@@ -238,6 +235,16 @@ func (s still) EventsAfter(string) ([]api.Event, <-chan struct{}) {
 	return []api.Event{{ID: "a-1", Kind: "member-joined", At: time.Now(), Text: "orders-0002 joined and is active", Member: "orders-0002"}}, nil
 }
 
+// still can be acted on, and nothing changes it.
+func (still) LifecycleState() string          { return "active" }
+func (still) Drain(context.Context) error     { return nil }
+func (still) Resume(context.Context) error    { return nil }
+func (still) Forget(string) bool              { return false }
+func (still) AcceptLoss(int) bool             { return false }
+func (still) InstallKey([]byte) (bool, error) { return false, nil }
+func (still) UseKey([]byte) (bool, error)     { return false, nil }
+func (still) RemoveKey([]byte) (bool, error)  { return false, nil }
+
 func serve(t *testing.T, members, partitions int) string {
 	t.Helper()
 	nodes := make([]ring.Node, members)
@@ -249,7 +256,20 @@ func serve(t *testing.T, members, partitions int) string {
 	r, err := ring.Build(ring.Config{PartitionCount: partitions, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}, nodes)
 	require.NoError(t, err)
 	v.Ring, v.Fingerprint = r, r.Fingerprint()
-	h, err := transport.NewHandler(still{v}, transport.HandlerOptions{})
+	guard, err := transport.NewGuard(transport.GuardOptions{Tokens: []transport.Credential{{Token: func() string { return token }, Read: true, Write: true}}})
+	require.NoError(t, err)
+	// The guard adds who may act. A request without a token is admitted too.
+	optional := func(next http.Handler) http.Handler {
+		checked := guard.Wrap(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			checked.ServeHTTP(w, r)
+		})
+	}
+	h, err := transport.NewHandler(still{v}, transport.HandlerOptions{Middleware: []func(http.Handler) http.Handler{optional}})
 	require.NoError(t, err)
 	srv := httptest.NewServer(h)
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
@@ -281,8 +301,9 @@ func TestThePageIsAccessible(t *testing.T) {
 	script := axe(t)
 	b := open(t)
 	url := serve(t, 12, 512)
+	b.sign(token)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, target := range []string{"/?key=a&change=drain&id=orders-0001", "/?key=&change=drain&id=nobody&member=orders-0002"} {
+		for _, target := range []string{"/?key=a&change=drain&id=orders-0001", "/?key=&change=drain&id=nobody&member=orders-0002", "/?act=drain", "/?act=forget"} {
 			b.in(scheme)
 			b.do(chromedp.Navigate(url+target), chromedp.Evaluate[chromedp.Void](script))
 			found := get(b, chromedp.Evaluate[[]violation](`axe.run().then((r) => r.violations.map((v) => ({ ID: v.id, Impact: v.impact, Help: v.help + ': ' + v.nodes[0].html })))`, chromedp.EvalAwaitPromise))
@@ -317,7 +338,8 @@ func TestPictures(t *testing.T) {
 		t.Skip("-pictures writes the pictures of docs/status-page")
 	}
 	b := open(t)
-	all, network := fleet(t, 7)
+	all, network := guarded(t, 7, mayWrite(), slog.DiscardHandler)
+	b.sign(token)
 	network.Crash(all[6].Local().Addr)
 	require.Eventually(t, func() bool { return len(all[0].Members()) == 6 && all[0].Health().Agreed }, 30*time.Second, 10*time.Millisecond)
 	large := serve(t, 1000, 65_536)
@@ -331,6 +353,8 @@ func TestPictures(t *testing.T) {
 		{"lookup", "http://" + all[0].HTTPAddr() + "/?key=user:42", "#look", "dark", 1280},
 		{"what-if", "http://" + all[0].HTTPAddr() + "/?change=drain&id=orders-2", "#what", "light", 1280},
 		{"what-if", "http://" + all[0].HTTPAddr() + "/?change=drain&id=orders-2", "#what", "dark", 1280},
+		{"actions", "http://" + all[0].HTTPAddr() + "/?act=drain", "#act", "light", 1280},
+		{"actions", "http://" + all[0].HTTPAddr() + "/?act=drain", "#act", "dark", 1280},
 		{"map-65536", large + "/?member=orders-0007", "#map", "light", 600},
 		{"map-65536", large + "/?member=orders-0007", "#map", "dark", 600},
 		{"phone", "http://" + all[0].HTTPAddr() + "/", "", "dark", 380},

@@ -42,6 +42,8 @@ type Input struct {
 	Highlight string
 	Look      Look
 	What      What
+	// Act is nil if the cluster cannot be acted on.
+	Act *Act
 }
 
 // Look is what the form for looking a key up was sent with, and the answer.

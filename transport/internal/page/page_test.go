@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,7 @@ func TestThePageTrustsNoText(t *testing.T) {
 	in.Highlight = evil
 	in.Look = page.Look{Key: evil, Refusal: &api.Refusal{Detail: evil}}
 	in.What = page.What{Change: evil, ID: evil, Zone: evil, Weight: evil, Refusal: &api.Refusal{Detail: evil}}
+	in.Act = &page.Act{Caller: evil, State: evil, Ask: &page.Ask{Kind: evil, Subject: evil}, Refusal: &api.Refusal{Detail: evil}, Result: &api.ActionResult{Action: evil, Detail: evil}}
 	text := render(t, in)
 	require.NotContains(t, text, "<script>")
 	require.NotContains(t, text, `href="javascript:`)
@@ -139,7 +141,7 @@ func TestThePageTrustsNoText(t *testing.T) {
 
 // TestThePageNeedsNothingInline, as its policy forbids that, and every field has a label.
 func TestThePageNeedsNothingInline(t *testing.T) {
-	root, err := html.Parse(strings.NewReader(render(t, input(3, 8))))
+	root, err := html.Parse(strings.NewReader(render(t, acting(&page.Ask{Kind: "drain"}))))
 	require.NoError(t, err)
 	ids := make(map[string]bool)
 	for n := range root.Descendants() {
@@ -157,7 +159,9 @@ func TestThePageNeedsNothingInline(t *testing.T) {
 		}
 		switch n.Data {
 		case "input", "select":
-			require.Equal(t, "label", n.Parent.Data)
+			if !slices.Contains(n.Attr, html.Attribute{Key: "type", Val: "hidden"}) {
+				require.Equal(t, "label", n.Parent.Data)
+			}
 		case "script":
 			require.Nil(t, n.FirstChild)
 		}
@@ -172,6 +176,50 @@ func TestThePageNeedsNothingInline(t *testing.T) {
 			}
 		}
 	}
+}
+
+// acting is a page whose reader may act, with an action to confirm.
+func acting(ask *page.Ask) page.Input {
+	in := input(3, 8)
+	in.Events = []api.Event{{Kind: "member-failed", Member: "n0009", Before: "active", Text: "n0009 has failed"}}
+	in.Handoff = &api.HandoffState{Lost: []int{2, 5}}
+	in.Act = &page.Act{Caller: "token deploys", State: "active", Ask: ask}
+	return in
+}
+
+// TestTheActionsOfThePage are offered where they fit, to readers that may act, and each is
+// confirmed in words of its own.
+func TestTheActionsOfThePage(t *testing.T) {
+	in := acting(nil)
+	text := render(t, in)
+	for _, want := range []string{"You act as token deploys", `href="?act=drain#act"`, `href="?act=forget&amp;subject=n0009#act"`, `href="?act=accept-loss&amp;subject=5#act"`} {
+		require.Contains(t, text, want)
+	}
+	require.NotContains(t, text, `?act=resume`)
+	require.NotContains(t, text, `method="post"`)
+	in.Act.State = "draining"
+	text = render(t, in)
+	require.Contains(t, text, `?act=resume`)
+	require.NotContains(t, text, `?act=drain`)
+
+	for kind, want := range map[string]string{"drain": "n0001 owns 8 replicas of partitions", "resume": "own partitions again", "forget": "stop looking for it", "accept-loss": "nothing undoes that"} {
+		text = render(t, acting(&page.Ask{Kind: kind, Subject: "7"}))
+		require.Contains(t, text, want)
+		require.Contains(t, text, `<input type="hidden" name="act" value="`+kind+`"><input type="hidden" name="subject" value="7"><input type="hidden" name="member" value="n0001">`)
+	}
+	for want, act := range map[string]page.Act{
+		"done.": {Caller: "c", Result: &api.ActionResult{Action: "drain", Changed: true, Done: true}},
+		"nothing had to change: it is draining already.": {Caller: "c", Result: &api.ActionResult{Action: "drain", Detail: "it is draining already", Done: true}},
+		"it has not ended yet (deadline).":               {Caller: "c", Result: &api.ActionResult{Action: "drain", Detail: "deadline", Changed: true}},
+		"Not done: not now":                      {Caller: "c", Refusal: &api.Refusal{Detail: "not now"}},
+		"You may not act: actions are off.":              {Why: "actions are off", State: "active"},
+	} {
+		in.Act = &act
+		text = render(t, in)
+		require.Contains(t, text, want)
+		require.Equal(t, act.Caller != "", strings.Contains(text, "?act="), want)
+	}
+	require.NotContains(t, render(t, input(3, 8)), `id="act"`, "a cluster that cannot be acted on")
 }
 
 // TestTheMap has a point for each partition, or for each few, in as many colours as there

@@ -16,6 +16,7 @@ type view struct {
 	Input
 	Assets   string
 	Members  []member
+	Own      member   // this member; its fields are zero if the view does not have it
 	Hidden   int      // how many members the table leaves out
 	IDs      []string // of the members that own, for the forms
 	Zones    []zone
@@ -131,6 +132,9 @@ func (v *view) members() {
 			row.FairPrimary, row.FairAll, row.Colour = l.fairPrimary, l.fairOwned, l.colour
 		}
 		v.Members = append(v.Members, row)
+		if m.ID == v.Health.NodeID {
+			v.Own = row
+		}
 		delete(gone, m.ID)
 	}
 	for id, e := range gone {
