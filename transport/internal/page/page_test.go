@@ -211,7 +211,7 @@ func TestTheActionsOfThePage(t *testing.T) {
 		"done.": {Caller: "c", Result: &api.ActionResult{Action: "drain", Changed: true, Done: true}},
 		"nothing had to change: it is draining already.": {Caller: "c", Result: &api.ActionResult{Action: "drain", Detail: "it is draining already", Done: true}},
 		"it has not ended yet (deadline).":               {Caller: "c", Result: &api.ActionResult{Action: "drain", Detail: "deadline", Changed: true}},
-		"Not done: not now":                      {Caller: "c", Refusal: &api.Refusal{Detail: "not now"}},
+		"Not done: not now":                              {Caller: "c", Refusal: &api.Refusal{Detail: "not now"}},
 		"You may not act: actions are off.":              {Why: "actions are off", State: "active"},
 	} {
 		in.Act = &act
