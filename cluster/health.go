@@ -158,7 +158,9 @@ func (c *Cluster) quality(h *Health, v *published, self membership.Member, agree
 		degraded(api.ProblemUnderReplicated, "%d partitions have %d of %d replicas: there are too few members",
 			n, v.Ring.Replicas(), v.Ring.Config().ReplicationFactor)
 	}
-	if n := h.ZoneViolations; n > 0 {
+	if n := h.ZoneViolations; n > 0 && v.Yields != nil {
+		degraded(api.ProblemZones, "%d partitions span fewer zones than they could: %v", n, v.Yields)
+	} else if n > 0 {
 		degraded(api.ProblemZones, "%d partitions span fewer zones than they could: the strategy does not spread them", n)
 	}
 }

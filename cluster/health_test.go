@@ -25,7 +25,7 @@ func TestHealthOfALoneMember(t *testing.T) {
 		require.Empty(t, h.Differing)
 		require.Equal(t, 1, h.Members)
 		require.Equal(t, 64, h.UnderReplicated)
-		require.Equal(t, "rf3:balanced/1", h.Configuration)
+		require.Equal(t, "rf3:balanced/2", h.Configuration)
 		require.Equal(t, c.Fingerprint(), h.Fingerprint)
 		require.Zero(t, h.LastSync)
 		require.Equal(t, []api.Problem{{Code: api.ProblemUnderReplicated,
@@ -84,6 +84,22 @@ func TestHealthOfBadlySpreadZones(t *testing.T) {
 		require.Equal(t, "64 partitions span fewer zones than they could: the strategy does not spread them",
 			problem(t, all[0], api.ProblemZones).Message)
 		require.True(t, all[0].Health().Ready)
+	})
+}
+
+// The only member of a zone would own every partition, more than twice its fair share of 24.
+func TestHealthOfAZoneThatYields(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		all := b.startMany(8, func(o *cluster.Options) {
+			if o.NodeID == "n6" {
+				o.Zone = "z1"
+			}
+		})
+		p := problem(t, all[0], api.ProblemZones)
+		require.Equal(t, "16 partitions span fewer zones than they could: members would carry more than 2000 thousandths "+
+			`of their fair share in zone "z0" of region "eu": add members there, or raise Overload`, p.Message)
+		require.False(t, p.Unready)
+		require.Equal(t, 16, all[0].Health().ZoneViolations)
 	})
 }
 

@@ -1,14 +1,25 @@
 package rebalance
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// MaxSlack is the largest [Balanced.Slack], in parts per thousand of the share.
-const MaxSlack = 10_000
+// Bounds of the parameters of [Balanced].
+const (
+	// MaxSlack is the largest [Balanced.Slack], in parts per thousand of the share.
+	MaxSlack = 10_000
+	// MinOverload and MaxOverload are the smallest and the largest [Balanced.Overload], in parts
+	// per thousand of the fair share.
+	MinOverload = 1000
+	MaxOverload = 100_000
+)
 
 // Balanced places partitions by a race under limits. Its tables are nearly as even as
 // possible, and a change moves little more than the minimum. It is the default of a
@@ -37,8 +48,8 @@ const MaxSlack = 10_000
 // The limit of a member is its share by weight plus a slack, by default three
 // quarters of the share's square root. Few members reach it.
 //
-// Rows span as many zones, and then as many regions, as those of [Rendezvous]. A last
-// pass chooses the primary of each row among its owners: the first owner that is below
+// Rows span as many zones, and then as many regions, as those of [Rendezvous], as long as
+// no member carries more than twice its fair share for it: see Overload. A last pass chooses the primary of each row among its owners: the first owner that is below
 // its limit of primaries. docs/placement.md says more about zones, limits and the
 // reasons.
 //
@@ -75,27 +86,91 @@ type Balanced struct {
 	// times the slots that must move with 100 members, and up to 2.5 times with 1000.
 	// 1 to [MaxSlack] are parts per thousand of the share.
 	Slack int
+	// Overload is how much a member may carry for the sake of zones and regions, in parts per
+	// thousand of its fair share. The fair share is in proportion to weight, as if all members
+	// were in one zone. Where the members of a zone are too few for their part of every
+	// partition, some partitions span fewer zones. Bounds: [MinOverload] to [MaxOverload]. Zero means
+	// 2000, twice the fair share. [option.None] means no bound: rows always span as many zones
+	// as possible.
+	Overload int
+	// Version is the version of the algorithm: 1 or 2. Zero means 2. Version 1 is for the
+	// rolling change from a release that had no other. It has no bound of Overload, which must
+	// be zero. Both versions give the same table where no member reaches that bound.
+	Version int
 }
 
-// Name returns the algorithm's version and, unless it is automatic, the slack:
-// "balanced/1", "balanced/1:slack=exact", "balanced/1:slack=50".
+// Name returns the algorithm's version and the parameters that are not zero: "balanced/2",
+// "balanced/2:slack=exact", "balanced/2:slack=50:overload=1500", "balanced/2:overload=none".
 func (b Balanced) Name() string {
+	name := fmt.Sprintf("balanced/%d", cmp.Or(b.Version, 2))
 	switch b.Slack {
 	case 0:
-		return "balanced/1"
 	case option.None:
-		return "balanced/1:slack=exact"
+		name += ":slack=exact"
 	default:
-		return fmt.Sprintf("balanced/1:slack=%d", b.Slack)
+		name += fmt.Sprintf(":slack=%d", b.Slack)
+	}
+	switch b.Overload {
+	case 0, defaultOverload:
+		return name
+	case option.None:
+		return name + ":overload=none"
+	default:
+		return name + fmt.Sprintf(":overload=%d", b.Overload)
 	}
 }
 
-// Validate returns an [option.Error] when the slack is out of bounds.
+// Validate returns an [option.Error] for every parameter that is out of bounds, joined.
 func (b Balanced) Validate() error {
+	var errs []error
 	if b.Slack < option.None || b.Slack > MaxSlack {
-		return &option.Error{Field: "Slack", Value: b.Slack, Bound: fmt.Sprintf("between 0 and %d, or option.None", MaxSlack)}
+		errs = append(errs, &option.Error{Field: "Slack", Value: b.Slack, Bound: fmt.Sprintf("between 0 and %d, or option.None", MaxSlack)})
 	}
-	return nil
+	switch o := b.Overload; {
+	case b.Version == 1 && o != 0:
+		errs = append(errs, &option.Error{Field: "Overload", Value: o, Bound: "0 in version 1, which has no such bound"})
+	case o != 0 && o != option.None && (o < MinOverload || o > MaxOverload):
+		errs = append(errs, &option.Error{Field: "Overload", Value: o, Bound: fmt.Sprintf("between %d and %d, or 0 for %d, or option.None", MinOverload, MaxOverload, defaultOverload)})
+	}
+	return errors.Join(append(errs, checkVersion(b.Version, 2))...)
+}
+
+// overload returns the bound of Overload that is in use.
+func (b Balanced) overload() overload {
+	if b.Version == 1 {
+		return option.None
+	}
+	return overload(cmp.Or(b.Overload, defaultOverload))
+}
+
+// Yields returns nil when the rows of [Balanced.Assign] span as many zones and regions as possible,
+// and otherwise an error that names the zones and regions whose members are too few. It takes
+// time in proportion to the members.
+func (b Balanced) Yields(t ring.Topology) error {
+	l := newLayout(t.Nodes)
+	levels := newLevels(t, l, make([]permutation, len(t.Nodes)), slack(b.Slack), b.overload())
+	var few []string
+	for r := range levels[1] {
+		if levels[1][r].pressed() {
+			i := slices.IndexFunc(l.zones, func(z zone) bool { return z.region == r })
+			few = append(few, fmt.Sprintf("region %q", l.zones[i].place.region))
+		}
+	}
+	for z := range levels[2] {
+		if levels[2][z].pressed() {
+			at := l.zones[z].place
+			few = append(few, fmt.Sprintf("zone %q of region %q", at.zone, at.region))
+		}
+	}
+	if len(few) == 0 {
+		return nil
+	}
+	more := ""
+	if n := len(few) - 3; n > 0 {
+		few, more = few[:3], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Errorf("members would carry more than %d thousandths of their fair share in %s%s: add members there, or raise Overload",
+		b.overload(), strings.Join(few, ", "), more)
 }
 
 // Assign implements [ring.RebalanceStrategy].
@@ -107,7 +182,7 @@ func (b Balanced) Assign(t ring.Topology, table ring.Table) error {
 	for i, n := range t.Nodes {
 		orders[i] = newPermutation(n.ID)
 	}
-	levels := newLevels(t, newLayout(t.Nodes), orders, slack(b.Slack))
+	levels := newLevels(t, newLayout(t.Nodes), orders, slack(b.Slack), b.overload())
 	r := raceAll(t, levels, orders)
 	if t.Stopped() {
 		return errStopped()
@@ -118,6 +193,20 @@ func (b Balanced) Assign(t ring.Topology, table ring.Table) error {
 	}
 	write(r, primary, table)
 	return nil
+}
+
+// overload is [Balanced.Overload] with its default filled in.
+type overload int
+
+const defaultOverload = 2000
+
+// limit returns the most slots that a member may have for the sake of zones, at least one. Its
+// fair share is times 2^16.
+func (o overload) limit(fair, partitions uint64) uint64 {
+	if o == option.None {
+		return partitions
+	}
+	return min(partitions, max(fair*uint64(o)/1000>>16, (fair+1<<16-1)>>16, 1))
 }
 
 // slack is [Balanced.Slack] with its default filled in.

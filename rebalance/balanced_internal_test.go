@@ -40,7 +40,7 @@ func TestBalancedKeepsLimits(t *testing.T) {
 		for i, n := range topology.Nodes {
 			orders[i] = newPermutation(n.ID)
 		}
-		levels := newLevels(topology, newLayout(topology.Nodes), orders, s)
+		levels := newLevels(topology, newLayout(topology.Nodes), orders, s, rapid.SampledFrom([]overload{option.None, 1000, 1300, 2000, 5000}).Draw(t, "overload"))
 		r := raceAll(topology, levels, orders)
 		slots := uint64(topology.PartitionCount * topology.Replicas)
 		for level, units := range levels[1:] {
@@ -68,7 +68,7 @@ func TestSharesFollowWeights(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		topology := generatedTopology(t)
 		orders := make([]permutation, len(topology.Nodes))
-		members := newLevels(topology, newLayout(topology.Nodes), orders, 0)[3]
+		members := newLevels(topology, newLayout(topology.Nodes), orders, 0, option.None)[3]
 		sum := uint64(0)
 		for i, m := range members {
 			sum += m.share

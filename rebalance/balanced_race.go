@@ -116,18 +116,34 @@ func (r *race) resolve() []int32 {
 	return r.owners
 }
 
-// run lets the members propose until no slot is open, or until no member finds one.
-// unitOf is the unit of this level that each member proposes for. A member that owns
-// every row also proposes to each row in its turn, so that all owners of a row are in
-// one order.
+// run lets the members propose. The members of pressed units come first, so that these
+// units get all the slots that they may have.
 func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64, stopped func() bool) {
-	classes := newClasses(members)
+	domain := newDomain(len(times))
+	left := r.claims(members, unitOf, domain.partitions)
+	var first []int32
+	all := make([]int32, len(members))
+	for m, u := range unitOf {
+		all[m] = int32(m)
+		if r.units[u].pressed() {
+			first = append(first, int32(m))
+		}
+	}
+	if len(first) > 0 {
+		r.propose(newClasses(members, first), unitOf, orders, times, &domain, left, stopped)
+	}
+	r.propose(newClasses(members, all), unitOf, orders, times, &domain, left, stopped)
+}
+
+// propose lets the members of classes propose until no slot is open, or until none of them
+// finds one. unitOf is the unit of this level that each member proposes for, and left the number
+// of slots that each may still win. A member that owns every row also proposes to each row in
+// its turn, so that all owners of a row are in one order.
+func (r *race) propose(classes []class, unitOf []int32, orders []permutation, times []uint64, partitions *domain, left []uint64, stopped func() bool) {
 	queue := make([]turn, len(classes)) // a heap, with the heaviest members, which begin, in front
 	for i, c := range classes {
 		queue[i] = turn{times[0] / c.weight, int32(i)}
 	}
-	partitions := newDomain(len(times))
-	left := r.claims(members, unitOf, partitions.partitions)
 	for vain, turns := 0, 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); turns++ {
 		if turns%stopEvery == 0 && stopped() {
 			return
@@ -141,7 +157,7 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 				continue
 			}
 			in = append(in, m)
-			p := int(orders[m].at(uint64(c.rank), &partitions))
+			p := int(orders[m].at(uint64(c.rank), partitions))
 			if all {
 				first := p * r.replicas
 				if i := slices.Index(r.owners[first:first+r.replicas], fixed-u); i >= 0 {

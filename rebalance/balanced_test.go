@@ -18,10 +18,10 @@ import (
 
 func TestBalancedValidate(t *testing.T) {
 	for slack, name := range map[int]string{
-		0:                  "balanced/1",
-		option.None:        "balanced/1:slack=exact",
-		1:                  "balanced/1:slack=1",
-		rebalance.MaxSlack: "balanced/1:slack=10000",
+		0:                  "balanced/2",
+		option.None:        "balanced/2:slack=exact",
+		1:                  "balanced/2:slack=1",
+		rebalance.MaxSlack: "balanced/2:slack=10000",
 	} {
 		require.NoError(t, rebalance.Balanced{Slack: slack}.Validate())
 		require.Equal(t, name, rebalance.Balanced{Slack: slack}.Name())
@@ -32,6 +32,17 @@ func TestBalancedValidate(t *testing.T) {
 		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
 		require.EqualError(t, rebalance.Balanced{Slack: slack}.Assign(topology, ring.NewTable(topology)), "rebalance: balanced: "+want)
 	}
+}
+
+func TestBalancedOverloadValidate(t *testing.T) {
+	for overload, version := range map[int]int{0: 0, option.None: 0, rebalance.MinOverload: 2, rebalance.MaxOverload: 0} {
+		require.NoError(t, rebalance.Balanced{Overload: overload, Version: version}.Validate())
+	}
+	for _, overload := range []int{-2, 1, rebalance.MinOverload - 1, rebalance.MaxOverload + 1} {
+		require.EqualError(t, rebalance.Balanced{Overload: overload}.Validate(),
+			fmt.Sprintf("Overload is %d: must be between 1000 and 100000, or 0 for 2000, or option.None", overload))
+	}
+	require.EqualError(t, rebalance.Balanced{Overload: 2000, Version: 1}.Validate(), "Overload is 2000: must be 0 in version 1, which has no such bound")
 }
 
 // seeded makes zones of the given sizes, and gives them to a number of regions in turn.

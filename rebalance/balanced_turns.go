@@ -22,12 +22,8 @@ func (t turn) before(u turn) bool {
 	return t.time < u.time || t.time == u.time && t.class < u.class
 }
 
-// newClasses returns the classes, the heaviest first.
-func newClasses(members []unit) []class {
-	list := make([]int32, len(members))
-	for i := range list {
-		list[i] = int32(i)
-	}
+// newClasses returns the classes of some members, the heaviest first. It keeps the list.
+func newClasses(members []unit, list []int32) []class {
 	slices.SortStableFunc(list, func(a, b int32) int { return cmp.Compare(members[b].weight, members[a].weight) })
 	var classes []class
 	for from, to := 0, 0; from < len(list); from = to {

@@ -24,6 +24,8 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.Balanced{},
 	rebalance.Balanced{Slack: option.None},
 	rebalance.Balanced{Slack: 50},
+	rebalance.Balanced{Overload: option.None},
+	rebalance.Balanced{Version: 1},
 	rebalance.Ordinal{Prefix: "node-0-"},
 }
 

@@ -104,7 +104,7 @@ func (o Ordinal) Assign(t ring.Topology, table ring.Table) error {
 	layout := newLayout(t.Nodes)
 	columns, misfit := o.seat(t, layout)
 	if misfit != nil {
-		return Balanced{}.Assign(t, table)
+		return Balanced{Version: 1}.Assign(t, table)
 	}
 	orders := make([]permutation, len(t.Nodes))
 	for i, n := range t.Nodes {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/option"
 )
 
 // A seating fills the slots of all rows. In each row the columns come first, then the slots
@@ -22,7 +23,7 @@ type seating struct {
 }
 
 func newSeating(t ring.Topology, l layout, orders []permutation) *seating {
-	levels := newLevels(t, l, orders, slack(0))
+	levels := newLevels(t, l, orders, slack(0), option.None)
 	s := &seating{
 		replicas: t.Replicas, levelZones: levels[2], members: levels[3], orders: orders, domain: newDomain(t.PartitionCount), stopped: t.Stopped,
 		owners: make([]int32, t.PartitionCount*t.Replicas), zones: make([]int32, t.PartitionCount*t.Replicas),

@@ -46,6 +46,10 @@ func TestNames(t *testing.T) {
 		rebalance.Rendezvous{Version: 2}:                       "rendezvous/2",
 		rebalance.Rendezvous{Version: 1}:                       "rendezvous/1",
 		rebalance.RoundRobin{}:                                 "round-robin/1",
+		rebalance.Balanced{Slack: 7, Overload: 1500}:           "balanced/2:slack=7:overload=1500",
+		rebalance.Balanced{Overload: 2000, Version: 2}:         "balanced/2",
+		rebalance.Balanced{Overload: option.None}:              "balanced/2:overload=none",
+		rebalance.Balanced{Version: 1, Slack: option.None}:     "balanced/1:slack=exact",
 		rebalance.ConsistentHash{}:                             "consistent-hash/2:load=1250:vnodes=20",
 		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}: "consistent-hash/2:load=1250:vnodes=20",
 		rebalance.ConsistentHash{Version: 1}:                   "consistent-hash/1:load=1250:vnodes=20",
@@ -61,6 +65,7 @@ func TestVersions(t *testing.T) {
 		require.EqualError(t, rebalance.Rendezvous{Version: version}.Validate(), fmt.Sprintf("Version is %d: must be between 1 and 2, or 0 for the newest", version))
 		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
 		require.ErrorContains(t, rebalance.Rendezvous{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: rendezvous: Version is ")
+		require.ErrorContains(t, rebalance.Balanced{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: balanced: Version is ")
 		require.ErrorContains(t, rebalance.ConsistentHash{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: consistent hash: Version is ")
 	}
 }
@@ -84,21 +89,24 @@ func TestGoldenFingerprints(t *testing.T) {
 			{Nodes: uniform(3, 10), PartitionCount: 4096, ReplicationFactor: 3},
 			{Nodes: weighted, PartitionCount: 1000, ReplicationFactor: 2},
 			{Nodes: uneven, PartitionCount: 512, ReplicationFactor: 5},
+			{Nodes: seeded(1, 1, 9, 9, 1), PartitionCount: 300, ReplicationFactor: 3},
 		} {
 			got[s.Name()] = append(got[s.Name()], build(t, s, c.PartitionCount, c.ReplicationFactor, c.Nodes).Fingerprint().String())
 		}
 	}
 	require.Equal(t, map[string][]string{
-		"balanced/1":                            {"f2ef96d0e3ca723a", "ee6f7980daddf542", "9f555bb681f4f5ea", "dbe2120763733808", "77e037cf9c053cb8"},
-		"balanced/1:slack=50":                   {"b89cf160667bc501", "cd04112e7a2dc399", "5dbe1c4743061996", "e6ea57573cb25d21", "75f4b8a1b7d9bc28"},
-		"balanced/1:slack=exact":                {"3b8bfc950db273b4", "da4823f30f7cb8b2", "37c7b371b4b550e0", "28196a1a4ffc2b16", "45766fa919bc0495"},
-		"ordinal/1:node-0-:zones=1":             {"c7c7442acb39921a", "c6065d3a8716a031", "6ed4b6c60255494e", "0df58059f87dee8d", "d0b3787de2e3dbd1"},
-		"round-robin/1":                         {"799f343f95552038", "09e828b26ee6ece7", "579d64ed9a3db352", "e09505b1e0003656", "fd93a6e357f055e4"},
-		"rendezvous/2":                          {"36fa5c450f456809", "0b65f56e94833c74", "65373f303c0ebf06", "6041e68616c3e31d", "82eafed850b7fc7a"},
-		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97"},
-		"consistent-hash/2:load=1250:vnodes=20": {"fcf786ac8a0abf6b", "f200bce5306e612b", "19f28407840a74b6", "e090f4def3778071", "2bdf53b50034892e"},
-		"consistent-hash/2:load=1000:vnodes=1":  {"7628c8301b2bfc5c", "3b7b6a78178869b8", "3a599ee87fa5997f", "926b0576525f9d39", "f766ef399be9ec2a"},
-		"consistent-hash/1:load=1250:vnodes=20": {"d0514c4342a7a3ce", "4036a82ca8410336", "83e04efc12c4acf6", "f7eca3606593ef8d", "eec396af2a2477a3"},
+		"balanced/1":                            {"f2ef96d0e3ca723a", "ee6f7980daddf542", "9f555bb681f4f5ea", "dbe2120763733808", "77e037cf9c053cb8", "e402c2db492605d8"},
+		"balanced/2":                            {"767f4fb145f10e39", "e7fe02434d2bbd2f", "592855018e97d8c6", "ff99444eff8fd3e5", "f0e9724790681311", "a1444ebb0686520f"},
+		"balanced/2:overload=none":              {"ff2a3c8de8133946", "f4c4bf20b95153e7", "650b17d9f56d6603", "4b79e92c26bea61f", "f2311ccd3cac9ce8", "24ab0a7851b7be0e"},
+		"balanced/2:slack=50":                   {"eebfdd43e411993a", "844f0f9adc392bac", "80af85800f53f36a", "5e16eec2da145c12", "f15bdf1fc74e8b79", "c4c6db8f3a94ebee"},
+		"balanced/2:slack=exact":                {"4853a5e5b7dc5d7c", "a1cbea9ae8ccee0d", "ce83710db99d3652", "9ea604f4004ec453", "fa6e564d50bc7721", "6321e4521d0cecc8"},
+		"consistent-hash/1:load=1250:vnodes=20": {"d0514c4342a7a3ce", "4036a82ca8410336", "83e04efc12c4acf6", "f7eca3606593ef8d", "eec396af2a2477a3", "a6d360ef3a957f8c"},
+		"consistent-hash/2:load=1000:vnodes=1":  {"7628c8301b2bfc5c", "3b7b6a78178869b8", "3a599ee87fa5997f", "926b0576525f9d39", "f766ef399be9ec2a", "280ef5153bcb6343"},
+		"consistent-hash/2:load=1250:vnodes=20": {"fcf786ac8a0abf6b", "f200bce5306e612b", "19f28407840a74b6", "e090f4def3778071", "2bdf53b50034892e", "5ee47e5abd63f0a8"},
+		"ordinal/1:node-0-:zones=1":             {"c7c7442acb39921a", "c6065d3a8716a031", "6ed4b6c60255494e", "0df58059f87dee8d", "d0b3787de2e3dbd1", "ddc9dbeb754bdded"},
+		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97", "66776420f9c20364"},
+		"rendezvous/2":                          {"36fa5c450f456809", "0b65f56e94833c74", "65373f303c0ebf06", "6041e68616c3e31d", "82eafed850b7fc7a", "fab0d6b6ef6b802d"},
+		"round-robin/1":                         {"799f343f95552038", "09e828b26ee6ece7", "579d64ed9a3db352", "e09505b1e0003656", "fd93a6e357f055e4", "6116e7c3e0814c0d"},
 	}, got)
 }
 

@@ -12,7 +12,7 @@ type Spread struct {
 	Regions int `json:"regions"`
 	// ZoneViolations is the number of partitions whose owners are in fewer zones than
 	// possible. Possible is the number of owners, or the number of zones if that is
-	// smaller.
+	// smaller. A strategy may accept that where the members of a zone would carry too much.
 	ZoneViolations int `json:"zoneViolations"`
 	// RegionViolations is the same for regions.
 	RegionViolations int `json:"regionViolations"`

@@ -13,7 +13,9 @@ package ring
 // Implementations must be safe for concurrent use. An implementation with parameters
 // may also have a method Validate() error, which [Config.Validate] calls. One that places
 // some nodes otherwise than it is meant to may have a method Fits(Topology) error, which says
-// why. The health of a cluster reports its error.
+// why. One that does not spread partitions over as many zones and regions as possible for some
+// nodes may have a method Yields(Topology) error, which says why for these nodes and returns nil
+// for all others. The health of a cluster reports the errors of both.
 type RebalanceStrategy interface {
 	// Name identifies the algorithm, its version, and every parameter that changes its
 	// result, for example "balanced/1". Members gossip the name and take strategies of

@@ -40,6 +40,8 @@ func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 	switch s {
 	case "balanced":
 		return rebalance.Balanced{}, nil
+	case "balanced/1":
+		return rebalance.Balanced{Version: 1}, nil
 	case "rendezvous":
 		return rebalance.Rendezvous{}, nil
 	case "rendezvous/1":

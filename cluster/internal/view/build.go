@@ -42,27 +42,42 @@ func (b *Builder) Derive(members []membership.Member, previous *View) *View {
 	if v.Failure != nil {
 		v.Ring = previous.Ring
 	}
-	v.Spread, v.Misfit, v.Holding = previous.Spread, previous.Misfit, previous.Holding
+	v.Spread, v.Misfit, v.Yields, v.Holding = previous.Spread, previous.Misfit, previous.Yields, previous.Holding
 	if v.Ring != previous.Ring {
-		v.Spread, v.Misfit, v.Holding = v.Ring.Spread(), misfit(v.Ring), holdingOf(v.Ring, b.Self)
+		v.Spread, v.Misfit, v.Yields, v.Holding = v.Ring.Spread(), misfit(v.Ring), yields(v.Ring), holdingOf(v.Ring, b.Self)
 	}
 	v.Fingerprint = fingerprint(v)
 	return v
 }
 
 // misfit returns why the ring's strategy places its nodes otherwise than it is meant to.
-func misfit(r *ring.Ring) (err error) {
-	config := r.Config()
-	strategy, ok := config.Strategy.(interface{ Fits(ring.Topology) error })
-	if !ok || r.Len() == 0 {
+func misfit(r *ring.Ring) error {
+	if s, ok := r.Config().Strategy.(interface{ Fits(ring.Topology) error }); ok {
+		return ask(r, "Fits", s.Fits)
+	}
+	return nil
+}
+
+// yields returns why the ring's strategy places partitions in fewer zones than possible.
+func yields(r *ring.Ring) error {
+	if s, ok := r.Config().Strategy.(interface{ Yields(ring.Topology) error }); ok {
+		return ask(r, "Yields", s.Yields)
+	}
+	return nil
+}
+
+// ask calls a method of the ring's strategy with the topology of the ring, unless the ring is
+// empty.
+func ask(r *ring.Ring, name string, method func(ring.Topology) error) (err error) {
+	if r.Len() == 0 {
 		return nil
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("method Fits panics: %v", p)
+			err = fmt.Errorf("method %s panics: %v", name, p)
 		}
 	}()
-	return strategy.Fits(ring.Topology{Nodes: r.Nodes(), PartitionCount: config.PartitionCount, Replicas: r.Replicas()})
+	return method(ring.Topology{Nodes: r.Nodes(), PartitionCount: r.PartitionCount(), Replicas: r.Replicas()})
 }
 
 func (b *Builder) build(configuration string, serving, target []ring.Node, previous *ring.Ring) (*ring.Ring, error) {

@@ -35,3 +35,22 @@ func TestMisfit(t *testing.T) {
 	}})), "too few")
 	require.EqualError(t, misfit(build(conditional{fits: func(ring.Topology) error { panic("at once") }})), "method Fits panics: at once")
 }
+
+// yielding is a strategy with a method Yields of the test's.
+type yielding struct {
+	rebalance.RoundRobin
+	yields func(ring.Topology) error
+}
+
+func (y yielding) Yields(t ring.Topology) error { return y.yields(t) }
+
+func TestYields(t *testing.T) {
+	build := func(s ring.RebalanceStrategy) *ring.Ring {
+		r, err := ring.Build(ring.Config{PartitionCount: 8, ReplicationFactor: 3, Strategy: s}, []ring.Node{{ID: "a"}, {ID: "b"}})
+		require.NoError(t, err)
+		return r
+	}
+	require.NoError(t, yields(build(rebalance.RoundRobin{})))
+	require.EqualError(t, yields(build(yielding{yields: func(ring.Topology) error { return errors.New("too few") }})), "too few")
+	require.EqualError(t, yields(build(yielding{yields: func(ring.Topology) error { panic("at once") }})), "method Yields panics: at once")
+}

@@ -28,6 +28,9 @@ type View struct {
 	// Misfit says why the strategy places the members of Ring otherwise than it is meant to.
 	// Nil means that it does not say so.
 	Misfit error
+	// Yields says why the strategy places partitions of Ring in fewer zones than possible. Nil means
+	// that it does not say so.
+	Yields error
 	// Holding counts the partitions that the member of [Builder.Self] owns in Ring.
 	Holding Holding
 	// Failure is the error of the strategy, because of which Ring is older than
