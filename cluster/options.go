@@ -70,6 +70,12 @@ type Options struct {
 	// configuration alone.
 	AlsoRuns []Configuration
 
+	// Version is the version of the service, for people: it is announced to the other members,
+	// which show it in lists of members, and no decision depends on it. It has at most 64 bytes.
+	// Empty means the version of the program's main module, as the go command recorded it, if
+	// there is one. A version that does not fit beside the other announced attributes is left
+	// out by [Cluster.Update], and is an error in [New].
+	Version string
 	// Services are addresses at which this process offers services, by the name of the
 	// service. An address is host:port, with a host that the other members can reach and a
 	// port from 1 to 65535. Metadata holds further values for the other members. Both are

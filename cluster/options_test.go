@@ -73,6 +73,7 @@ func TestOptionsPlaces(t *testing.T) {
 	long := strings.Repeat("x", 64)
 	values := []string{"", "", "a", "", long, "", long + "x", boundPlace, "Zürich 1", "", "a\nb", boundPlace, "\xff", boundPlace}
 	checkOptions(t, text("Region", func(o *cluster.Options, s string) { o.Region = s }, values...))
+	checkOptions(t, text("Version", func(o *cluster.Options, s string) { o.Version = s }, values...))
 	checkOptions(t, text("Zone", func(o *cluster.Options, s string) { o.Zone = s }, values...))
 }
 

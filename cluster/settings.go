@@ -187,7 +187,7 @@ func (s *settings) checkMembership(names []string) error {
 		ClusterName: s.ClusterName, NodeID: s.NodeID,
 		GossipAddr: s.GossipAddr, HTTPAddr: s.expectedHTTPAddr(),
 		Region: s.Region, Zone: s.Zone, Weight: s.Weight,
-		Services: s.Services, Metadata: s.Metadata,
+		Services: s.Services, Metadata: s.Metadata, Version: s.Version,
 		PartitionCount: s.PartitionCount, Configurations: names, RestartGrace: s.RestartGrace,
 		Discovery: discovery, BootstrapTimeout: s.Bootstrap.Timeout,
 		Gossip: s.Gossip, Logger: s.Logger,

@@ -12,9 +12,10 @@ import (
 // memberlist reads the metadata and takes an incarnation number in two steps, so that
 // of two changes at the same time the older could win. Therefore changes take turns.
 type announcer struct {
-	turn   chan struct{} // holds one value while the turn is free
-	gossip *memberlist.Memberlist
-	self   atomic.Pointer[announcement]
+	turn    chan struct{} // holds one value while the turn is free
+	gossip  *memberlist.Memberlist
+	version string // announced where it fits
+	self    atomic.Pointer[announcement]
 }
 
 type announcement struct {
@@ -23,9 +24,9 @@ type announcement struct {
 }
 
 func newAnnouncer(self Member) (*announcer, error) {
-	a := &announcer{turn: make(chan struct{}, 1)}
+	a := &announcer{turn: make(chan struct{}, 1), version: self.Version}
 	a.turn <- struct{}{}
-	return a, a.set(self)
+	return a, a.set(withVersion(self, a.version))
 }
 
 // get returns the announced member.
@@ -91,6 +92,7 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	defer a.release()
 	m := a.get()
 	edit(&m)
+	m = withVersion(m, a.version)
 	if equalMembers(m, a.get()) {
 		return nil
 	}

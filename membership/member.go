@@ -30,6 +30,9 @@ type Member struct {
 	// Configurations are the names of the configurations that it can run, with the
 	// preferred one last.
 	Configurations []string
+	// Version is the version of its program, for people: no two members need have the same one.
+	// It is empty for a member that announces none, such as one of an earlier release.
+	Version string
 	// State is the state that it announces.
 	State State
 	// Started is when the process started, by its own clock, to the second.

@@ -40,6 +40,7 @@ const (
 	tagMetadata
 	tagPartitionCount
 	tagConfigurations
+	tagVersion
 )
 
 // Tags of the values of the library.
@@ -57,15 +58,15 @@ type MetadataSizeError struct {
 	// Size is the size of the encoded values, and Limit the largest possible size, both
 	// in bytes.
 	Size, Limit int
-	// Largest is the largest field: Region, Zone, HTTPAddr, Services, Metadata or
-	// Configurations.
+	// Largest is the largest field: Region, Zone, HTTPAddr, Services, Metadata,
+	// Configurations or Version.
 	Largest string
 }
 
 // Error names both sizes and the field to shorten.
 func (e *MetadataSizeError) Error() string {
 	return fmt.Sprintf("membership: what this member gossips about itself takes %d bytes, the limit is %d: "+
-		"shorten %s, which takes most (Region, Zone, HTTPAddr, Services, Metadata and Configurations count)",
+		"shorten %s, which takes most (Region, Zone, HTTPAddr, Services, Metadata, Configurations and Version count)",
 		e.Size, e.Limit, e.Largest)
 }
 
@@ -143,6 +144,7 @@ func userFields(m Member) []metaField {
 		list = appendText(list, c)
 	}
 	add(tagConfigurations, "Configurations", list)
+	add(tagVersion, "Version", []byte(m.Version))
 	return fields
 }
 
@@ -201,7 +203,7 @@ func checkMeta(m Member) error {
 			return err
 		}
 	}
-	return errors.Join(checkPairs("services", m.Services), checkPairs("metadata", m.Metadata), checkList(m.Configurations))
+	return errors.Join(checkPairs("services", m.Services), checkPairs("metadata", m.Metadata), checkList(m.Configurations), checkVersion(m.Version))
 }
 
 // checkText refuses texts that cannot be printed, such as one with a line break, which could forge a

@@ -66,6 +66,12 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 		m.PartitionCount = int(n)
 	case tagConfigurations:
 		m.Configurations, err = decodeList(value)
+	case tagVersion:
+		// Any other text is no version, and no reason to refuse a member that an earlier
+		// release admits.
+		if checkVersion(string(value)) == nil {
+			m.Version = string(value)
+		}
 	case tagState:
 		if len(value) != 1 {
 			return errMetaNumber

@@ -26,6 +26,7 @@ func drawMember(t *rapid.T) Member {
 		Services:       rapid.MapOfN(name, addr, 0, 4).Draw(t, "services"),
 		Metadata:       rapid.MapOfN(name, rapid.StringN(0, 6, 12), 0, 4).Draw(t, "metadata"),
 		PartitionCount: rapid.IntRange(1, maxPartitionCount).Draw(t, "partitions"),
+		Version:        rapid.StringOfN(printable, 0, 6, 12).Draw(t, "version"),
 		Configurations: rapid.SliceOfN(name, 0, 4).Draw(t, "configurations"),
 		State:          State(rapid.IntRange(int(Joining), int(Away)).Draw(t, "state")),
 		Start:          Start{rapid.Uint64Range(0, 1<<40).Draw(t, "number"), rapid.Uint64().Draw(t, "nonce")},

@@ -199,7 +199,7 @@ func TestMetaSize(t *testing.T) {
 	err := checkMetaSize(m)
 	require.Equal(t, &MetadataSizeError{Size: maxUserMeta + 3, Limit: 448, Largest: "Metadata"}, err)
 	require.EqualError(t, err, "membership: what this member gossips about itself takes 451 bytes, the limit is 448: "+
-		"shorten Metadata, which takes most (Region, Zone, HTTPAddr, Services, Metadata and Configurations count)")
+		"shorten Metadata, which takes most (Region, Zone, HTTPAddr, Services, Metadata, Configurations and Version count)")
 	_, err = encodeMeta(m)
 	var size *MetadataSizeError
 	require.ErrorAs(t, err, &size)
@@ -244,4 +244,52 @@ func TestMetaReserveHoldsTheLibrarysPart(t *testing.T) {
 		check(t, m)
 	})
 	require.Equal(t, 24, largest)
+}
+
+// TestTheVersionGivesWay: a member announces its version where that fits, and everything else
+// in any case.
+func TestTheVersionGivesWay(t *testing.T) {
+	self := smallMember()
+	self.Version = "v1.4.2"
+	a, err := newAnnouncer(self)
+	require.NoError(t, err)
+	require.Equal(t, "v1.4.2", a.get().Version)
+	set := func(size int) string {
+		t.Helper()
+		require.NoError(t, a.change(t.Context(), func(m *Member) { m.Metadata = map[string]string{"k": strings.Repeat("x", size)} }))
+		got, err := decodeMeta(memberName(self), self.Addr, a.meta())
+		require.NoError(t, err)
+		require.Len(t, got.Metadata["k"], size)
+		return got.Version
+	}
+	const room = maxUserMeta - fullOverhead
+	require.Equal(t, "v1.4.2", set(room-8))
+	require.Empty(t, set(room-7), "one byte too many")
+	require.Empty(t, set(room))
+	require.Equal(t, "v1.4.2", set(1), "there is room again")
+
+	self.Metadata = map[string]string{"k": strings.Repeat("x", room)}
+	a, err = newAnnouncer(self)
+	require.NoError(t, err)
+	require.Empty(t, a.get().Version)
+}
+
+// TestVersionsOfOthersAreText: a version that no member announces is ignored, and the member
+// is not, as releases before this field do.
+func TestVersionsOfOthersAreText(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.0.0": "v1.0.0", strings.Repeat("v", 64): strings.Repeat("v", 64),
+		strings.Repeat("v", 65): "", "v1\n2": "", "\xff": "",
+	} {
+		b, err := encodeMeta(smallMember())
+		require.NoError(t, err)
+		b = metaField{tagVersion, "Version", []byte(version)}.append(b)
+		m, err := decodeMeta(memberName(smallMember()), smallMember().Addr, b)
+		require.NoError(t, err)
+		require.Equal(t, want, m.Version, "%q", version)
+	}
+	m := smallMember()
+	m.Version = "v1\n2"
+	_, err := encodeMeta(m)
+	require.EqualError(t, err, `membership: encoding metadata: version "v1\n2" is not printable`)
 }

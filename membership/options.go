@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,11 @@ type Options struct {
 	// HTTPAddr is the address announced for HTTP, host:port, with a host that other members can
 	// reach and a port from 1 to 65535. Empty means that none is announced.
 	HTTPAddr string
+	// Version is the version of the program, for people, at most 64 bytes. Empty means the version
+	// of the program's main module, as the go command recorded it, if there is one. It is left out
+	// when there is no room for it beside the other announced fields; [Options.Validate] returns an
+	// error for a version of your own that does not fit.
+	Version string
 	// Services are addresses by the name of the service, with the bounds of HTTPAddr. Metadata is
 	// any text. This member announces both to the other members. All announced fields together
 	// must fit in 448 bytes. Nil means none.
@@ -184,6 +190,9 @@ func (o Options) parse() (settings, error) {
 			bad(place.field, place.name, "at most %d bytes of printable UTF-8", maxPlaceLength)
 		}
 	}
+	if checkVersion(o.Version) != nil {
+		bad("Version", o.Version, versionBound)
+	}
 	if o.Weight < 0 || o.Weight > maxWeight {
 		bad("Weight", o.Weight, "between 0 and %d", maxWeight)
 	}
@@ -206,6 +215,7 @@ func (o Options) parse() (settings, error) {
 	if err := errors.Join(errs...); err != nil {
 		return s, err
 	}
+	s.Version = cmp.Or(s.Version, buildVersion())
 	return s, checkMeta(s.member())
 }
 
@@ -248,7 +258,7 @@ func (s *settings) member() Member {
 		ID: s.NodeID, Region: s.Region, Zone: s.Zone, Weight: s.Weight,
 		HTTPAddr: s.HTTPAddr, Services: s.Services, Metadata: s.Metadata,
 		PartitionCount: s.PartitionCount, Configurations: s.Configurations,
-		State: Joining, Origin: s.Origin,
+		State: Joining, Origin: s.Origin, Version: s.Version,
 	}
 }
 

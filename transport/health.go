@@ -69,6 +69,7 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) healthOf(view route.View) api.Health {
 	health := h.cluster.Health()
 	health.ClusterName, health.NodeID = view.ClusterName, view.NodeID
+	health.Version = memberOf(view, view.NodeID).Version
 	health.LastSync = presentable(health.LastSync)
 	if health.Problems == nil { // nil would be null in JSON
 		health.Problems = []api.Problem{}

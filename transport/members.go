@@ -41,6 +41,7 @@ func membersOf(view route.View) []api.Member {
 func documentOf(m *membership.Member) api.Member {
 	return api.Member{
 		ID:             m.ID,
+		Version:        m.Version,
 		State:          m.State.String(),
 		Region:         m.Region,
 		Zone:           m.Zone,

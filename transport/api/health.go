@@ -17,6 +17,8 @@ type Health struct {
 	// ClusterName and NodeID say which member this is.
 	ClusterName string `json:"clusterName"`
 	NodeID      string `json:"nodeId"`
+	// Version is the version of its program. It is empty if the member announces none.
+	Version string `json:"version,omitempty"`
 	// State is the name of the membership.State that the member announces, such as
 	// "active". Later versions may have further states.
 	State string `json:"state"`

@@ -23,6 +23,8 @@ type Members struct {
 type Member struct {
 	// ID is its NodeID.
 	ID string `json:"id"`
+	// Version is the version of its program. It is empty if the member announces none.
+	Version string `json:"version,omitempty"`
 	// State is the name of a membership.State. Later versions may have further states.
 	State string `json:"state"`
 	// Region and Zone say where the member runs. They are empty if it names none.

@@ -41,7 +41,7 @@ func (f *fleet) start(i int, edits ...func(o *cluster.Options)) *cluster.Cluster
 	f.t.Helper()
 	o := cluster.Options{
 		ClusterName: "orders", NodeID: fmt.Sprint("n", i), Region: "eu", Zone: fmt.Sprint("z", i%3),
-		GossipAddr: fmt.Sprintf("10.0.0.%d:7946", i), Seeds: []string{"10.0.0.1:7946"}, HTTPAddr: "127.0.0.1:0", PartitionCount: 64,
+		GossipAddr: fmt.Sprintf("10.0.0.%d:7946", i), Seeds: []string{"10.0.0.1:7946"}, HTTPAddr: "127.0.0.1:0", PartitionCount: 64, Version: "v1.4.2",
 		Gossip: membership.GossipOptions{Network: f.net, Profile: membership.Local}, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, edit := range edits {
@@ -105,8 +105,8 @@ func TestCommands(t *testing.T) {
 		want string // a pattern of the table
 		into any    // what the JSON is
 	}{
-		{[]string{"members"}, 0, `(?s)ID +STATE +ZONE.*\nn2 +active +eu/z2 +1 +127.0.0.1:\d+ +10.0.0.2:7946 +20`, &api.Members{}},
-		{[]string{"health"}, 0, `(?s)member +n1 of orders\nready +true\n.*fingerprint +[0-9a-f]{16}\nconfiguration +rf3:balanced`, &api.Health{}},
+		{[]string{"members"}, 0, `(?s)ID +STATE +ZONE.*\nn2 +active +eu/z2 +1 +127.0.0.1:\d+ +10.0.0.2:7946 +v1\.4\.2 +20`, &api.Members{}},
+		{[]string{"health"}, 0, `(?s)member +n1 of orders\nversion +v1.4.2\nready +true\n.*fingerprint +[0-9a-f]{16}\nconfiguration +rf3:balanced`, &api.Health{}},
 		{[]string{"lookup", "user:42", "b", "--zone", "z1", "--region", "eu"}, 0, `user:42 +\d+ +n\d +n1,n\d,n\d +- +[0-9a-f]{16}\nb +`, &api.Batch{}},
 		{[]string{"ring"}, 0, `fingerprint [0-9a-f]{16}, configuration rf3:\S+, 64 partitions of 3 owners, moving: false\nID +ZONE +WEIGHT`, &api.Ring{}},
 		{[]string{"plan", "add", "n9", "--zone", "z9", "--region", "eu", "--weight", "2"}, 0, `\d+ of 192 replicas would move \(\d+\.\d%\), \d+ primaries would change\nID +GAINS +LOSES\n`, &api.Plan{}},

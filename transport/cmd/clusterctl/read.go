@@ -32,13 +32,13 @@ func (c *cli) membersCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.show(answer, "ID STATE ZONE WEIGHT HTTP GOSSIP STARTED", func(row func(...any)) {
+		return c.show(answer, "ID STATE ZONE WEIGHT HTTP GOSSIP VERSION STARTED", func(row func(...any)) {
 			for _, m := range answer.Members {
 				started := ""
 				if !m.Started.IsZero() {
 					started = m.Started.UTC().Format(time.RFC3339)
 				}
-				row(m.ID, m.State, place(m.Region, m.Zone), m.Weight, m.HTTPAddr, m.Addr, started)
+				row(m.ID, m.State, place(m.Region, m.Zone), m.Weight, m.HTTPAddr, m.Addr, m.Version, started)
 			}
 		})
 	})
@@ -55,6 +55,7 @@ func (c *cli) healthCommand() *cobra.Command {
 		bad := !h.Ready
 		err = c.show(h, "", func(row func(...any)) {
 			row("member", h.NodeID+" of "+h.ClusterName)
+			row("version", h.Version)
 			row("ready", h.Ready)
 			row("healthy", h.Healthy)
 			row("agreed", h.Agreed)

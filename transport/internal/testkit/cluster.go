@@ -95,6 +95,7 @@ func NewCluster(tb testing.TB) *Cluster {
 		}
 		members = append(members, m)
 	}
+	members[0].Version = "v1.4.2"
 	members[0].Services = map[string]string{"kv": "10.0.0.1:9000", "admin": "10.0.0.1:9001"}
 	members[0].Metadata = map[string]string{"rack": "r7 <left>"}
 	members[3].State, members[3].HTTPAddr = membership.Observer, ""
