@@ -18,6 +18,8 @@ import (
 //   - The starts of one NodeID, and all starts, are bounded in number.
 //   - In clear, a few new starts are believed on their word. Of the others, this member believes
 //     those that answer a probe.
+//   - In clear, a start of a NodeID that this member knows as alive or failed must answer. So no
+//     announcement replaces a process, and none takes the name of a process for another address.
 //   - With keys, a start that has left is never believed again, and a start that has failed when
 //     it answers a probe.
 //
@@ -36,12 +38,15 @@ const (
 	// provenMembers and provenMembersBurst bound in the same way the starts that answer probes.
 	provenMembers, provenMembersBurst = 64, 1024
 
-	maxProbes   = 1024        // probes of new starts at a time
-	maxAsked    = 64          // further probes, of starts that have asked whether they are reached
-	maxRefused  = 1024        // starts that are remembered because they were not probed
-	maxProven   = 4096        // starts whose answers are remembered
-	provenFor   = time.Minute // how long an answer is remembered
-	fetchPause  = 500 * time.Millisecond
+	maxProbes  = 1024        // probes of new starts at a time
+	maxAsked   = 64          // further probes, of starts that have asked whether they are reached
+	maxRefused = 1024        // starts that are remembered because they were not probed
+	maxProven  = 4096        // starts whose answers are remembered
+	provenFor  = time.Minute // how long an answer is remembered
+	fetchPause = 500 * time.Millisecond
+	// forgedMemory is how long health reports an announcement that nothing stands behind.
+	forgedMemory = 10 * time.Minute
+
 	maxOver     = 8192 // starts that have left and are remembered
 	overMemory  = 24 * time.Hour
 	overExpired = time.Minute // how often old ones are deleted
@@ -62,8 +67,9 @@ type newcomers struct {
 	answered  guard.Bucket
 
 	mu       sync.Mutex
-	proven   map[string]time.Time // when starts answered, by gossip name
-	probed   map[string]bool      // starts that are being probed
+	proven   map[proof]time.Time  // when starts answered
+	awaited  []string             // gossip names of starts that have answered since the last exchange
+	probed   map[proof]bool       // starts that are being probed
 	refused  map[string]newcomer  // starts that were refused and not probed, by gossip name
 	asked    map[uint64]question  // by challenge
 	fetching bool                 // an exchange of members will follow
@@ -76,7 +82,7 @@ func newNewcomers(encrypted bool) *newcomers {
 		encrypted: encrypted,
 		believed:  guard.Bucket{Rate: newMembers, Burst: newMembersBurst},
 		answered:  guard.Bucket{Rate: provenMembers, Burst: provenMembersBurst},
-		proven:    make(map[string]time.Time), probed: make(map[string]bool),
+		proven:    make(map[proof]time.Time), probed: make(map[proof]bool),
 		refused: make(map[string]newcomer), asked: make(map[uint64]question), over: make(map[string]time.Time),
 	}
 }
@@ -85,6 +91,7 @@ func newNewcomers(encrypted bool) *newcomers {
 // questions with a challenge. memberlist calls it.
 func (m *Membership) admitStart(name string, member Member, challenge bool) error {
 	starts, total, known, failed := m.registry.startsOf(name, member)
+	claims := starts > 0 || failed != failedNone
 	n, now := m.newcomers, m.settings.now()
 	switch {
 	case n.isOver(name):
@@ -95,10 +102,10 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyStarts
 	case total >= maxMembers:
 		return errManyNew
-	case n.encrypted && !failed, !n.encrypted && (!n.joined.Load() || n.believed.Take(1, now)):
+	case n.encrypted && failed != failedSame, !n.encrypted && (!n.joined.Load() || !claims && n.believed.Take(1, now)):
 		return nil
-	case !n.isProven(name, now):
-		m.probe(newcomer{name, member.Addr, challenge}, maxProbes)
+	case !n.isProven(name, member.Addr, now):
+		m.probe(newcomer{name: name, addr: member.Addr, challenge: challenge, claims: starts > 0}, maxProbes)
 		return errUnproven
 	case !n.encrypted && !n.answered.Take(1, now):
 		return errManyNew
@@ -125,22 +132,28 @@ func (n *newcomers) leave(name string, now time.Time) {
 	n.over[name] = now
 }
 
-// isProven reports whether a start has answered lately.
-func (n *newcomers) isProven(name string, now time.Time) bool {
+// isProven reports whether a start has answered at an address lately.
+func (n *newcomers) isProven(name string, addr netip.AddrPort, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	at, found := n.proven[name]
+	at, found := n.proven[proof{name, addr}]
 	return found && now.Sub(at) < provenFor
 }
 
+// proof says which start has answered, and at which address.
+type proof struct {
+	name string
+	addr netip.AddrPort
+}
+
 // forgetBefore deletes the entries that are older than a time, and the oldest ones beyond a number.
-func forgetBefore(all map[string]time.Time, before time.Time, most int) {
-	var oldest string
-	for name, at := range all {
+func forgetBefore[K comparable](all map[K]time.Time, before time.Time, most int) {
+	var oldest, none K
+	for key, at := range all {
 		if at.Before(before) {
-			delete(all, name)
-		} else if oldest == "" || at.Before(all[oldest]) {
-			oldest = name
+			delete(all, key)
+		} else if oldest == none || at.Before(all[oldest]) {
+			oldest = key
 		}
 	}
 	if len(all) > most {
@@ -148,14 +161,29 @@ func forgetBefore(all map[string]time.Time, before time.Time, most int) {
 	}
 }
 
+// failedStart says which start of a NodeID has failed.
+type failedStart uint8
+
+const (
+	failedNone  failedStart = iota // none that is remembered
+	failedOther                    // another start than the announced one
+	failedSame                     // the announced start
+)
+
 // startsOf returns the number of starts of a member's NodeID that are believed alive, and the
-// number of all starts. It reports whether the named start is among them, and whether it has failed.
-func (r *registry) startsOf(name string, m Member) (starts, total int, known, failed bool) {
+// number of all starts. It reports whether the named start is among them, and which start of the
+// NodeID has failed.
+func (r *registry) startsOf(name string, m Member) (starts, total int, known bool, failed failedStart) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, known = r.alive[name]
-	gone := r.departed[m.ID]
-	return len(r.names[m.ID]), len(r.alive), known, gone.failed && gone.member.Start.Nonce == m.Start.Nonce
+	if gone := r.departed[m.ID]; gone.failed {
+		failed = failedOther
+		if gone.member.Start.Nonce == m.Start.Nonce {
+			failed = failedSame
+		}
+	}
+	return len(r.names[m.ID]), len(r.alive), known, failed
 }
 
 // newcomer is a start that is not known.
@@ -163,6 +191,7 @@ type newcomer struct {
 	name      string
 	addr      netip.AddrPort
 	challenge bool // it answers questions with a challenge
+	claims    bool // another start of the NodeID is alive
 }
 
 // probe asks a start, in the background, whether it runs. When too many are being probed, probe only
@@ -172,9 +201,9 @@ func (m *Membership) probe(c newcomer, most int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.probed[c.name]:
+	case n.probed[proof{c.name, c.addr}]:
 	case len(n.probed) < most && m.background(func() { m.prove(c) }):
-		n.probed[c.name] = true
+		n.probed[proof{c.name, c.addr}] = true
 		delete(n.refused, c.name)
 	default:
 		if len(n.refused) >= maxRefused {
@@ -200,22 +229,26 @@ func (m *Membership) probeAsker(name string) {
 	}
 }
 
-// prove probes a start. After an answer it exchanges members with the start, because the
-// announcement that was refused may not come again. One exchange brings several starts.
+// prove probes a start. After an answer it exchanges members with the start, unless the
+// announcement that was refused comes again. One exchange brings several starts.
 func (m *Membership) prove(c newcomer) {
 	n := m.newcomers
 	answers := m.answersProbe(c)
 	n.mu.Lock()
-	delete(n.probed, c.name)
+	delete(n.probed, proof{c.name, c.addr})
 	if !answers {
 		n.mu.Unlock()
+		if c.claims && m.life.Ending().Err() == nil {
+			m.forged(c)
+		}
 		return
 	}
 	now := m.settings.now()
 	if len(n.proven) >= maxProven {
 		forgetBefore(n.proven, now.Add(-provenFor), maxProven-1)
 	}
-	n.proven[c.name] = now
+	n.proven[proof{c.name, c.addr}] = now
+	n.awaited = append(n.awaited, c.name)
 	fetch := !n.fetching
 	n.fetching = true
 	n.mu.Unlock()
@@ -229,9 +262,33 @@ func (m *Membership) prove(c newcomer) {
 	case <-m.life.Ending().Done():
 	}
 	n.mu.Lock()
-	n.fetching = false
+	awaited := n.awaited
+	n.fetching, n.awaited = false, nil
 	n.mu.Unlock()
-	m.contact(c.addr, func(error) {})
+	if m.registry.lacks(awaited) {
+		m.contact(c.addr, func(error) {})
+	}
+}
+
+// lacks reports whether any of these starts is not believed alive.
+func (r *registry) lacks(names []string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range names {
+		if _, alive := r.alive[name]; !alive {
+			return true
+		}
+	}
+	return false
+}
+
+// forged reports an announcement that would have replaced a living process, from an address where
+// none answers. It has no subject: a stranger can name any number of addresses.
+func (m *Membership) forged(c newcomer) {
+	id, _, _ := splitName(c.name)
+	if m.registry.lacks([]string{c.name}) {
+		m.troubles.set(troubleForged, "", "", fmt.Sprintf("a later process of NodeID %q was announced at %v, and none answers there", id, c.addr), forgedMemory)
+	}
 }
 
 // answersProbe reports whether a start answers.

@@ -20,13 +20,14 @@ const (
 	troubleNoStreams = "tcp-blocked"         // streams of other members do not arrive, their packets do
 	troublePair      = "pair-blocked"        // a member and this one do not reach each other directly, and others reach both
 	troubleDead      = "declared-dead"       // others declared this member dead, and it waits before it owns again
+	troubleForged    = "forged-news"         // a process was announced that does not answer, in the place of one that does
 	troubleFlaps     = "flapping"            // a process is declared dead and comes back, again and again
 )
 
 // troubleKinds are all kinds of trouble.
 var troubleKinds = [...]string{
 	troubleDiscovery, troubleNoSeed, troubleRefused, troubleUnreached, troubleConflict, troubleNoPackets, troubleNoStreams,
-	troublePair, troubleDead, troubleFlaps,
+	troublePair, troubleDead, troubleForged, troubleFlaps,
 }
 
 const (

@@ -1,0 +1,149 @@
+package membership
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stranger sends packets from an address that is no member's.
+type stranger struct {
+	t         *testing.T
+	transport Transport
+	to        []netip.AddrPort
+}
+
+func (n *town) stranger(to ...*Membership) stranger {
+	n.t.Helper()
+	transport, err := n.net.Listen(netip.MustParseAddrPort("10.9.9.9:1"), nil)
+	require.NoError(n.t, err)
+	n.t.Cleanup(func() { _ = transport.Shutdown() })
+	s := stranger{t: n.t, transport: transport}
+	for _, m := range to {
+		s.to = append(s.to, m.Local().Addr)
+	}
+	return s
+}
+
+func (s stranger) say(packet []byte) {
+	for _, addr := range s.to {
+		_, err := s.transport.WriteToAddress(packet, Address{Addr: addr.String()})
+		require.NoError(s.t, err)
+	}
+}
+
+// left returns the packet in which a member itself says that it has left.
+func (n news) left() []byte {
+	b := append(append([]byte{5, 0x83}, number32("Incarnation", n.incarnation)...), "\xa4From\xd9"...)
+	b = append(append(b, byte(len(n.name))), n.name...)
+	b = append(append(b, "\xa4Node\xd9"...), byte(len(n.name)))
+	return labelled(append(b, n.name...))
+}
+
+// forged returns news about a running member, with an incarnation that it has not used.
+func forged(m *Membership, incarnation uint32) news {
+	self := m.Local()
+	return news{
+		name: m.name, incarnation: incarnation, addr: self.Addr.Addr().AsSlice(), port: self.Addr.Port(),
+		meta: m.announcer.meta(), versions: usual,
+	}
+}
+
+// Starts of a NodeID that do not answer, announced again and again, do not replace its process.
+func TestAnnouncedStartsDoNotReplaceAProcess(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		time.Sleep(time.Minute)
+		s := n.stranger(one, two, three)
+		lost := 0
+		for i := range 600 {
+			if i%20 == 0 {
+				g := ghost(t, i, func(m *Member) {
+					m.ID, m.PartitionCount, m.Configurations = "n3", 64, []string{"rf3:rendezvous/1"}
+					m.Start = Start{Number: three.Local().Start.Number + uint64(i) + 1, Nonce: uint64(i) + 1}
+				})
+				g.addr = netip.MustParseAddr("10.0.0.77").AsSlice()
+				s.say(g.alive())
+			}
+			for _, m := range []*Membership{one, two, three} {
+				if it, found := m.registry.member("n3"); !found || it.Start.Nonce != three.Local().Start.Nonce {
+					lost++
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.Zero(t, lost)
+		for _, m := range []*Membership{one, two, three} {
+			troubles := Drive(m).Troubles()
+			require.Len(t, troubles, 1)
+			require.Equal(t, troubleForged, troubles[0].Kind)
+			require.Contains(t, troubles[0].Message, `a later process of NodeID "n3" was announced at 10.0.0.77:`)
+		}
+		time.Sleep(forgedMemory)
+		require.Empty(t, Drive(one).Troubles())
+
+		again := n.start(3, onAddr(30))
+		n.speaks(again, one, two, three, again)
+	})
+}
+
+// A leave and another address, in the name of a member that runs, do not keep it out.
+func TestANameIsNotTaken(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		time.Sleep(time.Minute)
+		s := n.stranger(one, two)
+		elsewhere, lost := 0, 0
+		for i := range 600 {
+			if i%20 == 0 {
+				f := forged(three, uint32(10+2*i))
+				s.say(f.left())
+				time.Sleep(10 * time.Millisecond)
+				f.incarnation++
+				f.addr = netip.MustParseAddr("10.0.0.77").AsSlice()
+				s.say(f.alive())
+			}
+			for _, m := range []*Membership{one, two} {
+				if it, found := m.registry.member("n3"); !found {
+					lost++
+				} else if it.Addr != three.Local().Addr {
+					elsewhere++
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.Zero(t, elsewhere)
+		require.NotZero(t, lost, "the leave was believed")
+		n.await("n3 is back", func() bool {
+			for _, m := range []*Membership{one, two} {
+				if it, found := m.registry.member("n3"); !found || it.Addr != three.Local().Addr {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}
+
+// Forged deaths keep a member from owning while they go on, and not for good.
+func TestForgedDeathsEnd(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		time.Sleep(time.Minute)
+		s := n.stranger(one, two)
+		for i := range 60 {
+			s.say(forged(three, uint32(10+2*i)).dead())
+			time.Sleep(5 * time.Second)
+		}
+		n.see(3, one, two, three)
+		require.ErrorContains(t, Drive(three).DeclaredDead(), "2 of 2 other members had declared this one dead")
+		time.Sleep(maxRest)
+		n.await("it may own again", func() bool { return Drive(three).DeclaredDead() == nil })
+		n.see(3, one, two, three)
+	})
+}
