@@ -86,6 +86,35 @@ func (h *Handler) leaseOfScrapes(r *http.Request) *lease {
 	return l
 }
 
+const (
+	// streamBytes is what a request of HTTP/2 takes until its answer is read, without its header.
+	streamBytes = 16 << 10
+	// maxStreamBytes is what all requests of HTTP/2 under way may take for that.
+	maxStreamBytes = 32 << 20
+)
+
+// leaseOfStream returns a lease for a request of HTTP/2, which holds memory until its answer is
+// read. A connection can carry hundreds of them; one of HTTP/1 carries one, and the number of
+// connections is bounded. It reports false when too many are under way.
+func (h *Handler) leaseOfStream(r *http.Request) (*lease, bool) {
+	l := &lease{h: h, budget: &h.streams, client: sourceOf(r), share: maxStreamBytes / clientPart, most: maxStreamBytes}
+	if r.ProtoMajor < 2 {
+		return l, true
+	}
+	bytes := int64(streamBytes + 2*len(r.RequestURI)) // the text, and what is decoded of it
+	for name, values := range r.Header {
+		for _, value := range values {
+			bytes += int64(len(name) + len(value))
+		}
+	}
+	bytes = min(bytes, l.share)
+	if !l.budget.take(l.client, bytes, l.share, l.most) {
+		return nil, false
+	}
+	l.held = bytes
+	return l, true
+}
+
 // maxAnswerBytes is the option, or its default for the present ring.
 func (h *Handler) maxAnswerBytes() int64 {
 	if h.options.MaxAnswerBytes != 0 {

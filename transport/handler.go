@@ -32,6 +32,7 @@ type Handler struct {
 	metrics   metrics
 	memory    budget // bytes that requests under way hold
 	scrapes   budget // bytes that requests for metrics hold
+	streams   budget // bytes that requests of HTTP/2 hold, beside those of long answers
 	sizes     sizes
 	plans     planGate
 	// waiting holds a slot for each request that waits for news.
@@ -119,16 +120,26 @@ func (h *Handler) routes() http.Handler {
 	return mux
 }
 
-// serve turns an endpoint into a handler.
+// serve turns an endpoint into a handler. A request of HTTP/2 beyond the budget of streams gets no
+// answer: its stream is reset. An answer would hold memory until it is read.
 func (h *Handler) serve(e endpoint, counts *routeCounts) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		counts.reached(w)
+		l, ok := h.leaseOfStream(r)
+		if !ok {
+			h.counts.overloaded.Add(1)
+			panic(http.ErrAbortHandler)
+		}
+		defer l.end()
 		switch err := e(w, r); {
 		case err == nil:
 		case errors.Is(err, http.ErrAbortHandler):
 			panic(http.ErrAbortHandler) // closes the connection without a log line
 		default:
 			h.refuse(w, r, err)
+		}
+		if r.ProtoMajor >= 2 {
+			_ = http.NewResponseController(w).Flush() // the lease must last until the client has made room
 		}
 	})
 }
