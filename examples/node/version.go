@@ -7,6 +7,10 @@ import (
 	"runtime/debug"
 )
 
+// release is the version that the linker sets: -ldflags "-X main.release=v0.1.0". Empty means that the
+// build information has it.
+var release string
+
 // showVersion prints the version of this program, the revision that it was built from where the
 // build knows it, and the version of Go.
 func showVersion(out io.Writer) error {
@@ -18,6 +22,9 @@ func showVersion(out io.Writer) error {
 				revision = ", revision " + s.Value
 			}
 		}
+	}
+	if release != "" {
+		version = release
 	}
 	_, err := fmt.Fprintf(out, "node %s%s, %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
