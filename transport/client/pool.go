@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/clusterkit/clusterkit/transport/internal/direct"
+	"github.com/clusterkit/clusterkit/transport/internal/slot"
 	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
 )
 
@@ -18,8 +21,8 @@ import (
 // speaks HTTP/2 to https URLs whose server supports it. Otherwise, and for requests
 // that ask for an upgrade, it speaks HTTP/1.1. A request that a server has received, and
 // that a proxy sends on, keeps its version of HTTP: one that came by HTTP/2 goes by
-// HTTP/2 to an http URL too, if that server speaks HTTP/2 in clear. It uses no proxy, also not one of the
-// environment. It follows no redirect, and does not decode bodies. The context of a
+// HTTP/2 to an http URL too, if that server speaks HTTP/2 in clear. It uses no proxy, also
+// not one of the environment. It follows no redirect, and does not decode bodies. The context of a
 // request limits its time.
 //
 // A service calls its internal routes on other members with a pool that has a token,
@@ -45,9 +48,11 @@ type Pool struct {
 	token   func() string // nil without a token
 	// onlyHTTP1 are the servers that do not speak HTTP/2 in clear.
 	onlyHTTP1 addresses
+	slots     *slot.Slots       // of the requests over HTTP/1.1
+	direct    *direct.Transport // sends most of them
+	closed    atomic.Bool
 
 	mu      sync.Mutex
-	closed  bool
 	made    *tlsfiles.Credentials // the credentials with which current was made
 	current *[lanes]*http.Transport
 	retired []*http.Transport
@@ -69,7 +74,21 @@ func NewPool(o PoolOptions) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{options: o, tls: t, token: token}, nil
+	slots := slot.New(o.MaxConnsPerHost, o.MaxUpgradesPerHost)
+	return &Pool{options: o, tls: t, token: token, slots: slots, direct: direct.New(direct.Options{
+		Dial: o.dialer().DialContext, Slots: slots, IdleTimeout: o.IdleTimeout, MaxHeaderBytes: o.MaxResponseHeaderBytes,
+		MaxIdlePerHost: min(o.MaxIdleConnsPerHost, o.MaxConnsPerHost), MaxIdle: o.MaxIdleConns,
+	})}, nil
+}
+
+// Direct returns the transport that sends a request without a body in the goroutine of its
+// caller, or nil when the request needs another one. It is for the routers of this module:
+// its type is internal.
+func (p *Pool) Direct(r *http.Request) *direct.Transport {
+	if p.laneOf(r) != clearHTTP1 || p.closed.Load() || p.needsToken(r) || !direct.Takes(r) {
+		return nil
+	}
+	return p.direct
 }
 
 // RoundTrip implements [http.RoundTripper]: it sends one request, with the pool's
@@ -86,8 +105,15 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if on != clearHTTP2 {
+	switch on {
+	case usual, upgrades:
 		return t.RoundTrip(r)
+	case clearHTTP1, secureHTTP1:
+		if on == clearHTTP1 && direct.Takes(r) && !direct.Traced(r) {
+			return p.direct.RoundTrip(r, &direct.Attempt{Context: r.Context()})
+		}
+		return p.slotted(t, r)
+	case clearHTTP2:
 	}
 	first, body := r, &heldBody{}
 	if r.Body != nil {
@@ -106,6 +132,7 @@ func (p *Pool) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes the connections that carry no request.
 func (p *Pool) CloseIdleConnections() {
+	p.direct.CloseIdle()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current != nil {
@@ -121,9 +148,8 @@ func (p *Pool) CloseIdleConnections() {
 // further call of Close, or after IdleTimeout. Close may be called any number of times,
 // and returns nil.
 func (p *Pool) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
+	p.closed.Store(true)
+	p.direct.Close()
 	p.CloseIdleConnections()
 	return nil
 }
@@ -133,7 +159,7 @@ func (p *Pool) transport(on lane) (*http.Transport, error) {
 	now := p.tls.files.Get()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed.Load() {
 		return nil, ErrClosed
 	}
 	if p.current == nil || p.made != now {
@@ -162,20 +188,29 @@ func (p *Pool) closeRetired() {
 	}
 }
 
-// newTransport makes the transport of a lane. http.Transport leaves the choice of protocol
-// to DialTLSContext.
-func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
-	o := p.options
-	most := o.MaxConnsPerHost
-	if on == upgrades {
-		most = o.MaxUpgradesPerHost
-	}
-	dialer := &net.Dialer{
+// dialer returns what makes the connections.
+func (o PoolOptions) dialer() *net.Dialer {
+	return &net.Dialer{
 		Timeout: o.DialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: o.KeepAlive, Interval: max(o.KeepAlive/3, time.Second), Count: 3,
 		},
 	}
+}
+
+// newTransport makes the transport of a lane. http.Transport leaves the choice of protocol
+// to DialTLSContext.
+func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
+	o := p.options
+	most := o.MaxConnsPerHost
+	switch on {
+	case upgrades:
+		most = o.MaxUpgradesPerHost
+	case clearHTTP1, secureHTTP1: // the slots bound the requests
+		most += o.MaxUpgradesPerHost
+	case usual, clearHTTP2:
+	}
+	dialer := o.dialer()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(on != clearHTTP2)
 	protocols.SetHTTP2(on == usual)
@@ -228,7 +263,7 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 		DisableCompression:     true,
 		IdleConnTimeout:        o.IdleTimeout,
 		MaxConnsPerHost:        most,
-		MaxIdleConnsPerHost:    min(o.MaxIdleConnsPerHost, most),
+		MaxIdleConnsPerHost:    min(o.MaxIdleConnsPerHost, o.MaxConnsPerHost),
 		MaxIdleConns:           o.MaxIdleConns,
 		MaxResponseHeaderBytes: o.MaxResponseHeaderBytes,
 		ExpectContinueTimeout:  time.Second,

@@ -43,15 +43,18 @@ type PoolOptions struct {
 	// s.
 	KeepAlive time.Duration
 	// MaxConnsPerHost is the largest number of connections to one host and port at a
-	// time, with those being made: 1 to 65,536. A request that finds no free connection
-	// waits for one, as long as its context lasts. Over HTTP/2 a connection carries as
-	// many requests at a time as the server allows (a member's server allows 250), over
-	// HTTP/1.1 one. Zero means 64.
+	// time, with those being made: 1 to 65,536. Over HTTP/2 a connection carries as many
+	// requests at a time as the server allows (a member's server allows 250). Over HTTP/1.1
+	// it carries one. A request over HTTP/1.1 that finds no free connection waits for one for 1
+	// s, and then fails with [ErrBusy]. With https URLs that are not forwarded it waits as long
+	// as its context lasts. Zero means 64.
 	MaxConnsPerHost int
-	// MaxUpgradesPerHost is how many more connections to one host and port may
-	// be open for requests that ask for another protocol, such as WebSocket, or over
-	// HTTP/1.1 for text/event-stream, and keep theirs for as long as that is spoken:
-	// 1 to 65,536. Zero means 4,096.
+	// MaxUpgradesPerHost is how many more connections to one host and port may be open for
+	// requests that keep theirs for long, so that they do not keep others off: 1 to 65,536.
+	// It bounds two kinds, each for itself: requests that ask for another protocol, such as
+	// WebSocket; and requests over HTTP/1.1 whose answer has begun and has no known length, as
+	// that of an event stream, or which take longer than 500 ms, as a long poll. Zero means
+	// 4,096.
 	MaxUpgradesPerHost int
 	// MaxIdleConnsPerHost is the largest number of idle connections to one host and port that are
 	// kept, without upgraded ones: 1 to 65,536. Zero means 64. It is never more than

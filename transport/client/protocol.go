@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +19,8 @@ type lane int
 const (
 	// usual speaks HTTP/2 to https URLs whose server supports it, and HTTP/1.1 otherwise.
 	usual lane = iota
+	// clearHTTP1 speaks HTTP/1.1 to http URLs.
+	clearHTTP1
 	// upgrades speaks HTTP/1.1, for requests that keep their connection.
 	upgrades
 	// secureHTTP1 speaks HTTP/1.1 to https URLs.
@@ -39,22 +39,13 @@ func (p *Pool) laneOf(r *http.Request) lane {
 		return upgrades
 	case received && r.ProtoMajor == 2 && !secure && !p.onlyHTTP1.has(r.URL.Host):
 		return clearHTTP2
-	case !secure && isEventStream(r):
-		return upgrades
-	case received && r.ProtoMajor == 1 && secure:
-		if isEventStream(r) {
-			return upgrades
-		}
+	case !secure:
+		return clearHTTP1
+	case received && r.ProtoMajor == 1:
 		return secureHTTP1
 	default:
 		return usual
 	}
-}
-
-// isEventStream reports whether a request asks for server-sent events. Over HTTP/1.1 its
-// answer keeps a connection for as long as the caller listens.
-func isEventStream(r *http.Request) bool {
-	return slices.ContainsFunc(r.Header["Accept"], func(value string) bool { return strings.Contains(value, "text/event-stream") })
 }
 
 // errOnlyHTTP1 says that a server does not speak HTTP/2 in clear.

@@ -67,7 +67,7 @@ func (o PoolOptions) tokenSource() (func() string, error) {
 // authorize returns a copy of the request with the pool's token, or the request itself
 // where the token must not be added. With an error it returns the request itself.
 func (p *Pool) authorize(r *http.Request) (*http.Request, error) {
-	if p.token == nil || r.Header["Authorization"] != nil || r.Header[wire.ForwardedHeader] != nil {
+	if !p.needsToken(r) {
 		return r, nil
 	}
 	if p.options.exposes(r.URL.Scheme, r.URL.Hostname()) {
@@ -83,6 +83,11 @@ func (p *Pool) authorize(r *http.Request) (*http.Request, error) {
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	return r, nil
+}
+
+// needsToken reports whether the pool adds its token to a request.
+func (p *Pool) needsToken(r *http.Request) bool {
+	return p.token != nil && r.Header["Authorization"] == nil && r.Header[wire.ForwardedHeader] == nil
 }
 
 var (

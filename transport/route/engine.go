@@ -28,6 +28,7 @@ type engine struct {
 	counts  counts
 	own     *client.Pool // nil when the user set Options.Transport
 	sender  http.RoundTripper
+	pool    *client.Pool // sender, if that is a pool
 }
 
 // newEngine returns an engine for options that are valid and have their defaults.
@@ -46,7 +47,9 @@ func newEngine(c Cluster, o Options) (*engine, error) {
 		}
 		e.own, e.sender = pool, pool
 	}
+	e.pool, _ = e.sender.(*client.Pool)
 	if o.Wrap != nil {
+		e.pool = nil
 		if e.sender = o.Wrap(e.sender); e.sender == nil {
 			return nil, errors.New("Options.Wrap returned nil: must return a RoundTripper")
 		}

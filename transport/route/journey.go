@@ -285,5 +285,5 @@ func isUnreachable(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
-	return errors.Is(err, client.ErrClosed)
+	return errors.Is(err, client.ErrClosed) || errors.Is(err, client.ErrBusy)
 }

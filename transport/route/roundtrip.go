@@ -110,7 +110,7 @@ type shipment struct {
 // it is.
 func (s *shipment) pack() *http.Request {
 	r := s.request
-	out := r.WithContext(&s.first)
+	out := r.WithContext(r.Context())
 	out.ProtoMajor, out.ProtoMinor = 1, 1 // of a caller's request they say nothing
 	u := *r.URL
 	out.URL, u.Scheme = &u, s.engine.options.Scheme

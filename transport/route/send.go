@@ -2,27 +2,23 @@ package route
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/clusterkit/clusterkit/transport/internal/direct"
 )
 
 const (
-	// mostStale is the number of connections of a pool that may be found closed by the
-	// other side before the member counts as unreachable.
-	mostStale = 16
 	// watchAfter is how long an attempt waits for an answer at most before the router checks
 	// whether the member is still in the view. Most answers come sooner.
 	watchAfter = 250 * time.Millisecond
-	// connectWithin is how long an attempt waits for a connection. All connections of
-	// the pool may be busy, or the address may not answer, while the next owner does.
-	// The time is sufficient for a TLS handshake with a far region. The dial goes on,
-	// for later requests.
+	// connectWithin is how long an attempt waits for a connection. The address may not answer,
+	// while the next owner does. The time is sufficient for a TLS handshake with a far region.
+	// The dial goes on, for later requests.
 	connectWithin = 2 * time.Second
 )
 
@@ -33,64 +29,46 @@ var errLeft = errors.New("route: the member left before it answered")
 // errNoConnection says that there was no connection in time. Nothing was sent.
 var errNoConnection = errors.New("route: no connection within " + connectWithin.String())
 
-// errRepeated says that http.Transport was about to send a request again by itself.
-var errRepeated = errors.New("route: the connection broke before an answer came")
-
 // once sends a request to a candidate and waits for the head of the answer, for as long
 // as the candidate is in the view. The other side may have closed an idle connection
-// before anything was written to it. Then once takes the next one. sent is false when
+// before anything was written to it. Then the next one is taken. sent is false when
 // there was a connection and nothing was written to it.
 func (j *journey) once(ctx context.Context, s *sending, out *http.Request, c candidate) (response *http.Response, sent bool, err error) {
-	s.to, s.cutOff, s.shared = c, j.cutOff, out.ProtoMajor > 1
-	s.single = j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)
-	ctx, s.cancel = context.WithCancelCause(ctx)
+	s.to, s.cutOff = c, j.cutOff
+	var lane *direct.Transport
+	if pool := j.engine.pool; pool != nil && !direct.Traced(j.request) {
+		lane = pool.Direct(out)
+	}
+	if lane == nil {
+		s.traced = newTraced(ctx, j, s, out)
+	}
 	j.engine.watches.add(s)
 	defer s.end()
-	s.trace = httptrace.ClientTrace{GetConn: s.getConn, GotConn: s.gotConn, WroteHeaders: s.wroteHeaders, Got1xxResponse: j.informed}
-	s.Context = httptrace.WithClientTrace(ctx, &s.trace)
-	if out.Context() != s {
-		out = out.WithContext(s)
+	if lane == nil {
+		return j.sendTraced(s, out)
 	}
-	for range mostStale {
-		j.cargo.load(out)
-		response, err = j.engine.sender.RoundTrip(out)
-		if !s.settled.CompareAndSwap(false, true) { // the watch or the trace has ended it
-			if err == nil {
-				_ = response.Body.Close()
-			}
-			err = context.Cause(ctx)
-			return nil, errors.Is(err, errRepeated) || s.sent() && (s.connected.Load() || !errors.Is(err, errNoConnection)), err
-		}
-		if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
-			s.body, response.Body = response.Body, s
-		}
-		if err == nil || s.sent() {
-			return response, true, err
-		}
-		if ctx.Err() != nil || !j.cargo.unload() {
-			break
-		}
-		s.settled.Store(false)
-		s.barred.Store(false)
+	s.direct.Context, s.direct.Informed = ctx, j.informed
+	response, err = lane.RoundTrip(out, &s.direct)
+	if err != nil {
+		return nil, s.direct.Sent(), err
 	}
-	return nil, false, err
+	if !s.settled.CompareAndSwap(false, true) { // the watch has ended it
+		_ = response.Body.Close()
+		return nil, true, errLeft
+	}
+	if response.Body != http.NoBody {
+		s.body, response.Body = response.Body, s
+	}
+	return response, true, nil
 }
 
-// sending is the context of an attempt, its progress, and then the body of its answer. A
-// round tripper that does not call the trace counts as one that has sent the request.
+// sending is the progress of an attempt, and then the body of its answer.
 type sending struct {
-	context.Context // of the request, with the trace
-	engine          *engine
-	to              candidate
-	cancel          context.CancelCauseFunc
-	trace           httptrace.ClientTrace
-
-	looking, connected, wrote atomic.Bool
-	http2                     atomic.Bool // the last connection speaks it
-	barred                    atomic.Bool // the connection came too late, and nothing can be written to it
-	shared                    bool        // the connection carries other requests too
-	single                    bool        // net/http would send the request again after its connection broke
-
+	engine *engine
+	to     candidate
+	// traced is the progress over a round tripper that is not ours; nil: direct is used.
+	traced  *traced
+	direct  direct.Attempt
 	settled atomic.Bool // by an answer, an error, the watch or the trace
 
 	began          time.Time
@@ -103,6 +81,23 @@ type sending struct {
 	body   io.ReadCloser
 	failed error // of body
 	cutOff func()
+}
+
+// abort ends the attempt.
+func (s *sending) abort(err error) {
+	if s.traced != nil {
+		s.traced.cancel(err)
+	} else {
+		s.direct.End(err)
+	}
+}
+
+// connects reports whether the attempt still waits for a connection.
+func (s *sending) connects() bool {
+	if s.traced != nil {
+		return s.traced.looking.Load() && !s.traced.connected.Load()
+	}
+	return !s.direct.Connected()
 }
 
 // end ends the wait of the watch.
@@ -149,48 +144,17 @@ func (s *sending) Read(b []byte) (int, error) {
 // Close implements [io.Closer]. HTTP/2 would wait for the body of the request, which its
 // caller may not send before it has the whole answer.
 func (s *sending) Close() error {
-	s.cancel(errClosed)
+	if s.traced != nil {
+		s.traced.cancel(errClosed)
+	}
 	return s.body.Close()
 }
-
-// errClosed says that the answer was read.
-var errClosed = errors.New("route: the body of the answer was closed")
-
-// getConn ends an attempt that http.Transport is about to repeat. It repeats a read without
-// a body after the connection broke, and the read may have run. The router itself counts
-// how often a request may run. The transport of HTTP/2 repeats only what has not run.
-func (s *sending) getConn(string) {
-	s.looking.Store(true)
-	if s.single && s.wrote.Load() && !s.http2.Load() && s.settled.CompareAndSwap(false, true) {
-		s.cancel(errRepeated)
-	}
-}
-
-func (s *sending) wroteHeaders() { s.wrote.Store(true) }
-
-// gotConn closes a connection that comes after the attempt was ended for want of one. The
-// transport would write the request to it, although its context has ended. A connection of
-// HTTP/2 carries other requests too; there the request may run.
-func (s *sending) gotConn(info httptrace.GotConnInfo) {
-	s.connected.Store(true)
-	if s.single || s.settled.Load() {
-		c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
-		s.http2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
-	}
-	if !s.settled.Load() || info.Conn == nil || s.shared || s.http2.Load() {
-		return
-	}
-	s.barred.Store(true)
-	_ = info.Conn.Close()
-}
-
-func (s *sending) sent() bool { return !s.barred.Load() && (s.wrote.Load() || !s.connected.Load()) }
 
 // watch ends an attempt that must not go on. The context of an attempt that was answered
 // goes on: the body of the answer is read under it.
 func (s *sending) watch() {
 	if err := s.trouble(); err != nil && s.settled.CompareAndSwap(false, true) {
-		s.cancel(err)
+		s.abort(err)
 	}
 }
 
@@ -212,7 +176,7 @@ func (s *sending) trouble() error {
 		select {
 		case <-changed:
 		case <-late.C:
-			if s.looking.Load() && !s.connected.Load() {
+			if s.connects() {
 				return errNoConnection
 			}
 		case <-over:

@@ -1,0 +1,104 @@
+package route
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// mostStale is the number of connections of a pool that may be found closed by the
+// other side before the member counts as unreachable.
+const mostStale = 16
+
+// errRepeated says that http.Transport was about to send a request again by itself.
+var errRepeated = errors.New("route: the connection broke before an answer came")
+
+// errClosed says that the answer was read.
+var errClosed = errors.New("route: the body of the answer was closed")
+
+// traced is the context of an attempt over a round tripper such as http.Transport, and its
+// progress as the trace tells it. A round tripper that does not call the trace counts as
+// one that has sent the request.
+type traced struct {
+	context.Context // of the request, with the trace
+	sending         *sending
+	cancel          context.CancelCauseFunc
+	trace           httptrace.ClientTrace
+
+	looking, connected, wrote atomic.Bool
+	http2                     atomic.Bool // the last connection speaks it
+	barred                    atomic.Bool // the connection came too late, and nothing can be written to it
+	shared                    bool        // the connection carries other requests too
+	single                    bool        // net/http would send the request again after its connection broke
+}
+
+// newTraced returns the context of an attempt.
+func newTraced(ctx context.Context, j *journey, s *sending, out *http.Request) *traced {
+	t := &traced{sending: s, shared: out.ProtoMajor > 1, single: j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)}
+	ctx, t.cancel = context.WithCancelCause(ctx)
+	t.trace = httptrace.ClientTrace{GetConn: t.getConn, GotConn: t.gotConn, WroteHeaders: t.wroteHeaders, Got1xxResponse: j.informed}
+	t.Context = httptrace.WithClientTrace(ctx, &t.trace)
+	return t
+}
+
+// sendTraced sends an attempt over a round tripper that is not ours.
+func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Response, sent bool, err error) {
+	t := s.traced
+	out = out.WithContext(t)
+	for range mostStale {
+		j.cargo.load(out)
+		response, err = j.engine.sender.RoundTrip(out)
+		if !s.settled.CompareAndSwap(false, true) { // the watch or the trace has ended it
+			if err == nil {
+				_ = response.Body.Close()
+			}
+			err = context.Cause(t)
+			return nil, errors.Is(err, errRepeated) || t.sent() && (t.connected.Load() || !errors.Is(err, errNoConnection)), err
+		}
+		if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
+			s.body, response.Body = response.Body, s
+		}
+		if err == nil || t.sent() {
+			return response, true, err
+		}
+		if t.Err() != nil || !j.cargo.unload() {
+			break
+		}
+		s.settled.Store(false)
+		t.barred.Store(false)
+	}
+	return nil, false, err
+}
+
+// getConn ends an attempt that http.Transport is about to repeat. It repeats a read without
+// a body after the connection broke, and the read may have run. The router itself counts
+// how often a request may run. The transport of HTTP/2 repeats only what has not run.
+func (t *traced) getConn(string) {
+	t.looking.Store(true)
+	if t.single && t.wrote.Load() && !t.http2.Load() && t.sending.settled.CompareAndSwap(false, true) {
+		t.cancel(errRepeated)
+	}
+}
+
+func (t *traced) wroteHeaders() { t.wrote.Store(true) }
+
+// gotConn closes a connection that comes after the attempt was ended for want of one. The
+// transport would write the request to it, although its context has ended. A connection of
+// HTTP/2 carries other requests too; there the request may run.
+func (t *traced) gotConn(info httptrace.GotConnInfo) {
+	t.connected.Store(true)
+	if t.single || t.sending.settled.Load() {
+		c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
+		t.http2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
+	}
+	if !t.sending.settled.Load() || info.Conn == nil || t.shared || t.http2.Load() {
+		return
+	}
+	t.barred.Store(true)
+	_ = info.Conn.Close()
+}
+
+func (t *traced) sent() bool { return !t.barred.Load() && (t.wrote.Load() || !t.connected.Load()) }
