@@ -9,9 +9,8 @@ const MaxKeyBytes = 4096
 // that can reach a member can send them. The worst result is a deadline that the caller
 // has chosen for itself. A router takes both out of a request before its handler runs.
 const (
-	// TokenHeader carries the ring's token of the key's partition: in a forwarded
-	// request the token of the sender, in an answer the token of the member that
-	// answered. Equal tokens mean the same owners.
+	// TokenHeader carries the ring's token of the key's partition by the view of the
+	// member that answered or refused. Equal tokens mean the same owners.
 	TokenHeader = "Clusterkit-Token"
 	// TimeoutHeader carries the time for which the caller still waits, in milliseconds.
 	// Any client may send it.

@@ -23,7 +23,6 @@ func (c candidate) local() bool { return c.addr == "" }
 func (j *journey) plan(view View) {
 	e := j.engine
 	j.version, j.placement = view.Version, view.Ring.Lookup(j.key)
-	j.token = []string{textOf(j.placement)}
 	j.candidates, j.next, j.nameless = j.room[:0], 0, 0
 	p := j.placement
 	if e.serves && view.MayAnswer(p, j.policy, false) {

@@ -62,7 +62,9 @@ func numberOf(r *http.Request) string {
 }
 
 // markOf writes a mark of n2 to the start 1 of a member, for partition 0 by Nearest.
-func markOf(to string) string { return "1 orders kv n2 " + to + " 1 0 0 0 0 0123456789abcdef" }
+func markOf(to string) string {
+	return "1 orders kv n2 " + to + " 1 0 0 0 0 00000000000000aa 0123456789abcdef"
+}
 
 func refuses(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()

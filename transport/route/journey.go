@@ -38,7 +38,6 @@ type journey struct {
 
 	version    uint64 // the version of the view that the candidates are from
 	placement  ring.Placement
-	token      []string // the token of the placement, as the value of a header
 	candidates []candidate
 	next       int
 	room       [4]candidate // usually large enough for the candidates
@@ -112,10 +111,10 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 	out.URL.Host = c.addr
 	m := mark{
 		cluster: e.clusterName, service: e.options.Service, from: e.node, to: c.id, start: c.start,
-		partition: j.placement.Partition(), policy: j.policy, form: j.form, number: newNumber(),
+		partition: j.placement.Partition(), policy: j.policy, form: j.form, token: j.placement.Token(),
 	}
-	out.Header[wire.ForwardedHeader] = []string{m.String()}
-	out.Header[api.TokenHeader] = j.token
+	s.mark[0] = m.write()
+	out.Header[wire.ForwardedHeader] = s.mark[:]
 	delete(out.Header, api.TimeoutHeader)
 	if deadline, ok := ctx.Deadline(); ok {
 		// The number of milliseconds is rounded up. The receiver may so wait a little

@@ -9,7 +9,7 @@ import (
 
 const (
 	// headerRoom is what a router adds to the header of a request at most: the mark, the
-	// token, the timeout, and the headers of a proxy.
+	// timeout, and the headers of a proxy.
 	headerRoom = 1536
 	// slackHTTP1 and slackHTTP2 are what a server of net/http takes beyond
 	// http.Server.MaxHeaderBytes. HTTP/2 counts fieldHTTP2 bytes more for a header.

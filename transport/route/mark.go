@@ -26,6 +26,7 @@ type mark struct {
 	partition        int
 	policy           Policy
 	form             form
+	token            ring.Token // of the sender
 	// Only the sender of this attempt knows number. The receiver returns it with its
 	// answer. So the answer of another router, or of a server that is no router, is not
 	// taken for an answer of the receiver.
@@ -36,13 +37,22 @@ type mark struct {
 // version of the list. No name in it can contain a space.
 const (
 	markVersion = "1"
-	markFields  = 11
+	markFields  = 12
 	longestMark = 1024
 )
 
 func (m *mark) String() string {
 	var room [256]byte // usually large enough
 	return string(m.appendTo(room[:0]))
+}
+
+// write returns the text of the mark with a new number that no other process can guess.
+func (m *mark) write() string {
+	var number [numberDigits]byte
+	m.number = string(appendHexadecimal(number[:0], rand.Uint64()))
+	text := m.String()
+	m.number = text[len(text)-numberDigits:] // the copy of the number above needs no memory
+	return text
 }
 
 func (m *mark) appendTo(b []byte) []byte {
@@ -55,6 +65,7 @@ func (m *mark) appendTo(b []byte) []byte {
 	b = strconv.AppendUint(append(b, ' '), uint64(m.partition), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.policy), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.form), 16)
+	b = appendHexadecimal(append(b, ' '), uint64(m.token))
 	return append(append(b, ' '), m.number...)
 }
 
@@ -73,10 +84,10 @@ func parseMark(values []string) (m mark, err error) {
 		}
 		f[i], rest, more = strings.Cut(rest, " ")
 	}
-	if more || f[0] != markVersion || !isNumber(f[10]) {
+	if more || f[0] != markVersion || !isNumber(f[11]) {
 		return mark{}, errMark
 	}
-	m = mark{cluster: f[1], service: f[2], from: f[3], to: f[4], number: f[10]}
+	m = mark{cluster: f[1], service: f[2], from: f[3], to: f[4], number: f[11]}
 	bad := false
 	field := func(i, base, bits int) uint64 {
 		n, err := strconv.ParseUint(f[i], base, bits)
@@ -85,6 +96,7 @@ func parseMark(values []string) (m mark, err error) {
 	}
 	m.start.Number, m.start.Nonce = field(5, 16, 64), field(6, 16, 64)
 	m.partition, m.policy, m.form = int(field(7, 10, 31)), Policy(field(8, 10, 8)), form(field(9, 16, 8))
+	m.token = ring.Token(field(10, 16, 64))
 	var room [256]byte // a longer mark needs an allocation
 	if bad || m.policy > PrimaryFirst || m.form > forms || string(m.appendTo(room[:0])) != values[0] {
 		return mark{}, errMark // a mark has one form
@@ -94,16 +106,18 @@ func parseMark(values []string) (m mark, err error) {
 
 const numberDigits = 16
 
-// newNumber returns a number that no other process can guess.
-func newNumber() string { return hexadecimal(rand.Uint64()) }
+// appendHexadecimal appends a number in 16 digits.
+func appendHexadecimal(b []byte, n uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 4 * (numberDigits - 1); shift >= 0; shift -= 4 {
+		b = append(b, digits[n>>shift&15])
+	}
+	return b
+}
 
 func hexadecimal(n uint64) string {
-	const digits = "0123456789abcdef"
-	var text [numberDigits]byte
-	for i := len(text) - 1; i >= 0; i, n = i-1, n>>4 {
-		text[i] = digits[n&15]
-	}
-	return string(text[:])
+	var room [numberDigits]byte
+	return string(appendHexadecimal(room[:0], n))
 }
 
 func isNumber(s string) bool {
@@ -125,7 +139,7 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 	}
 	placement := view.Ring.Placement(m.partition)
 	if !view.MayAnswer(placement, m.policy, true) {
-		rt.refuse(w, r, placement, m.number, "by the view of this member the key is another's to answer, and a forwarded request is not forwarded again")
+		rt.refuse(w, r, placement, m.number, "by the view of this member the key is another's to answer, and a forwarded request is not forwarded again: the token of the sender is "+hexadecimal(uint64(m.token)))
 		return
 	}
 	rt.serve(w, r, placement, &m)

@@ -24,8 +24,8 @@ import (
 // mark writes a mark of n9 to a member of a fleet, for the partition 0 by Nearest. A field
 // can be another: its name and value.
 func (f *fleet) mark(member int, with ...string) string {
-	fields := []string{"1", "orders", "kv", "n9", fmt.Sprintf("n%d", member), "0", "0", "0", "0", "0", "0123456789abcdef"}
-	names := []string{"version", "cluster", "service", "from", "to", "start", "nonce", "partition", "policy", "form", "number"}
+	fields := []string{"1", "orders", "kv", "n9", fmt.Sprintf("n%d", member), "0", "0", "0", "0", "0", "00000000000000aa", "0123456789abcdef"}
+	names := []string{"version", "cluster", "service", "from", "to", "start", "nonce", "partition", "policy", "form", "token", "number"}
 	for i := 0; i+1 < len(with); i += 2 {
 		fields[slices.Index(names, with[i])] = with[i+1]
 	}

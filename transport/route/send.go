@@ -66,6 +66,7 @@ func (j *journey) once(ctx context.Context, s *sending, out *http.Request, c can
 type sending struct {
 	engine *engine
 	to     candidate
+	mark   [1]string // the value of its header
 	// traced is the progress over a round tripper that is not ours; nil: direct is used.
 	traced  *traced
 	direct  direct.Attempt

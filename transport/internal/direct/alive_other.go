@@ -2,10 +2,8 @@
 
 package direct
 
-import "syscall"
-
 // usable says whether the state of an idle connection can be seen on this system.
 const usable = false
 
 // isQuiet is not called on this system.
-func isQuiet(syscall.RawConn) bool { return false }
+func (c *conn) isQuiet() bool { return false }

@@ -9,13 +9,15 @@ const usable = true
 
 // isQuiet reports whether the other side of an idle connection has sent nothing, and has
 // not closed it. It does not block.
-func isQuiet(raw syscall.RawConn) bool {
-	quiet := false
-	err := raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		n, err := syscall.Read(int(fd), b[:])
-		quiet = n < 0 && (err == syscall.EAGAIN || err == syscall.EWOULDBLOCK || err == syscall.EINTR)
-		return true
-	})
-	return quiet && err == nil
+func (c *conn) isQuiet() bool {
+	c.quiet = false
+	if c.look == nil {
+		c.look = func(fd uintptr) bool {
+			var b [1]byte
+			n, err := syscall.Read(int(fd), b[:])
+			c.quiet = n < 0 && (err == syscall.EAGAIN || err == syscall.EWOULDBLOCK)
+			return true
+		}
+	}
+	return c.raw.Read(c.look) == nil && c.quiet
 }

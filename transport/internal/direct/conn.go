@@ -14,9 +14,12 @@ import (
 type conn struct {
 	net.Conn
 	raw  syscall.RawConn
-	r    *bufio.Reader
-	w    *bufio.Writer
-	left int64 // bytes that may still be read
+	look func(fd uintptr) bool // sets quiet
+	// quiet says that the other side has sent nothing while the connection was idle.
+	quiet bool
+	r     *bufio.Reader
+	w     *bufio.Writer
+	left  int64 // bytes that may still be read
 	// wrote and writeErr describe the present exchange: whether anything was written, and
 	// the first error.
 	wrote    bool
@@ -42,7 +45,7 @@ func newConn(c net.Conn) (*conn, error) {
 }
 
 // isAlive reports whether an idle connection can carry another request.
-func (c *conn) isAlive() bool { return c.r.Buffered() == 0 && isQuiet(c.raw) }
+func (c *conn) isAlive() bool { return c.r.Buffered() == 0 && c.isQuiet() }
 
 // errLongHeader says that the header of an answer is longer than it may be.
 var errLongHeader = errors.New("the header of the answer is too long")

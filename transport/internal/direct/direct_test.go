@@ -274,8 +274,9 @@ func TestADialGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	a := &direct.Attempt{Context: ctx}
+	first := request(t, "POST", server.URL)
 	go func() {
-		_, err := d.RoundTrip(request(t, "POST", server.URL), a)
+		_, err := d.RoundTrip(first, a)
 		ended <- err
 	}()
 	<-began
