@@ -23,3 +23,6 @@ func Fill(h *Handler) {
 
 // Waiting returns how many requests wait for news at a handler.
 func Waiting(h *Handler) int { return len(h.waiting) }
+
+// Held returns how many bytes the requests under way hold of the budget.
+func Held(h *Handler) int64 { return h.memory.now() }

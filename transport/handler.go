@@ -83,16 +83,16 @@ func (h *Handler) entries() []entry {
 		{http.MethodGet, "/livez", livez},
 		{http.MethodGet, "/readyz", h.readyz},
 		{http.MethodGet, "/metrics", h.expose},
-		{http.MethodGet, "/v1/openapi.json", describe},
+		{http.MethodGet, "/v1/openapi.json", h.zipped(describe)},
 		{http.MethodGet, "/v1/health", h.health},
-		{http.MethodGet, "/v1/members", h.members},
-		{http.MethodGet, "/v1/ring", h.ring},
-		{http.MethodGet, "/v1/table", h.table},
-		{http.MethodGet, "/v1/events", h.events},
+		{http.MethodGet, "/v1/members", h.zipped(h.members)},
+		{http.MethodGet, "/v1/ring", h.zipped(h.ring)},
+		{http.MethodGet, "/v1/table", h.zipped(h.table)},
+		{http.MethodGet, "/v1/events", h.zipped(h.events)},
 		{http.MethodGet, "/v1/partitions/{id}", h.partition},
 		{http.MethodGet, "/v1/lookup", h.lookup},
-		{http.MethodPost, "/v1/lookup", h.lookupBatch},
-		{http.MethodPost, "/v1/plan", h.plan},
+		{http.MethodPost, "/v1/lookup", h.zipped(h.lookupBatch)},
+		{http.MethodPost, "/v1/plan", h.zipped(h.plan)},
 	}, h.actionEntries()...)
 }
 

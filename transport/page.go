@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,8 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -201,40 +198,6 @@ func (h *Handler) pageMap(w http.ResponseWriter, r *http.Request) error {
 // mapBytes is about what drawing a map takes: a byte for each of 65,536 pixels, and the
 // buffers of the compression.
 const mapBytes = 1 << 20
-
-// zippedFor returns a body as it is sent to the caller: compressed where the caller takes
-// that, and then it sets the header that says so.
-func zippedFor(w http.ResponseWriter, r *http.Request, body []byte) ([]byte, error) {
-	if !takesGzip(r) {
-		return body, nil
-	}
-	var zipped bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
-	z.Reset(&zipped)
-	_, _ = z.Write(body) // a buffer takes everything
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	z.Reset(nil) // so that the pool keeps no answer
-	w.Header().Set("Content-Encoding", "gzip")
-	return zipped.Bytes(), nil
-}
-
-// zippers are writers to use again: each has buffers of nearly a megabyte.
-var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-
-// takesGzip reports whether a request names gzip in Accept-Encoding, without weight zero.
-func takesGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(strings.Join(r.Header["Accept-Encoding"], ","), ",") {
-		name, weight, _ := strings.Cut(strings.ReplaceAll(part, " ", ""), ";")
-		if strings.EqualFold(name, "gzip") {
-			q, err := strconv.ParseFloat(strings.TrimPrefix(weight, "q="), 64)
-			return weight == "" || err == nil && q > 0
-		}
-	}
-	return false
-}
 
 // version returns the version of this module in the program, as far as the program knows.
 func version() string {

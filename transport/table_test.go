@@ -37,7 +37,7 @@ func TestTheTableInTwoForms(t *testing.T) {
 	} {
 		w := call(h, "GET", "/v1/table", "", "Accept: "+accept)
 		require.Equal(t, kind, w.Header().Get("Content-Type"), accept)
-		require.Equal(t, "Accept", w.Header().Get("Vary"))
+		require.Equal(t, "Accept, Accept-Encoding", w.Header().Get("Vary"))
 		if kind == binaryTable {
 			require.NoError(t, binary.UnmarshalBinary(w.Body.Bytes()))
 			require.Equal(t, text, binary)

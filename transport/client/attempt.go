@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -104,6 +105,9 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 	}
 	r.Header.Set("Accept", wire.JSON+", "+wire.ProblemJSON)
 	r.Header.Set("User-Agent", "clusterkit")
+	if c.options.Compression {
+		r.Header.Set("Accept-Encoding", "gzip")
+	}
 	maps.Copy(r.Header, q.header)
 	if q.body != nil {
 		r.Header.Set("Content-Type", wire.JSON)
@@ -114,16 +118,32 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 		return reply{}, err
 	}
 	defer func() { _ = w.Body.Close() }()
-	bound := c.options.MaxAnswerBytes
-	content, err := io.ReadAll(io.LimitReader(w.Body, bound+1))
+	content, err := c.read(w)
 	if err != nil {
-		return reply{}, fmt.Errorf("reading the answer: %w", err)
-	}
-	if int64(len(content)) > bound {
-		return reply{}, &answerTooLong{bound}
+		return reply{}, err
 	}
 	kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type"))
 	return reply{w.StatusCode, kind, w.Header.Get("Retry-After"), w.Header.Get("ETag"), content}, nil
+}
+
+// read returns the body of an answer, decompressed.
+func (c *Client) read(w *http.Response) ([]byte, error) {
+	from, bound := io.Reader(w.Body), c.options.MaxAnswerBytes
+	if w.Header.Get("Content-Encoding") == "gzip" {
+		unzipped, err := gzip.NewReader(w.Body)
+		if err != nil {
+			return nil, fmt.Errorf("decompressing the answer: %w", err)
+		}
+		from = unzipped
+	}
+	content, err := io.ReadAll(io.LimitReader(from, bound+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if int64(len(content)) > bound {
+		return nil, &answerTooLong{bound}
+	}
+	return content, nil
 }
 
 type answerTooLong struct{ bound int64 }

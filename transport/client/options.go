@@ -48,6 +48,11 @@ type Options struct {
 	// MaxAnswerBytes is the size of the longest answer that the client reads: 1 KiB to
 	// 1 GiB. Zero means 64 MiB.
 	MaxAnswerBytes int64
+	// Compression asks members to compress long answers with gzip. It saves most of the
+	// traffic of batches, plans and tables in JSON, and costs the member and the client some
+	// processor time for each answer. Between zones or regions that often pays. MaxAnswerBytes
+	// bounds the answer as it is after decompression. False means no compression.
+	Compression bool
 
 	// Logger is the logger of the pool if PoolOptions has none. Nil means
 	// [slog.Default].
