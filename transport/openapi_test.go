@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -69,6 +70,10 @@ func TestTheDocumentHoldsTogether(t *testing.T) {
 		}
 	}
 	walk(openAPI().root)
+	tags := make(map[any]bool)
+	for _, tag := range openAPI().root["tags"].([]any) {
+		tags[tag.(object)["name"]] = true
+	}
 	names := make(map[any]bool)
 	for _, op := range operations() {
 		id := op.doc["operationId"]
@@ -76,6 +81,11 @@ func TestTheDocumentHoldsTogether(t *testing.T) {
 		require.False(t, names[id], id)
 		names[id] = true
 		require.NotEmpty(t, op.doc["summary"], id)
+		require.NotEmpty(t, op.doc["description"], id)
+		require.Len(t, op.doc["tags"], 1, id)
+		for _, tag := range op.doc["tags"].([]any) {
+			require.Contains(t, tags, tag, id)
+		}
 		for template := range strings.SplitSeq(op.path, "/") {
 			if name, ok := strings.CutPrefix(template, "{"); ok {
 				require.Contains(t, op.parameters("path"), strings.TrimSuffix(name, "}"))
@@ -447,4 +457,20 @@ func jsonFields(of reflect.Type) (always, sometimes []string) {
 		}
 	}
 	return always, sometimes
+}
+
+// TestTheServerIsWhereTheHandlerIsMounted: a reader of the document resolves the address of
+// the server against that of the document.
+func TestTheServerIsWhereTheHandlerIsMounted(t *testing.T) {
+	server := openAPI().root["servers"].([]any)[0].(object)["url"].(string)
+	for document, want := range map[string]string{
+		"http://10.0.0.1:8080/v1/openapi.json":        "http://10.0.0.1:8080/",
+		"https://example.org/cluster/v1/openapi.json": "https://example.org/cluster/",
+	} {
+		at, err := url.Parse(document)
+		require.NoError(t, err)
+		base, err := at.Parse(server)
+		require.NoError(t, err)
+		require.Equal(t, want, base.String())
+	}
 }
