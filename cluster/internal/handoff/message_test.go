@@ -123,3 +123,50 @@ func FuzzParseMessage(f *testing.F) {
 		require.Empty(t, w.wrong)
 	})
 }
+
+// FuzzMessagesOfOthers delivers messages in the names of a member, of one that has left, and of none,
+// again and again. The memory of a message is bounded by its bytes, and that of the machine by the
+// number of its partitions. The simulation finds nothing wrong afterwards.
+func FuzzMessagesOfOthers(f *testing.F) {
+	one, several := testMessage().Bytes(), testMessage()
+	several.departed = []Process{{"x", 1}, {"b", 2}}
+	for _, b := range [][]byte{one, several.Bytes(), (&Message{kind: query, reports: []report{{partition: 5, flags: flagAsks}}}).Bytes()} {
+		f.Add(append([]byte{byte(len(b) >> 8), byte(len(b))}, b...), uint8(3))
+		f.Add(append(append([]byte{byte(len(b) >> 8), byte(len(b))}, b...), append([]byte{0, byte(len(one))}, one...)...), uint8(60))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, times uint8) {
+		const partitions = 16
+		var messages []*Message
+		for len(b) > 2 && len(messages) < 8 {
+			n := min(int(b[0])<<8|int(b[1]), len(b)-2)
+			m, err := ParseMessage(b[2:2+n], partitions)
+			if err == nil {
+				require.LessOrEqual(t, bytesOf(m), 1024+64*n, "the memory of a message of %d bytes", n)
+				messages = append(messages, m)
+			}
+			b = b[2+n:]
+		}
+		if len(messages) == 0 {
+			return
+		}
+		w := newWorld(t, 1)
+		w.lossy, w.partitions = 0, partitions
+		w.start("a", true)
+		w.start("b", false)
+		w.run(10e9)
+		receiver := w.live["a"]
+		before := bytesOf(receiver.machine)
+		for range times%64 + 1 {
+			for i, m := range messages {
+				m.to = receiver.Start
+				from := []Process{w.live["b"].Process, {"b", w.live["b"].Start + 7}, {"x", uint64(i)}}
+				for _, p := range from {
+					receiver.step(Received{p, m})
+				}
+			}
+		}
+		require.LessOrEqual(t, bytesOf(receiver.machine)-before, 64<<10+partitions*maxSets*512, "the memory of the machine")
+		w.run(10e9)
+		require.Empty(t, w.wrong)
+	})
+}

@@ -97,9 +97,9 @@ func BenchmarkView(b *testing.B) {
 	}
 }
 
-// bytesOf returns how many bytes a machine keeps, without the ring, which belongs to the cluster. Of maps
+// bytesOf returns how many bytes a value keeps, without the ring, which belongs to the cluster. Of maps
 // it counts only keys and values.
-func bytesOf(m *Machine) int {
+func bytesOf[T any](m *T) int {
 	seen := make(map[unsafe.Pointer]bool)
 	first := func(p unsafe.Pointer) bool {
 		known := p == nil || seen[p]
