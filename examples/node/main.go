@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/clusterkit/clusterkit/cluster"
 )
@@ -145,4 +146,14 @@ func leave(cause error, member *cluster.Cluster, c config, serves bool, logger *
 	}
 	delayed.Wait()
 	return member.Stop(leaving)
+}
+
+// wait waits for a time, or until the context ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -37,8 +37,8 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// begin runs a member until the test ends, and returns its log and its addresses.
-func begin(t *testing.T, args ...string) (out *lines, http, gossip string) {
+// begin runs a member until end is called or the test ends. It returns its log and its addresses.
+func begin(t *testing.T, args ...string) (out *lines, http, gossip string, end func()) {
 	t.Helper()
 	c, err := parseWith(args, nil)
 	require.NoError(t, err)
@@ -46,14 +46,15 @@ func begin(t *testing.T, args ...string) (out *lines, http, gossip string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run(ctx, c, out) }()
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(t, <-done)
 	})
+	t.Cleanup(end)
 	serving := regexp.MustCompile(`msg=serving http=(\S+) gossip=(\S+)`)
 	require.Eventually(t, func() bool { return serving.MatchString(out.String()) }, time.Minute, 10*time.Millisecond, "%s", out)
 	addresses := serving.FindStringSubmatch(out.String())
-	return out, addresses[1], addresses[2]
+	return out, addresses[1], addresses[2], end
 }
 
 // The service, its router and the metrics are behind the guard and the TLS of the member.
@@ -73,7 +74,7 @@ func TestServiceIsAnsweredByTheOwnerOverTLSWithTokens(t *testing.T) {
 			"-tls-cert", tlsCert, "-tls-key", tlsKey, "-tls-client-ca", authority.File, "-tls-ca", authority.File, "-token-file", tokens,
 		}, more...)
 	}
-	_, first, seed := begin(t, member("n1")...)
+	_, first, seed, _ := begin(t, member("n1")...)
 	begin(t, member("n2", "-join", seed)...)
 
 	pool, err := client.NewPool(client.PoolOptions{
@@ -116,4 +117,29 @@ func TestServiceIsAnsweredByTheOwnerOverTLSWithTokens(t *testing.T) {
 	for _, metric := range []string{"go_goroutines ", "process_", `clusterkit_router_attempts_total{cluster="demo",relation=`} {
 		require.Contains(t, body, "\n"+metric)
 	}
+}
+
+// With -on-term drain a member leaves for good. Without it the member is away, and keeps its place.
+func TestSIGTERMDrainsOrRestarts(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("runs members over sockets")
+	}
+	member := func(id string, more ...string) []string {
+		return append([]string{
+			"-id", id, "-zone", id, "-gossip", "127.0.0.1:0", "-http", "127.0.0.1:0", "-replicas", "1", "-profile", "local",
+			"-restart-grace", "1m", "-stop-delay", "1ms",
+		}, more...)
+	}
+	stays, _, seed, _ := begin(t, member("n1")...)
+	_, _, _, drain := begin(t, member("n2", "-join", seed, "-on-term", "drain")...)
+	_, _, _, restart := begin(t, member("n3", "-join", seed, "-on-term", "restart")...)
+	drain()
+	restart()
+	left := regexp.MustCompile(`msg=member-left member=n2 `)
+	away := regexp.MustCompile(`member=n3 .* state=away `)
+	require.Eventually(t, func() bool {
+		return left.MatchString(stays.String()) && away.MatchString(stays.String())
+	}, time.Minute, 10*time.Millisecond, "%s", stays)
+	require.NotContains(t, stays.String(), "msg=member-left member=n3 ")
 }
