@@ -155,15 +155,28 @@ type httpView struct{ c *Cluster }
 
 func (h httpView) View() route.View {
 	v := h.c.view.Load()
+	return h.show(v, v.Members)
+}
+
+func (h httpView) show(v *published, members []Member) route.View {
 	return route.View{
 		ClusterName:   h.c.settings.ClusterName,
 		NodeID:        h.c.settings.NodeID,
 		Version:       v.version,
 		Ring:          v.Ring,
-		Members:       v.Members,
+		Members:       members,
 		Fingerprint:   v.Fingerprint,
 		Configuration: v.Configuration,
 	}
+}
+
+// routing shows the cluster to routers. They do not choose members that have failed since
+// the ring was derived.
+type routing struct{ httpView }
+
+func (r routing) View() route.View {
+	v := r.c.view.Load()
+	return r.show(v, v.present)
 }
 
 func (h httpView) Metrics() transport.Metrics { return h.c.Metrics() }

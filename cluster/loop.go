@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,26 +12,14 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// pace says how the loop gathers changes: it waits until no change has come for the
-// time quiet, but no longer than the time longest after the first change.
-type pace struct{ quiet, longest time.Duration }
-
-func paceOf(p membership.Profile) pace {
-	switch p {
-	case membership.WAN:
-		return pace{250 * time.Millisecond, time.Second}
-	case membership.Local:
-		return pace{50 * time.Millisecond, 250 * time.Millisecond}
-	default:
-		return pace{100 * time.Millisecond, 500 * time.Millisecond}
-	}
-}
-
 // published is the view that lookups answer from. It is immutable.
 type published struct {
 	view.View
 	version uint64 // the number of views of this process so far
 	basis   uint64 // the version of the member list that View was derived from
+	// present are Members without those that have failed since. Routers pass over these, before
+	// the ring that follows from it is derived.
+	present []Member
 }
 
 // loop is the state of the one goroutine that publishes views.
@@ -76,23 +65,12 @@ const healthInterval = time.Second
 // run is the one goroutine that replaces the view. It turns news from gossip into
 // events at once, and into views at its pace.
 func (c *Cluster) run(ctx context.Context) {
-	pace := paceOf(c.settings.Gossip.Profile)
-	var quiet, longest *time.Timer
-	expired := func(t *time.Timer) <-chan time.Time {
-		if t == nil {
-			return nil
-		}
-		return t.C
-	}
+	gathering := newGathering(paceOf(c.settings.Gossip.Profile))
+	defer gathering.done()
 	publish := func() {
-		for _, t := range []*time.Timer{quiet, longest} {
-			if t != nil {
-				t.Stop()
-			}
-		}
-		quiet, longest = nil, nil
+		gathering.done()
 		if !c.publish(ctx) {
-			quiet, longest = time.NewTimer(pace.quiet), time.NewTimer(pace.longest)
+			gathering.add(otherChange, time.Now())
 		}
 		c.checkHealth()
 	}
@@ -104,13 +82,11 @@ func (c *Cluster) run(ctx context.Context) {
 			c.forward()
 			return
 		case <-membership.Drive(c.members).Wake():
-			switch {
-			case !c.forward():
-			case quiet == nil:
-				quiet, longest = time.NewTimer(pace.quiet), time.NewTimer(pace.longest)
-			default:
-				quiet.Reset(pace.quiet)
+			about := c.forward()
+			if about == oneFailure || about == moreFailed {
+				c.passOver()
 			}
+			gathering.add(about, time.Now())
 			c.followReach(ctx)
 			c.checkHealth()
 			c.changed.Signal()
@@ -119,10 +95,10 @@ func (c *Cluster) run(ctx context.Context) {
 		case done := <-c.refresh:
 			publish()
 			close(done)
-		case <-expired(quiet):
-			publish()
-		case <-expired(longest):
-			publish()
+		case <-gathering.timer.C:
+			if gathering.ready(membership.Drive(c.members).Suspected(), time.Now()) {
+				publish()
+			}
 		case <-c.recheck:
 			c.checkHealth()
 		case <-c.advance:
@@ -144,14 +120,21 @@ func (c *Cluster) run(ctx context.Context) {
 }
 
 // forward hands the events of membership to subscribers, and adds one when this member
-// has announced another state. It reports whether there were any events of membership.
-func (c *Cluster) forward() bool {
+// has announced another state. It returns what the events of membership are about.
+func (c *Cluster) forward() news {
+	about := noNews
 	events := membership.Drive(c.members).TakeEvents()
 	for _, e := range events {
+		kind := memberKind(e.Kind.String())
+		if kind == MemberFailed {
+			about = about.and(oneFailure)
+		} else {
+			about = otherChange
+		}
 		if view.Gone(e.After) && !view.Gone(e.Before) {
 			c.settings.Logger.Info("a member is away and keeps its place", "member", e.ID, "until", e.After.Until)
 		}
-		c.events.add(Event{Kind: memberKind(e.Kind.String()), At: e.At, Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away}})
+		c.events.add(Event{Kind: kind, At: e.At, Member: &MemberChange{ID: e.ID, Before: e.Before, After: e.After, Away: e.Away}})
 	}
 	if self := c.members.Local(); self.State != c.announced {
 		before := self
@@ -159,7 +142,18 @@ func (c *Cluster) forward() bool {
 		c.events.add(Event{Kind: StateChanged, At: time.Now(), Member: &MemberChange{ID: self.ID, Before: before, After: self}})
 		c.changed.Signal()
 	}
-	return len(events) > 0
+	return about
+}
+
+// passOver makes routers pass over the members that have failed since the present view.
+func (c *Cluster) passOver() {
+	v := *c.view.Load()
+	now, _ := c.members.Members()
+	v.present = slices.DeleteFunc(slices.Clone(v.Members), func(m Member) bool {
+		_, alive := slices.BinarySearchFunc(now, m.ID, func(m Member, id string) int { return strings.Compare(m.ID, id) })
+		return !alive
+	})
+	c.view.Store(&v)
 }
 
 // publish derives the view of the present members and makes it the one that lookups
@@ -175,6 +169,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		c.forward()
 		begun, asked := time.Now(), c.builder.Asked()
 		next := &published{View: *c.builder.Derive(members, &previous.View), version: previous.version + 1, basis: basis}
+		next.present = next.Members
 		if c.builder.Asked() > asked {
 			c.counts.rebuilt(time.Since(begun), next.Failure != nil)
 		}

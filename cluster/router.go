@@ -19,7 +19,7 @@ func (c *Cluster) Router(h http.Handler, o route.Options) (*route.Router, error)
 	if o.Logger == nil {
 		o.Logger = c.settings.Logger
 	}
-	return route.New(httpView{c}, h, o)
+	return route.New(routing{httpView{c}}, h, o)
 }
 
 // RoundTripper returns a round tripper that sends the requests of this process straight to
@@ -33,13 +33,13 @@ func (c *Cluster) RoundTripper(o route.Options) (*route.RoundTripper, error) {
 	if o.Logger == nil {
 		o.Logger = c.settings.Logger
 	}
-	return route.NewRoundTripper(httpView{c}, o)
+	return route.NewRoundTripper(routing{httpView{c}}, o)
 }
 
 // Routing returns the views of this process as routers of other packages follow them, such as
 // that of the module transport/grpcroute. It may be used before Start. Until there is a view
 // its ring is nil.
-func (c *Cluster) Routing() route.Cluster { return httpView{c} }
+func (c *Cluster) Routing() route.Cluster { return routing{httpView{c}} }
 
 // Changed returns a channel that is closed when the view, the state or the health of
 // this member has changed.

@@ -35,6 +35,11 @@ func (d driver) Rivals() []Member { return d.m.registry.rivals(d.m.settings.Node
 // likely that this member is cut off than that all of them have failed.
 func (d driver) Isolated() bool { return d.m.isolated.Load() }
 
+// Suspected returns how many members are suspected now: by this member, or by others as far as
+// gossip says so. More of them may fail soon. A member that outlived a suspicion within the last
+// two minutes is not counted, so that one bad member is not suspected for ever.
+func (d driver) Suspected() int { return d.m.suspicions.count() }
+
 // LastSync returns when this member last exchanged the list of all members with another member, by
 // the clock of this process. The zero time means never.
 func (d driver) LastSync() time.Time {

@@ -73,6 +73,7 @@ func (h *hooks) NotifyLeave(n *memberlist.Node) {
 	if !h.m.closed.Load() {
 		h.m.registry.remove(n.Name)
 		h.m.reach.gone(n.Name)
+		h.m.suspicions.gone(n.Name)
 	}
 }
 

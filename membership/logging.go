@@ -83,18 +83,20 @@ type lineHooks struct {
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
 	refuting      func()                    // this member denies that it is dead or suspect
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
+	suspects      func(name string)         // this member suspects another one, which answers no probe
 	tcpOnly       bool                      // there is no UDP, so that lines of UDP probes that fail are misleading
 }
 
 // These lines of memberlist lead to a call of lineHooks; each constant is the beginning of a line.
 // A line of lineOfDecrypting ends with the address that the packet came from. A gossip name follows
-// lineOfProbe and lineOfExchange.
+// lineOfProbe, lineOfExchange and lineOfSuspect.
 const (
 	lineOfDecrypting = "Decrypt packet failed: "
 	lineOfRefuting   = "Refuting a "
 	lineOfStreams    = "Was able to connect to " // over TCP, while UDP probes failed
 	lineOfProbe      = "Failed UDP ping: "       // other members are asked to probe next
 	lineOfExchange   = "Push/Pull with "         // and then "failed"
+	lineOfSuspect    = "Suspect "                // and then "has failed"
 )
 
 func (h lineHooks) call(text []byte) {
@@ -109,12 +111,13 @@ func (h lineHooks) call(text []byte) {
 	if h.refuting != nil && bytes.HasPrefix(text, []byte(lineOfRefuting)) {
 		h.refuting()
 	}
-	if h.unanswered != nil {
-		for _, line := range []string{lineOfProbe, lineOfExchange} {
-			if rest, is := bytes.CutPrefix(text, []byte(line)); is {
-				name, _, _ := bytes.Cut(rest, []byte(" "))
-				h.unanswered(string(name))
-			}
+	for _, about := range []struct {
+		line string
+		call func(name string)
+	}{{lineOfProbe, h.unanswered}, {lineOfExchange, h.unanswered}, {lineOfSuspect, h.suspects}} {
+		if rest, is := bytes.CutPrefix(text, []byte(about.line)); is && about.call != nil {
+			name, _, _ := bytes.Cut(rest, []byte(" "))
+			about.call(string(name))
 		}
 	}
 }

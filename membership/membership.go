@@ -41,6 +41,7 @@ type Membership struct {
 	reach         reach
 	pairs         pairs
 	deaths        deaths
+	suspicions    suspicions
 	lines         lines
 	undecryptable undecryptable
 	dialing       dialing
@@ -121,6 +122,7 @@ func New(o Options) (*Membership, error) {
 		direct:        direct{inbox: make(chan message, maxInbox), sends: make(chan struct{}, maxSends)},
 		reach:         newReach(),
 		deaths:        deaths{refuted: make(chan struct{}, 1)},
+		suspicions:    newSuspicions(suspicionProbes*s.timings.probeInterval, s.now),
 		pairs:         pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
 		undecryptable: undecryptable{senders: make(chan netip.AddrPort, 16)},
 		life:          lifecycle.Life{Name: "membership", Ended: ErrStopped},

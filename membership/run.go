@@ -14,7 +14,7 @@ import (
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
-	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.deaths.deny, unanswered: m.pairs.doubt, tcpOnly: m.settings.Gossip.TCPOnly})
+	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.deaths.deny, unanswered: m.pairs.doubt, suspects: m.suspects, tcpOnly: m.settings.Gossip.TCPOnly})
 	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)
@@ -70,6 +70,7 @@ func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
 		Label: m.settings.ClusterName, Logger: logger, Compression: m.settings.Gossip.Compression,
 		HeadTimeout: m.settings.timings.tcpTimeout, Known: m.registry.knows,
 		MaxMessage: directHeader + maxNameLength + maxMessage, MaxState: maxAbsenceMessage,
+		Heard: m.heard,
 	}
 	if m.keys.ring != nil {
 		o.Keys = m.keys.ring.GetKeys

@@ -53,6 +53,10 @@ type Options struct {
 	// Left is called with the name of a member that says, in a message that a key decrypts, that it
 	// leaves. It must not block. Nil means that nothing is called.
 	Left func(name string)
+	// Heard is called for messages in packets that say that a member is suspected, or that it is
+	// alive, with the name of the member and the incarnation that the message is about. A message
+	// in clear may come from any process. Heard must not block. Nil means that nothing is called.
+	Heard func(name string, suspected bool, incarnation uint64)
 	// Compression says that members compress gossip. Without it, compressed messages in clear are
 	// read only from the addresses of known members, and in answers.
 	Compression bool

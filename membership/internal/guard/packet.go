@@ -63,9 +63,9 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 		return false
 	}
 	p.Buf = bytes.Clone(p.Buf)
-	if head, ours := g.labelled(p.Buf); ours && g.opts.Left != nil {
+	if head, ours := g.labelled(p.Buf); ours && (g.opts.Left != nil || g.opts.Heard != nil) {
 		if plain, ok := g.decrypt(p.Buf[head:], []byte(g.opts.Label)); ok {
-			g.packetLeaves(plain, maxNested)
+			g.packetNews(plain, maxNested)
 		}
 	}
 	return true
@@ -125,7 +125,9 @@ func (g *Guard) command(b []byte, nested int, inflate bool) ([]byte, error) {
 			return nil, errors.New("too many requests to probe other members")
 		}
 	case suspectMessage, aliveMessage, deadMessage:
-		err = r.about()
+		if err = r.about(); err == nil {
+			g.hear(b)
+		}
 	case pingMessage, ackMessage, nackMessage, userMessage:
 	default:
 		err = errNotGossip

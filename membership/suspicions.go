@@ -1,0 +1,124 @@
+package membership
+
+import (
+	"sync"
+	"time"
+)
+
+// A suspicion is no event, because most members refute it. But when several members fail at once,
+// gossip finds them dead one after another, within some seconds. So whoever derives something from
+// the list of members wants to know, when one of them is dead, whether others are about to follow.
+
+// suspicionMemory is how long a member that outlived a suspicion is not counted as suspected again.
+// Otherwise a member that is slow all the time, or that loses packets, would delay others.
+const suspicionMemory = 2 * time.Minute
+
+// suspicionProbes is the number of probe intervals within which a suspicion leads to a death, unless
+// it is refuted.
+const suspicionProbes = 15
+
+// suspicions holds the suspicions that this member has or has heard of, by gossip name. It has entries
+// only for members believed alive.
+type suspicions struct {
+	lasts time.Duration // after this time without a death, a suspicion has been refuted
+	now   func() time.Time
+
+	mu   sync.Mutex
+	open map[string]suspicion
+}
+
+// suspicion is the suspicion of one member.
+type suspicion struct {
+	since       time.Time
+	incarnation uint64    // that is suspected; 0 when not known
+	refuted     time.Time // zero while it is open
+}
+
+func newSuspicions(lasts time.Duration, now func() time.Time) suspicions {
+	return suspicions{lasts: lasts, now: now, open: make(map[string]suspicion)}
+}
+
+// suspect records a suspicion of a member. The incarnation is 0 when it is not known.
+func (d *suspicions) suspect(name string, incarnation uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	was, known := d.open[name]
+	switch {
+	case known && d.isOpen(was, now):
+		was.incarnation = max(was.incarnation, incarnation)
+		d.open[name] = was
+	case known && now.Sub(d.ended(was)) < suspicionMemory:
+		// It outlived a suspicion not long ago.
+	default:
+		d.open[name] = suspicion{since: now, incarnation: incarnation}
+	}
+}
+
+// alive records that a member has announced an incarnation. One above that which is suspected
+// refutes the suspicion.
+func (d *suspicions) alive(name string, incarnation uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if was, known := d.open[name]; known && was.refuted.IsZero() && was.incarnation != 0 && incarnation > was.incarnation {
+		was.refuted = d.now()
+		d.open[name] = was
+	}
+}
+
+// gone forgets a member that is no longer believed alive.
+func (d *suspicions) gone(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.open, name)
+}
+
+// count returns how many members are suspected now.
+func (d *suspicions) count() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	for name, was := range d.open {
+		switch {
+		case d.isOpen(was, now):
+			n++
+		case now.Sub(d.ended(was)) >= suspicionMemory:
+			delete(d.open, name)
+		}
+	}
+	return n
+}
+
+func (d *suspicions) isOpen(was suspicion, now time.Time) bool {
+	return was.refuted.IsZero() && now.Sub(was.since) < d.lasts
+}
+
+// ended returns when a suspicion that is not open was refuted.
+func (d *suspicions) ended(was suspicion) time.Time {
+	if was.refuted.IsZero() {
+		return was.since.Add(d.lasts)
+	}
+	return was.refuted
+}
+
+// heard records what a message of gossip says about another member.
+func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
+	switch {
+	case name == m.name || !m.registry.believed(name):
+	case suspected:
+		m.suspicions.suspect(name, incarnation)
+	default:
+		m.suspicions.alive(name, incarnation)
+	}
+}
+
+// suspects records that a probe of a member by this one has failed.
+func (m *Membership) suspects(name string) { m.heard(name, true, 0) }
+
+// believed reports whether a start is believed alive.
+func (r *registry) believed(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, yes := r.alive[name]
+	return yes
+}

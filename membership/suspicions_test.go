@@ -1,0 +1,68 @@
+package membership
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSuspicions(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := newSuspicions(15*time.Second, func() time.Time { return now })
+	later := func(d time.Duration) { now = now.Add(d) }
+
+	s.suspect("a", 3)
+	s.suspect("b", 7)
+	s.suspect("b", 7)
+	require.Equal(t, 2, s.count())
+	s.alive("a", 3)
+	s.alive("c", 9)
+	require.Equal(t, 2, s.count(), "an incarnation that is suspected refutes nothing")
+	s.alive("a", 4)
+	require.Equal(t, 1, s.count())
+	s.gone("b")
+	require.Zero(t, s.count(), "a member that is dead is not suspected")
+
+	s.suspect("a", 4)
+	require.Zero(t, s.count(), "it outlived a suspicion not long ago")
+	later(suspicionMemory)
+	s.suspect("a", 5)
+	require.Equal(t, 1, s.count())
+
+	later(15 * time.Second)
+	require.Zero(t, s.count(), "no death has followed")
+	s.suspect("a", 6)
+	require.Zero(t, s.count())
+	later(suspicionMemory)
+	require.Zero(t, s.count())
+	require.Empty(t, s.open, "nothing is kept of it")
+}
+
+func TestOwnSuspicionTakesTheIncarnationThatOthersSuspect(t *testing.T) {
+	s := newSuspicions(time.Minute, time.Now)
+	s.suspect("a", 0)
+	s.alive("a", 100)
+	require.Equal(t, 1, s.count(), "this may be an earlier announcement")
+	s.suspect("a", 5)
+	s.alive("a", 6)
+	require.Zero(t, s.count())
+}
+
+func TestSuspicionsAreOfKnownMembersAlone(t *testing.T) {
+	m, err := New(Options{ClusterName: "c", NodeID: "n1", GossipAddr: "10.0.0.1:1", PartitionCount: 8, Configurations: []string{"x"}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	other := gossipName("n2", 5)
+	m.registry.set(other, Member{ID: "n2", Start: Start{Number: 1, Nonce: 5}})
+	logger := newGossipLogger(nil, lineHooks{})
+	logger.Print("[INFO] memberlist: Suspect nobody hears has failed, no acks received")
+	logger = newGossipLogger(slog.New(slog.DiscardHandler), lineHooks{suspects: m.suspects})
+	for _, name := range []string{m.name, gossipName("n3", 6), other} {
+		logger.Printf("[INFO] memberlist: Suspect %s has failed, no acks received", name)
+		m.heard(name, true, 1)
+	}
+	require.Equal(t, 1, Drive(m).Suspected())
+	m.heard(other, false, 2)
+	require.Zero(t, Drive(m).Suspected())
+}
