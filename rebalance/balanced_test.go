@@ -86,6 +86,13 @@ type bound struct{ mean, worst int }
 // fair share of one member, for the loss of a zone the slots that were lost. Members
 // join and leave one zone after the other, so that every one of unequal zones is
 // measured.
+//
+// With zones of 5, 3 and 2, and of 8 and 2, one of two members of a zone may leave. The other
+// member would own all partitions, three times its fair share, and the bound of Overload leaves it two
+// thirds of them. These are the first two thirds in its own order. Before, the two members had
+// divided all partitions, also those late in the orders of both. So the member that stays gives up
+// some of its partitions: up to 0.2 of a fair share moves more than without the bound. The function
+// of the members that stay does not know which partitions the leaver had.
 func TestBalancedBudgets(t *testing.T) {
 	none := bound{}
 	for _, tc := range []struct {
@@ -105,10 +112,10 @@ func TestBalancedBudgets(t *testing.T) {
 		{equal(2, 15), 2, 4096, bound{1100, 1150}, bound{1100, 1140}, bound{1100, 1150}, 1040, 1080},
 		{equal(4, 10), 2, 4096, bound{1170, 1260}, bound{1320, 1490}, bound{1100, 1150}, 1046, 1080},
 		{equal(5, 6), 1, 4096, bound{1100, 1100}, bound{1100, 1180}, bound{1010, 1020}, 1040, 1080},
-		{[]int{5, 3, 2}, 1, 4096, bound{1100, 1250}, bound{1130, 1700}, bound{1010, 1020}, 0, 0},
+		{[]int{5, 3, 2}, 1, 4096, bound{1100, 1250}, bound{1190, 1920}, bound{1010, 1020}, 0, 0},
 		{[]int{16, 12, 8, 4}, 1, 4096, bound{2100, 3250}, bound{1600, 3320}, none, 0, 0},
 		{[]int{20, 10}, 1, 4096, bound{1600, 2100}, bound{1400, 1850}, none, 0, 0},
-		{[]int{8, 2}, 1, 4096, bound{1100, 1240}, bound{1270, 1700}, none, 0, 0},
+		{[]int{8, 2}, 1, 4096, bound{1100, 1240}, bound{1350, 1890}, none, 0, 0},
 		{equal(4, 2), 1, 4096, bound{1400, 1340}, bound{1110, 1150}, none, 1030, 1050},
 		{[]int{1000}, 1, 65536, bound{1200, 1300}, bound{1200, 1300}, none, 1080, 1150},
 	} {
