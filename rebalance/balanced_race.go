@@ -56,6 +56,7 @@ type race struct {
 	groups   []int32 // for each slot, the unit of the level above
 	owners   []int32 // for each slot, the unit that has it
 	vacant   []int   // open slots of each group
+	room     []uint8 // open slots of each row; most proposals are to full rows, and end here
 	open     int     // the number of open slots
 	last     bool    // the units are members
 	order    []int32 // at the last level, the slots in the order in which members took them
@@ -65,6 +66,10 @@ func newRace(replicas int, groups []int32, above, units []unit) *race {
 	r := &race{
 		replicas: replicas, units: units, groups: groups,
 		owners: make([]int32, len(groups)), vacant: make([]int, len(above)), open: len(groups),
+		room: make([]uint8, len(groups)/replicas),
+	}
+	for p := range r.room {
+		r.room[p] = uint8(replicas)
 	}
 	for slot, g := range groups {
 		r.owners[slot] = open
@@ -86,6 +91,9 @@ func newRace(replicas int, groups []int32, above, units []unit) *race {
 // find returns an open slot of the unit's group in a row, or -1 when there is
 // none or the row has the owner given.
 func (r *race) find(partition int, u, except int32) int {
+	if r.room[partition] == 0 {
+		return -1
+	}
 	found, group := -1, r.units[u].group
 	first := partition * r.replicas
 	for slot, owner := range r.owners[first : first+r.replicas] {
@@ -101,6 +109,7 @@ func (r *race) find(partition int, u, except int32) int {
 
 func (r *race) take(slot int, u, owner int32) {
 	r.owners[slot] = owner
+	r.room[slot/r.replicas]--
 	r.units[u].load++
 	r.vacant[r.units[u].group]--
 	r.open--
