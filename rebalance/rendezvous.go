@@ -91,6 +91,7 @@ func complete(t ring.Topology, table ring.Table, given, version int) error {
 		}
 		f.fill(table.Row(p), given, newPartition(p))
 	}
+	table.SetNote(f.ranks)
 	return nil
 }
 
@@ -108,6 +109,7 @@ type filler struct {
 	walked [][]candidate // for each zone that walk has handled, the lists of all rows
 	drawn  []int         // the number of owners that the row has taken from each zone
 	heads  []uint64      // the cost of the next node of each zone
+	ranks  uint64        // all owners of all rows give the row a lower rank than this; zero if not known
 }
 
 // newFiller makes a filler for rows that take at most depth owners of a zone.

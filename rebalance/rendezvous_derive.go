@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -16,6 +17,9 @@ import (
 // A row that keeps its owners changes only if a joining node costs less than the most
 // expensive owner of the row. docs/placement.md proves that the table equals that of
 // Assign.
+//
+// The note of a table is a bound on the ranks that owners give to their rows, or zero. A
+// joining node that gives a row a higher rank costs more than all of its owners.
 func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	c, ok := compare(from, to)
 	if !ok {
@@ -24,15 +28,12 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	slots := table.Slots()
 	lost := c.renumber(slots, to.Replicas)
 	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth)
+	f.ranks = table.Note()
 	// With these zones the owners of each row are in ascending order of cost: the most
 	// expensive owner is the last.
 	ascending := len(c.layout.zones) == 1 || c.depth == 1 && c.layout.regions == 1
-	if ascending && len(lost) == 0 && len(c.joined) == 1 && f.score.weights == nil {
-		f.admitOne(c.joined, slots, to.Replicas)
-		return true
-	}
-	for p := 0; p < to.PartitionCount && len(c.joined) > 0; p++ {
-		if p%stopEvery == 0 && to.Stopped() {
+	for i, p := range f.challenged(c.joined, to.PartitionCount) {
+		if i%stopEvery == 0 && to.Stopped() {
 			return false
 		}
 		row := slots[p*to.Replicas:][:to.Replicas]
@@ -51,22 +52,45 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 		if i%stopEvery == 0 && to.Stopped() {
 			return false
 		}
-		f.fill(slots[p*to.Replicas:][:to.Replicas], 0, newPartition(p))
+		row := slots[p*to.Replicas:][:to.Replicas]
+		f.fill(row, 0, newPartition(p))
+		f.admit(row, p)
 	}
+	table.SetNote(f.ranks)
 	return true
 }
 
-// admitOne does the same as the loop of Derive, and is faster. It handles the most
-// frequent change: one node joins, all weights are equal, and the owners of each row
-// are in ascending order of cost.
-func (f *filler) admitOne(joined, slots []uint16, replicas int) {
-	last := replicas - 1
-	for i := 0; last < len(slots); i++ {
-		p := newPartition(i)
-		if f.score.score(p, joined[0]) >= f.score.score(p, slots[last]) {
-			f.refill(joined, slots[last+1-replicas:last+1], p)
+// challenged yields the rows in which a joining node may cost less than an owner, each once,
+// with a number from zero on.
+func (f *filler) challenged(joined []uint16, partitions int) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		if f.ranks == 0 || f.score.orders == nil || f.ranks*uint64(len(joined)) > uint64(partitions)/4 {
+			for p := 0; p < partitions && len(joined) > 0 && yield(p, p); p++ {
+			}
+			return
 		}
-		last += replicas
+		var rows []int
+		for _, n := range joined {
+			for rank := range f.ranks {
+				rows = append(rows, int(f.score.orders[n].at(rank, &f.score.domain)))
+			}
+		}
+		slices.Sort(rows)
+		for i, p := range slices.Compact(rows) {
+			if !yield(i, p) {
+				return
+			}
+		}
+	}
+}
+
+// admit raises the bound of ranks to that of the owners of a row.
+func (f *filler) admit(row []uint16, partition int) {
+	if f.ranks == 0 {
+		return
+	}
+	for _, n := range row {
+		f.ranks = max(f.ranks, f.score.orders[n].rank(uint64(partition), &f.score.domain)+1)
 	}
 }
 

@@ -23,19 +23,30 @@ func (f *filler) walk(stopped func() bool) {
 	if lists > 64 {
 		return
 	}
+	all := true
 	for z, zone := range f.layout.zones {
-		if len(zone.nodes) >= fewNodes {
-			f.walked[z] = f.walkZone(z, stopped)
+		if len(zone.nodes) < fewNodes {
+			all = false
+			continue
 		}
+		var ranks uint64
+		f.walked[z], ranks = f.walkZone(z, stopped)
+		f.ranks = max(f.ranks, ranks)
+	}
+	if !all {
+		f.ranks = 0
 	}
 }
 
-// walkZone returns the lists of a zone. It stops early, with lists that are not complete.
-func (f *filler) walkZone(z int, stopped func() bool) []candidate {
+// walkZone returns the lists of a zone, and the number of ranks that it has walked. It stops
+// early, with lists that are not complete.
+func (f *filler) walkZone(z int, stopped func() bool) (all []candidate, ranks uint64) {
 	s, nodes, partitions := &f.score, f.layout.zones[z].nodes, int(f.score.domain.partitions)
 	each := min(cap(f.lists[z]), len(nodes))
-	all, counts := make([]candidate, partitions*each), make([]uint8, partitions)
+	all = make([]candidate, partitions*each)
+	counts := make([]uint8, partitions)
 	for open, rank := partitions, uint64(0); open > 0; rank++ {
+		ranks = rank + 1
 		if rank%stopEvery == 0 && stopped() {
 			break
 		}
@@ -53,5 +64,5 @@ func (f *filler) walkZone(z int, stopped func() bool) []candidate {
 			counts[at] = uint8(len(list))
 		}
 	}
-	return all
+	return all, ranks
 }

@@ -105,7 +105,7 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 		return r, nil
 	}
 	if r.sharesTable(previous) {
-		r.owners = previous.owners // neither ring changes it
+		r.owners, r.note = previous.owners, previous.note // neither ring changes them
 	} else if err := r.place(previous); err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (r *Ring) place(previous *Ring) error {
 	}
 	// The strategy may have kept the table it was given; the ring must not
 	// change with it.
-	r.owners = slices.Clone(table.owners)
+	r.owners, r.note = slices.Clone(table.owners), *table.note
 	return r.check()
 }
 

@@ -15,7 +15,7 @@ type Deriver interface {
 	// into the nodes of from. It changes the table into the one that Assign would write
 	// for the topology to. Both topologies have the same number of partitions and of
 	// owners. Derive reports whether it did so. If not, it may leave anything in the
-	// table, and Assign is called.
+	// table, and Assign is called. [Table.Note] is that of the previous table.
 	Derive(from, to Topology, table Table) bool
 }
 
@@ -53,7 +53,8 @@ func (r *Ring) derive(previous *Ring, to Topology) (table Table, ok bool, err er
 	if !is || !r.alike(previous) {
 		return Table{}, false, nil
 	}
-	table = Table{replicas: to.Replicas, owners: slices.Clone(previous.owners)}
+	note := previous.note
+	table = Table{replicas: to.Replicas, owners: slices.Clone(previous.owners), note: &note}
 	err = guard(r.strategy, "Derive", func() error {
 		ok = d.Derive(previous.topology(), to, table)
 		return nil

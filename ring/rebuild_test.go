@@ -121,6 +121,43 @@ func TestRebuildAssignsWhenDeriveDoesNot(t *testing.T) {
 	require.Equal(t, build(t, 8, 2, d, zoned(4, "a")...).Fingerprint(), after.Fingerprint())
 }
 
+// A note stays with its table, and does not change what the ring is.
+func TestNotes(t *testing.T) {
+	require.Zero(t, ring.Table{}.Note())
+	note, found := uint64(7), uint64(0)
+	d := deriver{strategy{named("d"), func(topology ring.Topology, table ring.Table) error {
+		require.Zero(t, table.Note())
+		table.SetNote(note)
+		return first(topology, table)
+	}}, func(_, _ ring.Topology, table ring.Table) bool {
+		found = table.Note()
+		table.SetNote(found + 1)
+		return true
+	}}
+	config := ring.Config{PartitionCount: 8, ReplicationFactor: 2, Strategy: d}
+	nodes := zoned(5, "a")
+	r, err := ring.Build(config, nodes[:3])
+	require.NoError(t, err)
+	note = 9
+	other, err := ring.Build(config, nodes[:3])
+	require.NoError(t, err)
+	require.Equal(t, r.Fingerprint(), other.Fingerprint())
+
+	restarted := slices.Clone(nodes[:3])
+	restarted[0].Start = 5
+	r, err = ring.Rebuild(r, config, restarted) // shares the table
+	require.NoError(t, err)
+	after, err := ring.Rebuild(r, config, nodes[:4])
+	require.NoError(t, err)
+	require.EqualValues(t, 7, found)
+	_, err = ring.Rebuild(after, config, nodes)
+	require.NoError(t, err)
+	require.EqualValues(t, 8, found, "the ring before keeps its own")
+	_, err = ring.Rebuild(r, config, nodes[:4])
+	require.NoError(t, err)
+	require.EqualValues(t, 7, found)
+}
+
 // A derived table is checked like an assigned one.
 func TestRebuildChecksDerivedTables(t *testing.T) {
 	var kept ring.Table

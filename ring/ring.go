@@ -31,6 +31,7 @@ type Ring struct {
 	zones    []zone
 	places   []place  // the zone and region of each node
 	owners   []uint16 // replicas indices a partition
+	note     uint64   // what the strategy keeps with the table
 	count    uint64   // partitions
 	replicas int
 	print    Fingerprint

@@ -59,12 +59,13 @@ func (t Topology) Stopped() bool { return t.Stop != nil && t.Stop() }
 type Table struct {
 	replicas int
 	owners   []uint16
+	note     *uint64
 }
 
 // NewTable returns a table for the topology, with every entry zero. It is for tests of
 // a strategy: [Build] makes its own table.
 func NewTable(t Topology) Table {
-	return Table{replicas: t.Replicas, owners: make([]uint16, t.PartitionCount*t.Replicas)}
+	return Table{replicas: t.Replicas, owners: make([]uint16, t.PartitionCount*t.Replicas), note: new(uint64)}
 }
 
 // Row returns the preference list of a partition, to be read or filled in place. Its
@@ -78,3 +79,15 @@ func (t Table) Row(partition int) []uint16 {
 // Slots returns all rows one after the other, to be read or filled in place: row
 // p begins at p times [Topology.Replicas].
 func (t Table) Slots() []uint16 { return t.owners }
+
+// Note returns the number that the strategy has kept with this table, or zero.
+func (t Table) Note() uint64 {
+	if t.note == nil {
+		return 0 // the zero table
+	}
+	return *t.note
+}
+
+// SetNote keeps a number with the table, for [Deriver.Derive]. It may save work, and must not
+// change a table. A ring keeps it, and neither [Ring.Fingerprint] nor any other answer covers it.
+func (t Table) SetNote(note uint64) { *t.note = note }
