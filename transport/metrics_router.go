@@ -37,6 +37,8 @@ var routerFamilies = []family[route.Stats]{
 		func(m *route.Stats, s series) { s.value(float64(m.Hedges)) }},
 	{"router_over_budget_total", "Requests not sent again because the retry budget was spent.", counter, nil,
 		func(m *route.Stats, s series) { s.value(float64(m.OverBudget)) }},
+	{"router_crowded_total", "Attempts for which no connection to the member was free in time.", counter, nil,
+		func(m *route.Stats, s series) { s.value(float64(m.Crowded)) }},
 	{"router_gave_up_total", "Requests answered with 502, 503 or 504 because no owner answered them.", counter, nil,
 		func(m *route.Stats, s series) { s.value(float64(m.GaveUp)) }},
 }

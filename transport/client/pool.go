@@ -74,7 +74,7 @@ func NewPool(o PoolOptions) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	slots := slot.New(o.MaxConnsPerHost, o.MaxUpgradesPerHost)
+	slots := slot.New(o.MaxConnsPerHost, o.MaxUpgradesPerHost, o.MaxConnWait)
 	return &Pool{options: o, tls: t, token: token, slots: slots, direct: direct.New(direct.Options{
 		Dial: o.dialer().DialContext, Slots: slots, IdleTimeout: o.IdleTimeout, MaxHeaderBytes: o.MaxResponseHeaderBytes,
 		MaxIdlePerHost: min(o.MaxIdleConnsPerHost, o.MaxConnsPerHost), MaxIdle: o.MaxIdleConns,

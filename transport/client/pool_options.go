@@ -45,9 +45,7 @@ type PoolOptions struct {
 	// MaxConnsPerHost is the largest number of connections to one host and port at a
 	// time, with those being made: 1 to 65,536. Over HTTP/2 a connection carries as many
 	// requests at a time as the server allows (a member's server allows 250). Over HTTP/1.1
-	// it carries one. A request over HTTP/1.1 that finds no free connection waits for one for 1
-	// s, and then fails with [ErrBusy]. With https URLs that are not forwarded it waits as long
-	// as its context lasts. Zero means 64.
+	// it carries one. Zero means 64.
 	MaxConnsPerHost int
 	// MaxUpgradesPerHost is how many more connections to one host and port may be open for
 	// requests that keep theirs for long, so that they do not keep others off: 1 to 65,536.
@@ -56,6 +54,10 @@ type PoolOptions struct {
 	// that of an event stream, or which take longer than 500 ms, as a long poll. Zero means
 	// 4,096.
 	MaxUpgradesPerHost int
+	// MaxConnWait is how long a request over HTTP/1.1 waits at most until one of these
+	// connections is free, before it fails with [ErrBusy]. A request to an https URL that is not
+	// forwarded waits as long as its context lasts. Zero means 1 s.
+	MaxConnWait time.Duration
 	// MaxIdleConnsPerHost is the largest number of idle connections to one host and port that are
 	// kept, without upgraded ones: 1 to 65,536. Zero means 64. It is never more than
 	// MaxConnsPerHost. With fewer, a burst of requests makes connections that are closed
@@ -84,6 +86,7 @@ func (o PoolOptions) validate() error {
 		bound.Within("HandshakeTimeout", o.HandshakeTimeout, short, long),
 		bound.Within("IdleTimeout", o.IdleTimeout, short, long),
 		bound.Within("KeepAlive", o.KeepAlive, short, long),
+		bound.Within("MaxConnWait", o.MaxConnWait, short, long),
 		bound.Within("MaxConnsPerHost", o.MaxConnsPerHost, 1, 1<<16),
 		bound.Within("MaxUpgradesPerHost", o.MaxUpgradesPerHost, 1, 1<<16),
 		bound.Within("MaxIdleConnsPerHost", o.MaxIdleConnsPerHost, 1, 1<<16),
@@ -99,6 +102,7 @@ func (o PoolOptions) withDefaults() PoolOptions {
 	o.KeepAlive = cmp.Or(o.KeepAlive, 15*time.Second)
 	o.MaxConnsPerHost = cmp.Or(o.MaxConnsPerHost, 64)
 	o.MaxUpgradesPerHost = cmp.Or(o.MaxUpgradesPerHost, 4096)
+	o.MaxConnWait = cmp.Or(o.MaxConnWait, time.Second)
 	o.MaxIdleConnsPerHost = cmp.Or(o.MaxIdleConnsPerHost, 64)
 	o.MaxIdleConns = cmp.Or(o.MaxIdleConns, 1024)
 	o.MaxResponseHeaderBytes = cmp.Or(o.MaxResponseHeaderBytes, 1<<20)

@@ -10,8 +10,8 @@ import (
 )
 
 // ErrBusy says that a request over HTTP/1.1 has not been sent, because no connection to its
-// host was free for 1 s: [PoolOptions.MaxConnsPerHost] requests were under way, and
-// [PoolOptions.MaxUpgradesPerHost] more that take long.
+// host was free for [PoolOptions.MaxConnWait]. So [PoolOptions.MaxConnsPerHost] requests were
+// under way, and [PoolOptions.MaxUpgradesPerHost] more that take long.
 var ErrBusy = slot.ErrBusy
 
 // slotted sends a request that has a slot until the end of its answer.

@@ -148,6 +148,9 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 		e.avoided.add(c.addr)
 		e.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
 			"to", c.id, "addr", c.addr, "method", out.Method)
+	case errors.Is(err, client.ErrBusy):
+		result = unreachable
+		e.counts.crowded.Add(1)
 	case !sent || isUnreachable(err):
 		result = unreachable
 		e.avoided.add(c.addr)
@@ -284,5 +287,5 @@ func isUnreachable(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
-	return errors.Is(err, client.ErrClosed) || errors.Is(err, client.ErrBusy)
+	return errors.Is(err, client.ErrClosed)
 }

@@ -49,8 +49,8 @@ type Options struct {
 	// Transport carries forwarded requests, and should be the process's one
 	// [client.Pool]. It must not try a request again on its own unless nothing of it
 	// was sent or it is idempotent, as [client.Pool] and http.Transport do not. A
-	// request that finds no connection free goes to the next owner: with a Pool after 1 s,
-	// and with any round tripper after 2 s. Nil: a Pool of the router's own,
+	// request that finds no connection free goes to the next owner: with a Pool after
+	// its MaxConnWait, and with any round tripper after 2 s. Nil: a Pool of the router's own,
 	// with the defaults, which [Router.Close] closes.
 	Transport http.RoundTripper
 	// Wrap returns a round tripper around Transport that sees each attempt, such as the

@@ -33,6 +33,10 @@ type Stats struct {
 	// OverBudget counts requests that were not sent again because the retry budget had
 	// no token.
 	OverBudget uint64
+	// Crowded counts attempts for which no connection was free in time, because too many
+	// requests to the member were under way. They count as Unreachable too. Only a
+	// client.Pool in Options.Transport tells it.
+	Crowded uint64
 	// GaveUp counts requests that the router has answered with 502, 503 or 504 because
 	// no owner answered.
 	GaveUp uint64
@@ -80,6 +84,7 @@ type counts struct {
 	retries    atomic.Uint64
 	hedges     atomic.Uint64
 	overBudget atomic.Uint64
+	crowded    atomic.Uint64
 	gaveUp     atomic.Uint64
 }
 
@@ -99,6 +104,6 @@ func (e *engine) stats() Stats {
 	return Stats{
 		ClusterName: e.clusterName, Service: e.options.Service,
 		Answered: c.of(answered), Refused: c.of(refused), Unreachable: c.of(unreachable), Broken: c.of(broken), Canceled: c.of(canceled),
-		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), Hedges: c.hedges.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
+		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), Hedges: c.hedges.Load(), OverBudget: c.overBudget.Load(), Crowded: c.crowded.Load(), GaveUp: c.gaveUp.Load(),
 	}
 }

@@ -35,7 +35,7 @@ func newTransport(t testing.TB, edits ...func(*direct.Options)) (*direct.Transpo
 			dials.Add(1)
 			return new(net.Dialer).DialContext(ctx, network, addr)
 		},
-		MaxIdlePerHost: 4, MaxIdle: 8, IdleTimeout: time.Minute, MaxHeaderBytes: 4 << 10, Slots: slot.New(16, 16),
+		MaxIdlePerHost: 4, MaxIdle: 8, IdleTimeout: time.Minute, MaxHeaderBytes: 4 << 10, Slots: slot.New(16, 16, time.Second),
 	}
 	for _, edit := range edits {
 		edit(&o)

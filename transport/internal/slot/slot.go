@@ -12,20 +12,17 @@ import (
 	"time"
 )
 
-const (
-	// LongAfter is how old a request is at least when it counts as long. A request counts as
-	// long only when another one needs its slot.
-	LongAfter = 500 * time.Millisecond
-	// MostWait is how long a request waits for a slot at most.
-	MostWait = time.Second
-)
+// LongAfter is how old a request is at least when it counts as long. A request counts as
+// long only when another one needs its slot.
+const LongAfter = 500 * time.Millisecond
 
-// ErrBusy says that a request got no slot within MostWait.
-var ErrBusy = errors.New("no connection to the host was free within " + MostWait.String())
+// ErrBusy says that a request got no slot in time.
+var ErrBusy = errors.New("no connection to the host was free")
 
 // Slots are the slots of all hosts. All methods are safe for concurrent use.
 type Slots struct {
 	most, mostLong int
+	mostWait       time.Duration
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -55,8 +52,9 @@ type Slot struct {
 }
 
 // New returns slots: most requests to one host at a time, and mostLong more that take long.
-func New(most, mostLong int) *Slots {
-	return &Slots{most: most, mostLong: mostLong, hosts: make(map[string]*host)}
+// A request waits for a slot for mostWait at most.
+func New(most, mostLong int, mostWait time.Duration) *Slots {
+	return &Slots{most: most, mostLong: mostLong, mostWait: mostWait, hosts: make(map[string]*host)}
 }
 
 // Try takes a slot that is free. It does not block, and returns false when none is free.
@@ -82,7 +80,7 @@ func (s *Slots) try(addr string, t *Slot) bool {
 
 // Wait takes a slot, and waits until one is free. It returns the cause of the context when
 // that ends first, [ErrOver] when the channel is closed first, and an error that matches
-// [ErrBusy] after MostWait.
+// [ErrBusy] after the longest wait.
 func (s *Slots) Wait(ctx context.Context, over <-chan struct{}, addr string, t *Slot) error {
 	s.mu.Lock()
 	if s.try(addr, t) {
@@ -94,8 +92,8 @@ func (s *Slots) Wait(ctx context.Context, over <-chan struct{}, addr string, t *
 	h.waiting = append(h.waiting, w)
 	next := s.untilLong(h)
 	s.mu.Unlock()
-	end := time.Now().Add(MostWait)
-	timer := time.NewTimer(next)
+	end := time.Now().Add(s.mostWait)
+	timer := time.NewTimer(min(next, s.mostWait))
 	defer timer.Stop()
 	for {
 		var err error
@@ -116,7 +114,7 @@ func (s *Slots) Wait(ctx context.Context, over <-chan struct{}, addr string, t *
 				timer.Reset(min(next, max(left, 0)))
 				continue
 			}
-			err = fmt.Errorf("%w: %d requests to %s are under way, and %d more that take long", ErrBusy, s.most, addr, s.mostLong)
+			err = fmt.Errorf("%w within %s: %d requests to %s are under way, and %d more that take long", ErrBusy, s.mostWait, s.most, addr, s.mostLong)
 		}
 		s.mu.Lock()
 		i := slices.Index(h.waiting, w)

@@ -13,6 +13,8 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/slot"
 )
 
+const mostWait = time.Second
+
 // take takes n slots that are free.
 func take(t *testing.T, s *slot.Slots, n int) []*slot.Slot {
 	t.Helper()
@@ -26,7 +28,7 @@ func take(t *testing.T, s *slot.Slots, n int) []*slot.Slot {
 
 func TestOnlyRequestsThatTakeLongMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slot.New(3, 2)
+		s := slot.New(3, 2, mostWait)
 		taken := take(t, s, 3)
 		require.False(t, s.Try("a", new(slot.Slot)), "all are taken")
 		require.True(t, s.Try("b", new(slot.Slot)), "another host")
@@ -46,7 +48,7 @@ func TestOnlyRequestsThatTakeLongMakeRoom(t *testing.T) {
 
 func TestAStreamMakesRoomAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slot.New(2, 2)
+		s := slot.New(2, 2, mostWait)
 		taken := take(t, s, 2)
 		waits := make(chan error, 1)
 		var waiting slot.Slot
@@ -65,7 +67,7 @@ func TestAStreamMakesRoomAtOnce(t *testing.T) {
 
 func TestAWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slot.New(1, 1)
+		s := slot.New(1, 1, mostWait)
 		old := take(t, s, 1)[0]
 		began := time.Now()
 		var second, third slot.Slot
@@ -75,8 +77,8 @@ func TestAWaitEnds(t *testing.T) {
 		began = time.Now()
 		err := s.Wait(t.Context(), nil, "a", &third)
 		require.ErrorIs(t, err, slot.ErrBusy)
-		require.ErrorContains(t, err, "1 requests to a are under way, and 1 more that take long")
-		require.Equal(t, slot.MostWait, time.Since(began))
+		require.ErrorContains(t, err, "no connection to the host was free within 1s: 1 requests to a are under way, and 1 more that take long")
+		require.Equal(t, mostWait, time.Since(began))
 
 		gone := errors.New("gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -109,7 +111,7 @@ func TestAWaitEnds(t *testing.T) {
 // TestSlotsAreNotLost gives slots back in every state, and finds all of them free.
 func TestSlotsAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slot.New(4, 3)
+		s := slot.New(4, 3, mostWait)
 		for round := range 20 {
 			held := take(t, s, 4)
 			if round%2 == 1 {
