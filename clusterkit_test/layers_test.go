@@ -18,9 +18,11 @@ func TestLayers(t *testing.T) {
 		answer     = module + "/transport/internal/answer"
 		bound      = module + "/transport/internal/bound"
 		credential = module + "/transport/internal/credential"
+		direct     = module + "/transport/internal/direct"
 		page       = module + "/transport/internal/page"
 		reload     = module + "/transport/internal/reload"
 		retry      = module + "/transport/internal/retry"
+		slot       = module + "/transport/internal/slot"
 		tlsfiles   = module + "/transport/internal/tlsfiles"
 		wire       = module + "/transport/internal/wire"
 	)
@@ -36,18 +38,20 @@ func TestLayers(t *testing.T) {
 		"membership/lifecycle":             {},
 		"membership/memnet":                {module + "/ring/option", "github.com/hashicorp/memberlist"},
 		"transport/api":                    {module + "/ring", module + "/ring/option", module + "/rebalance"},
-		"transport/client":                 {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, reload, tlsfiles, wire},
+		"transport/client":                 {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, direct, reload, slot, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", bound, retry, wire},
+			module + "/transport/api", module + "/transport/client", bound, direct, retry, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 		"transport/internal/answer":     {module + "/ring", module + "/transport/api"},
 		"transport/internal/bound":      {module + "/ring/option"},
 		"transport/internal/credential": {},
+		"transport/internal/direct":     {slot},
 		"transport/internal/page":       {module + "/ring", module + "/rebalance", module + "/transport/api"},
 		"transport/internal/reload":     {},
 		"transport/internal/retry":      {},
+		"transport/internal/slot":       {},
 		"transport/internal/tlsfiles":   {reload, wire},
 		"transport/internal/wire":       {module + "/transport/api"},
 		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/membership/lifecycle", module + "/transport", module + "/transport/api",

@@ -209,7 +209,7 @@ func TestPerformancePages(t *testing.T) {
 // other command is in .ci/run.
 var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`(CLUSTERKIT_KEY=\$\(cat gossip\.key\) )?go run \./examples/node .*`, // package process, these six
-	`curl .*/(v1|kv)/.*`,
+	`curl .*/(v1|kv|echo)/.*`,
 	`go run \./examples/kv member .*`,
 	`go run \./examples/(cache|kv|workers|zonerouter|<name>)`,
 	`go run \./examples/quickstart -serve`,

@@ -92,6 +92,7 @@ func parse(args, environ []string, out io.Writer) (config, error) {
 	if c.mode == showsVersion || c.mode == writesPlace {
 		return c, c.checkPlace()
 	}
+	c.options.Version = release
 	if err := errors.Join(c.checkOwn(), c.read(t)); err != nil {
 		return c, err
 	}

@@ -111,7 +111,7 @@ func TestParseReadsTheOptionsOfADeployment(t *testing.T) {
 func TestEveryOptionHasAFlag(t *testing.T) {
 	t.Parallel()
 	byService := []string{ // options that the program sets itself, or that have no text
-		"Services", "Logger", "Handoff", "Gossip.Network", "HTTP.Listener", "HTTP.Server.Logger", "HTTP.Guard.Logger", "HTTP.Guard.Tokens",
+		"Version", "Services", "Logger", "Handoff", "Gossip.TrustedNetwork", "Gossip.Network", "HTTP.Listener", "HTTP.Server.Logger", "HTTP.Guard.Logger", "HTTP.Guard.Tokens",
 		"HTTP.Handler.Logger", "HTTP.Handler.Middleware",
 	}
 	var c config
