@@ -223,6 +223,8 @@ var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`go test \./cluster/internal/handoff -run Scenario -rewrite`, // TestScenarios there
 	`openssl rand -hex 32`,                                       // TestSecurityCommands
 	`bash \.ci/run`,
+	`go (get|list -m) github\.com/clusterkit/clusterkit@v0\.1\.0`, // works when the release is out
+	`go list -deps .*`,                                            // TestTheNoticeListsTheModules
 }, "|") + `)$`)
 
 // TestDocumentationCommands checks that a test or .ci/run runs each command of the
@@ -253,6 +255,29 @@ func TestDocumentationCommands(t *testing.T) {
 		}
 	}
 	require.Greater(t, found, 10)
+}
+
+// TestTheNoticeListsTheModules that a program links which imports the library. Those of its
+// tests do not count.
+func TestTheNoticeListsTheModules(t *testing.T) {
+	notice, err := os.ReadFile(filepath.Join(documents.Root(t), "NOTICE"))
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}", "./cluster")
+	cmd.Dir = documents.Root(t)
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	linked := make(map[string]bool)
+	for _, module := range strings.Fields(string(out)) {
+		linked[module] = true
+	}
+	listed, _, _ := strings.Cut(string(notice), "A program that imports only")
+	for _, line := range strings.Split(listed, "\n") {
+		if module, ok := strings.CutPrefix(line, "  "); ok {
+			require.True(t, linked[module], "%s is not linked", module)
+			delete(linked, module)
+		}
+	}
+	require.Empty(t, linked, "the NOTICE lacks them")
 }
 
 // TestDocumentedOutputs checks that one test compares each block of output that a

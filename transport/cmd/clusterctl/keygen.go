@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -27,10 +28,14 @@ func (c *cli) keygenCommand() *cobra.Command {
 	return command
 }
 
+// release is the tag of a release. The linker sets it; other builds know their version from
+// the go command.
+var release string
+
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Show the version of this program", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		version := "(devel)"
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version := cmp.Or(release, "(devel)")
+		if info, ok := debug.ReadBuildInfo(); ok && release == "" && info.Main.Version != "" {
 			version = info.Main.Version
 		}
 		document := map[string]string{"version": version, "go": runtime.Version()}
