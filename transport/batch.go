@@ -42,7 +42,11 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.counts.batchLookups.Add(uint64(len(keys)))
-	return answerBatch(w, r, view, near, keys)
+	if !h.turns.take(r.Context()) {
+		return http.ErrAbortHandler
+	}
+	defer h.turns.give()
+	return h.answerBatch(w, r, view, near, keys)
 }
 
 func checkKeys(keys []string, bound int) error {
@@ -66,9 +70,10 @@ func checkKeys(keys []string, bound int) error {
 // keysAtOnce is for how many keys of a batch the owners are allocated together.
 const keysAtOnce = 32
 
-// answerBatch writes an [api.Batch]. Only a part of it is in memory at a time.
-func answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *answer.Near, keys []string) error {
+// answerBatch writes an [api.Batch]. Only a part of it is in memory at a time. The caller has a turn.
+func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *answer.Near, keys []string) error {
 	s := newStream(w, r)
+	s.turns = h.turns
 	parts, err := s.around(api.Batch{Fingerprint: view.Fingerprint, Results: []api.Placement{}, Groups: []api.Group{}}, "results", "groups")
 	if err != nil {
 		return err

@@ -29,6 +29,10 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, l *lease, m
 	if err != nil {
 		return err
 	}
+	if !h.turns.take(r.Context()) {
+		return http.ErrAbortHandler
+	}
+	defer h.turns.give()
 	commas, objects := shape(body)
 	if maxObjects > 1 && objects > maxObjects+1 { // the body is an object too
 		return tooManyChanges(objects-1, maxObjects)

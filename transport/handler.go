@@ -35,6 +35,7 @@ type Handler struct {
 	streams   budget // bytes that requests of HTTP/2 hold, beside those of long answers
 	sizes     sizes
 	plans     planGate
+	turns     turns
 	// waiting holds a slot for each request that waits for news.
 	waiting chan struct{}
 }
@@ -55,7 +56,7 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 		return nil, fmt.Errorf("transport: options of the handler: %w", err)
 	}
 	o = o.withDefaults()
-	h := &Handler{cluster: c, options: o, logger: o.Logger, plans: newPlanGate(), counts: newHandlerCounts()}
+	h := &Handler{cluster: c, options: o, logger: o.Logger, plans: newPlanGate(), turns: newTurns(), counts: newHandlerCounts()}
 	h.waiting = make(chan struct{}, o.MaxWaiting)
 	h.metrics.registry = prometheus.NewPedanticRegistry()
 

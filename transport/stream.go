@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -24,6 +25,7 @@ type stream struct {
 	r       *http.Request
 	piece   bytes.Buffer
 	encoder *json.Encoder
+	turns   turns // nil: the caller needs none
 	begun   bool
 	err     error // the first one; nothing is encoded after it
 }
@@ -88,11 +90,27 @@ func (s *stream) send() {
 		return
 	}
 	if s.r.Method != http.MethodHead {
-		if _, err := s.w.Write(s.piece.Bytes()); err != nil {
-			s.err = http.ErrAbortHandler
-		}
+		s.withoutTurn(func() {
+			if _, err := s.w.Write(s.piece.Bytes()); err != nil {
+				s.err = http.ErrAbortHandler
+			}
+		})
 	}
 	s.piece.Reset()
+}
+
+// withoutTurn writes to the network, which may wait for the reader. Meanwhile another request may
+// compute.
+func (s *stream) withoutTurn(write func()) {
+	if s.turns == nil {
+		write()
+		return
+	}
+	s.turns.give()
+	// The turn is taken in any case, so that the caller always gives one back. It comes soon: no
+	// request waits for the network during its turn.
+	defer s.turns.take(context.Background())
+	write()
 }
 
 // end ends the document. Its error is nil, or [http.ErrAbortHandler] where the answer
@@ -109,7 +127,7 @@ func (s *stream) end() error {
 		s.send()
 		return s.err
 	}
-	wire.Write(s.w, s.r, http.StatusOK, wire.JSON, s.piece.Bytes())
+	s.withoutTurn(func() { wire.Write(s.w, s.r, http.StatusOK, wire.JSON, s.piece.Bytes()) })
 	return nil
 }
 
