@@ -52,6 +52,12 @@ func (c *Cluster) Metrics() transport.Metrics {
 		m.Problems[p.Code] = true
 	}
 	m.HTTP, m.Guard = c.handler.Stats(), c.guard.Counts()
+	c.mu.Lock()
+	server := c.server
+	c.mu.Unlock()
+	if server != nil {
+		m.Server = server.Stats()
+	}
 	return m
 }
 

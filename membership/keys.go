@@ -83,6 +83,16 @@ func (m *Membership) RemoveKey(key []byte) error {
 	})
 }
 
+// count returns the number of keys.
+func (k *keyring) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ring == nil {
+		return 0
+	}
+	return len(k.ring.GetKeys())
+}
+
 func (k *keyring) do(doing string, f func(*memberlist.Keyring) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

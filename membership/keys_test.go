@@ -15,10 +15,12 @@ func TestKeyring(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, m.InstallKey(other))
 	require.NoError(t, m.InstallKey(other), "twice is fine")
+	require.Equal(t, 2, Drive(m).Stats().Keys)
 	require.NoError(t, m.UseKey(other))
 	require.Equal(t, other, m.keys.ring.GetPrimaryKey())
 	require.NoError(t, m.RemoveKey(one))
 	require.NoError(t, m.RemoveKey(one), "it is gone already")
+	require.Equal(t, 1, Drive(m).Stats().Keys)
 	require.Len(t, m.keys.ring.GetKeys(), 1)
 	require.NoError(t, m.RemoveKey(nil))
 	for name, err := range map[string]error{
@@ -37,6 +39,7 @@ func TestKeyring(t *testing.T) {
 	o.Gossip.Keys = nil
 	plain, err := New(o)
 	require.NoError(t, err)
+	require.Zero(t, Drive(plain).Stats().Keys)
 	for _, f := range []func([]byte) error{plain.InstallKey, plain.UseKey, plain.RemoveKey} {
 		require.ErrorIs(t, f(one), ErrNoEncryption)
 	}

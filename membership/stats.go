@@ -19,6 +19,9 @@ type Stats struct {
 	// when the member does not run. It is 1 when its probes fail, or when it had to
 	// refute its own death; then it probes more slowly.
 	HealthScore int
+	// Keys is the number of gossip keys that this member decrypts with. It is 0 when gossip is
+	// not encrypted. While a key is replaced it is more than 1.
+	Keys int
 	// Syncs is the number of times that another member has sent its full list of
 	// members to this one.
 	Syncs uint64
@@ -68,6 +71,7 @@ type Stats struct {
 
 func (m *Membership) stats() Stats {
 	s := m.registry.stats()
+	s.Keys = m.keys.count()
 	s.Syncs = m.counts.exchanges.Load()
 	s.TailSyncs = m.syncs.count.Load()
 	s.MessagesDropped = m.counts.dropped.Load()

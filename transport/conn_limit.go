@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // limitListener accepts a connection only when fewer than cap(slots) are open. At the
@@ -17,6 +18,7 @@ type limitListener struct {
 	closed chan struct{}
 	close  func() error
 	share  int
+	open   atomic.Int64 // accepted connections
 
 	mu       sync.Mutex
 	byClient map[netip.Prefix]int
@@ -55,7 +57,9 @@ func (l *limitListener) Accept() (net.Conn, error) {
 			<-l.slots
 			continue
 		}
+		l.open.Add(1)
 		release := sync.OnceFunc(func() {
+			l.open.Add(-1)
 			if from.IsValid() {
 				l.leave(from)
 			}

@@ -176,15 +176,23 @@ type GuardCounts struct {
 	// Forbidden requests with a token of too narrow a scope or with an expired
 	// certificate (403).
 	CrossOrigin, Limited, Unauthorized, Forbidden uint64
+	// ReloadFailures counts the checks that found a TokenFile which has changed and cannot
+	// be used. The tokens of its earlier content stay valid.
+	ReloadFailures uint64
 }
 
-// Counts returns how many requests were refused since the guard was made. It does not
-// block.
+// Counts returns how many requests were refused since the guard was made. It checks whether
+// TokenFile has changed, at most once a second, and does not block otherwise.
 func (g *Guard) Counts() GuardCounts {
-	return GuardCounts{
+	c := GuardCounts{
 		CrossOrigin: g.counts.crossOrigin.Load(), Limited: g.counts.limited.Load(),
 		Unauthorized: g.counts.unauthorized.Load(), Forbidden: g.counts.forbidden.Load(),
 	}
+	if g.file != nil {
+		g.file.Get() // so that a scrape finds a file that cannot be used
+		c.ReloadFailures = g.file.Failures()
+	}
+	return c
 }
 
 func (g *Guard) check(w http.ResponseWriter, r *http.Request) *api.Refusal {

@@ -77,7 +77,10 @@ type Metrics struct {
 	// cluster moves no data.
 	Handoff api.HandoffState
 
-	// HTTP has the counts of the handler, and Guard the counts of refused requests.
-	HTTP  HandlerStats
-	Guard GuardCounts
+	// HTTP has the counts of the handler, Guard the counts of refused requests, and
+	// Server the present figures of the server. Server is zero when the program does not
+	// serve HTTP with a [Server].
+	HTTP   HandlerStats
+	Guard  GuardCounts
+	Server ServerStats
 }

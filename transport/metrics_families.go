@@ -14,7 +14,7 @@ const (
 )
 
 func allFamilies() []family[Metrics] {
-	return slices.Concat(memberFamilies, ringFamilies, handoffFamilies, gossipFamilies, httpFamilies, guardFamilies)
+	return slices.Concat(memberFamilies, ringFamilies, handoffFamilies, gossipFamilies, httpFamilies, guardFamilies, serverFamilies)
 }
 
 // The families never change. docs/metrics.md lists them; a test compares.
@@ -131,6 +131,8 @@ var gossipFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.HealthScore)) }},
 	{"gossip_last_sync_timestamp_seconds", "When all members were last exchanged with another member, in seconds since 1970. Absent when never.", gauge, nil,
 		func(m *Metrics, s series) { s.time(m.LastSync) }},
+	{"gossip_keys", "Gossip keys that this member decrypts with. 0 when gossip is not encrypted.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Keys)) }},
 	{"gossip_syncs_total", "Times that another member has sent its full list of members to this one.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Syncs)) }},
 	{"gossip_tail_syncs_total", "Exchanges of all members that this one began because views differed.", counter, nil,
@@ -204,6 +206,20 @@ var guardFamilies = []family[Metrics]{
 			s.value(float64(m.Guard.Unauthorized), "unauthorized")
 			s.value(float64(m.Guard.Forbidden), "forbidden")
 			s.value(float64(m.Guard.CrossOrigin), "cross-origin")
+		}},
+}
+
+var serverFamilies = []family[Metrics]{
+	{"http_connections", "Open connections of the HTTP server, with idle ones.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Server.Connections)) }},
+	{"http_connections_allowed", "The largest number of open connections of the HTTP server. 0 when the program serves HTTP in another way.", gauge, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Server.MaxConnections)) }},
+	{"tls_certificate_expiry_timestamp_seconds", "When the certificate of the HTTP server, or an intermediate of it, expires, in seconds since 1970. Absent without TLS.", gauge, nil,
+		func(m *Metrics, s series) { s.time(m.Server.CertificateExpires) }},
+	{"reload_failures_total", "Checks that found changed files which cannot be used, so that their earlier contents stay in use.", counter, []string{"files"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Server.ReloadFailures), "tls")
+			s.value(float64(m.Guard.ReloadFailures), "tokens")
 		}},
 }
 

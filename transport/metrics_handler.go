@@ -20,10 +20,10 @@ type HandlerStats struct {
 		// Answers counts by the first digit of the status, 1 to 5. Answers[0] counts
 		// answers that were cut off before their end.
 		Answers [6]uint64
-		// Durations counts by the duration of the answer, in seconds: at most 0.0005,
-		// 0.002, 0.01, 0.05, 0.25, 1, and more than 1. Duration is the sum of all
-		// durations.
-		Durations [7]uint64
+		// Durations counts by the duration of the answer, in seconds: at most 0.000025,
+		// 0.0001, 0.0005, 0.002, 0.01, 0.05, 0.25, 1, and more than 1. Duration is the
+		// sum of all durations.
+		Durations [9]uint64
 		Duration  time.Duration
 	}
 	// InFlight is how many requests are being answered.
@@ -41,7 +41,7 @@ type HandlerStats struct {
 // durationBounds go from the duration of a lookup to one that is too long for every
 // caller. The documentation of HandlerStats lists them too.
 var durationBounds = [...]time.Duration{
-	500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond, time.Second,
+	25 * time.Microsecond, 100 * time.Microsecond, 500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond, time.Second,
 }
 
 const (

@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/clusterkit/clusterkit/transport/internal/reload"
+	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
 )
 
 // Server serves a handler over HTTP/1.1 and HTTP/2. Over TLS the client chooses. In clear it
@@ -19,7 +22,8 @@ type Server struct {
 	listener *limitListener
 	done     chan struct{}
 	closing  func()
-	err      error // written before done is closed
+	files    *reload.Value[tlsfiles.Credentials] // nil without TLS
+	err      error                               // written before done is closed
 }
 
 // maxStreams is how many requests an HTTP/2 connection carries at a time.
@@ -31,7 +35,7 @@ const maxStreams = 250
 // system's error when the address cannot be bound. It blocks only to resolve a host
 // name.
 func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
-	secure, err := o.prepare("Listen", h)
+	secure, files, err := o.prepare("Listen", h)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +44,7 @@ func Listen(addr string, h http.Handler, o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: listening on %q: %w", addr, err)
 	}
-	return serve(l, h, o.withDefaults(), secure), nil
+	return serve(l, h, o.withDefaults(), secure, files), nil
 }
 
 // Serve begins to serve the handler on a listener, in a goroutine of its own. With TLS
@@ -54,31 +58,32 @@ func Serve(l net.Listener, h http.Handler, o ServerOptions) (*Server, error) {
 	if l == nil {
 		return nil, errors.New("transport: Serve: the listener is nil: must be set")
 	}
-	secure, err := o.prepare("Serve", h)
+	secure, files, err := o.prepare("Serve", h)
 	if err != nil {
 		return nil, err
 	}
-	return serve(l, h, o.withDefaults(), secure), nil
+	return serve(l, h, o.withDefaults(), secure, files), nil
 }
 
 // prepare checks the arguments of a server, and reads the files of TLS. Without TLS the
-// configuration is nil.
-func (o ServerOptions) prepare(doing string, h http.Handler) (secure *tls.Config, err error) {
+// configuration and the files are nil.
+func (o ServerOptions) prepare(doing string, h http.Handler) (secure *tls.Config, files *reload.Value[tlsfiles.Credentials], err error) {
 	if err := o.Validate(); err != nil {
-		return nil, fmt.Errorf("transport: options of the server: %w", err)
+		return nil, nil, fmt.Errorf("transport: options of the server: %w", err)
 	}
 	if h == nil {
-		return nil, fmt.Errorf("transport: %s: the handler is nil: must be set", doing)
+		return nil, nil, fmt.Errorf("transport: %s: the handler is nil: must be set", doing)
 	}
 	if !encrypts(o.TLS) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return ServerTLS(o.TLS, o.Logger)
+	return watchedTLS(o.TLS, o.Logger)
 }
 
-func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config) *Server {
+func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config, files *reload.Value[tlsfiles.Credentials]) *Server {
 	closing := make(chan struct{})
 	s := &Server{
+		files:    files,
 		closing:  sync.OnceFunc(func() { close(closing) }),
 		listener: newLimitListener(l, o.MaxConnections, o.MaxConnectionsPerClient),
 		done:     make(chan struct{}),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/reload"
 	"github.com/clusterkit/clusterkit/transport/internal/tlsfiles"
 )
 
@@ -38,17 +39,23 @@ func validateTLS(o client.TLSOptions) error {
 // options contradict each other. A nil logger means [slog.Default]. When the files
 // change, new connections use the new contents; open connections stay as they are.
 func ServerTLS(o client.TLSOptions, logger *slog.Logger) (*tls.Config, error) {
+	config, _, err := watchedTLS(o, logger)
+	return config, err
+}
+
+// watchedTLS also returns the files that the configuration follows.
+func watchedTLS(o client.TLSOptions, logger *slog.Logger) (*tls.Config, *reload.Value[tlsfiles.Credentials], error) {
 	err := validateTLS(o)
 	if err == nil && !encrypts(o) {
 		err = &option.Error{Field: "CertFile", Value: "", Bound: "set: a server needs a certificate"}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("transport: TLS of the server: %w", err)
+		return nil, nil, fmt.Errorf("transport: TLS of the server: %w", err)
 	}
 	paths := tlsfiles.Paths{Cert: o.CertFile, Key: o.KeyFile, ClientCA: o.ClientCAFile, RootCA: o.RootCAFile}
 	files, err := tlsfiles.Watch(paths, cmp.Or(logger, slog.Default()))
 	if err != nil {
-		return nil, fmt.Errorf("transport: TLS of the server: %w", err)
+		return nil, nil, fmt.Errorf("transport: TLS of the server: %w", err)
 	}
 	with := func(c *tlsfiles.Credentials) *tls.Config {
 		config := tlsfiles.Config(o.AllowTLS12)
@@ -60,5 +67,5 @@ func ServerTLS(o client.TLSOptions, logger *slog.Logger) (*tls.Config, error) {
 	}
 	config := with(files.Get())
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return with(files.Get()), nil }
-	return config, nil
+	return config, files, nil
 }

@@ -86,8 +86,7 @@ func TestComposeMonitoring(t *testing.T) {
 		RuleFiles     []string `json:"rule_files"`
 		ScrapeConfigs []struct {
 			StaticConfigs []struct {
-				Targets []string          `json:"targets"`
-				Labels  map[string]string `json:"labels"`
+				Targets []string `json:"targets"`
 			} `json:"static_configs"`
 		} `json:"scrape_configs"`
 	}
@@ -96,7 +95,6 @@ func TestComposeMonitoring(t *testing.T) {
 	for name, service := range project.Services {
 		if service.Build != nil {
 			want = append(want, name+":8080")
-			require.Equal(t, *service.Environment["CLUSTERKIT_CLUSTER"], config.ScrapeConfigs[0].StaticConfigs[0].Labels["cluster"])
 		}
 	}
 	require.ElementsMatch(t, want, config.ScrapeConfigs[0].StaticConfigs[0].Targets)

@@ -35,6 +35,7 @@ type Value[T any] struct {
 	logger *slog.Logger
 
 	current atomic.Pointer[T]
+	failed  atomic.Uint64
 	due     atomic.Int64 // when to check again, in ns since start
 	start   time.Time
 
@@ -60,6 +61,9 @@ func Watch[T any](paths []string, logger *slog.Logger, parse func(contents [][]b
 	w.due.Store(int64(every))
 	return w, nil
 }
+
+// Failures returns how many checks found changed files from which no value can be made.
+func (w *Value[T]) Failures() uint64 { return w.failed.Load() }
 
 // Get returns the value, at most a second behind the files. The pointer changes
 // when the value does.
@@ -87,6 +91,7 @@ func (w *Value[T]) look() {
 		value, err = w.parse(contents)
 	}
 	if err != nil {
+		w.failed.Add(1)
 		if message := err.Error(); message != w.complain {
 			w.complain = message
 			w.logger.Warn("files that changed cannot be used; what they held before stays in force", "err", err)

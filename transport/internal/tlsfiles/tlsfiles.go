@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/clusterkit/clusterkit/transport/internal/reload"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
@@ -19,6 +20,7 @@ type Paths struct{ Cert, Key, ClientCA, RootCA string }
 // Credentials are the parsed contents of the files.
 type Credentials struct {
 	Certificate *tls.Certificate // nil if the path of Cert is empty
+	Expires     time.Time        // the first end of a certificate in Certificate; zero without one
 	ClientCAs   *x509.CertPool   // nil if the path of ClientCA is empty
 	RootCAs     *x509.CertPool   // nil if the path of RootCA is empty
 }
@@ -33,6 +35,9 @@ func Watch(p Paths, logger *slog.Logger) (*reload.Value[Credentials], error) {
 				return c, fmt.Errorf("certificate %q with key %q: %w", p.Cert, p.Key, err)
 			}
 			c.Certificate = &pair
+			if c.Expires, err = expiry(pair); err != nil {
+				return c, fmt.Errorf("certificate %q: %w", p.Cert, err)
+			}
 		}
 		if c.ClientCAs, err = parsePool(p.ClientCA, contents[2]); err != nil {
 			return c, err
@@ -40,6 +45,20 @@ func Watch(p Paths, logger *slog.Logger) (*reload.Value[Credentials], error) {
 		c.RootCAs, err = parsePool(p.RootCA, contents[3])
 		return c, err
 	})
+}
+
+// expiry returns when the first certificate of a chain expires.
+func expiry(pair tls.Certificate) (first time.Time, err error) {
+	for _, der := range pair.Certificate {
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			return first, err
+		}
+		if first.IsZero() || certificate.NotAfter.Before(first) {
+			first = certificate.NotAfter
+		}
+	}
+	return first, nil
 }
 
 // parsePool returns an error for a block that x509.CertPool would skip: with half of a
