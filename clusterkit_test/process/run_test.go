@@ -29,8 +29,14 @@ type process struct {
 // test has failed, the output of the program is shown.
 func run(t *testing.T, name, binary string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
-	p.cmd.Env = withoutSettings(os.Environ())
+	return start(t, name, exec.Command(binary, args...))
+}
+
+// start is like run, for a command with an environment or a user of its own.
+func start(t *testing.T, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, exited: make(chan struct{})}
+	p.cmd.Env = append(withoutSettings(os.Environ()), cmd.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {
@@ -40,7 +46,7 @@ func run(t *testing.T, name, binary string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s %v: %v\n%s%s", name, args, p.cmd.ProcessState, &p.stdout, &p.stderr)
+			t.Logf("%s %v: %v\n%s%s", name, cmd.Args, p.cmd.ProcessState, &p.stdout, &p.stderr)
 		}
 	})
 	return p

@@ -28,6 +28,7 @@ func TestProcesses(t *testing.T) {
 		run           func(*testing.T, string)
 	}{ // the longest test first, because the tests begin in this order
 		{"kv", "kv", testKV},
+		{"the members of the Compose file", "node", testCompose},
 		{"quickstart serves until asked", "quickstart", testQuickstartServes},
 		{"quickstart", "quickstart", testQuickstart},
 		{"cache", "cache", testCache},
@@ -80,6 +81,9 @@ var built string
 var build = sync.OnceValue(func() error {
 	var err error
 	if built, err = os.MkdirTemp("", "clusterkit"); err != nil {
+		return err
+	}
+	if err = os.Chmod(built, 0o755); err != nil { // some tests run the programs as another user
 		return err
 	}
 	args := []string{"build", "-o", built + string(os.PathSeparator)}
