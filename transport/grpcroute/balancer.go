@@ -72,6 +72,7 @@ type table struct {
 	free         []*peer // of the active members, for calls without a key
 	local        int     // this number of free, the first, are the nearest
 	away         map[string]bool
+	going        map[string]bool // members that drain or leave
 }
 
 // members is the balancer of one connection. gRPC calls its methods one at a time.
@@ -98,18 +99,18 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 		old = &table{}
 	}
 	b.link = n.link
-	next := &table{view: n.view, peers: make(map[string]*peer)}
+	next := &table{view: n.view, peers: make(map[string]*peer), away: make(map[string]bool), going: make(map[string]bool)}
 	options := &n.link.router.options
 	for i := range n.view.Members {
 		m := &n.view.Members[i]
 		if m.ID == n.view.NodeID {
 			next.region, next.zone = m.Region, m.Zone
 		}
-		if m.State == membership.Away {
-			if next.away == nil {
-				next.away = make(map[string]bool)
-			}
+		switch m.State {
+		case membership.Away:
 			next.away[m.ID] = true
+		case membership.Draining, membership.Leaving:
+			next.going[m.ID] = true
 		}
 		addr := m.Services[options.Service]
 		if addr == "" {
@@ -281,18 +282,29 @@ func (t *table) list() {
 }
 
 // owners returns the owners that may answer a call, in the order of its policy, without
-// those that are away. An owner that announces no address is nil.
+// those that are away. Owners that drain or leave come last, so that they get calls only when
+// no other one can answer. An owner that announces no address is nil.
 func (t *table) owners(room []*peer, p ring.Placement, policy route.Policy) []*peer {
 	if policy == route.Nearest {
 		p = p.Prefer(t.region, t.zone)
 	}
+	going := 0
 	for i := range p.Len() {
 		id := p.At(i).ID()
-		if t.away[id] {
-			continue
+		switch {
+		case t.away[id]:
+		case policy == route.PrimaryOnly:
+			return append(room, t.peers[id])
+		case t.going[id]:
+			going++
+		default:
+			room = append(room, t.peers[id])
 		}
-		if room = append(room, t.peers[id]); policy == route.PrimaryOnly {
-			break
+	}
+	for i := 0; going > 0; i++ {
+		if id := p.At(i).ID(); t.going[id] && !t.away[id] {
+			room = append(room, t.peers[id])
+			going--
 		}
 	}
 	return room

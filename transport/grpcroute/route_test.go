@@ -348,3 +348,34 @@ func TestCallsWithoutAKey(t *testing.T) {
 	require.Positive(t, got["n1"])
 	require.Positive(t, got["n2"])
 }
+
+// TestReadsLeaveAMemberThatDrains: another owner answers them. Writes go on to the primary,
+// which has not handed over yet.
+func TestReadsLeaveAMemberThatDrains(t *testing.T) {
+	f := newFleet(t, nil, "eu/a", "eu/b", "eu/c")
+	f.agree(nil, 2, 3)
+	conn := f.client(f.stations[1].router)
+	reads := func(want string) {
+		t.Helper()
+		bubble.Eventually(t, time.Minute, want+" answers", func() error {
+			got, err := invoke(t.Context(), conn, get, "a")
+			if err == nil && got != want {
+				err = errors.New(got + " answered")
+			}
+			return err
+		})
+		got, err := invoke(t.Context(), conn, put, "a")
+		require.NoError(t, err)
+		require.Equal(t, "n2", got)
+	}
+	reads("n2")
+	for _, state := range []membership.State{membership.Draining, membership.Leaving} {
+		f.members[1].State = state
+		f.agree(nil, 2, 3)
+		reads("n3")
+		f.members[2].State = membership.Draining
+		f.agree(nil, 2, 3)
+		reads("n2")
+		f.members[2].State = membership.Active
+	}
+}
