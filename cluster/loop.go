@@ -26,7 +26,7 @@ type published struct {
 type loop struct {
 	builder   view.Builder
 	problems  problemLog
-	retreated bool               // this member observes because no other member reaches it
+	retreat   retreat            // this member observes because others do not reach it
 	announced membership.State   // the last state of this member that subscribers were told
 	refresh   chan chan struct{} // asks for a view at once
 	calls     chan func()        // to be run while no view is derived

@@ -37,15 +37,16 @@ const (
 type deaths struct {
 	refuted chan struct{} // this member denies that it is dead or suspected, or hears others again
 
-	mu      sync.Mutex
-	contact time.Time     // when another member was last heard
-	company time.Time     // when another member was last believed alive
-	ticked  time.Time     // when watchRest last ran
-	stopped time.Time     // when watchRest ran for the first time after the process had stood still
-	latest  time.Time     // the last confirmed death
-	wait    time.Duration // how long this member must be in touch after it
-	rested  time.Duration // how long it has been in touch since then, without a pause
-	err     error         // why this member must not own
+	mu        sync.Mutex
+	refutedAt time.Time     // when this member last denied that it is dead or suspected
+	contact   time.Time     // when another member was last heard
+	company   time.Time     // when another member was last believed alive
+	ticked    time.Time     // when watchRest last ran
+	stopped   time.Time     // when watchRest ran for the first time after the process had stood still
+	latest    time.Time     // the last confirmed death
+	wait      time.Duration // how long this member must be in touch after it
+	rested    time.Duration // how long it has been in touch since then, without a pause
+	err       error         // why this member must not own
 }
 
 // deny records that this member denies its death. It never blocks.
@@ -54,6 +55,21 @@ func (d *deaths) deny() {
 	case d.refuted <- struct{}{}:
 	default:
 	}
+}
+
+// refutes records that this member denies that it is dead or suspected. It never blocks.
+func (m *Membership) refutes() {
+	m.deaths.mu.Lock()
+	m.deaths.refutedAt = m.settings.now()
+	m.deaths.mu.Unlock()
+	m.deaths.deny()
+}
+
+// lastRefuted returns when this member last denied that it is dead or suspected.
+func (d *deaths) lastRefuted() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refutedAt
 }
 
 // heardFrom records that another member was heard. After a pause this member may have been declared
