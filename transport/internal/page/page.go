@@ -74,8 +74,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"comma":   comma,
 	"float":   func(n int) float64 { return float64(n) },
 	"add":     func(a, b int) int { return a + b },
-	"minus":   func(a, b float64) float64 { return a - b },
-	"bar":     newBar,
+	"bar":     barOf,
 }).ParseFS(files, "page.html"))
 
 // Render writes the page.

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,9 +17,9 @@ type view struct {
 	Input
 	Assets   string
 	Members  []member
-	Own      member   // this member; its fields are zero if the view does not have it
-	Hidden   int      // how many members the table leaves out
-	IDs      []string // of the members that own, for the forms
+	Own      member        // this member; its fields are zero if the view does not have it
+	Hidden   int           // how many members the table leaves out
+	IDs      template.HTML // options with the members that own, for the forms
 	Zones    []zone
 	Places   []place // the zones that have members, for the forms
 	Lacking  []int   // the first partitions with too few owners, or owners in too few zones
@@ -38,12 +39,13 @@ type view struct {
 // member is a row of the table of members.
 type member struct {
 	api.Member
-	Lost                 bool
-	Since                time.Time // of its state, as far as the events tell; zero if they do not
-	Colour               string
-	Primaries, Replicas  int
-	FairPrimary, FairAll float64
-	Owns                 bool
+	Lost                bool
+	Since               time.Time // of its state, as far as the events tell; zero if they do not
+	Colour              string
+	Primaries, Replicas int
+	FairPrimary         float64
+	FairReplica         float64
+	Owns                bool
 }
 
 // place is a zone in its region.
@@ -86,7 +88,7 @@ type after struct {
 }
 
 const (
-	maxMembers = 200
+	maxMembers = 100
 	maxRecent  = 100
 	maxLacking = 20
 )
@@ -129,7 +131,7 @@ func (v *view) members() {
 		row := member{Member: m, Since: since[m.ID]}
 		if l, ok := loads[m.ID]; ok {
 			row.Owns, row.Primaries, row.Replicas = true, l.primary, l.owned-l.primary
-			row.FairPrimary, row.FairAll, row.Colour = l.fairPrimary, l.fairOwned, l.colour
+			row.FairPrimary, row.FairReplica, row.Colour = l.fairPrimary, l.fairOwned-l.fairPrimary, l.colour
 		}
 		v.Members = append(v.Members, row)
 		if m.ID == v.Health.NodeID {
@@ -141,11 +143,13 @@ func (v *view) members() {
 		v.Members = append(v.Members, member{Member: api.Member{ID: id, State: "lost"}, Lost: true, Since: e.At})
 	}
 	slices.SortFunc(v.Members, func(a, b member) int { return strings.Compare(a.ID, b.ID) })
+	var ids strings.Builder // for the template, a thousand options are slow
 	for _, m := range v.Members {
 		if m.Owns {
-			v.IDs = append(v.IDs, m.ID)
+			ids.WriteString(`<option value="` + template.HTMLEscapeString(m.ID) + `">`)
 		}
 	}
+	v.IDs = template.HTML(ids.String()) //nolint:gosec // each ID is escaped
 }
 
 // shorten leaves members out of a long table. Those to look at come first.
@@ -280,17 +284,22 @@ func row(t api.PlacementTable, p int) []string {
 // lacking lists the first partitions with too few owners, or with owners in too few zones.
 func (v *view) lacking() {
 	t := v.Table.Serving
-	zones := make(map[place]bool)
-	for _, n := range t.Nodes {
-		zones[place{n.Region, n.Zone}] = true
+	numbers := make(map[place]int32)
+	zoneOf := make([]int32, len(t.Nodes))
+	for i, n := range t.Nodes {
+		at := place{n.Region, n.Zone}
+		if _, known := numbers[at]; !known {
+			numbers[at] = int32(len(numbers))
+		}
+		zoneOf[i] = numbers[at]
 	}
-	need := min(t.Replicas, len(zones))
-	seen := make([]place, 0, t.Replicas)
+	need := min(t.Replicas, len(numbers))
+	seen := make([]int32, 0, t.Replicas)
 	for p := range t.PartitionCount {
 		seen = seen[:0]
 		for _, o := range t.Owners[p*t.Replicas : (p+1)*t.Replicas] {
-			if at := (place{t.Nodes[o].Region, t.Nodes[o].Zone}); !slices.Contains(seen, at) {
-				seen = append(seen, at)
+			if !slices.Contains(seen, zoneOf[o]) {
+				seen = append(seen, zoneOf[o])
 			}
 		}
 		if t.Replicas < t.ReplicationFactor || len(seen) < need {
@@ -366,17 +375,13 @@ func (v *view) after() {
 	slices.SortFunc(v.After, func(a, b after) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// bar is a number against its fair share.
-type bar struct {
-	Value     int
-	Fair, Max float64
-	Low, High float64
-}
-
-// newBar returns a bar on which the fair share is in the middle, and that is marked when
-// the number is off by more than a fifth.
-func newBar(value int, fair float64) bar {
-	return bar{Value: value, Fair: fair, Low: 0.8 * fair, High: 1.2 * fair, Max: max(2*fair, 1)}
+// barOf draws a number against its fair share. The fair share is in the middle of the bar,
+// which is marked when the number is off by more than a fifth. It is no template, because a
+// page has two bars a member, and only numbers are in it.
+func barOf(value int, fair float64) template.HTML {
+	return template.HTML(fmt.Sprintf( //nolint:gosec // only numbers
+		`<span class="bar"><meter min="0" max="%.5g" low="%.5g" high="%.5g" optimum="%.5g" value="%d" aria-label="%d of a fair share of %.0f"></meter><span>%s <small>%s</small></span></span>`,
+		max(2*fair, 1), 0.8*fair, 1.2*fair, fair, value, value, fair, comma(value), percent(float64(value), fair)))
 }
 
 func percent(part, whole float64) string {
