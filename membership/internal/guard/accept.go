@@ -82,7 +82,15 @@ func (g *Guard) receive(in *inbound) {
 }
 
 func (g *Guard) receiveMessage(in *inbound, label string) {
-	whole, err := g.whole(&in.reader, in.charge, label)
+	tether, err := g.isTether(in)
+	if tether {
+		g.receiveTether(in)
+		return
+	}
+	var whole []byte
+	if err == nil {
+		whole, err = g.whole(&in.reader, in.charge, label)
+	}
 	if err != nil {
 		if !g.isClosing() && !in.charge.isEvicted() {
 			g.countMessage(err)

@@ -1,0 +1,113 @@
+package tether
+
+import (
+	"slices"
+	"time"
+)
+
+// claim is the verdict of another holder.
+type claim struct {
+	verdict Verdict
+	at      time.Time
+}
+
+// doubted examines a start, or asks its holders to do that.
+func (m *Machine) doubted(name string, now time.Time) {
+	if h := m.holds[name]; h != nil {
+		m.requested(h, now)
+		return
+	}
+	if !m.members[name] || now.Sub(m.doubts[name]) < askPause {
+		return
+	}
+	for other, at := range m.doubts {
+		if now.Sub(at) >= askPause {
+			delete(m.doubts, other)
+		}
+	}
+	if len(m.doubts) >= maxDoubts {
+		return
+	}
+	m.doubts[name] = now
+	for _, to := range m.holdersOf(name) {
+		m.do(Claim{to, name, Doubt})
+	}
+}
+
+func (m *Machine) claimed(e Claimed, now time.Time) {
+	h := m.holds[e.About]
+	if h != nil && e.Verdict == Doubt {
+		m.requested(h, now)
+		return
+	}
+	if h == nil || e.Verdict != Gone && e.Verdict != Silent || e.From == m.opts.Self || m.memory.distrusts(e.About, now) ||
+		!slices.Contains(m.circle.before(e.About, claimSpread*m.opts.Held), e.From) {
+		return
+	}
+	if _, known := h.claims[e.From]; !known && len(h.claims) >= maxClaims {
+		return
+	}
+	h.claims[e.From] = claim{e.Verdict, now}
+	if h.verdict == 0 || now.Sub(h.judged) > claimLife {
+		m.requested(h, now)
+	}
+	m.agree(h, now)
+}
+
+// repeatClaims tells a start the verdicts of this member, when a stream to it has just opened.
+func (m *Machine) repeatClaims(to string, now time.Time) {
+	for _, about := range m.order() {
+		h := m.holds[about]
+		if h.verdict != 0 && now.Sub(h.judged) <= claimLife && slices.Contains(m.holdersOf(about), to) {
+			m.do(Claim{to, about, h.verdict})
+		}
+	}
+}
+
+// tellHolders tells the verdict of this member to those holders that were not told yet.
+func (m *Machine) tellHolders(h *hold) {
+	for _, to := range m.holdersOf(h.name) {
+		if !h.told[to] {
+			h.told[to] = true
+			m.do(Claim{to, h.name, h.verdict})
+		}
+	}
+}
+
+// holdersOf returns the other starts that hold a tether to one.
+func (m *Machine) holdersOf(name string) []string {
+	holders := m.nearest(m.circle.before(name, maxWidening*m.opts.Held), false)
+	return slices.DeleteFunc(holders, func(holder string) bool { return holder == m.opts.Self })
+}
+
+// agree declares a start dead when enough holders, with this member among them, agree.
+func (m *Machine) agree(h *hold, now time.Time) {
+	if h.verdict == 0 || now.Sub(h.judged) > claimLife || !h.dead.IsZero() && now.Sub(h.dead) < renewPause {
+		return
+	}
+	gone, all := 0, 1
+	if h.verdict == Gone {
+		gone++
+	}
+	for _, c := range h.claims {
+		if now.Sub(c.at) > claimLife {
+			continue
+		}
+		if all++; c.verdict == Gone {
+			gone++
+		}
+	}
+	others := len(m.members) // with the accused start, without this one
+	switch {
+	case h.verdict == Gone && gone >= min(m.opts.Gone, others):
+		m.declare(h, Gone, now)
+	case all >= min(m.opts.Silent, others):
+		m.declare(h, Silent, now)
+	}
+}
+
+func (m *Machine) declare(h *hold, v Verdict, now time.Time) {
+	h.dead = now
+	m.counts.Declared++
+	m.do(Declare{h.name, v})
+}
