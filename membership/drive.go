@@ -229,6 +229,10 @@ func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
 // back, the members accept it. Forget reports whether a lost member has this ID.
 func (d driver) Forget(id string) bool { return d.m.registry.forgetLost(id) }
 
+// Doubt says that a member refused a connection for another purpose. The members that hold tethers
+// to it then look at once whether its process runs. Doubt never blocks.
+func (d driver) Doubt(id string) { d.m.doubt(id) }
+
 // Key reports whether a gossip key is installed, and whether this member encrypts with it.
 func (d driver) Key(key []byte) (installed, used bool) { return d.m.keys.has(key) }
 

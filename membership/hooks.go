@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/membership/internal/tether"
 )
 
 // hooks has the methods that memberlist calls. memberlist holds its lock during some of the calls.
@@ -66,11 +68,16 @@ func (h *hooks) seen(n *memberlist.Node) {
 	}
 	h.m.reach.seen(n)
 	h.m.registry.set(n.Name, member)
+	if n.Name != h.m.name {
+		h.m.tethers.seen(n, member)
+	}
 }
 
 // NotifyLeave records that a member is gone.
 func (h *hooks) NotifyLeave(n *memberlist.Node) {
 	if !h.m.closed.Load() {
+		member, _ := h.m.registry.named(n.Name)
+		h.m.tethers.push(tether.Lost{Name: n.Name, Failed: member.State != Leaving && member.State != Away})
 		h.m.registry.remove(n.Name)
 		h.m.reach.gone(n.Name)
 		h.m.suspicions.gone(n.Name)

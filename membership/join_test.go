@@ -35,7 +35,9 @@ func TestOneExchangeIsEnoughToJoin(t *testing.T) {
 		}
 		var all []*Membership
 		for i := 1; i <= members; i++ {
-			m, err := New(joinOptions(network, i, seeds[:i]...))
+			o := joinOptions(network, i, seeds[:i]...)
+			o.Gossip.NoTethers = true // they dial too
+			m, err := New(o)
 			require.NoError(t, err)
 			before := network.Stats().Dials
 			require.NoError(t, m.Start(t.Context()))

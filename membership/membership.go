@@ -42,6 +42,7 @@ type Membership struct {
 	pairs         pairs
 	deaths        deaths
 	suspicions    suspicions
+	tethers       tethers
 	lines         lines
 	undecryptable undecryptable
 	dialing       dialing
@@ -123,6 +124,7 @@ func New(o Options) (*Membership, error) {
 		reach:         newReach(),
 		deaths:        deaths{refuted: make(chan struct{}, 1)},
 		suspicions:    newSuspicions(suspicionProbes*s.timings.probeInterval, s.now),
+		tethers:       newTethers(s),
 		pairs:         pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
 		undecryptable: undecryptable{senders: make(chan netip.AddrPort, 16)},
 		life:          lifecycle.Life{Name: "membership", Ended: ErrStopped},

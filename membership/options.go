@@ -147,6 +147,11 @@ type GossipOptions struct {
 	// must set it, or none: members that differ exchange members, and miss each other's packets.
 	// False means that packets use UDP.
 	TCPOnly bool
+	// NoTethers switches tethers off. With tethers, this member keeps a stream open to each of three
+	// other members and notices within half a second when the process of one of them dies. The other
+	// members with tethers do the same. Without tethers, and about members without them, probes alone
+	// show a death, after several seconds. False means tethers.
+	NoTethers bool
 	// Network opens the transport. Nil means UDP and TCP sockets.
 	Network Network
 	// Resolver looks up host names among the seed addresses. Nil means

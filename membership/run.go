@@ -40,7 +40,7 @@ func (m *Membership) open() error {
 		Keyring:           m.keys.ring,
 		Logger:            logger,
 
-		DelegateProtocolMax: probeVersion, // members of earlier releases announce 0, or reachVersion
+		DelegateProtocolMax: m.tethers.delegateVersion(), // members of earlier releases announce less
 	}
 	m.settings.timings.configure(config)
 	hooks := &hooks{m: m}
@@ -58,7 +58,11 @@ func (m *Membership) open() error {
 	m.gossip, m.guard, m.local, m.cancel = gossip, g, local, cancel
 	m.mu.Unlock()
 	m.announcer.attach(gossip)
-	for _, worker := range []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation, m.watchReach, m.watchPairs, m.watchDeaths, m.watchRest} {
+	workers := []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation, m.watchReach, m.watchPairs, m.watchDeaths, m.watchRest}
+	if !m.tethers.off {
+		workers = append(workers, m.keepTethers)
+	}
+	for _, worker := range workers {
 		m.background(func() { worker(ctx) })
 	}
 	return nil
@@ -71,6 +75,9 @@ func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
 		HeadTimeout: m.settings.timings.tcpTimeout, Known: m.registry.knows,
 		MaxMessage: directHeader + maxNameLength + maxMessage, MaxState: maxAbsenceMessage,
 		Heard: m.heard,
+	}
+	if !m.tethers.off {
+		o.Tether = m.serveTether
 	}
 	if m.keys.ring != nil {
 		o.Keys = m.keys.ring.GetKeys

@@ -34,6 +34,21 @@ type Stats struct {
 	// PacketsDropped is the number of times that packets were dropped with
 	// [GossipOptions.TCPOnly], because a member was slow or could not be dialled.
 	PacketsDropped uint64
+	// Tethers counts streams that are open to show at once that a process has died. See
+	// [GossipOptions.NoTethers].
+	Tethers struct {
+		// Held and Served are the open tethers to other members, and of other members.
+		Held, Served int
+		// Opened counts the tethers that this member opened.
+		Opened uint64
+		// Examined counts the members that this member examined because a tether ended, because
+		// nothing arrived on it, or because another member asked for that.
+		Examined uint64
+		// Declared counts the members that this member declared dead, together with other holders.
+		Declared uint64
+		// Back counts the starts that came back after they had been declared dead in any way.
+		Back uint64
+	}
 	// Traffic counts the packets, streams and bytes of gossip. Received packets are not counted.
 	Traffic struct {
 		// PacketsSent and PacketBytesSent count packets and their payloads. The
@@ -76,6 +91,11 @@ func (m *Membership) stats() Stats {
 	s.TailSyncs = m.syncs.count.Load()
 	s.MessagesDropped = m.counts.dropped.Load()
 	s.Refused.Announcements = m.counts.refused.Load()
+	t := &m.tethers
+	t.mu.Lock()
+	s.Tethers.Held, s.Tethers.Served = t.open, len(t.served)
+	s.Tethers.Opened, s.Tethers.Examined, s.Tethers.Declared, s.Tethers.Back = t.counts.Opened, t.counts.Examined, t.counts.Declared, t.counts.Back
+	t.mu.Unlock()
 	gossip, g, running := m.live()
 	if running {
 		s.HealthScore = gossip.GetHealthScore()

@@ -141,6 +141,17 @@ var gossipFamilies = []family[Metrics]{
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.MessagesDropped)) }},
 	{"gossip_packets_dropped_total", "Times that packets were dropped with Gossip.TCPOnly, because a member was slow or could not be dialled.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.PacketsDropped)) }},
+	{"gossip_tethers", "Open tethers to other members (held) and of other members (served). A tether ends when the process at its other end dies.", gauge, []string{"direction"},
+		func(m *Metrics, s series) {
+			s.value(float64(m.Gossip.Tethers.Held), "held")
+			s.value(float64(m.Gossip.Tethers.Served), "served")
+		}},
+	{"gossip_tether_examinations_total", "Members that this one examined because a tether ended or carried nothing.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Tethers.Examined)) }},
+	{"gossip_tether_deaths_total", "Members that this one declared dead, together with other holders of tethers.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Tethers.Declared)) }},
+	{"gossip_returned_total", "Starts that came back after they had been declared dead in any way.", counter, nil,
+		func(m *Metrics, s series) { s.value(float64(m.Gossip.Tethers.Back)) }},
 	{"gossip_packets_sent_total", "Packets that gossip has sent.", counter, nil,
 		func(m *Metrics, s series) { s.value(float64(m.Gossip.Traffic.PacketsSent)) }},
 	{"gossip_packet_sent_bytes_total", "Bytes of the packets that gossip has sent.", counter, nil,

@@ -1,0 +1,260 @@
+package membership
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/internal/tether"
+)
+
+// found starts members 1 to size, and waits until they have opened their tethers.
+func (n *town) found(size int, edits ...func(*Options)) []*Membership {
+	n.t.Helper()
+	var all []*Membership
+	for i := 1; i <= size; i++ {
+		all = append(all, n.start(i, edits...))
+	}
+	n.see(size, all...)
+	time.Sleep(2 * time.Second)
+	return all
+}
+
+// within waits until each of the given members lists count members, up to a limit, and returns
+// whether they do.
+func (n *town) within(limit time.Duration, count int, all ...*Membership) bool {
+	n.t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		behind := false
+		for _, m := range all {
+			members, _ := m.Members()
+			behind = behind || len(members) != count
+		}
+		if !behind {
+			return true
+		}
+	}
+	return false
+}
+
+func withKeys(o *Options) { o.Gossip.Keys = Keys{make([]byte, 32)} }
+func tcpOnly(o *Options)  { o.Gossip.TCPOnly = true }
+
+// All members know within half a second that a process has died, and it is not there when its
+// process has been replaced.
+func TestATetherShowsThatAProcessHasDied(t *testing.T) {
+	for name, edit := range map[string]func(*Options){"clear": func(*Options) {}, "encrypted": withKeys, "TCP only": tcpOnly} {
+		for size := 2; size <= 8; size += 3 {
+			t.Run(name, func(t *testing.T) {
+				inTown(t, func(t *testing.T, n *town) {
+					all := n.found(size, edit)
+					for _, m := range all {
+						require.Equal(t, min(size-1, heldTethers), m.stats().Tethers.Held)
+						require.Equal(t, min(size-1, heldTethers), m.stats().Tethers.Served)
+					}
+					n.net.Kill(townAddr(size))
+					require.True(t, n.within(400*time.Millisecond, size-1, all[:size-1]...))
+					declared := uint64(0)
+					for _, m := range all[:size-1] {
+						declared += m.stats().Tethers.Declared
+					}
+					require.Positive(t, declared)
+				})
+			})
+		}
+	}
+}
+
+// A host that vanishes ends no stream. Beats that do not arrive show that.
+func TestBeatsShowThatAHostIsLost(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(8)
+		n.net.Crash(townAddr(8))
+		require.False(t, n.within(2*time.Second, 7, all[:7]...))
+		require.True(t, n.within(2500*time.Millisecond, 7, all[:7]...))
+	})
+}
+
+// A member that found that another one refuses connections makes the holders look at once.
+func TestADoubtMakesHoldersLook(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(8)
+		n.net.Crash(townAddr(8))
+		Drive(all[0]).Doubt("n8")
+		Drive(all[0]).Doubt("n1")
+		Drive(all[0]).Doubt("nobody")
+		require.True(t, n.within(1500*time.Millisecond, 7, all[:7]...))
+	})
+}
+
+// Members with and without tethers work together. A member without them is noticed at the old speed.
+func TestTethersAreOnlyBetweenMembersThatHaveThem(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(6, func(o *Options) { o.Gossip.NoTethers = o.NodeID == "n6" || o.NodeID == "n1" })
+		require.Zero(t, all[0].stats().Tethers)
+		require.Equal(t, 3, all[1].stats().Tethers.Held)
+		n.net.Kill(townAddr(5))
+		require.True(t, n.within(400*time.Millisecond, 5, append(all[:4:4], all[5])...))
+		n.net.Kill(townAddr(6))
+		require.False(t, n.within(2*time.Second, 4, all[:4]...))
+		require.True(t, n.within(20*time.Second, 4, all[:4]...))
+	})
+}
+
+// A process that restarts at once does not leave the lists of the others.
+func TestAQuickRestartKeepsItsPlaceInTheLists(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(6)
+		old := all[5].Local().Start
+		n.net.Kill(townAddr(6))
+		time.Sleep(330 * time.Millisecond)
+		again := n.make(6)
+		began := make(chan error, 1)
+		go func() { began <- again.Start(t.Context()) }()
+		for range 5000 {
+			time.Sleep(time.Millisecond)
+			for _, m := range all[:5] {
+				members, _ := m.Members()
+				require.Len(t, members, 6)
+			}
+		}
+		require.NoError(t, <-began)
+		for _, m := range all[:5] {
+			now, known := m.registry.member("n6")
+			require.True(t, known && now.Start != old)
+			require.Empty(t, m.registry.rivals("n6")[1:], "the old start is gone")
+		}
+	})
+}
+
+// What does not end a process does not remove a member.
+func TestNoLivingMemberIsDeclaredDead(t *testing.T) {
+	const size = 8
+	last := townAddr(size)
+	for name, trouble := range map[string]func(n *town){
+		"streams end":                          func(n *town) { n.net.CloseStreams(last) },
+		"streams end, and a few are refused":   func(n *town) { n.refuse(last, 3); n.net.CloseStreams(last) },
+		"streams end, and most are refused":    func(n *town) { n.refuse(last, 6); n.net.CloseStreams(last) },
+		"streams end, and all are refused":     func(n *town) { n.refuse(last, size); n.net.CloseStreams(last) },
+		"the process stands still for a while": func(n *town) { n.net.Stall(last); time.Sleep(3 * time.Second); n.net.Resume(last) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *testing.T, n *town) {
+				all := n.found(size)
+				for range 5 {
+					trouble(n)
+					time.Sleep(20 * time.Second)
+				}
+				for _, m := range all {
+					require.Zero(t, m.stats().Failed, m.Local().ID)
+					require.Zero(t, m.stats().Tethers.Declared, m.Local().ID)
+				}
+				require.Positive(t, all[0].stats().Tethers.Examined+all[1].stats().Tethers.Examined+all[2].stats().Tethers.Examined+
+					all[3].stats().Tethers.Examined+all[4].stats().Tethers.Examined+all[5].stats().Tethers.Examined+all[6].stats().Tethers.Examined)
+			})
+		})
+	}
+}
+
+// refuse makes the address of a member refuse the connections of the first members.
+func (n *town) refuse(to netip.AddrPort, first int) {
+	for i := 1; i <= first; i++ {
+		if townAddr(i) != to {
+			n.net.Refuse(townAddr(i), to)
+		}
+	}
+}
+
+// A member that leaves ends its tethers on purpose.
+func TestALeaveIsNotExamined(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(6)
+		require.NoError(t, all[5].Stop(t.Context()))
+		n.see(5, all[:5]...)
+		time.Sleep(5 * time.Second)
+		for _, m := range all[:5] {
+			require.Zero(t, m.stats().Tethers.Examined, m.Local().ID)
+			require.Equal(t, uint64(1), m.stats().Left)
+			require.Equal(t, 3, m.stats().Tethers.Held)
+		}
+		n.free(6)
+	})
+}
+
+// forge opens a tether of a process without keys at an address, in the name of a member.
+func (n *town) forge(from, to netip.AddrPort, self, name string) (*tether.Session, net.Conn, error) {
+	transport, err := n.net.Listen(from, nil)
+	require.NoError(n.t, err)
+	n.t.Cleanup(func() { _ = transport.Shutdown() })
+	conn, err := transport.DialTimeout(to.String(), time.Second)
+	require.NoError(n.t, err)
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_, err = conn.Write(append([]byte{244, 6}, "orders\xc3"...))
+	require.NoError(n.t, err)
+	session, err := tether.Hold(conn, unsealed{}, self, name)
+	return session, conn, err
+}
+
+// unsealed is the Sealer of a cluster without keys.
+type unsealed struct{}
+
+func (unsealed) Seal(plain, _ []byte) ([]byte, error) { return plain, nil }
+func (unsealed) Open(b, _ []byte) ([]byte, bool)      { return b, true }
+
+// A process without a key may send any number of claims where gossip is in clear. No member is
+// removed, and no member is dialed more than once a second because of that.
+func TestForgedClaims(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(6)
+		before := n.net.Stats().Dials
+		sent := 0
+		for i, victim := range all {
+			target, liar := all[(i+1)%6], all[(i+2)%6]
+			from := netip.AddrPortFrom(liar.Local().Addr.Addr(), 20000) // a host of the cluster
+			session, _, err := n.forge(from, target.Local().Addr, liar.name, target.name)
+			require.NoError(t, err)
+			for session.Claim(victim.name, tether.Gone, time.Second) == nil && sent < 6*1000 {
+				sent++
+				time.Sleep(time.Millisecond)
+			}
+		}
+		require.Positive(t, sent)
+		require.Less(t, n.net.Stats().Dials-before, uint64(10*6+6))
+		for _, m := range all {
+			require.Zero(t, m.stats().Failed)
+		}
+	})
+}
+
+// Tethers are accepted from known hosts, and with keys from members that have one.
+func TestTethersOfStrangersAreRefused(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(2)
+		_, conn, err := n.forge(netip.MustParseAddrPort("10.9.9.9:1"), townAddr(1), all[1].name, all[0].name)
+		require.Error(t, err)
+		require.NoError(t, conn.Close())
+		require.Equal(t, 1, all[0].stats().Tethers.Served)
+		require.Positive(t, all[0].stats().Refused.Malformed)
+		session, _, err := n.forge(netip.AddrPortFrom(townAddr(2).Addr(), 9), townAddr(1), "stranger~0000000000000001", all[0].name)
+		require.NoError(t, err)
+		_, err = session.Read()
+		require.Error(t, err, "it is no member")
+	})
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(2, withKeys)
+		_, _, err := n.forge(netip.AddrPortFrom(townAddr(2).Addr(), 9), townAddr(1), all[1].name, all[0].name)
+		require.Error(t, err)
+		require.Equal(t, 1, all[0].stats().Tethers.Served)
+		synctest.Wait()
+	})
+}
+
+func TestIncarnationAbove(t *testing.T) {
+	require.EqualValues(t, 65536, incarnationAbove(-time.Hour))
+	require.EqualValues(t, 65536+3600, incarnationAbove(time.Hour))
+	require.EqualValues(t, mostIncarnation, incarnationAbove(1<<62))
+}
