@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -74,6 +75,9 @@ func (m *Membership) send(ctx context.Context, to string, payload []byte) error 
 	select {
 	case err := <-sent:
 		if err != nil {
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				m.doubt(to)
+			}
 			return fmt.Errorf("membership: sending to %q: %w", to, err)
 		}
 		return nil

@@ -91,6 +91,22 @@ func TestADoubtMakesHoldersLook(t *testing.T) {
 	})
 }
 
+// A message that a member refuses makes the holders look, and they find that the member lives.
+func TestARefusedMessageIsADoubt(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(8)
+		n.net.Refuse(townAddr(1), townAddr(8))
+		require.Error(t, Drive(all[0]).Send(t.Context(), "n8", []byte("hello")))
+		time.Sleep(time.Second)
+		examined := uint64(0)
+		for _, m := range all {
+			examined += m.stats().Tethers.Examined
+			require.Zero(t, m.stats().Failed)
+		}
+		require.Positive(t, examined)
+	})
+}
+
 // Members with and without tethers work together. A member without them is noticed at the old speed.
 func TestTethersAreOnlyBetweenMembersThatHaveThem(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
