@@ -4,6 +4,7 @@ package docs_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -78,4 +79,25 @@ func TestSecurityCommands(t *testing.T) {
 
 	shell(script(1))
 	require.Len(t, strings.TrimSpace(shell(script(3))), 44, "32 bytes in base64")
+}
+
+// Every test that the page on security names exists.
+func TestSecurityClaimsHaveTests(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	require.NoError(t, err)
+	var sources strings.Builder
+	err = filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		_, _ = sources.Write(text) // to memory
+		return err
+	})
+	require.NoError(t, err)
+	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9]+)`").FindAllStringSubmatch(string(page), -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		require.Contains(t, sources.String(), "\nfunc "+name[1]+"(", name[1])
+	}
 }
