@@ -1,8 +1,8 @@
 package cluster
 
 import (
+	"crypto/rand"
 	"encoding/binary"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -42,6 +42,13 @@ type peerEvidence struct {
 	hello   time.Time // when the last empty message was sent
 }
 
+// unguessable returns 64 random bits that nobody else can predict.
+func unguessable() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
 // peer returns what was exchanged with a start. The lock is held.
 func (e *evidence) peer(key startKey) *peerEvidence {
 	p := e.peers[key]
@@ -49,7 +56,7 @@ func (e *evidence) peer(key startKey) *peerEvidence {
 		if e.peers == nil {
 			e.peers = make(map[startKey]*peerEvidence)
 		}
-		p = &peerEvidence{ours: rand.Uint64() | 1}
+		p = &peerEvidence{ours: unguessable() | 1}
 		e.peers[key] = p
 	}
 	return p

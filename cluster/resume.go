@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
@@ -163,7 +162,7 @@ func (d *driver) rejoin(ctx context.Context) error {
 	}); stopped != nil || !departed {
 		return errors.Join(stopped, err)
 	}
-	dataStart := rand.Uint64() | 1 // not 0
+	dataStart := unguessable() | 1 // not 0
 	if journal := d.c.settings.journal; journal != nil {
 		if err := journal.begin(ctx, d.options.Journal, dataStart); err != nil {
 			return err

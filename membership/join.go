@@ -185,7 +185,7 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 
 // jitter returns a duration between d/2 and 3d/2, so that members that started together do not
 // always act together.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) } //nolint:gosec // a time
 
 // dialing holds the addresses that are being dialled.
 type dialing struct {

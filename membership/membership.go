@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -111,7 +110,7 @@ func New(o Options) (*Membership, error) {
 	}
 	self := s.member()
 	self.Started = memberTime(s.now().Unix())
-	self.Start = Start{Number: uint64(max(s.now().UnixMilli(), 1)), Nonce: rand.Uint64()}
+	self.Start = Start{Number: uint64(max(s.now().UnixMilli(), 1)), Nonce: unguessable()}
 	m := &Membership{
 		settings:      s,
 		log:           s.Logger,

@@ -2,7 +2,6 @@ package membership
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
@@ -124,7 +123,7 @@ type question struct {
 func (m *Membership) answersChallenge(gossip *memberlist.Memberlist, name string, addr netip.AddrPort) bool {
 	for try := range probeTries {
 		one := question{name: name, answered: make(chan struct{})}
-		p := probeMessage{kind: kindProbe, stream: try == probeTries-1, challenge: rand.Uint64(), name: name, addr: m.Local().Addr}
+		p := probeMessage{kind: kindProbe, stream: try == probeTries-1, challenge: unguessable(), name: name, addr: m.Local().Addr}
 		m.newcomers.mu.Lock()
 		m.newcomers.asked[p.challenge] = one
 		m.newcomers.mu.Unlock()

@@ -83,7 +83,7 @@ func (r *reach) want() {
 
 func (r *reach) begin() *reachRound {
 	round := &reachRound{
-		challenge: rand.Uint64(), asked: make(map[netip.AddrPort]string),
+		challenge: unguessable(), asked: make(map[netip.AddrPort]string),
 		packets: make(map[string]bool), streams: make(map[string]bool), news: make(chan struct{}, 1),
 	}
 	r.mu.Lock()
@@ -223,7 +223,7 @@ func (m *Membership) reachTargets(most int) []netip.AddrPort {
 	}
 	targets = slices.DeleteFunc(targets, func(addr netip.AddrPort) bool { return !m.answers(addr) })
 	if most > 1 {
-		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
+		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] }) //nolint:gosec // an order
 	}
 	return targets[:min(len(targets), most)]
 }

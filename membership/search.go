@@ -62,7 +62,7 @@ func (m *Membership) search(ctx, limited context.Context) *search {
 	addrs, err := m.seeds(limited)
 	memory := slices.DeleteFunc(m.remembered(), func(addr netip.AddrPort) bool { return slices.Contains(addrs, addr) })
 	addrs = append(addrs, memory...)
-	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] }) //nolint:gosec // an order
 	s := &search{
 		m: m, addrs: addrs, untried: addrs, silent: err != nil, pending: make(map[netip.AddrPort]bool), failed: make(map[netip.AddrPort]string),
 		memory: memory, answers: make(chan searchAnswer), ended: make(chan struct{}),

@@ -51,7 +51,7 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 				// once. Otherwise it waits, so that not all members ask the same few.
 				next = delay
 				if !few {
-					next += delay/2 + rand.N(delay)
+					next += delay/2 + rand.N(delay) //nolint:gosec // a time
 				}
 			}
 			if age < next {
@@ -60,7 +60,7 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 			next = age + min(max(age, delay), 10*delay)
 			deaf := m.troubles.has(troubleNoPackets)
 			for range 2 {
-				peer, known := m.registry.reachable(ids[rand.IntN(len(ids))])
+				peer, known := m.registry.reachable(ids[rand.IntN(len(ids))]) //nolint:gosec // a sample
 				switch {
 				case !known:
 				case deaf:

@@ -91,7 +91,7 @@ func (s *stream) send() {
 	}
 	if s.r.Method != http.MethodHead {
 		s.withoutTurn(func() {
-			if _, err := s.w.Write(s.piece.Bytes()); err != nil {
+			if _, err := s.w.Write(s.piece.Bytes()); err != nil { //nolint:gosec // JSON that escapes HTML
 				s.err = http.ErrAbortHandler
 			}
 		})

@@ -175,7 +175,7 @@ func (c *Client) backoff(attempt int) time.Duration {
 	if wait <= 0 { // overflow
 		wait = c.options.MaxBackoff
 	}
-	return wait - time.Duration(rand.Int64N(int64(wait)/2+1))
+	return wait - time.Duration(rand.Int64N(int64(wait)/2+1)) //nolint:gosec // a time
 }
 
 // retryAfter returns the wait after a refusal, and whether to send the query again.

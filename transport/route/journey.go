@@ -215,7 +215,7 @@ func (j *journey) wait() error {
 		return j.failure("none did within " + max(e.options.Patience, 0).String())
 	}
 	j.pause = min(max(2*j.pause, firstPause), longestPause)
-	timer := time.NewTimer(min(j.pause/2+rand.N(j.pause/2), left))
+	timer := time.NewTimer(min(j.pause/2+rand.N(j.pause/2), left)) //nolint:gosec // a time
 	defer timer.Stop()
 	for {
 		changed, recovery := e.cluster.Changed(), e.avoided.recovery()

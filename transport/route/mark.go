@@ -2,9 +2,10 @@ package route
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func (m *mark) String() string {
 // write returns the text of the mark with a new number that no other process can guess.
 func (m *mark) write() string {
 	var number [numberDigits]byte
-	m.number = string(appendHexadecimal(number[:0], rand.Uint64()))
+	m.number = string(appendHexadecimal(number[:0], newNumber()))
 	text := m.String()
 	m.number = text[len(text)-numberDigits:] // the copy of the number above needs no memory
 	return text
@@ -113,6 +114,13 @@ func appendHexadecimal(b []byte, n uint64) []byte {
 		b = append(b, digits[n>>shift&15])
 	}
 	return b
+}
+
+// newNumber returns a number that no other process can guess.
+func newNumber() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 func hexadecimal(n uint64) string {

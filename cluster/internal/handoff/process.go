@@ -37,7 +37,7 @@ func (s set) is(t set) bool {
 		return false
 	}
 	for i := range s {
-		if s[i].Start != t[i].Start {
+		if s[i].Start != t[i].Start { //nolint:gosec // the lengths are equal
 			return false
 		}
 	}

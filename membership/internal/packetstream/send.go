@@ -164,7 +164,7 @@ func (p *peer) dial() net.Conn {
 // postpone plans the next dial. The caller holds the lock.
 func (p *peer) postpone(now time.Time) {
 	p.backoff = min(max(2*p.backoff, firstBackoff), maxBackoff)
-	p.retryAt = now.Add(p.backoff/2 + rand.N(p.backoff))
+	p.retryAt = now.Add(p.backoff/2 + rand.N(p.backoff)) //nolint:gosec // a time
 }
 
 // send writes frames to a stream.

@@ -21,7 +21,7 @@ const (
 	TooManyChanges   = "urn:clusterkit:problem:too-many-changes"
 	UnknownPartition = "urn:clusterkit:problem:unknown-partition"
 	Change           = "urn:clusterkit:problem:invalid-change"
-	Token            = "urn:clusterkit:problem:invalid-token"
+	Token            = "urn:clusterkit:problem:invalid-token" //nolint:gosec // a name, no secret
 	Certificate      = "urn:clusterkit:problem:expired-certificate"
 	Scope            = "urn:clusterkit:problem:insufficient-scope"
 	CrossOrigin      = "urn:clusterkit:problem:cross-origin"
