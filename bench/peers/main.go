@@ -3,8 +3,10 @@
 //
 //	go run -C bench/peers . -quick
 //	go run -C bench/peers . balance
+//	go run -C bench/peers . schemes
 //
-// The second form prints how evenly each library spreads keys over members.
+// The second form prints how evenly each library spreads keys over members. The third one
+// compares the strategies with published schemes by balance and movement, which takes some minutes.
 //
 // Each library is used as its documentation shows; README.md says how. A library
 // that gives a wrong answer is not timed.
@@ -29,6 +31,9 @@ func main() {
 	var err error
 	if len(os.Args) == 2 && os.Args[1] == "balance" {
 		err = balance(adapters(), os.Stdout)
+	} else if len(os.Args) == 2 && os.Args[1] == "schemes" {
+		err = errors.Join(compareSchemes(schemes, schemeSeeds, schemeMembers, schemePartitions, os.Stdout),
+			compareSlacks(slacks, slackSizes, 3, os.Stdout))
 	} else {
 		err = peers(sizes, adapters(), os.Stderr).Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	}
