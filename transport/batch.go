@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -17,6 +18,10 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	near, err := nearOf(values)
+	if err != nil {
+		return err
+	}
+	ids, err := onlyIDs(values)
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,29 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 		return http.ErrAbortHandler
 	}
 	defer h.turns.give()
-	return h.answerBatch(w, r, view, near, keys)
+	return h.answerBatch(w, r, view, near, keys, ids)
+}
+
+// onlyIDs reads the parameter owners: whether an answer names owners by their IDs alone.
+func onlyIDs(values url.Values) (bool, error) {
+	value, given, err := single(values, "owners")
+	if err == nil && given && value != "ids" && value != "members" {
+		err = parameterProblem("owners", "parameter %q is %s: must be ids or members", "owners", wire.Brief(value))
+	}
+	return value == "ids", err
+}
+
+// withoutMembers returns an answer that names owners by their IDs alone.
+func withoutMembers(p *api.Placement) *api.PlacementIDs {
+	ids := make([]string, 0, len(p.Owners)+len(p.Target))
+	for _, o := range p.Owners {
+		ids = append(ids, o.ID)
+	}
+	for _, o := range p.Target {
+		ids = append(ids, o.ID)
+	}
+	n := len(p.Owners)
+	return &api.PlacementIDs{Key: p.Key, Partition: p.Partition, Token: p.Token, Primary: p.Primary, Owners: ids[:n:n], Target: ids[n:]}
 }
 
 func checkKeys(keys []string, bound int) error {
@@ -70,8 +97,9 @@ func checkKeys(keys []string, bound int) error {
 // keysAtOnce is for how many keys of a batch the owners are allocated together.
 const keysAtOnce = 32
 
-// answerBatch writes an [api.Batch]. Only a part of it is in memory at a time. The caller has a turn.
-func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *answer.Near, keys []string) error {
+// answerBatch writes an [api.Batch], or an [api.BatchIDs]. Only a part of it is in memory at a time. The
+// caller has a turn.
+func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route.View, near *answer.Near, keys []string, ids bool) error {
 	s := newStream(w, r)
 	s.turns = h.turns
 	parts, err := s.around(api.Batch{Fingerprint: view.Fingerprint, Results: []api.Placement{}, Groups: []api.Group{}}, "results", "groups")
@@ -100,7 +128,11 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 		if i > 0 {
 			s.text(",")
 		}
-		if !s.value(&result) {
+		document := any(&result)
+		if ids {
+			document = withoutMembers(&result)
+		}
+		if !s.value(document) {
 			return s.end()
 		}
 	}

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -123,6 +124,17 @@ func (d apiDocument) check(schema, value any, at string) error {
 			return fmt.Errorf("%s: this test does not know the keyword %s", at, keyword)
 		}
 	}
+	if choices, ok := s["anyOf"].([]any); ok {
+		var errs []error
+		for _, choice := range choices {
+			err := d.check(choice, value, at)
+			if err == nil {
+				return nil
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
 	wrong := fmt.Errorf("%s: %T is not what is documented: %v", at, value, s["type"])
 	switch s["type"] {
 	case "string":
@@ -173,7 +185,7 @@ func (d apiDocument) check(schema, value any, at string) error {
 	return nil
 }
 
-var keywords = []string{"type", "description", "format", "pattern", "minLength", "minimum", "maximum", "default", "items", "properties", "required", "additionalProperties"}
+var keywords = []string{"type", "anyOf", "enum", "description", "format", "pattern", "minLength", "minimum", "maximum", "default", "items", "properties", "required", "additionalProperties"}
 
 func (d apiDocument) checkObject(s object, fields object, at string) error {
 	for _, name := range list(s["required"]) {

@@ -171,7 +171,7 @@ func TestTheDocumentHasTheParameters(t *testing.T) {
 			all[name] = true
 		}
 	}
-	require.Len(t, all, 6)
+	require.Len(t, all, 7)
 	for _, op := range operations() {
 		known := op.parameters("query")
 		for name := range all {
@@ -394,7 +394,7 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		}{},
 		"TableAnswer": api.Placements{}, "Endpoint": api.Endpoint{}, "PlacementTable": api.PlacementTable{}, "PlacementNode": api.PlacementNode{},
 		"EventsAnswer": api.Events{}, "Event": api.Event{}, "EventHealth": api.EventHealth{}, "HandoffState": api.HandoffState{},
-		"BatchAnswer": api.Batch{}, "Group": api.Group{},
+		"BatchAnswer": api.Batch{}, "BatchIDsAnswer": api.BatchIDs{}, "LookupIDsAnswer": api.PlacementIDs{}, "Group": api.Group{},
 		"PlanRequest": rebalance.Change{}, "PlanNode": ring.Node{}, "PlanAnswer": api.Plan{},
 		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "NodeChange": rebalance.NodeChange{}, "Move": rebalance.Move{},
 		"HealthAnswer": api.Health{}, "HealthProblem": api.Problem{}, "DifferingMember": api.Differing{},
