@@ -39,6 +39,7 @@ type peer struct {
 	id, addr string
 	start    membership.Start
 	target   uint64 // identifies it in marks
+	relation relation
 	sub      balancer.SubConn
 	wanted   atomic.Bool // a call has needed the connection: from then on it is kept
 	ready    atomic.Bool
@@ -118,7 +119,7 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 		}
 		p := old.peers[m.ID]
 		if p == nil || !p.same(m.ID, addr, m.Start) {
-			if p = b.newPeer(m, addr); p == nil {
+			if p = b.newPeer(n.view, m, addr); p == nil {
 				continue // the connection is being closed
 			}
 		}
@@ -147,9 +148,13 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 }
 
 // newPeer makes the connection to a member, without connecting.
-func (b *members) newPeer(m *membership.Member, addr string) *peer {
+func (b *members) newPeer(view route.View, m *membership.Member, addr string) *peer {
 	r := b.link.router
-	p := &peer{id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
+	region, zone := "", ""
+	if here := view.Member(view.NodeID); here != nil {
+		region, zone = here.Region, here.Zone
+	}
+	p := &peer{relation: relationTo(region, zone, m), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
 	p.idle.Store(true)
 	//nolint:staticcheck // only the list of addresses is deprecated, for more than one
 	sub, err := b.cc.NewSubConn([]resolver.Address{address(addr)}, balancer.NewSubConnOptions{

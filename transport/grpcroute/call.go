@@ -109,6 +109,9 @@ func (l *link) newCall(ctx context.Context, method string, request any) *call {
 		c.key, c.keyed = o.Key(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
 	}
 	c.method = o.Method(method)
+	if !c.keyed {
+		l.router.counts.unkeyed.Add(1)
+	}
 	return c
 }
 
@@ -155,6 +158,7 @@ func (c *call) begin(p ring.Placement, to *peer, at int) string {
 
 // done records the result of an attempt.
 func (c *call) done(result balancer.DoneInfo) {
+	c.link.router.counts.attempts[c.outcome(&result)][c.to.relation].Add(1)
 	if result.Err != nil || !result.BytesSent {
 		kept := result // only now, so that no other result is allocated
 		c.result = &kept
@@ -198,9 +202,12 @@ func (c *call) exhausted() error {
 	return nil
 }
 
-func (c *call) refused() bool {
-	v := c.result.Trailer[refusedKey]
-	return len(v) == 1 && v[0] == c.number
+func (c *call) refused() bool { return isRefusal(c.result, c.number) }
+
+// isRefusal reports whether an attempt with this number was refused.
+func isRefusal(result *balancer.DoneInfo, number string) bool {
+	v := result.Trailer[refusedKey]
+	return len(v) == 1 && v[0] == number
 }
 
 // skip leaves out an owner until the call has waited.
@@ -230,6 +237,7 @@ func (c *call) repeats(err error) bool {
 		c.broken++
 		c.skip("broken")
 		if !c.link.router.budget.Withdraw() {
+			c.link.router.counts.overBudget.Add(1)
 			return false
 		}
 	default:
@@ -250,6 +258,7 @@ func undelivered(err error) bool {
 // gaveUp returns the error of a call that no owner has answered.
 func (c *call) gaveUp(owners []*peer, why string) error {
 	o := &c.link.router.options
+	c.link.router.counts.gaveUp.Add(1)
 	if c.broken > 0 {
 		return status.Errorf(codes.Unavailable, "grpcroute: the connection to the member that answers for the key broke, and %s: the call may have run", why)
 	}

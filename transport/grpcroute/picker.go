@@ -32,6 +32,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	c.resume(t.view.Version)
 	if c.marked && c.to.ready.Load() {
 		c.marked, c.pending = false, true
+		c.countRetry()
 		return balancer.PickResult{SubConn: c.to.sub, Done: c.done}, nil
 	}
 	var room [4]*peer // usually large enough
@@ -47,7 +48,15 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 	}
 	text := c.begin(placement, to, at)
+	c.countRetry()
 	return balancer.PickResult{SubConn: to.sub, Done: c.done, Metadata: metadata.MD{markKey: {text}}}, nil
+}
+
+// countRetry counts an attempt after the first of a call.
+func (c *call) countRetry() {
+	if c.attempts > 0 {
+		c.link.router.counts.retries.Add(1)
+	}
 }
 
 // choose returns the peer that a call is sent to now, and its place among the owners: the

@@ -3,6 +3,7 @@ package grpcroute_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -339,14 +340,55 @@ func TestCallsWithoutAKey(t *testing.T) {
 	o, conn := f.observer("eu/a", nil)
 	f.agree([]*seen{o}, 3)
 	got := make(map[string]int)
-	for range 20 {
-		answer := new(wrapperspb.StringValue)
-		require.NoError(t, conn.Invoke(t.Context(), put, wrapperspb.String("a"), answer))
-		got[answer.GetValue()]++
+	// The first calls may all go to the member that is connected first.
+	bubble.Eventually(t, time.Minute, "both answer", func() error {
+		for range 20 {
+			answer := new(wrapperspb.StringValue)
+			require.NoError(t, conn.Invoke(t.Context(), put, wrapperspb.String("a"), answer))
+			got[answer.GetValue()]++
+		}
+		if got["n1"] == 0 || got["n2"] == 0 {
+			return fmt.Errorf("answers: %v", got)
+		}
+		return nil
+	})
+	require.Len(t, got, 2)
+}
+
+// TestStats counts what clients and servers have done.
+func TestStats(t *testing.T) {
+	f := newFleet(t, nil, "eu/a", "eu/b", "us/c")
+	f.agree(nil, 2, 3)
+	client := f.stations[0].router
+	conn := f.client(client)
+	call := func() {
+		_, err := invoke(t.Context(), conn, put, "a")
+		require.NoError(t, err)
 	}
-	require.Equal(t, 20, got["n1"]+got["n2"], "%v", got)
-	require.Positive(t, got["n1"])
-	require.Positive(t, got["n2"])
+	call()
+	require.NoError(t, conn.Invoke(t.Context(), put, wrapperspb.String("no key"), new(wrapperspb.StringValue)))
+	counted := client.Stats()
+	require.Equal(t, "orders", counted.ClusterName)
+	require.Equal(t, "kv", counted.Service)
+	require.EqualValues(t, 1, counted.Answered.SameRegion)
+	require.EqualValues(t, 1, counted.Unkeyed)
+	require.EqualValues(t, 1, f.stations[1].router.Stats().Answered.Local)
+
+	f.believe(2, 3) // n2 refuses until n1 knows that n3 is the primary
+	arrived := make(chan struct{}, 64)
+	f.stations[1].refuses(arrived)
+	go func() {
+		<-arrived
+		f.believe(3, 3)
+		f.believe(1, 3)
+	}()
+	call()
+	counted = client.Stats()
+	require.Positive(t, counted.Refused.SameRegion)
+	require.Equal(t, f.stations[1].router.Stats().Refused.Local, counted.Refused.SameRegion)
+	require.EqualValues(t, 1, counted.Answered.Remote)
+	require.Equal(t, counted.Refused.SameRegion, counted.Retries)
+	require.Zero(t, counted.GaveUp)
 }
 
 // TestReadsLeaveAMemberThatDrains: another owner answers them. Writes go on to the primary,

@@ -22,6 +22,7 @@ type Router struct {
 	clusterName string // of all views
 	budget      *retry.Budget
 	self        atomic.Pointer[self]
+	counts      counts
 }
 
 // New returns a router for the member or observer whose views it gets. It returns an error

@@ -98,12 +98,14 @@ func (r *Router) check(ctx context.Context, method string, request any) (context
 		}
 	}
 	if why != "" {
+		r.counts.attempts[refused][local].Add(1)
 		trailer := metadata.MD{refusedKey: {m.number}}
 		if placement.Len() > 0 {
 			trailer[tokenKey] = []string{strconv.FormatUint(uint64(placement.Token()), 16)}
 		}
 		return ctx, trailer, status.Error(refusal, "grpcroute: "+why+", and the call has not run")
 	}
+	r.counts.attempts[answered][local].Add(1)
 	return &arrival{Context: ctx, router: r, placement: placement, keyed: m.partition >= 0, policy: m.policy, routed: true}, nil, nil
 }
 
