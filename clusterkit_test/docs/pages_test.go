@@ -267,11 +267,11 @@ func TestTheNoticeListsTheModules(t *testing.T) {
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	linked := make(map[string]bool)
-	for _, module := range strings.Fields(string(out)) {
+	for module := range strings.FieldsSeq(string(out)) {
 		linked[module] = true
 	}
 	listed, _, _ := strings.Cut(string(notice), "A program that imports only")
-	for _, line := range strings.Split(listed, "\n") {
+	for line := range strings.SplitSeq(listed, "\n") {
 		if module, ok := strings.CutPrefix(line, "  "); ok {
 			require.True(t, linked[module], "%s is not linked", module)
 			delete(linked, module)

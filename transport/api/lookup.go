@@ -51,7 +51,7 @@ type Batch struct {
 }
 
 // BatchIDs is the answer of POST /v1/lookup with owners=ids. It is a [Batch] that names owners
-// by their IDs alone, for callers that know the members: it is about a third as long.
+// by their IDs alone, for callers that know the members, and is about half as long.
 type BatchIDs struct {
 	// Fingerprint identifies the view that answered.
 	Fingerprint ring.Fingerprint `json:"fingerprint"`
