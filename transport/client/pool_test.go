@@ -79,7 +79,7 @@ func TestServersRefuseClients(t *testing.T) {
 		}), "tls: bad certificate"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			config := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the server is not what is tested
+			config := &tls.Config{InsecureSkipVerify: true}
 			if test.client.CertFile != "" {
 				pair, err := tls.LoadX509KeyPair(test.client.CertFile, test.client.KeyFile)
 				require.NoError(t, err)
@@ -142,7 +142,7 @@ func TestVersionsOfTLS(t *testing.T) {
 		for version, works := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: allow, tls.VersionTLS13: true} {
 			dialer := &net.Dialer{Timeout: testkit.Soon}
 			conn, err := tls.DialWithDialer(dialer, "tcp", srv.Addr().String(), &tls.Config{
-				InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version, //nolint:gosec // to be refused
+				InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version,
 			})
 			if !works {
 				require.ErrorContains(t, err, "protocol version not supported", "%x", version)
