@@ -4,7 +4,9 @@
 // library, and the same with members of plain memberlist, side by side.
 //
 // By default the tests run few of the experiments, each once, and require what always
-// holds. The full form prints the tables of docs/detection.md:
+// holds. These commands print the tables of docs/detection.md, the second one with a tenth of the
+// crashes:
 //
-//	CLUSTERKIT_DETECTION=full go test -p 1 -v -timeout 120m ./clusterkit_test/detection
+//	CLUSTERKIT_DETECTION=full go test -p 1 -v -run Table -timeout 5h ./clusterkit_test/detection
+//	CLUSTERKIT_DETECTION=brief go test -p 1 -v -run Table -timeout 2h ./clusterkit_test/detection
 package detection

@@ -44,9 +44,7 @@ func TestIdleTraffic(t *testing.T) {
 }
 
 func TestTableOfIdleTraffic(t *testing.T) {
-	if !full() {
-		t.Skip("set CLUSTERKIT_DETECTION=full for the tables")
-	}
+	skipTable(t)
 	tab := newTable(t, "members", "a member sends in a second", "memberlist")
 	for _, n := range []int{5, 30, 100} {
 		tab.row(fmt.Sprint(n), idle(t, ours, n, 10*time.Minute).String(), idle(t, stock, n, 10*time.Minute).String())

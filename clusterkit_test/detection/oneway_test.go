@@ -89,9 +89,7 @@ func TestADeafMemberHarmsNoHealthyOne(t *testing.T) {
 }
 
 func TestTableOfFaultsInOneDirection(t *testing.T) {
-	if !full() {
-		t.Skip("set CLUSTERKIT_DETECTION=full for the tables")
-	}
+	skipTable(t)
 	tab := newTable(t, "one of 40 members, for 320 s", "rings of a healthy member", "memberlist: lists", "the member was removed", "memberlist", "healthy ones removed, all views", "memberlist")
 	for _, o := range rapidExperiments {
 		o.of, o.total = 40, 320*time.Second

@@ -132,8 +132,24 @@ func (tab *table) row(cells ...string) {
 // print writes the table to the log of the test, as Markdown.
 func (tab *table) print() { tab.t.Log("\n\n" + strings.Join(tab.rows, "\n") + "\n") }
 
-// full reports whether the full form was asked for.
-func full() bool { return os.Getenv("CLUSTERKIT_DETECTION") == "full" }
+// form is how much was asked for: "full", "brief", or nothing.
+func form() string { return os.Getenv("CLUSTERKIT_DETECTION") }
+
+// skipTable skips the test of a table that was not asked for.
+func skipTable(t *testing.T) {
+	t.Helper()
+	if form() != "full" && form() != "brief" {
+		t.Skip("set CLUSTERKIT_DETECTION to full or brief for the tables")
+	}
+}
+
+// rounds returns how often an experiment is repeated: a tenth in the brief form.
+func rounds(full int) int {
+	if form() == "full" {
+		return full
+	}
+	return max(1, full/10)
+}
 
 // logger writes the logs of a member to standard error when CLUSTERKIT_DETECTION_LOG is
 // set to a level.

@@ -216,6 +216,7 @@ var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`cd examples/(grpc|otel) && go run \.`,     // the tests of their modules
 	`go run \./bench (lookup|placement)( .*)?`, // .ci/run, with -quick; the tests of bench
 	`make (performance|race|lint)`,
+	`CLUSTERKIT_DETECTION=(brief|full) go test .*`,               // the tests of that package, in a short form
 	`go test (-run '\^\$' )?-bench.*`,                            // .ci/run, one iteration each
 	`go (run|test) -C bench/peers .*`,                            // the tests of its module
 	`clusterctl .*`,                                              // the tests of its module
