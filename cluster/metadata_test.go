@@ -22,7 +22,7 @@ func TestMetadataThatDoesNotFitIsRefused(t *testing.T) {
 		require.ErrorAs(t, err, &size)
 		require.Equal(t, 448, size.Limit)
 		require.EqualError(t, err, fmt.Sprintf("cluster: invalid options: membership: what this member gossips about itself takes %d bytes, "+
-			"the limit is 448: shorten Metadata, which takes most (Region, Zone, HTTPAddr, Services, Metadata and Configurations count)", size.Size))
+			"the limit is 448: shorten Metadata, which takes most (Region, Zone, HTTPAddr, Services, Metadata, Configurations and Version count)", size.Size))
 
 		// The bound is exact: attributes one byte smaller than those that are refused
 		// are accepted, and reach the members.

@@ -19,7 +19,9 @@ import (
 //   - In clear, a few new starts are believed on their word. Of the others, this member believes
 //     those that answer a probe.
 //   - In clear, a start of a NodeID that this member knows as alive or failed must answer. So no
-//     announcement replaces a process, and none takes the name of a process for another address.
+//     announcement replaces a process, and none takes the name of a process for another address. A
+//     failed start that is announced at its address again has refuted its death, and need not answer:
+//     this member may be unable to reach it while others do.
 //   - With keys, a start that has left is never believed again, and a start that has failed when
 //     it answers a probe.
 //
@@ -91,7 +93,7 @@ func newNewcomers(encrypted bool) *newcomers {
 // questions with a challenge. memberlist calls it.
 func (m *Membership) admitStart(name string, member Member, challenge bool) error {
 	starts, total, known, failed := m.registry.startsOf(name, member)
-	claims := starts > 0 || failed != failedNone
+	claims := starts > 0 || failed == failedOther || failed == failedElsewhere
 	n, now := m.newcomers, m.settings.now()
 	switch {
 	case n.isOver(name):
@@ -102,7 +104,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyStarts
 	case total >= maxMembers:
 		return errManyNew
-	case n.encrypted && failed != failedSame, !n.encrypted && (!n.joined.Load() || !claims && n.believed.Take(1, now)):
+	case n.encrypted && failed < failedSame, !n.encrypted && (!n.joined.Load() || !claims && n.believed.Take(1, now)):
 		return nil
 	case !n.isProven(name, member.Addr, now):
 		m.probe(newcomer{name: name, addr: member.Addr, challenge: challenge, claims: starts > 0}, maxProbes)
@@ -165,9 +167,10 @@ func forgetBefore[K comparable](all map[K]time.Time, before time.Time, most int)
 type failedStart uint8
 
 const (
-	failedNone  failedStart = iota // none that is remembered
-	failedOther                    // another start than the announced one
-	failedSame                     // the announced start
+	failedNone      failedStart = iota // none that is remembered
+	failedOther                        // another start than the announced one
+	failedSame                         // the announced start
+	failedElsewhere                    // the announced start, at another address
 )
 
 // startsOf returns the number of starts of a member's NodeID that are believed alive, and the
@@ -178,8 +181,12 @@ func (r *registry) startsOf(name string, m Member) (starts, total int, known boo
 	defer r.mu.Unlock()
 	_, known = r.alive[name]
 	if gone := r.departed[m.ID]; gone.failed {
-		failed = failedOther
-		if gone.member.Start.Nonce == m.Start.Nonce {
+		switch {
+		case gone.member.Start.Nonce != m.Start.Nonce:
+			failed = failedOther
+		case gone.member.Addr != m.Addr:
+			failed = failedElsewhere
+		default:
 			failed = failedSame
 		}
 	}

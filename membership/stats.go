@@ -39,8 +39,6 @@ type Stats struct {
 	Tethers struct {
 		// Held and Served are the open tethers to other members, and of other members.
 		Held, Served int
-		// Opened counts the tethers that this member opened.
-		Opened uint64
 		// Examined counts the members that this member examined because a tether ended, because
 		// nothing arrived on it, or because another member asked for that.
 		Examined uint64
@@ -94,7 +92,7 @@ func (m *Membership) stats() Stats {
 	t := &m.tethers
 	t.mu.Lock()
 	s.Tethers.Held, s.Tethers.Served = t.open, len(t.served)
-	s.Tethers.Opened, s.Tethers.Examined, s.Tethers.Declared, s.Tethers.Back = t.counts.Opened, t.counts.Examined, t.counts.Declared, t.counts.Back
+	s.Tethers.Examined, s.Tethers.Declared, s.Tethers.Back = t.counts.Examined, t.counts.Declared, t.counts.Back
 	t.mu.Unlock()
 	gossip, g, running := m.live()
 	if running {

@@ -31,6 +31,7 @@ type suspicions struct {
 type suspicion struct {
 	since       time.Time
 	incarnation uint64    // that is suspected; 0 when not known
+	announced   bool      // the member has announced itself since, perhaps with an earlier incarnation
 	refuted     time.Time // zero while it is open
 }
 
@@ -60,10 +61,26 @@ func (d *suspicions) suspect(name string, incarnation uint64) {
 func (d *suspicions) alive(name string, incarnation uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if was, known := d.open[name]; known && was.refuted.IsZero() && was.incarnation != 0 && incarnation > was.incarnation {
-		was.refuted = d.now()
-		d.open[name] = was
+	was, known := d.open[name]
+	if !known || !was.refuted.IsZero() {
+		return
 	}
+	if was.announced = true; was.incarnation != 0 && incarnation > was.incarnation {
+		was.refuted = d.now()
+	}
+	d.open[name] = was
+}
+
+// age returns for how long a member has been suspected without a sign of it. It is zero for one that
+// is not suspected, or has announced itself since.
+func (d *suspicions) age(name string) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	if was, known := d.open[name]; known && !was.announced && d.isOpen(was, now) {
+		return now.Sub(was.since)
+	}
+	return 0
 }
 
 // gone forgets a member that is no longer believed alive.

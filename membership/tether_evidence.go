@@ -80,6 +80,9 @@ func (m *Membership) claim(a tether.Claim) {
 // declareDead makes memberlist believe that a start is dead, here and at the other members. The start
 // can refute that, if it lives.
 func (m *Membership) declareDead(a tether.Declare) {
+	if a.Verdict == tether.Silent && !m.confirmsSilence(a.Name) {
+		return
+	}
 	_, g, running := m.live()
 	peer, known := m.registry.named(a.Name)
 	if !running || !known {
@@ -99,6 +102,36 @@ func (m *Membership) declareDead(a tether.Declare) {
 	for _, other := range pick(m.registry.others(), maxDirectNews) {
 		if name := gossipName(other.ID, other.Start.Nonce); name != a.Name {
 			_, _ = g.WriteToAddress(packet, memberlist.Address{Addr: other.Addr.String(), Name: name})
+		}
+	}
+}
+
+// confirmsSilence reports whether gossip too finds a silent start dead, and waits some probes for that.
+// The holders of tethers may all be on the far side of a cut, and other members reach the start. Gossip
+// asks such members before it suspects a start, and tells the start, which then refutes that. A
+// suspicion that has stood for a probe interval was not refuted.
+func (m *Membership) confirmsSilence(name string) bool {
+	interval := m.settings.timings.probeInterval
+	over := time.NewTimer(silentProbes * interval)
+	defer over.Stop()
+	tick := time.NewTicker(interval / 10)
+	defer tick.Stop()
+	for {
+		m.tethers.mu.Lock()
+		held := m.tethers.held[name] != nil
+		m.tethers.mu.Unlock()
+		if held {
+			return false // it has answered
+		}
+		if m.suspicions.age(name) >= interval {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-over.C:
+			return false
+		case <-m.life.Ending().Done():
+			return false
 		}
 	}
 }

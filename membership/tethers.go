@@ -24,6 +24,7 @@ const (
 	maxTethers    = 64  // tethers that a member serves
 	tetherPings   = 3   // pings of one examination
 	maxDirectNews = 256 // members that are told of a death at once
+	silentProbes  = 3   // probe intervals within which gossip must find a silent member dead too
 	maxTetherWork = 64  // dials, pings and claims under way at a time
 	claimRate     = 8   // claims in a second that are taken from one tether
 	claimBurst    = 32

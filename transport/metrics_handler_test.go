@@ -142,7 +142,7 @@ func TestDurationsAreCounted(t *testing.T) {
 				})
 			},
 		}})
-		bounds := []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond, time.Second}
+		bounds := []time.Duration{25 * time.Microsecond, 100 * time.Microsecond, 500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond, time.Second}
 		var want time.Duration
 		for i, bound := range bounds {
 			for _, took = range []time.Duration{bound, bound + 1} {
@@ -157,10 +157,10 @@ func TestDurationsAreCounted(t *testing.T) {
 			}
 		}
 		families := text(t, gather(t, transport.NewCollector(&figures{HTTP: h.Stats()})))
-		require.Contains(t, families, `route="/v1/ring",le="0.0005"} 1`)
-		require.Contains(t, families, `route="/v1/ring",le="1"} 11`)
-		require.Contains(t, families, `route="/v1/ring",le="+Inf"} 12`)
-		require.Contains(t, families, `clusterkit_http_request_duration_seconds_count{cluster="",method="GET",route="/v1/ring"} 12`)
+		require.Contains(t, families, `route="/v1/ring",le="2.5e-05"} 1`)
+		require.Contains(t, families, `route="/v1/ring",le="1"} 15`)
+		require.Contains(t, families, `route="/v1/ring",le="+Inf"} 16`)
+		require.Contains(t, families, `clusterkit_http_request_duration_seconds_count{cluster="",method="GET",route="/v1/ring"} 16`)
 	})
 }
 

@@ -71,6 +71,7 @@ func (c *config) declareGossip(flags *flag.FlagSet, t *texts) {
 	flags.StringVar(&o.Gossip.AdvertiseFrom, "advertise-from", "", "`interface` or network whose address is announced, such as eth1")
 	flags.TextVar(&o.Gossip.Profile, "profile", o.Gossip.Profile, "`timings` of gossip: lan, wan or local")
 	flags.BoolVar(&o.Gossip.TCPOnly, "tcp-only", false, "gossip over TCP alone, on all members, where UDP is blocked")
+	flags.BoolVar(&o.Gossip.NoTethers, "no-tethers", false, "keep no streams open that show at once that a process has died")
 	flags.BoolVar(&o.Gossip.Compression, "compression", false, "compress gossip; leave it off unless bandwidth is expensive")
 	flags.DurationVar(&o.Gossip.ForgetAfter, "forget-after", 72*time.Hour, "how long to look for a member that was lost")
 	flags.StringVar(&o.Gossip.AddressFile, "address-file", "", "`file` that keeps the addresses of other members for a restart")
@@ -140,7 +141,7 @@ var flagNames = map[string]string{
 
 	"Gossip.AdvertiseAddr": "advertise", "Gossip.AdvertiseFrom": "advertise-from", "Gossip.Profile": "profile", "Gossip.Keys": "key",
 	"Gossip.Compression": "compression", "Gossip.ForgetAfter": "forget-after", "Gossip.AddressFile": "address-file",
-	"Gossip.TCPOnly": "tcp-only", "Gossip.Resolver": "dns-server",
+	"Gossip.TCPOnly": "tcp-only", "Gossip.NoTethers": "no-tethers", "Gossip.Resolver": "dns-server",
 
 	"Bootstrap.Timeout": "bootstrap-timeout", "Bootstrap.MinMembers": "min-members", "Bootstrap.Alone": "alone",
 	"Bootstrap.ExpectedMembers": "expected",

@@ -236,9 +236,7 @@ func (m *Machine) dialed(e Dialed, now time.Time) {
 			m.do(Close{e.Name})
 		}
 	case e.Outcome == Alive:
-		if h.open = true; e.Use == Opens {
-			m.counts.Opened++
-		}
+		h.open = true
 		m.alive(h)
 		m.repeatClaims(e.Name, now)
 	case e.Use != Opens:
@@ -292,7 +290,6 @@ func (m *Machine) requested(h *hold, now time.Time) {
 
 // Counts are the counts of a machine since it was made.
 type Counts struct {
-	Opened   uint64 // tethers
 	Examined uint64 // examinations
 	Declared uint64 // declarations that a start is dead
 	Back     uint64 // starts that came back after they had failed
