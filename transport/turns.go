@@ -12,8 +12,13 @@ type turns chan struct{}
 // newTurns returns turns for half of the processors, and for one at least.
 func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)/2)) }
 
-// take waits for a turn. It reports false when the context ends first.
+// take waits for a turn. It reports false when the context ends first, and not when a turn is free.
 func (t turns) take(ctx context.Context) bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+	}
 	select {
 	case t <- struct{}{}:
 		return true

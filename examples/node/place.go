@@ -54,7 +54,7 @@ func (k kube) writePlace(ctx context.Context, node, dir string) error {
 		return fmt.Errorf("-write-place: node %q has no label %s: add the label, or set -zone on the members", node, placeLabels["zone"])
 	}
 	for file, label := range placeLabels {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(labels[label]+"\n"), 0o644); err != nil { //nolint:gosec // not secret, and the member may have another user
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(labels[label]+"\n"), 0o644); err != nil {
 			return fmt.Errorf("-write-place: %w", err)
 		}
 	}
