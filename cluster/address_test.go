@@ -116,6 +116,10 @@ func TestAnAddressThatChanges(t *testing.T) {
 		}
 		require.False(t, all[4].Health().Ready)
 		n.since.Store(false)
+		for h := all[4].Health(); h.State != membership.Active.String(); h = all[4].Health() {
+			require.False(t, h.Ready && h.State == membership.Observer.String(), "ready while it observes")
+			time.Sleep(time.Second)
+		}
 		time.Sleep(12 * time.Minute) // that it came back again and again is a problem for ten
 		b.agree(all...)
 		for _, c := range all {

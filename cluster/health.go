@@ -55,6 +55,7 @@ func (c *Cluster) Health() Health {
 	c.quality(&h, v, self, agreement)
 	c.moving(&h, v)
 	h.Problems = append(h.Problems, c.gossiping()...)
+	c.observing(&h, self)
 	slices.SortStableFunc(h.Problems, func(a, b api.Problem) int {
 		if a.Unready == b.Unready {
 			return 0
@@ -131,6 +132,18 @@ func (c *Cluster) readiness(h *Health, v *published, self membership.Member) {
 	if v.Ring.Len() == 0 && len(h.Problems) == 0 {
 		unready(api.ProblemNoRing, "no member owns anything yet")
 	}
+}
+
+// observing adds the problem that this member has stepped back and observes, unless another problem
+// says why it is not ready. The reason for the step may be over before the member owns again.
+func (c *Cluster) observing(h *Health, self membership.Member) {
+	if self.State != membership.Observer || c.settings.Observer || slices.ContainsFunc(h.Problems, func(p api.Problem) bool { return p.Unready }) {
+		return
+	}
+	h.Problems = append(h.Problems, api.Problem{
+		Code: api.ProblemJoining, Unready: true,
+		Message: "this member does not own anything: it stepped back, and observes until other members have reached it for some time",
+	})
 }
 
 // quality adds the problems that leave this member ready.
