@@ -272,6 +272,17 @@ func (r *registry) lostLately() (lost []Member) {
 	return lost
 }
 
+// lostNamed returns the start with a gossip name, if it was declared dead within the last two
+// deathGroups.
+func (r *registry) lostNamed(name string) (Member, bool) {
+	for _, m := range r.lostLately() {
+		if gossipName(m.ID, m.Start.Nonce) == name {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
 // deathOf returns three values about the member with a gossip name:
 //
 //   - the member;
