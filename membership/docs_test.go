@@ -28,13 +28,13 @@ func TestDocumentedTimings(t *testing.T) {
 	for i, p := range []Profile{LAN, WAN, Local} {
 		timings := p.timings()
 		for row, want := range map[string]string{
-			"one member probes one other every":         seconds(timings.probeInterval),
-			"a probe may take":                          seconds(timings.probeTimeout),
-			"a crash is noticed by all within":          seconds(15 * timings.probeInterval), // TestSimCrashIsNoticed
-			"news is sent to":                           fmt.Sprintf("%d every %s", timings.gossipNodes, seconds(timings.gossipInterval)),
-			"up to 32 members, all are exchanged every": seconds(timings.pushPullInterval),
-			"lost members and seeds are tried every":    seconds(timings.rejoinInterval),
-			"a message about handoff is given up after": seconds(timings.patience),
+			"one member probes one other every":                 seconds(timings.probeInterval),
+			"a probe may take":                                  seconds(timings.probeTimeout),
+			"without tethers, a crash is noticed by all within": seconds(15 * timings.probeInterval), // TestSimCrashIsNoticed
+			"news is sent to":                                   fmt.Sprintf("%d every %s", timings.gossipNodes, seconds(timings.gossipInterval)),
+			"up to 32 members, all are exchanged every":         seconds(timings.pushPullInterval),
+			"lost members and seeds are tried every":            seconds(timings.rejoinInterval),
+			"a message about handoff is given up after":         seconds(timings.patience),
 		} {
 			require.Contains(t, shown, row, "docs/operations.md")
 			require.Equal(t, want, strings.Replace(shown[row][i], "members ", "", 1), "docs/operations.md: %s (%v)", row, p)

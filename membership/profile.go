@@ -11,7 +11,7 @@ import (
 // All members of a cluster should use the same. The zero Profile is LAN.
 type Profile uint8
 
-// The profiles. All others notice a crashed member within 15 probe intervals. About one
+// The profiles. Without tethers all others notice a crashed member within 15 probe intervals. About one
 // crash in a thousand is noticed later, because the first probe is late by chance. The
 // probe interval is one second for LAN and Local, and five seconds for WAN.
 const (

@@ -32,7 +32,7 @@ func testWorkers(t *testing.T, binary string) {
 	requireLines(t, out,
 		`There is no lock: while views differ a partition may have two workers, or none`,
 		`n4 joins.\n\n(.*\n)+ +changed hands +\d+ of 64 partitions\n +two at once .*\n +none `,
-		`n3 is killed \(kill -9\).\n\n(.*\n)+ +none +\d+ of 64 partitions, \d+\.\d+s at the median`,
+		`n3 is killed \(kill -9\).\n\n(.*\n)+ +none +\d+ of 64 partitions, \d+(\.\d+)?m?s at the median`,
 		`positions +\d+ in all partitions together: none skipped, none saved twice`,
 		`All of it held, in [0-9.]+ seconds`,
 	)

@@ -64,7 +64,7 @@ func (s *scenario) crash(ctx context.Context, title string, victims ...string) e
 		}
 	}
 	s.members = survivors
-	s.News(time.Now(), "silence; every member probes another once a second")
+	s.News(time.Now(), "the streams to it have ended; the members that held them ask it")
 	before, after, err := s.follow(ctx, events)
 	if err != nil {
 		return err
