@@ -45,7 +45,7 @@ func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 		})
 		if err == nil {
 			ctx, cancel := context.WithCancel(context.Background())
-			return &netTransport{NetTransport: t, closing: ctx, cancel: cancel}, nil
+			return &netTransport{NetTransport: t, ip: ip, closing: ctx, cancel: cancel}, nil
 		}
 	}
 	return nil, fmt.Errorf("membership: binding gossip to %s: %w", addr, err)
@@ -55,6 +55,7 @@ func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 // they would wait until their timeout for a host that does not answer.
 type netTransport struct {
 	*memberlist.NetTransport
+	ip      netip.Addr      // bound; may be unspecified
 	closing context.Context // ends with the transport
 	cancel  context.CancelFunc
 }
@@ -65,9 +66,13 @@ func (t *netTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn
 }
 
 // DialAddressTimeout connects by TCP. It returns at the latest when the timeout
-// has passed or the transport is shut down.
+// has passed or the transport is shut down. The stream comes from the bound address, as packets do:
+// other members accept tethers only from the address of a member.
 func (t *netTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: timeout}
+	if to, err := netip.ParseAddrPort(a.Addr); err == nil && !t.ip.IsUnspecified() && to.Addr().Unmap().Is4() == t.ip.Is4() {
+		dialer.LocalAddr = &net.TCPAddr{IP: t.ip.AsSlice()}
+	}
 	return dialer.DialContext(t.closing, "tcp", a.Addr)
 }
 
