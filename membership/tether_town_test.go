@@ -69,13 +69,14 @@ func TestATetherShowsThatAProcessHasDied(t *testing.T) {
 	}
 }
 
-// A host that vanishes ends no stream. Beats that do not arrive show that.
+// A host that vanishes ends no stream. Beats that do not arrive show that, and gossip confirms it: it
+// must have probed the member, and waited for its refutation.
 func TestBeatsShowThatAHostIsLost(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		all := n.found(8)
 		n.net.Crash(townAddr(8))
 		require.False(t, n.within(2*time.Second, 7, all[:7]...))
-		require.True(t, n.within(2500*time.Millisecond, 7, all[:7]...))
+		require.True(t, n.within(5*time.Second, 7, all[:7]...))
 	})
 }
 
@@ -94,7 +95,7 @@ func TestADoubtMakesHoldersLook(t *testing.T) {
 			examined += m.stats().Tethers.Examined
 		}
 		require.GreaterOrEqual(t, examined, uint64(3))
-		require.True(t, n.within(3*time.Second, 7, all[:7]...))
+		require.True(t, n.within(6*time.Second, 7, all[:7]...))
 	})
 }
 
