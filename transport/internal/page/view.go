@@ -158,8 +158,7 @@ func (v *view) shorten() {
 		return
 	}
 	slices.SortStableFunc(v.Members, func(a, b member) int { return a.rank() - b.rank() })
-	v.Hidden = len(v.Members) - maxMembers
-	v.Members = v.Members[:maxMembers]
+	v.Hidden, v.Members = len(v.Members)-maxMembers, v.Members[:maxMembers]
 }
 
 func (m member) rank() int {
