@@ -40,6 +40,8 @@ type Machine struct {
 type hold struct {
 	name   string
 	open   bool      // the tether is open
+	opened time.Time // when it was opened last
+	ended  time.Time // when the end of a tether last began an examination
 	misses int       // turns since the last beat
 	due    time.Time // when to dial next, while the tether is not open and not examined
 	wait   time.Duration
@@ -103,19 +105,30 @@ func (m *Machine) heard(e Event, now time.Time) {
 	case Beat:
 		if h := m.holds[e.Name]; h != nil && h.open {
 			m.alive(h)
+			h.wait = firstWait
 		}
 	case Ended:
-		h := m.holds[e.Name]
-		if h == nil || !h.open {
-			return
-		}
-		h.open = false
-		h.wait, h.due = firstWait, now.Add(firstWait)
-		if !e.Parted {
-			m.examine(h, now)
+		if h := m.holds[e.Name]; h != nil && h.open {
+			m.ended(h, e.Parted, now)
 		}
 	case Doubted:
 		m.doubted(e.Name, now)
+	}
+}
+
+// ended begins an examination of a start whose tether has ended. A start may end each tether as soon as
+// it is open, because it serves too many. Then examinations and dials become more and more rare.
+func (m *Machine) ended(h *hold, parted bool, now time.Time) {
+	h.open = false
+	if now.Sub(h.opened) >= m.opts.Beat {
+		h.wait = firstWait
+	}
+	examine := !parted && now.Sub(h.ended) >= h.wait
+	h.due = now.Add(h.wait)
+	h.wait = min(2*h.wait, maxWait)
+	if examine {
+		h.ended = now
+		m.examine(h, now)
 	}
 }
 
@@ -236,7 +249,7 @@ func (m *Machine) dialed(e Dialed, now time.Time) {
 			m.do(Close{e.Name})
 		}
 	case e.Outcome == Alive:
-		h.open = true
+		h.open, h.opened = true, now
 		m.alive(h)
 		m.repeatClaims(e.Name, now)
 	case e.Use != Opens:
@@ -255,7 +268,7 @@ func (m *Machine) dialed(e Dialed, now time.Time) {
 
 // alive records that the start of a tether has answered.
 func (m *Machine) alive(h *hold) {
-	h.misses, h.exam, h.verdict, h.wait = 0, nil, 0, firstWait
+	h.misses, h.exam, h.verdict = 0, nil, 0
 	clear(h.claims)
 }
 

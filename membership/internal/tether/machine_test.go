@@ -325,6 +325,37 @@ func TestBeats(t *testing.T) {
 }
 
 // A member asks the holders of another one to examine it, at most once a second.
+// A start that ends each tether as soon as it is open is dialled more and more rarely.
+func TestTethersThatDoNotStayOpen(t *testing.T) {
+	d := newDesk(t, 2)
+	d.hold()
+	name, dials := testName(1), 0
+	d.sleep(time.Minute, outcome(Alive), pinged(true))
+	d.step(Ended{Name: name})
+	d.sleep(10*time.Minute, func(Dial) *Dialed {
+		if dials++; dials > 100 {
+			require.FailNow(t, "dials without a pause")
+		}
+		d.step(Dialed{Name: name, Use: Opens, Outcome: Alive})
+		d.now = d.now.Add(time.Millisecond)
+		d.step(Ended{Name: name})
+		return nil
+	}, pinged(true))
+	require.Greater(t, dials, 5)
+	require.Less(t, dials, 60)
+	require.Empty(t, declared(d.take()))
+
+	d.sleep(time.Minute, outcome(Alive), pinged(true))
+	d.step(Beat{Name: name})
+	d.step(Ended{Name: name})
+	var examined bool
+	for _, a := range d.take() {
+		_, ping := a.(Ping)
+		examined = examined || ping
+	}
+	require.True(t, examined, "a tether that stayed open is examined at once")
+}
+
 func TestDoubts(t *testing.T) {
 	d := newDesk(t, 12)
 	held := d.hold()
