@@ -140,5 +140,5 @@ func TestActingWithACertificate(t *testing.T) {
 	require.True(t, log.has(`msg="the action is done" action=resume caller="certificate CN=operator" addr=127.0.0.1:\d+ changed=false`)(), log.text)
 	code, _, problems := ctl(t, at(c), "resume", "n1", "--ca-file", authority.File)
 	require.Equal(t, 1, code)
-	require.Contains(t, problems, "tls: certificate required")
+	require.Contains(t, problems, "client: GET /v1/members of") // with TLS 1.3 the connection may end before the client reads why
 }
