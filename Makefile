@@ -8,7 +8,7 @@ test: ## the README's test command
 short: ## a minute: no processes, few members
 	go test -short ./...
 
-simulate: ## the large form of the simulations, as the gate runs it
+simulate: ## the large form of the simulations
 	CLUSTERKIT_SIM_FULL=1 go test ./clusterkit_test/sim ./cluster/internal/handoff
 
 race: ## -cpu 1: see .ci/run
