@@ -5,7 +5,6 @@ package process_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -275,15 +274,7 @@ func ask(method, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	response, err := patient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, body)
-	}
+	body, err := read(patient.Do(request))
 	if err != nil {
 		return "", err
 	}

@@ -80,14 +80,22 @@ var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 
 // get sends a request to a member and returns the body of the answer.
 func (n *node) get(path string) ([]byte, error) {
-	response, err := client.Get("http://" + n.http + path)
+	body, err := read(client.Get("http://" + n.http + path))
+	if err != nil {
+		err = fmt.Errorf("%s%s: %w", n.id, path, err)
+	}
+	return body, err
+}
+
+// read returns the body of an answer. A status other than 200 is an error.
+func read(response *http.Response, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s%s: %s: %s", n.id, path, response.Status, body)
+		err = fmt.Errorf("%s: %s", response.Status, body)
 	}
 	return body, err
 }

@@ -5,10 +5,8 @@ package process_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -99,15 +97,7 @@ func (p prometheus) says(query, want string) func() error {
 }
 
 func (p prometheus) ask(query string) (string, error) {
-	response, err := client.Get("http://" + p.addr + "/api/v1/query?query=" + url.QueryEscape(query))
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, body)
-	}
+	body, err := read(client.Get("http://" + p.addr + "/api/v1/query?query=" + url.QueryEscape(query)))
 	if err != nil {
 		return "", err
 	}
