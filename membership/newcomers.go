@@ -293,7 +293,7 @@ func (r *registry) lacks(names []string) bool {
 // none answers. It has no subject: a stranger can name any number of addresses.
 func (m *Membership) forged(c newcomer) {
 	id, _, _ := splitName(c.name)
-	if m.registry.lacks([]string{c.name}) {
+	if _, alive := m.registry.named(c.name); !alive {
 		m.troubles.set(troubleForged, "", "", fmt.Sprintf("a later process of NodeID %q was announced at %v, and none answers there", id, c.addr), forgedMemory)
 	}
 }

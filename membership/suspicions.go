@@ -6,8 +6,8 @@ import (
 )
 
 // A suspicion is no event, because most members refute it. But when several members fail at once,
-// gossip finds them dead one after another, within some seconds. So whoever derives something from
-// the list of members wants to know, when one of them is dead, whether others are about to follow.
+// gossip finds them dead one after another, within some seconds. When one of them is dead, a ring can
+// wait for the others.
 
 // suspicionMemory is how long a member that outlived a suspicion is not counted as suspected again.
 // Otherwise a member that is slow all the time, or that loses packets, would delay others.
@@ -120,8 +120,9 @@ func (d *suspicions) ended(was suspicion) time.Time {
 
 // heard records what a message of gossip says about another member.
 func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
+	_, alive := m.registry.named(name)
 	switch {
-	case name == m.name || !m.registry.believed(name):
+	case name == m.name || !alive:
 	case suspected:
 		m.suspicions.suspect(name, incarnation)
 	default:
@@ -131,11 +132,3 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 
 // suspects records that a probe of a member by this one has failed.
 func (m *Membership) suspects(name string) { m.heard(name, true, 0) }
-
-// believed reports whether a start is believed alive.
-func (r *registry) believed(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, yes := r.alive[name]
-	return yes
-}
