@@ -23,6 +23,7 @@ func TestLayers(t *testing.T) {
 		reload     = module + "/transport/internal/reload"
 		retry      = module + "/transport/internal/retry"
 		slot       = module + "/transport/internal/slot"
+		tally      = module + "/transport/internal/tally"
 		tlsfiles   = module + "/transport/internal/tlsfiles"
 		wire       = module + "/transport/internal/wire"
 	)
@@ -41,7 +42,7 @@ func TestLayers(t *testing.T) {
 		"transport/api":                    {module + "/ring", module + "/ring/option", module + "/rebalance"},
 		"transport/client":                 {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, direct, reload, slot, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", bound, direct, retry, wire},
+			module + "/transport/api", module + "/transport/client", bound, direct, retry, tally, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
@@ -53,6 +54,7 @@ func TestLayers(t *testing.T) {
 		"transport/internal/reload":     {},
 		"transport/internal/retry":      {},
 		"transport/internal/slot":       {},
+		"transport/internal/tally":      {},
 		"transport/internal/tlsfiles":   {reload, wire},
 		"transport/internal/wire":       {module + "/transport/api"},
 		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/membership/lifecycle", module + "/transport", module + "/transport/api",

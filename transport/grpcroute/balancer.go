@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -39,7 +40,7 @@ type peer struct {
 	id, addr string
 	start    membership.Start
 	target   uint64 // identifies it in marks
-	relation relation
+	relation tally.Relation
 	sub      balancer.SubConn
 	wanted   atomic.Bool // a call has needed the connection: from then on it is kept
 	ready    atomic.Bool
@@ -154,7 +155,7 @@ func (b *members) newPeer(view route.View, m *membership.Member, addr string) *p
 	if here := view.Member(view.NodeID); here != nil {
 		region, zone = here.Region, here.Zone
 	}
-	p := &peer{relation: relationTo(region, zone, m), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
+	p := &peer{relation: tally.RelationOf(region, zone, m.Region, m.Zone), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
 	p.idle.Store(true)
 	//nolint:staticcheck // only the list of addresses is deprecated, for more than one
 	sub, err := b.cc.NewSubConn([]resolver.Address{address(addr)}, balancer.NewSubConnOptions{

@@ -158,7 +158,7 @@ func (c *call) begin(p ring.Placement, to *peer, at int) string {
 
 // done records the result of an attempt.
 func (c *call) done(result balancer.DoneInfo) {
-	c.link.router.counts.attempts[c.outcome(&result)][c.to.relation].Add(1)
+	c.link.router.counts.attempts.Add(c.outcome(&result), c.to.relation)
 	if result.Err != nil || !result.BytesSent {
 		kept := result // only now, so that no other result is allocated
 		c.result = &kept

@@ -3,7 +3,6 @@ package grpcroute
 import (
 	"errors"
 	"hash/fnv"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -69,7 +69,7 @@ func (m *mark) String() string {
 	var room [64]byte
 	b := append(room[:0], markVersion, '0'+byte(m.policy))
 	b = appendNumber(b, m.target)
-	b = appendNumber(b, rand.Uint64())
+	b = appendNumber(b, wire.NewNumber())
 	b = appendNumber(b, uint64(m.token))
 	if m.partition >= 0 {
 		b = strconv.AppendUint(b, uint64(m.partition), 10)

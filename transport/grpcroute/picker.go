@@ -132,7 +132,7 @@ func (c *call) wait(b *members, owners []*peer, mayCome bool) error {
 	}
 	if c.resumes.IsZero() {
 		c.pause = min(max(2*c.pause, firstPause), longestPause)
-		c.resumes = now.Add(c.pause/2 + rand.N(c.pause/2))
+		c.resumes = now.Add(c.pause/2 + rand.N(c.pause/2)) //nolint:gosec // a time
 	}
 	b.wake(min(c.resumes.Sub(now), left))
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -98,14 +99,14 @@ func (r *Router) check(ctx context.Context, method string, request any) (context
 		}
 	}
 	if why != "" {
-		r.counts.attempts[refused][local].Add(1)
+		r.counts.attempts.Add(tally.Refused, tally.Local)
 		trailer := metadata.MD{refusedKey: {m.number}}
 		if placement.Len() > 0 {
 			trailer[tokenKey] = []string{strconv.FormatUint(uint64(placement.Token()), 16)}
 		}
 		return ctx, trailer, status.Error(refusal, "grpcroute: "+why+", and the call has not run")
 	}
-	r.counts.attempts[answered][local].Add(1)
+	r.counts.attempts.Add(tally.Answered, tally.Local)
 	return &arrival{Context: ctx, router: r, placement: placement, keyed: m.partition >= 0, policy: m.policy, routed: true}, nil, nil
 }
 

@@ -7,55 +7,17 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
-// outcome is the result of one attempt.
-type outcome uint8
-
-const (
-	answered outcome = iota
-	refused
-	unreachable
-	broken
-	canceled
-	outcomes // the number of outcomes
-)
-
-// relation is the distance of a member from this one.
-type relation uint8
-
-const (
-	local relation = iota
-	sameZone
-	sameRegion
-	remote
-	relations // the number of relations
-)
-
-// relationTo returns the distance of a member from a region and zone.
-func relationTo(region, zone string, m *membership.Member) relation {
-	switch {
-	case m.Region != region:
-		return remote
-	case m.Zone != zone:
-		return sameRegion
-	default:
-		return sameZone
-	}
-}
-
 // counts are the counts of a router. Any number of goroutines may increase them.
 type counts struct {
-	attempts                             [outcomes][relations]atomic.Uint64
+	attempts                             tally.Counts
 	unkeyed, retries, overBudget, gaveUp atomic.Uint64
 }
 
-func (c *counts) of(o outcome) route.Attempts {
-	a := &c.attempts[o]
-	return route.Attempts{Local: a[local].Load(), SameZone: a[sameZone].Load(), SameRegion: a[sameRegion].Load(), Remote: a[remote].Load()}
-}
+func (c *counts) of(o tally.Outcome) route.Attempts { return route.Attempts(c.attempts.Of(o)) }
 
 // Stats returns the counts of this router's server and clients since it was made. Local in
 // Answered and Refused counts the calls of routers that this server has let run and has
@@ -67,26 +29,26 @@ func (r *Router) Stats() route.Stats {
 	c := &r.counts
 	return route.Stats{
 		ClusterName: r.clusterName, Service: r.options.Service,
-		Answered: c.of(answered), Refused: c.of(refused), Unreachable: c.of(unreachable), Broken: c.of(broken), Canceled: c.of(canceled),
+		Answered: c.of(tally.Answered), Refused: c.of(tally.Refused), Unreachable: c.of(tally.Unreachable), Broken: c.of(tally.Broken), Canceled: c.of(tally.Canceled),
 		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
 	}
 }
 
 // outcome judges the result of an attempt.
-func (c *call) outcome(result *balancer.DoneInfo) outcome {
+func (c *call) outcome(result *balancer.DoneInfo) tally.Outcome {
 	code := status.Code(result.Err)
 	switch {
 	case result.Err == nil:
-		return answered
+		return tally.Answered
 	case isRefusal(result, c.number):
-		return refused
+		return tally.Refused
 	case c.Err() != nil || code == codes.Canceled:
-		return canceled
+		return tally.Canceled
 	case code != codes.Unavailable || result.BytesReceived:
-		return answered
+		return tally.Answered
 	case !result.BytesSent:
-		return unreachable
+		return tally.Unreachable
 	default:
-		return broken
+		return tally.Broken
 	}
 }

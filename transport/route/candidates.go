@@ -4,14 +4,14 @@ import (
 	"slices"
 
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 )
 
 // candidate is an owner that a request may be sent to.
 type candidate struct {
 	id, addr string // an empty address means this member
 	start    membership.Start
-	relation relation
+	relation tally.Relation
 }
 
 func (c candidate) local() bool { return c.addr == "" }
@@ -55,7 +55,7 @@ func (j *journey) plan(view View) {
 		if m == nil {
 			continue
 		}
-		c := candidate{id: m.ID, addr: m.Services[e.options.Service], start: m.Start, relation: relationOf(region, zone, owner)}
+		c := candidate{id: m.ID, addr: m.Services[e.options.Service], start: m.Start, relation: tally.RelationOf(region, zone, owner.Region(), owner.Zone())}
 		switch {
 		case c.addr == "":
 			j.nameless++
@@ -74,14 +74,3 @@ func (j *journey) plan(view View) {
 
 // same reports whether two candidates are one process at one address.
 func (c candidate) same(d candidate) bool { return c.addr == d.addr && c.start == d.start }
-
-func relationOf(region, zone string, there ring.Owner) relation {
-	switch {
-	case region != there.Region():
-		return remote
-	case zone != there.Zone():
-		return sameRegion
-	default:
-		return sameZone
-	}
-}

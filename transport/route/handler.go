@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
@@ -183,7 +184,7 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 // serve runs the own handler for a request with a mark. The mark names no sender if no
 // member has forwarded the request.
 func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement, m *mark) {
-	rt.counts.add(answered, local)
+	rt.counts.attempts.Add(tally.Answered, tally.Local)
 	a := &arrival{Context: r.Context(), engine: rt.engine, placement: p, policy: m.policy, from: m.from, token: [1]string{textOf(p)}}
 	w.Header()[api.TokenHeader] = a.token[:]
 	r = handed(a, r)

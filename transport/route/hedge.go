@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
+
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 )
 
 // reply is the result of one attempt: a response if it was answered.
 type reply struct {
 	from     candidate
 	response *http.Response
-	result   outcome
+	result   tally.Outcome
 	err      error
 }
 
@@ -49,7 +51,7 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	e.counts.hedges.Add(1)
 	endSecond := send(second)
 	r := <-replies
-	if r.result == answered {
+	if r.result == tally.Answered {
 		if r.from.same(c) {
 			endSecond()
 		} else {
@@ -58,14 +60,14 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 		}
 	}
 	other := <-replies
-	if r.result == answered {
+	if r.result == tally.Answered {
 		if other.response != nil {
 			_ = other.response.Body.Close()
 		}
-		e.counts.add(canceled, other.from.relation)
+		e.counts.attempts.Add(tally.Canceled, other.from.relation)
 		return r
 	}
-	e.counts.add(r.result, r.from.relation)
+	e.counts.attempts.Add(r.result, r.from.relation)
 	j.goesOn(r.result, r.from)
 	return other
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
@@ -84,15 +85,15 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 			out.Trailer = j.request.Trailer
 		}
 		r := j.ask(out, c)
-		if r.result == broken {
+		if r.result == tally.Broken {
 			j.cause = r.err
 		}
-		e.counts.add(r.result, r.from.relation)
-		if r.result == answered {
+		e.counts.attempts.Add(r.result, r.from.relation)
+		if r.result == tally.Answered {
 			return r.response, nil
 		}
 		if !j.goesOn(r.result, r.from) {
-			if r.result == canceled {
+			if r.result == tally.Canceled {
 				return nil, r.err
 			}
 			return nil, j.failure("it cannot be sent again")
@@ -128,31 +129,31 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 		switch read(response, m.number, wire.IsUpgrade(j.request)) {
 		case isAnswer:
 			e.avoided.remove(c.addr)
-			return reply{from: c, response: response, result: answered}
+			return reply{from: c, response: response, result: tally.Answered}
 		case isRefusal:
 			e.avoided.remove(c.addr)
 			discard(response)
-			return reply{from: c, result: refused}
+			return reply{from: c, result: tally.Refused}
 		case isForeign:
 			discard(response)
 			err = errForeign
 		}
 	}
-	result := broken
+	result := tally.Broken
 	switch cause := j.cargo.broke(); {
 	case ctx.Err() != nil:
-		return reply{from: c, result: canceled, err: ctx.Err()}
+		return reply{from: c, result: tally.Canceled, err: ctx.Err()}
 	case cause != nil:
-		return reply{from: c, result: canceled, err: fmt.Errorf("%w: %w", errBody, cause)}
+		return reply{from: c, result: tally.Canceled, err: fmt.Errorf("%w: %w", errBody, cause)}
 	case errors.Is(err, errForeign):
 		e.avoided.add(c.addr)
 		e.options.Logger.WarnContext(ctx, "the address of a member is answered by something else: the request may have run there",
 			"to", c.id, "addr", c.addr, "method", out.Method)
 	case errors.Is(err, client.ErrBusy):
-		result = unreachable
+		result = tally.Unreachable
 		e.counts.crowded.Add(1)
 	case !sent || isUnreachable(err):
-		result = unreachable
+		result = tally.Unreachable
 		e.avoided.add(c.addr)
 	}
 	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
@@ -177,19 +178,19 @@ const mostRuns = 2
 
 // goesOn records an attempt without an answer, and reports whether the request may be
 // sent again.
-func (j *journey) goesOn(result outcome, c candidate) bool {
-	if result == canceled {
+func (j *journey) goesOn(result tally.Outcome, c candidate) bool {
+	if result == tally.Canceled {
 		return false
 	}
 	switch result {
-	case refused:
+	case tally.Refused:
 		j.refused++
-	case unreachable:
+	case tally.Unreachable:
 		if !slices.ContainsFunc(j.dead, c.same) {
 			j.dead = append(j.dead, c)
 		}
 		j.takesToken = true
-	case broken:
+	case tally.Broken:
 		j.broken++
 		j.takesToken = true
 	}

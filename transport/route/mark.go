@@ -2,8 +2,6 @@ package route
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"maps"
 	"net/http"
@@ -13,6 +11,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
@@ -50,7 +49,7 @@ func (m *mark) String() string {
 // write returns the text of the mark with a new number that no other process can guess.
 func (m *mark) write() string {
 	var number [numberDigits]byte
-	m.number = string(appendHexadecimal(number[:0], newNumber()))
+	m.number = string(appendHexadecimal(number[:0], wire.NewNumber()))
 	text := m.String()
 	m.number = text[len(text)-numberDigits:] // the copy of the number above needs no memory
 	return text
@@ -116,13 +115,6 @@ func appendHexadecimal(b []byte, n uint64) []byte {
 	return b
 }
 
-// newNumber returns a number that no other process can guess.
-func newNumber() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return binary.LittleEndian.Uint64(b[:])
-}
-
 func hexadecimal(n uint64) string {
 	var room [numberDigits]byte
 	return string(appendHexadecimal(room[:0], n))
@@ -175,7 +167,7 @@ func (e *engine) misdirected(view View, m *mark) string {
 // refuse answers another router that the request came to the wrong member and has not
 // run. Without a number the sender would take it for an answer of the handler.
 func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placement, number, why string) {
-	rt.counts.add(refused, local)
+	rt.counts.attempts.Add(tally.Refused, tally.Local)
 	h := w.Header()
 	if number != "" {
 		h.Set(wire.RefusedHeader, number)

@@ -1,6 +1,10 @@
 package route
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
+)
 
 // Stats are the counts of a [Router] since it was made. Each attempt of a request that
 // was sent more than once is counted.
@@ -50,36 +54,9 @@ type Attempts struct {
 	Local, SameZone, SameRegion, Remote uint64
 }
 
-// outcome is the result of one attempt.
-type outcome uint8
-
-const (
-	answered outcome = iota
-	refused
-	unreachable
-	broken
-	canceled
-	outcomes // the number of outcomes
-)
-
-func (r outcome) String() string {
-	return [...]string{"answered", "refused", "unreachable", "broken", "canceled"}[r]
-}
-
-// relation is the distance of a member from this one.
-type relation uint8
-
-const (
-	local relation = iota
-	sameZone
-	sameRegion
-	remote
-	relations // the number of relations
-)
-
 // counts are Stats that any number of goroutines may increase.
 type counts struct {
-	attempts   [outcomes][relations]atomic.Uint64
+	attempts   tally.Counts
 	unkeyed    atomic.Uint64
 	retries    atomic.Uint64
 	hedges     atomic.Uint64
@@ -88,12 +65,7 @@ type counts struct {
 	gaveUp     atomic.Uint64
 }
 
-func (c *counts) add(r outcome, at relation) { c.attempts[r][at].Add(1) }
-
-func (c *counts) of(r outcome) Attempts {
-	a := &c.attempts[r]
-	return Attempts{Local: a[local].Load(), SameZone: a[sameZone].Load(), SameRegion: a[sameRegion].Load(), Remote: a[remote].Load()}
-}
+func (c *counts) of(o tally.Outcome) Attempts { return Attempts(c.attempts.Of(o)) }
 
 // Stats returns the counts so far. Each is exact. They are read one after the other, so
 // they may be of slightly different moments. It does not block.
@@ -103,7 +75,7 @@ func (e *engine) stats() Stats {
 	c := &e.counts
 	return Stats{
 		ClusterName: e.clusterName, Service: e.options.Service,
-		Answered: c.of(answered), Refused: c.of(refused), Unreachable: c.of(unreachable), Broken: c.of(broken), Canceled: c.of(canceled),
+		Answered: c.of(tally.Answered), Refused: c.of(tally.Refused), Unreachable: c.of(tally.Unreachable), Broken: c.of(tally.Broken), Canceled: c.of(tally.Canceled),
 		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), Hedges: c.hedges.Load(), OverBudget: c.overBudget.Load(), Crowded: c.crowded.Load(), GaveUp: c.gaveUp.Load(),
 	}
 }
