@@ -50,6 +50,7 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 // rewrite makes the outgoing request from the incoming one.
 func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	in, out := p.In, p.Out
+	strip(out.Header) // the client may have sent them
 	if rt.options.TrustForwarded {
 		out.Header["X-Forwarded-For"] = in.Header["X-Forwarded-For"]
 	}

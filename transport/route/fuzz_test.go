@@ -28,6 +28,7 @@ func FuzzRouter(f *testing.F) {
 		"GET /k HTTP/1.1\r\nHost: h\r\nClusterkit-Forwarded: 1 orders kv n2 n1 1 0 -1 9 0 x\r\nClusterkit-Forwarded:\r\n\r\n",
 		"GET /k HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, clusterkit-forwarded\r\nUpgrade: \x7f\r\n\r\n",
 		"GET /free HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: a,,b\r\nClusterkit-Timeout-Ms: -0\r\n\r\n",
+		"GET /k HTTP/1.1\r\nHost: h\r\nClusterkit-Token:\r\nClusterkit-Answered: 1\r\nClusterkit-Refused: 1\r\n\r\n",
 		"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
 	} {
@@ -48,7 +49,9 @@ func FuzzRouter(f *testing.F) {
 				require.Equal(t, "http", out.URL.Scheme)
 				require.Regexp(t, `^1 orders kv n1 n2 1 0 [0-7] [0-2] [0-9a-f]{1,2} [0-9a-f]{16} [0-9a-f]{16}$`, out.Header.Get(wire.ForwardedHeader))
 				require.Len(t, out.Header[wire.ForwardedHeader], 1)
-				require.NotContains(t, out.Header, api.TokenHeader)
+				for _, name := range []string{api.TokenHeader, wire.AnsweredHeader, wire.RefusedHeader} {
+					require.NotContains(t, out.Header, name)
+				}
 				return next.RoundTrip(out)
 			})
 		}})

@@ -280,6 +280,13 @@ func (a *arrival) watch(lost chan<- struct{}) {
 // them, because it may copy the headers of its request into a request of its own.
 var ownHeaders = []string{wire.ForwardedHeader, api.TokenHeader, api.TimeoutHeader, wire.AnsweredHeader, wire.RefusedHeader}
 
+// strip removes the headers of routers from a request that is to be forwarded.
+func strip(h http.Header) {
+	for _, name := range ownHeaders {
+		delete(h, name)
+	}
+}
+
 // handed returns the request that the handler gets: a copy, so that the caller's request
 // stays as it is.
 func handed(ctx context.Context, r *http.Request) *http.Request {

@@ -120,9 +120,7 @@ func (s *shipment) pack() *http.Request {
 	// The values are shared: the engine replaces them, and does not change them.
 	out.Header = make(http.Header, len(r.Header)+4)
 	maps.Copy(out.Header, r.Header)
-	for _, name := range ownHeaders {
-		delete(out.Header, name)
-	}
+	strip(out.Header)
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
 		out.Body = nil
