@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -136,6 +137,27 @@ func TestCommands(t *testing.T) {
 			require.NoError(t, decoder.Decode(test.into), "%v: %s", test.args, out)
 		}
 	}
+}
+
+// TestLongAnswersAreCompressed: an operator may be far from the cluster.
+func TestLongAnswersAreCompressed(t *testing.T) {
+	encodings := make(chan string, 1)
+	c := newFleet(t).start(1, func(o *cluster.Options) {
+		o.HTTP.Handler.Middleware = append(o.HTTP.Handler.Middleware, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r)
+				encodings <- w.Header().Get("Content-Encoding")
+			})
+		})
+	})
+	keys := make([]string, 200)
+	for i := range keys {
+		keys[i] = fmt.Sprint("user:", i)
+	}
+	code, out, problems := ctl(t, at(c), append([]string{"lookup"}, keys...)...)
+	require.Zero(t, code, problems)
+	require.Contains(t, out, "user:199 ")
+	require.Equal(t, "gzip", <-encodings)
 }
 
 // TestMistakes end with status 2 and say what is wrong; a cluster that does not answer, or

@@ -150,7 +150,7 @@ func (m *members) client(retries int, urls ...string) (*client.Client, error) {
 		retries = option.None
 	}
 	return client.New(client.Options{
-		URLs: urls, Pool: m.pool, Timeout: m.settings.timeout, Retries: retries, MinBackoff: time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		URLs: urls, Pool: m.pool, Timeout: m.settings.timeout, Retries: retries, MinBackoff: time.Millisecond, Compression: true, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
