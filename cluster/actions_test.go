@@ -105,6 +105,19 @@ func TestForgetOverHTTP(t *testing.T) {
 		b.agree(all...)
 		b.net.Crash(addrPort(2))
 		b.await("it is lost", func() bool { return all[3].Metrics().Gossip.Lost == 1 })
+		lost := func() []api.LostMember {
+			var members api.Members
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", "/v1/members", nil)
+			r.Header.Set("Authorization", "Bearer "+oldToken)
+			all[3].Handler().ServeHTTP(w, r)
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &members))
+			return members.Lost
+		}
+		gone := lost()
+		require.Len(t, gone, 1)
+		require.Equal(t, "n2", gone[0].ID)
+		require.Equal(t, addrPort(2), gone[0].Addr)
+		require.WithinDuration(t, time.Now(), gone[0].Since, time.Second)
 		result, _ := act(t, all[3], "/v1/forget", map[string]any{"id": "n1"})
 		require.Equal(t, `"n1" does not count as lost here`, result.Detail, "it is alive")
 		for _, changed := range []bool{true, false} {
@@ -112,6 +125,7 @@ func TestForgetOverHTTP(t *testing.T) {
 			require.Equal(t, changed, result.Changed)
 			require.True(t, result.Done)
 			require.Zero(t, all[3].Metrics().Gossip.Lost)
+			require.Empty(t, lost())
 		}
 		b.agree(all[0], all[2], all[3])
 	})

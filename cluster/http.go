@@ -179,6 +179,14 @@ func (r routing) View() route.View {
 	return r.show(v, v.present)
 }
 
+// Lost returns the members that have failed and have not come back.
+func (h httpView) Lost() (lost []api.LostMember) {
+	for m, since := range membership.Drive(h.c.members).Lost() {
+		lost = append(lost, api.LostMember{ID: m.ID, Region: m.Region, Zone: m.Zone, Addr: m.Addr, Since: since.UTC()})
+	}
+	return lost
+}
+
 func (h httpView) Metrics() transport.Metrics { return h.c.Metrics() }
 
 func (h httpView) Health() api.Health { return h.c.Health() }

@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 )
@@ -228,6 +229,19 @@ func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
 // that record to the other members, and no member looks for the lost one any more. When it comes
 // back, the members accept it. Forget reports whether a lost member has this ID.
 func (d driver) Forget(id string) bool { return d.m.registry.forgetLost(id) }
+
+// Lost returns the members that have failed and have not come back, and since when. They are in no
+// order. It does not block.
+func (d driver) Lost() iter.Seq2[Member, time.Time] {
+	lost := d.m.registry.lostMembers()
+	return func(yield func(Member, time.Time) bool) {
+		for _, l := range lost {
+			if !yield(l.member, l.at) {
+				return
+			}
+		}
+	}
+}
 
 // Doubt says that a member refused a connection for another purpose. The members that hold tethers
 // to it then look at once whether its process runs. Doubt never blocks.

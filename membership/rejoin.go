@@ -247,6 +247,19 @@ func (r *registry) forgetLost(id string) bool {
 	return r.absolve(id, r.departed[id].member.Start.Nonce)
 }
 
+// lostMembers returns the records of the members that were lost and are not back.
+func (r *registry) lostMembers() []departure {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lost := make([]departure, 0, r.lost)
+	for _, d := range r.departed {
+		if d.failed {
+			lost = append(lost, d)
+		}
+	}
+	return lost
+}
+
 // isLost reports whether a member was lost and is not back.
 func (r *registry) isLost(id string) bool {
 	r.mu.Lock()

@@ -9,8 +9,8 @@ import (
 // request, concurrently. They must be fast and must not block.
 //
 // A cluster may have further methods, as that of package cluster has: Metrics for
-// /metrics, Changed and Stopping for requests that wait, EventsAfter for events, and those
-// behind the actions.
+// /metrics, Changed and Stopping for requests that wait, EventsAfter for events, Lost for
+// members that have failed, and those behind the actions.
 type Cluster interface {
 	// View returns this member's present view, as one consistent value.
 	View() route.View

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -180,7 +179,7 @@ func TestOwnersThatAreNoMembers(t *testing.T) {
 	w := call(testkit.NewHandler(c), "GET", "/v1/lookup?key=user:42", "")
 	require.Equal(t, 200, w.Code)
 	require.NotContains(t, w.Body.String(), "httpAddr")
-	require.Equal(t, `[]`, strings.TrimSuffix(strings.SplitAfter(call(testkit.NewHandler(c), "GET", "/v1/members", "").Body.String(), `"members":`)[1], "}\n"))
+	require.Contains(t, call(testkit.NewHandler(c), "GET", "/v1/members", "").Body.String(), `"members":[],`)
 }
 
 func TestAnswersReadBack(t *testing.T) {

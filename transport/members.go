@@ -2,6 +2,8 @@ package transport
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -12,7 +14,8 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 	view := h.cluster.View()
 	lease := h.lease(r)
 	defer lease.end()
-	if err := lease.resize(w, 4*pieceBytes); err != nil {
+	lost := h.lost()
+	if err := lease.resize(w, 4*pieceBytes+int64(len(lost))*lostBytes); err != nil {
 		return err
 	}
 	answer := api.Members{
@@ -20,6 +23,7 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 		NodeID:      view.NodeID,
 		Fingerprint: view.Fingerprint,
 		Members:     []api.Member{},
+		Lost:        lost,
 	}
 	return writeList(w, r, answer, "members", func(yield func(api.Member) bool) {
 		for i := range view.Members {
@@ -28,6 +32,26 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	})
+}
+
+// lostSource is a cluster that knows which members have failed, as those of package cluster
+// do.
+type lostSource interface {
+	// Lost returns the members that have failed and have not come back, in any order.
+	Lost() []api.LostMember
+}
+
+// lostBytes is the most that one lost member takes in an answer, but for very long names.
+const lostBytes = 512
+
+// lost returns the members that have failed, in ascending order of ID.
+func (h *Handler) lost() []api.LostMember {
+	lost := []api.LostMember{}
+	if source, ok := h.cluster.(lostSource); ok {
+		lost = append(lost, source.Lost()...)
+		slices.SortFunc(lost, func(a, b api.LostMember) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return lost
 }
 
 func membersOf(view route.View) []api.Member {

@@ -398,7 +398,7 @@ func TestTheDocumentHasTheFields(t *testing.T) {
 		"PlanRequest": rebalance.Change{}, "PlanNode": ring.Node{}, "PlanAnswer": api.Plan{},
 		"Rezone": rebalance.Rezone{}, "Reweight": rebalance.Reweight{}, "NodeChange": rebalance.NodeChange{}, "Move": rebalance.Move{},
 		"HealthAnswer": api.Health{}, "HealthProblem": api.Problem{}, "DifferingMember": api.Differing{},
-		"MembersAnswer": api.Members{}, "MemberInfo": api.Member{},
+		"MembersAnswer": api.Members{}, "MemberInfo": api.Member{}, "LostMember": api.LostMember{},
 		"RingAnswer": api.Ring{}, "TableInfo": api.Table{}, "SpreadInfo": ring.Spread{}, "NodeInfo": api.Node{},
 		"Problem": api.Refusal{}, "ActionResult": api.ActionResult{},
 		"DrainRequest": struct {

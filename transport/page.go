@@ -68,7 +68,7 @@ func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, values url.Va
 	view := h.cluster.View()
 	in := page.Input{
 		Now: time.Now(), Version: version(), GoVersion: runtime.Version(), Scheme: "http",
-		Health: h.healthOf(view), Members: membersOf(view), Highlight: values.Get("member"), AllMembers: values.Get("members") == "all",
+		Health: h.healthOf(view), Members: membersOf(view), Lost: h.lost(), Highlight: values.Get("member"), AllMembers: values.Get("members") == "all",
 		Act: act,
 	}
 	if r.TLS != nil {

@@ -17,6 +17,22 @@ type Members struct {
 	Fingerprint ring.Fingerprint `json:"fingerprint"`
 	// Members are in ascending order of ID, and include the member that answered.
 	Members []Member `json:"members"`
+	// Lost are the members that have failed and have not come back, in ascending order of
+	// ID, for as long as the member looks for them; never null. It may know fewer of them
+	// than others do.
+	Lost []LostMember `json:"lost"`
+}
+
+// LostMember is a member that has failed.
+type LostMember struct {
+	// ID is its NodeID.
+	ID string `json:"id"`
+	// Region, Zone and Addr are what it announced last.
+	Region string         `json:"region"`
+	Zone   string         `json:"zone"`
+	Addr   netip.AddrPort `json:"addr"`
+	// Since is when the member that answers counted it as failed, by its own clock, in UTC.
+	Since time.Time `json:"since"`
 }
 
 // Member is one member, as it announces itself.

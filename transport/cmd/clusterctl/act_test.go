@@ -60,6 +60,9 @@ func TestDrainResumeAndForget(t *testing.T) {
 
 	f.net.Crash(all[2].Local().Addr)
 	require.Eventually(t, func() bool { return all[0].Metrics().Gossip.Lost == 1 && len(all[0].Members()) == 2 }, 30*time.Second, 10*time.Millisecond)
+	code, out, _ := ctl(t, env, "members")
+	require.Zero(t, code)
+	require.Regexp(t, `\nn3 +lost +eu/z0 +- +- +10.0.0.3:7946 +- +since 20`, out)
 	for want, args := range map[string][]string{
 		`no member "n3" is alive`:         {"drain", "n3"},
 		`there is no partition "64"`:      {"accept-loss", "n2", "64"},

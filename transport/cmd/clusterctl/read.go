@@ -40,6 +40,9 @@ func (c *cli) membersCommand() *cobra.Command {
 				}
 				row(m.ID, m.State, place(m.Region, m.Zone), m.Weight, m.HTTPAddr, m.Addr, m.Version, started)
 			}
+			for _, m := range answer.Lost {
+				row(m.ID, "lost", place(m.Region, m.Zone), "", "", m.Addr, "", "since "+m.Since.UTC().Format(time.RFC3339))
+			}
 		})
 	})
 }

@@ -29,6 +29,7 @@ type Input struct {
 	Version, GoVersion string
 	Health             api.Health
 	Members            []api.Member
+	Lost               []api.LostMember
 	// Table is nil before the first ring.
 	Table  *api.Placements
 	Events []api.Event

@@ -98,9 +98,8 @@ func TestThePageShowsWhatToLookAt(t *testing.T) {
 		in.Events = append(in.Events, api.Event{ID: fmt.Sprint("x-", i), Kind: "member-updated", Member: "n0001", Text: fmt.Sprintf("event number %d.", i)})
 	}
 	in.Events = append(in.Events,
-		api.Event{Kind: "member-failed", Member: "gone", Before: "active", Text: "gone has failed"},
-		api.Event{Kind: "member-failed", Member: "back", Before: "active", Text: "back has failed"},
-		api.Event{Kind: "member-rejoined", Member: "back", After: "active", Text: "back is back"})
+		api.Event{Kind: "member-failed", Member: "gone", Before: "active", Text: "gone has failed"})
+	in.Lost = []api.LostMember{{ID: "gone", Zone: "z1", Since: in.Now.Add(-time.Hour)}}
 	in.Handoff = &api.HandoffState{Receiving: 12, Lost: []int{17, 99}}
 	target := in.Table.Serving
 	target.Owners = append([]uint16{250, 251, 252}, target.Owners[3:]...)
@@ -181,7 +180,7 @@ func TestThePageNeedsNothingInline(t *testing.T) {
 // acting is a page whose reader may act, with an action to confirm.
 func acting(ask *page.Ask) page.Input {
 	in := input(3, 8)
-	in.Events = []api.Event{{Kind: "member-failed", Member: "n0009", Before: "active", Text: "n0009 has failed"}}
+	in.Lost = []api.LostMember{{ID: "n0009"}}
 	in.Handoff = &api.HandoffState{Lost: []int{2, 5}}
 	in.Act = &page.Act{Caller: "token deploys", State: "active", Ask: ask}
 	return in

@@ -111,20 +111,13 @@ func newView(in Input) *view {
 	return v
 }
 
-// members fills the rows of all members, also of those that were lost lately.
+// members fills the rows of all members, also of those that were lost.
 func (v *view) members() {
 	loads := loadsOf(v.Table)
-	since, gone := make(map[string]time.Time), make(map[string]api.Event)
+	since := make(map[string]time.Time)
 	for _, e := range v.Events {
-		switch {
-		case e.Member == "":
-		case e.Kind == "member-failed":
-			gone[e.Member] = e
-		default:
-			delete(gone, e.Member)
-			if e.Before != e.After || e.Kind == "member-rejoined" {
-				since[e.Member] = e.At
-			}
+		if e.Member != "" && (e.Before != e.After || e.Kind == "member-rejoined") {
+			since[e.Member] = e.At
 		}
 	}
 	for _, m := range v.Input.Members {
@@ -137,10 +130,9 @@ func (v *view) members() {
 		if m.ID == v.Health.NodeID {
 			v.Own = row
 		}
-		delete(gone, m.ID)
 	}
-	for id, e := range gone {
-		v.Members = append(v.Members, member{Member: api.Member{ID: id, State: "lost"}, Lost: true, Since: e.At})
+	for _, l := range v.Input.Lost {
+		v.Members = append(v.Members, member{Member: api.Member{ID: l.ID, State: "lost", Region: l.Region, Zone: l.Zone}, Lost: true, Since: l.Since})
 	}
 	slices.SortFunc(v.Members, func(a, b member) int { return strings.Compare(a.ID, b.ID) })
 	var ids strings.Builder // for the template, a thousand options are slow

@@ -24,6 +24,7 @@ type Cluster struct {
 	Shown     route.View
 	Condition api.Health
 	Happened  []api.Event
+	Gone      []api.LostMember
 	Boom      any
 	Actor
 }
@@ -110,6 +111,7 @@ func NewCluster(tb testing.TB) *Cluster {
 			Ready: true, Healthy: true, State: "active", Members: 4, Agreed: true,
 			Fingerprint: r.Fingerprint(), LastSync: started.Add(time.Minute),
 		},
+		Gone: []api.LostMember{{ID: "n5", Region: "us", Zone: "us-1b", Addr: netip.MustParseAddrPort("10.0.0.5:7946"), Since: started.UTC()}},
 		Happened: []api.Event{
 			{ID: "5eed-1", Kind: "member-joined", At: started.UTC(), Text: "n3 joined, as active", Member: "n3", After: "active"},
 			{ID: "5eed-2", Kind: "ring-changed", At: started.Add(time.Second).UTC(), Text: "another ring: 8 partitions move", Fingerprint: new(r.Fingerprint())},

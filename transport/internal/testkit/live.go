@@ -60,6 +60,9 @@ func (l *Live) EventsAfter(id string) ([]api.Event, <-chan struct{}) {
 	return events, changed
 }
 
+// Lost returns the members that have failed.
+func (c *Cluster) Lost() []api.LostMember { return c.Gone }
+
 // EventsAfter returns the events after the one with an ID, and nil as the channel.
 func (c *Cluster) EventsAfter(id string) ([]api.Event, <-chan struct{}) {
 	if c.Boom != nil {
