@@ -35,24 +35,32 @@ type journey struct {
 	// cutOff is called when the body of the answer breaks, before its reader gets the
 	// error; nil: it is not.
 	cutOff func()
-	began  time.Time // when the request began to wait; zero: it has not waited
+	choice
+	history
+	first sending // of the first attempt
+}
 
-	version    uint64 // the version of the view that the candidates are from
+// choice holds the owners that a request may be sent to, by one view.
+type choice struct {
+	version    uint64 // of the view
 	placement  ring.Placement
 	candidates []candidate
-	next       int
+	next       int          // the index of the candidate to try next
+	nameless   int          // owners that announce no address of the service
 	room       [4]candidate // usually large enough for the candidates
-	first      sending      // of the first attempt
+}
 
+// history is what has become of the attempts of a request.
+type history struct {
 	attempts   int
-	dead       []candidate // these could not be reached
-	again      bool        // they may be tried again
-	nameless   int         // owners that announce no address of the service
-	takesToken bool        // the next attempt takes a token from the budget
-	broken     int         // attempts that may have run
-	cause      error       // of the last of them
-	refused    int         // attempts
-	pause      time.Duration
+	refused    int           // attempts
+	broken     int           // attempts that may have run
+	cause      error         // of the last of them
+	dead       []candidate   // these could not be reached
+	again      bool          // they may be tried again
+	takesToken bool          // the next attempt takes a token from the budget
+	began      time.Time     // when the request began to wait; zero: it has not waited
+	pause      time.Duration // the last one between rounds
 }
 
 // errServeHere says that this member should answer the request now.
