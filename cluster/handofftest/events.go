@@ -105,16 +105,21 @@ func (r *run) depart() {
 		if err := <-n.drained; err != nil {
 			r.fail("draining %s: %v", n.id, err)
 		}
-		r.peers.remove(n)
-		delete(r.live, n.id)
-		if err := n.Stop(r.t.Context()); err != nil {
-			r.fail("stopping %s: %v", n.id, err)
-		}
-		r.note("%s is gone", n.id)
+		r.retire(n)
 		if n.back {
 			r.start(n.id)
 		}
 	}
+}
+
+// retire stops a member that owns nothing any more.
+func (r *run) retire(n *process) {
+	r.peers.remove(n)
+	delete(r.live, n.id)
+	if err := n.Stop(r.t.Context()); err != nil {
+		r.fail("stopping %s: %v", n.id, err)
+	}
+	r.note("%s is gone", n.id)
 }
 
 // reconfigure continues a change of the configuration, or begins one. In the first round every

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // Options configure [Run]. Only New is required.
@@ -131,7 +133,14 @@ func (r *run) settle() {
 	r.heal()
 	r.depart()
 	deadline := time.Now().Add(5 * time.Minute)
-	for !r.still() {
+	for {
+		still, outdated := r.still()
+		if still && len(outdated) == 0 {
+			break
+		}
+		if still {
+			r.renew(outdated)
+		}
 		if time.Now().After(deadline) {
 			states := make([]string, 0, len(r.live))
 			for _, n := range r.sorted() {
@@ -147,15 +156,35 @@ func (r *run) settle() {
 	}
 }
 
-func (r *run) still() bool {
+// still reports whether all members are ready and nothing moves, but for members that cannot
+// run the configuration of the cluster, and returns these.
+func (r *run) still() (is bool, outdated []*process) {
 	all := r.sorted()
+	var first *process
 	for _, n := range all {
+		if n.Local().State == membership.Joining && slices.ContainsFunc(n.Health().Problems, isConfiguration) {
+			outdated = append(outdated, n)
+			continue
+		}
+		first = cmp.Or(first, n)
 		h := n.Handoff().State()
-		if n.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 || len(n.Members()) != len(all) || n.Fingerprint() != all[0].Fingerprint() {
-			return false
+		if n.Local().State != membership.Active || h.Receiving+h.Releasing+h.Sharing > 0 || len(n.Members()) != len(all) || n.Fingerprint() != first.Fingerprint() {
+			return false, nil
 		}
 	}
-	return true
+	return first != nil, outdated
+}
+
+func isConfiguration(p api.Problem) bool { return p.Code == api.ProblemConfiguration }
+
+// renew starts members again with the configuration of the cluster, as their health says. They
+// were cut off while the last of the others started again in the first round.
+func (r *run) renew(outdated []*process) {
+	for _, n := range outdated {
+		r.note("%s cannot run the configuration", n.id)
+		r.retire(n)
+		r.start(n.id)
+	}
 }
 
 // check requires that no read quorum misses the newest acknowledged version.
