@@ -10,6 +10,10 @@ import (
 // other member keeps its record. The member keeps its place until a newer start of its NodeID
 // takes over, or the grace is over. memberlist does not report members that have left to new
 // members. Exchanges of members therefore carry the records: see absence_message.go.
+//
+// A start that is away answers no probe. So a member believes the record of a start that it has not
+// seen only while it is new itself: a process without a key could invent any number of such starts, and
+// a recorded exchange could bring old ones back.
 
 const (
 	// maxRestartGrace bounds how long a member may keep its place after it has left.
@@ -21,6 +25,9 @@ const (
 	// over. Members notice a leave at different times. The times differ by less than
 	// absenceMemory.
 	absenceMemory = 5 * time.Minute
+	// newCompany is how long, after this member was alone, records of starts that it has not seen are
+	// believed: it learns of a cluster then.
+	newCompany = 3 * time.Second
 )
 
 // absence is the record of a member that is away and has left.
@@ -74,10 +81,23 @@ func (r *registry) replaced(m Member) bool {
 	})
 }
 
-// learn processes the records of absences that another member sent.
-func (r *registry) learn(records []absenceRecord) {
+// seen reports whether this member knows a start that is gone, as the record describes it. The caller
+// holds the lock.
+func (r *registry) seen(m Member) bool {
+	if r.absences[m.ID].member.Start == m.Start {
+		return true
+	}
+	was := r.departed[m.ID].member
+	was.State, was.Grace, was.Until = m.State, m.Grace, m.Until // it may have gone before its last news arrived
+	return equalMembers(was, m)
+}
+
+// learn processes the records of absences that another member sent. joined says that this member has
+// joined; until then it knows nothing of its own.
+func (r *registry) learn(records []absenceRecord, joined bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	joined = joined && r.now().Sub(r.company) >= newCompany
 	for _, record := range records {
 		name := gossipName(record.member.ID, record.member.Start.Nonce)
 		if _, here := r.alive[name]; here || name == r.self {
@@ -90,7 +110,7 @@ func (r *registry) learn(records []absenceRecord) {
 			r.absolve(id, record.member.Start.Nonce)
 		case record.over():
 			r.endAbsence(id, record.member.Start.Nonce)
-		case !r.left(record.member, record.remaining):
+		case joined && !r.seen(record.member), !r.left(record.member, record.remaining):
 			r.contradict(record)
 		}
 		after, is := r.winner(id)

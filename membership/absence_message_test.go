@@ -92,7 +92,7 @@ func FuzzParseAbsences(f *testing.F) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(again), len(records))
 
-		r.learn(records)
+		r.learn(records, false)
 		require.LessOrEqual(t, len(r.absences), 2*maxAbsences)
 		c.advance(maxRestartGrace)
 		r.endAbsences()

@@ -40,7 +40,7 @@ func told(t testing.TB, from, to *registry) {
 		require.NoError(t, err)
 		records = append(records, r)
 	}
-	to.learn(records)
+	to.learn(records, false)
 }
 
 // placed gives a member the address that records need.
@@ -195,7 +195,7 @@ func TestWhatIsLearnedOfAbsences(t *testing.T) {
 			r := newRegistry("me~0", clock.now)
 			c.known(r)
 			for range 2 {
-				r.learn([]absenceRecord{{member: awayOf("a", 5, 5), remaining: time.Hour}})
+				r.learn([]absenceRecord{{member: awayOf("a", 5, 5), remaining: time.Hour}}, false)
 				m, _ := r.member("a")
 				require.Equal(t, c.away, m.State == Away && m.Start.Number == 5)
 				if c.away {
@@ -205,7 +205,7 @@ func TestWhatIsLearnedOfAbsences(t *testing.T) {
 		})
 	}
 	r := newRegistry(gossipName("a", 5), newClock().now)
-	r.learn([]absenceRecord{{member: awayOf("a", 5, 5), remaining: time.Minute}})
+	r.learn([]absenceRecord{{member: awayOf("a", 5, 5), remaining: time.Minute}}, false)
 	require.Empty(t, r.absences, "this process is not away")
 }
 
@@ -216,7 +216,7 @@ func TestNoExchangeProlongsAnAbsence(t *testing.T) {
 	forged := absenceRecord{member: awayOf("a", 1, 1), remaining: time.Hour}
 	forged.member.Grace = maxRestartGrace
 	for range int(maxRestartGrace/time.Second) - 1 {
-		r.learn([]absenceRecord{forged})
+		r.learn([]absenceRecord{forged}, false)
 		r.endAbsences()
 		_, found := r.member("a")
 		require.True(t, found)
@@ -225,7 +225,7 @@ func TestNoExchangeProlongsAnAbsence(t *testing.T) {
 	for range 1000 {
 		c.advance(time.Second)
 		r.endAbsences()
-		r.learn([]absenceRecord{forged})
+		r.learn([]absenceRecord{forged}, false)
 		_, found := r.member("a")
 		require.False(t, found)
 	}

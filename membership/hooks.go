@@ -2,6 +2,7 @@ package membership
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -136,7 +137,7 @@ func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 	}
 	all, err := parseAbsences(b)
 	if err != nil {
-		h.m.log.Warn("ignoring what another member says about members that are away", "error", err)
+		h.refuse(fmt.Errorf("membership: ignoring what another member says about members that are away: %w", err))
 		return
 	}
 	records := make([]absenceRecord, 0, len(all))
@@ -148,7 +149,7 @@ func (h *hooks) MergeRemoteState(b []byte, _ bool) {
 		}
 		records = append(records, record)
 	}
-	h.m.registry.learn(records)
+	h.m.registry.learn(records, h.m.newcomers.joined.Load())
 }
 
 // AckPayload puts this member's digest into the answer to a probe.

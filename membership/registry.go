@@ -35,6 +35,7 @@ type registry struct {
 	nextLost   time.Time        // when dueLost next looks for a lost member to dial
 	nextOld    time.Time        // when the next member may be dialled of those lost for a long time
 	nextForget time.Time        // when forgetOld next looks for records to delete
+	company    time.Time        // when another start was last believed alive after none was
 	addresses  knownAddresses
 	tally      tally    // counts the events about other members
 	sorted     []Member // the members, ascending by ID; nil when the list must be made again
@@ -72,6 +73,9 @@ func (r *registry) set(name string, m Member) {
 		r.addresses.count(old, -1)
 	} else {
 		r.names[m.ID] = append(r.names[m.ID], name)
+		if _, self := r.alive[r.self]; name != r.self && (len(r.alive) == 0 || len(r.alive) == 1 && self) {
+			r.company = r.now()
+		}
 	}
 	r.alive[name] = m
 	r.addresses.count(m, 1)
