@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,9 @@ const (
 	// seconds.
 	deathGroup = 30 * time.Second
 
+	repeatPause = 1200 * time.Millisecond // before a refutation is told once more
+	repeatFew   = 2                       // members to which it is told
+
 	maxRest   = 10 * time.Minute // the longest time in touch that a member needs
 	longPause = 3                // probe intervals without contact that are a pause
 	sameDeath = 5                // probe intervals after a return within which questions are about the same death
@@ -37,6 +41,7 @@ const (
 type deaths struct {
 	refuted chan struct{} // this member denies that it is dead or suspected, or hears others again
 
+	repeating atomic.Bool // repeatNews waits
 	mu        sync.Mutex
 	refutedAt time.Time     // when this member last denied that it is dead or suspected
 	contact   time.Time     // when another member was last heard
@@ -63,6 +68,32 @@ func (m *Membership) refutes() {
 	m.deaths.refutedAt = m.settings.now()
 	m.deaths.mu.Unlock()
 	m.deaths.deny()
+	m.repeatNews()
+}
+
+// repeatNews exchanges members with a few others soon. In clear, news that this member refutes may have
+// had the largest incarnation that guards admit. They drop the refutation for up to a second, and
+// memberlist does not send it again after that.
+func (m *Membership) repeatNews() {
+	if m.newcomers.encrypted || m.deaths.repeating.Swap(true) {
+		return
+	}
+	begun := m.background(func() {
+		defer m.deaths.repeating.Store(false)
+		pause := time.NewTimer(repeatPause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-m.life.Ending().Done():
+			return
+		}
+		for _, other := range pick(m.registry.others(), repeatFew) {
+			m.contact(other.Addr, func(error) {})
+		}
+	})
+	if !begun {
+		m.deaths.repeating.Store(false)
+	}
 }
 
 // lastRefuted returns when this member last denied that it is dead or suspected.

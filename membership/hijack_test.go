@@ -17,7 +17,12 @@ type stranger struct {
 
 func (n *town) stranger(to ...*Membership) stranger {
 	n.t.Helper()
-	transport, err := n.net.Listen(netip.MustParseAddrPort("10.9.9.9:1"), nil)
+	return n.strangerAt("10.9.9.9:1", to...)
+}
+
+func (n *town) strangerAt(addr string, to ...*Membership) stranger {
+	n.t.Helper()
+	transport, err := n.net.Listen(netip.MustParseAddrPort(addr), nil)
 	require.NoError(n.t, err)
 	n.t.Cleanup(func() { _ = transport.Shutdown() })
 	s := stranger{t: n.t, transport: transport}

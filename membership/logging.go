@@ -82,6 +82,7 @@ type lineHooks struct {
 	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
 	refuting      func()                    // this member denies that it is dead or suspect
+	correcting    func()                    // this member denies what is said that it announces
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
 	suspects      func(name string)         // this member suspects another one, which answers no probe
 	tcpOnly       bool                      // there is no UDP, so that lines of UDP probes that fail are misleading
@@ -93,6 +94,7 @@ type lineHooks struct {
 const (
 	lineOfDecrypting = "Decrypt packet failed: "
 	lineOfRefuting   = "Refuting a "
+	lineOfCorrecting = "Refuting an alive "
 	lineOfStreams    = "Was able to connect to " // over TCP, while UDP probes failed
 	lineOfProbe      = "Failed UDP ping: "       // other members are asked to probe next
 	lineOfExchange   = "Push/Pull with "         // and then "failed"
@@ -110,6 +112,9 @@ func (h lineHooks) call(text []byte) {
 	}
 	if h.refuting != nil && bytes.HasPrefix(text, []byte(lineOfRefuting)) {
 		h.refuting()
+	}
+	if h.correcting != nil && bytes.HasPrefix(text, []byte(lineOfCorrecting)) {
+		h.correcting()
 	}
 	for _, about := range []struct {
 		line string

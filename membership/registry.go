@@ -182,6 +182,7 @@ func (r *registry) remember(d departure) {
 	r.departed[d.member.ID] = d
 	if d.failed {
 		r.lost++
+		r.addresses.gone = nil // news with which it refutes its death is news of a known member
 		if d.next.Before(r.nextLost) {
 			r.nextLost = d.next
 		}

@@ -14,7 +14,7 @@ import (
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
-	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.refutes, unanswered: m.pairs.doubt, suspects: m.suspects, tcpOnly: m.settings.Gossip.TCPOnly})
+	logger := newGossipLogger(m.log, lineHooks{undecryptable: m.suspect, doubted: m.reach.want, refuting: m.refutes, correcting: m.repeatNews, unanswered: m.pairs.doubt, suspects: m.suspects, tcpOnly: m.settings.Gossip.TCPOnly})
 	inner, err := m.settings.Gossip.Network.Listen(m.settings.bind, logger)
 	if err != nil {
 		return fmt.Errorf("membership: listening on %v: %w", m.settings.bind, err)

@@ -36,8 +36,10 @@ const (
 	minSealed   = 1 + 12 + 16
 	stateCost   = 256 // bytes that memberlist allocates for a member in an exchange, besides its values
 	lzwLitWidth = 8   // as memberlist compresses
-	// leastLimit is the limit of incarnations on a host whose clock is far behind.
+	// leastLimit is the limit of incarnations in 1970. It grows by one each second.
 	leastLimit = 1 << 30
+	// knownLimit is what news of known members may have above the limit of other senders.
+	knownLimit = 1 << 20
 )
 
 var (
@@ -109,20 +111,31 @@ func (r *reader) payload(n uint64, limit int) error {
 	return err
 }
 
+// mostIncarnation returns the largest incarnation in news of a sender.
+func mostIncarnation(known bool) uint64 {
+	most := uint64(leastLimit + max(time.Now().Unix(), 0))
+	if known {
+		most += knownLimit
+	}
+	return most
+}
+
 // about reads what a message says about one member.
 //
 // An incarnation grows by one when a member changes what it announces, or refutes a false report.
-// It is therefore far below the present time in seconds since 1970, which is the limit. A member
-// refutes a forged incarnation at the limit with the next number, which is within the limit one
-// second later. Without a limit, the number after the largest one would be 0, and the member could
-// never refute it.
+// It is therefore far below 2^30. The limit is above that, and grows each second. Without a limit,
+// the number after the largest one would be 0, and a member could never refute that.
+//
+// News from the addresses of known members may have more. So a member can refute a number at the limit
+// of other senders at once, and all members get the forged news and what refutes it, when their clocks
+// differ by days.
 func (r *reader) about() error {
 	named := false
 	err := r.fields(maxFields, func(key string) error {
 		switch key {
 		case "Incarnation":
 			n, err := r.uint()
-			if err == nil && n > uint64(max(time.Now().Unix(), leastLimit)) {
+			if err == nil && n > r.most {
 				err = fmt.Errorf("%w: %d", errIncarnation, n)
 			}
 			return err

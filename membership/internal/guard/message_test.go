@@ -63,7 +63,7 @@ func TestMessages(t *testing.T) {
 		"unknown":                    {[]byte{99}, errNotGossip},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &reader{buf: append(test.message, "rest"...)}
+			r := &reader{buf: append(test.message, "rest"...), most: mostIncarnation(false)}
 			cost := 0
 			err := g.message(r, func(n int) error { cost += n; return nil })
 			require.ErrorIs(t, err, test.err)

@@ -26,6 +26,7 @@ type reader struct {
 	buf  []byte
 	at   int               // the number of bytes read
 	more func(n int) error // appends at least n bytes to buf; nil: buf is the whole message
+	most uint64            // the largest incarnation of a member that the message may have
 }
 
 // take returns the next n bytes. They are valid until the next call.

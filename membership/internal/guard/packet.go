@@ -85,11 +85,22 @@ func (g *Guard) clearPacket(b []byte, from net.Addr) ([]byte, error) {
 		}
 		command = command[5:]
 	}
-	kept, err := g.command(command, maxNested, g.opts.Compression || g.isKnown(intake.SourceOf(from)))
+	kept, err := g.command(command, maxNested, g.sender(from))
 	if len(kept) == 0 {
 		return nil, err
 	}
 	return append(bytes.Clone(b[:head]), kept...), err
+}
+
+// sender says what packets in clear of one sender may contain.
+type sender struct {
+	inflate bool   // compressed messages
+	most    uint64 // the largest incarnation
+}
+
+func (g *Guard) sender(from net.Addr) sender {
+	known := g.isKnown(intake.SourceOf(from))
+	return sender{inflate: known || g.opts.Compression, most: mostIncarnation(known)}
 }
 
 // labelled reports whether a packet has the label of this cluster, and the length of its head.
@@ -102,24 +113,25 @@ func (g *Guard) labelled(b []byte) (head int, ours bool) {
 }
 
 // command returns what a member may send of one message, with a copy of the bytes.
-func (g *Guard) command(b []byte, nested int, inflate bool) ([]byte, error) {
+func (g *Guard) command(b []byte, nested int, from sender) ([]byte, error) {
 	if len(b) == 0 || nested == 0 {
 		return nil, errNotGossip
 	}
-	r := &reader{buf: b, at: 1}
+	r := &reader{buf: b, at: 1, most: from.most}
 	var err error
 	switch b[0] {
 	case compoundMessage:
-		return g.compound(b[1:], nested-1, inflate)
+		return g.compound(b[1:], nested-1, from)
 	case compressMessage:
-		if !inflate {
+		if !from.inflate {
 			return nil, errCompressed
 		}
 		plain, err := inflatePacket(r)
 		if err != nil {
 			return nil, err
 		}
-		return g.command(plain, nested-1, false)
+		from.inflate = false
+		return g.command(plain, nested-1, from)
 	case indirectPingMessage:
 		if !g.relays.Take(1, time.Now()) {
 			return nil, errors.New("too many requests to probe other members")
@@ -139,12 +151,12 @@ func (g *Guard) command(b []byte, nested int, inflate bool) ([]byte, error) {
 }
 
 // compound returns those of several messages that a member may send.
-func (g *Guard) compound(b []byte, nested int, inflate bool) ([]byte, error) {
+func (g *Guard) compound(b []byte, nested int, from sender) ([]byte, error) {
 	all, short := parts(b)
 	var kept [][]byte
 	var bad error
 	for _, part := range all {
-		part, err := g.command(part, nested, inflate)
+		part, err := g.command(part, nested, from)
 		if err != nil {
 			bad = err
 		} else {

@@ -45,6 +45,7 @@ func collect(r *reader, from io.Reader, c *charge, count func(n int)) func(n int
 // When only one side encrypts, memberlist answers with the reason too.
 func (g *Guard) whole(r *reader, c *charge, label string) ([]byte, error) {
 	head := r.at
+	r.most = mostIncarnation(c.budget == &g.known)
 	kind, err := r.byte()
 	switch {
 	case err != nil:
@@ -117,7 +118,7 @@ func (g *Guard) decompressed(r *reader, c *charge, head int) ([]byte, error) {
 	}
 	from := inflate(compressed)
 	defer func() { _ = from.Close() }()
-	plain := &reader{buf: bytes.Clone(r.buf[:head]), at: head}
+	plain := &reader{buf: bytes.Clone(r.buf[:head]), at: head, most: r.most}
 	plain.more = collect(plain, from, c, func(int) {})
 	if err := g.message(plain, c.grow); err != nil {
 		return nil, unexpected(err)
