@@ -251,7 +251,7 @@ var gossipProblems = [...]gossipProblem{
 	{"pair-blocked", "other members and this one do not reach each other directly, though third ones reach both: ",
 		": open UDP and TCP on the gossip ports between them, both ways"},
 	{"declared-dead", "", ": look at its CPU time, its memory and its network"},
-	{"forged-news", "", ": this process may have ended at once, or a stranger reaches the gossip port: set Gossip.Keys"},
+	{"forged-news", "", ": a stranger may reach the gossip port: set Gossip.Keys"},
 	{"flapping", "members fail and come back again and again: ", ": look at their health, their CPU time, and their network"},
 }
 

@@ -32,9 +32,12 @@ const (
 	repeatPause = 1200 * time.Millisecond // before a refutation is told once more
 	repeatFew   = 2                       // members to which it is told
 
-	maxRest   = 10 * time.Minute // the longest time in touch that a member needs
-	longPause = 3                // probe intervals without contact that are a pause
-	sameDeath = 5                // probe intervals after a return within which questions are about the same death
+	forgedDeaths = 3 // deaths that nobody confirms, within flapWindow, are a trouble
+
+	maxRest     = 10 * time.Minute // the longest time in touch that a member needs
+	longPause   = 3                // probe intervals without contact that are a pause
+	missedAfter = 3                // halves of a probe interval without a sign of a member after which others miss it
+	sameDeath   = 5                // probe intervals after a return within which questions are about the same death
 )
 
 // deaths holds what this member knows of having been declared dead.
@@ -52,6 +55,9 @@ type deaths struct {
 	wait      time.Duration // how long this member must be in touch after it
 	rested    time.Duration // how long it has been in touch since then, without a pause
 	err       error         // why this member must not own
+	accused   bool          // this member denies that it is dead, and has not asked about that yet
+	forged    int           // deaths that nobody confirmed, each within flapWindow after the one before
+	forgedAt  time.Time     // the last of them
 }
 
 // deny records that this member denies its death. It never blocks.
@@ -62,10 +68,12 @@ func (d *deaths) deny() {
 	}
 }
 
-// refutes records that this member denies that it is dead or suspected. It never blocks.
-func (m *Membership) refutes() {
+// refutes records that this member denies that it is dead or, when dead is false, that it is
+// suspected. It never blocks.
+func (m *Membership) refutes(dead bool) {
 	m.deaths.mu.Lock()
 	m.deaths.refutedAt = m.settings.now()
+	m.deaths.accused = m.deaths.accused || dead
 	m.deaths.mu.Unlock()
 	m.deaths.deny()
 	m.repeatNews()
@@ -193,6 +201,8 @@ func (m *Membership) forgive() {
 // inquire asks others whether they declared this member dead, and steps back if they did.
 func (m *Membership) inquire(ctx context.Context) {
 	m.deaths.mu.Lock()
+	accused := m.deaths.accused
+	m.deaths.accused = false
 	known := !m.deaths.latest.IsZero() && m.settings.now().Sub(m.deaths.latest) < sameDeath*m.settings.timings.probeInterval
 	m.deaths.mu.Unlock()
 	if known {
@@ -202,6 +212,9 @@ func (m *Membership) inquire(ctx context.Context) {
 		yes, asked := m.askOfDeath(ctx)
 		if confirms(yes, asked) {
 			m.stepBack(yes, asked)
+		}
+		if accused && yes == 0 && asked > 0 && ctx.Err() == nil {
+			m.doubtDeath()
 		}
 		if ctx.Err() != nil || yes == 0 || confirms(yes, asked) {
 			return
@@ -215,6 +228,23 @@ func (m *Membership) inquire(ctx context.Context) {
 				return
 			}
 		}
+	}
+}
+
+// doubtDeath records a death that no other member confirms. Several of them are a trouble in clear.
+func (m *Membership) doubtDeath() {
+	now := m.settings.now()
+	d := &m.deaths
+	d.mu.Lock()
+	if now.Sub(d.forgedAt) >= flapWindow {
+		d.forged = 0
+	}
+	d.forged++
+	d.forgedAt = now
+	count := d.forged
+	d.mu.Unlock()
+	if count >= forgedDeaths && !m.newcomers.encrypted {
+		m.troubles.set(troubleForged, m.settings.NodeID, "", "gossip says again and again that this member has failed, and no other member has missed it", flapWindow)
 	}
 }
 
@@ -271,15 +301,18 @@ func (m *Membership) askOfDeath(ctx context.Context) (yes, asked int) {
 func confirms(yes, asked int) bool { return yes > 0 && float64(yes) >= deathVotes*float64(asked) }
 
 // answerDeath answers a member that asks whether this one declared it dead, if this one did. It
-// does not answer when the cause may be on the side of this member, and not of the other one:
+// does not answer when it has not missed the other one, as with forged news: there were signs of it
+// until missedAfter ago, or until it came back. It does not answer either when the cause may be on the
+// side of this member, and not of the other one:
 //
 //   - This process stood still as well.
 //   - This member declared half of all members dead at that time, and the other one does not know
 //     that its own process stood still.
 func (m *Membership) answerDeath(msg reachMessage) {
-	peer, group, all := m.registry.deathOf(msg.name, sameDeath*m.settings.timings.probeInterval)
+	interval := m.settings.timings.probeInterval
+	peer, silent, group, all := m.registry.deathOf(msg.name, sameDeath*interval)
 	switch {
-	case group == 0, m.deaths.stoodStill(m.settings.now(), longPause*m.settings.timings.probeInterval):
+	case group == 0, silent < missedAfter*interval/2, m.deaths.stoodStill(m.settings.now(), longPause*interval):
 	case msg.kind == kindDeath && 2*group >= all:
 	default:
 		gossip, _, running := m.live()
@@ -314,16 +347,17 @@ func (r *registry) lostNamed(name string) (Member, bool) {
 	return Member{}, false
 }
 
-// deathOf returns three values about the member with a gossip name:
+// deathOf returns these values about the member with a gossip name:
 //
 //   - the member;
+//   - for how long there was no sign of it, until now or until it came back;
 //   - how many members were declared dead at about the time when it was. The number includes the
 //     member. It is 0 when the member was not declared dead, or has been back for longer than lately;
 //   - how many members there were at that time.
-func (r *registry) deathOf(name string, lately time.Duration) (member Member, group, all int) {
+func (r *registry) deathOf(name string, lately time.Duration) (member Member, silent time.Duration, group, all int) {
 	id, nonce, err := splitName(name)
 	if err != nil {
-		return Member{}, 0, 0
+		return Member{}, 0, 0, 0
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -331,13 +365,13 @@ func (r *registry) deathOf(name string, lately time.Duration) (member Member, gr
 	d, gone := r.departed[id]
 	back := r.flaps[id]
 	died := d.at
-	member = d.member
+	member, silent = d.member, now.Sub(d.silentSince())
 	if !gone || !d.failed || d.member.Start.Nonce != nonce {
 		if back.latest.IsZero() || now.Sub(back.latest) >= lately {
-			return Member{}, 0, 0
+			return Member{}, 0, 0, 0
 		}
 		died = back.died
-		member = r.alive[name]
+		member, silent = r.alive[name], back.latest.Sub(back.silent)
 	}
 	together := func(at time.Time) bool { return at.Sub(died).Abs() < deathGroup }
 	all = len(r.names)
@@ -354,5 +388,5 @@ func (r *registry) deathOf(name string, lately time.Duration) (member Member, gr
 			group++
 		}
 	}
-	return member, group, all
+	return member, silent, group, all
 }

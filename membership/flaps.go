@@ -15,6 +15,7 @@ type flaps struct {
 	since  time.Time
 	latest time.Time // when it last came back
 	died   time.Time // when it was declared dead before that
+	silent time.Time // since when there had been no sign of it then
 }
 
 const (
@@ -24,13 +25,13 @@ const (
 	maxFlaps   = 256
 )
 
-// flapped counts the return of a process that was declared dead. The caller holds the lock.
-func (r *registry) flapped(m Member, died, now time.Time) {
+// flapped counts the return of a process that was declared dead: gone is the record of its death. The caller holds the lock.
+func (r *registry) flapped(m Member, gone departure, now time.Time) {
 	f := r.flaps[m.ID]
 	if now.Sub(f.since) > flapWindow {
 		f = flaps{since: now}
 	}
-	f.addr, f.count, f.latest, f.died = m.Addr, f.count+1, now, died
+	f.addr, f.count, f.latest, f.died, f.silent = m.Addr, f.count+1, now, gone.at, gone.silentSince()
 	if _, known := r.flaps[m.ID]; !known && len(r.flaps) >= maxFlaps {
 		return
 	}

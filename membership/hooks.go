@@ -80,6 +80,7 @@ func (h *hooks) NotifyLeave(n *memberlist.Node) {
 		member, _ := h.m.registry.named(n.Name)
 		h.m.tethers.push(tether.Lost{Name: n.Name, Failed: member.State != Leaving && member.State != Away})
 		h.m.registry.remove(n.Name)
+		h.m.registry.wasSilent(n.Name, h.m.suspicions.silent(n.Name))
 		h.m.reach.gone(n.Name)
 		h.m.suspicions.gone(n.Name)
 	}

@@ -81,7 +81,7 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 type lineHooks struct {
 	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
-	refuting      func()                    // this member denies that it is dead or suspect
+	refuting      func(dead bool)           // this member denies that it is dead, or suspect
 	correcting    func()                    // this member denies what is said that it announces
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
 	suspects      func(name string)         // this member suspects another one, which answers no probe
@@ -94,6 +94,7 @@ type lineHooks struct {
 const (
 	lineOfDecrypting = "Decrypt packet failed: "
 	lineOfRefuting   = "Refuting a "
+	lineOfDenying    = "Refuting a dead "
 	lineOfCorrecting = "Refuting an alive "
 	lineOfStreams    = "Was able to connect to " // over TCP, while UDP probes failed
 	lineOfProbe      = "Failed UDP ping: "       // other members are asked to probe next
@@ -111,7 +112,7 @@ func (h lineHooks) call(text []byte) {
 		h.doubted()
 	}
 	if h.refuting != nil && bytes.HasPrefix(text, []byte(lineOfRefuting)) {
-		h.refuting()
+		h.refuting(bytes.HasPrefix(text, []byte(lineOfDenying)))
 	}
 	if h.correcting != nil && bytes.HasPrefix(text, []byte(lineOfCorrecting)) {
 		h.correcting()

@@ -294,7 +294,7 @@ func (r *registry) lacks(names []string) bool {
 func (m *Membership) forged(c newcomer) {
 	id, _, _ := splitName(c.name)
 	if _, alive := m.registry.named(c.name); !alive {
-		m.troubles.set(troubleForged, "", "", fmt.Sprintf("a later process of NodeID %q was announced at %v, and none answers there", id, c.addr), forgedMemory)
+		m.troubles.set(troubleForged, "", "", fmt.Sprintf("a later process of NodeID %q was announced at %v, and none answers there: it may have ended at once", id, c.addr), forgedMemory)
 	}
 }
 

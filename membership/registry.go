@@ -48,6 +48,15 @@ type departure struct {
 	failed bool
 	at     time.Time
 	next   time.Time // when to dial the member next
+	silent time.Time // since when there had been no sign of it; zero: since at
+}
+
+// silentSince returns since when there has been no sign of a member that was declared dead.
+func (d departure) silentSince() time.Time {
+	if d.silent.IsZero() || d.silent.After(d.at) {
+		return d.at
+	}
+	return d.silent
 }
 
 func newRegistry(self string, now func() time.Time) *registry {
@@ -141,7 +150,7 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 		if gone, ok := r.departed[after.ID]; ok {
 			e.Kind, e.Before, e.Away = eventRejoined, gone.member, e.At.Sub(gone.at)
 			if gone.failed && gone.member.Start.Nonce == after.Start.Nonce {
-				r.flapped(after, gone.at, e.At)
+				r.flapped(after, gone, e.At)
 			}
 			r.forget(gone)
 		}
@@ -172,6 +181,18 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 	r.sorted = nil
 	r.version++
 	r.events.add(e)
+}
+
+// wasSilent records since when there had been no sign of a start that was declared dead now. A zero
+// time has no effect.
+func (r *registry) wasSilent(name string, since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, nonce, err := splitName(name)
+	if d := r.departed[id]; err == nil && d.failed && d.member.Start.Nonce == nonce {
+		d.silent = since
+		r.departed[id] = d
+	}
 }
 
 func (r *registry) remember(d departure) {

@@ -33,6 +33,7 @@ type suspicion struct {
 	incarnation uint64    // that is suspected; 0 when not known
 	announced   bool      // the member has announced itself since, perhaps with an earlier incarnation
 	refuted     time.Time // zero while it is open
+	again       time.Time // when it was suspected again after it had ended, and has not announced itself since
 }
 
 func newSuspicions(lasts time.Duration, now func() time.Time) suspicions {
@@ -50,7 +51,11 @@ func (d *suspicions) suspect(name string, incarnation uint64) {
 		was.incarnation = max(was.incarnation, incarnation)
 		d.open[name] = was
 	case known && now.Sub(d.ended(was)) < suspicionMemory:
-		// It outlived a suspicion not long ago.
+		// It outlived a suspicion not long ago, so that it is not counted.
+		if was.again.IsZero() {
+			was.again = now
+			d.open[name] = was
+		}
 	default:
 		d.open[name] = suspicion{since: now, incarnation: incarnation}
 	}
@@ -62,7 +67,11 @@ func (d *suspicions) alive(name string, incarnation uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	was, known := d.open[name]
-	if !known || !was.refuted.IsZero() {
+	if !known {
+		return
+	}
+	if was.again = (time.Time{}); !was.refuted.IsZero() {
+		d.open[name] = was
 		return
 	}
 	if was.announced = true; was.incarnation != 0 && incarnation > was.incarnation {
@@ -81,6 +90,18 @@ func (d *suspicions) age(name string) time.Duration {
 		return now.Sub(was.since)
 	}
 	return 0
+}
+
+// silent returns since when a member has been suspected without a sign of it. It is the zero time for
+// one that is not suspected. Unlike age, it knows of suspicions that are not counted.
+func (d *suspicions) silent(name string) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was, known := d.open[name]
+	if known && !was.announced && d.isOpen(was, d.now()) {
+		return was.since
+	}
+	return was.again
 }
 
 // gone forgets a member that is no longer believed alive.

@@ -40,6 +40,30 @@ func TestSuspicions(t *testing.T) {
 	require.Empty(t, s.open, "nothing is kept of it")
 }
 
+// A member is silent from the first suspicion on that no sign of it follows, whether or not the
+// suspicion is counted.
+func TestSinceWhenAMemberIsSilent(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := newSuspicions(15*time.Second, func() time.Time { return now })
+	require.Zero(t, s.silent("a"))
+	s.suspect("a", 3)
+	now = now.Add(time.Second)
+	s.suspect("a", 3)
+	require.Equal(t, time.Unix(1000, 0), s.silent("a"))
+	s.alive("a", 4)
+	require.Zero(t, s.silent("a"))
+	s.suspect("a", 4)
+	now = now.Add(time.Second)
+	s.suspect("a", 4)
+	require.Zero(t, s.count(), "it outlived a suspicion not long ago")
+	require.Equal(t, time.Unix(1001, 0), s.silent("a"))
+	s.alive("a", 5)
+	require.Zero(t, s.silent("a"))
+	s.suspect("a", 5)
+	s.gone("a")
+	require.Zero(t, s.silent("a"))
+}
+
 func TestOwnSuspicionTakesTheIncarnationThatOthersSuspect(t *testing.T) {
 	s := newSuspicions(time.Minute, time.Now)
 	s.suspect("a", 0)
