@@ -89,17 +89,16 @@ func (h *Handler) leaseOfScrapes(r *http.Request) *lease {
 const (
 	// streamBytes is what a request of HTTP/2 takes until its answer is read, without its header.
 	streamBytes = 16 << 10
-	// maxStreamBytes is what all requests of HTTP/2 under way may take for that.
-	maxStreamBytes = 32 << 20
+	// maxStreamBytes is what all requests of HTTP/2 under way may take for that, and maxRefusalBytes
+	// what those may take that a guard refuses.
+	maxStreamBytes, maxRefusalBytes = 32 << 20, 8 << 20
 )
 
-// leaseOfStream returns a lease for a request of HTTP/2, which holds memory until its answer is
-// read. A connection can carry hundreds of them; one of HTTP/1 carries one, and the number of
-// connections is bounded. It reports false when too many are under way.
-func (h *Handler) leaseOfStream(r *http.Request) (*lease, bool) {
-	l := &lease{h: h, budget: &h.streams, client: sourceOf(r), share: maxStreamBytes / clientPart, most: maxStreamBytes}
+// streamCost returns the bytes that a request of HTTP/2 takes until its answer is read. A connection
+// can carry hundreds of them; one of HTTP/1 carries one, and the number of connections is bounded.
+func streamCost(r *http.Request) int64 {
 	if r.ProtoMajor < 2 {
-		return l, true
+		return 0
 	}
 	bytes := int64(streamBytes + 2*len(r.RequestURI)) // the text, and what is decoded of it
 	for name, values := range r.Header {
@@ -107,7 +106,21 @@ func (h *Handler) leaseOfStream(r *http.Request) (*lease, bool) {
 			bytes += int64(len(name) + len(value))
 		}
 	}
-	bytes = min(bytes, l.share)
+	return bytes
+}
+
+// awaitRoom waits until the client has made room for the answer to a request of HTTP/2.
+func awaitRoom(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor >= 2 {
+		_ = http.NewResponseController(w).Flush() // the stream may have ended
+	}
+}
+
+// leaseOfStream returns a lease for a request of HTTP/2, which holds memory until its answer is
+// read. It reports false when too many are under way.
+func (h *Handler) leaseOfStream(r *http.Request) (*lease, bool) {
+	l := &lease{h: h, budget: &h.streams, client: sourceOf(r), share: maxStreamBytes / clientPart, most: maxStreamBytes}
+	bytes := min(streamCost(r), l.share)
 	if !l.budget.take(l.client, bytes, l.share, l.most) {
 		return nil, false
 	}

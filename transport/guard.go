@@ -126,6 +126,7 @@ type Guard struct {
 	clients  *clientTable            // nil without a limit
 	overall  *rate.Limiter           // nil without a limit
 	counts   struct{ crossOrigin, limited, unauthorized, forbidden atomic.Uint64 }
+	refusals budget // bytes that refusals over HTTP/2 hold until they are read
 }
 
 // NewGuard returns a guard. It reads TokenFile. It returns the error of
@@ -159,7 +160,7 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := g.check(w, r); p != nil {
-			wire.Refuse(w, r, p)
+			g.refuse(w, r, p)
 			return
 		}
 		if len(g.settings.proxies) > 0 { // otherwise the handler finds the same client
@@ -167,6 +168,19 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, g.withCaller(r))
 	})
+}
+
+// refuse answers with a refusal. Over HTTP/2 a refusal holds memory until it is read. Beyond a budget,
+// and beyond the share of its client, the stream is reset.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, p *api.Refusal) {
+	const share = maxRefusalBytes / clientPart
+	client, bytes := clientKey(r, g.settings.proxies), min(streamCost(r), share)
+	if !g.refusals.take(client, bytes, share, maxRefusalBytes) {
+		panic(http.ErrAbortHandler)
+	}
+	defer g.refusals.give(client, bytes)
+	wire.Refuse(w, r, p)
+	awaitRoom(w, r)
 }
 
 // GuardCounts count the requests that a guard refused.

@@ -60,7 +60,7 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 	h.waiting = make(chan struct{}, o.MaxWaiting)
 	h.metrics.registry = prometheus.NewPedanticRegistry()
 
-	inner := onlyCleanPaths(h.routes())
+	inner := h.onlyCleanPaths(h.routes())
 	for _, m := range slices.Backward(o.Middleware) {
 		inner = m(inner)
 	}
@@ -139,9 +139,7 @@ func (h *Handler) serve(e endpoint, counts *routeCounts) http.Handler {
 		default:
 			h.refuse(w, r, err)
 		}
-		if r.ProtoMajor >= 2 {
-			_ = http.NewResponseController(w).Flush() // the lease must last until the client has made room
-		}
+		awaitRoom(w, r)
 	})
 }
 
@@ -158,14 +156,16 @@ func methodNotAllowed(allow string) endpoint {
 
 // onlyCleanPaths refuses paths with dot segments or empty segments. The mux would
 // redirect them, and below a prefix the redirect would lead to a wrong path.
-func onlyCleanPaths(next http.Handler) http.Handler {
+func (h *Handler) onlyCleanPaths(next http.Handler) http.Handler {
+	unclean := h.serve(func(_ http.ResponseWriter, r *http.Request) error {
+		return wire.New(wire.Blank, http.StatusNotFound, "there is nothing at %s", wire.Brief(r.URL.EscapedPath()))
+	}, h.counts.unrouted())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := r.URL.EscapedPath()
-		if !isClean(p) {
-			wire.Refuse(w, r, wire.New(wire.Blank, http.StatusNotFound, "there is nothing at %s", wire.Brief(p)))
-			return
+		if isClean(r.URL.EscapedPath()) {
+			next.ServeHTTP(w, r)
+		} else {
+			unclean.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 

@@ -30,12 +30,34 @@ func http2Get(stream uint32, path string) []byte {
 	return http2Frame(1, 5, stream, append(headers, 0x01, 1, 'x'))
 }
 
-// TestUnreadStreamsOfHTTP2AreBounded: a client that leaves no room for answers holds memory up to a
-// budget. Beyond that its streams are reset.
+// A client that leaves no room for answers holds memory up to a budget. Beyond that its streams are
+// reset.
 func TestUnreadStreamsOfHTTP2AreBounded(t *testing.T) {
 	h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet()})
+	// 8 MiB of 16 KiB and twice the path of 4,000 bytes are 343 streams.
+	const most = 345
+	reset := requireResets(t, h, most, []string{
+		"/v1/lookup?key=" + strings.Repeat("k", 4000), "/none/" + strings.Repeat("x", 4000), "/v1/partitions/1?near=" + strings.Repeat("x", 4000),
+		"//" + strings.Repeat("x", 4000),
+	}, http.StatusOK)
+	require.LessOrEqual(t, h.Stats().InFlight, most)
+	require.GreaterOrEqual(t, int(h.Stats().Overloaded), reset)
+}
+
+// The refusals of a guard have a budget of their own.
+func TestUnreadRefusalsOfAGuardAreBounded(t *testing.T) {
+	h, _ := testkit.Guarded(t, transport.GuardOptions{Tokens: testkit.Tokens()})
+	// 2 MiB of 16 KiB and twice the path of 4,000 bytes are 86 streams.
+	const most = 88
+	requireResets(t, h, most, []string{"/v1/lookup?key=" + strings.Repeat("k", 4000), "/none/" + strings.Repeat("x", 4000)}, http.StatusUnauthorized)
+	require.LessOrEqual(t, h.Stats().InFlight, most)
+}
+
+// requireResets sends 720 requests of one client that leaves no room for answers. It requires that all
+// but some are reset, and that a neighbour gets an answer with a status. It returns the number of resets.
+func requireResets(t *testing.T, h http.Handler, most int, paths []string, status int) int {
+	t.Helper()
 	srv, _ := testkit.Serve(t, h, transport.ServerOptions{})
-	paths := []string{"/v1/lookup?key=" + strings.Repeat("k", 4000), "/none/" + strings.Repeat("x", 4000), "/v1/partitions/1?near=" + strings.Repeat("x", 4000)}
 	const connections, streams = 3, 240
 	resets := make(chan struct{}, connections*streams)
 	for range connections {
@@ -64,8 +86,6 @@ func TestUnreadStreamsOfHTTP2AreBounded(t *testing.T) {
 			}
 		}()
 	}
-	// 8 MiB of 16 KiB and twice the path of 4,000 bytes are 343 streams.
-	const most = 345
 	for range connections*streams - most {
 		select {
 		case <-resets:
@@ -73,8 +93,6 @@ func TestUnreadStreamsOfHTTP2AreBounded(t *testing.T) {
 			require.FailNow(t, "streams beyond the budget are not reset")
 		}
 	}
-	require.LessOrEqual(t, h.Stats().InFlight, most)
-	require.GreaterOrEqual(t, int(h.Stats().Overloaded), connections*streams-most)
 
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
@@ -85,6 +103,7 @@ func TestUnreadStreamsOfHTTP2AreBounded(t *testing.T) {
 	w, err := neighbour.Do(r)
 	require.NoError(t, err)
 	require.Equal(t, 2, w.ProtoMajor)
-	require.Equal(t, 200, w.StatusCode)
+	require.Equal(t, status, w.StatusCode)
 	require.NoError(t, w.Body.Close())
+	return connections*streams - most
 }
