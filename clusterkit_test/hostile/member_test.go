@@ -152,6 +152,22 @@ func (p *process) ask(t *testing.T, collect bool) (s state) {
 	return s
 }
 
+// busy returns the processor time that a member has used.
+func (p *process) busy(t *testing.T) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(text), ") ") // the name of the program may have blanks
+	require.True(t, found)
+	fields, ticks := strings.Fields(after), int64(0)
+	for _, field := range fields[11:13] { // of the program, and of the system for it
+		n, err := strconv.ParseInt(field, 10, 64)
+		require.NoError(t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100
+}
+
 // resident returns the resident memory of a member in bytes.
 func (p *process) resident(t *testing.T) int64 {
 	t.Helper()

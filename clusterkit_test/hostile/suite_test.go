@@ -36,7 +36,8 @@ const (
 
 // measured is what one attack has cost.
 type measured struct {
-	rest, peak, after     int64 // resident bytes, of the member with the most
+	rest, peak, after     int64   // resident bytes, of the member with the most
+	busy                  float64 // processors that the member with the most has used during the attack
 	before, during, later lookups
 	goroutines, left      int
 	failed                int             // honest members that were declared failed
@@ -64,7 +65,7 @@ func TestHostile(t *testing.T) {
 		lasts = must(time.ParseDuration(os.Getenv(fullEnv)))
 	}
 	var table strings.Builder
-	table.WriteString("| gossip | attack | addresses | memory: rest, most, after (MiB) | look-up p50/p99 before, during (ms) | join before, during, after (s) | wrongly failed | strangers believed |\n|---|---|---|---|---|---|---|---|\n")
+	table.WriteString("| gossip | attack | addresses | memory: rest, most, after (MiB) | processors | look-up p50/p99 before, during (ms) | join before, during, after (s) | wrongly failed | strangers believed |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, gossip := range []string{"in clear", "with keys"} {
 		t.Run(gossip, func(t *testing.T) {
 			key := ""
@@ -106,8 +107,8 @@ func TestHostile(t *testing.T) {
 func (m measured) row(w io.Writer, gossip, name string, addresses int) {
 	mib := func(n int64) int64 { return n >> 20 }
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	_, _ = fmt.Fprintf(w, "| %s | %s | %d | %d, %d, %d | %.1f/%.1f, %.1f/%.1f | %.1f, %.1f, %.1f | %d | %d |\n", gossip, name, addresses,
-		mib(m.rest), mib(m.peak), mib(m.after), ms(m.before.p50), ms(m.before.p99), ms(m.during.p50), ms(m.during.p99),
+	_, _ = fmt.Fprintf(w, "| %s | %s | %d | %d, %d, %d | %.2f | %.1f/%.1f, %.1f/%.1f | %.1f, %.1f, %.1f | %d | %d |\n", gossip, name, addresses,
+		mib(m.rest), mib(m.peak), mib(m.after), m.busy, ms(m.before.p50), ms(m.before.p99), ms(m.during.p50), ms(m.during.p99),
 		m.before.join.Seconds(), m.during.join.Seconds(), m.later.join.Seconds(), m.failed, len(m.strangers))
 }
 
@@ -132,6 +133,10 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 		m.goroutines, failures = max(m.goroutines, s.Goroutines), failures+s.Failed
 		m.rest = max(m.rest, p.resident(t))
 	}
+	begun, busy := time.Now(), make([]time.Duration, len(all))
+	for i, p := range all {
+		busy[i] = p.busy(t)
+	}
 	ctx, stop := context.WithTimeout(t.Context(), lasts)
 	defer stop()
 	var under sync.WaitGroup
@@ -152,6 +157,9 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 	pause(ctx, lasts/10)
 	m.during = honest(t, all, key, lasts*7/10)
 	under.Wait()
+	for i, p := range all {
+		m.busy = max(m.busy, float64(p.busy(t)-busy[i])/float64(time.Since(begun)))
+	}
 
 	ends := time.Now().Add(endsWithin)
 	for {

@@ -24,16 +24,18 @@ const answerPatience = time.Second
 // budget bounds what the streams of one class of senders hold.
 type budget struct {
 	maxStreams, maxPerSource, maxBytes int
+	maxWait                            time.Duration // until more is read from a network
 
 	mu      sync.Mutex
 	bytes   int
 	charges map[*charge]struct{}
-	next    uint64 // numbers the charges
+	next    uint64                 // numbers the charges
+	paces   map[netip.Prefix]*pace // by network; nil: all is read at once
 }
 
 func newBudget(o Options, maxBytes int) budget {
 	return budget{
-		maxStreams: o.MaxStreams, maxPerSource: o.MaxPerSource, maxBytes: maxBytes,
+		maxStreams: o.MaxStreams, maxPerSource: o.MaxPerSource, maxBytes: maxBytes, maxWait: o.HeadTimeout,
 		charges: make(map[*charge]struct{}),
 	}
 }
@@ -45,7 +47,8 @@ type charge struct {
 	source netip.Prefix // not valid when the transport has no addresses
 	dialed bool         // this member has opened the stream; it does not count as a stream
 	began  time.Time
-	close  func() // closes the stream; it may be called at any time
+	close  func()        // closes the stream; it may be called at any time
+	ended  chan struct{} // closed when the charge has ended; nil for a dialed stream
 
 	number  uint64
 	bytes   int
@@ -173,6 +176,9 @@ func (b *budget) evict(c *charge) {
 
 func (b *budget) remove(c *charge) {
 	if _, ok := b.charges[c]; ok {
+		if c.ended != nil {
+			close(c.ended)
+		}
 		delete(b.charges, c)
 		b.bytes -= c.bytes
 		c.bytes = 0

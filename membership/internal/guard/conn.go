@@ -14,6 +14,7 @@ type inbound struct {
 	net.Conn
 	traffic *trafficCounts
 	charge  *charge
+	paced   pacedReader
 	reader  reader // reads the label and the message
 	release func() // once
 
@@ -26,8 +27,10 @@ func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
 	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
 	in.charge = &charge{
 		budget: g.budgetOf(source), source: networkOf(source), began: time.Now(), close: func() { _ = in.Close() },
+		ended: make(chan struct{}),
 	}
-	in.reader.more = collect(&in.reader, conn, in.charge, func(n int) { g.traffic.streamBytesReceived.Add(uint64(n)) })
+	in.paced = pacedReader{conn, in.charge}
+	in.reader.more = collect(&in.reader, in.paced, in.charge, func(n int) { g.traffic.streamBytesReceived.Add(uint64(n)) })
 	return in
 }
 

@@ -130,6 +130,7 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 		known:     newBudget(o, 2*o.MaxBytes),
 		relays:    Bucket{Rate: relayRate, Burst: 2 * relayRate},
 	}
+	g.strangers.paces = make(map[netip.Prefix]*pace)
 	g.wg.Go(func() { intake.Streams(g.transport.StreamCh(), g.stopped, g.acceptOne) })
 	g.wg.Go(func() { intake.Each(g.transport.PacketCh(), g.stopped, g.passPacket) })
 	return g
