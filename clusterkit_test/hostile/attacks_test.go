@@ -18,6 +18,9 @@ type attack struct {
 	name  string
 	short bool // part of the short form
 	run   func(ctx context.Context, v victims)
+
+	mode    string // of the members
+	records bool   // it needs what a member that has left has sent
 }
 
 // victims are the members, and the addresses from which they are attacked.
@@ -25,34 +28,35 @@ type victims struct {
 	from         []net.IP
 	gossip, http []string
 	members      []*process
+	recorded     *recorder
 }
 
 // attacks are the rows of the table.
 var attacks = []attack{
-	{"packets of random bytes", false, packets(func(i int) [][]byte { return [][]byte{random(64 + i%1300), labelled(random(64 + i%1300))} })},
-	{"streams of 20 MiB of ciphertext", true, streams(64, func() func(int) []byte {
+	{name: "packets of random bytes", short: false, run: packets(func(i int) [][]byte { return [][]byte{random(64 + i%1300), labelled(random(64 + i%1300))} })},
+	{name: "streams of 20 MiB of ciphertext", short: true, run: streams(64, func() func(int) []byte {
 		text := append(labelled(sealed(20<<20)), random(20<<20)...)
 		return func(int) []byte { return text }
 	}())},
-	{"streams that announce 20 MiB, and stall", true, streams(64, func(i int) []byte {
+	{name: "streams that announce 20 MiB, and stall", short: false, run: streams(64, func(i int) []byte {
 		return labelled([][]byte{sealed(20 << 20), members(1<<20, 20<<20), userMessage(20 << 20)}[i%3])
 	})},
-	{"streams of 60 KiB, one byte at a time", false, drip},
-	{"compressed messages of 20 MiB", false, streams(8, func() func(int) []byte {
+	{name: "streams of 60 KiB, one byte at a time", short: false, run: drip},
+	{name: "compressed messages of 20 MiB", short: false, run: streams(8, func() func(int) []byte {
 		bomb := labelled(compressed(20 << 20))
 		return func(int) []byte { return bomb }
 	}())},
-	{"other protocol versions", false, packets(func(i int) [][]byte {
+	{name: "other protocol versions", short: false, run: packets(func(i int) [][]byte {
 		g := ghost("ghost", uint64(i))
 		g.versions = []byte{5, 5, 5, 0, 1, 0}
 		return [][]byte{labelled(g.alive())}
 	})},
-	{"later starts of a member", true, aboutMembers(func(p *process, i int) [][]byte {
+	{name: "later starts of a member", short: false, run: aboutMembers(func(p *process, i int) [][]byte {
 		g := ghost(p.id(), uint64(i)+1)
 		g.start += uint64(i)
 		return [][]byte{labelled(g.alive())}
 	})},
-	{"deaths, leaves and other addresses", false, aboutMembers(func(p *process, i int) [][]byte {
+	{name: "deaths, leaves and other addresses", short: false, run: aboutMembers(func(p *process, i int) [][]byte {
 		g := ghost(p.id(), p.Nonce)
 		g.incarnation = uint32(1000 + i)
 		moved := g
@@ -61,19 +65,21 @@ var attacks = []attack{
 		last.incarnation = math.MaxUint32
 		return [][]byte{labelled(last.dead([]byte("x"))), labelled(last.alive()), labelled(g.suspect([]byte("x"))), labelled(moved.alive())}
 	})},
-	{"answers to batches, not read", true, requests(128, func(i int) string {
+	{name: "answers to batches, not read", short: true, run: requests(128, func(i int) string {
 		body := `{"keys":["` + strings.Repeat(`x","`, 9000) + `x"]}`
 		return fmt.Sprintf("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	})},
-	{"plans", false, requests(32, func(i int) string {
+	{name: "plans", short: false, run: requests(32, func(i int) string {
 		body := `{"add":[{"id":"x","weight":1}]}`
 		return fmt.Sprintf("POST /v1/plan HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	})},
-	{"look-ups over HTTP2, not read", true, unreadLookups},
-	{"headers of HTTP, one byte at a time", false, requests(128, func(int) string { return "GET /v1/ring HTTP/1.1\r\nHost: x\r\nX-A: " })},
+	{name: "look-ups over HTTP2, not read", short: true, run: unreadLookups},
+	{name: "headers of HTTP, one byte at a time", short: false, run: requests(128, func(int) string { return "GET /v1/ring HTTP/1.1\r\nHost: x\r\nX-A: " })},
 	// What these announce in clear takes a minute to be forgotten.
-	{"20,000 starts of one NodeID", false, exchanges(func(i int) news { return ghost("ghost", uint64(i)) })},
-	{"70,000 members", true, exchanges(func(i int) news { return ghost(fmt.Sprint("ghost-", i%70000), 1) })},
+	{name: "20,000 starts of one NodeID", short: false, run: exchanges(func(i int) news { return ghost("ghost", uint64(i)) })},
+	{name: "70,000 members", short: true, run: exchanges(func(i int) news { return ghost(fmt.Sprint("ghost-", i%70000), 1) })},
+	{name: "all that a member has sent which has left", short: false, records: true, run: replay},
+	{name: "reports about handoff", short: false, mode: withHandoff, run: forgedReports},
 }
 
 func random(n int) []byte {

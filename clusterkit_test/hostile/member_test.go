@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -29,22 +30,28 @@ const (
 	partitions    = 4096
 	configuration = "rf3:balanced/1"
 	memberEnv     = "CLUSTERKIT_HOSTILE_MEMBER"
+	honestEnv     = "CLUSTERKIT_HOSTILE_HONEST"
 )
 
-// TestMain runs a member in place of the tests when the environment says so.
+// TestMain runs a member in place of the tests, or an honest client, when the environment says so.
 func TestMain(m *testing.M) {
+	var err error
 	if id := os.Getenv(memberEnv); id != "" {
-		if err := runMember(id, os.Args[1], os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, id, err)
-			os.Exit(1)
-		}
-		return
+		err = runMember(id, os.Args[1], os.Args[2:])
+	} else if lasts := os.Getenv(honestEnv); lasts != "" {
+		err = runHonest(must(time.ParseDuration(lasts)), os.Args[1:])
+	} else {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
-// options are those of a member at an IP address. A key of length zero means none.
-func options(id, ip, key string, seeds []string) cluster.Options {
+// options are those of a member at an IP address. A key of length zero means none. The mode is empty or
+// withHandoff.
+func options(id, ip, key, mode string, seeds []string) cluster.Options {
 	o := cluster.Options{
 		ClusterName: clusterName, NodeID: id, GossipAddr: ip + ":0", HTTPAddr: ip + ":0", Seeds: seeds, PartitionCount: partitions,
 		Logger:    slog.New(slog.DiscardHandler),
@@ -52,6 +59,9 @@ func options(id, ip, key string, seeds []string) cluster.Options {
 	}
 	if key != "" {
 		o.Gossip.Keys = membership.Keys{[]byte(key)}
+	}
+	if mode == withHandoff {
+		o.Handoff.Mover, o.ReplicationFactor, o.Gossip.TrustedNetwork = &mover{}, 1, key == ""
 	}
 	return o
 }
@@ -63,12 +73,16 @@ type state struct {
 	Goroutines   int
 	Failed       int // honest members that it has declared failed
 	Members      []string
+	Releasing    int   // partitions that wait for others to merge them
+	Released     int64 // partitions
 }
 
 // runMember runs a member until its standard input ends. Its first line of output is the address at
-// which it answers with its state.
+// which it answers with its state, after doing what the query says.
 func runMember(id, ip string, rest []string) error {
-	c, err := cluster.New(options(id, ip, rest[0], rest[1:]))
+	o := options(id, ip, rest[0], rest[1], rest[2:])
+	moves, _ := o.Handoff.Mover.(*mover)
+	c, err := cluster.New(o)
 	if err != nil {
 		return err
 	}
@@ -89,12 +103,20 @@ func runMember(id, ip string, rest []string) error {
 	}
 	go func() {
 		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.RawQuery != "" {
+			switch r.URL.RawQuery {
+			case "collect":
 				debug.FreeOSMemory()
+			case "stick":
+				moves.stuck.Store(true)
+			case "drain":
+				go func() { _ = c.Drain(context.Background()) }()
 			}
 			s := state{HTTP: c.HTTPAddr(), Gossip: c.Local().Addr.String(), Nonce: c.Local().Start.Nonce, Goroutines: runtime.NumGoroutine(), Failed: int(failed.Load())}
 			for _, m := range c.Members() {
 				s.Members = append(s.Members, m.ID)
+			}
+			if moves != nil {
+				s.Releasing, s.Released = c.Handoff().State().Releasing, moves.released.Load()
 			}
 			_ = json.NewEncoder(w).Encode(s)
 		}))
@@ -112,9 +134,9 @@ type process struct {
 }
 
 // startProcess starts a member. It ends with the test.
-func startProcess(t *testing.T, id, ip, key string, seeds ...string) *process {
+func startProcess(t *testing.T, id, ip, key, mode string, seeds ...string) *process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], append([]string{ip, key}, seeds...)...)
+	cmd := exec.Command(os.Args[0], append([]string{ip, key, mode}, seeds...)...)
 	cmd.Env = append(os.Environ(), memberEnv+"="+id)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -130,42 +152,40 @@ func startProcess(t *testing.T, id, ip, key string, seeds ...string) *process {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	p := &process{cmd: cmd, control: strings.TrimSpace(line)}
-	p.state = p.ask(t, false)
+	p.state = p.ask(t, "")
 	return p
 }
 
 // control keeps no connection: members count goroutines.
 var control = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ask returns the state of a member. With collect the member first returns memory that it does not
-// use to the system.
-func (p *process) ask(t *testing.T, collect bool) (s state) {
+// ask returns the state of a member. The member first does something: with "collect" it returns memory
+// that it does not use to the system, with "stick" it merges no further partition, and with "drain" it
+// drains.
+func (p *process) ask(t *testing.T, first string) (s state) {
 	t.Helper()
-	url := "http://" + p.control
-	if collect {
-		url += "/?collect"
-	}
-	resp, err := control.Get(url)
+	resp, err := control.Get("http://" + p.control + "/?" + first)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(&s))
 	return s
 }
 
-// busy returns the processor time that a member has used.
-func (p *process) busy(t *testing.T) time.Duration {
+// processors returns the time for which threads of a member have run, and for which they have waited for
+// a processor.
+func (p *process) processors(t *testing.T) (ran, waited time.Duration) {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	require.NoError(t, err)
-	_, after, found := strings.Cut(string(text), ") ") // the name of the program may have blanks
-	require.True(t, found)
-	fields, ticks := strings.Fields(after), int64(0)
-	for _, field := range fields[11:13] { // of the program, and of the system for it
-		n, err := strconv.ParseInt(field, 10, 64)
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
 		require.NoError(t, err)
-		ticks += n
+		var run, wait time.Duration
+		_, err = fmt.Sscan(string(text), &run, &wait)
+		require.NoError(t, err)
+		ran, waited = ran+run, waited+wait
 	}
-	return time.Duration(ticks) * time.Second / 100
+	return ran, waited
 }
 
 // resident returns the resident memory of a member in bytes.

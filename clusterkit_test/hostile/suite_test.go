@@ -2,11 +2,12 @@ package hostile
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,8 +16,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/clusterkit/clusterkit/cluster"
 )
 
 const (
@@ -32,22 +31,22 @@ const (
 	// starved is the median of look-ups from which on the processes get too little CPU time to say
 	// anything about failures: the attackers run on the same machine.
 	starved = 500 * time.Millisecond
+	// contended is how many threads of a member wait for a processor, on average, from which on times
+	// say more about the machine than about the library.
+	contended = 0.1
+	// usualP99 is the least that the 99th percentile of look-ups counts as without an attack.
+	usualP99 = 2 * time.Millisecond
 )
 
 // measured is what one attack has cost.
 type measured struct {
 	rest, peak, after     int64   // resident bytes, of the member with the most
-	busy                  float64 // processors that the member with the most has used during the attack
+	ran, waited           float64 // during the attack, of the member with the most: processors that it has used, and threads that waited for one
 	before, during, later lookups
 	goroutines, left      int
 	failed                int             // honest members that were declared failed
 	strangers             map[string]bool // NodeIDs that a member believed and that do not exist
-}
-
-// lookups are the times of look-ups over HTTP, and of a join.
-type lookups struct {
-	p50, p99, join time.Duration
-	errors         int
+	released              int64           // partitions whose data members have deleted
 }
 
 // TestHostile runs each attack against three members, in clear and with keys, from one and from
@@ -65,51 +64,87 @@ func TestHostile(t *testing.T) {
 		lasts = must(time.ParseDuration(os.Getenv(fullEnv)))
 	}
 	var table strings.Builder
-	table.WriteString("| gossip | attack | addresses | memory: rest, most, after (MiB) | processors | look-up p50/p99 before, during (ms) | join before, during, after (s) | wrongly failed | strangers believed |\n|---|---|---|---|---|---|---|---|---|\n")
+	table.WriteString("| gossip | attack | addresses | memory: rest, most, after (MiB) | processors used, waited for | look-up p50/p99 before, during (ms) | join before, during, after (s) | wrongly failed | strangers believed |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, gossip := range []string{"in clear", "with keys"} {
-		t.Run(gossip, func(t *testing.T) {
-			key := ""
-			if gossip == "with keys" {
-				key = "0123456789abcdef0123456789abcdef"
+		for _, mode := range []string{"", withHandoff} {
+			attacks := slices.DeleteFunc(slices.Clone(attacks), func(a attack) bool { return a.mode != mode || !full && !a.short })
+			if len(attacks) == 0 {
+				continue
 			}
-			var all []*process
-			var seeds []string
-			for i := 1; i <= 3; i++ {
-				p := startProcess(t, fmt.Sprint("n", i), fmt.Sprint("127.0.101.", i), key, seeds...)
-				all = append(all, p)
-				seeds = append(seeds, p.Gossip)
-			}
-			for _, a := range attacks {
-				for _, addresses := range []int{1, 8} {
-					if !full && (!a.short || addresses == 1) {
-						continue
-					}
-					t.Run(fmt.Sprintf("%s from %d", a.name, addresses), func(t *testing.T) {
-						m := measure(t, a, all, addresses, key, lasts, full)
-						m.row(&table, gossip, a.name, addresses)
-						require.Less(t, m.peak-m.rest, int64(memoryDuring), "memory during the attack")
-						require.Less(t, m.after-m.rest, int64(memoryAfter), "memory after the attack")
-						require.LessOrEqual(t, m.left, m.goroutines+spare, "goroutines after the attack")
-						if m.during.p50 < starved {
-							require.Zero(t, m.failed, "honest members that were declared failed")
-						}
-						if key != "" {
-							require.Empty(t, m.strangers)
-						}
-					})
+			t.Run(strings.TrimSpace(gossip+" "+mode), func(t *testing.T) {
+				key := ""
+				if gossip == "with keys" {
+					key = "0123456789abcdef0123456789abcdef"
 				}
-			}
-		})
+				all := startAll(t, key, mode)
+				for _, a := range attacks {
+					for _, addresses := range []int{1, 8} {
+						if !full && addresses == 1 {
+							continue
+						}
+						t.Run(fmt.Sprintf("%s from %d", a.name, addresses), func(t *testing.T) {
+							m := measure(t, a, all, addresses, key, lasts, full)
+							m.row(&table, gossip, a.name, addresses)
+							m.check(t, key)
+						})
+					}
+				}
+			})
+		}
 	}
 	t.Log("\n" + table.String())
+}
+
+// startAll starts three members. With handoff, the third one drains, and the others never merge its
+// partitions.
+func startAll(t *testing.T, key, mode string) (all []*process) {
+	t.Helper()
+	var seeds []string
+	for i := 1; i <= 3; i++ {
+		p := startProcess(t, fmt.Sprint("n", i), fmt.Sprint("127.0.101.", i), key, mode, seeds...)
+		all = append(all, p)
+		seeds = append(seeds, p.Gossip)
+	}
+	if mode != withHandoff {
+		return all
+	}
+	waitForRest(t, all)
+	require.Eventually(t, func() bool { // the first members have released what the third owns
+		return all[0].ask(t, "").Releasing+all[1].ask(t, "").Releasing == 0 && all[0].ask(t, "").Released > 0
+	}, time.Minute, 100*time.Millisecond)
+	all[0].ask(t, "stick")
+	all[1].ask(t, "stick")
+	all[2].ask(t, "drain")
+	require.Eventually(t, func() bool { return all[2].ask(t, "").Releasing > 0 }, time.Minute, 100*time.Millisecond)
+	return all
+}
+
+// check asserts what does not depend on the load of the machine. When the members waited little for
+// processors, it asserts that look-ups and joins are as fast as without an attack too.
+func (m measured) check(t *testing.T, key string) {
+	t.Helper()
+	require.Less(t, m.peak-m.rest, int64(memoryDuring), "memory during the attack")
+	require.Less(t, m.after-m.rest, int64(memoryAfter), "memory after the attack")
+	require.LessOrEqual(t, m.left, m.goroutines+spare, "goroutines after the attack")
+	if m.during.P50 < starved {
+		require.Zero(t, m.failed, "honest members that were declared failed")
+	}
+	if key != "" {
+		require.Empty(t, m.strangers)
+	}
+	require.Zero(t, m.released, "partitions that were released")
+	if m.before.P99 > 0 && m.waited < contended {
+		require.LessOrEqual(t, m.during.P99, 3*max(m.before.P99, usualP99), "look-ups during the attack")
+		require.LessOrEqual(t, m.during.Join, m.before.Join+2*time.Second, "a join during the attack")
+	}
 }
 
 func (m measured) row(w io.Writer, gossip, name string, addresses int) {
 	mib := func(n int64) int64 { return n >> 20 }
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	_, _ = fmt.Fprintf(w, "| %s | %s | %d | %d, %d, %d | %.2f | %.1f/%.1f, %.1f/%.1f | %.1f, %.1f, %.1f | %d | %d |\n", gossip, name, addresses,
-		mib(m.rest), mib(m.peak), mib(m.after), m.busy, ms(m.before.p50), ms(m.before.p99), ms(m.during.p50), ms(m.during.p99),
-		m.before.join.Seconds(), m.during.join.Seconds(), m.later.join.Seconds(), m.failed, len(m.strangers))
+	_, _ = fmt.Fprintf(w, "| %s | %s | %d | %d, %d, %d | %.2f, %.2f | %.1f/%.1f, %.1f/%.1f | %.1f, %.1f, %.1f | %d | %d |\n", gossip, name, addresses,
+		mib(m.rest), mib(m.peak), mib(m.after), m.ran, m.waited, ms(m.before.P50), ms(m.before.P99), ms(m.during.P50), ms(m.during.P99),
+		m.before.Join.Seconds(), m.during.Join.Seconds(), m.later.Join.Seconds(), m.failed, len(m.strangers))
 }
 
 // measure runs one attack.
@@ -119,23 +154,27 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 	for i := range addresses {
 		v.from = append(v.from, net.IPv4(127, 0, 102, byte(1+i)))
 	}
+	if a.records {
+		v.recorded = record(t, all, key)
+	}
 	for _, p := range all {
 		v.gossip, v.http = append(v.gossip, p.Gossip), append(v.http, p.HTTP)
 	}
 	m := measured{strangers: make(map[string]bool)}
 	waitForRest(t, all)
 	if full {
-		m.before = honest(t, all, key, lasts/6)
+		m.before = honest(t, all, key, a.mode, lasts/6)
 	}
 	failures := 0
 	for _, p := range all {
-		s := p.ask(t, true)
+		s := p.ask(t, "collect")
 		m.goroutines, failures = max(m.goroutines, s.Goroutines), failures+s.Failed
+		m.released -= s.Released
 		m.rest = max(m.rest, p.resident(t))
 	}
-	begun, busy := time.Now(), make([]time.Duration, len(all))
+	begun, ran, waited := time.Now(), make([]time.Duration, len(all)), make([]time.Duration, len(all))
 	for i, p := range all {
-		busy[i] = p.busy(t)
+		ran[i], waited[i] = p.processors(t)
 	}
 	ctx, stop := context.WithTimeout(t.Context(), lasts)
 	defer stop()
@@ -145,7 +184,7 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 		for ctx.Err() == nil {
 			for _, p := range all {
 				m.peak = max(m.peak, p.resident(t))
-				for _, id := range p.ask(t, false).Members {
+				for _, id := range p.ask(t, "").Members {
 					if !slices.Contains([]string{"n1", "n2", "n3", "joiner"}, id) {
 						m.strangers[id] = true
 					}
@@ -155,17 +194,19 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 		}
 	})
 	pause(ctx, lasts/10)
-	m.during = honest(t, all, key, lasts*7/10)
+	m.during = honest(t, all, key, a.mode, lasts*7/10)
 	under.Wait()
 	for i, p := range all {
-		m.busy = max(m.busy, float64(p.busy(t)-busy[i])/float64(time.Since(begun)))
+		now, wait := p.processors(t)
+		m.ran = max(m.ran, float64(now-ran[i])/float64(time.Since(begun)))
+		m.waited = max(m.waited, float64(wait-waited[i])/float64(time.Since(begun)))
 	}
 
 	ends := time.Now().Add(endsWithin)
 	for {
 		m.after, m.left = 0, 0
 		for _, p := range all {
-			m.left = max(m.left, p.ask(t, true).Goroutines)
+			m.left = max(m.left, p.ask(t, "collect").Goroutines)
 			m.after = max(m.after, p.resident(t))
 		}
 		if m.after-m.rest < memoryAfter && m.left <= m.goroutines+spare || time.Now().After(ends) {
@@ -174,10 +215,11 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 		pause(t.Context(), 200*time.Millisecond)
 	}
 	if full {
-		m.later = honest(t, all, key, lasts/6)
+		m.later = honest(t, all, key, a.mode, lasts/6)
 	}
 	for _, p := range all {
-		m.failed += p.ask(t, false).Failed
+		s := p.ask(t, "")
+		m.failed, m.released = m.failed+s.Failed, m.released+s.Released
 	}
 	m.failed -= failures
 	return m
@@ -188,7 +230,7 @@ func waitForRest(t *testing.T, all []*process) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		for _, p := range all {
-			if !slices.Equal(p.ask(t, false).Members, []string{"n1", "n2", "n3"}) {
+			if !slices.Equal(p.ask(t, "").Members, []string{"n1", "n2", "n3"}) {
 				return false
 			}
 		}
@@ -196,69 +238,21 @@ func waitForRest(t *testing.T, all []*process) {
 	}, 5*time.Minute, 100*time.Millisecond, "the members do not come to rest")
 }
 
-// honest makes look-ups for a time, and lets one member join meanwhile.
-func honest(t *testing.T, all []*process, key string, lasts time.Duration) (l lookups) {
+// honest runs a process that makes look-ups for a time, and lets one member join meanwhile.
+func honest(t *testing.T, all []*process, key, mode string, lasts time.Duration) (l lookups) {
 	t.Helper()
-	var joining sync.WaitGroup
-	joining.Go(func() { l.join = join(t, all, key) })
-	defer joining.Wait()
-	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 103, 1)}}).DialContext}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
-	var took []time.Duration
-	for end := time.Now().Add(lasts); time.Now().Before(end); {
-		begun := time.Now()
-		resp, err := client.Get(fmt.Sprintf("http://%s/v1/lookup?key=%d", all[len(took)%len(all)].HTTP, len(took)))
-		if err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
-		}
-		if err != nil || resp.StatusCode != http.StatusOK {
-			l.errors++
-		}
-		took = append(took, time.Since(begun))
-		pause(t.Context(), 5*time.Millisecond)
-	}
-	slices.Sort(took)
-	l.p50, l.p99 = took[len(took)/2], took[len(took)*99/100]
-	return l
-}
-
-// join returns how long a member takes to join, that is until Start has returned and it sees all
-// members. It leaves again.
-func join(t *testing.T, all []*process, key string) time.Duration {
-	var seeds []string
+	args := []string{key, mode}
 	for _, p := range all {
-		seeds = append(seeds, p.Gossip)
+		args = append(args, p.HTTP, p.Gossip)
 	}
-	c, err := cluster.New(options("joiner", "127.0.101.9", key, seeds))
-	if err != nil {
-		t.Error(err)
-		return 0
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), honestEnv+"="+lasts.String())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(out, &l))
+	if l.Failure != "" {
+		t.Error(l.Failure)
 	}
-	defer func() {
-		leaving, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		_ = c.Stop(leaving)
-	}()
-	begun := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := c.Start(ctx); err != nil {
-		t.Errorf("joining: %v", err)
-	}
-	for ctx.Err() == nil {
-		found := 0
-		for _, m := range c.Members() {
-			if strings.HasPrefix(m.ID, "n") {
-				found++
-			}
-		}
-		if found == len(all) {
-			return time.Since(begun)
-		}
-		pause(ctx, 5*time.Millisecond)
-	}
-	t.Error("a member has not joined within a minute")
-	return time.Since(begun)
+	return l
 }

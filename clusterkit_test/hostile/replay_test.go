@@ -1,0 +1,113 @@
+package hostile
+
+import (
+	"context"
+	"log"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/membership"
+)
+
+// recorder is a network on which a stranger records all that a member sends.
+type recorder struct {
+	mu      sync.Mutex
+	packets [][]byte
+	streams []*[]byte
+}
+
+func (r *recorder) Listen(addr netip.AddrPort, logger *log.Logger) (membership.Transport, error) {
+	inner, err := membership.Sockets().Listen(addr, logger)
+	return recordingTransport{inner, r}, err
+}
+
+type recordingTransport struct {
+	membership.Transport
+	r *recorder
+}
+
+func (t recordingTransport) WriteToAddress(b []byte, a membership.Address) (time.Time, error) {
+	t.r.mu.Lock()
+	t.r.packets = append(t.r.packets, slices.Clone(b))
+	t.r.mu.Unlock()
+	return t.Transport.WriteToAddress(b, a)
+}
+
+func (t recordingTransport) DialAddressTimeout(a membership.Address, timeout time.Duration) (net.Conn, error) {
+	conn, err := t.Transport.DialAddressTimeout(a, timeout)
+	if err != nil {
+		return nil, err
+	}
+	text := new([]byte)
+	t.r.mu.Lock()
+	t.r.streams = append(t.r.streams, text)
+	t.r.mu.Unlock()
+	return recordedConn{conn, text, t.r}, nil
+}
+
+type recordedConn struct {
+	net.Conn
+	text *[]byte
+	r    *recorder
+}
+
+func (c recordedConn) Write(b []byte) (int, error) {
+	c.r.mu.Lock()
+	*c.text = append(*c.text, b...)
+	c.r.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// record lets a member join and leave, and records what it sends.
+func record(t *testing.T, all []*process, key string) *recorder {
+	t.Helper()
+	r := &recorder{}
+	var seeds []string
+	for _, p := range all {
+		seeds = append(seeds, p.Gossip)
+	}
+	o := options("gone", "127.0.101.8", key, "", seeds)
+	o.Gossip.Network = r
+	c, err := cluster.New(o)
+	require.NoError(t, err)
+	require.NoError(t, c.Start(t.Context()))
+	pause(t.Context(), time.Second) // probes
+	leaving, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, c.Stop(leaving))
+	require.NotEmpty(t, r.packets)
+	require.NotEmpty(t, r.streams)
+	return r
+}
+
+// replay sends all that was recorded to all members, again and again.
+func replay(ctx context.Context, v victims) {
+	v.recorded.mu.Lock()
+	packets, texts := slices.Clone(v.recorded.packets), [][]byte(nil)
+	for _, text := range v.recorded.streams {
+		texts = append(texts, slices.Clone(*text))
+	}
+	v.recorded.mu.Unlock()
+	parallel(ctx, v, 1, func(from net.IP, _ int) {
+		for _, to := range v.gossip {
+			for all := packets; len(all) > 0; all = all[min(len(all), 32):] {
+				v.packet(from, to, all[:min(len(all), 32)])
+				pause(ctx, time.Millisecond)
+			}
+			for _, text := range texts {
+				if conn := open(ctx, from, to); conn != nil {
+					_, _ = conn.Write(text)
+					pause(ctx, 5*time.Millisecond)
+					_ = conn.Close()
+				}
+			}
+		}
+	})
+}
