@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"compress/lzw"
 	"encoding/binary"
 	"testing"
 	"time"
@@ -129,4 +130,25 @@ func TestBucket(t *testing.T) {
 	require.False(t, b.Take(1, now.Add(500*time.Millisecond)))
 	require.True(t, b.Take(3, now.Add(time.Hour)))
 	require.False(t, b.Take(1, now.Add(time.Hour)))
+}
+
+// The messages of one packet share the bytes that may be decompressed.
+func TestCompressedMessagesOfAPacketShareABound(t *testing.T) {
+	var packed bytes.Buffer
+	w := lzw.NewWriter(&packed, lzw.LSB, lzwLitWidth)
+	_, err := w.Write(append([]byte{userMessage}, make([]byte, 4000)...))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	one := append([]byte{compressMessage, 0x82}, "\xa4Algo\x00\xa3Buf\xda"...)
+	one = append(binary.BigEndian.AppendUint16(one, uint16(packed.Len())), packed.Bytes()...)
+	all := make([][]byte, (maxPacket-64)/(len(one)+2))
+	for i := range all {
+		all[i] = one
+	}
+	require.Greater(t, len(all), 5)
+	g := &Guard{opts: Options{Label: "orders", Compression: true}}
+	kept, err := g.clearPacket(append(labelHead("orders"), putCompound(all)...), nil)
+	require.ErrorIs(t, err, errTooLong)
+	require.LessOrEqual(t, len(kept), maxPacket+maxInflated)
+	require.Greater(t, len(kept), 4000, "the first one is kept")
 }

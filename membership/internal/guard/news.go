@@ -18,7 +18,7 @@ func (g *Guard) packetNews(b []byte, nested int) {
 			g.opts.Left(string(said.node))
 		}
 	case compressMessage:
-		if plain, err := inflatePacket(&reader{buf: b, at: 1}); err == nil {
+		if plain, err := inflatePacket(&reader{buf: b, at: 1}, maxInflated); err == nil {
 			g.packetNews(plain, nested-1)
 		}
 	case compoundMessage:

@@ -82,7 +82,9 @@ func TestGuardDoesNotWaitWithClosedStreams(t *testing.T) {
 func TestPacesAreBounded(t *testing.T) {
 	b := budget{paces: make(map[netip.Prefix]*pace), maxWait: time.Minute}
 	now := time.Unix(1000, 0)
-	network := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32) }
+	network := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
+	}
 	for i := range 2 * maxPaces {
 		wait := b.paced(network(i), paceRate, now)
 		require.Equal(t, i >= maxPaces+paceBurst/paceRate, wait > 0, i)

@@ -19,7 +19,7 @@ const (
 	// maxPacket bounds the bytes of a packet. Members send at most 1400, and as few more as
 	// encryption and the label need.
 	maxPacket = 2048
-	// maxInflated bounds the bytes of a packet after it was decompressed.
+	// maxInflated bounds the bytes of the messages of a packet after they were decompressed.
 	maxInflated = 4096
 	// maxNested bounds how deep messages of a packet contain each other.
 	maxNested = 4
@@ -95,12 +95,14 @@ func (g *Guard) clearPacket(b []byte, from net.Addr) ([]byte, error) {
 // sender says what packets in clear of one sender may contain.
 type sender struct {
 	inflate bool   // compressed messages
+	room    *int   // how many bytes they may have in all, decompressed
 	most    uint64 // the largest incarnation
 }
 
 func (g *Guard) sender(from net.Addr) sender {
 	known := g.isKnown(intake.SourceOf(from))
-	return sender{inflate: known || g.opts.Compression, most: mostIncarnation(known)}
+	room := maxInflated
+	return sender{inflate: known || g.opts.Compression, room: &room, most: mostIncarnation(known)}
 }
 
 // labelled reports whether a packet has the label of this cluster, and the length of its head.
@@ -126,10 +128,11 @@ func (g *Guard) command(b []byte, nested int, from sender) ([]byte, error) {
 		if !from.inflate {
 			return nil, errCompressed
 		}
-		plain, err := inflatePacket(r)
+		plain, err := inflatePacket(r, *from.room)
 		if err != nil {
 			return nil, err
 		}
+		*from.room -= len(plain)
 		from.inflate = false
 		return g.command(plain, nested-1, from)
 	case indirectPingMessage:
@@ -197,19 +200,19 @@ func inflate(compressed []byte) io.ReadCloser {
 	return lzw.NewReader(bytes.NewReader(compressed), lzw.LSB, lzwLitWidth)
 }
 
-// inflatePacket returns the bytes of a compressed message in a packet.
-func inflatePacket(r *reader) ([]byte, error) {
+// inflatePacket returns the bytes of a compressed message in a packet, at most so many.
+func inflatePacket(r *reader, most int) ([]byte, error) {
 	compressed, err := r.compressed(maxPacket)
 	if err != nil {
 		return nil, err
 	}
 	from := inflate(compressed)
 	defer func() { _ = from.Close() }()
-	plain, err := io.ReadAll(io.LimitReader(from, maxInflated+1))
+	plain, err := io.ReadAll(io.LimitReader(from, int64(most)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(plain) > maxInflated {
+	if len(plain) > most {
 		return nil, errTooLong
 	}
 	return plain, nil
