@@ -124,6 +124,17 @@ func (h *hooks) NotifyMsg(b []byte) {
 	}
 }
 
+// NotifyMerge takes the members that another one believes dead from an exchange of all members. It
+// refuses no exchange.
+func (h *hooks) NotifyMerge(nodes []*memberlist.Node) error {
+	for _, n := range nodes {
+		if _, alive := h.m.registry.named(n.Name); alive && n.State == memberlist.StateDead && n.Name != h.m.name {
+			h.m.tethers.push(tether.Reported{Name: n.Name})
+		}
+	}
+	return nil
+}
+
 // LocalState returns the records of absences, which memberlist adds to an exchange of all members.
 // The result is never empty: memberlist does not call MergeRemoteState for an empty one.
 func (h *hooks) LocalState(bool) []byte { return encodeAbsences(h.m.registry.absenceRecords()) }

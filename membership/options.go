@@ -179,6 +179,9 @@ const identifierBound = "1 to 128 bytes of letters, digits and . _ : / @ -"
 
 func (o Options) parse() (settings, error) {
 	s := settings{Options: o, timings: o.Gossip.Profile.timings()}
+	if !o.Gossip.NoTethers {
+		s.timings.suspicion = o.Gossip.Profile.patient()
+	}
 	var errs []error
 	bad := func(field string, value any, bound string, args ...any) {
 		errs = append(errs, &option.Error{Field: field, Value: value, Bound: fmt.Sprintf(bound, args...)})

@@ -73,7 +73,7 @@ func (p *pairs) doubt(name string) {
 // member that is alive for longer is reached by others.
 func (t timings) certainty(members int) time.Duration {
 	scale := max(1, math.Log10(float64(max(members, 1))))
-	return time.Duration(2*float64(t.suspicionMult)*scale*float64(t.probeInterval)) + 4*t.probeInterval
+	return time.Duration(2*float64(t.suspicion.shortest)*scale*float64(t.probeInterval)) + 4*t.probeInterval
 }
 
 // watchPairs checks the members that did not answer, until the context ends.

@@ -53,11 +53,12 @@ func (p *Profile) UnmarshalText(text []byte) error {
 
 // timings are the times of memberlist, and of the functions on top of it.
 type timings struct {
-	probeInterval, probeTimeout   time.Duration
-	gossipInterval, gossipToDead  time.Duration
-	pushPullInterval, tcpTimeout  time.Duration
-	gossipNodes, indirectChecks   int
-	retransmitMult, suspicionMult int
+	probeInterval, probeTimeout  time.Duration
+	gossipInterval, gossipToDead time.Duration
+	pushPullInterval, tcpTimeout time.Duration
+	gossipNodes, indirectChecks  int
+	retransmitMult               int
+	suspicion                    suspicionTimings
 
 	rejoinInterval time.Duration // the time between two searches for missing members
 	settleQuiet    time.Duration // the list of members has settled when no member is new for this time
@@ -68,6 +69,24 @@ type timings struct {
 	patience       time.Duration // the patience with one connection, which fails by itself only after tcpTimeout
 }
 
+// suspicionTimings are multipliers of memberlist.
+type suspicionTimings struct {
+	shortest  int // of the probe interval, and the logarithm of the number of members: the shortest suspicion
+	longest   int // of the shortest suspicion
+	awareness int // of the probe interval, at a member whose probes fail
+}
+
+// patient returns the multipliers of a member with tethers. Tethers find most deaths, so a suspicion of
+// gossip can be as long as memberlist's own (Dadgar, Phillips and Currey, Lifeguard, 2018). A member that
+// stalls for some seconds then has the time to refute it.
+func (p Profile) patient() suspicionTimings {
+	if p == WAN {
+		return suspicionTimings{shortest: 6, longest: 6, awareness: 8}
+	}
+	return suspicionTimings{shortest: 4, longest: 6, awareness: 8}
+}
+
+// timings returns the times of a profile, for a member without tethers.
 func (p Profile) timings() timings {
 	t := timings{
 		probeInterval:    time.Second,
@@ -79,14 +98,18 @@ func (p Profile) timings() timings {
 		gossipNodes:      3,
 		indirectChecks:   3,
 		retransmitMult:   8,
-		suspicionMult:    3,
-		rejoinInterval:   5 * time.Second,
-		settleQuiet:      300 * time.Millisecond,
-		settleMax:        2 * time.Second,
-		tailDelay:        time.Second,
-		leaveWait:        time.Second,
-		firstRest:        30 * time.Second,
-		patience:         time.Second,
+		// Without tethers a death must be found soon. A member that missed the news of a death waits for
+		// its own suspicion, and that for the longest time. So the longest suspicion is short. Probes stay
+		// frequent even if they fail: rarer ones are right if this member is slow, but not while it cannot
+		// reach a part of the cluster. isolation.go distinguishes the two cases.
+		suspicion:      suspicionTimings{shortest: 3, longest: 2, awareness: 2},
+		rejoinInterval: 5 * time.Second,
+		settleQuiet:    300 * time.Millisecond,
+		settleMax:      2 * time.Second,
+		tailDelay:      time.Second,
+		leaveWait:      time.Second,
+		firstRest:      30 * time.Second,
+		patience:       time.Second,
 	}
 	switch p {
 	case WAN:
@@ -97,7 +120,7 @@ func (p Profile) timings() timings {
 		t.pushPullInterval = 60 * time.Second
 		t.tcpTimeout = 10 * time.Second
 		t.gossipNodes = 4
-		t.suspicionMult = 4
+		t.suspicion.shortest = 4
 		t.rejoinInterval = 15 * time.Second
 		t.settleQuiet = time.Second
 		t.settleMax = 5 * time.Second
@@ -132,18 +155,14 @@ func (t timings) configure(c *memberlist.Config) {
 	c.ProtocolVersion = protocolVersion
 	c.TCPTimeout = t.tcpTimeout
 	c.IndirectChecks = t.indirectChecks
-	// The news of a death must reach every member. A member that missed it learns of it
-	// in no other way, because after an exchange of members it only suspects the member
-	// itself, with the longest suspicion timeout. So it is sent twice as often as by
-	// default, which matters most in a small cluster with some dead members. And the
-	// longest suspicion timeout is twice the shortest one instead of six times.
+	// The news of a death must reach every member. A member that missed it only suspects the
+	// member itself, after an exchange of members. So the news is sent twice as often as by default,
+	// which matters most in a small cluster with some dead members. With tethers, the member that
+	// missed it examines the dead one: see hooks.NotifyMerge.
 	c.RetransmitMult = t.retransmitMult
-	c.SuspicionMult = t.suspicionMult
-	c.SuspicionMaxTimeoutMult = 2
-	// memberlist makes a member probe more rarely when its probes fail. That is right if the
-	// member itself is slow. But while a part of the cluster cannot be reached, rarer probes delay
-	// the detection of a crash in the rest. isolation.go distinguishes the two cases.
-	c.AwarenessMaxMultiplier = 2
+	c.SuspicionMult = t.suspicion.shortest
+	c.SuspicionMaxTimeoutMult = t.suspicion.longest
+	c.AwarenessMaxMultiplier = t.suspicion.awareness
 	c.PushPullInterval = t.pushPullInterval
 	c.ProbeInterval = t.probeInterval
 	c.ProbeTimeout = t.probeTimeout

@@ -44,7 +44,7 @@ func (m *Membership) open() error {
 	}
 	m.settings.timings.configure(config)
 	hooks := &hooks{m: m}
-	config.Delegate, config.Events, config.Alive, config.Ping = hooks, hooks, hooks, hooks
+	config.Delegate, config.Events, config.Alive, config.Ping, config.Merge = hooks, hooks, hooks, hooks, hooks
 
 	m.opened = m.settings.now()
 	m.heardAt.Store(m.opened.UnixNano())

@@ -3,6 +3,8 @@ package membership
 import (
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/membership/internal/tether"
 )
 
 // A suspicion is no event, because most members refute it. But when several members fail at once,
@@ -31,7 +33,8 @@ type suspicions struct {
 type suspicion struct {
 	since       time.Time
 	incarnation uint64    // that is suspected; 0 when not known
-	announced   bool      // the member has announced itself since, perhaps with an earlier incarnation
+	announced   bool      // the member has announced itself since, in a way that may refute the suspicion
+	accused     bool      // this member has reason for it
 	refuted     time.Time // zero while it is open
 	again       time.Time // when it was suspected again after it had ended, and has not announced itself since
 }
@@ -61,23 +64,40 @@ func (d *suspicions) suspect(name string, incarnation uint64) {
 	}
 }
 
+// accuse records a suspicion that this member itself has reason for. It reports whether the suspicion is
+// a new one. It makes no difference whether the member outlived another one not long ago.
+func (d *suspicions) accuse(name string, incarnation uint64) (begins bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	was, known := d.open[name]
+	if begins = !known || was.announced || !d.isOpen(was, now); begins {
+		was = suspicion{since: now, incarnation: incarnation}
+	}
+	was.accused = true
+	d.open[name] = was
+	return begins
+}
+
 // alive records that a member has announced an incarnation. One above that which is suspected
-// refutes the suspicion.
-func (d *suspicions) alive(name string, incarnation uint64) {
+// refutes the suspicion. alive reports whether this member was wrong to have it.
+func (d *suspicions) alive(name string, incarnation uint64) (wrong bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	was, known := d.open[name]
 	if !known {
-		return
+		return false
 	}
 	if was.again = (time.Time{}); !was.refuted.IsZero() {
 		d.open[name] = was
-		return
+		return false
 	}
-	if was.announced = true; was.incarnation != 0 && incarnation > was.incarnation {
+	if was.incarnation != 0 && incarnation > was.incarnation {
 		was.refuted = d.now()
 	}
+	was.announced = was.announced || was.incarnation == 0 || incarnation > was.incarnation
 	d.open[name] = was
+	return was.accused && !was.refuted.IsZero()
 }
 
 // age returns for how long a member has been suspected without a sign of it. It is zero for one that
@@ -146,8 +166,8 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 	case name == m.name || !alive:
 	case suspected:
 		m.suspicions.suspect(name, incarnation)
-	default:
-		m.suspicions.alive(name, incarnation)
+	case m.suspicions.alive(name, incarnation):
+		m.tethers.push(tether.Refuted{Name: name})
 	}
 }
 

@@ -64,6 +64,32 @@ func TestSinceWhenAMemberIsSilent(t *testing.T) {
 	require.Zero(t, s.silent("a"))
 }
 
+// What a member announced before it heard of a suspicion is no sign of it.
+func TestTheAgeOfASuspicion(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := newSuspicions(15*time.Second, func() time.Time { return now })
+	s.suspect("a", 3)
+	s.suspect("a", 4)
+	s.suspect("b", 0)
+	s.alive("a", 4)
+	s.alive("b", 4)
+	now = now.Add(time.Second)
+	require.Equal(t, time.Second, s.age("a"))
+	require.Zero(t, s.age("b"), "it may have refuted a suspicion of which the incarnation is not known")
+	s.alive("a", 5)
+	require.Zero(t, s.age("a"))
+	s.suspect("a", 9)
+	now = now.Add(time.Second)
+	require.Zero(t, s.age("a"), "it outlived a suspicion not long ago")
+	require.True(t, s.accuse("a", 9), "and nothing answers there now")
+	require.False(t, s.accuse("a", 9))
+	now = now.Add(time.Second)
+	require.Equal(t, time.Second, s.age("a"))
+	require.False(t, s.alive("a", 9))
+	require.True(t, s.alive("a", 10), "this member was wrong")
+	require.False(t, s.alive("a", 11))
+}
+
 func TestOwnSuspicionTakesTheIncarnationThatOthersSuspect(t *testing.T) {
 	s := newSuspicions(time.Minute, time.Now)
 	s.suspect("a", 0)

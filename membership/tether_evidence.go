@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 	"github.com/clusterkit/clusterkit/membership/internal/tether"
 )
 
@@ -88,7 +89,7 @@ func (m *Membership) declareDead(a tether.Declare) {
 	if !running || !known {
 		return
 	}
-	packet, err := g.DeadPacket(a.Name, m.name, incarnationAbove(m.settings.now().Sub(peer.Started)))
+	packet, err := g.DeadPacket(a.Name, m.name, m.incarnationAbove(peer))
 	if err != nil {
 		m.log.Warn("declaring a member dead", "member", peer.ID, "error", err)
 		return
@@ -98,18 +99,40 @@ func (m *Membership) declareDead(a tether.Declare) {
 		evidence = "nothing at its address answers"
 	}
 	m.log.Info("declaring a member dead", "member", peer.ID, "address", peer.Addr, "evidence", evidence)
+	m.broadcast(g, packet, a.Name)
+}
+
+// suspectSilent makes all members suspect a start at which nothing answers, if they do not do so already.
+// The start refutes that if it hears of it by way of any member.
+func (m *Membership) suspectSilent(name string) {
+	_, g, running := m.live()
+	peer, known := m.registry.named(name)
+	if !running || !known {
+		return
+	}
+	incarnation := m.incarnationAbove(peer)
+	if !m.suspicions.accuse(name, uint64(incarnation)) {
+		return
+	}
+	if packet, err := g.SuspectPacket(name, m.name, incarnation); err == nil {
+		m.background(func() { m.broadcast(g, packet, "") })
+	}
+}
+
+// broadcast passes a packet of gossip to memberlist here, and sends it to many other members, except one.
+func (m *Membership) broadcast(g *guard.Guard, packet []byte, except string) {
 	g.Inject(packet)
 	for _, other := range pick(m.registry.others(), maxDirectNews) {
-		if name := gossipName(other.ID, other.Start.Nonce); name != a.Name {
+		if name := gossipName(other.ID, other.Start.Nonce); name != except {
 			_, _ = g.WriteToAddress(packet, memberlist.Address{Addr: other.Addr.String(), Name: name})
 		}
 	}
 }
 
 // confirmsSilence reports whether gossip too finds a silent start dead, and waits some probes for that.
-// The holders of tethers may all be on the far side of a cut, and other members reach the start. Gossip
-// asks such members before it suspects a start, and tells the start, which then refutes that. A
-// suspicion that has stood for a probe interval was not refuted.
+// The holders of tethers may all be on the far side of a cut, and other members reach the start. These
+// pass on the suspicion, and the start refutes it. A suspicion that has stood for a probe interval was
+// not refuted.
 func (m *Membership) confirmsSilence(name string) bool {
 	interval := m.settings.timings.probeInterval
 	over := time.NewTimer(silentProbes * interval)
@@ -134,6 +157,11 @@ func (m *Membership) confirmsSilence(name string) bool {
 			return false
 		}
 	}
+}
+
+// incarnationAbove returns an incarnation above that of a member.
+func (m *Membership) incarnationAbove(peer Member) uint32 {
+	return incarnationAbove(m.settings.now().Sub(peer.Started))
 }
 
 // incarnationAbove returns an incarnation above that of a start of an age. A start increases its

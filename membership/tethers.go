@@ -177,6 +177,8 @@ func (m *Membership) perform(ctx context.Context, action tether.Action) {
 		}
 	case tether.Claim:
 		m.tetherWork(func() { m.claim(a) })
+	case tether.Suspect:
+		m.suspectSilent(a.Name)
 	case tether.Declare:
 		m.background(func() { m.declareDead(a) })
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A crash is noticed within 15 probe intervals, unless the first probe of the crashed
+// Without tethers a crash is noticed within 15 probe intervals, unless the first probe of the crashed
 // member is late. Probes of a member are random: on average one in each interval, and
 // one in one or two seconds while half of the members cannot be reached. So one crash
 // in a thousand is noticed later, and more while the network is split.
@@ -13,6 +13,9 @@ const (
 	crashLimit  = 15 * time.Second
 	crashAtMost = 22 * time.Second
 	crashInCut  = 40 * time.Second
+	// hostLossAtMost is for members with tethers in a whole network: beats must be missing, the
+	// holders must agree, and the member must have the time to refute a suspicion.
+	hostLossAtMost = 7 * time.Second
 )
 
 // requireNoticed checks the times until crashes were noticed. One may be too long by

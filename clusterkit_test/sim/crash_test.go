@@ -12,11 +12,18 @@ import (
 )
 
 // TestSimCrashIsNoticed crashes members of a healthy cluster. It measures when the last
-// of the other members gets the event, and when its ring is without the crashed member.
+// of the other members gets the event, and when its ring is without the crashed member. Most members
+// have tethers, whose beats show the crash. Without them, probes alone do.
 func TestSimCrashIsNoticed(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{10, scaled(100, 50, 30)} {
+	for _, c := range []struct {
+		members   int
+		noTethers bool
+		most      time.Duration
+	}{{10, false, hostLossAtMost}, {scaled(100, 50, 30), false, hostLossAtMost}, {10, true, crashAtMost}} {
+		n := c.members
 		simulate(t, memnet.Options{Latency: time.Millisecond, PacketLoss: 0.01, StreamLoss: 0.005}, func(s *sim) {
+			s.configs = append(s.configs, func(o *cluster.Options) { o.Gossip.NoTethers = c.noTethers })
 			all := s.form(n)
 			heard := follow(s, all)
 			var told, last, agreed []time.Duration
@@ -40,7 +47,7 @@ func TestSimCrashIsNoticed(t *testing.T) {
 			t.Logf("%d members: told of a crash: %s; the last of each: %s; agreed on the view that follows: %s",
 				n, quantiles(told), quantiles(last), quantiles(agreed))
 			requireNoticed(s, last)
-			if slices.Max(last) > crashAtMost {
+			if slices.Max(last) > c.most {
 				s.fail("a crash was noticed after %v", slices.Max(last))
 			}
 		})

@@ -162,7 +162,16 @@ func (g *Guard) Open(message, data []byte) (plain []byte, ok bool) {
 
 // DeadPacket returns a packet which says that a member is dead, as members send it.
 func (g *Guard) DeadPacket(name, from string, incarnation uint32) ([]byte, error) {
-	b := []byte{deadMessage, 0x83}
+	return g.newsPacket(deadMessage, name, from, incarnation)
+}
+
+// SuspectPacket returns a packet which says that a member is suspected, as members send it.
+func (g *Guard) SuspectPacket(name, from string, incarnation uint32) ([]byte, error) {
+	return g.newsPacket(suspectMessage, name, from, incarnation)
+}
+
+func (g *Guard) newsPacket(kind byte, name, from string, incarnation uint32) ([]byte, error) {
+	b := []byte{kind, 0x83}
 	b = appendText(b, "Incarnation")
 	b = binary.BigEndian.AppendUint32(append(b, 0xce), incarnation)
 	b = appendText(appendText(b, "Node"), name)

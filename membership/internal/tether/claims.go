@@ -17,20 +17,40 @@ func (m *Machine) doubted(name string, now time.Time) {
 		m.requested(h, now)
 		return
 	}
-	if !m.members[name] || now.Sub(m.doubts[name]) < askPause {
+	if !m.members[name] || !m.mayLook(name, now) {
 		return
 	}
+	for _, to := range m.holdersOf(name) {
+		m.do(Claim{to, name, Doubt})
+	}
+}
+
+// mayLook reports whether this member may look into a start that it holds no tether to. It counts that.
+func (m *Machine) mayLook(name string, now time.Time) bool {
 	for other, at := range m.doubts {
 		if now.Sub(at) >= askPause {
 			delete(m.doubts, other)
 		}
 	}
-	if len(m.doubts) >= maxDoubts {
-		return
+	if _, lately := m.doubts[name]; lately || len(m.doubts) >= maxDoubts {
+		return false
 	}
 	m.doubts[name] = now
-	for _, to := range m.holdersOf(name) {
-		m.do(Claim{to, name, Doubt})
+	return true
+}
+
+// reported examines a start that another member believes dead. It does so for a start that this member
+// holds no tether to as well: the holders believe it dead, or have no reason to look.
+func (m *Machine) reported(name string, now time.Time) {
+	if h := m.holds[name]; h != nil {
+		h.reported = now
+		m.requested(h, now)
+		return
+	}
+	if _, alive := m.members[name]; alive && m.mayLook(name, now) {
+		h := &hold{name: name, guest: true, reported: now, wait: firstWait, claims: make(map[string]claim)}
+		m.holds[name] = h
+		m.examine(h, now)
 	}
 }
 
@@ -80,7 +100,8 @@ func (m *Machine) holdersOf(name string) []string {
 	return slices.DeleteFunc(holders, func(holder string) bool { return holder == m.opts.Self })
 }
 
-// agree declares a start dead when enough holders, with this member among them, agree.
+// agree declares a start dead when enough holders, with this member among them, agree. A member that
+// believes the start dead already counts as enough of them.
 func (m *Machine) agree(h *hold, now time.Time) {
 	if h.verdict == 0 || now.Sub(h.judged) > claimLife || !h.dead.IsZero() && now.Sub(h.dead) < renewPause {
 		return
@@ -99,6 +120,8 @@ func (m *Machine) agree(h *hold, now time.Time) {
 	}
 	others := len(m.members) // with the accused start, without this one
 	switch {
+	case !h.reported.IsZero() && now.Sub(h.reported) <= reportLife:
+		m.declare(h, h.verdict, now)
 	case h.verdict == Gone && gone >= min(m.opts.Gone, others):
 		m.declare(h, Gone, now)
 	case all >= min(m.opts.Silent, others):
@@ -109,5 +132,6 @@ func (m *Machine) agree(h *hold, now time.Time) {
 func (m *Machine) declare(h *hold, v Verdict, now time.Time) {
 	h.dead = now
 	m.counts.Declared++
+	m.memory.fail(h.name, v == Gone, now)
 	m.do(Declare{h.name, v})
 }

@@ -16,6 +16,14 @@
 // enough holders agree. A claim never replaces the evidence of the member itself: it makes that
 // member examine the accused one.
 //
-// A member that comes back after it was declared dead is distrusted as evidence of a broken network:
-// for some minutes no examination of it has a verdict.
+// News of a death may be lost. A member that learns that another one believes a start dead examines
+// that start itself, and needs no further claim.
+//
+// A silent start is suspected before it is dead. Members that the holders of its tethers do not know to be
+// cut off from it may reach it, and pass on its refutation.
+//
+// A member that refutes the suspicion, or comes back after it was found gone, shows that the network misled
+// the examiner. The examiner distrusts it: for some minutes no examination of it has a verdict. A member
+// that comes back after it was silent or after gossip declared it dead, as after a partition, is examined
+// as before.
 package tether

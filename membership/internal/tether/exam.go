@@ -76,6 +76,10 @@ func (e *exam) dialed(d Dialed) {
 // advance does what is due for a watched start.
 func (m *Machine) advance(h *hold, now time.Time) {
 	if h.exam == nil {
+		if h.guest {
+			m.drop(h)
+			return
+		}
 		if h.open || now.Before(h.due) {
 			return
 		}
@@ -158,6 +162,9 @@ func (m *Machine) conclude(h *hold, v Verdict, now time.Time) {
 	h.exam, h.verdict, h.judged, h.told = nil, v, now, make(map[string]bool)
 	h.due = now.Add(h.wait)
 	h.wait = min(2*h.wait, maxRenewWait)
+	if v == Silent {
+		m.do(Suspect{h.name})
+	}
 	m.tellHolders(h)
 	m.agree(h, now)
 }

@@ -12,7 +12,8 @@ const (
 	maxWait      = 30 * time.Second // the wait doubles up to this one
 	claimLife    = 3 * time.Second  // how long a claim counts
 	maxClaims    = 16               // claims about one start
-	maxDoubts    = 16               // starts whose holders are asked in one pause
+	maxDoubts    = 16               // starts that this member holds no tether to, and looks into in one pause
+	reportLife   = 5 * time.Second  // how long a report counts
 	claimSpread  = 4                // claims count from this multiple of the holders, because views differ
 	maxWidening  = 4                // while watched starts fail, this multiple of them is watched at most
 	renewPause   = time.Second      // the wait before a start that was accused is examined again
@@ -30,7 +31,7 @@ type Machine struct {
 	burst   time.Time            // until then other failures are likely
 	widened int                  // watched starts that seem to fail, and have others in their place
 	turned  time.Time            // the last turn
-	doubts  map[string]time.Time // when this member last asked the holders of a start
+	doubts  map[string]time.Time // when this member last looked into a start that it holds no tether to
 	counts  Counts
 
 	actions []Action // of the present step
@@ -47,6 +48,9 @@ type hold struct {
 	wait   time.Duration
 	exam   *exam
 	asked  time.Time // when others last asked for an examination
+
+	reported time.Time // when another member last believed the start dead
+	guest    bool      // it is watched for one examination alone, because of that
 
 	verdict Verdict // of this member; zero: none
 	judged  time.Time
@@ -113,6 +117,14 @@ func (m *Machine) heard(e Event, now time.Time) {
 		}
 	case Doubted:
 		m.doubted(e.Name, now)
+	case Reported:
+		m.reported(e.Name, now)
+	case Refuted:
+		m.memory.fail(e.Name, true, now)
+		m.memory.back(e.Name, now)
+		if h := m.holds[e.Name]; h != nil {
+			h.exam, h.verdict = nil, 0
+		}
 	}
 }
 
@@ -168,7 +180,8 @@ func (m *Machine) lost(e Lost, now time.Time) {
 	delete(m.members, e.Name)
 	m.circle.remove(e.Name)
 	if e.Failed {
-		m.memory.fail(e.Name, now)
+		h := m.holds[e.Name]
+		m.memory.fail(e.Name, h != nil && h.verdict == Gone, now)
 		m.burst = now.Add(burstTime)
 	} else {
 		m.memory.forget(e.Name)
@@ -179,7 +192,7 @@ func (m *Machine) lost(e Lost, now time.Time) {
 // fails reports whether a start seems to fail.
 func (m *Machine) fails(name string) bool {
 	h := m.holds[name]
-	return h != nil && (h.verdict != 0 || h.exam != nil && h.exam.shown != nothing)
+	return h != nil && !h.guest && (h.verdict != 0 || h.exam != nil && h.exam.shown != nothing)
 }
 
 func (m *Machine) failing() (failing int) {
@@ -214,15 +227,13 @@ func (m *Machine) nearest(names []string, failing bool) (nearest []string) {
 func (m *Machine) choose(now time.Time) {
 	wanted := m.nearest(m.circle.after(m.opts.Self, maxWidening*m.opts.Held), true)
 	for _, name := range m.order() {
-		if !slices.Contains(wanted, name) {
-			if m.holds[name].open {
-				m.do(Close{name})
-			}
-			delete(m.holds, name)
+		if _, alive := m.members[name]; !slices.Contains(wanted, name) && !(m.holds[name].guest && alive) {
+			m.drop(m.holds[name])
 		}
 	}
 	for _, name := range wanted {
-		if m.holds[name] != nil {
+		if h := m.holds[name]; h != nil {
+			h.guest = false
 			continue
 		}
 		h := &hold{name: name, wait: firstWait, due: now.Add(m.opts.Rest), claims: make(map[string]claim)}
@@ -236,6 +247,14 @@ func (m *Machine) choose(now time.Time) {
 			m.tellHolders(h)
 		}
 	}
+}
+
+// drop ends the watch of a start.
+func (m *Machine) drop(h *hold) {
+	if h.open {
+		m.do(Close{h.name})
+	}
+	delete(m.holds, h.name)
 }
 
 // likely reports whether other starts may fail now.

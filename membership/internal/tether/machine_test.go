@@ -262,8 +262,10 @@ func TestNobodyIsDeclaredDeadWithoutEvidence(t *testing.T) {
 func TestAMemberThatCameBackIsDistrusted(t *testing.T) {
 	d := newDesk(t, 6)
 	victim := d.hold()[0]
-	d.step(Lost{Name: victim, Failed: true})
-	d.step(Seen{Name: victim, Speaks: true})
+	comesBack := func() {
+		d.step(Lost{Name: victim, Failed: true})
+		d.step(Seen{Name: victim, Speaks: true})
+	}
 	attempt := func() []string {
 		d.hold()
 		d.step(Ended{Name: victim})
@@ -273,9 +275,34 @@ func TestAMemberThatCameBackIsDistrusted(t *testing.T) {
 		d.sleep(testSettle+10*time.Millisecond, outcome(Refused), pinged(false))
 		return declared(d.take())
 	}
+	comesBack()
+	require.Equal(t, []string{victim}, attempt(), "gossip was wrong, and no examination")
+	comesBack()
 	require.Empty(t, attempt())
 	d.sleep(distrustFirst, outcome(Alive), pinged(true))
 	require.Equal(t, []string{victim}, attempt())
+}
+
+// A silent start is suspected at the verdict, and distrusted when it refutes that.
+func TestASilentStartThatRefutes(t *testing.T) {
+	d := newDesk(t, 12)
+	victim := d.hold()[0]
+	silent := func() {
+		d.step(Ended{Name: victim})
+		d.sleep(testSettle+10*time.Millisecond, outcome(TimedOut), pinged(false))
+	}
+	silent()
+	require.Contains(t, d.take(), Action(Suspect{victim}))
+	d.step(Refuted{Name: victim})
+	for _, from := range d.machine.holdersOf(victim) {
+		d.step(Claimed{From: from, About: victim, Verdict: Silent})
+	}
+	d.sleep(maxRenewWait, outcome(TimedOut), pinged(false))
+	require.Empty(t, declared(d.take()))
+	d.sleep(distrustFirst, outcome(Alive), pinged(true))
+	d.take()
+	silent()
+	require.Contains(t, d.take(), Action(Suspect{victim}))
 }
 
 // While another start of the same NodeID answers, the verdict waits until all members know that
@@ -414,4 +441,56 @@ func TestTheMemoryIsBounded(t *testing.T) {
 	require.Len(t, d.machine.memory.all, maxMemory)
 	require.Empty(t, d.machine.members)
 	require.Len(t, d.machine.circle.places, 1)
+}
+
+// A member examines a start that another member believes dead, whether it holds a tether to it or not,
+// and needs no claim of a holder.
+func TestReports(t *testing.T) {
+	d := newDesk(t, 12)
+	held := d.hold()
+	var far string
+	for i := 1; i < 12; i++ {
+		if !slices.Contains(held, testName(i)) {
+			far = testName(i)
+		}
+	}
+	for _, name := range []string{far, held[0]} {
+		t.Run("alive", func(t *testing.T) {
+			d.step(Reported{Name: name})
+			d.sleep(testLimit, outcome(Alive), pinged(true))
+			require.Empty(t, declared(d.take()))
+			require.Equal(t, held, d.machine.order())
+		})
+		t.Run("one answer", func(t *testing.T) {
+			d.sleep(askPause, outcome(Alive), pinged(true))
+			d.step(Reported{Name: name})
+			d.sleep(testLimit, outcome(Refused), pinged(true))
+			require.Empty(t, declared(d.take()))
+			d.sleep(maxWait, outcome(Alive), pinged(true))
+		})
+		for verdict, o := range map[Verdict]Outcome{Gone: Refused, Silent: TimedOut} {
+			d.sleep(reportLife, outcome(Alive), pinged(true))
+			d.take()
+			d.step(Reported{Name: name})
+			d.step(Reported{Name: name})
+			d.sleep(testSettle+100*time.Millisecond, outcome(o), pinged(false))
+			all := d.take()
+			require.Equal(t, []string{name}, declared(all))
+			require.Contains(t, all, Declare{name, verdict})
+			require.Equal(t, verdict == Silent, slices.Contains(all, Action(Suspect{name})))
+			d.sleep(maxWait, outcome(Alive), pinged(true))
+			require.Equal(t, held, d.machine.order())
+		}
+	}
+	d.take()
+	d.step(Reported{Name: "stranger"})
+	d.step(Reported{Name: testName(0)})
+	require.Empty(t, d.take())
+	examined, _ := d.machine.Counts()
+	for i := range 10 * maxDoubts { // an exchange may be forged
+		d.step(Seen{Name: fmt.Sprint("other", i)})
+		d.step(Reported{Name: fmt.Sprint("other", i)})
+	}
+	after, _ := d.machine.Counts()
+	require.LessOrEqual(t, after.Examined-examined.Examined, uint64(maxDoubts))
 }

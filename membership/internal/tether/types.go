@@ -93,23 +93,31 @@ type (
 	}
 	// Doubted says that a start refused a connection for another purpose.
 	Doubted struct{ Name string }
+	// Reported says that another member believes a start dead that this one believes alive. The news
+	// of its death may have been lost on the way to this member, or that of its return on the way to
+	// the other one.
+	Reported struct{ Name string }
+	// Refuted says that a start has refuted the suspicion that [Suspect] asked for.
+	Refuted struct{ Name string }
 	// Turn says that a turn of the holder is over. Turns are as far apart as beats.
 	Turn struct{}
 	// Tick says that the time of [Machine.Next] has come.
 	Tick struct{}
 )
 
-func (Seen) event()    {}
-func (Lost) event()    {}
-func (Dialed) event()  {}
-func (Pinged) event()  {}
-func (Ended) event()   {}
-func (Served) event()  {}
-func (Beat) event()    {}
-func (Claimed) event() {}
-func (Doubted) event() {}
-func (Turn) event()    {}
-func (Tick) event()    {}
+func (Seen) event()     {}
+func (Lost) event()     {}
+func (Dialed) event()   {}
+func (Pinged) event()   {}
+func (Ended) event()    {}
+func (Served) event()   {}
+func (Beat) event()     {}
+func (Claimed) event()  {}
+func (Doubted) event()  {}
+func (Reported) event() {}
+func (Refuted) event()  {}
+func (Turn) event()     {}
+func (Tick) event()     {}
 
 // Action is something that the caller must do. It is one of the types below.
 type Action interface{ action() }
@@ -129,6 +137,8 @@ type (
 		To, About string
 		Verdict   Verdict
 	}
+	// Suspect asks to suspect a start, because nothing answers there.
+	Suspect struct{ Name string }
 	// Declare asks to declare a start dead.
 	Declare struct {
 		Name    string
@@ -140,4 +150,5 @@ func (Dial) action()    {}
 func (Ping) action()    {}
 func (Close) action()   {}
 func (Claim) action()   {}
+func (Suspect) action() {}
 func (Declare) action() {}
