@@ -30,6 +30,7 @@ func derive(t require.TestingT, partitions, replicas int, from, to []ring.Node) 
 	table, want := ring.NewTable(before), ring.NewTable(after)
 	require.NoError(t, rebalance.Rendezvous{}.Assign(before, table))
 	require.NoError(t, rebalance.Rendezvous{}.Assign(after, want))
+	rebalance.Renumber(before, after, table)
 	if !(rebalance.Rendezvous{}).Derive(before, after, table) {
 		return false
 	}

@@ -13,9 +13,11 @@ type permutation struct {
 	divide        [4]uint64 // the inverses of multiply
 }
 
-func newPermutation(id string) permutation {
+func newPermutation(id string) permutation { return seededPermutation(xxhash.Sum64String(id)) }
+
+// seededPermutation is newPermutation for the hash of an ID.
+func seededPermutation(seed uint64) permutation {
 	var p permutation
-	seed := xxhash.Sum64String(id)
 	for i := range 4 {
 		p.add[i] = mix(seed + uint64(2*i+1)*0x9e3779b97f4a7c15)
 		p.multiply[i] = mix(seed+uint64(2*i+2)*0x9e3779b97f4a7c15) | 1
@@ -25,11 +27,10 @@ func newPermutation(id string) permutation {
 }
 
 // inverse returns the number whose product with an odd number is 1 modulo 2^64. Each step
-// of Newton's method doubles the number of correct bits, of which an odd number itself
-// has three.
+// of Newton's method doubles the number of correct bits. The first guess has five.
 func inverse(odd uint64) uint64 {
-	x := odd
-	for range 5 {
+	x := odd*3 ^ 2
+	for range 4 {
 		x *= 2 - odd*x
 	}
 	return x

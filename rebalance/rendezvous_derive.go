@@ -2,7 +2,6 @@ package rebalance
 
 import (
 	"iter"
-	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -26,7 +25,11 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 		return false
 	}
 	slots := table.Slots()
-	lost := c.renumber(slots, to.Replicas)
+	done := make(rows, (to.PartitionCount+63)/64)
+	lost := c.lost(slots, to.Replicas)
+	for _, p := range lost {
+		done.add(p)
+	}
 	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth)
 	f.ranks = table.Note()
 	// With these zones the owners of each row are in ascending order of cost: the most
@@ -36,10 +39,10 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 		if i%stopEvery == 0 && to.Stopped() {
 			return false
 		}
-		row := slots[p*to.Replicas:][:to.Replicas]
-		if slices.Contains(row, gone) {
+		if !done.add(p) {
 			continue
 		}
+		row := slots[p*to.Replicas:][:to.Replicas]
 		owners := row
 		if ascending {
 			owners = row[len(row)-1:]
@@ -60,8 +63,8 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	return true
 }
 
-// challenged yields the rows in which a joining node may cost less than an owner, each once,
-// with a number from zero on.
+// challenged yields the rows in which a joining node may cost less than an owner, with a
+// number from zero on. It may yield a row again.
 func (f *filler) challenged(joined []uint16, partitions int) iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
 		if f.ranks == 0 || f.score.orders == nil || f.ranks*uint64(len(joined)) > uint64(partitions)/4 {
@@ -69,19 +72,27 @@ func (f *filler) challenged(joined []uint16, partitions int) iter.Seq2[int, int]
 			}
 			return
 		}
-		var rows []int
+		i := 0
 		for _, n := range joined {
 			for rank := range f.ranks {
-				rows = append(rows, int(f.score.orders[n].at(rank, &f.score.domain)))
-			}
-		}
-		slices.Sort(rows)
-		for i, p := range slices.Compact(rows) {
-			if !yield(i, p) {
-				return
+				if !yield(i, int(f.score.orders[n].at(rank, &f.score.domain))) {
+					return
+				}
+				i++
 			}
 		}
 	}
+}
+
+// rows is a set of partitions, one bit for each.
+type rows []uint64
+
+// add reports whether the partition was not in the set yet.
+func (r rows) add(p int) bool {
+	word, bit := &r[p/64], uint64(1)<<(p%64)
+	added := *word&bit == 0
+	*word |= bit
+	return added
 }
 
 // admit raises the bound of ranks to that of the owners of a row.
@@ -110,15 +121,12 @@ func (f *filler) refill(joined, row []uint16, p partition) {
 
 // change holds the differences between two topologies.
 type change struct {
-	layout layout   // of the new one
-	depth  int      // the largest number of owners of a row in one zone
-	index  []uint16 // the index of each old node in the new topology, or gone
-	joined []uint16 // the new nodes that were not in the old topology, or differ from it
-	moved  bool     // whether any node has another index
+	layout  layout   // of the new one
+	depth   int      // the largest number of owners of a row in one zone
+	joined  []uint16 // the new nodes that were not in the old topology, or differ from it
+	altered []bool   // for each new node, whether the old topology has another node of its ID; nil for none
+	left    bool     // whether an old node is not in the new topology
 }
-
-// gone is not the index of a node: a ring has at most [ring.MaxNodes] nodes.
-const gone = ring.MaxNodes
 
 // compare finds the differences, and whether the zones allow deriving one table from
 // the other.
@@ -126,13 +134,12 @@ func compare(from, to ring.Topology) (c change, ok bool) {
 	if equalWeights(from.Nodes) != equalWeights(to.Nodes) {
 		return c, false
 	}
-	c.index = make([]uint16, len(from.Nodes))
 	left := make(map[place]bool) // the zones of nodes that are gone
 	for i, j := 0, 0; i < len(from.Nodes) || j < len(to.Nodes); {
 		switch {
 		case j == len(to.Nodes) || i < len(from.Nodes) && from.Nodes[i].ID < to.Nodes[j].ID:
 			left[placeOf(&from.Nodes[i])] = true
-			c.index[i], c.moved = gone, true
+			c.left = true
 			i++
 		case i == len(from.Nodes) || from.Nodes[i].ID > to.Nodes[j].ID:
 			c.joined = append(c.joined, uint16(j))
@@ -140,10 +147,12 @@ func compare(from, to ring.Topology) (c change, ok bool) {
 		case from.Nodes[i] != to.Nodes[j]:
 			left[placeOf(&from.Nodes[i])] = true
 			c.joined = append(c.joined, uint16(j))
-			c.index[i], c.moved = gone, true
+			if c.altered == nil {
+				c.altered = make([]bool, len(to.Nodes))
+			}
+			c.altered[j] = true
 			i, j = i+1, j+1
 		default:
-			c.index[i], c.moved = uint16(j), c.moved || i != j
 			i, j = i+1, j+1
 		}
 	}
@@ -180,23 +189,13 @@ func (c *change) zonesStay(replicas int, left map[place]bool) bool {
 	return len(left) == 0 // otherwise a zone is gone
 }
 
-// renumber gives every owner its new index, and returns the partitions that lose
-// an owner, ascending.
-func (c *change) renumber(slots []uint16, replicas int) (lost []int) {
-	if !c.moved {
-		return nil
-	}
-	index := c.index
-	if !slices.Contains(index, gone) {
-		for i, n := range slots {
-			slots[i] = index[n]
-		}
+// lost returns the partitions that lose an owner, ascending.
+func (c *change) lost(slots []uint16, replicas int) (lost []int) {
+	if !c.left && c.altered == nil {
 		return nil
 	}
 	for i, n := range slots {
-		n = index[n]
-		slots[i] = n
-		if n == gone {
+		if n == ring.MaxNodes || c.altered != nil && c.altered[n] {
 			if p := i / replicas; len(lost) == 0 || lost[len(lost)-1] != p {
 				lost = append(lost, p)
 			}

@@ -44,19 +44,21 @@ func newScorer(t ring.Topology, version int) scorer {
 	s := scorer{keys: make([]uint64, len(t.Nodes))}
 	weights := make([]uint64, len(t.Nodes))
 	equal := true
-	for i, n := range t.Nodes {
-		s.keys[i] = mix(xxhash.Sum64String(n.ID))
+	if version > 1 {
+		s.orders, s.domain, s.step = make([]permutation, len(t.Nodes)), newDomain(t.PartitionCount), ^uint64(0)/uint64(t.PartitionCount)
+	}
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		hash := xxhash.Sum64String(n.ID)
+		s.keys[i] = mix(hash)
+		if s.orders != nil {
+			s.orders[i] = seededPermutation(hash)
+		}
 		weights[i] = uint64(n.Weight)
 		equal = equal && n.Weight == t.Nodes[0].Weight
 	}
 	if !equal {
 		s.weights, s.log = weights, newLogTable()
-	}
-	if version > 1 {
-		s.orders, s.domain, s.step = make([]permutation, len(t.Nodes)), newDomain(t.PartitionCount), ^uint64(0)/uint64(t.PartitionCount)
-		for i, n := range t.Nodes {
-			s.orders[i] = newPermutation(n.ID)
-		}
 	}
 	return s
 }

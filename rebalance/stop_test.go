@@ -62,9 +62,11 @@ func TestDeriveStops(t *testing.T) {
 		to := ring.Topology{Nodes: nodes, PartitionCount: 4096, Replicas: 3}
 		derived := ring.NewTable(from)
 		copy(derived.Slots(), table.Slots())
+		rebalance.Renumber(from, to, derived)
 		require.True(t, s.Derive(from, to, derived), name)
 		to.Stop = func() bool { return true }
 		copy(derived.Slots(), table.Slots())
+		rebalance.Renumber(from, to, derived)
 		require.False(t, s.Derive(from, to, derived), name)
 	}
 	require.False(t, ring.Topology{}.Stopped())

@@ -29,9 +29,12 @@ type zone struct {
 func newLayout(nodes []ring.Node) layout {
 	l := layout{zoneOf: make([]int, len(nodes))}
 	index := make(map[place]int)
+	z := 0
 	for i := range nodes {
-		at := placeOf(&nodes[i])
-		z, known := index[at]
+		at, known := placeOf(&nodes[i]), true
+		if i == 0 || at != placeOf(&nodes[i-1]) {
+			z, known = index[at]
+		}
 		if !known {
 			z = len(l.zones)
 			index[at] = z

@@ -118,18 +118,17 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 // place fills the table.
 func (r *Ring) place(previous *Ring) error {
 	topology := r.topology()
-	table, derived, err := r.derive(previous, topology)
-	if err == nil && !derived {
-		table = NewTable(topology)
-		err = r.assign(topology, table)
+	if derived, err := r.derive(previous, topology); derived || err != nil {
+		return err
 	}
-	if err != nil {
+	table := NewTable(topology)
+	if err := r.assign(topology, table); err != nil {
 		return err
 	}
 	// The strategy may have kept the table it was given; the ring must not
 	// change with it.
 	r.owners, r.note = slices.Clone(table.owners), *table.note
-	return r.check()
+	return r.check(0, len(r.owners))
 }
 
 // topology returns the part of the ring that the strategy sees. The strategy may keep
@@ -208,10 +207,10 @@ func (r *Ring) assign(topology Topology, table Table) error {
 	})
 }
 
-// check checks the rules of the table that every lookup relies on.
-func (r *Ring) check() error {
+// check checks the rules of the table that every lookup relies on, for the rows in a range of slots.
+func (r *Ring) check(from, to int) error {
 	nodes, replicas := len(r.nodes), r.replicas
-	for p, rest := 0, r.owners; len(rest) > 0; p, rest = p+1, rest[replicas:] {
+	for p, rest := from/replicas, r.owners[from:to]; len(rest) > 0; p, rest = p+1, rest[replicas:] {
 		row := rest[:replicas]
 		if replicas == 3 { // rows of one to three owners, the most frequent case
 			a, b, c := row[0], row[1], row[2]

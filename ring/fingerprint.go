@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -97,29 +98,26 @@ func (r *Ring) fingerprint() Fingerprint {
 		buf = binary.LittleEndian.AppendUint32(buf, uint32(n.Weight))
 		flush()
 	}
-	var block [1024]byte
-	for owners := r.owners; len(owners) > 0; {
-		n := pack(&block, owners)
-		_, _ = d.Write(block[:2*n])
-		owners = owners[n:]
-	}
+	writeNumbers(&d, r.owners, binary.NativeEndian.Uint16([]byte{1, 0}) == 1)
 	return Fingerprint(d.Sum64())
 }
 
-// pack writes as many numbers as the block has room for, two bytes each, and returns
-// how many it has written. It writes four at a time for speed: a table has hundreds of
-// thousands.
-func pack(block *[1024]byte, numbers []uint16) int {
-	numbers = numbers[:min(len(numbers), len(block)/2)]
-	i := 0
-	for ; i+4 <= len(numbers); i += 4 {
-		four := numbers[i : i+4 : i+4]
-		binary.LittleEndian.PutUint64(block[2*i:], uint64(four[0])|uint64(four[1])<<16|uint64(four[2])<<32|uint64(four[3])<<48)
+// writeNumbers writes numbers to a hash, two bytes each, the least significant first. Where
+// memory has this order the hash reads the numbers in place.
+func writeNumbers(d *xxhash.Digest, numbers []uint16, inPlace bool) {
+	if inPlace {
+		_, _ = d.Write(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), 2*len(numbers)))
+		return
 	}
-	for ; i < len(numbers); i++ {
-		binary.LittleEndian.PutUint16(block[2*i:], numbers[i])
+	var block [1024]byte
+	for len(numbers) > 0 {
+		n := min(len(numbers), len(block)/2)
+		for i, number := range numbers[:n] {
+			binary.LittleEndian.PutUint16(block[2*i:], number)
+		}
+		_, _ = d.Write(block[:2*n])
+		numbers = numbers[n:]
 	}
-	return len(numbers)
 }
 
 // mix spreads every bit of x over all of them. The finalizer of SplitMix64

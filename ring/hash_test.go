@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
@@ -33,4 +34,25 @@ func FuzzLocate(f *testing.F) {
 	f.Add("user:42")
 	f.Add("a key that is longer than one block of the hash")
 	f.Fuzz(func(t *testing.T, key string) { requireXXHash(t, key) })
+}
+
+// The numbers of a table are hashed alike in place and through a buffer, as a processor of another
+// byte order does it.
+func TestNumbersHashAlike(t *testing.T) {
+	for _, n := range []int{0, 1, 3, 511, 512, 513, 2000} {
+		numbers := make([]uint16, n)
+		var want []byte
+		for i := range numbers {
+			numbers[i] = uint16(i * 40_503)
+			want = binary.LittleEndian.AppendUint16(want, numbers[i])
+		}
+		for _, inPlace := range []bool{false, true} {
+			if inPlace && binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+				continue
+			}
+			d := xxhash.New()
+			writeNumbers(d, numbers, inPlace)
+			require.Equal(t, xxhash.Sum64(want), d.Sum64(), "%d numbers", n)
+		}
+	}
 }

@@ -12,10 +12,11 @@ import "slices"
 type Deriver interface {
 	RebalanceStrategy
 	// Derive gets the table that Assign has written for the topology from, as indices
-	// into the nodes of from. It changes the table into the one that Assign would write
-	// for the topology to. Both topologies have the same number of partitions and of
-	// owners. Derive reports whether it did so. If not, it may leave anything in the
-	// table, and Assign is called. [Table.Note] is that of the previous table.
+	// into the nodes of to. An owner whose ID is not in to has the index [MaxNodes]. Derive
+	// changes the table into the one that Assign would write for the topology to. Both
+	// topologies have the same number of partitions and of owners. Derive reports whether
+	// it did so. If not, it may leave anything in the table, and Assign is called.
+	// [Table.Note] is that of the previous table.
 	Derive(from, to Topology, table Table) bool
 }
 
@@ -27,7 +28,7 @@ type Deriver interface {
 // no strategy is asked. The previous ring may be nil or empty.
 //
 // With rebalance.Rendezvous, 1000 nodes and 65,536 partitions of three owners, Rebuild
-// for one node more or less takes a hundredth of the time of Build.
+// for one node more takes a fiftieth of the time of Build, and for one less a twelfth.
 func Rebuild(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	return build(previous, c, nodes)
 }
@@ -46,18 +47,82 @@ func (r *Ring) sharesTable(previous *Ring) bool {
 	})
 }
 
-// derive makes the table from that of the previous ring, and reports whether the
-// strategy could do so.
-func (r *Ring) derive(previous *Ring, to Topology) (table Table, ok bool, err error) {
+// derive fills the table from that of the previous ring, and reports whether the strategy
+// could do so.
+func (r *Ring) derive(previous *Ring, to Topology) (ok bool, err error) {
 	d, is := r.config.Strategy.(Deriver)
 	if !is || !r.alike(previous) {
-		return Table{}, false, nil
+		return false, nil
 	}
+	owners, lost := r.renumbered(previous)
 	note := previous.note
-	table = Table{replicas: to.Replicas, owners: slices.Clone(previous.owners), note: &note}
+	table := Table{replicas: to.Replicas, owners: slices.Clone(owners), note: &note}
 	err = guard(r.strategy, "Derive", func() error {
 		ok = d.Derive(previous.topology(), to, table)
 		return nil
 	})
-	return table, ok, err
+	if err != nil || !ok {
+		return false, err
+	}
+	r.owners, r.note = owners, note
+	return true, r.adopt(table.owners, lost)
+}
+
+// renumbered returns the table of the previous ring as indices into the nodes of this one, and
+// the first slot of each row that has an owner which is no node of this ring.
+func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
+	index := make([]uint16, len(previous.nodes))
+	moved, left := false, false
+	for i, j := 0, 0; i < len(index); i++ {
+		for j < len(r.nodes) && r.nodes[j].ID < previous.nodes[i].ID {
+			j++
+		}
+		if j < len(r.nodes) && r.nodes[j].ID == previous.nodes[i].ID {
+			index[i] = uint16(j)
+		} else {
+			index[i], left = MaxNodes, true
+		}
+		moved = moved || int(index[i]) != i
+	}
+	owners = slices.Clone(previous.owners)
+	switch {
+	case left:
+		for i, n := range owners {
+			n = index[n]
+			owners[i] = n
+			if n == MaxNodes {
+				if first := i - i%r.replicas; len(lost) == 0 || lost[len(lost)-1] != first {
+					lost = append(lost, first)
+				}
+			}
+		}
+	case moved:
+		for i, n := range owners {
+			owners[i] = index[n]
+		}
+	}
+	return owners, lost
+}
+
+// adopt takes the rows that a strategy has changed into the table, and checks them. The rows
+// that lost an owner are checked in any case. All others were checked in the previous ring.
+func (r *Ring) adopt(owners []uint16, lost []int) error {
+	const block = 64 // slots that are compared at once
+	for from := 0; from < len(owners); from += block {
+		to := min(from+block, len(owners))
+		if to-from == block && [block]uint16(owners[from:to]) == [block]uint16(r.owners[from:to]) {
+			continue
+		}
+		first, end := from-from%r.replicas, min(len(owners), (to+r.replicas-1)/r.replicas*r.replicas)
+		copy(r.owners[first:end], owners[first:end])
+		if err := r.check(first, end); err != nil {
+			return err
+		}
+	}
+	for _, first := range lost {
+		if err := r.check(first, first+r.replicas); err != nil {
+			return err
+		}
+	}
+	return nil
 }

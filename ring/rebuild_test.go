@@ -121,6 +121,62 @@ func TestRebuildAssignsWhenDeriveDoesNot(t *testing.T) {
 	require.Equal(t, build(t, 8, 2, d, zoned(4, "a")...).Fingerprint(), after.Fingerprint())
 }
 
+// A strategy gets the owners as indices into the new nodes. Every row that it changes is checked,
+// wherever it is in the table and however long the rows are.
+func TestRebuildRenumbers(t *testing.T) {
+	nodes := zoned(40, "a")
+	for _, replicas := range []int{1, 2, 3, 7, 16} {
+		assign := func(topology ring.Topology, table ring.Table) error {
+			for i := range table.Slots() {
+				p, j := i/topology.Replicas, i%topology.Replicas
+				table.Slots()[i] = uint16((p + j) % len(topology.Nodes))
+			}
+			return nil
+		}
+		const partitions = 150
+		change := func(ring.Table) {}
+		d := deriver{strategy{named("d"), assign}, func(from, to ring.Topology, table ring.Table) bool {
+			for p := range partitions {
+				for j, n := range table.Row(p) {
+					old := from.Nodes[(p+j)%len(from.Nodes)].ID
+					i := slices.IndexFunc(to.Nodes, func(n ring.Node) bool { return n.ID == old })
+					if i < 0 {
+						i = ring.MaxNodes
+					}
+					require.Equal(t, uint16(i), n)
+				}
+			}
+			change(table)
+			return true
+		}}
+		config := ring.Config{PartitionCount: partitions, ReplicationFactor: replicas, Strategy: d}
+		before, err := ring.Build(config, nodes[1:39])
+		require.NoError(t, err)
+		for p := 0; p < partitions; p += 7 { // 38 old nodes become 1 to 39, and node 0 joins in front
+			change = func(table ring.Table) { table.Row(p)[replicas-1] = 0 }
+			after, err := ring.Rebuild(before, config, nodes)
+			require.NoError(t, err)
+			for q, owners := range after.All() {
+				last := owners.At(replicas - 1).ID()
+				require.Equal(t, p == q, last == nodes[0].ID, "row %d of %d owners", q, replicas)
+			}
+			change = func(table ring.Table) { table.Row(p)[replicas-1] = uint16(len(nodes)) }
+			_, err = ring.Rebuild(before, config, nodes)
+			require.ErrorContains(t, err, "index 40 of 40 nodes")
+		}
+		change = func(table ring.Table) {
+			for i, n := range table.Slots() {
+				if n == ring.MaxNodes {
+					table.Slots()[i] = 39 // the node that joined
+				}
+			}
+		}
+		joined := append(slices.Clone(nodes[2:39]), nodes[39], nodes[0])
+		_, err = ring.Rebuild(before, config, joined)
+		require.ErrorContains(t, err, "index 39 of 39 nodes")
+	}
+}
+
 // A note stays with its table, and does not change what the ring is.
 func TestNotes(t *testing.T) {
 	require.Zero(t, ring.Table{}.Note())
@@ -187,6 +243,9 @@ func TestRebuildChecksDerivedTables(t *testing.T) {
 	require.ErrorContains(t, err, `partition 6: owners are distinct: node "n00" stands in the row twice`)
 
 	derive = func(ring.Table) {}
+	_, err = ring.Rebuild(before, config, zoned(4, "a")[1:])
+	require.ErrorContains(t, err, "partition 0: owners are nodes of the topology: owner 0 is index 65535 of 3 nodes", "a row that lost an owner and did not change")
+
 	after, err := ring.Rebuild(before, config, zoned(4, "a"))
 	require.NoError(t, err)
 	now := dump(after)
