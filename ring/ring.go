@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/clusterkit/clusterkit/ring/option"
 )
@@ -47,7 +48,9 @@ func (r *Ring) Lookup(key string) Placement {
 // LookupBytes is [Ring.Lookup] for a key held as bytes. A string and a byte
 // slice of the same content have the same placement.
 func (r *Ring) LookupBytes(key []byte) Placement {
-	return Placement{ring: r, partition: r.locateBytes(key)}
+	// This is locateBytes written out. With a call of it, a function that loads a ring from a
+	// pointer and calls LookupBytes would be too large for the compiler to inline.
+	return Placement{ring: r, partition: r.locate(*(*string)(unsafe.Pointer(&key)))}
 }
 
 // Partition returns the partition of a key, 0 to PartitionCount-1. It depends only on
