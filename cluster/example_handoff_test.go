@@ -75,6 +75,7 @@ func ExampleJournal() {
 		c := startExample(network, 1, func(o *cluster.Options) {
 			o.Handoff.Mover = disks{}
 			o.Handoff.Journal = directory(dir)
+			o.PartitionCount = 64          // each has a file
 			o.Gossip.TrustedNetwork = true // in production: o.Gossip.Keys
 		})
 		for c.Local().State != membership.Active || c.Handoff().State().Receiving > 0 {

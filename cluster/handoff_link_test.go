@@ -35,6 +35,7 @@ const copyLimit = time.Second
 // little longer than the member that copies most is busy: eight copies run at a time there, and a lost one
 // lasts until its time-out.
 func TestDrainOverABadLink(t *testing.T) {
+	t.Parallel()
 	for name, l := range map[string]link{
 		"3 % and 40 ms":                {loss: 0.03, latency: 40 * time.Millisecond, within: 5 * time.Second},
 		"10 % and 100 ms":              {loss: 0.1, latency: 100 * time.Millisecond, within: 20 * time.Second},
@@ -50,7 +51,7 @@ func TestDrainOverABadLink(t *testing.T) {
 			switch {
 			case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
 				seeds = 40
-			case l.copying:
+			case l.copying, testing.Short():
 				seeds = 1
 			}
 			var took, copying time.Duration

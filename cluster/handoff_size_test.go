@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -12,8 +13,15 @@ import (
 // Without data to copy, the members of a cluster of many partitions are ready within
 // seconds, and a message covers many partitions.
 func TestHandoffOfManyPartitions(t *testing.T) {
+	t.Parallel()
+	members, partitions := 10, 1024
+	switch {
+	case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
+		partitions = 4096
+	case testing.Short():
+		members, partitions = 5, 256
+	}
 	inBubble(t, func(t *testing.T, b *testNet) {
-		const members, partitions = 10, 4096
 		many := func(o *cluster.Options) { o.PartitionCount, o.Handoff.Parallel = partitions, 64 }
 		sh := newShelf()
 		var all []*cluster.Cluster

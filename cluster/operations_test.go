@@ -267,6 +267,7 @@ func (p *practice) backUp(i int) (restore func()) {
 
 // The replication factor and the write quorum, and handoff on and off, in two rounds of restarts.
 func TestOperationsOnTheConfiguration(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("restarts thirty members; TestHandoffIsTurnedOnAndOff does as much")
 	}

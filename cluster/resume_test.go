@@ -27,6 +27,7 @@ func (f *fleet) drainUntil(c *cluster.Cluster, what string, holds func() bool) <
 
 // Drain is undone by Resume at every step, again and again, while the cluster is written and read.
 func TestResumeAtEveryStage(t *testing.T) {
+	t.Parallel()
 	for _, stage := range []struct {
 		name  string
 		holds func(f *fleet, c *cluster.Cluster) bool

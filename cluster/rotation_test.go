@@ -120,7 +120,7 @@ func (r *rotated) load() (stop func()) {
 
 // askEvery is the time between two requests of a worker. A worker without a pause
 // would take a whole processor from the tests that run beside this one.
-const askEvery = 5 * time.Millisecond
+const askEvery = 20 * time.Millisecond
 
 func (w *worker) run(ctx context.Context) {
 	tick := time.NewTicker(askEvery)
