@@ -46,6 +46,9 @@ func crash(t *testing.T, network *memnet.Network, m *Membership) {
 // ended for good. The member finds the others through its file.
 func TestAMemberFindsTheOthersThroughItsFile(t *testing.T) {
 	for _, crashed := range []bool{false, true} {
+		if testing.Short() && !crashed {
+			continue // it takes forty minutes of virtual time
+		}
 		inBubble(t, func(t *testing.T, network *memnet.Network, add func(*Membership)) {
 			dir, seed := t.TempDir(), "10.0.0.1:7946"
 			var all []*Membership

@@ -15,6 +15,9 @@ const compoundOverhead = 2 + 1
 // TestAgreementSize checks the promised size that agreement adds to a packet: 24 bytes
 // and one bit for each member.
 func TestAgreementSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a thousand agreements, in one goroutine")
+	}
 	for n := 2; n <= 1000; n++ {
 		members := make([]Member, n)
 		for i := range members {

@@ -59,6 +59,9 @@ func TestALostMemberIsDialledEverMoreRarely(t *testing.T) {
 // A day after a thousand members were lost, few of them are dialled each hour, and after 72 hours
 // none. Members that left are never dialled.
 func TestADayAfterAThousandMembers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lasts for days of virtual time, in one goroutine")
+	}
 	c := newClock()
 	r := newRegistry("me~0", c.now)
 	lose(r, Leaving, 1000)
