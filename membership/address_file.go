@@ -179,7 +179,7 @@ func (m *Membership) recall() {
 	}
 	m.keepKnown()
 	addrs, now := m.remembered(), m.settings.now()
-	if len(addrs) == 0 || len(m.registry.others()) == 0 {
+	if len(addrs) == 0 || m.registry.countOthers() == 0 {
 		return
 	}
 	m.known.mu.Lock()

@@ -168,7 +168,7 @@ func (d driver) Send(ctx context.Context, to string, payload []byte) error {
 // Troubles returns the problems of gossip that exist now, ascending by kind and subject.
 // Membership logs each of them itself.
 func (d driver) Troubles() []trouble {
-	if len(d.m.registry.others()) > 0 {
+	if d.m.registry.countOthers() > 0 {
 		d.m.troubles.clear(troubleNoSeed, "")
 	}
 	return d.m.troubles.list()

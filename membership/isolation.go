@@ -30,7 +30,6 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		others := m.registry.others()
 		if now := m.heardAt.Load(); now != heard {
 			heard, misses = now, max(misses-1, 0)
 		} else {
@@ -38,11 +37,11 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 		}
 		isolated := m.isolated.Load()
 		switch {
-		case len(others) == 0:
+		case m.registry.countOthers() == 0:
 			isolated = false
 		case misses > quietProbes || isolated:
 			m.reach.want() // the other members may answer, and this member's address may be wrong
-			switch answered, asked := m.sample(ctx, others); {
+			switch answered, asked := m.sample(ctx, m.registry.others()); {
 			// At most a fifth answers: this member is cut off. At least half answers: it is not.
 			// In between isolated keeps its value, and a later tick takes the next sample.
 			case 5*answered <= asked:
@@ -62,7 +61,7 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 // pinged. When it cannot complete that, it returns 1 and 1, as if all had answered.
 func (m *Membership) sample(ctx context.Context, others []Member) (answered, asked int) {
 	gossip, _, running := m.live()
-	if !running {
+	if !running || len(others) == 0 {
 		return 1, 1
 	}
 	others = pick(others, sampleMembers)

@@ -28,7 +28,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 	for {
 		s := m.search(ctx, limited)
 		switch {
-		case len(m.registry.others()) > 0:
+		case m.registry.countOthers() > 0:
 			return nil
 		case !s.silent && (s.refused != nil || isFixed(m.settings.Discovery)): // every address has answered
 			return s.refused
@@ -168,7 +168,7 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 			err = refused
 		}
 		switch err = classifyJoinError(err); {
-		case err == nil && len(m.registry.others()) == 0:
+		case err == nil && m.registry.countOthers() == 0:
 			err = m.refusals.take()
 		case err == nil:
 			m.reach.led(addr)

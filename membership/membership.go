@@ -275,7 +275,7 @@ func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
 // leave tells the other members that this member is about to leave, and then that it has left. It
 // waits until each of the two messages has been sent.
 func (m *Membership) leave(ctx context.Context, wait time.Duration) {
-	if len(m.registry.others()) == 0 {
+	if m.registry.countOthers() == 0 {
 		return
 	}
 	// memberlist drops an announcement that has not been sent when it announces the leave. Without

@@ -214,7 +214,7 @@ func (m *Membership) judgePair(name string, peer Member, state pairState) {
 		enough = halfChecked
 	}
 	_, alive := m.registry.named(name)
-	p.blocked = p.blocked || alive && p.failed >= enough && now.Sub(p.since) >= m.settings.timings.certainty(len(m.registry.others())+1)
+	p.blocked = p.blocked || alive && p.failed >= enough && now.Sub(p.since) >= m.settings.timings.certainty(m.registry.countOthers()+1)
 	blocked := p.blocked
 	m.pairs.mu.Unlock()
 	if sweep {

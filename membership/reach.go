@@ -255,7 +255,7 @@ func (m *Membership) watchReach(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := m.settings.now()
-		if len(m.registry.others()) == 0 {
+		if m.registry.countOthers() == 0 {
 			if !alone {
 				m.reach.conclude(nil)
 				m.clearReach(troubleUnreached, troubleNoPackets, troubleNoStreams)

@@ -281,6 +281,17 @@ func (r *registry) others() []Member {
 	return others
 }
 
+// countOthers returns how many starts [registry.others] would return.
+func (r *registry) countOthers() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	count := len(r.alive)
+	if _, known := r.alive[r.self]; known {
+		count--
+	}
+	return count
+}
+
 func equalMembers(a, b Member) bool {
 	return a.ID == b.ID && a.Region == b.Region && a.Zone == b.Zone && a.Weight == b.Weight &&
 		a.Addr == b.Addr && a.HTTPAddr == b.HTTPAddr && a.Version == b.Version && a.PartitionCount == b.PartitionCount &&

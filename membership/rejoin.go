@@ -55,7 +55,7 @@ func (m *Membership) keepJoining(ctx context.Context) {
 // seekSeeds dials some of the seeds that are not members, or all of them when this member is
 // alone.
 func (m *Membership) seekSeeds(ctx context.Context) {
-	if len(m.registry.others()) == 0 {
+	if m.registry.countOthers() == 0 {
 		m.search(ctx, ctx)
 		return
 	}

@@ -80,7 +80,7 @@ func (s *search) report(ctx context.Context) {
 	m, all := s.m, s.failures()
 	switch {
 	case ctx.Err() != nil:
-	case all == "" || len(m.registry.others()) > 0:
+	case all == "" || m.registry.countOthers() > 0:
 		m.troubles.clear(troubleNoSeed, "")
 	case m.settings.now().Sub(m.opened) >= min(defaultBootstrapTimeout, m.settings.BootstrapTimeout):
 		m.troubles.set(troubleNoSeed, "", "", all, 0)
@@ -149,7 +149,7 @@ func (s *search) run(ctx, limited context.Context) {
 			s.silent = true
 			return
 		}
-		if len(s.m.registry.others()) > 0 {
+		if s.m.registry.countOthers() > 0 {
 			return
 		}
 	}
@@ -215,7 +215,7 @@ func (m *Membership) isSelf(addr netip.AddrPort) bool {
 func (m *Membership) awaitReach(ctx context.Context) error {
 	for {
 		changed := m.reach.changed.Wait()
-		if known, err := m.reach.state(); known || len(m.registry.others()) == 0 {
+		if known, err := m.reach.state(); known || m.registry.countOthers() == 0 {
 			if err != nil {
 				return fmt.Errorf("membership: %w", err)
 			}

@@ -126,7 +126,7 @@ func (m *Membership) compare(id, addr string, theirs digest) {
 		return
 	}
 	gossip, _, running := m.live()
-	if !running || !m.syncs.begin(ours, theirs, len(m.registry.others())) {
+	if !running || !m.syncs.begin(ours, theirs, m.registry.countOthers()) {
 		return
 	}
 	begun := m.background(func() {
