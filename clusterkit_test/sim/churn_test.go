@@ -16,7 +16,7 @@ const churnLimit = 3 * time.Second
 // dial in twenty are lost. It measures the time until the last member has the change.
 func TestSimChurn(t *testing.T) {
 	t.Parallel()
-	members, changes := scaled(50, 30, 20), scaled(500, 60, 30)
+	members, changes := scaled(50, 25, 15), scaled(500, 50, 25)
 	network := memnet.Options{Latency: time.Millisecond, Jitter: 2 * time.Millisecond, PacketLoss: 0.05, StreamLoss: 0.05}
 	simulate(t, network, func(s *sim) {
 		s.form(members)

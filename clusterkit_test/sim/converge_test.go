@@ -13,7 +13,7 @@ import (
 // member knows that every other one has it in its ring.
 func TestSimWaitConverged(t *testing.T) {
 	t.Parallel()
-	sizes := []int{scaled(100, 50, 30)}
+	sizes := []int{scaled(100, 40, 20)}
 	if full() {
 		sizes = append(sizes, 500)
 	}

@@ -20,7 +20,7 @@ func TestSimCrashIsNoticed(t *testing.T) {
 		members   int
 		noTethers bool
 		most      time.Duration
-	}{{10, false, hostLossAtMost}, {scaled(100, 50, 30), false, hostLossAtMost}, {10, true, crashAtMost}} {
+	}{{10, false, hostLossAtMost}, {scaled(100, 30, 20), false, hostLossAtMost}, {10, true, crashAtMost}} {
 		n := c.members
 		simulate(t, memnet.Options{Latency: time.Millisecond, PacketLoss: 0.01, StreamLoss: 0.005}, func(s *sim) {
 			s.configs = append(s.configs, func(o *cluster.Options) { o.Gossip.NoTethers = c.noTethers })

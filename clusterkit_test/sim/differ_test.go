@@ -158,7 +158,7 @@ func TestSimLastingDifferenceMakesNoStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("forms three clusters")
 	}
-	members, span := scaled(50, 20, 10), 5*time.Minute
+	members, span := scaled(50, 12, 10), 5*time.Minute
 	healthy := streamsOf(t, members, span)
 	forged := streamsOf(t, members, span, forge)
 	hidden := streamsOf(t, members, span, only("one"), only("two"))

@@ -19,7 +19,7 @@ const oblivion = 2 * time.Minute
 // with the fingerprint of before.
 func TestSimHealsAPartitionThatOutlastsMemory(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{scaled(20, 20, 10), scaled(100, 40, 20)} {
+	for _, n := range []int{scaled(20, 10, 10), scaled(100, 30, 20)} {
 		simulate(t, memnet.Options{Latency: time.Millisecond, PacketLoss: 0.01}, func(s *sim) {
 			all := s.form(n)
 			before := all[0].Fingerprint()
