@@ -101,7 +101,7 @@ func buildRelease(t *testing.T, release string) string {
 	for _, args := range [][]string{
 		{"git", "-C", "../..", "archive", "-o", archive, release},
 		{"tar", "-xf", archive, "-C", source},
-		{"go", "build", "-C", source, "-o", binary, "./examples/node"},
+		{"go", "build", "-C", source, "-ldflags=-w", "-o", binary, "./examples/node"},
 	} {
 		out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
 		require.NoError(t, err, "%v:\n%s", args, out)

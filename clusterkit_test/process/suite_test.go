@@ -86,7 +86,7 @@ var build = sync.OnceValue(func() error {
 	if err = os.Chmod(built, 0o755); err != nil { // some tests run the programs as another user
 		return err
 	}
-	args := []string{"build", "-o", built + string(os.PathSeparator)}
+	args := []string{"build", "-ldflags=-w", "-o", built + string(os.PathSeparator)}
 	for _, name := range []string{"node", "quickstart", "cache", "workers", "zonerouter", "kv"} {
 		args = append(args, "../../examples/"+name)
 	}
