@@ -46,7 +46,7 @@ func encodeAbsences(records []absenceRecord) []byte {
 		if r.left {
 			b = append(b, leftMark...)
 		} else {
-			b = binary.AppendUvarint(b, uint64(milliseconds(r.remaining)))
+			b = binary.AppendUvarint(b, uint64(max(milliseconds(r.remaining), 0)))
 		}
 		b = appendText(b, gossipName(r.member.ID, r.member.Start.Nonce))
 		if r.over() {

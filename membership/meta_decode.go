@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -53,8 +54,7 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 	case tagZone:
 		m.Zone = string(value)
 	case tagWeight:
-		n, err = number(value, maxWeight)
-		m.Weight = int(n)
+		m.Weight, err = smallNumber(value, maxWeight)
 	case tagHTTPAddr:
 		m.HTTPAddr = string(value)
 	case tagServices:
@@ -62,8 +62,7 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 	case tagMetadata:
 		m.Metadata, err = decodePairs(value)
 	case tagPartitionCount:
-		n, err = number(value, maxPartitionCount)
-		m.PartitionCount = int(n)
+		m.PartitionCount, err = smallNumber(value, maxPartitionCount)
 	case tagConfigurations:
 		m.Configurations, err = decodeList(value)
 	case tagVersion:
@@ -79,7 +78,7 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 		m.State = State(value[0])
 	case tagStarted:
 		n, err = number(value, maxStarted)
-		m.Started = memberTime(int64(n))
+		m.Started = memberTime(int64(min(n, maxStarted)))
 	case tagStartNumber:
 		m.Start.Number, err = number(value, 1<<64-1)
 	case tagOrigin:
@@ -87,8 +86,9 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 	case tagRenewal:
 		m.Renewal, err = number(value, 1<<64-1)
 	case tagGrace:
-		n, err = number(value, uint64(maxRestartGrace/time.Millisecond))
-		m.Grace = time.Duration(n) * time.Millisecond
+		var grace int
+		grace, err = smallNumber(value, int(maxRestartGrace/time.Millisecond))
+		m.Grace = time.Duration(grace) * time.Millisecond
 	}
 	return err
 }
@@ -105,13 +105,19 @@ func number(value []byte, limit uint64) (uint64, error) {
 	return n, nil
 }
 
+// smallNumber is number for a limit that fits into 31 bits.
+func smallNumber(value []byte, limit int) (int, error) {
+	n, err := number(value, uint64(max(limit, 0)))
+	return int(min(n, math.MaxInt32)), err
+}
+
 // cutBytes reads a length, and then that number of bytes, from the beginning of b.
 func cutBytes(b []byte) (value, rest []byte, err error) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) {
+	if size <= 0 || n > uint64(max(len(b)-size, 0)) {
 		return nil, nil, errMetaShort
 	}
-	end := size + int(n)
+	end := size + int(min(n, math.MaxInt32))
 	return b[size:end], b[end:], nil
 }
 

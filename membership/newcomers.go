@@ -32,8 +32,9 @@ const (
 	// maxStarts bounds the starts of one NodeID that are believed alive at a time. A process that
 	// crashes again and again has a few: each start counts until its failure is noticed.
 	maxStarts = 64
-	// maxMembers bounds the starts of all NodeIDs that are believed alive at a time.
-	maxMembers = 1 << 16
+	// maxMembers bounds the starts of all NodeIDs that are believed alive at a time. With the members
+	// that are away, and this one, they are fewer than the 65,535 nodes that a ring can have.
+	maxMembers = 1<<16 - 2 - maxAbsences
 	// In clear, newMembersBurst new starts at once, and newMembers in a further second, are believed
 	// on their word. A member that joins believes what the members that it has dialled say.
 	newMembers, newMembersBurst = 2, 32

@@ -70,11 +70,11 @@ func (t *PlacementTable) encode() ([]byte, error) {
 	b = binary.LittleEndian.AppendUint64(b, uint64(t.Fingerprint))
 	b = appendText(b, t.Strategy)
 	for _, n := range []int{t.PartitionCount, t.ReplicationFactor, t.WriteQuorum, t.Replicas, len(t.Nodes)} {
-		b = binary.AppendUvarint(b, uint64(n))
+		b = binary.AppendUvarint(b, uint64(max(n, 0)))
 	}
 	for _, n := range t.Nodes {
 		b = appendText(b, n.ID, n.Region, n.Zone)
-		b = binary.AppendUvarint(b, uint64(n.Weight))
+		b = binary.AppendUvarint(b, uint64(max(n.Weight, 0)))
 		b = binary.LittleEndian.AppendUint64(b, n.Start)
 	}
 	for _, owner := range t.Owners {

@@ -62,7 +62,7 @@ func (m *mark) appendTo(b []byte) []byte {
 	}
 	b = strconv.AppendUint(append(b, ' '), m.start.Number, 16)
 	b = strconv.AppendUint(append(b, ' '), m.start.Nonce, 16)
-	b = strconv.AppendUint(append(b, ' '), uint64(m.partition), 10)
+	b = strconv.AppendUint(append(b, ' '), uint64(max(m.partition, 0)), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.policy), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(m.form), 16)
 	b = appendHexadecimal(append(b, ' '), uint64(m.token))
@@ -95,7 +95,7 @@ func parseMark(values []string) (m mark, err error) {
 		return n
 	}
 	m.start.Number, m.start.Nonce = field(5, 16, 64), field(6, 16, 64)
-	m.partition, m.policy, m.form = int(field(7, 10, 31)), Policy(field(8, 10, 8)), form(field(9, 16, 8))
+	m.partition, m.policy, m.form = int(field(7, 10, 31)), Policy(field(8, 10, 8)), form(field(9, 16, 8)) //nolint:gosec // of 31 bits
 	m.token = ring.Token(field(10, 16, 64))
 	var room [256]byte // a longer mark needs an allocation
 	if bad || m.policy > PrimaryFirst || m.form > forms || string(m.appendTo(room[:0])) != values[0] {

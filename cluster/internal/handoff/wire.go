@@ -3,6 +3,7 @@ package handoff
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 )
 
 // wire appends values to b, or reads them from the front of b. Each method describes one part of the
@@ -36,14 +37,15 @@ func (w *wire) number(n *uint64) {
 
 // count is encoded as the number of items that follow: at most most, each of at least size bytes.
 func (w *wire) count(n, most, size int) int {
-	value := uint64(n)
+	value := uint64(max(n, 0))
 	if w.number(&value); w.writing {
 		return n
 	}
-	if w.require(value <= uint64(min(most, len(w.b)/size))); w.failed {
+	most = min(most, len(w.b)/size)
+	if w.require(value <= uint64(max(most, 0))); w.failed {
 		return 0
 	}
-	return int(value)
+	return int(min(value, math.MaxInt32))
 }
 
 func (w *wire) byte(value *byte) {
@@ -114,11 +116,11 @@ func (w *wire) message(m *Message) {
 
 // report is encoded as the partition, the flags, three numbers and the owner sets.
 func (w *wire) report(r *report) {
-	p := uint64(r.partition)
+	p := uint64(max(r.partition, 0))
 	w.number(&p)
 	if !w.writing {
-		w.require(p < uint64(w.partitions))
-		r.partition = int(p)
+		w.require(p < uint64(max(w.partitions, 0)))
+		r.partition = int(min(p, math.MaxInt32))
 	}
 	w.byte(&r.flags)
 	w.require(r.flags&^flagsKnown == 0)
@@ -137,7 +139,7 @@ func (w *wire) report(r *report) {
 // ownerSet is encoded as the marks, RF, W, the members merged from, the members attested, and all
 // members, ascending.
 func (w *wire) ownerSet(o *ownerSet) {
-	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(*cmp.Or(o.members, &set{}))
+	marks, q, merged, attested, members := byte(o.marks), o.quorums, uint64(o.merged), uint64(o.attested), []Process(*cmp.Or(o.members, &set{})) //nolint:gosec // other marks are not written
 	w.byte(&marks)
 	w.byte(&q.factor)
 	w.byte(&q.writes)
@@ -147,7 +149,7 @@ func (w *wire) ownerSet(o *ownerSet) {
 	if w.writing {
 		return
 	}
-	o.marks, o.quorums, o.merged, o.attested, o.members = mark(marks), q, uint16(merged), uint16(attested), (*set)(&members)
+	o.marks, o.quorums, o.merged, o.attested, o.members = mark(marks), q, uint16(min(merged, 1<<maxMembers-1)), uint16(min(attested, 1<<maxMembers-1)), (*set)(&members)
 	w.require(0 < q.writes && q.writes <= q.factor && len(members) > 0 && (merged|attested)>>len(members) == 0 && marks != 0 && o.marks&^marksWritten == 0 &&
 		(o.is(markPending) || merged == 0 && !o.is(markConfirmed)) && (o.is(marksOfPast) || attested == 0))
 	for i := 1; i < len(members); i++ {

@@ -30,7 +30,7 @@ func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
 		ended: make(chan struct{}),
 	}
 	in.paced = pacedReader{conn, in.charge}
-	in.reader.more = collect(&in.reader, in.paced, in.charge, func(n int) { g.traffic.streamBytesReceived.Add(uint64(n)) })
+	in.reader.more = collect(&in.reader, in.paced, in.charge, g.traffic.streamBytesReceived.add)
 	return in
 }
 
@@ -49,7 +49,7 @@ func (c *inbound) Read(p []byte) (int, error) {
 // Write counts what is sent.
 func (c *inbound) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.traffic.streamBytesSent.Add(uint64(n))
+	c.traffic.streamBytesSent.add(n)
 	return n, err
 }
 
@@ -81,7 +81,7 @@ func newOutbound(g *Guard, conn net.Conn, addr string) *outbound {
 	if dialed, err := netip.ParseAddrPort(addr); err == nil {
 		out.charge.source = networkOf(dialed.Addr().Unmap())
 	}
-	out.reader.more = collect(&out.reader, conn, out.charge, func(n int) { g.traffic.streamBytesReceived.Add(uint64(n)) })
+	out.reader.more = collect(&out.reader, conn, out.charge, g.traffic.streamBytesReceived.add)
 	return out
 }
 
@@ -157,7 +157,7 @@ func (c *outbound) readHead() error {
 // it could not write without closing it.
 func (c *outbound) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.g.traffic.streamBytesSent.Add(uint64(n))
+	c.g.traffic.streamBytesSent.add(n)
 	if err != nil {
 		_ = c.Close()
 	}

@@ -40,8 +40,12 @@ type refusedCounts struct {
 type trafficCounts struct {
 	packetsSent, packetBytesSent         atomic.Uint64
 	streamsDialed, streamsAccepted       atomic.Uint64
-	streamBytesSent, streamBytesReceived atomic.Uint64
+	streamBytesSent, streamBytesReceived byteCount
 }
+
+type byteCount struct{ atomic.Uint64 }
+
+func (c *byteCount) add(n int) { c.Add(uint64(max(n, 0))) }
 
 // Counts returns the refusals so far.
 func (g *Guard) Counts() Counts {

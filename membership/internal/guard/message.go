@@ -104,10 +104,10 @@ func (r *reader) header(places map[string]*uint64) error {
 
 // payload reads n bytes, which the message has announced.
 func (r *reader) payload(n uint64, limit int) error {
-	if n > uint64(limit) {
+	if n > uint64(max(limit, 0)) {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", errTooLong, n, limit)
 	}
-	_, err := r.take(int(n))
+	_, err := r.take(int(min(n, maxSealed)))
 	return err
 }
 

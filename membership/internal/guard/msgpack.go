@@ -135,7 +135,7 @@ func (r *reader) fields(limit int, each func(key string) error) error {
 	if err != nil {
 		return err
 	}
-	if n > uint64(limit) {
+	if n > uint64(max(limit, 0)) {
 		return errNotGossip
 	}
 	seen := make([]string, 0, 8)

@@ -46,14 +46,14 @@ func (t *Tether) Read(p []byte) (int, error) {
 	}
 	t.mu.Unlock()
 	n, err := t.Conn.Read(p)
-	t.guard.traffic.streamBytesReceived.Add(uint64(n))
+	t.guard.traffic.streamBytesReceived.add(n)
 	return n, err
 }
 
 // Write counts what is sent.
 func (t *Tether) Write(p []byte) (int, error) {
 	n, err := t.Conn.Write(p)
-	t.guard.traffic.streamBytesSent.Add(uint64(n))
+	t.guard.traffic.streamBytesSent.add(n)
 	return n, err
 }
 
