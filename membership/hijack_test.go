@@ -2,6 +2,7 @@ package membership
 
 import (
 	"log/slog"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -68,9 +69,10 @@ func TestAnnouncedStartsDoNotReplaceAProcess(t *testing.T) {
 		lost := 0
 		for i := range 600 {
 			if i%20 == 0 {
+				number := []uint64{three.Local().Start.Number + 1, uint64(time.Now().Add(maxClockError).UnixMilli()), math.MaxUint64}[i/20%3]
 				g := ghost(t, i, func(m *Member) {
 					m.ID, m.PartitionCount, m.Configurations = "n3", 64, []string{"rf3:rendezvous/1"}
-					m.Start = Start{Number: three.Local().Start.Number + uint64(i) + 1, Nonce: uint64(i) + 1}
+					m.Start = Start{Number: number, Nonce: uint64(i) + 1}
 				})
 				g.addr = netip.MustParseAddr("10.0.0.77").AsSlice()
 				s.say(g.alive())
@@ -93,6 +95,25 @@ func TestAnnouncedStartsDoNotReplaceAProcess(t *testing.T) {
 		require.Empty(t, Drive(one).Troubles())
 
 		again := n.start(3, onAddr(30))
+		n.speaks(again, one, two, three, again)
+	})
+}
+
+// A process that takes the NodeID of another one, with a start number years ahead, and then ends: the
+// other one is the member again within seconds, and its own restart takes over.
+func TestAProcessIsBackAfterItsRival(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		n.active(one, two, three)
+		rival := n.start(3, onAddr(30), behind(-maxClockError+time.Hour))
+		n.speaks(rival, one, two, three, rival)
+		n.net.Kill(townAddr(30))
+		began := time.Now()
+		n.speaks(three, one, two, three)
+		require.Less(t, time.Since(began), 10*time.Second)
+		require.Equal(t, Active, three.Local().State)
+		again := n.start(3, onAddr(31))
 		n.speaks(again, one, two, three, again)
 	})
 }
