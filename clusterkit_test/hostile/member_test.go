@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,10 +28,9 @@ import (
 )
 
 const (
-	partitions    = 4096
-	configuration = "rf3:balanced/1"
-	memberEnv     = "CLUSTERKIT_HOSTILE_MEMBER"
-	honestEnv     = "CLUSTERKIT_HOSTILE_HONEST"
+	partitions = 4096
+	memberEnv  = "CLUSTERKIT_HOSTILE_MEMBER"
+	honestEnv  = "CLUSTERKIT_HOSTILE_HONEST"
 )
 
 // TestMain runs a member in place of the tests, or an honest client, when the environment says so.
@@ -65,6 +65,11 @@ func options(id, ip, key, mode string, seeds []string) cluster.Options {
 	}
 	return o
 }
+
+// configuration is what members announce that run the options.
+var configuration = sync.OnceValue(func() string {
+	return must(cluster.New(options("n1", "127.0.0.1", "", "", nil))).Local().Configurations[0]
+})
 
 // state is what a member says of itself.
 type state struct {

@@ -85,7 +85,7 @@ func TestHostile(t *testing.T) {
 						t.Run(fmt.Sprintf("%s from %d", a.name, addresses), func(t *testing.T) {
 							m := measure(t, a, all, addresses, key, lasts, full)
 							m.row(&table, gossip, a.name, addresses)
-							m.check(t, key)
+							m.check(t, a, key)
 						})
 					}
 				}
@@ -121,7 +121,7 @@ func startAll(t *testing.T, key, mode string) (all []*process) {
 
 // check asserts what does not depend on the load of the machine. When the members waited little for
 // processors, it asserts that look-ups and joins are as fast as without an attack too.
-func (m measured) check(t *testing.T, key string) {
+func (m measured) check(t *testing.T, a attack, key string) {
 	t.Helper()
 	require.Less(t, m.peak-m.rest, int64(memoryDuring), "memory during the attack")
 	require.Less(t, m.after-m.rest, int64(memoryAfter), "memory after the attack")
@@ -131,6 +131,8 @@ func (m measured) check(t *testing.T, key string) {
 	}
 	if key != "" {
 		require.Empty(t, m.strangers)
+	} else if a.ghosts {
+		require.NotEmpty(t, m.strangers, "the attack is refused for another reason")
 	}
 	require.Zero(t, m.released, "partitions that were released")
 	if m.before.P99 > 0 && m.waited < contended {

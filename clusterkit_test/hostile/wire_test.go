@@ -81,7 +81,7 @@ func (n news) meta() []byte {
 		b = append(append(b, tag, byte(len(value))), value...)
 	}
 	field(7, binary.AppendUvarint(nil, partitions))
-	field(8, append([]byte{byte(len(configuration))}, configuration...))
+	field(8, append([]byte{byte(len(configuration()))}, configuration()...))
 	field(64, []byte{1}) // active
 	field(66, binary.AppendUvarint(nil, n.start))
 	return b

@@ -11,7 +11,7 @@ const (
 	// paceRate what it reads from there in each further second. A joining member of a cluster of 10,000
 	// sends less than paceBurst. Without a rate, a sender makes a member copy and drop 1 GiB in a second of
 	// its processor time.
-	paceBurst, paceRate = 8 << 20, 2 << 20
+	paceBurst, paceRate = 4 << 20, 1 << 20
 	maxPaces            = 1024 // networks that are remembered; all further ones share a rate
 )
 
