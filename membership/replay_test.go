@@ -157,3 +157,33 @@ func TestAStartThatFailedComesBackWithKeys(t *testing.T) {
 		}
 	})
 }
+
+// With keys, a recorded exchange does not bring an absence back to a member that has started since.
+func TestReplayBringsNoAbsenceBack(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		r := &recorder{Network: n.net}
+		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
+		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed, grace(2*time.Minute))
+		n.see(3, one, two, three)
+		n.active(one, two, three)
+		require.NoError(t, three.Stop(t.Context()))
+		n.isAway("n3", one, two)
+		r.mu.Lock()
+		r.packets, r.streams = nil, nil
+		r.mu.Unlock()
+		time.Sleep(90 * time.Second) // with exchanges
+		r.mu.Lock()
+		r.ended = true
+		r.mu.Unlock()
+		time.Sleep(time.Hour)
+		n.see(2, one, two)
+		four := n.start(4, keyed)
+		n.see(3, one, two, four)
+		time.Sleep(newCompany)
+		before := four.registry.stats()
+		r.replay(t, townAddr(4).String())
+		after := four.registry.stats()
+		require.Equal(t, before.Joined+before.Rejoined, after.Joined+after.Rejoined)
+		n.see(3, one, two, four)
+	})
+}
