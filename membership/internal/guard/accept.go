@@ -165,7 +165,7 @@ func (g *Guard) refuse(in *inbound) {
 			_ = half.CloseWrite()
 		}
 	})
-	_, _ = io.Copy(io.Discard, io.LimitReader(in.paced, maxDiscarded))
+	_, _ = io.Copy(io.Discard, io.LimitReader(pacedReader{in.Conn, in.charge, paceDiscarded}, maxDiscarded))
 	<-written
 }
 

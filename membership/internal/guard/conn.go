@@ -14,7 +14,6 @@ type inbound struct {
 	net.Conn
 	traffic *trafficCounts
 	charge  *charge
-	paced   pacedReader
 	reader  reader // reads the label and the message
 	release func() // once
 
@@ -29,8 +28,7 @@ func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
 		budget: g.budgetOf(source), source: networkOf(source), began: time.Now(), close: func() { _ = in.Close() },
 		ended: make(chan struct{}),
 	}
-	in.paced = pacedReader{conn, in.charge}
-	in.reader.more = collect(&in.reader, in.paced, in.charge, g.traffic.streamBytesReceived.add)
+	in.reader.more = collect(&in.reader, pacedReader{conn, in.charge, 1}, in.charge, g.traffic.streamBytesReceived.add)
 	return in
 }
 

@@ -13,6 +13,8 @@ const (
 	// its processor time.
 	paceBurst, paceRate = 4 << 20, 1 << 20
 	maxPaces            = 1024 // networks that are remembered; all further ones share a rate
+	// paceDiscarded is how many bytes that are read after a refusal, and not kept, count as one.
+	paceDiscarded = maxDiscarded / paceBurst
 )
 
 // pace is what the guard has read from one network of senders above paceRate.
@@ -62,11 +64,12 @@ func (b *budget) paced(source netip.Prefix, n int, now time.Time) time.Duration 
 type pacedReader struct {
 	io.Reader
 	charge *charge
+	part   int // of the bytes count one in so many
 }
 
 func (r pacedReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	if wait := r.charge.budget.paced(r.charge.source, n, time.Now()); wait > 0 {
+	if wait := r.charge.budget.paced(r.charge.source, n/r.part, time.Now()); wait > 0 {
 		pause := time.NewTimer(wait)
 		defer pause.Stop()
 		select {
