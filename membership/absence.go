@@ -84,7 +84,7 @@ func (r *registry) replaced(m Member) bool {
 // seen reports whether this member knows a start that is gone, as the record describes it. The caller
 // holds the lock.
 func (r *registry) seen(m Member) bool {
-	if r.absences[m.ID].member.Start == m.Start {
+	if a, away := r.absences[m.ID]; away && a.member.Start == m.Start {
 		return true
 	}
 	was := r.departed[m.ID].member

@@ -48,7 +48,7 @@ func TestForgedAbsencesAreNotBelieved(t *testing.T) {
 		time.Sleep(newCompany)
 		s := n.stranger(one, two, three)
 		later := one.Local().Start.Number + uint64(maxClockError/time.Millisecond)/2
-		records := []absenceRecord{absent("n3", later, 1), absent("n4", later, 2)}
+		records := []absenceRecord{absent("n3", later, 1), absent("n4", later, 2), absent("zero", 0, 0)}
 		for i := range uint64(500) {
 			records = append(records, absent(fmt.Sprint("ghost-", i), later, 10+i))
 		}
@@ -88,5 +88,40 @@ func TestInvalidAbsencesDoNotFillTheLog(t *testing.T) {
 		}
 		require.GreaterOrEqual(t, one.counts.refused.Load(), uint64(200))
 		require.LessOrEqual(t, len(h.take()), 40)
+	})
+}
+
+// In clear any process can end the grace of a member that restarts. The member counts as failed then,
+// and takes its place when it is back.
+func TestAForgedEndOfAnAbsence(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3, grace(time.Hour))
+		n.see(3, one, two, three)
+		n.active(one, two, three)
+		start := three.Local().Start
+		require.NoError(t, three.Stop(t.Context()))
+		n.isAway("n3", one, two)
+		n.stranger(one, two).tell([]absenceRecord{{member: Member{ID: "n3", Start: start}}})
+		n.see(2, one, two)
+		require.Len(t, one.registry.failed(), 1)
+		again := n.start(3, grace(time.Hour))
+		n.speaks(again, one, two, again)
+		require.Empty(t, one.registry.failed())
+	})
+}
+
+// In clear any process can say that a member which has failed has left. It does not count as lost then.
+func TestAForgedLeaveOfALostMember(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		n.active(one, two, three)
+		n.net.Crash(townAddr(3))
+		n.see(2, one, two)
+		require.Len(t, one.registry.failed(), 1)
+		n.stranger(one, two).tell([]absenceRecord{{left: true, member: Member{ID: "n3", Start: three.Local().Start}}})
+		require.Empty(t, one.registry.failed())
+		again := n.start(3, onAddr(30))
+		n.speaks(again, one, two, again)
 	})
 }

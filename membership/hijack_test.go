@@ -160,13 +160,22 @@ func TestANameIsNotTaken(t *testing.T) {
 // Forged deaths and leaves, each second, do not keep a member from owning: it is back within
 // a second and a half each time. It says once that this happens.
 func TestForgedDeathsKeepNobodyFromOwning(t *testing.T) {
+	suspect := func(n news) []byte {
+		b := n.dead()
+		b[len(labelled(nil))] = 3
+		return b
+	}
 	for name, packet := range map[string]func(n news) [][]byte{
-		"dead": func(n news) [][]byte { return [][]byte{n.dead()} },
-		"left": func(n news) [][]byte { return [][]byte{n.left()} },
-		"suspected and dead": func(n news) [][]byte {
-			suspect := n.dead()
-			suspect[len(labelled(nil))] = 3
-			return [][]byte{suspect, n.dead()}
+		"dead":               func(n news) [][]byte { return [][]byte{n.dead()} },
+		"left":               func(n news) [][]byte { return [][]byte{n.left()} },
+		"suspected and dead": func(n news) [][]byte { return [][]byte{suspect(n), n.dead()} },
+		"suspected before, by an incarnation that is over": func(n news) [][]byte {
+			old := n
+			old.incarnation = 1
+			if n.incarnation/100%3 != 0 {
+				return [][]byte{suspect(old)}
+			}
+			return [][]byte{n.dead()}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,8 +25,9 @@ type suspicions struct {
 	lasts time.Duration // after this time without a death, a suspicion has been refuted
 	now   func() time.Time
 
-	mu   sync.Mutex
-	open map[string]suspicion
+	mu    sync.Mutex
+	open  map[string]suspicion
+	known map[string]uint64 // the largest incarnations that members are said to have announced
 }
 
 // suspicion is the suspicion of one member.
@@ -40,16 +41,18 @@ type suspicion struct {
 }
 
 func newSuspicions(lasts time.Duration, now func() time.Time) suspicions {
-	return suspicions{lasts: lasts, now: now, open: make(map[string]suspicion)}
+	return suspicions{lasts: lasts, now: now, open: make(map[string]suspicion), known: make(map[string]uint64)}
 }
 
-// suspect records a suspicion of a member. The incarnation is 0 when it is not known.
+// suspect records a suspicion of a member. The incarnation is 0 when it is not known. The member does not
+// refute the suspicion of an incarnation before its present one, and memberlist ignores it.
 func (d *suspicions) suspect(name string, incarnation uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
 	was, known := d.open[name]
 	switch {
+	case incarnation != 0 && incarnation < d.known[name]:
 	case known && d.isOpen(was, now):
 		was.incarnation = max(was.incarnation, incarnation)
 		d.open[name] = was
@@ -84,6 +87,7 @@ func (d *suspicions) accuse(name string, incarnation uint64) (begins bool) {
 func (d *suspicions) alive(name string, incarnation uint64) (wrong bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.known[name] = max(d.known[name], incarnation)
 	was, known := d.open[name]
 	if !known {
 		return false
@@ -129,6 +133,15 @@ func (d *suspicions) gone(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.open, name)
+	delete(d.known, name)
+}
+
+// listed records the incarnation of a member in a list of another member, who may have learned of it
+// long ago.
+func (d *suspicions) listed(name string, incarnation uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known[name] = max(d.known[name], incarnation)
 }
 
 // count returns how many members are suspected now.
@@ -168,6 +181,13 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 		m.suspicions.suspect(name, incarnation)
 	case m.suspicions.alive(name, incarnation):
 		m.tethers.push(tether.Refuted{Name: name})
+	}
+}
+
+// listed records what an exchange of members says about one that is alive.
+func (m *Membership) listed(name string, incarnation uint64) {
+	if _, alive := m.registry.named(name); alive && name != m.name {
+		m.suspicions.listed(name, incarnation)
 	}
 }
 

@@ -90,10 +90,27 @@ func TestTheAgeOfASuspicion(t *testing.T) {
 	require.False(t, s.alive("a", 11))
 }
 
+// Suspicions of earlier incarnations, which memberlist ignores, do not count.
+func TestSuspicionsOfTheFormerIncarnation(t *testing.T) {
+	s := newSuspicions(time.Minute, time.Now)
+	s.alive("a", 5)
+	s.suspect("a", 4)
+	s.listed("b", 7)
+	s.suspect("b", 6)
+	require.Zero(t, s.count())
+	require.Zero(t, s.silent("a"))
+	s.suspect("a", 5)
+	s.suspect("b", 0)
+	require.Equal(t, 2, s.count())
+	s.gone("a")
+	s.gone("b")
+	require.Empty(t, s.known)
+}
+
 func TestOwnSuspicionTakesTheIncarnationThatOthersSuspect(t *testing.T) {
 	s := newSuspicions(time.Minute, time.Now)
 	s.suspect("a", 0)
-	s.alive("a", 100)
+	s.alive("a", 5)
 	require.Equal(t, 1, s.count(), "this may be an earlier announcement")
 	s.suspect("a", 5)
 	s.alive("a", 6)

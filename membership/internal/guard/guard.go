@@ -57,6 +57,9 @@ type Options struct {
 	// alive, with the name of the member and the incarnation that the message is about. A message
 	// in clear may come from any process. Heard must not block. Nil means that nothing is called.
 	Heard func(name string, suspected bool, incarnation uint64)
+	// Listed is called for members that an exchange in clear lists as alive. It must not block. Nil means
+	// that nothing is called.
+	Listed func(name string, incarnation uint64)
 	// Tether is called in a goroutine of its own with each inbound tether from the address of a known
 	// member. It must call admit once it knows which member that is, and return when the tether has
 	// ended. Nil means that tethers are refused.

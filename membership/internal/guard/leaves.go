@@ -7,8 +7,8 @@ import "io"
 // messages that a key decrypts. It does so for encrypted gossip alone: in clear any process can say
 // that another one leaves.
 
-// stateLeft is the state of a member that has left, in an exchange of members.
-const stateLeft = 3
+// The states of members that are alive, and that have left, in an exchange of members.
+const stateAlive, stateLeft = 0, 3
 
 // streamLeaves reports the leaves in a message of a stream that was decrypted.
 func (g *Guard) streamLeaves(b []byte) {

@@ -83,8 +83,12 @@ func (g *Guard) exchange(r *reader, charge func(n int) error) error {
 		if err := charge(stateCost); err != nil {
 			return err
 		}
-		if err := r.about(); err != nil {
+		said, err := r.about()
+		if err != nil {
 			return err
+		}
+		if said.state == stateAlive && g.opts.Listed != nil {
+			g.opts.Listed(string(said.node), said.incarnation)
 		}
 	}
 	return r.payload(state, g.opts.MaxState)
@@ -129,19 +133,21 @@ func mostIncarnation(known bool) uint64 {
 // News from the addresses of known members may have more. So a member can refute a number at the limit
 // of other senders at once, and all members get the forged news and what refutes it, when their clocks
 // differ by days.
-func (r *reader) about() error {
-	named := false
-	err := r.fields(maxFields, func(key string) error {
+func (r *reader) about() (said news, err error) {
+	err = r.fields(maxFields, func(key string) (err error) {
 		switch key {
 		case "Incarnation":
-			n, err := r.uint()
-			if err == nil && n > r.most {
-				err = fmt.Errorf("%w: %d", errIncarnation, n)
+			said.incarnation, err = r.uint()
+			if err == nil && said.incarnation > r.most {
+				err = fmt.Errorf("%w: %d", errIncarnation, said.incarnation)
 			}
 			return err
+		case "State":
+			said.state, err = r.uint()
+			return err
 		case "Node", "Name":
-			named = true
-			_, err := r.bounded(maxName)
+			name, err := r.bounded(maxName)
+			said.node = append(make([]byte, 0, len(name)), name...) // later fields may move the buffer
 			return err
 		case "Addr":
 			_, err := r.bounded(maxAddr)
@@ -152,10 +158,10 @@ func (r *reader) about() error {
 		}
 		return r.skip()
 	})
-	if err == nil && !named {
+	if err == nil && said.node == nil {
 		err = errNotGossip
 	}
-	return err
+	return said, err
 }
 
 // compressed reads the head of a compressed message and returns the compressed bytes, which follow.

@@ -43,6 +43,7 @@ func (g *Guard) hear(b []byte) {
 type news struct {
 	node, from  []byte // the member, and the sender of the news
 	incarnation uint64
+	state       uint64 // in an exchange
 }
 
 // readNews reads a message about a member, and reports whether it names one.

@@ -140,7 +140,7 @@ func (g *Guard) command(b []byte, nested int, from sender) ([]byte, error) {
 			return nil, errors.New("too many requests to probe other members")
 		}
 	case suspectMessage, aliveMessage, deadMessage:
-		if err = r.about(); err == nil {
+		if _, err = r.about(); err == nil {
 			g.hear(b)
 		}
 	case pingMessage, ackMessage, nackMessage, userMessage:
