@@ -132,6 +132,6 @@ func (m *Machine) agree(h *hold, now time.Time) {
 func (m *Machine) declare(h *hold, v Verdict, now time.Time) {
 	h.dead = now
 	m.counts.Declared++
-	m.memory.fail(h.name, v == Gone, now)
+	m.memory.fail(h.name, true, now)
 	m.do(Declare{h.name, v})
 }

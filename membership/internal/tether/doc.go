@@ -22,8 +22,8 @@
 // A silent start is suspected before it is dead. Members that the holders of its tethers do not know to be
 // cut off from it may reach it, and pass on its refutation.
 //
-// A member that refutes the suspicion, or comes back after it was found gone, shows that the network misled
-// the examiner. The examiner distrusts it: for some minutes no examination of it has a verdict. A member
-// that comes back after it was silent or after gossip declared it dead, as after a partition, is examined
-// as before.
+// A member that refutes the suspicion, or comes back after an examination had a verdict about it, shows
+// that the network misled the examiner. The examiner distrusts it: for some minutes no examination of it
+// has a verdict. A member that comes back after gossip declared it dead, or that failed together with
+// several others, as in a partition, is examined as before.
 package tether

@@ -120,8 +120,7 @@ func (m *Machine) heard(e Event, now time.Time) {
 	case Reported:
 		m.reported(e.Name, now)
 	case Refuted:
-		m.memory.fail(e.Name, true, now)
-		m.memory.back(e.Name, now)
+		m.memory.distrust(e.Name, now)
 		if h := m.holds[e.Name]; h != nil {
 			h.exam, h.verdict = nil, 0
 		}
@@ -181,7 +180,7 @@ func (m *Machine) lost(e Lost, now time.Time) {
 	m.circle.remove(e.Name)
 	if e.Failed {
 		h := m.holds[e.Name]
-		m.memory.fail(e.Name, h != nil && h.verdict == Gone, now)
+		m.memory.fail(e.Name, h != nil && h.verdict != 0, now)
 		m.burst = now.Add(burstTime)
 	} else {
 		m.memory.forget(e.Name)

@@ -283,6 +283,24 @@ func TestAMemberThatCameBackIsDistrusted(t *testing.T) {
 	require.Equal(t, []string{victim}, attempt())
 }
 
+// Members that fail together and come back have been cut off, and are examined as before.
+func TestMembersThatCameBackTogether(t *testing.T) {
+	for failed := 1; failed <= 2*maxGroup; failed++ {
+		d := newDesk(t, 12)
+		gone := d.machine.circle.after(testName(0), failed)
+		d.hold()
+		d.step(Ended{Name: gone[0]})
+		d.sleep(testSettle+10*time.Millisecond, outcome(TimedOut), pinged(false))
+		for _, name := range gone {
+			d.step(Lost{Name: name, Failed: true})
+		}
+		for _, name := range gone {
+			d.step(Seen{Name: name, Speaks: true})
+		}
+		require.Equal(t, failed <= maxGroup, d.machine.memory.distrusts(gone[0], d.now), failed)
+	}
+}
+
 // A silent start is suspected at the verdict, and distrusted when it refutes that.
 func TestASilentStartThatRefutes(t *testing.T) {
 	d := newDesk(t, 12)

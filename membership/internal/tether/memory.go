@@ -10,6 +10,10 @@ const (
 	distrustFirst = 2 * time.Minute  // how long a start is distrusted that came back for the first time
 	distrustMost  = 32 * time.Minute // the wait doubles up to this one
 	maxMemory     = 1024             // starts that are remembered
+	// Starts that fail within groupTime have one cause. It was not about one of them if there are more
+	// than maxGroup.
+	groupTime = 30 * time.Second
+	maxGroup  = 3
 )
 
 // memory holds the starts that have failed, and those that came back after that.
@@ -17,13 +21,13 @@ type memory struct{ all map[string]*record }
 
 type record struct {
 	failed time.Time
-	judged bool          // this member found it gone before it failed, or was wrong to suspect it
+	judged bool          // an examination of this member had a verdict about it before it failed
 	wait   time.Duration // the last time of distrust; zero: it has not come back
 	until  time.Time     // the end of the distrust
 }
 
-// fail records that a start has failed, or is about to. judged says that this member found it gone, or was
-// wrong to suspect it.
+// fail records that a start has failed, or is about to. judged says that an examination of this member
+// had a verdict about it.
 func (m *memory) fail(name string, judged bool, now time.Time) {
 	if r := m.all[name]; r != nil {
 		r.failed, r.judged = now, r.judged || judged
@@ -39,19 +43,38 @@ func (m *memory) fail(name string, judged bool, now time.Time) {
 }
 
 // back records that a start is believed alive, and reports whether it has failed before. It was
-// not dead then. So a verdict of this member about it was wrong, and the next ones may be.
+// not dead then. If examinations of this member said so, it is distrusted, unless others failed at about
+// the same time, as in a partition.
 func (m *memory) back(name string, now time.Time) bool {
 	r := m.all[name]
 	if r == nil {
 		return false
 	}
-	if !r.judged {
-		return true
+	if r.judged && m.failedWith(r) <= maxGroup {
+		m.distrust(name, now)
 	}
 	r.judged = false
+	return true
+}
+
+// failedWith returns how many starts failed at about the time of one, with that one.
+func (m *memory) failedWith(one *record) (group int) {
+	for _, r := range m.all {
+		if r.failed.Sub(one.failed).Abs() < groupTime {
+			group++
+		}
+	}
+	return group
+}
+
+// distrust makes examinations of a start have no verdict for some time.
+func (m *memory) distrust(name string, now time.Time) {
+	if m.all[name] == nil {
+		m.fail(name, false, now)
+	}
+	r := m.all[name]
 	r.wait = min(max(2*r.wait, distrustFirst), distrustMost)
 	r.until = now.Add(r.wait)
-	return true
 }
 
 // distrusts reports whether examinations of a start have no verdict.
