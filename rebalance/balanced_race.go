@@ -16,10 +16,20 @@ const (
 // members.
 func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 	members := levels[len(levels)-1]
-	times := newTimes(t.PartitionCount)
+	var times []uint64
+	if !equalWeights(t.Nodes) {
+		times = newTimes(t.PartitionCount)
+	}
 	var r *race
 	groups := make([]int32, t.PartitionCount*t.Replicas) // every slot belongs to the one cluster
+	levels[0][0].load = uint64(len(groups))
 	for i := 1; i < len(levels); i++ {
+		if i < len(levels)-1 && len(levels[i]) == len(levels[i-1]) {
+			for u := range levels[i] { // each group has one unit, of the same number: units are sorted by group
+				levels[i][u].load = levels[i-1][u].load
+			}
+			continue
+		}
 		r = newRace(t.Replicas, groups, levels[i-1], levels[i])
 		if i == len(levels)-1 {
 			r.last, r.order = true, make([]int32, 0, len(groups))
@@ -54,9 +64,10 @@ type race struct {
 	replicas int
 	units    []unit
 	groups   []int32 // for each slot, the unit of the level above
+	alone    bool    // there is only one unit of the level above
 	owners   []int32 // for each slot, the unit that has it
 	vacant   []int   // open slots of each group
-	room     []uint8 // open slots of each row; most proposals are to full rows, and end here
+	room     []uint8 // for each row, a bit for each group that has open slots; most proposals end here
 	open     int     // the number of open slots
 	last     bool    // the units are members
 	order    []int32 // at the last level, the slots in the order in which members took them
@@ -64,16 +75,14 @@ type race struct {
 
 func newRace(replicas int, groups []int32, above, units []unit) *race {
 	r := &race{
-		replicas: replicas, units: units, groups: groups,
+		replicas: replicas, units: units, groups: groups, alone: len(above) == 1,
 		owners: make([]int32, len(groups)), vacant: make([]int, len(above)), open: len(groups),
 		room: make([]uint8, len(groups)/replicas),
-	}
-	for p := range r.room {
-		r.room[p] = uint8(replicas)
 	}
 	for slot, g := range groups {
 		r.owners[slot] = open
 		r.vacant[g]++
+		r.room[slot/replicas] |= bit(g)
 	}
 	nobody := fixed - int32(len(units))
 	for u := range units {
@@ -88,19 +97,22 @@ func newRace(replicas int, groups []int32, above, units []unit) *race {
 	return r
 }
 
+// bit is the bit of a group in room. Nine groups or more share bits.
+func bit(group int32) uint8 { return 1 << (group & 7) }
+
 // find returns an open slot of the unit's group in a row, or -1 when there is
 // none or the row has the owner given.
 func (r *race) find(partition int, u, except int32) int {
-	if r.room[partition] == 0 {
+	found, group := -1, r.units[u].group
+	if r.room[partition]&bit(group) == 0 {
 		return -1
 	}
-	found, group := -1, r.units[u].group
 	first := partition * r.replicas
 	for slot, owner := range r.owners[first : first+r.replicas] {
 		if owner == except {
 			return -1
 		}
-		if owner == open && r.groups[first+slot] == group {
+		if owner == open && (r.alone || r.groups[first+slot] == group) {
 			found = first + slot
 		}
 	}
@@ -109,7 +121,13 @@ func (r *race) find(partition int, u, except int32) int {
 
 func (r *race) take(slot int, u, owner int32) {
 	r.owners[slot] = owner
-	r.room[slot/r.replicas]--
+	p := slot / r.replicas
+	r.room[p] = 0
+	for i, owner := range r.owners[p*r.replicas:][:r.replicas] {
+		if owner == open {
+			r.room[p] |= bit(r.groups[p*r.replicas+i])
+		}
+	}
 	r.units[u].load++
 	r.vacant[r.units[u].group]--
 	r.open--
@@ -128,7 +146,7 @@ func (r *race) resolve() []int32 {
 // run lets the members propose. The members of pressed units come first, so that these
 // units get all the slots that they may have.
 func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64, stopped func() bool) {
-	domain := newDomain(len(times))
+	domain := newDomain(len(r.room))
 	left := r.claims(members, unitOf, domain.partitions)
 	var first []int32
 	all := make([]int32, len(members))
@@ -150,10 +168,10 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 // its turn, so that all owners of a row are in one order.
 func (r *race) propose(classes []class, unitOf []int32, orders []permutation, times []uint64, partitions *domain, left []uint64, stopped func() bool) {
 	queue := make([]turn, len(classes)) // a heap, with the heaviest members, which begin, in front
-	for i, c := range classes {
-		queue[i] = turn{times[0] / c.weight, int32(i)}
+	for i := range classes {
+		queue[i] = turn{classes[i].time(times), int32(i)}
 	}
-	for vain, turns := 0, 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(times); turns++ {
+	for vain, turns := 0, 0; len(queue) > 0 && (r.open > 0 || r.last && len(r.order) < len(r.owners)) && vain < 4*len(r.room); turns++ {
 		if turns%stopEvery == 0 && stopped() {
 			return
 		}
@@ -161,12 +179,17 @@ func (r *race) propose(classes []class, unitOf []int32, orders []permutation, ti
 		in := c.members[:0]
 		for _, m := range c.members {
 			u := unitOf[m]
-			all := r.last && r.units[u].low > 0
-			if !all && (left[m] == 0 || r.units[u].load == r.units[u].limit || r.vacant[r.units[u].group] == 0) {
+			at := &r.units[u]
+			all := r.last && at.low > 0
+			if !all && (left[m] == 0 || at.load == at.limit || r.vacant[at.group] == 0) {
 				continue
 			}
 			in = append(in, m)
 			p := int(orders[m].at(uint64(c.rank), partitions))
+			if !all && r.room[p]&bit(at.group) == 0 { // before find, which is too large for this loop to be fast
+				vain++
+				continue
+			}
 			if all {
 				first := p * r.replicas
 				if i := slices.Index(r.owners[first:first+r.replicas], fixed-u); i >= 0 {
@@ -187,8 +210,8 @@ func (r *race) propose(classes []class, unitOf []int32, orders []permutation, ti
 		c.members = in
 		c.rank++
 		next := turn{class: queue[0].class}
-		if len(in) > 0 && c.rank < len(times) {
-			next.time = times[c.rank] / c.weight
+		if len(in) > 0 && c.rank < len(r.room) {
+			next.time = c.time(times)
 		} else {
 			next = queue[len(queue)-1]
 			queue = queue[:len(queue)-1]

@@ -12,6 +12,14 @@ type class struct {
 	rank    int // the rank of the partition that each proposes to next
 }
 
+// time is when the class proposes next. The times are nil when there is only one class.
+func (c *class) time(times []uint64) uint64 {
+	if times == nil {
+		return 0
+	}
+	return times[c.rank] / c.weight
+}
+
 // A turn is the time at which a class proposes next.
 type turn struct {
 	time  uint64
