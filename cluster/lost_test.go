@@ -51,7 +51,7 @@ func TestADayAfterManyMembers(t *testing.T) {
 				b.net.Crash(c.Local().Addr)
 				require.Error(t, c.Stop(ended()))
 			}
-			awaitWithin(t, 5*time.Minute, "they are lost", func() bool { return len(all[0].Members()) == stay })
+			awaitWithin(t, 10*time.Minute, "they are lost", func() bool { return len(all[0].Members()) == stay })
 		}
 		b.agree(all...)
 		for _, c := range all {
