@@ -38,10 +38,10 @@ func TestEverySafeguardIsNeeded(t *testing.T) {
 		"confirmations are of the last fence":    {then: WithoutFreshness},
 		"owners that stay merge too":             {then: WithoutMerges},
 		"evidence is about processes":            {edit: func(w *world) { w.everywhere = 1 }, seed: 20},
-		"a merge is proven by asking its source": {edit: func(w *world) { w.unreliable = 0.5 }, then: WithoutProof, seed: 26},
-		"an owner that is back may lack writes":  {edit: unasked, then: WithoutPending, seed: 26},
+		"a merge is proven by asking its source": {edit: func(w *world) { w.unreliable = 0.5 }, then: WithoutProof, seed: 28},
+		"an owner that is back may lack writes":  {edit: unasked, then: WithoutPending, seed: 56},
 		"one source is not enough":               {edit: unasked, then: WithoutQuorum},
-		"owners ask later owners to merge":       {then: WithoutRequests, seed: 130},
+		"owners ask later owners to merge":       {then: WithoutRequests, seed: 185},
 		"tokens name starts":                     {edit: func(w *world) { w.tardy = 10 * time.Second }, then: withoutStarts},
 	} {
 		t.Run(name, func(t *testing.T) {
