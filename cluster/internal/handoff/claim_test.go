@@ -175,10 +175,13 @@ func (w *world) settle() bool {
 		return false
 	}
 	w.losses, w.wasCut = 0, false
+	if len(w.live) == 0 {
+		return true
+	}
+	first := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
 	for _, x := range w.writes {
 		clear(x.holders)
 		lacking := 0
-		first := w.live[slices.Min(slices.Collect(maps.Keys(w.live)))]
 		for _, o := range first.view.Ring.Placement(x.partition).All() {
 			if a := w.live[o.ID()]; a.store[x.partition][x.id] {
 				x.holders[a] = true
