@@ -83,9 +83,12 @@ func number(name string, otherwise int) int {
 // seed, and CLUSTERKIT_SIM_SEEDS the number of seeds.
 func TestRun(t *testing.T) {
 	o := Options{New: func(p Peers) Store { return newMemory(p) }}
-	seeds, members := 4, 6
-	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+	seeds, members := 3, 6
+	switch {
+	case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
 		seeds, members, o.Events, o.Partitions = 20, 50, 40, 64
+	case testing.Short():
+		seeds = 1
 	}
 	o.Members = members
 	first := number("CLUSTERKIT_SIM_SEED", 1)
@@ -98,9 +101,12 @@ func TestRun(t *testing.T) {
 // Stores that survive: with CLUSTERKIT_SIM_FULL=1 as above.
 func TestRunDurable(t *testing.T) {
 	o := Options{Durable: true, New: func(p Peers) Store { return newMemory(p) }}
-	seeds := 4
-	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+	seeds := 2
+	switch {
+	case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
 		seeds, o.Members, o.Events, o.Partitions = 20, 50, 40, 64
+	case testing.Short():
+		seeds = 1
 	}
 	first := number("CLUSTERKIT_SIM_SEED", 1)
 	for seed := range number("CLUSTERKIT_SIM_SEEDS", seeds) {

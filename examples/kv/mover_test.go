@@ -171,7 +171,11 @@ func (d direct) Page(_ context.Context, from cluster.Member, partition int, afte
 }
 
 func TestHandoffKeepsItsClaim(t *testing.T) {
-	for seed := range uint64(3) {
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		handofftest.Run(t, handofftest.Options{New: newJudged, Seed: seed + 1})
 	}
 }
