@@ -23,6 +23,7 @@ func ringChanges(c *cluster.Cluster) func() uint64 {
 
 // A member announces an address at which no other member reaches it, or that of another member.
 func TestAnAddressThatIsNotItsOwn(t *testing.T) {
+	long(t)
 	for name, addr := range map[string]string{
 		"nothing listens there": "192.0.2.9:7946",
 		"nothing answers there": "192.0.2.10:7946",
@@ -99,6 +100,7 @@ func (t *movedTransport) DialAddressTimeout(a membership.Address, timeout time.D
 // The address of a member changes while it runs. It steps back, so that the others see one change,
 // and owns again when it is reached again.
 func TestAnAddressThatChanges(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		n := &moved{Network: b.net, addr: addrPort(5)}
 		all := b.startMany(5, func(o *cluster.Options) { o.Gossip.Network = n })

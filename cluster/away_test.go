@@ -104,6 +104,7 @@ func TestWhileAMemberIsAway(t *testing.T) {
 
 // A member that does not come back is replaced when its grace is over.
 func TestAMemberThatStaysAwayIsReplaced(t *testing.T) {
+	long(t)
 	for name, crash := range map[string]bool{"it never starts": false, "its next start crashes": true} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *testNet) {
@@ -136,6 +137,7 @@ func TestAMemberThatStaysAwayIsReplaced(t *testing.T) {
 // with or without the data on their disks, at other addresses, in other zones, with other
 // weights.
 func TestSeveralMembersAreAwayAtOnce(t *testing.T) {
+	long(t)
 	for name, back := range map[string]edit{
 		"as they were": func(*cluster.Options) {},
 		"at other addresses": func(o *cluster.Options) {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestMinMembers(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		three := func(o *cluster.Options) { o.Bootstrap.MinMembers = 3 }
 		first, second := b.start(1, three), b.start(2, three)

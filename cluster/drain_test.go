@@ -168,6 +168,7 @@ func TestStopOfTheOnlyMember(t *testing.T) {
 // The other members report a leave as a leave, and not as a failure, also where packets
 // are lost.
 func TestLeavesAreNotTakenForFailures(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		all := b.startMany(20)
 		require.NoError(t, b.net.SetPacketLoss(0.05))

@@ -190,3 +190,12 @@ func problem(t *testing.T, c *cluster.Cluster, code string) api.Problem {
 	require.FailNow(t, "no such problem", "%s has no problem %q: %+v", c.Local().ID, code, c.Health().Problems)
 	return api.Problem{}
 }
+
+// long leaves a test out of -short, and so from under the race detector. Such a test does for a long
+// time, or in many variants, what shorter ones do too.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long")
+	}
+}

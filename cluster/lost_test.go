@@ -24,9 +24,7 @@ func heap() uint64 {
 // Many members with unique names come and crash. A day later no alert is on, few addresses are dialled, and
 // memory is in use as before.
 func TestADayAfterManyMembers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("lasts for eight hours of virtual time")
-	}
+	long(t)
 	many, stay, later, limit := 20, 2, 7*time.Hour, uint64(50) // dials in an hour; the limit falls for a day
 	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
 		many, stay, later, limit = 1000, 3, 24*time.Hour, 10

@@ -45,6 +45,7 @@ func names(c *cluster.Cluster, parts ...string) bool {
 // One member joins two halves that cannot reach each other. No member is declared dead. Each member
 // names the members that it does not reach.
 func TestABridgeBetweenTwoHalves(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		var lines logLines
 		all := b.startMany(7, lines.keep)
@@ -79,6 +80,7 @@ func TestABridgeBetweenTwoHalves(t *testing.T) {
 
 // Lost packets and streams are no blocked pair, and neither is a member that crashes or is cut off.
 func TestLossAndCrashesBlockNoPair(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		var lines logLines
 		all := b.startMany(7, lines.keep)

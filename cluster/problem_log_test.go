@@ -50,6 +50,7 @@ lines:
 }
 
 func TestProblemsAreLoggedOnce(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		var first, late logLines
 		expected := func(o *cluster.Options) { o.Bootstrap.ExpectedMembers, o.Bootstrap.MinMembers = 6, 1 }

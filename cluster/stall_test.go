@@ -134,6 +134,7 @@ func (n *stalls) throttle(still, runs, whole time.Duration, members ...int) {
 // A member that stands still again and again steps back, so that the rings of the others change few times.
 // It owns again when it has been in touch for some time. The others name it.
 func TestAMemberThatStandsStill(t *testing.T) {
+	long(t)
 	for name, c := range map[string]struct{ still, runs time.Duration }{
 		"most of the time":   {8 * time.Second, 4 * time.Second},
 		"half of the time":   {20 * time.Second, 20 * time.Second},
@@ -178,6 +179,7 @@ func TestAMemberThatStandsStill(t *testing.T) {
 
 // The wait doubles with each death, and is short again after half an hour without one.
 func TestTheWaitAfterADeath(t *testing.T) {
+	long(t)
 	inBubble(t, func(t *testing.T, b *testNet) {
 		n, on := b.stalling()
 		all := b.startMany(5, on)
@@ -200,6 +202,7 @@ func TestTheWaitAfterADeath(t *testing.T) {
 // All members stand still at once, or half of them are cut off from the other half. No member is to blame,
 // so none steps back.
 func TestAStandstillOfMany(t *testing.T) {
+	long(t)
 	for name, c := range map[string]struct {
 		members int
 		fault   func(b *testNet, n *stalls)
