@@ -20,7 +20,7 @@ const (
 	troubleNoStreams = "tcp-blocked"         // streams of other members do not arrive, their packets do
 	troublePair      = "pair-blocked"        // a member and this one do not reach each other directly, and others reach both
 	troubleDead      = "declared-dead"       // others declared this member dead, and it waits before it owns again
-	troubleForged    = "forged-news"         // a process was announced that does not answer, in the place of one that does
+	troubleForged    = "forged-news"         // gossip announces a process that does not answer, in the place of one that does, or deaths that nobody has missed
 	troubleFlaps     = "flapping"            // a process is declared dead and comes back, again and again
 )
 

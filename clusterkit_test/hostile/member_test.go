@@ -78,7 +78,7 @@ type state struct {
 	Goroutines   int
 	Failed       int // honest members that it has declared failed
 	Members      []string
-	Releasing    int   // partitions that wait for others to merge them
+	Moving       int   // partitions of which the member waits for anything
 	Released     int64 // partitions
 }
 
@@ -121,7 +121,8 @@ func runMember(id, ip string, rest []string) error {
 				s.Members = append(s.Members, m.ID)
 			}
 			if moves != nil {
-				s.Releasing, s.Released = c.Handoff().State().Releasing, moves.released.Load()
+				h := c.Handoff().State()
+				s.Moving, s.Released = h.Receiving+h.Releasing+h.Sharing, moves.released.Load()
 			}
 			_ = json.NewEncoder(w).Encode(s)
 		}))

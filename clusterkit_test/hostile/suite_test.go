@@ -109,13 +109,17 @@ func startAll(t *testing.T, key, mode string) (all []*process) {
 		return all
 	}
 	waitForRest(t, all)
-	require.Eventually(t, func() bool { // the first members have released what the third owns
-		return all[0].ask(t, "").Releasing+all[1].ask(t, "").Releasing == 0 && all[0].ask(t, "").Released > 0
-	}, time.Minute, 100*time.Millisecond)
+	require.Eventually(t, func() bool {
+		moving := 0
+		for _, p := range all {
+			moving += p.ask(t, "").Moving
+		}
+		return moving == 0
+	}, time.Minute, 100*time.Millisecond, "the members do not share the partitions")
 	all[0].ask(t, "stick")
 	all[1].ask(t, "stick")
 	all[2].ask(t, "drain")
-	require.Eventually(t, func() bool { return all[2].ask(t, "").Releasing > 0 }, time.Minute, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return all[2].ask(t, "").Moving > 0 }, time.Minute, 100*time.Millisecond, "nothing is handed over")
 	return all
 }
 
@@ -156,14 +160,15 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 	for i := range addresses {
 		v.from = append(v.from, net.IPv4(127, 0, 102, byte(1+i)))
 	}
-	if a.records {
-		v.recorded = record(t, all, key)
-	}
 	for _, p := range all {
 		v.gossip, v.http = append(v.gossip, p.Gossip), append(v.http, p.HTTP)
 	}
 	m := measured{strangers: make(map[string]bool)}
 	waitForRest(t, all)
+	if a.records {
+		v.recorded = record(t, all, key)
+		waitForRest(t, all)
+	}
 	if full {
 		m.before = honest(t, all, key, a.mode, lasts/6)
 	}
