@@ -62,9 +62,9 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 	changes := [][2]cluster.Configuration{
 		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}, {ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}},
-		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}},
+		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.Balanced{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
-		{{ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{}}},
+		{{ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{}}},
 	}
 	if testing.Short() {
 		changes = changes[:2] // a strategy, and a factor

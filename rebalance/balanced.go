@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/ring/option"
@@ -162,15 +161,7 @@ func (b Balanced) Yields(t ring.Topology) error {
 			few = append(few, fmt.Sprintf("zone %q of region %q", at.zone, at.region))
 		}
 	}
-	if len(few) == 0 {
-		return nil
-	}
-	more := ""
-	if n := len(few) - 3; n > 0 {
-		few, more = few[:3], fmt.Sprintf(" and %d more", n)
-	}
-	return fmt.Errorf("members would carry more than %d thousandths of their fair share in %s%s: add members there, or raise Overload",
-		b.overload(), strings.Join(few, ", "), more)
+	return yieldError(few, b.overload(), "add members there, or raise Overload")
 }
 
 // Assign implements [ring.RebalanceStrategy].

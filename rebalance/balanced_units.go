@@ -76,6 +76,12 @@ func fairShares(t ring.Topology) []unit {
 		members[i].weight = uint64(n.Weight)
 	}
 	partitions := uint64(t.PartitionCount) << 16
+	if equalWeights(t.Nodes) { // the same without a search
+		for i := range members {
+			members[i].share = min(partitions, (uint64(t.Replicas)*partitions+uint64(len(members))-1)/uint64(len(members)))
+		}
+		return members
+	}
 	divide([]unit{{share: uint64(t.Replicas) * partitions}}, members, func(*unit) (least, most uint64) { return 0, partitions })
 	return members
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/buraksezer/consistent"
 	"github.com/cespare/xxhash/v2"
@@ -42,7 +41,9 @@ const (
 // zone exceeds that, another owner is the primary. Only primaries are bounded. The number
 // of other owners on a node is random. All zones have the same number of primaries on their
 // rings, whatever the number of their nodes. So the nodes of a small zone among larger
-// ones, of which there are more than owners, carry twice the mean and more.
+// ones, of which there are more than owners, carry twice the mean and more. Where the nodes of a
+// zone are too few for its part of every row, it has no owner in some rows: see
+// [ConsistentHash.Yields].
 //
 // Weights apply to the other owners only, because the consistent-hash ring has no
 // weights.
@@ -60,9 +61,10 @@ type ConsistentHash struct {
 	// More points make the numbers of primaries more even. Bounds: 1 to
 	// [MaxVirtualNodes]. Zero means 20.
 	VirtualNodes int
-	// Version is the version of the algorithm: 1 or 2. Zero means 2. Version 1 is for
-	// the rolling change from a release that had no other. It has one consistent-hash
-	// ring for all zones, so that a leave may change all owners of a row.
+	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
+	// rolling change from a release that had no newer one. In versions 1 and 2 rows always
+	// span as many zones as possible, whatever a member then carries. Version 1 has one
+	// consistent-hash ring for all zones, so that a leave may change all owners of a row.
 	Version int
 }
 
@@ -73,12 +75,12 @@ func (c ConsistentHash) withDefaults() ConsistentHash {
 	if c.VirtualNodes == 0 {
 		c.VirtualNodes = 20
 	}
-	c.Version = cmp.Or(c.Version, 2)
+	c.Version = cmp.Or(c.Version, 3)
 	return c
 }
 
 // Name returns the algorithm's version and its parameters, by default
-// "consistent-hash/2:load=1250:vnodes=20".
+// "consistent-hash/3:load=1250:vnodes=20".
 func (c ConsistentHash) Name() string {
 	c = c.withDefaults()
 	return fmt.Sprintf("consistent-hash/%d:load=%d:vnodes=%d", c.Version, c.Load, c.VirtualNodes)
@@ -95,7 +97,23 @@ func (c ConsistentHash) Validate() error {
 	if c.VirtualNodes < 1 || c.VirtualNodes > MaxVirtualNodes {
 		errs = append(errs, &option.Error{Field: "VirtualNodes", Value: c.VirtualNodes, Bound: fmt.Sprintf("between 1 and %d", MaxVirtualNodes)})
 	}
-	return errors.Join(append(errs, checkVersion(c.Version, 2))...)
+	return errors.Join(append(errs, checkVersion(c.Version, 3))...)
+}
+
+// quotas returns the quotas of zones.
+func (c ConsistentHash) quotas(t ring.Topology, l layout) []quota {
+	if c.withDefaults().Version < 3 {
+		return nil
+	}
+	return quotas(t, l, ringOverload, true)
+}
+
+// Yields returns nil when the rows of [ConsistentHash.Assign] span as many zones as possible, and
+// otherwise an error that names the zones whose members are too few: some rows then span fewer
+// zones, so that no node carries more than twice its fair share for the sake of zones.
+func (c ConsistentHash) Yields(t ring.Topology) error {
+	l := newLayout(t.Nodes)
+	return yields(l, c.quotas(t, l))
 }
 
 // Assign implements [ring.RebalanceStrategy].
@@ -107,9 +125,10 @@ func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 	if c.Version == 1 {
 		return c.assignOneRing(t, table)
 	}
-	zones := newLayout(t.Nodes).zones
-	first := firstZones(zones, t.PartitionCount)
-	for z, zone := range zones {
+	l := newLayout(t.Nodes)
+	quotas := c.quotas(t, l)
+	first := firstZones(l.zones, quotas, t.PartitionCount)
+	for z, zone := range l.zones {
 		if t.Stopped() {
 			return errStopped()
 		}
@@ -123,26 +142,26 @@ func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 			}
 		}
 	}
-	if err := complete(t, table, 1, c.Version); err != nil {
+	if err := complete(t, table, 1, c.Version, l, quotas); err != nil {
 		return err
 	}
 	return c.limitPrimaries(t, table)
 }
 
-// firstZones returns, for each partition, the zone of its first owner. It depends on the
-// zones alone, and hardly on their sizes: a zone counts as many members as the largest
-// power of two that it has. So a member that leaves changes owners only in its own zone.
-func firstZones(zones []zone, partitions int) []int {
+// firstZones returns, for each partition, the zone of its first owner. It depends on the zones and
+// their quotas alone, and not on their sizes. So a member that leaves changes owners only in its
+// own zone. The quotas may be nil.
+func firstZones(zones []zone, quotas []quota, partitions int) []int {
 	names := ring.Topology{PartitionCount: partitions, Nodes: make([]ring.Node, len(zones))}
 	for z, zone := range zones {
-		names.Nodes[z] = ring.Node{ID: strconv.Quote(zone.place.region) + zone.zone, Weight: 1}
+		names.Nodes[z] = ring.Node{ID: zone.name(), Weight: 1}
 	}
-	s := newScorer(names, 2)
+	s, d := newScorer(names, 2), newDomain(partitions)
 	first := make([]int, partitions)
 	for i := range first {
 		p, best := newPartition(i), ^uint64(0)
 		for z := range zones {
-			if cost := s.cost(p, uint16(z)); cost < best {
+			if cost := s.cost(p, uint16(z)); cost < best && (quotas == nil || quotas[z].of(p.index, &d, 1) > 0) {
 				first[i], best = z, cost
 			}
 		}
@@ -196,7 +215,7 @@ func (c ConsistentHash) assignOneRing(t ring.Topology, table ring.Table) error {
 	for p, n := range owners {
 		table.Row(p)[0] = n
 	}
-	return complete(t, table, 1, c.Version)
+	return complete(t, table, 1, c.Version, newLayout(t.Nodes), nil)
 }
 
 // ringOwners returns the owner of every partition on the consistent-hash ring of some

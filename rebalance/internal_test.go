@@ -60,7 +60,11 @@ func TestCompleteFindsTheBestSet(t *testing.T) {
 			})
 		}
 		table := ring.NewTable(topology)
-		require.NoError(t, Rendezvous{}.Assign(topology, table))
+		s := Rendezvous{Version: 2}
+		if rapid.Bool().Draw(t, "newest") && (Rendezvous{}).Yields(topology) == nil {
+			s.Version = 3
+		}
+		require.NoError(t, s.Assign(topology, table))
 		score := newScorer(topology, 2)
 		for p := range topology.PartitionCount {
 			costs := func(row []uint16) (list []uint64) {
@@ -92,7 +96,7 @@ func TestWalkFindsTheCheapest(t *testing.T) {
 		table := ring.NewTable(topology)
 		require.NoError(t, Rendezvous{}.Assign(topology, table))
 		l := newLayout(topology.Nodes)
-		compared := newFiller(l, newScorer(topology, 2), l.depth(topology.Replicas))
+		compared := newFiller(l, newScorer(topology, 2), l.depth(topology.Replicas, nil), nil)
 		for p := range topology.PartitionCount {
 			row := make([]uint16, topology.Replicas)
 			compared.fill(row, 0, newPartition(p))
@@ -107,7 +111,7 @@ func TestWalkLeavesManyZones(t *testing.T) {
 	for i := range 65 * fewNodes {
 		topology.Nodes = append(topology.Nodes, ring.Node{ID: fmt.Sprintf("n%04d", i), Zone: fmt.Sprint(i % 65), Weight: 1})
 	}
-	f := newFiller(newLayout(topology.Nodes), newScorer(topology, 2), 1)
+	f := newFiller(newLayout(topology.Nodes), newScorer(topology, 2), 1, nil)
 	f.walk(topology.Stopped)
 	for _, lists := range f.walked {
 		require.Nil(t, lists)

@@ -64,14 +64,7 @@ func TestBalancedYieldsBeforeItOverloads(t *testing.T) {
 // Without a bound of Overload both versions give the same table. With the bound they do where no
 // member would reach it.
 func TestBalancedVersions(t *testing.T) {
-	owners := func(s rebalance.Balanced, c strategytest.Cluster) (rows []string) {
-		for _, p := range build(t, s, c.PartitionCount, c.ReplicationFactor, c.Nodes).All() {
-			for _, n := range p.All() {
-				rows = append(rows, n.ID())
-			}
-		}
-		return rows
-	}
+	owners := func(s rebalance.Balanced, c strategytest.Cluster) []string { return ownersOf(t, s, c) }
 	rapid.Check(t, func(t *rapid.T) {
 		c := generated(1, 24).Draw(t, "cluster")
 		require.Equal(t, owners(rebalance.Balanced{Version: 1}, c), owners(rebalance.Balanced{Overload: option.None}, c))
@@ -80,4 +73,46 @@ func TestBalancedVersions(t *testing.T) {
 		c := strategytest.Cluster{Nodes: seeded(1, 1+len(zones)/2, zones...), PartitionCount: 512, ReplicationFactor: 3}
 		require.Equal(t, owners(rebalance.Balanced{Version: 1}, c), owners(rebalance.Balanced{}, c), "%v", zones)
 	}
+}
+
+// With Rendezvous and ConsistentHash no member carries more than twice its fair share for the sake of
+// zones either. The members of one zone differ by chance, by up to a sixth. Where no zone is too
+// small, the newest version gives the tables of the version before it.
+func TestSmallZonesCarryTwiceTheirShare(t *testing.T) {
+	type strategy interface {
+		ring.RebalanceStrategy
+		Yields(ring.Topology) error
+	}
+	for _, tc := range []struct {
+		newest strategy
+		before ring.RebalanceStrategy
+		alike  [][]int
+	}{
+		{rebalance.Rendezvous{}, rebalance.Rendezvous{Version: 2}, [][]int{{1}, {30}, {2, 2, 1}, {10, 10, 10}, {16, 12, 8, 4}, {6, 6, 6, 6, 6}, {20, 10}, {10, 10, 10, 1}}},
+		{rebalance.ConsistentHash{}, rebalance.ConsistentHash{Version: 2}, [][]int{{1}, {30}, {2, 2, 1}, {10, 10, 10}, {6, 6, 6, 6, 6}, {20, 10}}},
+	} {
+		for _, zones := range tc.alike {
+			c := strategytest.Cluster{Nodes: seeded(1, 1, zones...), PartitionCount: 512, ReplicationFactor: 3}
+			require.Equal(t, ownersOf(t, tc.before, c), ownersOf(t, tc.newest, c), "%s: %v", tc.newest.Name(), zones)
+		}
+		for _, zones := range [][]int{{20, 20, 1}, {20, 20, 4}, {20, 20, 8}, {10, 10, 1}, {20, 1}, {20, 2, 2, 2}, {16, 12, 8, 4}, {30, 30, 30, 3}, {10, 10, 10, 1}} {
+			most, single := 0.0, 0.0
+			for seed := range 3 {
+				r := build(t, tc.newest, 4096, 3, seeded(seed, 1, zones...))
+				owned, _ := slots(r)
+				for _, n := range r.Nodes() {
+					over := float64(owned[n.ID]*r.Len()) / (3 * 4096)
+					most = max(most, over)
+					if zones[len(zones)-1] == 1 {
+						single = max(single, over)
+					}
+				}
+				require.Equal(t, tc.newest.Yields(topologyOf(r)) != nil, r.Spread().ZoneViolations > 0, "%s: %v", tc.newest.Name(), zones)
+			}
+			require.LessOrEqual(t, most, 2.05, "%s: %v", tc.newest.Name(), zones)
+			require.LessOrEqual(t, single, 2.0, "%s: %v: a member alone in its zone", tc.newest.Name(), zones)
+		}
+	}
+	require.EqualError(t, rebalance.Rendezvous{}.Yields(topologyOf(build(t, rebalance.Rendezvous{}, 64, 3, seeded(1, 1, 20, 1, 20)))),
+		`members would carry more than 2000 thousandths of their fair share in zone "1" of region "0": add members there`)
 }

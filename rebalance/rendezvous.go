@@ -27,10 +27,15 @@ import (
 // the spread over zones requires it: when a zone appears, disappears, or has fewer
 // nodes than its part of a row.
 //
+// Where the nodes of a zone are too few for its part of every row, the zone has no owner in
+// some rows, so that no node carries more than twice its fair share for the sake of zones. These
+// rows span fewer zones. Their number depends on the number of nodes, so that a change moves
+// more slots.
+//
 // Load is random, but more even than with plain hashes: a node's score for a partition is
 // the partition's rank in a permutation keyed by the node, as in Maglev (Eisenbud et al.,
 // 2016). With 100 nodes, 4096 partitions and three owners the fullest node carries about a
-// sixth more than the mean. No node's load is bounded.
+// sixth more than the mean.
 //
 // Primaries are in proportion to weights. So are other owners, as long as a node's fair
 // share of its zone's slots is small, because a node can own a row only once. In one
@@ -43,22 +48,23 @@ import (
 // plus nodes times the rows that lose an owner. The zero value is ready to use, and
 // safe for concurrent use.
 type Rendezvous struct {
-	// Version is the version of the algorithm: 1 or 2. Zero means 2. Version 1 is for
-	// the rolling change from a release that had no other. Its scores are plain hashes,
-	// and its load varies by nearly twice as much.
+	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
+	// rolling change from a release that had no newer one. In versions 1 and 2 rows always
+	// span as many zones as possible, whatever a member then carries. In version 1 scores are
+	// plain hashes, and load varies by nearly twice as much.
 	Version int
 }
 
 func (r Rendezvous) withDefaults() Rendezvous {
-	r.Version = cmp.Or(r.Version, 2)
+	r.Version = cmp.Or(r.Version, 3)
 	return r
 }
 
-// Name returns the algorithm and its version, "rendezvous/2".
+// Name returns the algorithm and its version, "rendezvous/3".
 func (r Rendezvous) Name() string { return fmt.Sprintf("rendezvous/%d", r.withDefaults().Version) }
 
 // Validate returns an [option.Error] when there is no such version.
-func (r Rendezvous) Validate() error { return checkVersion(r.Version, 2) }
+func (r Rendezvous) Validate() error { return checkVersion(r.Version, 3) }
 
 // checkVersion checks a version against the newest one.
 func checkVersion(version, newest int) error {
@@ -73,15 +79,30 @@ func (r Rendezvous) Assign(t ring.Topology, table ring.Table) error {
 	if err := r.Validate(); err != nil {
 		return fmt.Errorf("rebalance: rendezvous: %w", err)
 	}
-	return complete(t, table, 0, r.withDefaults().Version)
+	l := newLayout(t.Nodes)
+	return complete(t, table, 0, r.withDefaults().Version, l, r.quotas(t, l))
+}
+
+// quotas returns the quotas of zones.
+func (r Rendezvous) quotas(t ring.Topology, l layout) []quota {
+	if r.withDefaults().Version < 3 {
+		return nil
+	}
+	return quotas(t, l, scoreOverload, false)
+}
+
+// Yields returns nil when the rows of [Rendezvous.Assign] span as many zones as possible, and
+// otherwise an error that names the zones whose members are too few.
+func (r Rendezvous) Yields(t ring.Topology) error {
+	l := newLayout(t.Nodes)
+	return yields(l, r.quotas(t, l))
 }
 
 // complete fills the rest of each row of a table, after the given number of first
 // owners, by the scores of a version. It returns the error of a table that nobody needs
 // any more.
-func complete(t ring.Topology, table ring.Table, given, version int) error {
-	layout := newLayout(t.Nodes)
-	f := newFiller(layout, newScorer(t, version), layout.depth(t.Replicas))
+func complete(t ring.Topology, table ring.Table, given, version int, l layout, quotas []quota) error {
+	f := newFiller(l, newScorer(t, version), l.depth(t.Replicas, quotas), quotas)
 	if given == 0 {
 		f.walk(t.Stopped)
 	}
@@ -112,11 +133,12 @@ type filler struct {
 	ranks  uint64        // all owners of all rows give the row a lower rank than this; zero if not known
 }
 
-// newFiller makes a filler for rows that take at most depth owners of a zone.
-func newFiller(l layout, s scorer, depth int) *filler {
+// newFiller makes a filler for rows that take at most depth owners of a zone. The quotas may be
+// nil.
+func newFiller(l layout, s scorer, depth int, quotas []quota) *filler {
 	f := &filler{
 		layout: l,
-		pick:   newPicker(l),
+		pick:   newPicker(l, quotas, s.partitions),
 		score:  s,
 		lists:  make([][]candidate, len(l.zones)),
 		walked: make([][]candidate, len(l.zones)),
@@ -132,7 +154,7 @@ func newFiller(l layout, s scorer, depth int) *filler {
 // fill fills the rest of a row, after the given number of first owners, with the
 // cheapest nodes.
 func (f *filler) fill(row []uint16, given int, p partition) {
-	f.pick.reset()
+	f.pick.begin(int(p.index))
 	for _, n := range row[:given] {
 		f.pick.take(f.layout.zoneOf[n])
 	}

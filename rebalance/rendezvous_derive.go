@@ -7,11 +7,12 @@ import (
 )
 
 // Derive implements [ring.Deriver]: it changes the table of from into the table that
-// Assign computes for to. It returns false, and leaves the work to Assign, in two cases:
+// Assign computes for to. It returns false, and leaves the work to Assign, in three cases:
 //
 //   - The change touches a zone in which fewer nodes stay than a row may have owners
 //     in one zone.
 //   - All weights are equal before the change and not after it, or the reverse.
+//   - The nodes of a zone are too few for its part of every row, before the change or after it.
 //
 // A row that keeps its owners changes only if a joining node costs less than the most
 // expensive owner of the row. docs/placement.md proves that the table equals that of
@@ -21,7 +22,7 @@ import (
 // joining node that gives a row a higher rank costs more than all of its owners.
 func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	c, ok := compare(from, to)
-	if !ok {
+	if !ok || r.quotas(to, c.layout) != nil || len(c.layout.zones) > 1 && r.quotas(from, newLayout(from.Nodes)) != nil {
 		return false
 	}
 	slots := table.Slots()
@@ -30,7 +31,7 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	for _, p := range lost {
 		done.add(p)
 	}
-	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth)
+	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth, nil)
 	f.ranks = table.Note()
 	// With these zones the owners of each row are in ascending order of cost: the most
 	// expensive owner is the last.
@@ -115,7 +116,7 @@ func (f *filler) refill(joined, row []uint16, p partition) {
 			f.enlist(f.layout.zoneOf[n], candidate{f.score.cost(p, n), n})
 		}
 	}
-	f.pick.reset()
+	f.pick.begin(int(p.index))
 	f.draw(row)
 }
 

@@ -32,16 +32,17 @@ func mix(x uint64) uint64 {
 // the two. So the scores of a node are spread evenly over all partitions, while hashes
 // alone form clusters by chance. In version 1 the score is such a hash alone.
 type scorer struct {
-	keys    []uint64 // a hash of each node's ID
-	weights []uint64 // for each node; nil when all weights are equal
-	log     *logTable
-	orders  []permutation // nil in version 1
-	domain  domain
-	step    uint64 // the difference of the scores of two ranks
+	keys       []uint64 // a hash of each node's ID
+	weights    []uint64 // for each node; nil when all weights are equal
+	log        *logTable
+	orders     []permutation // nil in version 1
+	domain     domain
+	partitions int
+	step       uint64 // the difference of the scores of two ranks
 }
 
 func newScorer(t ring.Topology, version int) scorer {
-	s := scorer{keys: make([]uint64, len(t.Nodes))}
+	s := scorer{keys: make([]uint64, len(t.Nodes)), partitions: t.PartitionCount}
 	weights := make([]uint64, len(t.Nodes))
 	equal := true
 	if version > 1 {

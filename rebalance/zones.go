@@ -3,6 +3,7 @@ package rebalance
 import (
 	"cmp"
 	"slices"
+	"strconv"
 
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -25,6 +26,9 @@ type zone struct {
 	region int
 	nodes  []uint16 // ascending
 }
+
+// name returns a name that no other zone has.
+func (z *zone) name() string { return strconv.Quote(z.place.region) + z.zone }
 
 func newLayout(nodes []ring.Node) layout {
 	l := layout{zoneOf: make([]int, len(nodes))}
@@ -58,11 +62,14 @@ func newLayout(nodes []ring.Node) layout {
 	return l
 }
 
-// depth is the largest number of owners that one zone gives to a row.
-func (l *layout) depth(replicas int) int {
+// depth is the largest number of owners that one zone gives to a row. The quotas may be nil.
+func (l *layout) depth(replicas int, quotas []quota) int {
 	sizes := make([]int, len(l.zones))
 	for z := range sizes {
 		sizes[z] = len(l.zones[z].nodes)
+		if quotas != nil && quotas[z].limited {
+			sizes[z] = min(sizes[z], quotas[z].each)
+		}
 	}
 	return depth(sizes, replicas)
 }
@@ -85,7 +92,7 @@ func depth(sizes []int, replicas int) int {
 //
 // It always takes from the zones used least, and among these from the regions used
 // least. So the counts of two zones differ by at most one, unless a zone has no more
-// nodes, and as many regions are used as that permits. The rows within such limits are
+// nodes or its quota is used up, and as many regions are used as that permits. The rows within such limits are
 // the bases of a matroid, and a greedy choice finds the best base. Therefore one node
 // more or less changes at most one owner of a row, as long as the set of zones stays
 // the same.
@@ -93,16 +100,30 @@ type picker struct {
 	zones     []zone
 	zoneUse   []int // the number of owners that the row has in each zone so far
 	regionUse []int
+	room      []int   // the largest number of owners that the row may have in each zone
+	quotas    []quota // nil when no zone has one
+	domain    domain
 }
 
-func newPicker(l layout) *picker {
-	return &picker{zones: l.zones, zoneUse: make([]int, len(l.zones)), regionUse: make([]int, l.regions)}
+// newPicker makes a picker. The quotas may be nil.
+func newPicker(l layout, quotas []quota, partitions int) *picker {
+	p := &picker{
+		zones: l.zones, zoneUse: make([]int, len(l.zones)), regionUse: make([]int, l.regions),
+		room: make([]int, len(l.zones)), quotas: quotas, domain: newDomain(partitions),
+	}
+	for z := range l.zones {
+		p.room[z] = len(l.zones[z].nodes)
+	}
+	return p
 }
 
-// reset begins a row.
-func (p *picker) reset() {
+// begin begins a row.
+func (p *picker) begin(partition int) {
 	clear(p.zoneUse)
 	clear(p.regionUse)
+	for z := range p.quotas {
+		p.room[z] = p.quotas[z].of(uint64(partition), &p.domain, len(p.zones[z].nodes))
+	}
 }
 
 // take counts an owner of a zone.
@@ -116,7 +137,7 @@ func (p *picker) take(z int) {
 func (p *picker) next(costs []uint64) int {
 	best, bestZone, bestRegion, bestCost := -1, 1<<31-1, 0, uint64(0) // larger than any count
 	for z, used := range p.zoneUse {
-		if used > bestZone || used == len(p.zones[z].nodes) {
+		if used > bestZone || used >= p.room[z] {
 			continue
 		}
 		region := p.regionUse[p.zones[z].region]

@@ -40,7 +40,7 @@ func testRoll(t *testing.T, binary string) {
 	}{
 		{"replicas down", "rf3:balanced/2", "rf2:balanced/2", nil, factor[:2]},
 		{"replicas up", "rf2:balanced/2", "rf3:balanced/2", factor[1], factor[2:]},
-		{"strategy", "rf3:balanced/2", "rf3:rendezvous/2", nil, strategy},
+		{"strategy", "rf3:balanced/2", "rf3:rendezvous/3", nil, strategy},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			t.Parallel()

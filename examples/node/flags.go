@@ -47,7 +47,7 @@ func (c *config) declareMember(flags *flag.FlagSet, t *texts) {
 
 	flags.IntVar(&o.PartitionCount, "partitions", 4096, "`number` of partitions, the same on all members for good")
 	flags.IntVar(&o.ReplicationFactor, "replicas", 3, "`number` of owners of a partition")
-	flags.StringVar(&t.strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash, round-robin or ordinal/PREFIX/ZONES; balanced/1, rendezvous/1 and\nconsistent-hash/1 are those of earlier releases")
+	flags.StringVar(&t.strategy, "strategy", "balanced", "`name` of who picks them: balanced, rendezvous,\nconsistent-hash, round-robin or ordinal/PREFIX/ZONES; a version, as in\nrendezvous/2, is that of an earlier release")
 	flags.StringVar(&t.accept, "accept", "", "further `configurations` to go along with, comma-separated, for example\n\"rf2/balanced\": for a change of replicas or strategy, member by member")
 }
 

@@ -46,10 +46,14 @@ func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 		return rebalance.Rendezvous{}, nil
 	case "rendezvous/1":
 		return rebalance.Rendezvous{Version: 1}, nil
+	case "rendezvous/2":
+		return rebalance.Rendezvous{Version: 2}, nil
 	case "consistent-hash":
 		return rebalance.ConsistentHash{}, nil
 	case "consistent-hash/1":
 		return rebalance.ConsistentHash{Version: 1}, nil
+	case "consistent-hash/2":
+		return rebalance.ConsistentHash{Version: 2}, nil
 	case "round-robin":
 		return rebalance.RoundRobin{}, nil
 	default:
