@@ -64,7 +64,7 @@ func (b *budget) paced(source netip.Prefix, n int, now time.Time) time.Duration 
 type pacedReader struct {
 	io.Reader
 	charge *charge
-	part   int // of the bytes count one in so many
+	part   int // one of this number of bytes counts
 }
 
 func (r pacedReader) Read(p []byte) (int, error) {

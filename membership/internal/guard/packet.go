@@ -200,7 +200,7 @@ func inflate(compressed []byte) io.ReadCloser {
 	return lzw.NewReader(bytes.NewReader(compressed), lzw.LSB, lzwLitWidth)
 }
 
-// inflatePacket returns the bytes of a compressed message in a packet, at most so many.
+// inflatePacket returns the bytes of a compressed message in a packet. Longer ones are an error.
 func inflatePacket(r *reader, most int) ([]byte, error) {
 	compressed, err := r.compressed(maxPacket)
 	if err != nil {
