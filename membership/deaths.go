@@ -29,7 +29,9 @@ const (
 	// seconds.
 	deathGroup = 30 * time.Second
 
-	repeatPause = 1200 * time.Millisecond // before a refutation is told once more
+	// denialPause is the gossip intervals after which a denial is repeated.
+	denialPause = 2
+	repeatPause = 1200 * time.Millisecond // before others are told of a denial in an exchange
 	repeatFew   = 2                       // members to which it is told
 
 	forgedDeaths = 3 // deaths that nobody confirms, within flapWindow, are a trouble
@@ -44,10 +46,13 @@ const (
 type deaths struct {
 	refuted chan struct{} // this member denies that it is dead or suspected, or hears others again
 
-	repeating atomic.Bool // repeatNews waits
+	// repeating and telling are true while the repetitions of a denial wait.
+	repeating, telling atomic.Bool
+
 	mu        sync.Mutex
 	refutedAt time.Time     // when this member last denied that it is dead or suspected
 	contact   time.Time     // when another member was last heard
+	resumed   time.Time     // when another member was first heard after a pause
 	company   time.Time     // when another member was last believed alive
 	ticked    time.Time     // when watchRest last ran
 	stopped   time.Time     // when watchRest ran for the first time after the process had stood still
@@ -69,38 +74,54 @@ func (d *deaths) deny() {
 }
 
 // refutes records that this member denies that it is dead or, when dead is false, that it is
-// suspected. It never blocks.
+// suspected. It never blocks. A denial is made more than once:
+//
+//   - memberlist sends the denial a number of times, with whatever it sends. Members that have stood
+//     still probe many members as soon as they run, so the answers to their probes may use up that
+//     number. When they stand still again, nobody has heard the denial. The denial is repeated soon.
+//   - In clear, the news that is denied may have had the largest incarnation that guards admit. They drop
+//     the denial for up to a second. So this member exchanges members with a few others after that.
 func (m *Membership) refutes(dead bool) {
 	m.deaths.mu.Lock()
 	m.deaths.refutedAt = m.settings.now()
 	m.deaths.accused = m.deaths.accused || dead
 	m.deaths.mu.Unlock()
 	m.deaths.deny()
+	m.once(&m.deaths.repeating, denialPause*m.settings.timings.gossipInterval, m.announcer.repeat)
 	m.repeatNews()
 }
 
-// repeatNews exchanges members with a few others soon. In clear, news that this member refutes may have
-// had the largest incarnation that guards admit. They drop the refutation for up to a second, and
-// memberlist does not send it again after that.
+// repeatNews exchanges members with a few others soon, unless gossip is encrypted.
 func (m *Membership) repeatNews() {
-	if m.newcomers.encrypted || m.deaths.repeating.Swap(true) {
+	if m.newcomers.encrypted {
 		return
 	}
-	begun := m.background(func() {
-		defer m.deaths.repeating.Store(false)
-		pause := time.NewTimer(repeatPause)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-m.life.Ending().Done():
-			return
-		}
+	m.once(&m.deaths.telling, repeatPause, func() {
 		for _, other := range pick(m.registry.others(), repeatFew) {
 			m.contact(other.Addr, func(error) {})
 		}
 	})
+}
+
+// once calls a function after a pause, unless such a call is under way or this member stops.
+func (m *Membership) once(underway *atomic.Bool, after time.Duration, call func()) {
+	if underway.Swap(true) {
+		return
+	}
+	begun := m.background(func() {
+		pause := time.NewTimer(after)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-m.life.Ending().Done():
+		}
+		underway.Store(false)
+		if m.life.Ending().Err() == nil {
+			call()
+		}
+	})
 	if !begun {
-		m.deaths.repeating.Store(false)
+		underway.Store(false)
 	}
 }
 
@@ -117,11 +138,22 @@ func (m *Membership) heardFrom() {
 	d, now := &m.deaths, m.settings.now()
 	d.mu.Lock()
 	paused := !d.contact.IsZero() && now.Sub(d.contact) > longPause*m.settings.timings.probeInterval
-	d.contact = now
+	if d.contact = now; paused {
+		d.resumed = now
+	}
 	d.mu.Unlock()
 	if paused {
 		d.deny()
 	}
+}
+
+// deaf reports whether this member heard no other one lately: there is a pause now, or there was one not
+// long ago. What it then finds about others may be wrong.
+func (m *Membership) deaf() bool {
+	d, now, pause := &m.deaths, m.settings.now(), longPause*m.settings.timings.probeInterval
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.contact.IsZero() && now.Sub(d.contact) > pause || !d.resumed.IsZero() && now.Sub(d.resumed) < pause
 }
 
 // stoodStill reports whether this process did not run for a while, within the last deathGroup.

@@ -60,6 +60,11 @@ type Options struct {
 	// Listed is called for members that an exchange in clear lists as alive. It must not block. Nil means
 	// that nothing is called.
 	Listed func(name string, incarnation uint64)
+	// Deaf reports whether this member heard no other one lately. The verdicts of its memberlist that
+	// others have failed are then not sent. They name Self, the gossip name of this member. Deaf is called
+	// for each packet, and must not block. Nil means that all verdicts are sent.
+	Deaf func() bool
+	Self string
 	// Tether is called in a goroutine of its own with each inbound tether from the address of a known
 	// member. It must call admit once it knows which member that is, and return when the tether has
 	// ended. Nil means that tethers are refused.

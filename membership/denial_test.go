@@ -1,0 +1,51 @@
+package membership
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/stretchr/testify/require"
+)
+
+// A member that denies a suspicion says so again a moment later: the first denial may reach nobody that
+// runs.
+func TestADenialIsRepeated(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		all := n.found(3)
+		victim := all[1]
+		const accused = 70000
+		_, g, _ := all[0].live()
+		packet, err := g.SuspectPacket(victim.name, all[0].name, accused)
+		require.NoError(t, err)
+		_, err = g.WriteToAddress(packet, memberlist.Address{Addr: victim.Local().Addr.String(), Name: victim.name})
+		require.NoError(t, err)
+		all[2].suspicions.suspect(victim.name, accused+1) // the incarnation of the first denial
+		time.Sleep(300 * time.Millisecond)
+		require.Equal(t, 1, all[2].suspicions.count())
+		time.Sleep(2 * time.Second)
+		require.Zero(t, all[2].suspicions.count())
+	})
+}
+
+// A member is deaf while it hears nobody, and for a moment after that.
+func TestADeafMember(t *testing.T) {
+	m, err := New(townOptions(1))
+	require.NoError(t, err)
+	now := time.Unix(1000, 0)
+	m.settings.now = func() time.Time { return now }
+	require.False(t, m.deaf(), "it has not heard anybody yet")
+	pause := longPause * m.settings.timings.probeInterval
+	m.heardFrom()
+	now = now.Add(pause)
+	require.False(t, m.deaf())
+	now = now.Add(time.Millisecond)
+	require.True(t, m.deaf())
+	m.heardFrom()
+	require.True(t, m.deaf(), "it just hears others again")
+	for range 3 {
+		now = now.Add(pause / 3)
+		m.heardFrom()
+	}
+	require.False(t, m.deaf())
+}
