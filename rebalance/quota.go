@@ -31,8 +31,8 @@ const (
 // share for the sake of zones. It returns nil when no zone needs one.
 //
 // A strategy that gives all zones equally many first owners also needs quotas where rows have
-// zones to choose from: for zones of fewer than half as many nodes as the mean. Such a quota never
-// makes a row span fewer zones.
+// zones to choose from: for zones of fewer than half as many nodes as the mean, in one region. Such
+// a quota never makes a row span fewer zones. In several regions it could make rows span fewer of them.
 func quotas(t ring.Topology, l layout, o overload, equal bool) []quota {
 	if len(l.zones) == 1 {
 		return nil
@@ -71,7 +71,7 @@ func quotas(t ring.Topology, l layout, o overload, equal bool) []quota {
 	if room < t.Replicas {
 		return nil
 	}
-	if free >= t.Replicas {
+	if free >= t.Replicas && l.regions == 1 {
 		for _, z := range small {
 			limit(z)
 		}
