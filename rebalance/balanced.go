@@ -147,16 +147,21 @@ func (b Balanced) overload() overload {
 // time in proportion to the members.
 func (b Balanced) Yields(t ring.Topology) error {
 	l := newLayout(t.Nodes)
-	levels := newLevels(t, l, make([]permutation, len(t.Nodes)), slack(b.Slack), b.overload())
+	orders := make([]permutation, len(t.Nodes))
+	levels, free := newLevels(t, l, orders, slack(b.Slack), b.overload()), newLevels(t, l, orders, slack(b.Slack), option.None)
+	fewer := func(level, u int) bool { // owners in some rows than without Overload
+		bound, unbound := &levels[level][u], &free[level][u]
+		return bound.pressed() || bound.low < unbound.low || bound.high < unbound.high
+	}
 	var few []string
 	for r := range levels[1] {
-		if levels[1][r].pressed() {
+		if fewer(1, r) {
 			i := slices.IndexFunc(l.zones, func(z zone) bool { return z.region == r })
 			few = append(few, fmt.Sprintf("region %q", l.zones[i].place.region))
 		}
 	}
 	for z := range levels[2] {
-		if levels[2][z].pressed() {
+		if fewer(2, z) {
 			at := l.zones[z].place
 			few = append(few, fmt.Sprintf("zone %q of region %q", at.zone, at.region))
 		}

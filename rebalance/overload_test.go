@@ -1,6 +1,7 @@
 package rebalance_test
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -115,4 +116,28 @@ func TestSmallZonesCarryTwiceTheirShare(t *testing.T) {
 	}
 	require.EqualError(t, rebalance.Rendezvous{}.Yields(topologyOf(build(t, rebalance.Rendezvous{}, 64, 3, seeded(1, 1, 20, 1, 20)))),
 		`members would carry more than 2000 thousandths of their fair share in zone "1" of region "0": add members there`)
+}
+
+// A region whose members are too few for their part of every row is named too when it has the same
+// number of owners in each of them.
+func TestARegionWithFewerOwnersInEveryRow(t *testing.T) {
+	var nodes []ring.Node
+	for i, at := range []struct {
+		region, zone string
+		weight       int
+	}{{"eu", "a", 1}, {"eu", "b", 2}, {"us", "b", 2}, {"us", "c", 2}, {"eu", "c", 2}, {"eu", "a", 1}, {"us", "a", 1}, {"", "a", 1}, {"", "b", 1}} {
+		nodes = append(nodes, ring.Node{ID: strconv.Itoa(i), Region: at.region, Zone: at.zone, Weight: at.weight})
+	}
+	s := rebalance.Balanced{Slack: 50}
+	r := build(t, s, 2, 6, nodes)
+	for p, placement := range r.All() {
+		here := 0
+		for _, o := range placement.All() {
+			if o.Region() == "" {
+				here++
+			}
+		}
+		require.Equal(t, 1, here, "2 of 8 zones, in partition %d", p)
+	}
+	require.ErrorContains(t, s.Yields(topologyOf(r)), `region ""`)
 }
