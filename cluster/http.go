@@ -187,6 +187,10 @@ func (h httpView) Lost() (lost []api.LostMember) {
 	return lost
 }
 
+// Doubt says that a member refused a connection. The members that hold tethers to it look at once whether
+// its process runs. Doubt never blocks.
+func (r routing) Doubt(id string) { membership.Drive(r.c.members).Doubt(id) }
+
 func (h httpView) Metrics() transport.Metrics { return h.c.Metrics() }
 
 func (h httpView) Health() api.Health { return h.c.Health() }

@@ -2,13 +2,13 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +32,7 @@ func (w *wires) RoundTrip(r *http.Request) (*http.Response, error) {
 	h := w.at[r.URL.Host]
 	w.mu.Unlock()
 	if h == nil {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	in := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.RequestURI(), r.Body)
 	in.Header = r.Header.Clone()
@@ -119,6 +119,34 @@ func TestRoutersOutlastTheCrashOfAMember(t *testing.T) {
 		for _, r := range routers[:3] {
 			require.Zero(t, r.Stats().GaveUp)
 			require.Zero(t, r.Stats().OverBudget)
+		}
+	})
+}
+
+// A router that a member refuses makes the holders of tethers look at that member. Its process runs, so
+// that it stays a member.
+func TestARefusalAtARouterMakesHoldersLook(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		all := b.startMany(6, withService)
+		w := &wires{at: make(map[string]http.Handler)}
+		var routers []*route.Router
+		for _, c := range all {
+			routers = append(routers, w.route(t, c, 2*time.Second))
+		}
+		time.Sleep(5 * time.Second) // tethers open
+		looked := func() (looks uint64) {
+			for _, c := range all {
+				looks += c.Metrics().Gossip.Tethers.Examined
+			}
+			return looks
+		}
+		key, before := keysOf(all[0], "n4")[0], looked()
+		w.serve(serviceAddr("n4"), nil)
+		request(routers[0], http.MethodPost, key)
+		time.Sleep(time.Second)
+		require.Greater(t, looked(), before)
+		for _, c := range all {
+			require.Len(t, c.Members(), 6)
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 // of addresses that could not be reached.
 type engine struct {
 	cluster Cluster
+	doubt   func(id string) // says that a member refuses connections; never nil
 	options Options
 	node    string // this member
 	// clusterName is that of the first view; it never changes.
@@ -31,6 +32,9 @@ type engine struct {
 	pool    *client.Pool // sender, if that is a pool
 }
 
+// doubter is a [Cluster] that can look at once whether the process of a member runs. Doubt must not block.
+type doubter interface{ Doubt(id string) }
+
 // newEngine returns an engine for options that are valid and have their defaults.
 func newEngine(c Cluster, o Options) (*engine, error) {
 	view := c.View()
@@ -40,6 +44,10 @@ func newEngine(c Cluster, o Options) (*engine, error) {
 		sender: o.Transport,
 	}
 	e.avoided.period = o.AvoidFor
+	e.doubt = func(string) {}
+	if d, can := c.(doubter); can {
+		e.doubt = d.Doubt
+	}
 	if e.sender == nil {
 		pool, err := client.NewPool(client.PoolOptions{Logger: o.Logger})
 		if err != nil {

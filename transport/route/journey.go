@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -163,6 +164,9 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 	case !sent || isUnreachable(err):
 		result = tally.Unreachable
 		e.avoided.add(c.addr)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			e.doubt(c.id) // its process may have died
+		}
 	}
 	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
 	return reply{from: c, result: result, err: err}
