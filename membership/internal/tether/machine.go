@@ -226,7 +226,8 @@ func (m *Machine) nearest(names []string, failing bool) (nearest []string) {
 func (m *Machine) choose(now time.Time) {
 	wanted := m.nearest(m.circle.after(m.opts.Self, maxWidening*m.opts.Held), true)
 	for _, name := range m.order() {
-		if _, alive := m.members[name]; !slices.Contains(wanted, name) && !(m.holds[name].guest && alive) {
+		_, alive := m.members[name]
+		if guest := alive && m.holds[name].guest; !guest && !slices.Contains(wanted, name) {
 			m.drop(m.holds[name])
 		}
 	}
