@@ -46,9 +46,17 @@ func names(c *cluster.Cluster, parts ...string) bool {
 // names the members that it does not reach.
 func TestABridgeBetweenTwoHalves(t *testing.T) {
 	long(t)
+	t.Run("in clear", func(t *testing.T) { bridge(t, func(*cluster.Options) {}) })
+	t.Run("encrypted", func(t *testing.T) {
+		bridge(t, func(o *cluster.Options) { o.Gossip.Keys = membership.Keys{make([]byte, 32)} })
+	})
+}
+
+func bridge(t *testing.T, keys edit) {
+	t.Helper()
 	inBubble(t, func(t *testing.T, b *testNet) {
 		var lines logLines
-		all := b.startMany(7, lines.keep)
+		all := b.startMany(7, lines.keep, keys)
 		halves := [][]int{{1, 2, 3}, {5, 6, 7}}
 		b.cut(halves[0], halves[1])
 		awaitWithin(t, 30*time.Second, "each names the other half", func() bool {

@@ -49,3 +49,21 @@ func TestADeafMember(t *testing.T) {
 	}
 	require.False(t, m.deaf())
 }
+
+// With keys, a member that others reach and this one does not is believed again when it denies its death:
+// nobody can forge the denial.
+func TestADenialByWayOfAThirdMember(t *testing.T) {
+	for _, edit := range []func(*Options){func(*Options) {}, withKeys} {
+		inTown(t, func(t *testing.T, n *town) {
+			all := n.found(3, edit)
+			n.net.Block(townAddr(1), townAddr(3))
+			n.net.Block(townAddr(3), townAddr(1))
+			_, g, _ := all[0].live()
+			packet, err := g.DeadPacket(all[2].name, all[0].name, 70000)
+			require.NoError(t, err)
+			g.Inject(packet)
+			require.True(t, n.within(time.Second, 2, all[0]))
+			require.True(t, n.within(10*time.Second, 3, all[0]))
+		})
+	}
+}

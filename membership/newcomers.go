@@ -23,7 +23,8 @@ import (
 //     failed start that is announced at its address again has refuted its death, and need not answer:
 //     this member may be unable to reach it while others do.
 //   - With keys, a start that has left is never believed again, and a start that has failed when
-//     it answers a probe.
+//     it answers a probe. As long as memberlist remembers the incarnation that failed, a higher one is
+//     a refutation that no recording can forge, and the start need not answer.
 //
 // A start that is known is never refused because of these rules. Another exchange of members brings
 // the starts that were refused before they answered.
@@ -93,7 +94,7 @@ func newNewcomers(encrypted bool) *newcomers {
 // admitStart returns an error when a start must not be believed now. challenge says that it answers
 // questions with a challenge. memberlist calls it.
 func (m *Membership) admitStart(name string, member Member, challenge bool) error {
-	starts, total, known, failed := m.registry.startsOf(name, member)
+	starts, total, known, failed := m.registry.startsOf(name, member, m.settings.timings.gossipToDead)
 	claims := starts > 0 || failed == failedOther || failed == failedElsewhere
 	n, now := m.newcomers, m.settings.now()
 	switch {
@@ -105,7 +106,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyStarts
 	case total >= maxMembers:
 		return errManyNew
-	case n.encrypted && failed < failedSame, !n.encrypted && (!n.joined.Load() || !claims && n.believed.Take(1, now)):
+	case n.encrypted && (failed < failedSame || failed == failedLately), !n.encrypted && (!n.joined.Load() || !claims && n.believed.Take(1, now)):
 		return nil
 	case !n.isProven(name, member.Addr, now):
 		m.probe(newcomer{name: name, addr: member.Addr, challenge: challenge, claims: starts > 0}, maxProbes)
@@ -171,13 +172,14 @@ const (
 	failedNone      failedStart = iota // none that is remembered
 	failedOther                        // another start than the announced one
 	failedSame                         // the announced start
+	failedLately                       // the same, and memberlist remembers the incarnation that failed
 	failedElsewhere                    // the announced start, at another address
 )
 
 // startsOf returns the number of starts of a member's NodeID that are believed alive, and the
 // number of all starts. It reports whether the named start is among them, and which start of the
-// NodeID has failed.
-func (r *registry) startsOf(name string, m Member) (starts, total int, known bool, failed failedStart) {
+// NodeID has failed. memberlist remembers a start that failed for the given time at least.
+func (r *registry) startsOf(name string, m Member, remembered time.Duration) (starts, total int, known bool, failed failedStart) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, known = r.alive[name]
@@ -187,6 +189,8 @@ func (r *registry) startsOf(name string, m Member) (starts, total int, known boo
 			failed = failedOther
 		case gone.member.Addr != m.Addr:
 			failed = failedElsewhere
+		case r.now().Sub(gone.at) < remembered:
+			failed = failedLately
 		default:
 			failed = failedSame
 		}
