@@ -124,11 +124,15 @@ func (h *hooks) NotifyMsg(b []byte) {
 	}
 }
 
-// NotifyMerge takes the members that another one believes dead from an exchange of all members. It
-// refuses no exchange.
+// NotifyMerge takes from an exchange of all members those that the other member believes dead, and
+// whether it knows this one. It refuses no exchange.
 func (h *hooks) NotifyMerge(nodes []*memberlist.Node) error {
 	for _, n := range nodes {
-		if _, alive := h.m.registry.named(n.Name); alive && n.State == memberlist.StateDead && n.Name != h.m.name {
+		if n.Name == h.m.name {
+			h.m.reach.isListed(h.m.settings.now())
+			continue
+		}
+		if _, alive := h.m.registry.named(n.Name); alive && n.State == memberlist.StateDead {
 			h.m.tethers.push(tether.Reported{Name: n.Name})
 		}
 	}

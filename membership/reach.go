@@ -53,6 +53,7 @@ type reach struct {
 	rounds  map[uint64]*reachRound
 	through []netip.AddrPort // addresses that led to other members, the newest first
 	speaks  map[string]bool  // by gossip name: whether the member answers such questions; earlier releases do not
+	listed  time.Time        // when another member last said in an exchange that it knows this one
 	known   bool             // at least one check has ended
 	err     error            // why no other member reaches this one
 }
@@ -126,6 +127,20 @@ func (r *reach) seen(n *memberlist.Node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.speaks[n.Name] = n.DMax >= reachVersion
+}
+
+// isListed records that another member knows this one.
+func (r *reach) isListed(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listed = at
+}
+
+// listedSince reports whether another member has said since a time that it knows this one.
+func (r *reach) listedSince(at time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.listed.Before(at)
 }
 
 // gone deletes what seen recorded about a member.
@@ -288,7 +303,7 @@ func (m *Membership) watchReach(ctx context.Context) {
 // checkReach asks other members whether they reach this one. It records a problem as a trouble. It
 // reports whether there is no trouble, and returns an error when no other member reaches this one.
 func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
-	round := m.reach.begin()
+	round, began := m.reach.begin(), m.settings.now()
 	defer m.reach.end(round)
 	patience := m.settings.timings.patience
 	both := func(packets, streams int) bool { return packets > 0 && streams > 0 }
@@ -309,11 +324,14 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 		if !some(m.reach.counts(round)) && !running() {
 			return true, nil // no asked member runs, so none could have answered
 		}
-		more := slices.DeleteFunc(m.reachTargets(reachMany), func(addr netip.AddrPort) bool { return slices.Contains(targets, addr) })
-		if !whole && len(more) > 0 {
-			// The way to the few members that were asked may be blocked, and that to others open.
-			m.ask(round, kindReach, more)
-			m.await(ctx, round, 2*patience, both)
+		if !whole {
+			// The way to the few members that were asked may be blocked, and that to others open. Or
+			// it was blocked for a moment.
+			m.ask(round, kindReach, m.reachTargets(reachMany))
+			whole = m.await(ctx, round, patience, both)
+		}
+		if !whole && !some(m.reach.counts(round)) && !m.reach.listedSince(began) {
+			return false, nil // the asked members do not know this one, and answer no strangers
 		}
 	}
 	asked := m.askedOf(round)
