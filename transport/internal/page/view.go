@@ -131,7 +131,7 @@ func (v *view) members() {
 			v.Own = row
 		}
 	}
-	for _, l := range v.Input.Lost {
+	for _, l := range v.Lost {
 		v.Members = append(v.Members, member{Member: api.Member{ID: l.ID, State: "lost", Region: l.Region, Zone: l.Zone}, Lost: true, Since: l.Since})
 	}
 	slices.SortFunc(v.Members, func(a, b member) int { return strings.Compare(a.ID, b.ID) })
