@@ -200,10 +200,18 @@ func (c *chaos) name() {
 	c.dns.set(simSeedName, addrs)
 }
 
+// inquiry is longer than a member asks others whether they declared it dead.
+const inquiry = 10 * time.Second
+
 // settle waits for a quiet point.
 func (c *chaos) settle() {
 	c.t.Helper()
 	took := c.quiet(20 * time.Minute)
+	if c.healed {
+		// Members that the other side declared dead ask it about that, and may then step back.
+		c.sleep(inquiry)
+		c.quiet(20 * time.Minute)
+	}
 	for range 2 {
 		c.sleep(500 * time.Millisecond)
 		for _, component := range c.components() {
