@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"runtime"
 	"sync"
 
 	"github.com/clusterkit/clusterkit/transport/internal/slot"
@@ -114,6 +115,7 @@ func (t *Transport) RoundTrip(r *http.Request, a *Attempt) (*http.Response, erro
 	if err := a.enter(); err != nil {
 		return nil, err
 	}
+	t.underway.Add(1)
 	for {
 		c := t.take(a.addr)
 		if c == nil {
@@ -169,6 +171,11 @@ func (a *Attempt) exchange(c *conn, r *http.Request) (*http.Response, error) {
 	err := r.Write(c.w)
 	if err == nil {
 		err = c.w.Flush()
+	}
+	if a.transport.underway.Load() == 1 {
+		// The answer is not there yet. A read now would park this goroutine, and its thread would sleep and
+		// be woken, which takes longer than many an exchange. Beside other exchanges threads hardly sleep.
+		runtime.Gosched()
 	}
 	if c.wrote {
 		a.mu.Lock()
@@ -245,6 +252,7 @@ func (a *Attempt) leave() {
 	if left {
 		return
 	}
+	a.transport.underway.Add(-1)
 	if a.stop != nil {
 		a.stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clusterkit/clusterkit/transport/internal/slot"
@@ -30,7 +31,8 @@ type Options struct {
 // Transport sends requests, and holds connections for them by address. All methods are safe
 // for concurrent use.
 type Transport struct {
-	options Options
+	options  Options
+	underway atomic.Int32 // exchanges
 
 	mu     sync.Mutex
 	hosts  map[string]*host
