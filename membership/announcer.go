@@ -107,15 +107,6 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	return nil
 }
 
-// repeat announces the values once more, and does not wait until that has been sent.
-func (a *announcer) repeat() {
-	<-a.turn
-	defer a.release()
-	if a.gossip != nil {
-		_ = a.gossip.UpdateNode(time.Nanosecond)
-	}
-}
-
 // wait announces the values once more. It returns when the announcement has been sent, the limit
 // has passed or the context ends.
 func (a *announcer) wait(ctx context.Context, limit time.Duration) {

@@ -29,11 +29,6 @@ const (
 	// seconds.
 	deathGroup = 30 * time.Second
 
-	// denialPause is the gossip intervals after which a denial is repeated.
-	denialPause = 2
-	repeatPause = 1200 * time.Millisecond // before others are told of a denial in an exchange
-	repeatFew   = 2                       // members to which it is told
-
 	forgedDeaths = 3 // deaths that nobody confirms, within flapWindow, are a trouble
 
 	maxRest     = 10 * time.Minute // the longest time in touch that a member needs
@@ -63,66 +58,6 @@ type deaths struct {
 	accused   bool          // this member denies that it is dead, and has not asked about that yet
 	forged    int           // deaths that nobody confirmed, each within flapWindow after the one before
 	forgedAt  time.Time     // the last of them
-}
-
-// deny records that this member denies its death. It never blocks.
-func (d *deaths) deny() {
-	select {
-	case d.refuted <- struct{}{}:
-	default:
-	}
-}
-
-// refutes records that this member denies that it is dead or, when dead is false, that it is
-// suspected. It never blocks. A denial is made more than once:
-//
-//   - memberlist sends the denial a number of times, with whatever it sends. Members that have stood
-//     still probe many members as soon as they run, so the answers to their probes may use up that
-//     number. When they stand still again, nobody has heard the denial. The denial is repeated soon.
-//   - In clear, the news that is denied may have had the largest incarnation that guards admit. They drop
-//     the denial for up to a second. So this member exchanges members with a few others after that.
-func (m *Membership) refutes(dead bool) {
-	m.deaths.mu.Lock()
-	m.deaths.refutedAt = m.settings.now()
-	m.deaths.accused = m.deaths.accused || dead
-	m.deaths.mu.Unlock()
-	m.deaths.deny()
-	m.once(&m.deaths.repeating, denialPause*m.settings.timings.gossipInterval, m.announcer.repeat)
-	m.repeatNews()
-}
-
-// repeatNews exchanges members with a few others soon, unless gossip is encrypted.
-func (m *Membership) repeatNews() {
-	if m.newcomers.encrypted {
-		return
-	}
-	m.once(&m.deaths.telling, repeatPause, func() {
-		for _, other := range pick(m.registry.others(), repeatFew) {
-			m.contact(other.Addr, func(error) {})
-		}
-	})
-}
-
-// once calls a function after a pause, unless such a call is under way or this member stops.
-func (m *Membership) once(underway *atomic.Bool, after time.Duration, call func()) {
-	if underway.Swap(true) {
-		return
-	}
-	begun := m.background(func() {
-		pause := time.NewTimer(after)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-m.life.Ending().Done():
-		}
-		underway.Store(false)
-		if m.life.Ending().Err() == nil {
-			call()
-		}
-	})
-	if !begun {
-		underway.Store(false)
-	}
 }
 
 // lastRefuted returns when this member last denied that it is dead or suspected.
@@ -358,10 +293,8 @@ func (m *Membership) answerDeath(msg reachMessage) {
 
 // lostLately returns the members that were declared dead within the last two deathGroups.
 func (r *registry) lostLately() (lost []Member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, d := range r.departed {
-		if d.failed && r.now().Sub(d.at) < 2*deathGroup {
+	for _, d := range r.lostMembers() {
+		if r.now().Sub(d.at) < 2*deathGroup {
 			lost = append(lost, d.member)
 		}
 	}

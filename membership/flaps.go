@@ -25,7 +25,8 @@ const (
 	maxFlaps   = 256
 )
 
-// flapped counts the return of a process that was declared dead: gone is the record of its death. The caller holds the lock.
+// flapped counts the return of a process that was declared dead: gone is the record of its death.
+// The caller holds the lock.
 func (r *registry) flapped(m Member, gone departure, now time.Time) {
 	f := r.flaps[m.ID]
 	if now.Sub(f.since) > flapWindow {

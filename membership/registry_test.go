@@ -173,13 +173,9 @@ func TestRegistryDoesNotDependOnOrder(t *testing.T) {
 
 // failed returns the members that were lost and are not back.
 func (r *registry) failed() []Member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var lost []Member
-	for _, d := range r.departed {
-		if d.failed {
-			lost = append(lost, d.member)
-		}
+	for _, d := range r.lostMembers() {
+		lost = append(lost, d.member)
 	}
 	return lost
 }

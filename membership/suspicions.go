@@ -110,7 +110,7 @@ func (d *suspicions) age(name string) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
-	if was, known := d.open[name]; known && !was.announced && d.isOpen(was, now) {
+	if was := d.open[name]; d.stands(was, now) {
 		return now.Sub(was.since)
 	}
 	return 0
@@ -121,8 +121,8 @@ func (d *suspicions) age(name string) time.Duration {
 func (d *suspicions) silent(name string) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	was, known := d.open[name]
-	if known && !was.announced && d.isOpen(was, d.now()) {
+	was := d.open[name]
+	if d.stands(was, d.now()) {
 		return was.since
 	}
 	return was.again
@@ -158,6 +158,12 @@ func (d *suspicions) count() (n int) {
 		}
 	}
 	return n
+}
+
+// stands reports whether a suspicion is open, and no sign of the member has followed it. The zero
+// suspicion is none.
+func (d *suspicions) stands(was suspicion, now time.Time) bool {
+	return !was.since.IsZero() && !was.announced && d.isOpen(was, now)
 }
 
 func (d *suspicions) isOpen(was suspicion, now time.Time) bool {

@@ -102,7 +102,7 @@ func (m *Membership) declareDead(a tether.Declare) {
 	m.broadcast(g, packet, a.Name)
 }
 
-// suspectSilent makes all members suspect a start at which nothing answers, if they do not do so already.
+// suspectSilent makes all members suspect a start at which nothing answers, unless this member suspects it already.
 // The start refutes that if it hears of it by way of any member.
 func (m *Membership) suspectSilent(name string) {
 	_, g, running := m.live()

@@ -5,9 +5,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/clusterkit/clusterkit/transport/internal/wire"
-
 	"github.com/clusterkit/clusterkit/transport/internal/tally"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // reply is the result of one attempt: a response if it was answered.
