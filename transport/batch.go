@@ -47,7 +47,7 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.counts.batchLookups.Add(uint64(len(keys)))
-	if !h.turns.take(r.Context()) {
+	if !h.turns.take(r.Context(), sourceOf(r)) {
 		return http.ErrAbortHandler
 	}
 	defer h.turns.give()

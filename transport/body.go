@@ -29,7 +29,7 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, l *lease, m
 	if err != nil {
 		return err
 	}
-	if !h.turns.take(r.Context()) {
+	if !h.turns.take(r.Context(), sourceOf(r)) {
 		return http.ErrAbortHandler
 	}
 	defer h.turns.give()

@@ -35,7 +35,7 @@ type Handler struct {
 	streams   budget // bytes that requests of HTTP/2 hold, beside those of long answers
 	sizes     sizes
 	plans     planGate
-	turns     turns
+	turns     *turns
 	// waiting holds a slot for each request that waits for news.
 	waiting chan struct{}
 }

@@ -25,7 +25,7 @@ type stream struct {
 	r       *http.Request
 	piece   bytes.Buffer
 	encoder *json.Encoder
-	turns   turns // nil: the caller needs none
+	turns   *turns // nil: the caller needs none
 	begun   bool
 	err     error // the first one; nothing is encoded after it
 }
@@ -109,7 +109,7 @@ func (s *stream) withoutTurn(write func()) {
 	s.turns.give()
 	// The turn is taken in any case, so that the caller always gives one back. It comes soon: no
 	// request waits for the network during its turn.
-	defer s.turns.take(context.Background())
+	defer s.turns.take(context.Background(), sourceOf(s.r))
 	write()
 }
 
