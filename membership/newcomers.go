@@ -16,8 +16,8 @@ import (
 // is encrypted, it can send recorded announcements again. The rules below keep the effect small:
 //
 //   - The starts of one NodeID, and all starts, are bounded in number.
-//   - In clear, a few new starts are believed on their word. Of the others, this member believes
-//     those that answer a probe.
+//   - In clear, a few new starts are believed on their word. They are probed too, and suspected when they
+//     do not answer. Of the others, this member believes those that answer a probe.
 //   - In clear, a start of a NodeID that this member knows as alive or failed must answer. So no
 //     announcement replaces a process, and none takes the name of a process for another address. A
 //     failed start that is announced at its address again has refuted its death, and need not answer:
@@ -41,6 +41,10 @@ const (
 	newMembers, newMembersBurst = 2, 32
 	// provenMembers and provenMembersBurst bound in the same way the starts that answer probes.
 	provenMembers, provenMembersBurst = 64, 1024
+
+	// believedTries is how many pings a start that is believed on its word can leave unanswered before it
+	// is suspected: half of all packets may be lost.
+	believedTries = 4
 
 	maxProbes  = 1024        // probes of new starts at a time
 	maxAsked   = 64          // further probes, of starts that have asked whether they are reached
@@ -106,7 +110,10 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyStarts
 	case total >= maxMembers:
 		return errManyNew
-	case n.encrypted && (failed < failedSame || failed == failedLately), !n.encrypted && (!n.joined.Load() || !claims && n.believed.Take(1, now)):
+	case n.encrypted && (failed < failedSame || failed == failedLately), !n.encrypted && !n.joined.Load():
+		return nil
+	case !n.encrypted && !claims && n.believed.Take(1, now):
+		m.probe(newcomer{name: name, addr: member.Addr, believed: true}, maxProbes)
 		return nil
 	case !n.isProven(name, member.Addr, now):
 		m.probe(newcomer{name: name, addr: member.Addr, challenge: challenge, claims: starts > 0}, maxProbes)
@@ -198,12 +205,13 @@ func (r *registry) startsOf(name string, m Member, remembered time.Duration) (st
 	return len(r.names[m.ID]), len(r.alive), known, failed
 }
 
-// newcomer is a start that is not known.
+// newcomer is a start that was not known before.
 type newcomer struct {
 	name      string
 	addr      netip.AddrPort
 	challenge bool // it answers questions with a challenge
 	claims    bool // another start of the NodeID is alive
+	believed  bool // it is believed on its word
 }
 
 // probe asks a start, in the background, whether it runs. When too many are being probed, probe only
@@ -217,6 +225,7 @@ func (m *Membership) probe(c newcomer, most int) {
 	case len(n.probed) < most && m.background(func() { m.prove(c) }):
 		n.probed[proof{c.name, c.addr}] = true
 		delete(n.refused, c.name)
+	case c.believed: // memberlist probes it in its turn
 	default:
 		if len(n.refused) >= maxRefused {
 			for some := range n.refused {
@@ -241,16 +250,21 @@ func (m *Membership) probeAsker(name string) {
 	}
 }
 
-// prove probes a start. After an answer it exchanges members with the start, unless the
-// announcement that was refused comes again. One exchange brings several starts.
+// prove probes a start. A start that is believed on its word and does not answer is suspected. From one
+// that was refused, and answers, prove fetches its list of members, unless the announcement comes again
+// before. One exchange brings several starts.
 func (m *Membership) prove(c newcomer) {
 	n := m.newcomers
 	answers := m.answersProbe(c)
 	n.mu.Lock()
 	delete(n.probed, proof{c.name, c.addr})
-	if !answers {
+	if c.believed || !answers {
 		n.mu.Unlock()
-		if c.claims && m.life.Ending().Err() == nil {
+		switch {
+		case answers || m.life.Ending().Err() != nil:
+		case c.believed:
+			m.suspectSilent(c.name)
+		case c.claims:
 			m.forged(c)
 		}
 		return
@@ -312,6 +326,14 @@ func (m *Membership) answersProbe(c newcomer) bool {
 	if m.newcomers.encrypted && c.challenge {
 		return m.answersChallenge(gossip, c.name, c.addr)
 	}
-	_, err := gossip.Ping(c.name, net.UDPAddrFromAddrPort(c.addr))
-	return err == nil
+	tries := 1
+	if c.believed {
+		tries = believedTries
+	}
+	for range tries {
+		if _, err := gossip.Ping(c.name, net.UDPAddrFromAddrPort(c.addr)); err == nil {
+			return true
+		}
+	}
+	return false
 }
