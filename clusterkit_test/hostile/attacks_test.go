@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// attack is what a stranger does for as long as the context lives.
+// attack is what a stranger does for as long as the context lives. It runs in a process of its own.
 type attack struct {
 	name  string
 	short bool // part of the short form
@@ -26,39 +26,41 @@ type attack struct {
 
 // victims are the members, and the addresses from which they are attacked.
 type victims struct {
-	from         []net.IP
-	gossip, http []string
-	members      []*process
-	recorded     *recorder
+	From     []net.IP
+	Members  []victim
+	Recorded recording
+}
+
+// victim is what a stranger knows of a member.
+type victim struct {
+	ID           string
+	Nonce        uint64
+	HTTP, Gossip string
 }
 
 // attacks are the rows of the table.
 var attacks = []attack{
 	{name: "packets of random bytes", short: false, run: packets(func(i int) [][]byte { return [][]byte{random(64 + i%1300), labelled(random(64 + i%1300))} })},
-	{name: "streams of 20 MiB of ciphertext", short: true, run: streams(64, func() func(int) []byte {
-		text := append(labelled(sealed(20<<20)), random(20<<20)...)
-		return func(int) []byte { return text }
-	}())},
+	{name: "streams of 20 MiB of ciphertext", short: true, run: streams(64, always(func() []byte {
+		return append(labelled(sealed(20<<20)), random(20<<20)...)
+	}))},
 	{name: "streams that announce 20 MiB, and stall", short: false, run: streams(64, func(i int) []byte {
 		return labelled([][]byte{sealed(20 << 20), members(1<<20, 20<<20), userMessage(20 << 20)}[i%3])
 	})},
 	{name: "streams of 60 KiB, one byte at a time", short: false, run: drip},
-	{name: "compressed messages of 20 MiB", short: false, run: streams(8, func() func(int) []byte {
-		bomb := labelled(compressed(20 << 20))
-		return func(int) []byte { return bomb }
-	}())},
+	{name: "compressed messages of 20 MiB", short: false, run: streams(8, always(func() []byte { return labelled(compressed(20 << 20)) }))},
 	{name: "other protocol versions", short: false, run: packets(func(i int) [][]byte {
 		g := ghost("ghost", uint64(i))
 		g.versions = []byte{5, 5, 5, 0, 1, 0}
 		return [][]byte{labelled(g.alive())}
 	})},
-	{name: "later starts of a member", short: false, run: aboutMembers(func(p *process, i int) [][]byte {
-		g := ghost(p.id(), uint64(i)+1)
+	{name: "later starts of a member", short: false, run: aboutMembers(func(p victim, i int) [][]byte {
+		g := ghost(p.ID, uint64(i)+1)
 		g.start += uint64(i)
 		return [][]byte{labelled(g.alive())}
 	})},
-	{name: "deaths, leaves and other addresses", short: false, run: aboutMembers(func(p *process, i int) [][]byte {
-		g := ghost(p.id(), p.Nonce)
+	{name: "deaths, leaves and other addresses", short: false, run: aboutMembers(func(p victim, i int) [][]byte {
+		g := ghost(p.ID, p.Nonce)
 		g.incarnation = uint32(1000 + i)
 		moved := g
 		moved.incarnation++
@@ -83,6 +85,13 @@ var attacks = []attack{
 	{name: "reports about handoff", short: false, mode: withHandoff, run: forgedReports},
 }
 
+// always returns a function that returns the same message each time. The message is made when the first
+// one is asked for.
+func always(message func() []byte) func(int) []byte {
+	once := sync.OnceValue(message)
+	return func(int) []byte { return once() }
+}
+
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
@@ -92,7 +101,7 @@ func random(n int) []byte {
 // parallel runs a function in n goroutines for each source address, until the context ends.
 func parallel(ctx context.Context, v victims, n int, what func(from net.IP, i int)) {
 	var all sync.WaitGroup
-	for _, from := range v.from {
+	for _, from := range v.From {
 		for i := range n {
 			all.Go(func() {
 				for ctx.Err() == nil {
@@ -122,8 +131,8 @@ func packets(next func(i int) [][]byte) func(context.Context, victims) {
 			count++
 			all := next(count)
 			mu.Unlock()
-			for _, to := range v.gossip {
-				v.packet(from, to, all)
+			for _, to := range v.Members {
+				to.packets(from, all)
 			}
 			if count%4 == 0 {
 				pause(ctx, time.Millisecond)
@@ -132,8 +141,8 @@ func packets(next func(i int) [][]byte) func(context.Context, victims) {
 	}
 }
 
-func (v victims) packet(from net.IP, to string, all [][]byte) {
-	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: from}, must(net.ResolveUDPAddr("udp", to)))
+func (v victim) packets(from net.IP, all [][]byte) {
+	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: from}, must(net.ResolveUDPAddr("udp", v.Gossip)))
 	if err != nil {
 		return
 	}
@@ -144,13 +153,13 @@ func (v victims) packet(from net.IP, to string, all [][]byte) {
 }
 
 // aboutMembers sends packets about each member to all members, ten times a second.
-func aboutMembers(next func(p *process, i int) [][]byte) func(context.Context, victims) {
+func aboutMembers(next func(p victim, i int) [][]byte) func(context.Context, victims) {
 	return func(ctx context.Context, v victims) {
 		for i := 0; ctx.Err() == nil; i++ {
-			for _, about := range v.members {
+			for _, about := range v.Members {
 				for _, b := range next(about, i) {
-					for _, to := range v.gossip {
-						v.packet(v.from[i%len(v.from)], to, [][]byte{b})
+					for _, to := range v.Members {
+						to.packets(v.From[i%len(v.From)], [][]byte{b})
 					}
 					pause(ctx, 10*time.Millisecond) // a leave must be believed before the address
 				}
@@ -175,7 +184,7 @@ func open(ctx context.Context, from net.IP, to string) net.Conn {
 func streams(n int, message func(i int) []byte) func(context.Context, victims) {
 	return func(ctx context.Context, v victims) {
 		parallel(ctx, v, n, func(from net.IP, i int) {
-			conn := open(ctx, from, v.gossip[i%len(v.gossip)])
+			conn := open(ctx, from, v.Members[i%len(v.Members)].Gossip)
 			if conn == nil {
 				return
 			}
@@ -190,7 +199,7 @@ func streams(n int, message func(i int) []byte) func(context.Context, victims) {
 // drip sends messages a byte at a time.
 func drip(ctx context.Context, v victims) {
 	parallel(ctx, v, 64, func(from net.IP, i int) {
-		conn := open(ctx, from, v.gossip[i%len(v.gossip)])
+		conn := open(ctx, from, v.Members[i%len(v.Members)].Gossip)
 		if conn == nil {
 			return
 		}
@@ -217,8 +226,8 @@ func exchanges(one func(i int) news) func(context.Context, victims) {
 			}
 			mu.Unlock()
 			message := labelled(exchange(all))
-			for _, to := range v.gossip {
-				if conn := open(ctx, from, to); conn != nil {
+			for _, to := range v.Members {
+				if conn := open(ctx, from, to.Gossip); conn != nil {
 					_, _ = conn.Write(message)
 					_, _ = io.CopyN(io.Discard, conn, 1<<10)
 					_ = conn.Close()
@@ -233,7 +242,7 @@ func exchanges(one func(i int) news) func(context.Context, victims) {
 func requests(n int, text func(i int) string) func(context.Context, victims) {
 	return func(ctx context.Context, v victims) {
 		parallel(ctx, v, n, func(from net.IP, i int) {
-			conn := open(ctx, from, v.http[i%len(v.http)])
+			conn := open(ctx, from, v.Members[i%len(v.Members)].HTTP)
 			if conn == nil {
 				return
 			}
@@ -263,7 +272,7 @@ func unreadLookups(ctx context.Context, v victims) {
 	hello := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(4, 0, 0, []byte{0, 4, 0, 0, 0, 0})...)
 	hello = append(hello, frame(4, 1, 0, nil)...)
 	parallel(ctx, v, 32, func(from net.IP, i int) {
-		conn := open(ctx, from, v.http[i%len(v.http)])
+		conn := open(ctx, from, v.Members[i%len(v.Members)].HTTP)
 		if conn == nil {
 			return
 		}
@@ -277,5 +286,3 @@ func unreadLookups(ctx context.Context, v victims) {
 		pause(ctx, time.Second)
 	})
 }
-
-func (p *process) id() string { return p.cmd.Env[len(p.cmd.Env)-1][len(memberEnv)+1:] }

@@ -33,7 +33,7 @@ func (m *mover) Release(context.Context, int) error {
 // forgedReports says in the name of the other members that they have merged all partitions of a member
 // that drains, with guessed fences and evidence.
 func forgedReports(ctx context.Context, v victims) {
-	from, to := v.members[0], v.members[2]
+	from, to := v.Members[0], v.Members[2]
 	fence := uint64(0)
 	for ctx.Err() == nil {
 		evidence := random(17)
@@ -41,7 +41,7 @@ func forgedReports(ctx context.Context, v victims) {
 		for _, evidence := range [][]byte{nil, evidence} {
 			for partition := 0; partition < partitions; partition += 512 {
 				message := labelled(direct(from, to, slices.Concat(evidence, merged(to.Nonce, partition, fence))))
-				if conn := open(ctx, v.from[int(fence)%len(v.from)], to.Gossip); conn != nil {
+				if conn := open(ctx, v.From[int(fence)%len(v.From)], to.Gossip); conn != nil {
 					_, _ = conn.Write(message)
 					_, _ = conn.Read(make([]byte, 1)) // until it is closed
 					_ = conn.Close()
@@ -64,10 +64,10 @@ func merged(nonce uint64, first int, fence uint64) []byte {
 }
 
 // direct is a message from one member to another.
-func direct(from, to *process, payload []byte) []byte {
+func direct(from, to victim, payload []byte) []byte {
 	b := binary.LittleEndian.AppendUint64([]byte{0x15}, from.Nonce)
 	b = binary.LittleEndian.AppendUint64(b, to.Nonce)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(from.id())))
-	b = append(append(b, from.id()...), payload...)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(from.ID)))
+	b = append(append(b, from.ID...), payload...)
 	return append(userMessage(uint32(len(b))), b...)
 }

@@ -31,15 +31,19 @@ const (
 	partitions = 4096
 	memberEnv  = "CLUSTERKIT_HOSTILE_MEMBER"
 	honestEnv  = "CLUSTERKIT_HOSTILE_HONEST"
+	attackEnv  = "CLUSTERKIT_HOSTILE_ATTACK"
 )
 
-// TestMain runs a member in place of the tests, or an honest client, when the environment says so.
+// TestMain runs a member in place of the tests, an honest client, or an attack, when the environment
+// says so.
 func TestMain(m *testing.M) {
 	var err error
 	if id := os.Getenv(memberEnv); id != "" {
 		err = runMember(id, os.Args[1], os.Args[2:])
 	} else if lasts := os.Getenv(honestEnv); lasts != "" {
 		err = runHonest(must(time.ParseDuration(lasts)), os.Args[1:])
+	} else if name := os.Getenv(attackEnv); name != "" {
+		err = runAttack(name)
 	} else {
 		os.Exit(m.Run())
 	}
@@ -161,6 +165,8 @@ func startProcess(t *testing.T, id, ip, key, mode string, seeds ...string) *proc
 	p.state = p.ask(t, "")
 	return p
 }
+
+func (p *process) id() string { return p.cmd.Env[len(p.cmd.Env)-1][len(memberEnv)+1:] }
 
 // control keeps no connection: members count goroutines.
 var control = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

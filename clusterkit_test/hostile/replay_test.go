@@ -65,8 +65,11 @@ func (c recordedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// recording is what a member has sent.
+type recording struct{ Packets, Streams [][]byte }
+
 // record lets a member join and leave, and records what it sends.
-func record(t *testing.T, all []*process, key string) *recorder {
+func record(t *testing.T, all []*process, key string) (sent recording) {
 	t.Helper()
 	r := &recorder{}
 	var seeds []string
@@ -82,27 +85,27 @@ func record(t *testing.T, all []*process, key string) *recorder {
 	leaving, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	require.NoError(t, c.Stop(leaving))
-	require.NotEmpty(t, r.packets)
-	require.NotEmpty(t, r.streams)
-	return r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent.Packets = slices.Clone(r.packets)
+	for _, text := range r.streams {
+		sent.Streams = append(sent.Streams, slices.Clone(*text))
+	}
+	require.NotEmpty(t, sent.Packets)
+	require.NotEmpty(t, sent.Streams)
+	return sent
 }
 
 // replay sends all that was recorded to all members, again and again.
 func replay(ctx context.Context, v victims) {
-	v.recorded.mu.Lock()
-	packets, texts := slices.Clone(v.recorded.packets), [][]byte(nil)
-	for _, text := range v.recorded.streams {
-		texts = append(texts, slices.Clone(*text))
-	}
-	v.recorded.mu.Unlock()
 	parallel(ctx, v, 1, func(from net.IP, _ int) {
-		for _, to := range v.gossip {
-			for all := packets; len(all) > 0; all = all[min(len(all), 32):] {
-				v.packet(from, to, all[:min(len(all), 32)])
+		for _, to := range v.Members {
+			for all := v.Recorded.Packets; len(all) > 0; all = all[min(len(all), 32):] {
+				to.packets(from, all[:min(len(all), 32)])
 				pause(ctx, time.Millisecond)
 			}
-			for _, text := range texts {
-				if conn := open(ctx, from, to); conn != nil {
+			for _, text := range v.Recorded.Streams {
+				if conn := open(ctx, from, to.Gossip); conn != nil {
 					_, _ = conn.Write(text)
 					pause(ctx, 5*time.Millisecond)
 					_ = conn.Close()

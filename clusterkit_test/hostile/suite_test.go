@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -156,17 +157,17 @@ func (m measured) row(w io.Writer, gossip, name string, addresses int) {
 // measure runs one attack.
 func measure(t *testing.T, a attack, all []*process, addresses int, key string, lasts time.Duration, full bool) measured {
 	t.Helper()
-	v := victims{members: all}
+	v := victims{}
 	for i := range addresses {
-		v.from = append(v.from, net.IPv4(127, 0, 102, byte(1+i)))
+		v.From = append(v.From, net.IPv4(127, 0, 102, byte(1+i)))
 	}
 	for _, p := range all {
-		v.gossip, v.http = append(v.gossip, p.Gossip), append(v.http, p.HTTP)
+		v.Members = append(v.Members, victim{p.id(), p.Nonce, p.HTTP, p.Gossip})
 	}
 	m := measured{strangers: make(map[string]bool)}
 	waitForRest(t, all)
 	if a.records {
-		v.recorded = record(t, all, key)
+		v.Recorded = record(t, all, key)
 		waitForRest(t, all)
 	}
 	if full {
@@ -186,7 +187,7 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 	ctx, stop := context.WithTimeout(t.Context(), lasts)
 	defer stop()
 	var under sync.WaitGroup
-	under.Go(func() { a.run(ctx, v) })
+	under.Go(func() { launch(ctx, t, a, v) })
 	under.Go(func() {
 		for ctx.Err() == nil {
 			for _, p := range all {
@@ -235,13 +236,11 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 // waitForRest waits until the members list each other alone.
 func waitForRest(t *testing.T, all []*process) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	want := []string{"n1", "n2", "n3"}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		for _, p := range all {
-			if !slices.Equal(p.ask(t, "").Members, []string{"n1", "n2", "n3"}) {
-				return false
-			}
+			require.Equal(c, want, p.ask(t, "").Members, p.id())
 		}
-		return true
 	}, 5*time.Minute, 100*time.Millisecond, "the members do not come to rest")
 }
 
