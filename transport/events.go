@@ -50,7 +50,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		}
 		return writeList(w, r, api.Events{ClusterName: view.ClusterName, NodeID: view.NodeID, Events: []api.Event{}}, "events", slices.Values(events))
 	}
-	leave, err := h.occupy(w)
+	leave, err := h.occupy(w, r)
 	if err != nil {
 		return err
 	}

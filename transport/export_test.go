@@ -22,7 +22,7 @@ func Fill(h *Handler) {
 }
 
 // Waiting returns how many requests wait for news at a handler.
-func Waiting(h *Handler) int { return len(h.waiting) }
+func Waiting(h *Handler) int { return int(h.waiting.now()) }
 
 // Held returns how many bytes the requests under way hold of the budget.
 func Held(h *Handler) int64 { return h.memory.now() }

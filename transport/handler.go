@@ -36,8 +36,7 @@ type Handler struct {
 	sizes     sizes
 	plans     planGate
 	turns     *turns
-	// waiting holds a slot for each request that waits for news.
-	waiting chan struct{}
+	waiting   budget // requests that wait for news
 }
 
 // endpoint serves one route. A returned [*api.Refusal] becomes the answer. Any other
@@ -57,7 +56,6 @@ func NewHandler(c Cluster, o HandlerOptions) (*Handler, error) {
 	}
 	o = o.withDefaults()
 	h := &Handler{cluster: c, options: o, logger: o.Logger, plans: newPlanGate(), turns: newTurns(), counts: newHandlerCounts()}
-	h.waiting = make(chan struct{}, o.MaxWaiting)
 	h.metrics.registry = prometheus.NewPedanticRegistry()
 
 	inner := h.onlyCleanPaths(h.routes())

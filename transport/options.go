@@ -43,8 +43,9 @@ type HandlerOptions struct {
 	// request ends, or after 30 s.
 	MaxPlanCost int64
 	// MaxWaiting is the largest number of requests that wait for another table or follow
-	// the events at the same time: 1 to 100,000. Further ones are refused with 503. Each
-	// keeps a connection, or a stream of HTTP/2. Zero means 1,000.
+	// the events at the same time: 1 to 100,000. One client may have a quarter of them.
+	// Further ones are refused with 503. Each keeps a connection, or a stream of HTTP/2. Zero
+	// means 1,000.
 	MaxWaiting int
 	// Middleware wraps all routes, with the first entry outermost: the Wrap of a
 	// [Guard], or your own. It sees every request, also for unknown paths. The handler

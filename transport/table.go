@@ -30,7 +30,7 @@ func (h *Handler) table(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait > 0 && r.Method == http.MethodGet {
-		leave, err := h.occupy(w)
+		leave, err := h.occupy(w, r)
 		if err != nil {
 			return err
 		}

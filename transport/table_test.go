@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +149,34 @@ func TestNotTooManyWait(t *testing.T) {
 		require.Equal(t, "1", w.Header().Get("Retry-After"))
 		require.Equal(t, 304, call(h, "GET", "/v1/table", "", "If-None-Match: "+tag).Code)
 		require.Equal(t, 200, call(h, "GET", "/v1/events", "").Code)
+	})
+}
+
+// TestOneClientLeavesRoomToWait: one client, with any number of connections and streams, keeps no other
+// client from waiting.
+func TestOneClientLeavesRoomToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testkit.MakeHandler(testkit.NewCluster(t), transport.HandlerOptions{Logger: testkit.Quiet(), MaxWaiting: 8})
+		var all sync.WaitGroup
+		follow := func(ctx context.Context, client string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			r := requestFrom(ctx, client, "GET", "/v1/events", nil)
+			r.Header.Set("Accept", "text/event-stream")
+			all.Go(func() { h.ServeHTTP(w, r) })
+			synctest.Wait()
+			return w
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range 20 {
+			require.Equal(t, []int{200, 503}[min(i/2, 1)], follow(ctx, "192.0.2.1").Code)
+		}
+		for i := range 6 {
+			require.Equal(t, 200, follow(ctx, fmt.Sprint("198.51.100.", i/2)).Code)
+		}
+		require.Equal(t, 503, follow(ctx, "203.0.113.1").Code)
+		cancel()
+		all.Wait()
+		require.Zero(t, transport.Waiting(h))
 	})
 }
 

@@ -37,18 +37,19 @@ func waitOf(values url.Values) (time.Duration, error) {
 	return wait, nil
 }
 
-// occupy takes one of the places for requests that wait. The caller must call the
-// returned function at the end of the wait.
-func (h *Handler) occupy(w http.ResponseWriter) (leave func(), err error) {
-	select {
-	case h.waiting <- struct{}{}:
-		return func() { <-h.waiting }, nil
-	default:
-		w.Header().Set("Retry-After", "1")
-		p := wire.New(wire.TooManyWaiting, http.StatusServiceUnavailable, "%d requests wait here already: ask another member, or without waiting", cap(h.waiting))
-		p.Bound = int64(cap(h.waiting))
-		return nil, p
+// occupy takes one of the places for requests that wait. One client may have a part of them. The
+// caller must call the returned function at the end of the wait.
+func (h *Handler) occupy(w http.ResponseWriter, r *http.Request) (leave func(), err error) {
+	most := int64(h.options.MaxWaiting)
+	share := max(most/clientPart, 1)
+	client := sourceOf(r)
+	if h.waiting.take(client, 1, share, most) {
+		return func() { h.waiting.give(client, 1) }, nil
 	}
+	w.Header().Set("Retry-After", "1")
+	p := wire.New(wire.TooManyWaiting, http.StatusServiceUnavailable, "%d requests, or %d of this client, wait here already: ask another member, or without waiting", most, share)
+	p.Bound = most
+	return nil, p
 }
 
 // changes returns the channels that are closed at the next change of the view, and when
