@@ -17,22 +17,23 @@ import (
 
 // run is one simulation. Only the goroutine of the test changes it.
 type run struct {
-	t       *testing.T
-	o       Options
-	net     *memnet.Network
-	rand    *rand.Rand
-	peers   *peers
-	live    map[string]*process
-	disks   map[string]*disk // by NodeID, where stores survive
-	away    []string         // members that crashed and are to start again
-	names   int
-	addrs   int
-	history []string
-	keys    []string
-	tardy   time.Duration // the longest delay of a write request
-	grace   time.Duration // how long a member that stops keeps its place
-	losses  int           // losses of state since all handoffs were complete
-	parted  bool          // the network is cut now
+	t        *testing.T
+	o        Options
+	net      *memnet.Network
+	rand     *rand.Rand
+	peers    *peers
+	live     map[string]*process
+	disks    map[string]*disk // by NodeID, where stores survive
+	away     []string         // members that crashed and are to start again
+	names    int
+	addrs    int
+	history  []string
+	needless []string // reports of possible loss where nothing was lost
+	keys     []string
+	tardy    time.Duration // the longest delay of a write request
+	grace    time.Duration // how long a member that stops keeps its place
+	losses   int           // losses of state since all handoffs were complete
+	parted   bool          // the network is cut now
 
 	runs  cluster.Configuration   // the main configuration of a member that starts
 	also  []cluster.Configuration // and its AlsoRuns
