@@ -85,6 +85,13 @@ func (o ownerSet) ready(by Process, m mark) uint16 {
 	return o.merged
 }
 
+// attest records that a member was ready in the set, and merged from later.
+func (o *ownerSet) attest(p Process) {
+	if at := slices.Index(*o.members, p); at >= 0 {
+		o.attested |= 1 << at
+	}
+}
+
 // missing iterates over the members that were not merged from.
 func (o ownerSet) missing() iter.Seq[Process] {
 	return func(yield func(Process) bool) {

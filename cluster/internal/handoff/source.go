@@ -302,6 +302,15 @@ func (pt *partition) take(s *surroundings, h source) {
 			pt.sets[at].attested |= o.ready(h.process, markReady) // the source may depart, and then cannot report this
 		}
 	}
+	if !h.said.is(flagOwner) && !h.said.sets.has(markPending) && !s.config.Without.is(WithoutAttestation) {
+		// The former owner lacks nothing, accepts no write any more, and all that it has is here. So it counts as
+		// ready also in the sets that it never saw, in which it acknowledged nothing.
+		for i := range pt.sets {
+			if o := &pt.sets[i]; o.is(markServed) {
+				o.attest(h.process)
+			}
+		}
+	}
 	member := false
 	for o := range pt.sets.with(markPending) {
 		member = member || o.members.has(h.process)
