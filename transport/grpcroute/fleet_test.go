@@ -273,6 +273,20 @@ func (f *fleet) listen(number int, addr string) {
 	})
 }
 
+// serve starts a server of a station at a new address, and returns the address.
+func (f *fleet) serve(s *station, options ...grpc.ServerOption) string {
+	l := listener(f.t)
+	server := grpc.NewServer(options...)
+	server.RegisterService(&service, s)
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = server.Serve(l) })
+	f.t.Cleanup(func() {
+		server.Stop()
+		ended.Wait()
+	})
+	return l.Addr().String()
+}
+
 func (f *fleet) router(c route.Cluster, edit func(*grpcroute.Options)) *grpcroute.Router {
 	f.t.Helper()
 	o := grpcroute.Options{Service: "kv", Method: method, Logger: quiet()}
