@@ -16,6 +16,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/internal/tally"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -40,6 +41,9 @@ type peer struct {
 	id, addr string
 	start    membership.Start
 	target   uint64 // identifies it in marks
+	// number is that of the marks for it. Another one takes its place when the peer has
+	// returned it with a refusal.
+	number   atomic.Uint64
 	relation tally.Relation
 	sub      balancer.SubConn
 	wanted   atomic.Bool // a call has needed the connection: from then on it is kept
@@ -156,6 +160,7 @@ func (b *members) newPeer(view route.View, m *membership.Member, addr string) *p
 		region, zone = here.Region, here.Zone
 	}
 	p := &peer{relation: tally.RelationOf(region, zone, m.Region, m.Zone), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
+	p.number.Store(wire.NewNumber())
 	p.idle.Store(true)
 	//nolint:staticcheck // only the list of addresses is deprecated, for more than one
 	sub, err := b.cc.NewSubConn([]resolver.Address{address(addr)}, balancer.NewSubConnOptions{

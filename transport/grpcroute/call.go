@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/transport/internal/tally"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // ErrNotRun says that a call has certainly not run, so that it may be sent again whatever
@@ -75,9 +77,9 @@ type call struct {
 
 	// These describe the last attempt.
 	attempts int
-	marked   bool // its mark is in the context already: it is the first, and not picked yet
-	pending  bool // it was picked, and not judged yet
-	number   string
+	marked   bool   // its mark is in the context already: it is the first, and not picked yet
+	pending  bool   // it was picked, and not judged yet
+	number   uint64 // of its mark
 	to       *peer
 	at       int
 	result   *balancer.DoneInfo // nil: it was answered without an error, or not yet
@@ -147,18 +149,21 @@ func (c *call) owners(t *table, room []*peer) (ring.Placement, []*peer) {
 
 // begin records an attempt, and returns its mark.
 func (c *call) begin(p ring.Placement, to *peer, at int) string {
-	m := mark{target: to.target, partition: -1, policy: c.method.Policy}
+	m := mark{target: to.target, number: to.number.Load(), partition: -1, policy: c.method.Policy}
 	if c.keyed {
 		m.partition, m.token = p.Partition(), p.Token()
 	}
-	text := m.String()
 	c.number, c.marked, c.pending, c.to, c.at, c.result = m.number, false, true, to, at, nil
-	return text
+	return m.String()
 }
 
 // done records the result of an attempt.
 func (c *call) done(result balancer.DoneInfo) {
-	c.link.router.counts.attempts.Add(c.outcome(&result), c.to.relation)
+	outcome := c.outcome(&result)
+	c.link.router.counts.attempts.Add(outcome, c.to.relation)
+	if outcome == tally.Refused {
+		c.to.number.CompareAndSwap(c.number, wire.NewNumber())
+	}
 	if result.Err != nil || !result.BytesSent {
 		kept := result // only now, so that no other result is allocated
 		c.result = &kept
@@ -204,10 +209,14 @@ func (c *call) exhausted() error {
 
 func (c *call) refused() bool { return isRefusal(c.result, c.number) }
 
-// isRefusal reports whether an attempt with this number was refused.
-func isRefusal(result *balancer.DoneInfo, number string) bool {
+// isRefusal reports whether an attempt whose mark has a number was refused.
+func isRefusal(result *balancer.DoneInfo, of uint64) bool {
 	v := result.Trailer[refusedKey]
-	return len(v) == 1 && v[0] == number
+	if len(v) != 1 || len(v[0]) != width {
+		return false
+	}
+	n, ok := number(v[0])
+	return ok && n == of
 }
 
 // skip leaves out an owner until the call has waited.

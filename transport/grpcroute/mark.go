@@ -4,13 +4,11 @@ import (
 	"errors"
 	"hash/fnv"
 	"strconv"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
-	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
 
@@ -18,8 +16,8 @@ const (
 	// markKey is the metadata with the mark that a client adds to each attempt of a call.
 	// It is one value: a server pays more for a further value than for a longer one.
 	markKey = "clusterkit-route"
-	// refusedKey is the trailer of a refusal. It returns the number of the attempt, which
-	// only its sender knows. So no other answer is taken for a refusal.
+	// refusedKey is the trailer of a refusal. It returns the number of the mark, which only
+	// the sender knows. So no other answer is taken for a refusal.
 	refusedKey = "clusterkit-refused"
 	// tokenKey is the trailer with the ring token of a member that has refused.
 	tokenKey = "clusterkit-token"
@@ -36,24 +34,43 @@ const refusal = codes.Unimplemented
 // mark describes an attempt to its receiver.
 type mark struct {
 	target    uint64 // the process that is meant
-	number    string // which only the sender of this attempt knows
+	number    uint64 // which only the sender knows
 	partition int    // negative: the call has no key
 	policy    route.Policy
 	token     ring.Token // zero: not sent
 }
 
-// A mark is short, because each call pays for its length: a digit for the version, a digit
-// for the policy, the target, the number, the token, and the partition in decimal, which
-// is empty for a call without a key.
+// A mark is a digit for the version, a digit for the policy, the target, the number, the
+// token, and the partition, which is empty for a call without a key.
+//
+// The digits are the characters that have the longest Huffman codes in HPACK (RFC 7541,
+// appendix B), in descending order, because a first digit of 64 bits is one of 16. With them
+// the code makes no mark shorter, so HPACK sends a mark as it is. It takes longer to encode
+// and decode a mark with that code than to do everything else with it.
 const (
-	markVersion = '1'
-	digits      = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+	markVersion = '|'
+	digits      = "\\<`{^}$@[]~#>'+|!\"()?&*,;XZBCDEFGHIJKLMNOPQRSTUVWY:jkqvwxyz34567"
 	width       = 11 // digits of 64 bits
+	shortWidth  = 4  // digits of a partition
 	targetAt    = 2
 	numberAt    = targetAt + width
 	tokenAt     = numberAt + width
 	partitionAt = tokenAt + width
+	longest     = partitionAt + shortWidth
 )
+
+// valueOf holds the value of each digit, and noDigit for every other character.
+var valueOf = func() (v [256]uint8) {
+	for c := range v {
+		v[c] = noDigit
+	}
+	for value, c := range []byte(digits) {
+		v[c] = uint8(value) //nolint:gosec // of 64
+	}
+	return v
+}()
+
+const noDigit = 64
 
 // target identifies a process of a service of a cluster.
 func target(cluster, service, member string, start membership.Start) uint64 {
@@ -64,23 +81,21 @@ func target(cluster, service, member string, start membership.Start) uint64 {
 	return h.Sum64()
 }
 
-// String returns the text of a mark, with a new number.
+// String returns the text of a mark.
 func (m *mark) String() string {
-	var room [64]byte
-	b := append(room[:0], markVersion, '0'+byte(m.policy))
-	b = appendNumber(b, m.target)
-	b = appendNumber(b, wire.NewNumber())
-	b = appendNumber(b, uint64(m.token))
+	var room [longest]byte
+	b := append(room[:0], markVersion, digits[min(m.policy, noDigit-1)])
+	b = appendNumber(b, width, m.target)
+	b = appendNumber(b, width, m.number)
+	b = appendNumber(b, width, uint64(m.token))
 	if m.partition >= 0 {
-		b = strconv.AppendUint(b, uint64(m.partition), 10)
+		b = appendNumber(b, shortWidth, uint64(m.partition))
 	}
-	text := string(b)
-	m.number = text[numberAt:tokenAt]
-	return text
+	return string(b)
 }
 
-// appendNumber appends a number in 11 digits.
-func appendNumber(b []byte, n uint64) []byte {
+// appendNumber appends a number in some digits.
+func appendNumber(b []byte, width int, n uint64) []byte {
 	for shift := 6 * (width - 1); shift >= 0; shift -= 6 {
 		b = append(b, digits[n>>shift&63])
 	}
@@ -89,12 +104,12 @@ func appendNumber(b []byte, n uint64) []byte {
 
 // number reads what appendNumber has written.
 func number(s string) (n uint64, ok bool) {
-	for _, c := range []byte(s) {
-		d := strings.IndexByte(digits, c)
-		if d < 0 {
+	for i := range len(s) {
+		value := valueOf[s[i]]
+		if value == noDigit || n>>58 != 0 {
 			return 0, false
 		}
-		n = n<<6 | uint64(d)
+		n = n<<6 | uint64(value)
 	}
 	return n, true
 }
@@ -105,22 +120,20 @@ var errMark = errors.New("the mark of the router that sent it cannot be read: me
 // attempt adds its mark to that of the first. Any client can send such values.
 func parseMark(values []string) (m mark, err error) {
 	text := values[len(values)-1]
-	if len(text) < partitionAt || text[0] != markVersion {
+	if len(text) != partitionAt && len(text) != longest || text[0] != markVersion {
 		return mark{}, errMark
 	}
-	target, ok := number(text[targetAt:numberAt])
-	_, isNumber := number(text[numberAt:tokenAt])
+	policy := valueOf[text[1]]
+	target, isTarget := number(text[targetAt:numberAt])
+	of, isNumber := number(text[numberAt:tokenAt])
 	token, isToken := number(text[tokenAt:partitionAt])
-	m = mark{target: target, number: text[numberAt:tokenAt], partition: -1, policy: route.Policy(text[1] - '0'), token: ring.Token(token)}
-	if !ok || !isNumber || !isToken || m.policy > route.PrimaryFirst {
+	partition, isPartition := number(text[partitionAt:])
+	if !isTarget || !isNumber || !isToken || !isPartition || policy > uint8(route.PrimaryFirst) {
 		return mark{}, errMark
 	}
-	if text = text[partitionAt:]; text != "" {
-		partition, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			return mark{}, errMark
-		}
-		m.partition = int(partition)
+	m = mark{target: target, number: of, partition: -1, policy: route.Policy(policy), token: ring.Token(token)}
+	if len(text) == longest {
+		m.partition = int(partition) //nolint:gosec // of 24 bits
 	}
 	return m, nil
 }

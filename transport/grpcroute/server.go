@@ -63,8 +63,10 @@ func (r *Router) checkStream(server any, s grpc.ServerStream, info *grpc.StreamS
 	return err
 }
 
-// final is the trailer of an answer of a handler that has the code of a refusal.
-var final = metadata.MD{pushbackKey: {"-1"}}
+// final is the trailer of an answer of a handler that has the code of a refusal. With a
+// second value, or with one that is no number, a trailer of the handler is no refusal, even
+// if the handler knows the number of the mark.
+var final = metadata.MD{pushbackKey: {"-1"}, refusedKey: {"no"}}
 
 // checked is a stream with the context for the handler.
 type checked struct {
@@ -100,7 +102,7 @@ func (r *Router) check(ctx context.Context, method string, request any) (context
 	}
 	if why != "" {
 		r.counts.attempts.Add(tally.Refused, tally.Local)
-		trailer := metadata.MD{refusedKey: {m.number}}
+		trailer := metadata.MD{refusedKey: {string(appendNumber(nil, width, m.number))}}
 		if placement.Len() > 0 {
 			trailer[tokenKey] = []string{strconv.FormatUint(uint64(placement.Token()), 16)}
 		}
