@@ -70,6 +70,7 @@ type call struct {
 	key    string
 	keyed  bool
 	method Method
+	mark   *written // in the metadata of the first attempt; nil: that has other metadata as well
 
 	version uint64 // the version of the view that tried belongs to
 	tried   uint64 // bits of owners that refused or broke, in their order
@@ -96,10 +97,14 @@ type troubles struct {
 
 // Value is a method of context.Context.
 func (c *call) Value(key any) any {
-	if key == (callKey{}) {
+	switch {
+	case key == (callKey{}):
 		return c
+	case c.mark != nil && key == outgoingKey:
+		return c.mark.metadata
+	default:
+		return c.Context.Value(key)
 	}
-	return c.Context.Value(key)
 }
 
 // newCall finds the key of a call and how its method is routed.
@@ -132,9 +137,13 @@ func (c *call) first() context.Context {
 	if to == nil {
 		return c
 	}
-	text := c.begin(placement, to, at)
+	w := c.link.marks.of(c.begin(placement, to, at))
 	c.marked, c.pending = true, false
-	return metadata.AppendToOutgoingContext(c, markKey, text)
+	if c.attempts == 0 && outgoingKey != nil && c.Context.Value(outgoingKey) == nil {
+		c.mark = w // nobody else has the context yet
+		return c
+	}
+	return metadata.AppendToOutgoingContext(c, markKey, w.text)
 }
 
 // owners returns the peers that may answer a call, in the order of its policy, and the
@@ -148,13 +157,13 @@ func (c *call) owners(t *table, room []*peer) (ring.Placement, []*peer) {
 }
 
 // begin records an attempt, and returns its mark.
-func (c *call) begin(p ring.Placement, to *peer, at int) string {
+func (c *call) begin(p ring.Placement, to *peer, at int) mark {
 	m := mark{target: to.target, number: to.number.Load(), partition: -1, policy: c.method.Policy}
 	if c.keyed {
 		m.partition, m.token = p.Partition(), p.Token()
 	}
 	c.number, c.marked, c.pending, c.to, c.at, c.result = m.number, false, true, to, at, nil
-	return m.String()
+	return m
 }
 
 // done records the result of an attempt.

@@ -17,6 +17,7 @@ type link struct {
 	router *Router
 	turn   atomic.Uint64 // of calls without a key
 	table  atomic.Pointer[table]
+	marks  marks
 
 	mu    sync.Mutex
 	conns map[*tracked]string // with the address of each

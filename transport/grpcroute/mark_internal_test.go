@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -28,6 +29,22 @@ func TestMarks(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, m, got)
 	}
+}
+
+// TestMarksAreKept: as long as a mark does not change, it is not written again, and its
+// metadata is that of a context to which gRPC has added it.
+func TestMarksAreKept(t *testing.T) {
+	var kept marks
+	a, b := mark{partition: 7, number: 1}, mark{partition: 7, number: 2}
+	first := kept.of(a)
+	require.Same(t, first, kept.of(a))
+	require.Equal(t, b.String(), kept.of(b).text)
+	require.NotSame(t, first, kept.of(a))
+	require.NotSame(t, kept.of(mark{partition: -1}), kept.of(a))
+
+	md, ok := metadata.FromOutgoingContext(&call{Context: t.Context(), mark: first})
+	require.True(t, ok)
+	require.Equal(t, metadata.MD{markKey: {a.String()}}, md)
 }
 
 // FuzzMark: no text is read as a mark that another text writes, and none crashes the server.

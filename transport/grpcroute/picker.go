@@ -47,9 +47,9 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		}
 		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 	}
-	text := c.begin(placement, to, at)
+	m := c.begin(placement, to, at)
 	c.countRetry()
-	return balancer.PickResult{SubConn: to.sub, Done: c.done, Metadata: metadata.MD{markKey: {text}}}, nil
+	return balancer.PickResult{SubConn: to.sub, Done: c.done, Metadata: metadata.MD{markKey: {m.String()}}}, nil
 }
 
 // countRetry counts an attempt after the first of a call.

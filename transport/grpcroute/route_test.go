@@ -134,6 +134,31 @@ func TestKeyOfACall(t *testing.T) {
 	require.Equal(t, []string{put + " x", watch + " y", chat + " z"}, keys)
 }
 
+// TestMetadataOfTheCaller arrives, with a mark and without one from the first attempt.
+func TestMetadataOfTheCaller(t *testing.T) {
+	f := newFleet(t, nil, "eu/a", "eu/b")
+	f.agree(nil, 2)
+	conn := f.client(f.stations[0].router)
+	f.stations[1].answers(func(ctx context.Context, _, _ string) (string, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		return strings.Join(md.Get("user"), ","), nil
+	})
+	for range 3 { // the first call waits for a connection
+		for _, c := range []struct {
+			ctx  context.Context
+			want string
+		}{
+			{t.Context(), ""},
+			{withMetadata(t.Context(), "user", "a", "user", "b"), "a,b"},
+			{metadata.NewOutgoingContext(t.Context(), metadata.Pairs("user", "c")), "c"},
+		} {
+			got, err := invoke(c.ctx, conn, put, "a")
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		}
+	}
+}
+
 // TestARefusalIsSentOn: a caller whose view is old is refused, and finds the owner when its
 // view has changed. The call runs once, and a stream is replayed.
 func TestARefusalIsSentOn(t *testing.T) {
