@@ -139,7 +139,7 @@ func (c *call) first() context.Context {
 	}
 	w := c.link.marks.of(c.begin(placement, to, at))
 	c.marked, c.pending = true, false
-	if c.attempts == 0 && outgoingKey != nil && c.Context.Value(outgoingKey) == nil {
+	if c.attempts == 0 && w.metadata != nil && c.Context.Value(outgoingKey) == nil {
 		c.mark = w // nobody else has the context yet
 		return c
 	}

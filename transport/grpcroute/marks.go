@@ -16,7 +16,7 @@ type marks [4096]atomic.Pointer[written]
 type written struct {
 	mark     mark
 	text     string
-	metadata any // the value that a context without other outgoing metadata has for outgoingKey
+	metadata any // that a context with this mark alone has for outgoingKey; nil: not known
 }
 
 // of returns a mark with its text.
@@ -36,7 +36,7 @@ func (s *marks) of(m mark) *written {
 // outgoingKey is the key of the outgoing metadata in a context. gRPC does not export it, and
 // asks this context for it.
 var outgoingKey = func() any {
-	var c keyOfMetadata
+	c := keyOfMetadata{Context: context.Background()}
 	_, _ = metadata.FromOutgoingContext(&c)
 	return c.key
 }()
