@@ -65,7 +65,7 @@ var valueOf = func() (v [256]uint8) {
 		v[c] = noDigit
 	}
 	for value, c := range []byte(digits) {
-		v[c] = uint8(value) //nolint:gosec // of 64
+		v[c] = uint8(value)
 	}
 	return v
 }()
@@ -133,7 +133,7 @@ func parseMark(values []string) (m mark, err error) {
 	}
 	m = mark{target: target, number: of, partition: -1, policy: route.Policy(policy), token: ring.Token(token)}
 	if len(text) == longest {
-		m.partition = int(partition) //nolint:gosec // of 24 bits
+		m.partition = int(partition)
 	}
 	return m, nil
 }
