@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -163,8 +164,7 @@ func normalize(nodes []Node) ([]Node, error) {
 	if len(nodes) > MaxNodes {
 		return nil, fmt.Errorf("ring: %w", &option.Error{Field: "len(nodes)", Value: len(nodes), Bound: fmt.Sprintf("at most %d", MaxNodes)})
 	}
-	sorted := slices.Clone(nodes)
-	slices.SortFunc(sorted, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	sorted := sortByID(nodes)
 	for i := range sorted {
 		n := &sorted[i]
 		if n.Weight == 0 {
@@ -181,6 +181,41 @@ func normalize(nodes []Node) ([]Node, error) {
 		}
 	}
 	return sorted, nil
+}
+
+// sortByID returns the nodes in ascending order of ID. It sorts numbers, which is faster than to
+// compare strings and to move nodes: for each node the six bytes that follow the beginning that
+// all IDs share, and in the lowest two bytes its index. Nodes that have these six bytes in common
+// are then sorted by their whole IDs.
+func sortByID(nodes []Node) []Node {
+	byID := func(a, b Node) int { return strings.Compare(a.ID, b.ID) }
+	if slices.IsSortedFunc(nodes, byID) {
+		return slices.Clone(nodes)
+	}
+	shared := len(nodes[0].ID)
+	for i := range nodes {
+		shared = min(shared, len(nodes[i].ID))
+		for nodes[i].ID[:shared] != nodes[0].ID[:shared] {
+			shared--
+		}
+	}
+	order := make([]uint64, len(nodes))
+	for i := range nodes {
+		var part [8]byte
+		copy(part[:6], nodes[i].ID[shared:])
+		order[i] = binary.BigEndian.Uint64(part[:]) | uint64(i)
+	}
+	slices.Sort(order)
+	sorted := make([]Node, len(nodes))
+	first := 0 // of the nodes that have six bytes in common
+	for i, v := range order {
+		sorted[i] = nodes[v&0xFFFF]
+		if i+1 == len(order) || order[i+1]>>16 != v>>16 {
+			slices.SortFunc(sorted[first:i+1], byID)
+			first = i + 1
+		}
+	}
+	return sorted
 }
 
 func nodeError(id, field string, value any, bound string) error {
