@@ -96,8 +96,11 @@ func (r *Ring) fingerprint() Fingerprint {
 		text(n.Region)
 		text(n.Zone)
 		buf = binary.LittleEndian.AppendUint32(buf, uint32(n.Weight))
-		flush()
+		if len(buf) >= cap(buf)/2 {
+			flush()
+		}
 	}
+	flush()
 	writeNumbers(&d, r.owners, binary.NativeEndian.Uint16([]byte{1, 0}) == 1)
 	return Fingerprint(d.Sum64())
 }
