@@ -25,3 +25,19 @@ func TestSortByID(t *testing.T) {
 		require.Equal(t, given, nodes, "the given nodes stay as they are")
 	})
 }
+
+func TestMakeRoom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.OneOf(rapid.Uint16Max(1<<15-1), rapid.Uint16Max(3), rapid.Uint16Range(1<<15-3, 1<<15-1))
+		numbers := rapid.SliceOfN(number, 0, 40).Draw(t, "numbers")
+		n := number.Draw(t, "n")
+		want := slices.Clone(numbers)
+		for i, v := range want {
+			if v >= n {
+				want[i]++
+			}
+		}
+		makeRoom(numbers, n)
+		require.Equal(t, want, numbers)
+	})
+}

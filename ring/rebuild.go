@@ -1,6 +1,10 @@
 package ring
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+	"unsafe"
+)
 
 // A Deriver is a strategy that can turn the table of one set of nodes into the table of
 // another set, faster than Assign computes it. A strategy need not be a Deriver:
@@ -72,17 +76,20 @@ func (r *Ring) derive(previous *Ring, to Topology) (ok bool, err error) {
 // the first slot of each row that has an owner which is no node of this ring.
 func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
 	index := make([]uint16, len(previous.nodes))
-	moved, left := false, false
-	for i, j := 0, 0; i < len(index); i++ {
+	left := false
+	var joined []uint16 // the nodes that are not in the previous ring, ascending
+	j := 0
+	for i := range index {
 		for j < len(r.nodes) && r.nodes[j].ID < previous.nodes[i].ID {
+			joined = append(joined, uint16(j))
 			j++
 		}
 		if j < len(r.nodes) && r.nodes[j].ID == previous.nodes[i].ID {
 			index[i] = uint16(j)
+			j++
 		} else {
 			index[i], left = MaxNodes, true
 		}
-		moved = moved || int(index[i]) != i
 	}
 	owners = slices.Clone(previous.owners)
 	switch {
@@ -96,12 +103,43 @@ func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
 				}
 			}
 		}
-	case moved:
+	case len(joined) <= fewJoined && len(r.nodes) <= 1<<15:
+		for _, n := range joined {
+			makeRoom(owners, n)
+		}
+	default:
 		for i, n := range owners {
 			owners[i] = index[n]
 		}
 	}
 	return owners, lost
+}
+
+// For at most this many nodes that join, a pass over the table for each of them is faster than
+// one pass that looks up every owner.
+const fewJoined = 2
+
+// makeRoom adds one to each number that is not below n, and so leaves n free for another node.
+// All numbers are below 2^15.
+//
+// It handles four numbers at a time. With the highest bit of each set, the difference to n
+// borrows nothing from the next number, and keeps this bit where the number is not below n.
+func makeRoom(numbers []uint16, n uint16) {
+	const ones, highest = 0x0001_0001_0001_0001, 0x8000_8000_8000_8000
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), 2*len(numbers))
+	bound := uint64(n) * ones
+	i := 0
+	for ; i+8 <= len(numbers); i += 8 {
+		eight := (*[16]byte)(bytes[2*i:])
+		a, b := binary.NativeEndian.Uint64(eight[:8]), binary.NativeEndian.Uint64(eight[8:])
+		binary.NativeEndian.PutUint64(eight[:8], a+((a|highest)-bound)>>15&ones)
+		binary.NativeEndian.PutUint64(eight[8:], b+((b|highest)-bound)>>15&ones)
+	}
+	for ; i < len(numbers); i++ {
+		if numbers[i] >= n {
+			numbers[i]++
+		}
+	}
 }
 
 // adopt takes the rows that a strategy has changed into the table, and checks them. The rows

@@ -171,6 +171,12 @@ func TestRebuildRenumbers(t *testing.T) {
 				}
 			}
 		}
+		for joiners := range 6 {
+			few, err := ring.Build(config, slices.Concat(nodes[:20-joiners], nodes[20:]))
+			require.NoError(t, err)
+			_, err = ring.Rebuild(few, config, nodes)
+			require.NoError(t, err)
+		}
 		joined := append(slices.Clone(nodes[2:39]), nodes[39], nodes[0])
 		_, err = ring.Rebuild(before, config, joined)
 		require.ErrorContains(t, err, "index 39 of 39 nodes")
