@@ -10,7 +10,7 @@ import (
 // only on the member's ID and the number of partitions.
 type permutation struct {
 	add, multiply [4]uint64
-	divide        [4]uint64 // the inverses of multiply
+	divide        [4]uint64 // the inverses of multiply, as far as a partition has bits
 }
 
 func newPermutation(id string) permutation { return seededPermutation(xxhash.Sum64String(id)) }
@@ -26,13 +26,13 @@ func seededPermutation(seed uint64) permutation {
 	return p
 }
 
-// inverse returns the number whose product with an odd number is 1 modulo 2^64. Each step
-// of Newton's method doubles the number of correct bits. The first guess has five.
+// inverse returns a number whose product with an odd number is 1 modulo [ring.MaxPartitionCount],
+// which is 2^20. Each step of Newton's method doubles the number of correct bits. The first guess
+// has five.
 func inverse(odd uint64) uint64 {
 	x := odd*3 ^ 2
-	for range 4 {
-		x *= 2 - odd*x
-	}
+	x *= 2 - odd*x
+	x *= 2 - odd*x
 	return x
 }
 

@@ -36,20 +36,21 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	// With these zones the owners of each row are in ascending order of cost: the most
 	// expensive owner is the last.
 	ascending := len(c.layout.zones) == 1 || c.depth == 1 && c.layout.regions == 1
-	for i, p := range f.challenged(c.joined, to.PartitionCount) {
+	for i, ch := range f.challenges(c.joined, to.PartitionCount) {
 		if i%stopEvery == 0 && to.Stopped() {
 			return false
 		}
-		if !done.add(p) {
+		if done.has(ch.row) {
 			continue
 		}
-		row := slots[p*to.Replicas:][:to.Replicas]
+		row := slots[ch.row*to.Replicas:][:to.Replicas]
 		owners := row
 		if ascending {
 			owners = row[len(row)-1:]
 		}
-		if p := newPartition(p); f.score.anyCheaper(c.joined, owners, p) {
-			f.refill(c.joined, row, p)
+		if f.score.wins(ch, owners) {
+			f.refill(c.joined, row, newPartition(ch.row))
+			done.add(ch.row)
 		}
 	}
 	for i, p := range lost {
@@ -64,19 +65,27 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	return true
 }
 
-// challenged yields the rows in which a joining node may cost less than an owner, with a
-// number from zero on. It may yield a row again.
-func (f *filler) challenged(joined []uint16, partitions int) iter.Seq2[int, int] {
-	return func(yield func(int, int) bool) {
+// A challenge is a row with joining nodes that may cost less than an owner of the row.
+type challenge struct {
+	row    int
+	nodes  []uint16
+	ranked bool // one node, which gives the row this rank
+	rank   uint64
+}
+
+// challenges yields the challenges of all joining nodes, with a number from zero on.
+func (f *filler) challenges(joined []uint16, partitions int) iter.Seq2[int, challenge] {
+	return func(yield func(int, challenge) bool) {
 		if f.ranks == 0 || f.score.orders == nil || f.ranks*uint64(len(joined)) > uint64(partitions)/4 {
-			for p := 0; p < partitions && len(joined) > 0 && yield(p, p); p++ {
+			for p := 0; p < partitions && len(joined) > 0 && yield(p, challenge{row: p, nodes: joined}); p++ {
 			}
 			return
 		}
 		i := 0
-		for _, n := range joined {
+		for k, n := range joined {
 			for rank := range f.ranks {
-				if !yield(i, int(f.score.orders[n].at(rank, &f.score.domain))) {
+				row := int(f.score.orders[n].at(rank, &f.score.domain))
+				if !yield(i, challenge{row, joined[k : k+1], true, rank}) {
 					return
 				}
 				i++
@@ -85,16 +94,28 @@ func (f *filler) challenged(joined []uint16, partitions int) iter.Seq2[int, int]
 	}
 }
 
+// wins reports whether a node of a challenge costs less than one of some owners of the row. At
+// equal weights a lower rank costs less, so that nearly always the ranks of the owners are enough.
+func (s *scorer) wins(c challenge, owners []uint16) bool {
+	tie := !c.ranked
+	for _, n := range owners {
+		if c.ranked {
+			rank := s.orders[n].rank(uint64(c.row), &s.domain)
+			if rank > c.rank {
+				return true
+			}
+			tie = tie || rank == c.rank
+		}
+	}
+	return tie && s.anyCheaper(c.nodes, owners, newPartition(c.row))
+}
+
 // rows is a set of partitions, one bit for each.
 type rows []uint64
 
-// add reports whether the partition was not in the set yet.
-func (r rows) add(p int) bool {
-	word, bit := &r[p/64], uint64(1)<<(p%64)
-	added := *word&bit == 0
-	*word |= bit
-	return added
-}
+func (r rows) add(p int) { r[p/64] |= 1 << (p % 64) }
+
+func (r rows) has(p int) bool { return r[p/64]>>(p%64)&1 != 0 }
 
 // admit raises the bound of ranks to that of the owners of a row.
 func (f *filler) admit(row []uint16, partition int) {
@@ -138,6 +159,8 @@ func compare(from, to ring.Topology) (c change, ok bool) {
 	left := make(map[place]bool) // the zones of nodes that are gone
 	for i, j := 0, 0; i < len(from.Nodes) || j < len(to.Nodes); {
 		switch {
+		case i < len(from.Nodes) && j < len(to.Nodes) && from.Nodes[i] == to.Nodes[j]:
+			i, j = i+1, j+1
 		case j == len(to.Nodes) || i < len(from.Nodes) && from.Nodes[i].ID < to.Nodes[j].ID:
 			left[placeOf(&from.Nodes[i])] = true
 			c.left = true
@@ -145,15 +168,13 @@ func compare(from, to ring.Topology) (c change, ok bool) {
 		case i == len(from.Nodes) || from.Nodes[i].ID > to.Nodes[j].ID:
 			c.joined = append(c.joined, uint16(j))
 			j++
-		case from.Nodes[i] != to.Nodes[j]:
+		default:
 			left[placeOf(&from.Nodes[i])] = true
 			c.joined = append(c.joined, uint16(j))
 			if c.altered == nil {
 				c.altered = make([]bool, len(to.Nodes))
 			}
 			c.altered[j] = true
-			i, j = i+1, j+1
-		default:
 			i, j = i+1, j+1
 		}
 	}

@@ -43,8 +43,6 @@ type scorer struct {
 
 func newScorer(t ring.Topology, version int) scorer {
 	s := scorer{keys: make([]uint64, len(t.Nodes)), partitions: t.PartitionCount}
-	weights := make([]uint64, len(t.Nodes))
-	equal := true
 	if version > 1 {
 		s.orders, s.domain, s.step = make([]permutation, len(t.Nodes)), newDomain(t.PartitionCount), ^uint64(0)/uint64(t.PartitionCount)
 	}
@@ -55,11 +53,12 @@ func newScorer(t ring.Topology, version int) scorer {
 		if s.orders != nil {
 			s.orders[i] = seededPermutation(hash)
 		}
-		weights[i] = uint64(n.Weight)
-		equal = equal && n.Weight == t.Nodes[0].Weight
 	}
-	if !equal {
-		s.weights, s.log = weights, newLogTable()
+	if !equalWeights(t.Nodes) {
+		s.weights, s.log = make([]uint64, len(t.Nodes)), newLogTable()
+		for i := range t.Nodes {
+			s.weights[i] = uint64(t.Nodes[i].Weight)
+		}
 	}
 	return s
 }
