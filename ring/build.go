@@ -102,6 +102,7 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 		replicas: min(c.ReplicationFactor, len(sorted)),
 		memo:     new(memo),
 	}
+	r.views = &views{ring: r}
 	if len(sorted) == 0 {
 		return r, nil
 	}
@@ -110,6 +111,7 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 	} else if err := r.place(previous); err != nil {
 		return nil, err
 	}
+	r.shown = r.owners
 	r.zones, r.places = zonesOf(sorted)
 	r.hashes = r.identities()
 	r.print = r.fingerprint()

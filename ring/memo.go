@@ -17,22 +17,34 @@ import (
 // Of zones and nodes, those that are asked for first get tables. The memo keeps the strings
 // that they were asked for with.
 type memo struct {
-	hashes atomic.Pointer[[]uint64]      // eight bytes a partition
-	orders [4]atomic.Pointer[orderTable] // one byte
-	nodes  [2]atomic.Pointer[nodeTable]  // one bit
+	hashes atomic.Pointer[[]uint64]     // eight bytes a partition
+	zones  [4]atomic.Pointer[zoneTable] // two bytes an owner
+	nodes  [2]atomic.Pointer[nodeTable] // one bit
 
 	// The same tables from the first question on.
-	hashPart   atomic.Pointer[part[[]uint64]]
-	orderParts [4]atomic.Pointer[part[orderTable]]
-	nodeParts  [2]atomic.Pointer[part[nodeTable]]
+	hashPart  atomic.Pointer[part[[]uint64]]
+	zoneParts [4]atomic.Pointer[part[zoneTable]]
+	nodeParts [2]atomic.Pointer[part[nodeTable]]
 }
 
-// orderTable holds the order that [Placement.Prefer] gives the owners, for one zone.
-type orderTable struct {
+// zoneTable holds the owners in the order that [Placement.Prefer] gives them, for one zone.
+type zoneTable struct {
 	region, zone string
-	of           []uint8 // for each partition, the index of its order
-	orders       [256]uint64
-	known        int
+	owners       []uint16
+}
+
+// views holds a ring as seen from the zones that have tables. Copies of a ring with and without a
+// target share the tables, and each has views of its own.
+type views struct {
+	ring *Ring                   // as seen from nowhere
+	from [4]atomic.Pointer[view] // from the zones of the memo
+}
+
+// view is a ring that shows its owners in the order of a zone. Apart from this it is the ring
+// itself, so that a placement needs no other fields and no other steps.
+type view struct {
+	Ring
+	region, zone string
 }
 
 // nodeTable says which partitions a node owns.
@@ -44,7 +56,7 @@ type nodeTable struct {
 // part is a table that is being filled.
 type part[T any] struct {
 	table  T
-	over   atomic.Bool // full, or without room for the answers
+	over   atomic.Bool // full
 	mu     sync.Mutex
 	filled uint32 // rows
 }
@@ -69,18 +81,20 @@ func claim[T any](slots []atomic.Pointer[part[T]], answers func(*T) bool, begin 
 const rowsAtOnce = 16
 
 // advance fills the next rows, unless another goroutine is doing so, and reports whether
-// the table has just become full. The function fill returns false when there is no room.
-func (p *part[T]) advance(rows uint64, fill func(table *T, row uint32) bool) (full bool) {
+// the table has just become full.
+func (p *part[T]) advance(rows uint64, fill func(table *T, row uint32)) (full bool) {
 	if p == nil || p.over.Load() || !p.mu.TryLock() {
 		return false
 	}
 	defer p.mu.Unlock()
-	room := !p.over.Load()
-	for to := min(uint64(p.filled)+rowsAtOnce, rows); room && uint64(p.filled) < to; p.filled++ {
-		room = fill(&p.table, p.filled)
+	if p.over.Load() {
+		return false
 	}
-	full = room && uint64(p.filled) == rows
-	p.over.Store(full || !room)
+	for to := min(uint64(p.filled)+rowsAtOnce, rows); uint64(p.filled) < to; p.filled++ {
+		fill(&p.table, p.filled)
+	}
+	full = uint64(p.filled) == rows
+	p.over.Store(full)
 	return full
 }
 
@@ -110,10 +124,7 @@ func (r *Ring) computeHash(partition uint32) uint64 {
 			r.memo.hashPart.CompareAndSwap(nil, &part[[]uint64]{table: make([]uint64, r.count)})
 			p = r.memo.hashPart.Load()
 		}
-		full := p.advance(r.count, func(table *[]uint64, row uint32) bool {
-			(*table)[row] = r.digest(row)
-			return true
-		})
+		full := p.advance(r.count, func(table *[]uint64, row uint32) { (*table)[row] = r.digest(row) })
 		if full {
 			r.memo.hashes.Store(&p.table)
 		}
@@ -130,56 +141,58 @@ func (r *Ring) digest(partition uint32) uint64 {
 	return h
 }
 
-// order returns the order of the owners of a partition as seen from a zone.
-func (r *Ring) order(partition uint32, region, zone string) uint64 {
-	if r == nil || r.memo == nil {
-		return 0
+// preferred returns the placement of a partition as seen from a zone.
+func (r *Ring) preferred(partition uint32, region, zone string) Placement {
+	if r == nil || r.views == nil {
+		return Placement{ring: r, partition: partition}
 	}
-	t := r.memo.orders[0].Load()
-	if t == nil || !identical(t.zone, zone) || !identical(t.region, region) || int(partition) >= len(t.of) {
-		return r.findOrder(partition, region, zone)
+	v := r.views.from[0].Load()
+	if v == nil || !identical(v.zone, zone) || !identical(v.region, region) {
+		return r.views.find(partition, region, zone)
 	}
-	return t.orders[t.of[partition]]
+	return Placement{ring: &v.Ring, partition: partition}
 }
 
-// findOrder is order for other zones than that of the first table, and for strings that
-// are not identical to those of a table.
-func (r *Ring) findOrder(partition uint32, region, zone string) uint64 {
-	for i := 1; i < len(r.memo.orders); i++ {
-		if t := r.memo.orders[i].Load(); t != nil && identical(t.zone, zone) && identical(t.region, region) {
-			return t.orders[t.of[partition]]
+// find is preferred for other zones than that of the first view, and for strings that are not
+// identical to those of a view.
+func (v *views) find(partition uint32, region, zone string) Placement {
+	for i := 1; i < len(v.from); i++ {
+		if w := v.from[i].Load(); w != nil && identical(w.zone, zone) && identical(w.region, region) {
+			return Placement{ring: &w.Ring, partition: partition}
 		}
 	}
-	for i := range r.memo.orders {
-		if t := r.memo.orders[i].Load(); t != nil && same(t.zone, zone) && same(t.region, region) {
-			return t.orders[t.of[partition]]
+	for i := range v.from {
+		if w := v.from[i].Load(); w != nil && same(w.zone, zone) && same(w.region, region) {
+			return Placement{ring: &w.Ring, partition: partition}
 		}
 	}
-	p := claim(r.memo.orderParts[:],
-		func(t *orderTable) bool { return t.zone == zone && t.region == region },
-		func() orderTable { return orderTable{region: region, zone: zone, of: make([]uint8, r.count)} })
-	if p.advance(r.count, func(t *orderTable, row uint32) bool { return t.add(row, r.arrange(row, region, zone)) }) {
-		publish(r.memo.orders[:], &p.table)
+	r := v.ring
+	if len(r.nodes) == 0 {
+		return Placement{ring: r, partition: partition}
 	}
-	return r.arrange(partition, region, zone)
+	for i := range r.memo.zones {
+		if t := r.memo.zones[i].Load(); t != nil && same(t.zone, zone) && same(t.region, region) {
+			w := &view{*r, t.region, t.zone}
+			w.shown = t.owners
+			v.from[i].CompareAndSwap(nil, w)
+			return Placement{ring: &v.from[i].Load().Ring, partition: partition}
+		}
+	}
+	p := claim(r.memo.zoneParts[:],
+		func(t *zoneTable) bool { return t.zone == zone && t.region == region },
+		func() zoneTable { return zoneTable{region, zone, make([]uint16, len(r.owners))} })
+	if p.advance(r.count, func(t *zoneTable, row uint32) { r.fill(t, row) }) {
+		publish(r.memo.zones[:], &p.table)
+	}
+	return Placement{ring: r, partition: partition, order: r.arrange(partition, region, zone)}
 }
 
-// add stores the order of a row, and reports whether there was room for it. With up to
-// five owners there always is: there are at most 243 different orders.
-func (t *orderTable) add(row uint32, order uint64) bool {
-	for i, have := range t.orders[:t.known] {
-		if have == order {
-			t.of[row] = uint8(i)
-			return true
-		}
+// fill writes the owners of a row into a table.
+func (r *Ring) fill(t *zoneTable, partition uint32) {
+	row, order := r.row(partition), r.arrange(partition, t.region, t.zone)
+	for i := range row {
+		t.owners[int(partition)*r.replicas+i] = row[order>>(4*i&63)&15]
 	}
-	if t.known == len(t.orders) {
-		return false
-	}
-	t.of[row] = uint8(t.known)
-	t.orders[t.known] = order
-	t.known++
-	return true
 }
 
 // owns reports whether the node with an ID is an owner of a partition.
@@ -203,11 +216,10 @@ func (r *Ring) findOwner(partition uint32, id string) bool {
 	p := claim(r.memo.nodeParts[:],
 		func(t *nodeTable) bool { return t.id == id },
 		func() nodeTable { return nodeTable{id: id, bits: make([]uint64, (r.count+63)/64)} })
-	full := p.advance(r.count, func(t *nodeTable, row uint32) bool {
+	full := p.advance(r.count, func(t *nodeTable, row uint32) {
 		if r.search(row, id) {
 			t.bits[row/64] |= 1 << (row % 64)
 		}
-		return true
 	})
 	if full {
 		publish(r.memo.nodes[:], &p.table)

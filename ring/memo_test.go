@@ -63,6 +63,18 @@ func differs(r *Ring, p int, region, zone, id string) string {
 			return fmt.Sprintf("owner %d of %d as seen from %s/%s", i, p, region, zone)
 		}
 	}
+	for i, o := range near.All() {
+		if o != near.At(i) {
+			return fmt.Sprintf("owner %d of %d as seen from %s/%s, iterated", i, p, region, zone)
+		}
+	}
+	first, _ := placement.Primary()
+	if still, _ := near.Primary(); still != first || near.Owns(id) != placement.Owns(id) || near.Token() != placement.Token() {
+		return fmt.Sprintf("owners of %d once they are seen from %s/%s", p, region, zone)
+	}
+	if elsewhere := near.Prefer("us", "zone-1"); elsewhere.At(0) != placement.Prefer("us", "zone-1").At(0) {
+		return fmt.Sprintf("owners of %d as seen from %s/%s and then from elsewhere", p, region, zone)
+	}
 	if placement.Owns(id) != slices.ContainsFunc(row, func(n uint16) bool { return r.nodes[n].ID == id }) {
 		return fmt.Sprintf("whether %s owns %d", id, p)
 	}
@@ -94,7 +106,7 @@ func TestMemoAnswersLikeTheTable(t *testing.T) {
 	})
 }
 
-// With sixteen owners the orders are too many for a byte. Then there is no table.
+// With sixteen owners nearly every row has an order of its own.
 func TestMemoOfManyOrders(t *testing.T) {
 	nodes := inZones(1009, 2)
 	for i := range nodes {
@@ -106,7 +118,28 @@ func TestMemoOfManyOrders(t *testing.T) {
 			require.Empty(t, differs(r, p, "eu", "zone-0", "n000"))
 		}
 	}
-	require.True(t, r.memo.orders[0].Load() == nil && r.memo.orderParts[0].Load().over.Load() && r.memo.nodes[0].Load() != nil)
+	require.NotNil(t, r.views.from[0].Load())
+}
+
+// A ring with a target has views of its own, which have the target too. The rings share the tables.
+func TestViewsKeepTheTarget(t *testing.T) {
+	r, target := turned(t, 64, 3, inZones(20, 3)), turned(t, 64, 3, inZones(21, 3))
+	paired, err := r.Toward(target)
+	require.NoError(t, err)
+	for range 2 {
+		for p := range 64 {
+			for _, from := range []*Ring{r, paired, paired.settled()} {
+				plain := from.Placement(p)
+				near := plain.Prefer("eu", "zone-2")
+				require.Equal(t, plain.Token(), near.Token())
+				require.Equal(t, plain.Target().ring == from, near.Target().ring == near.ring, "no target")
+				require.Equal(t, "zone-2", near.At(0).Zone())
+			}
+		}
+	}
+	require.Same(t, target, paired.Placement(7).Prefer("eu", "zone-2").Target().ring)
+	require.Same(t, &r.memo.zones[0].Load().owners[0], &paired.views.from[0].Load().shown[0])
+	require.NotSame(t, r.views.from[0].Load(), paired.views.from[0].Load())
 }
 
 func TestMemoForManyGoroutines(t *testing.T) {
@@ -133,8 +166,12 @@ func TestMemoForManyGoroutines(t *testing.T) {
 					wrong[g] = fmt.Sprint("token of ", p)
 				case placement.Owns(id) != r.search(uint32(p), id):
 					wrong[g] = fmt.Sprint("owner of ", p)
-				case placement.Prefer(region, zone).order != r.arrange(uint32(p), region, zone):
-					wrong[g] = fmt.Sprint("order of ", p)
+				}
+				order := r.arrange(uint32(p), region, zone)
+				for i, o := range placement.Prefer(region, zone).All() {
+					if o.node != &r.nodes[r.row(uint32(p))[order>>(4*i)&15]] {
+						wrong[g] = fmt.Sprint("order of ", p)
+					}
 				}
 			}
 		})
@@ -151,7 +188,7 @@ func TestMemoTakesLittleMemory(t *testing.T) {
 		_, _ = r.Placement(p).Primary()
 		_ = r.Placement(p).At(2)
 	}
-	require.True(t, r.memo.hashPart.Load() == nil && r.memo.orderParts[0].Load() == nil && r.memo.nodeParts[0].Load() == nil)
+	require.True(t, r.memo.hashPart.Load() == nil && r.memo.zoneParts[0].Load() == nil && r.memo.nodeParts[0].Load() == nil)
 
 	paired, err := r.Toward(turned(t, 4096, 3, inZones(21, 3)))
 	require.NoError(t, err)
@@ -168,8 +205,8 @@ func TestMemoTakesLittleMemory(t *testing.T) {
 	for _, m := range []*memo{r.memo, paired.target.memo} {
 		require.Len(t, *m.hashes.Load(), 4096)
 	}
-	for i := range r.memo.orders {
-		require.Len(t, r.memo.orders[i].Load().of, 4096)
+	for i := range r.memo.zones {
+		require.Len(t, r.memo.zones[i].Load().owners, 3*4096)
 	}
 	for i := range r.memo.nodes {
 		require.Len(t, r.memo.nodes[i].Load().bits, 64)

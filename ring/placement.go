@@ -12,8 +12,8 @@ type Placement struct {
 	ring      *Ring
 	partition uint32
 	// order is the order in which At and All return the owners: four bits for each
-	// position hold the rank of the owner at this position. Zero means the order of the
-	// preference list.
+	// position hold the rank of the owner at this position. Zero means the order in which
+	// the ring shows them.
 	order uint64
 }
 
@@ -42,13 +42,14 @@ func (p Placement) Primary() (Owner, bool) {
 // At returns the i-th owner, counting from 0. It panics when i is not below
 // [Placement.Len], as an index into a slice does.
 func (p Placement) At(i int) Owner {
-	if uint(i) >= uint(p.Len()) {
+	r := p.ring
+	if r == nil || uint(i) >= uint(r.replicas) {
 		panic("ring: index of an owner out of range")
 	}
 	if p.order != 0 {
 		i = p.rank(i)
 	}
-	return Owner{&p.ring.nodes[p.ring.owners[int(p.partition)*p.ring.replicas+i]]}
+	return Owner{&r.nodes[r.shown[int(p.partition)*r.replicas+i]]}
 }
 
 // All iterates over the owners in order. It allocates nothing where the compiler
@@ -56,7 +57,7 @@ func (p Placement) At(i int) Owner {
 // literal that a function returns which is inlined itself.
 func (p Placement) All() iter.Seq2[int, Owner] {
 	return func(yield func(int, Owner) bool) {
-		row := p.ring.row(p.partition)
+		row := p.ring.shownRow(p.partition)
 		for i, node := range row {
 			if p.order != 0 {
 				node = row[p.rank(i)]

@@ -4,8 +4,7 @@ package ring
 // zone first, then the owners in the region, then the rest, each group in the order of the
 // preference list. The primary, the set of owners and the token do not change.
 func (p Placement) Prefer(region, zone string) Placement {
-	p.order = p.ring.order(p.partition, region, zone)
-	return p
+	return p.ring.preferred(p.partition, region, zone)
 }
 
 // identity is the order of the preference list itself: rank i at position i.

@@ -20,8 +20,8 @@ import (
 // for 65,536. In addition a ring needs a few hundred bytes for each node. The names are
 // shared with the nodes that it was built from. A process that asks for tokens, for the
 // nearest owners or for what a node owns makes the ring keep the answers: eight bytes a
-// partition for tokens, one byte for each of up to four zones, one bit for each of up to
-// two nodes. While a ring is built, up to two more
+// partition for tokens, two bytes for each owner for each of up to four zones, one bit for each
+// of up to two nodes. While a ring is built, up to two more
 // tables exist: the one that the strategy writes, and for [Rebuild] the table of the
 // previous ring.
 type Ring struct {
@@ -31,13 +31,15 @@ type Ring struct {
 	hashes   []uint64 // for each node the hash that tokens combine
 	zones    []zone
 	places   []place  // the zone and region of each node
-	owners   []uint16 // replicas indices a partition
+	owners   []uint16 // replicas indices a partition: the preference lists
+	shown    []uint16 // the same in the order of At and All: owners, except in a view
 	note     uint64   // what the strategy keeps with the table
 	count    uint64   // partitions
 	replicas int
 	print    Fingerprint
-	memo     *memo // answers kept for later; shared by copies of this ring
-	target   *Ring // the ring after the change that is under way; nil without a change
+	memo     *memo  // answers kept for later; shared by copies of this ring
+	views    *views // this ring as seen from zones; shared by its views
+	target   *Ring  // the ring after the change that is under way; nil without a change
 }
 
 // Lookup returns the placement of a key.
@@ -152,9 +154,7 @@ func (r *Ring) Toward(target *Ring) (*Ring, error) {
 			Field: "PartitionCount", Value: target.PartitionCount(), Bound: fmt.Sprintf("that of the other ring, %d", r.count),
 		})
 	}
-	paired := *r
-	paired.target = target.settled()
-	return &paired, nil
+	return r.with(target.settled()), nil
 }
 
 // settled returns the ring without its target.
@@ -162,9 +162,14 @@ func (r *Ring) settled() *Ring {
 	if r == nil || r.target == nil {
 		return r
 	}
-	alone := *r
-	alone.target = nil
-	return &alone
+	return r.with(nil)
+}
+
+// with returns a copy of the ring with another target.
+func (r *Ring) with(target *Ring) *Ring {
+	c := *r
+	c.target, c.views = target, &views{ring: &c}
+	return &c
 }
 
 // Target returns the ring that is to replace r, and r itself when there is none.
@@ -182,6 +187,15 @@ func (r *Ring) row(partition uint32) []uint16 {
 	}
 	from := int(partition) * r.replicas
 	return r.owners[from : from+r.replicas]
+}
+
+// shownRow returns the owners of a partition in the order of At and All.
+func (r *Ring) shownRow(partition uint32) []uint16 {
+	if r == nil {
+		return nil
+	}
+	from := int(partition) * r.replicas
+	return r.shown[from : from+r.replicas]
 }
 
 // table returns the fingerprint of this ring without its target.
