@@ -89,6 +89,16 @@ func (p Placement) Target() Placement {
 // partitions. A ring without a target has the token of a ring whose target has the same owners in
 // the same order.
 func (p Placement) Token() Token {
+	if r := p.ring; r != nil && r.target == nil && r.memo != nil {
+		if t := r.memo.hashes.Load(); t != nil && int(p.partition) < len(*t) {
+			return Token((*t)[p.partition])
+		}
+	}
+	return p.makeToken()
+}
+
+// makeToken is Token for rings with a target, and for those without a table of hashes.
+func (p Placement) makeToken() Token {
 	h := p.ring.hash(p.partition)
 	if p.ring == nil || p.ring.target == nil {
 		return Token(h)
