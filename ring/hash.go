@@ -29,11 +29,17 @@ func (r *Ring) locate(key string) uint32 {
 		h += prime5
 	} else {
 		a, b, c, d := seedA, seedB, seedC, seedD
-		for at := 0; at+32 <= length; at += 32 {
-			a, b = stripe(a, word(rest, at)), stripe(b, word(rest, at+8))
-			c, d = stripe(c, word(rest, at+16)), stripe(d, word(rest, at+24))
+		for n := length - 32; ; n -= 32 {
+			a, b = stripe(a, word(rest, 0)), stripe(b, word(rest, 8))
+			c, d = stripe(c, word(rest, 16)), stripe(d, word(rest, 24))
+			if n == 0 {
+				break // a pointer must not point behind the key
+			}
+			rest = unsafe.Add(rest, 32)
+			if n < 32 {
+				break
+			}
 		}
-		rest = unsafe.Add(rest, (length-1)&^31) // within the key also where no rest is left
 		lanes := bits.RotateLeft64(a, 1) + bits.RotateLeft64(b, 7) + bits.RotateLeft64(c, 12) + bits.RotateLeft64(d, 18)
 		h += merge(merge(merge(merge(lanes, a), b), c), d)
 	}
