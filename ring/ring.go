@@ -195,7 +195,9 @@ func (r *Ring) shownRow(partition uint32) []uint16 {
 		return nil
 	}
 	from := int(partition) * r.replicas
-	return r.shown[from : from+r.replicas]
+	// With the capacity known to be replicas, the address of the row does not wait for the test
+	// whether the row is empty.
+	return r.shown[from : from+r.replicas : from+r.replicas]
 }
 
 // table returns the fingerprint of this ring without its target.
