@@ -31,13 +31,17 @@ func TestMakeRoom(t *testing.T) {
 		number := rapid.OneOf(rapid.Uint16Max(1<<15-1), rapid.Uint16Max(3), rapid.Uint16Range(1<<15-3, 1<<15-1))
 		numbers := rapid.SliceOfN(number, 0, 40).Draw(t, "numbers")
 		n := number.Draw(t, "n")
-		want := slices.Clone(numbers)
+		given, want := slices.Clone(numbers), slices.Clone(numbers)
 		for i, v := range want {
 			if v >= n {
 				want[i]++
 			}
 		}
-		makeRoom(numbers, n)
-		require.Equal(t, want, numbers)
+		got := make([]uint16, len(numbers))
+		makeRoom(got, numbers, n)
+		require.Equal(t, want, got)
+		require.Equal(t, given, numbers)
+		makeRoom(numbers, numbers, n)
+		require.Equal(t, want, numbers, "in place")
 	})
 }

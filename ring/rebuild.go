@@ -77,7 +77,7 @@ func (r *Ring) derive(previous *Ring, to Topology) (ok bool, err error) {
 func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
 	index := make([]uint16, len(previous.nodes))
 	left := false
-	var joined []uint16 // the nodes that are not in the previous ring, ascending
+	var joined []uint16 // the nodes in front of an old one that are not in the previous ring, ascending
 	j := 0
 	for i := range index {
 		for j < len(r.nodes) && r.nodes[j].ID < previous.nodes[i].ID {
@@ -91,9 +91,9 @@ func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
 			index[i], left = MaxNodes, true
 		}
 	}
-	owners = slices.Clone(previous.owners)
 	switch {
 	case left:
+		owners = slices.Clone(previous.owners)
 		for i, n := range owners {
 			n = index[n]
 			owners[i] = n
@@ -103,11 +103,17 @@ func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
 				}
 			}
 		}
+	case len(joined) == 0:
+		owners = slices.Clone(previous.owners)
 	case len(joined) <= fewJoined && len(r.nodes) <= 1<<15:
+		owners = make([]uint16, len(previous.owners))
+		from := previous.owners
 		for _, n := range joined {
-			makeRoom(owners, n)
+			makeRoom(owners, from, n)
+			from = owners
 		}
 	default:
+		owners = slices.Clone(previous.owners)
 		for i, n := range owners {
 			owners[i] = index[n]
 		}
@@ -119,25 +125,28 @@ func (r *Ring) renumbered(previous *Ring) (owners []uint16, lost []int) {
 // one pass that looks up every owner.
 const fewJoined = 2
 
-// makeRoom adds one to each number that is not below n, and so leaves n free for another node.
-// All numbers are below 2^15.
+// makeRoom writes numbers to another slice, with one added to each that is not below n. So n
+// becomes free for another node. All numbers are below 2^15. The slices may be the same.
 //
 // It handles four numbers at a time. With the highest bit of each set, the difference to n
 // borrows nothing from the next number, and keeps this bit where the number is not below n.
-func makeRoom(numbers []uint16, n uint16) {
+func makeRoom(to, from []uint16, n uint16) {
 	const ones, highest = 0x0001_0001_0001_0001, 0x8000_8000_8000_8000
-	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), 2*len(numbers))
+	from = from[:len(to)]
+	source := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(from))), 2*len(from))
+	result := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(to))), 2*len(to))
 	bound := uint64(n) * ones
 	i := 0
-	for ; i+8 <= len(numbers); i += 8 {
-		eight := (*[16]byte)(bytes[2*i:])
-		a, b := binary.NativeEndian.Uint64(eight[:8]), binary.NativeEndian.Uint64(eight[8:])
-		binary.NativeEndian.PutUint64(eight[:8], a+((a|highest)-bound)>>15&ones)
-		binary.NativeEndian.PutUint64(eight[8:], b+((b|highest)-bound)>>15&ones)
+	for ; i+8 <= len(to); i += 8 {
+		old, moved := (*[16]byte)(source[2*i:]), (*[16]byte)(result[2*i:])
+		a, b := binary.NativeEndian.Uint64(old[:8]), binary.NativeEndian.Uint64(old[8:])
+		binary.NativeEndian.PutUint64(moved[:8], a+((a|highest)-bound)>>15&ones)
+		binary.NativeEndian.PutUint64(moved[8:], b+((b|highest)-bound)>>15&ones)
 	}
-	for ; i < len(numbers); i++ {
-		if numbers[i] >= n {
-			numbers[i]++
+	for ; i < len(to); i++ {
+		to[i] = from[i]
+		if from[i] >= n {
+			to[i]++
 		}
 	}
 }
