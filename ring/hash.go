@@ -17,8 +17,7 @@ import (
 
 // locate returns the partition of a key. It reads 32 bytes at a time while there are as many, and
 // then 16, 8, 4 and single bytes: the lower bits of the length say which of these are left, and
-// where they begin. So no read needs a check. The steps that short keys take are written out,
-// because for an inlined call the compiler may leave an instruction that does nothing.
+// where they begin. So no read needs a check.
 func (r *Ring) locate(key string) uint32 {
 	if r == nil {
 		return 0
@@ -44,23 +43,20 @@ func (r *Ring) locate(key string) uint32 {
 		h += merge(merge(merge(merge(lanes, a), b), c), d)
 	}
 	if length&16 != 0 {
-		h = bits.RotateLeft64(h^bits.RotateLeft64(word(rest, 0)*prime2, 31)*prime1, 27)*prime1 + prime4
-		h = bits.RotateLeft64(h^bits.RotateLeft64(word(rest, 8)*prime2, 31)*prime1, 27)*prime1 + prime4
+		h = absorb(absorb(h, word(rest, 0)), word(rest, 8))
 	}
 	if length&8 != 0 {
-		h = bits.RotateLeft64(h^bits.RotateLeft64(word(rest, length&16)*prime2, 31)*prime1, 27)*prime1 + prime4
+		h = absorb(h, word(rest, length&16))
 	}
 	if length&7 != 0 {
 		if length&4 != 0 {
-			h = bits.RotateLeft64(h^half(rest, length&24)*prime1, 23)*prime2 + prime3
+			h = absorbHalf(h, half(rest, length&24))
 		}
 		for at := length & 28; at < length&31; at++ {
-			h = bits.RotateLeft64(h^uint64(*(*byte)(unsafe.Add(rest, at)))*prime5, 11) * prime1
+			h = absorbByte(h, *(*byte)(unsafe.Add(rest, at)))
 		}
 	}
-	h = (h ^ h>>33) * prime2
-	h = (h ^ h>>29) * prime3
-	return scale(h^h>>32, r.count)
+	return scale(finish(h), r.count)
 }
 
 // locateBytes is locate for a key held as bytes. The string shares the bytes, and does not
@@ -107,3 +103,25 @@ func stripe(lane, word uint64) uint64 { return bits.RotateLeft64(lane+word*prime
 
 // merge mixes a lane into the hash.
 func merge(h, lane uint64) uint64 { return (h^stripe(0, lane))*prime1 + prime4 }
+
+// absorb mixes in a word after the last whole block.
+func absorb(h, word uint64) uint64 {
+	return bits.RotateLeft64(h^stripe(0, word), 27)*prime1 + prime4
+}
+
+// absorbHalf mixes in half a word.
+func absorbHalf(h, half uint64) uint64 {
+	return bits.RotateLeft64(h^half*prime1, 23)*prime2 + prime3
+}
+
+// absorbByte mixes in one of the last bytes, three at most.
+func absorbByte(h uint64, b byte) uint64 {
+	return bits.RotateLeft64(h^uint64(b)*prime5, 11) * prime1
+}
+
+// finish spreads the influence of the last bytes over all bits.
+func finish(h uint64) uint64 {
+	h = (h ^ h>>33) * prime2
+	h = (h ^ h>>29) * prime3
+	return h ^ h>>32
+}
