@@ -45,10 +45,11 @@ type deaths struct {
 	repeating, telling atomic.Bool
 
 	mu        sync.Mutex
-	refutedAt time.Time     // when this member last denied that it is dead or suspected
-	contact   time.Time     // when another member was last heard
-	resumed   time.Time     // when another member was first heard after a pause
-	company   time.Time     // when another member was last believed alive
+	refutedAt time.Time // when this member last denied that it is dead or suspected
+	contact   time.Time // when another member was last heard
+	resumed   time.Time // when another member was first heard after a pause
+	company   time.Time // when another member was last believed alive
+	silence   silence
 	ticked    time.Time     // when watchRest last ran
 	stopped   time.Time     // when watchRest ran for the first time after the process had stood still
 	latest    time.Time     // the last confirmed death
@@ -80,6 +81,7 @@ func (m *Membership) heardFrom() {
 	if paused {
 		d.deny()
 	}
+	m.touched()
 }
 
 // deaf reports whether this member heard no other one lately: there is a pause now, or there was one not

@@ -127,6 +127,7 @@ func (h *hooks) NotifyMsg(b []byte) {
 // NotifyMerge takes from an exchange of all members those that the other member believes dead, and
 // whether it knows this one. It refuses no exchange.
 func (h *hooks) NotifyMerge(nodes []*memberlist.Node) error {
+	h.m.touched()
 	for _, n := range nodes {
 		if n.Name == h.m.name {
 			h.m.reach.isListed(h.m.settings.now())

@@ -283,13 +283,19 @@ func (r *registry) others() []Member {
 
 // countOthers returns how many starts [registry.others] would return.
 func (r *registry) countOthers() int {
+	count, _ := r.companySince()
+	return count
+}
+
+// companySince returns the same, and when another start was last believed alive after none was.
+func (r *registry) companySince() (count int, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	count := len(r.alive)
+	count = len(r.alive)
 	if _, known := r.alive[r.self]; known {
 		count--
 	}
-	return count
+	return count, r.company
 }
 
 func equalMembers(a, b Member) bool {

@@ -178,10 +178,12 @@ func (d *suspicions) ended(was suspicion) time.Time {
 	return was.refuted
 }
 
-// heard records what a message of gossip says about another member.
+// heard records what a message of gossip says about a member.
 func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 	_, alive := m.registry.named(name)
 	switch {
+	case name == m.name && suspected:
+		m.heardAccusation()
 	case name == m.name || !alive:
 	case suspected:
 		m.suspicions.suspect(name, incarnation)

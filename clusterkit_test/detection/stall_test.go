@@ -63,6 +63,15 @@ func TestStallsRemoveNoHealthyMember(t *testing.T) {
 	require.Zero(t, r.healthy)
 }
 
+// A member that was declared dead, and runs for a moment between two stalls, is not alive and dead in turn.
+func TestLongStallsRemoveAMemberOnce(t *testing.T) {
+	t.Parallel()
+	r := stalls{of: 16, slow: 2, each: 20 * time.Second, total: time.Minute}.run(t, ours, 1)
+	t.Logf("%+v", r)
+	require.Zero(t, r.healthy)
+	require.LessOrEqual(t, r.slow, 2*15)
+}
+
 func TestTableOfStalls(t *testing.T) {
 	skipTable(t)
 	tab := newTable(t, "slow members of 64", "each stall", "removals of slow members", "memberlist", "healthy ones, by healthy ones", "memberlist")

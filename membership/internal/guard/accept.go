@@ -88,6 +88,7 @@ func (g *Guard) receiveMessage(in *inbound, label string) {
 		return
 	}
 	var whole []byte
+	head := in.reader.at
 	if err == nil {
 		whole, err = g.whole(&in.reader, in.charge, label)
 	}
@@ -104,6 +105,10 @@ func (g *Guard) receiveMessage(in *inbound, label string) {
 	_ = in.SetReadDeadline(time.Time{})
 	in.charge.complete()
 	in.replay, in.reader.buf = whole, nil
+	if g.withheld(true) != nil && g.isExchange(whole[head:], label) && !g.awaitReturn() {
+		_ = in.Close()
+		return
+	}
 	g.traffic.streamsAccepted.Add(1)
 	select {
 	case g.streams <- in:

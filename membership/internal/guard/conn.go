@@ -152,8 +152,13 @@ func (c *outbound) readHead() error {
 }
 
 // Write closes the stream when it fails: memberlist drops a stream whose label
-// it could not write without closing it.
+// it could not write without closing it. It fails for an exchange of members while this member must not
+// say that it lives.
 func (c *outbound) Write(p []byte) (int, error) {
+	if c.g.withheld(false) != nil && c.g.isExchange(p, c.g.opts.Label) {
+		_ = c.Close()
+		return 0, errWithheld
+	}
 	n, err := c.Conn.Write(p)
 	c.g.traffic.streamBytesSent.add(n)
 	if err != nil {

@@ -54,7 +54,8 @@ type Options struct {
 	// leaves. It must not block. Nil means that nothing is called.
 	Left func(name string)
 	// Heard is called for messages in packets that say that a member is suspected, or that it is
-	// alive, with the name of the member and the incarnation that the message is about. A message
+	// alive, with the name of the member and the incarnation that the message is about. It is also called
+	// for messages and exchanges that say that Self is dead, as for a suspicion, before memberlist has them. A message
 	// in clear may come from any process. Heard must not block. Nil means that nothing is called.
 	Heard func(name string, suspected bool, incarnation uint64)
 	// Listed is called for members that an exchange in clear lists as alive. It must not block. Nil means
@@ -65,10 +66,17 @@ type Options struct {
 	// for each packet, and must not block. Nil means that all verdicts are sent.
 	Deaf func() bool
 	Self string
+	// Withheld returns a channel that is closed when this member may say that it lives, or nil when it may. Until
+	// then announcements of Self are not sent, exchanges that this member begins fail, and exchanges that others
+	// begin wait, for half of HeadTimeout at most. Withheld is called when Deaf reports true, and for streams. It
+	// must not block. With answer set the question is about exchanges that others begin. Nil means that it always may.
+	Withheld func(answer bool) <-chan struct{}
 	// Tether is called in a goroutine of its own with each inbound tether from the address of a known
 	// member. It must call admit once it knows which member that is, and return when the tether has
 	// ended. Nil means that tethers are refused.
 	Tether func(t *Tether, admit func())
+	// Reached is called when a stream was dialed. It must not block. Nil means that nothing is called.
+	Reached func()
 	// Compression says that members compress gossip. Without it, compressed messages in clear are
 	// read only from the addresses of known members, and in answers.
 	Compression bool
@@ -164,6 +172,9 @@ func (g *Guard) DialAddressTimeout(a memberlist.Address, timeout time.Duration) 
 	conn, err := g.transport.DialAddressTimeout(a, timeout)
 	if err != nil {
 		return nil, err
+	}
+	if g.opts.Reached != nil {
+		g.opts.Reached()
 	}
 	// memberlist sets deadlines on every stream except those of single messages.
 	_ = conn.SetDeadline(time.Now().Add(timeout))

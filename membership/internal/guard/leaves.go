@@ -7,40 +7,31 @@ import "io"
 // messages that a key decrypts. It does so for encrypted gossip alone: in clear any process can say
 // that another one leaves.
 
-// The states of members that are alive, and that have left, in an exchange of members.
-const stateAlive, stateLeft = 0, 3
+// The states of members in an exchange of members.
+const (
+	stateAlive = iota
+	stateSuspect
+	stateDead
+	stateLeft
+)
 
-// streamLeaves reports the leaves in a message of a stream that was decrypted.
+// streamLeaves reports the leaves in a message of a stream that was decrypted, and what it says about this member.
 func (g *Guard) streamLeaves(b []byte) {
-	r := &reader{buf: b}
-	kind, err := r.byte()
-	if kind == compressMessage && err == nil {
-		compressed, err := r.compressed(maxSealed)
-		if err != nil {
-			return
-		}
-		from := inflate(compressed)
-		defer func() { _ = from.Close() }()
-		plain, err := io.ReadAll(io.LimitReader(from, maxSealed))
-		if err != nil {
-			return
-		}
-		r = &reader{buf: plain}
-		kind, _ = r.byte()
-	}
+	kind, r := opened(b)
 	nodes := uint64(0)
 	if kind != pushPullMessage || r.header(map[string]*uint64{"Nodes": &nodes}) != nil {
 		return
 	}
 	for range nodes {
-		var name []byte
-		var state uint64
+		var said news
 		err := r.fields(maxFields, func(key string) (err error) {
 			switch key {
 			case "Name":
-				name, err = r.bounded(maxName)
+				said.node, err = r.bounded(maxName)
 			case "State":
-				state, err = r.uint()
+				said.state, err = r.uint()
+			case "Incarnation":
+				said.incarnation, err = r.uint()
 			default:
 				err = r.skip()
 			}
@@ -49,8 +40,31 @@ func (g *Guard) streamLeaves(b []byte) {
 		if err != nil {
 			return
 		}
-		if state == stateLeft && len(name) > 0 {
-			g.opts.Left(string(name))
+		if said.state == stateLeft && len(said.node) > 0 {
+			g.opts.Left(string(said.node))
 		}
+		g.hearState(said)
 	}
+}
+
+// opened reads the kind of a message of a stream, and decompresses the message. After an error the kind is one
+// that no message has.
+func opened(b []byte) (kind byte, r *reader) {
+	r = &reader{buf: b}
+	kind, err := r.byte()
+	if kind == compressMessage && err == nil {
+		compressed, err := r.compressed(maxSealed)
+		if err != nil {
+			return errMessage, r
+		}
+		from := inflate(compressed)
+		defer func() { _ = from.Close() }()
+		plain, err := io.ReadAll(io.LimitReader(from, maxSealed))
+		if err != nil {
+			return errMessage, r
+		}
+		r = &reader{buf: plain}
+		kind, _ = r.byte()
+	}
+	return kind, r
 }

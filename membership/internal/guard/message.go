@@ -90,6 +90,7 @@ func (g *Guard) exchange(r *reader, charge func(n int) error) error {
 		if said.state == stateAlive && g.opts.Listed != nil {
 			g.opts.Listed(string(said.node), said.incarnation)
 		}
+		g.hearState(said)
 	}
 	return r.payload(state, g.opts.MaxState)
 }

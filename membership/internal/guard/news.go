@@ -17,6 +17,7 @@ func (g *Guard) packetNews(b []byte, nested int) {
 		if said, ok := readNews(b); ok && g.opts.Left != nil && bytes.Equal(said.node, said.from) {
 			g.opts.Left(string(said.node))
 		}
+		g.hear(b)
 	case compressMessage:
 		if plain, err := inflatePacket(&reader{buf: b, at: 1}, maxInflated); err == nil {
 			g.packetNews(plain, nested-1)
@@ -29,13 +30,21 @@ func (g *Guard) packetNews(b []byte, nested int) {
 	}
 }
 
-// hear reports a message that says that a member is suspected or alive. It ignores others.
+// hear reports a message that says that a member is suspected or alive, or that this member is dead. It ignores
+// others.
 func (g *Guard) hear(b []byte) {
-	if g.opts.Heard == nil || b[0] != suspectMessage && b[0] != aliveMessage {
+	if g.opts.Heard == nil || b[0] != suspectMessage && b[0] != aliveMessage && b[0] != deadMessage {
 		return
 	}
-	if said, ok := readNews(b); ok {
-		g.opts.Heard(string(said.node), b[0] == suspectMessage, said.incarnation)
+	if said, ok := readNews(b); ok && (b[0] != deadMessage || string(said.node) == g.opts.Self) {
+		g.opts.Heard(string(said.node), b[0] != aliveMessage, said.incarnation)
+	}
+}
+
+// hearState reports that another member lists this one as suspected or dead in an exchange.
+func (g *Guard) hearState(said news) {
+	if g.opts.Heard != nil && (said.state == stateSuspect || said.state == stateDead) && string(said.node) == g.opts.Self {
+		g.opts.Heard(g.opts.Self, true, said.incarnation)
 	}
 }
 

@@ -22,16 +22,17 @@ func TestPacketsTellOfSuspicions(t *testing.T) {
 		putCompound([][]byte{suspect, pingBytes, putCompound([][]byte{alive})}),
 		said(deadMessage, "a", "x", 9),
 		said(deadMessage, "b", "b", 9),
+		said(deadMessage, "self", "x", 9),
 		pingBytes,
 		{suspectMessage, 0x80},
 		{suspectMessage},
 	}
-	want := []string{"a true 7", "n1~0000000000000001 false 8", "a true 7", "n1~0000000000000001 false 8"}
+	want := []string{"a true 7", "n1~0000000000000001 false 8", "a true 7", "n1~0000000000000001 false 8", "self true 9"}
 	for _, sealed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("encrypted %t", sealed), func(t *testing.T) {
 			var heard, left []string
 			g := &Guard{opts: Options{
-				Label: "orders",
+				Label: "orders", Self: "self",
 				Heard: func(name string, suspected bool, incarnation uint64) {
 					heard = append(heard, fmt.Sprint(name, " ", suspected, " ", incarnation))
 				},

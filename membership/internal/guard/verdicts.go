@@ -6,8 +6,8 @@ import "bytes"
 // run. While that may be so, the guard removes such verdicts from the packets that this member sends, and
 // sends the rest. Members that are dead are found by those that hear others.
 
-// withoutVerdicts returns a packet without the verdicts of this member, or nothing when nothing else is
-// in it.
+// withoutVerdicts returns a packet without the verdicts of this member, and without its announcements while
+// these are withheld. It returns nothing when nothing else is in it.
 func (g *Guard) withoutVerdicts(b []byte) []byte {
 	head, ours := g.labelled(b)
 	if !ours {
@@ -20,7 +20,7 @@ func (g *Guard) withoutVerdicts(b []byte) []byte {
 			return b
 		}
 	}
-	kept, changed := g.strip(plain, maxNested)
+	kept, changed := g.strip(plain, g.withheld(false) != nil, maxNested)
 	if !changed {
 		return b
 	}
@@ -34,10 +34,11 @@ func (g *Guard) withoutVerdicts(b []byte) []byte {
 	return append(bytes.Clone(b[:head]), sealed...)
 }
 
-// strip returns a message without the verdicts of this member in it, and reports whether there are any.
-func (g *Guard) strip(b []byte, nested int) (kept []byte, changed bool) {
+// strip returns a message without the verdicts of this member in it, and with quiet set without its
+// announcements. It reports whether there are any.
+func (g *Guard) strip(b []byte, quiet bool, nested int) (kept []byte, changed bool) {
 	if len(b) >= 5 && b[0] == crcMessage {
-		if kept, changed = g.strip(b[5:], nested); !changed {
+		if kept, changed = g.strip(b[5:], quiet, nested); !changed {
 			kept = b
 		}
 		return kept, changed
@@ -51,9 +52,13 @@ func (g *Guard) strip(b []byte, nested int) (kept []byte, changed bool) {
 		if own := ok && string(said.from) == g.opts.Self && !bytes.Equal(said.node, said.from); own {
 			return nil, true
 		}
+	case aliveMessage:
+		if said, ok := readNews(b); ok && quiet && string(said.node) == g.opts.Self {
+			return nil, true
+		}
 	case compressMessage:
 		if plain, err := inflatePacket(&reader{buf: b, at: 1}, maxInflated); err == nil {
-			if kept, changed = g.strip(plain, nested-1); changed {
+			if kept, changed = g.strip(plain, quiet, nested-1); changed {
 				return kept, true
 			}
 		}
@@ -64,7 +69,7 @@ func (g *Guard) strip(b []byte, nested int) (kept []byte, changed bool) {
 		}
 		var rest [][]byte
 		for _, part := range all {
-			part, less := g.strip(part, nested-1)
+			part, less := g.strip(part, quiet, nested-1)
 			if changed = changed || less; len(part) > 0 {
 				rest = append(rest, part)
 			}
