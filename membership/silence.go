@@ -78,11 +78,17 @@ func (m *Membership) withheld(answer bool) <-chan struct{} {
 }
 
 // isGivenUp reports whether this member has heard nobody for longer than the shortest suspicion of others takes.
-// It has not when there are no others. The caller holds the lock of deaths.
+// It has not when there are no others, and were none lately. The caller holds the lock of deaths.
 func (m *Membership) isGivenUp(now time.Time) bool {
 	t, heard := m.settings.timings, m.deaths.silence.heard
+	if heard.IsZero() {
+		return false
+	}
 	others, since := m.registry.companySince()
-	if heard.IsZero() || others == 0 {
+	if others == 0 {
+		others = len(m.registry.lostLately()) // it may be wrong about those
+	}
+	if others == 0 {
 		return false
 	}
 	if since.After(heard) {
