@@ -67,3 +67,25 @@ func TestADenialByWayOfAThirdMember(t *testing.T) {
 		})
 	}
 }
+
+// A member declares another one dead that runs, and none of the others has heard of a suspicion. They suspect it,
+// and it denies that.
+func TestAVerdictThatNobodyExpects(t *testing.T) {
+	for _, edit := range []func(*Options){func(*Options) {}, withKeys} {
+		inTown(t, func(t *testing.T, n *town) {
+			all := n.found(5, edit)
+			_, g, _ := all[0].live()
+			packet, err := g.DeadPacket(all[4].name, all[0].name, 60000)
+			require.NoError(t, err)
+			for _, m := range all[1:4] {
+				_, err = g.WriteToAddress(packet, memberlist.Address{Addr: m.Local().Addr.String(), Name: m.name})
+				require.NoError(t, err)
+			}
+			time.Sleep(30 * time.Second)
+			for _, m := range all {
+				require.Zero(t, m.stats().Failed, m.Local().ID)
+			}
+			require.False(t, all[4].deaths.lastRefuted().IsZero(), "it has denied that")
+		})
+	}
+}

@@ -128,7 +128,7 @@ func TestANameIsNotTaken(t *testing.T) {
 		elsewhere, lost := 0, 0
 		for i := range 600 {
 			if i%20 == 0 {
-				f := forged(three, uint32(10+2*i))
+				f := forged(three, uint32(leastIncarnation+10+2*i))
 				s.say(f.left())
 				time.Sleep(10 * time.Millisecond)
 				f.incarnation++
@@ -158,7 +158,8 @@ func TestANameIsNotTaken(t *testing.T) {
 }
 
 // Forged deaths and leaves, each second, do not keep a member from owning: it is back within
-// a second and a half each time. It says once that this happens.
+// a second and a half each time. It says once that this happens. Others do not believe a death with a lower incarnation
+// than that of a holder of tethers unless they expect it: TestAVerdictThatNobodyExpects.
 func TestForgedDeathsKeepNobodyFromOwning(t *testing.T) {
 	suspect := func(n news) []byte {
 		b := n.dead()
@@ -192,7 +193,7 @@ func TestForgedDeathsKeepNobodyFromOwning(t *testing.T) {
 				away, longest, missing := 0, time.Duration(0), time.Time{}
 				for i := range 6000 { // two minutes
 					if i%50 == 0 {
-						for _, b := range packet(forged(three, uint32(10+2*i))) {
+						for _, b := range packet(forged(three, uint32(leastIncarnation+10+2*i))) {
 							s.say(b)
 						}
 					}

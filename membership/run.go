@@ -74,7 +74,7 @@ func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
 		Label: m.settings.ClusterName, Logger: logger, Compression: m.settings.Gossip.Compression,
 		HeadTimeout: m.settings.timings.tcpTimeout, Known: m.registry.knows,
 		MaxMessage: directHeader + maxNameLength + maxMessage, MaxState: maxAbsenceMessage,
-		Heard: m.heard, Listed: m.listed, Deaf: m.deaf, Withheld: m.withheld, Reached: m.touched, Self: m.name,
+		Heard: m.heard, Expected: m.expects, Listed: m.listed, Deaf: m.deaf, Withheld: m.withheld, Reached: m.touched, Self: m.name,
 	}
 	if !m.tethers.off {
 		o.Tether = m.serveTether

@@ -192,6 +192,14 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 	}
 }
 
+// expects reports whether a message may declare a start dead: this member has heard that the start is suspected,
+// for long enough that the start could deny it. Holders of tethers, which examine a start before they declare it
+// dead, do not suspect it. Their messages have an incarnation that no other ones have.
+func (m *Membership) expects(name string, incarnation uint64) bool {
+	since := m.suspicions.silent(name)
+	return incarnation >= leastIncarnation || !since.IsZero() && m.settings.now().Sub(since) >= m.settings.timings.probeInterval
+}
+
 // listed records what an exchange of members says about one that is alive.
 func (m *Membership) listed(name string, incarnation uint64) {
 	if _, alive := m.registry.named(name); alive && name != m.name {

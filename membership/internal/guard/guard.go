@@ -58,6 +58,9 @@ type Options struct {
 	// for messages and exchanges that say that Self is dead, as for a suspicion, before memberlist has them. A message
 	// in clear may come from any process. Heard must not block. Nil means that nothing is called.
 	Heard func(name string, suspected bool, incarnation uint64)
+	// Expected reports whether another member that a packet declares dead may be, with the incarnation in the
+	// packet. Otherwise the packet counts as a suspicion. It must not block. Nil means that all may be.
+	Expected func(name string, incarnation uint64) bool
 	// Listed is called for members that an exchange in clear lists as alive. It must not block. Nil means
 	// that nothing is called.
 	Listed func(name string, incarnation uint64)

@@ -55,6 +55,11 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 			g.refused.badPacket.Add(1)
 			g.warnf("dropped messages of a packet: %v from=%v", err, p.From)
 		}
+		if head, ours := g.labelled(b); ours {
+			if message, changed := g.doubted(b[head:]); changed {
+				b = g.resealed(b[:head], message)
+			}
+		}
 		p.Buf = b
 		return len(b) > 0
 	case !soundPacket(p.Buf):
@@ -66,6 +71,9 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 	if head, ours := g.labelled(p.Buf); ours && (g.opts.Left != nil || g.opts.Heard != nil) {
 		if plain, ok := g.decrypt(p.Buf[head:], []byte(g.opts.Label)); ok {
 			g.packetNews(plain, maxNested)
+			if message, changed := g.doubted(plain); changed {
+				p.Buf = g.resealed(p.Buf[:head], message)
+			}
 		}
 	}
 	return true

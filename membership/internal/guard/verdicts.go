@@ -20,25 +20,73 @@ func (g *Guard) withoutVerdicts(b []byte) []byte {
 			return b
 		}
 	}
-	kept, changed := g.strip(plain, g.withheld(false) != nil, maxNested)
+	quiet := g.withheld(false) != nil
+	kept, changed := rewrite(plain, maxNested, func(b []byte) ([]byte, bool) { return nil, g.isOwn(b, quiet) })
 	if !changed {
 		return b
 	}
-	if len(kept) == 0 {
+	return g.resealed(b[:head], kept)
+}
+
+// resealed returns a packet with a head and a message, or nothing when the message is empty.
+func (g *Guard) resealed(head, message []byte) []byte {
+	if len(message) == 0 {
 		return nil
 	}
-	sealed, err := g.Seal(kept, []byte(g.opts.Label))
+	sealed, err := g.Seal(message, []byte(g.opts.Label))
 	if err != nil {
 		return nil
 	}
-	return append(bytes.Clone(b[:head]), sealed...)
+	return append(bytes.Clone(head), sealed...)
 }
 
-// strip returns a message without the verdicts of this member in it, and with quiet set without its
-// announcements. It reports whether there are any.
-func (g *Guard) strip(b []byte, quiet bool, nested int) (kept []byte, changed bool) {
+// A member whose packets are lost suspects members that run. Where such a suspicion is lost too, and the verdict
+// that follows arrives, all would believe that verdict before the accused member can deny it. So this member
+// takes the verdict of another one for a suspicion, unless it expects the death. It does the same as
+// memberlist with a death in an exchange of members.
+
+// doubted returns a message that arrived, decrypted, with suspicions in place of unexpected verdicts. It reports
+// whether there are any.
+func (g *Guard) doubted(b []byte) (message []byte, changed bool) {
+	if g.opts.Expected == nil {
+		return b, false
+	}
+	return rewrite(b, maxNested, func(b []byte) ([]byte, bool) {
+		if b[0] != deadMessage {
+			return nil, false
+		}
+		said, ok := readNews(b)
+		leaves := bytes.Equal(said.node, said.from)
+		if !ok || leaves || string(said.node) == g.opts.Self || g.opts.Expected(string(said.node), said.incarnation) {
+			return nil, false
+		}
+		suspicion := bytes.Clone(b) // it has the same fields
+		suspicion[0] = suspectMessage
+		g.hear(suspicion)
+		return suspicion, true
+	})
+}
+
+// isOwn reports whether a message is a verdict of this member or, with quiet set, its announcement.
+func (g *Guard) isOwn(b []byte, quiet bool) bool {
+	if b[0] != deadMessage && (b[0] != aliveMessage || !quiet) {
+		return false
+	}
+	said, ok := readNews(b)
+	switch {
+	case !ok:
+		return false
+	case b[0] == aliveMessage:
+		return string(said.node) == g.opts.Self
+	}
+	return string(said.from) == g.opts.Self && !bytes.Equal(said.node, said.from)
+}
+
+// rewrite returns a message in which other messages took the place of some, and reports whether there are any.
+// The function returns what takes the place of a message, or nothing, and whether it must.
+func rewrite(b []byte, nested int, one func([]byte) ([]byte, bool)) (kept []byte, changed bool) {
 	if len(b) >= 5 && b[0] == crcMessage {
-		if kept, changed = g.strip(b[5:], quiet, nested); !changed {
+		if kept, changed = rewrite(b[5:], nested, one); !changed {
 			kept = b
 		}
 		return kept, changed
@@ -47,18 +95,9 @@ func (g *Guard) strip(b []byte, quiet bool, nested int) (kept []byte, changed bo
 		return b, false
 	}
 	switch b[0] {
-	case deadMessage:
-		said, ok := readNews(b)
-		if own := ok && string(said.from) == g.opts.Self && !bytes.Equal(said.node, said.from); own {
-			return nil, true
-		}
-	case aliveMessage:
-		if said, ok := readNews(b); ok && quiet && string(said.node) == g.opts.Self {
-			return nil, true
-		}
 	case compressMessage:
 		if plain, err := inflatePacket(&reader{buf: b, at: 1}, maxInflated); err == nil {
-			if kept, changed = g.strip(plain, quiet, nested-1); changed {
+			if kept, changed = rewrite(plain, nested-1, one); changed {
 				return kept, true
 			}
 		}
@@ -69,7 +108,7 @@ func (g *Guard) strip(b []byte, quiet bool, nested int) (kept []byte, changed bo
 		}
 		var rest [][]byte
 		for _, part := range all {
-			part, less := g.strip(part, quiet, nested-1)
+			part, less := rewrite(part, nested-1, one)
 			if changed = changed || less; len(part) > 0 {
 				rest = append(rest, part)
 			}
@@ -79,6 +118,10 @@ func (g *Guard) strip(b []byte, quiet bool, nested int) (kept []byte, changed bo
 		}
 		if changed {
 			return putCompound(rest), true
+		}
+	default:
+		if kept, changed = one(b); changed {
+			return kept, true
 		}
 	}
 	return b, false

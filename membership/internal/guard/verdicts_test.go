@@ -3,8 +3,10 @@ package guard
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"testing"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/stretchr/testify/require"
 )
 
@@ -52,5 +54,44 @@ func TestVerdictsAreRemovedFromPackets(t *testing.T) {
 		}
 		foreign := append(labelHead("others"), own...)
 		require.True(t, bytes.Equal(foreign, g.withoutVerdicts(foreign)))
+	}
+}
+
+// A verdict that this member does not expect becomes a suspicion. Leaves, and verdicts about this member itself,
+// pass.
+func TestUnexpectedVerdictsAreSuspicions(t *testing.T) {
+	dead, suspect := said(deadMessage, "a", "x", 7), said(suspectMessage, "a", "x", 7)
+	leave, self, expected := said(deadMessage, "b", "b", 7), said(deadMessage, "self", "x", 7), said(deadMessage, "c", "x", 8)
+	for _, keys := range []func() [][]byte{nil, func() [][]byte { return [][]byte{make([]byte, 32)} }} {
+		t.Run(fmt.Sprintf("encrypted %t", keys != nil), func(t *testing.T) {
+			var heard []string
+			g := &Guard{opts: Options{
+				Label: "orders", Self: "self", Keys: keys,
+				Expected: func(name string, incarnation uint64) bool { return name == "c" && incarnation == 8 },
+				Heard: func(name string, suspected bool, incarnation uint64) {
+					heard = append(heard, fmt.Sprint(name, " ", suspected, " ", incarnation))
+				},
+			}}
+			for _, c := range []struct{ sent, got []byte }{
+				{dead, suspect},
+				{putCompound([][]byte{leave, dead, self, expected}), putCompound([][]byte{leave, suspect, self, expected})},
+				{expected, expected},
+			} {
+				sealed, err := g.Seal(c.sent, []byte("orders"))
+				require.NoError(t, err)
+				p := &memberlist.Packet{Buf: append(labelHead("orders"), sealed...), From: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)}}
+				require.True(t, g.checkPacket(p))
+				head, ours := g.labelled(p.Buf)
+				require.True(t, ours)
+				plain := p.Buf[head:]
+				if keys != nil {
+					var ok bool
+					plain, ok = g.decrypt(plain, []byte("orders"))
+					require.True(t, ok)
+				}
+				require.Equal(t, c.got, plain)
+			}
+			require.Equal(t, []string{"a true 7", "self true 7", "a true 7"}, heard)
+		})
 	}
 }
