@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func streamOf(t *testing.T, g *Guard, message []byte) []byte {
 		return message
 	}
 	head := binary.BigEndian.AppendUint32([]byte{encryptMessage}, uint32(len(message)+minSealed))
-	sealed, err := g.Seal(message, append(head[:len(head):len(head)], "orders"...))
+	sealed, err := g.Seal(message, append(slices.Clone(head), "orders"...))
 	require.NoError(t, err)
 	return append(head, sealed...)
 }
