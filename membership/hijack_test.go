@@ -99,6 +99,28 @@ func TestAnnouncedStartsDoNotReplaceAProcess(t *testing.T) {
 	})
 }
 
+// Old news of a start that has left, after the next start of the NodeID has joined, is no later process that
+// does not answer.
+func TestOldNewsIsNoForgery(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		old := forged(three, 1).alive()
+		require.NoError(t, three.Stop(t.Context()))
+		again := n.start(3)
+		n.speaks(again, one, two, again)
+		s := n.stranger(one, two)
+		for range 20 {
+			s.say(old)
+			time.Sleep(time.Second)
+		}
+		for _, m := range []*Membership{one, two} {
+			require.Empty(t, Drive(m).Troubles())
+		}
+		n.speaks(again, one, two, again)
+	})
+}
+
 // A process that takes the NodeID of another one, with a start number years ahead, and then ends: the
 // other one is the member again within seconds, and its own restart takes over.
 func TestAProcessIsBackAfterItsRival(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,7 +117,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		m.probe(newcomer{name: name, addr: member.Addr, believed: true}, maxProbes)
 		return nil
 	case !n.isProven(name, member.Addr, now):
-		m.probe(newcomer{name: name, addr: member.Addr, challenge: challenge, claims: starts > 0}, maxProbes)
+		m.probe(newcomer{name: name, addr: member.Addr, challenge: challenge, claims: starts > 0 && !m.registry.hasLater(member)}, maxProbes)
 		return errUnproven
 	case !n.encrypted && !n.answered.Take(1, now):
 		return errManyNew
@@ -205,12 +206,20 @@ func (r *registry) startsOf(name string, m Member, remembered time.Duration) (st
 	return len(r.names[m.ID]), len(r.alive), known, failed
 }
 
+// hasLater reports whether a later start of a member's NodeID is believed alive. Old news of a start that
+// has left may arrive after the next one.
+func (r *registry) hasLater(m Member) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.names[m.ID], func(name string) bool { return r.alive[name].Start.Compare(m.Start) > 0 })
+}
+
 // newcomer is a start that was not known before.
 type newcomer struct {
 	name      string
 	addr      netip.AddrPort
 	challenge bool // it answers questions with a challenge
-	claims    bool // another start of the NodeID is alive
+	claims    bool // earlier starts of the NodeID are alive, and no later one
 	believed  bool // it is believed on its word
 }
 
