@@ -57,9 +57,9 @@ func (m *Membership) touched() {
 }
 
 // withheld returns a channel that is closed when this member may deny its death, or nil when it may now. It may
-// also while it does not know of an accusation. With answer set the question is whether it may answer an exchange of
-// members: the other member may be the first that accuses it.
-func (m *Membership) withheld(answer bool) <-chan struct{} {
+// also while it does not know of an accusation. The one in an exchange of members that another member begins is
+// known before the exchange is answered.
+func (m *Membership) withheld() <-chan struct{} {
 	wait := m.returned.Wait()
 	s, now := &m.deaths.silence, m.settings.now()
 	m.deaths.mu.Lock()
@@ -71,7 +71,7 @@ func (m *Membership) withheld(answer bool) <-chan struct{} {
 			return nil
 		}
 	}
-	if !answer && !s.accused.After(since) {
+	if !s.accused.After(since) {
 		return nil
 	}
 	return wait

@@ -16,37 +16,36 @@ func TestWhenAMemberDeniesItsDeath(t *testing.T) {
 	m.settings.now = func() time.Time { return now }
 	m.registry.now = m.settings.now
 	later := func(d time.Duration) { now = now.Add(d) }
-	may := func(answer bool) bool { return m.withheld(answer) == nil }
+	may := func() bool { return m.withheld() == nil }
 	interval := m.settings.timings.probeInterval
 	longest := time.Duration(m.settings.timings.suspicion.shortest+deathNews) * interval
 
-	require.True(t, may(true), "it has not heard anybody yet")
+	require.True(t, may(), "it has not heard anybody yet")
 	m.heardFrom()
 	later(time.Hour)
-	require.True(t, may(true), "it is alone")
+	require.True(t, may(), "it is alone")
 	m.registry.set("n2~0000000000000002", Member{ID: "n2", Start: Start{Nonce: 2}})
-	require.True(t, may(true), "it is no longer alone only now")
+	require.True(t, may(), "it is no longer alone only now")
 
 	later(longest)
 	m.heard(m.name, true, 0)
-	require.True(t, may(true), "others may still wait for it")
+	require.True(t, may(), "others may still wait for it")
 	m.heardFrom()
 	later(longest + time.Millisecond)
-	require.True(t, may(false), "it is not accused")
-	require.False(t, may(true), "the other member may accuse it")
+	require.True(t, may(), "it is not accused")
 	m.heard("n2~0000000000000002", true, 0)
-	require.True(t, may(false))
+	require.True(t, may())
 	m.heard(m.name, true, 0)
-	require.False(t, may(false))
+	require.False(t, may())
 	returned := m.returned.Wait()
 	m.touched()
-	require.False(t, may(false))
+	require.False(t, may())
 	later(interval - time.Millisecond)
 	m.heardFrom()
-	require.False(t, may(false))
+	require.False(t, may())
 	later(longest + time.Millisecond) // it stands still again
 	m.heardFrom()
-	require.False(t, may(false))
+	require.False(t, may())
 	select {
 	case <-returned:
 		require.Fail(t, "it was not in touch for a probe interval")
@@ -54,8 +53,8 @@ func TestWhenAMemberDeniesItsDeath(t *testing.T) {
 	}
 	later(interval)
 	m.heardFrom()
-	require.True(t, may(true))
+	require.True(t, may())
 	<-returned
 	m.heard(m.name, true, 0)
-	require.True(t, may(false), "it is in touch")
+	require.True(t, may(), "it is in touch")
 }

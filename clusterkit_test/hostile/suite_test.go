@@ -187,7 +187,7 @@ func measure(t *testing.T, a attack, all []*process, addresses int, key string, 
 	ctx, stop := context.WithTimeout(t.Context(), lasts)
 	defer stop()
 	var under sync.WaitGroup
-	under.Go(func() { launch(ctx, t, a, v) })
+	under.Go(func() { launch(ctx, t, a, v, full) })
 	under.Go(func() {
 		for ctx.Err() == nil {
 			for _, p := range all {

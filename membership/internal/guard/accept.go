@@ -105,7 +105,7 @@ func (g *Guard) receiveMessage(in *inbound, label string) {
 	_ = in.SetReadDeadline(time.Time{})
 	in.charge.complete()
 	in.replay, in.reader.buf = whole, nil
-	if g.withheld(true) != nil && g.isExchange(whole[head:], label) && !g.awaitReturn() {
+	if g.withheld() != nil && g.isExchange(whole[head:], label) && !g.awaitReturn() {
 		_ = in.Close()
 		return
 	}

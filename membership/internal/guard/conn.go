@@ -155,7 +155,7 @@ func (c *outbound) readHead() error {
 // it could not write without closing it. It fails for an exchange of members while this member must not
 // say that it lives.
 func (c *outbound) Write(p []byte) (int, error) {
-	if c.g.withheld(false) != nil && c.g.isExchange(p, c.g.opts.Label) {
+	if c.g.withheld() != nil && c.g.isExchange(p, c.g.opts.Label) {
 		_ = c.Close()
 		return 0, errWithheld
 	}

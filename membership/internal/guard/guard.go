@@ -72,8 +72,8 @@ type Options struct {
 	// Withheld returns a channel that is closed when this member may say that it lives, or nil when it may. Until
 	// then announcements of Self are not sent, exchanges that this member begins fail, and exchanges that others
 	// begin wait, for half of HeadTimeout at most. Withheld is called when Deaf reports true, and for streams. It
-	// must not block. With answer set the question is about exchanges that others begin. Nil means that it always may.
-	Withheld func(answer bool) <-chan struct{}
+	// must not block. Nil means that it always may.
+	Withheld func() <-chan struct{}
 	// Tether is called in a goroutine of its own with each inbound tether from the address of a known
 	// member. It must call admit once it knows which member that is, and return when the tether has
 	// ended. Nil means that tethers are refused.

@@ -20,7 +20,7 @@ func (g *Guard) withoutVerdicts(b []byte) []byte {
 			return b
 		}
 	}
-	quiet := g.withheld(false) != nil
+	quiet := g.withheld() != nil
 	kept, changed := rewrite(plain, maxNested, func(b []byte) ([]byte, bool) { return nil, g.isOwn(b, quiet) })
 	if !changed {
 		return b

@@ -13,11 +13,11 @@ import (
 var errWithheld = errors.New("membership: this member does not exchange members yet: it has heard nobody for long")
 
 // withheld returns a channel that is closed when this member may say again that it lives, or nil when it may.
-func (g *Guard) withheld(answer bool) <-chan struct{} {
+func (g *Guard) withheld() <-chan struct{} {
 	if g.opts.Withheld == nil {
 		return nil
 	}
-	return g.opts.Withheld(answer)
+	return g.opts.Withheld()
 }
 
 // awaitReturn lets an exchange of members wait while this member must not say that it lives. It reports whether
@@ -25,7 +25,7 @@ func (g *Guard) withheld(answer bool) <-chan struct{} {
 func (g *Guard) awaitReturn() bool {
 	over := time.NewTimer(g.opts.HeadTimeout / 2)
 	defer over.Stop()
-	for wait := g.withheld(true); wait != nil; wait = g.withheld(true) {
+	for wait := g.withheld(); wait != nil; wait = g.withheld() {
 		select {
 		case <-wait:
 		case <-over.C:

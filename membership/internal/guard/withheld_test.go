@@ -35,7 +35,7 @@ func TestAMemberThatMustNotSayThatItLives(t *testing.T) {
 				var lives atomic.Bool
 				o := Options{
 					Label: "orders", Self: "self", Keys: keys, HeadTimeout: 4 * time.Second,
-					Withheld: func(bool) <-chan struct{} {
+					Withheld: func() <-chan struct{} {
 						if lives.Load() {
 							return nil
 						}
