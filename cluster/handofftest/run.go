@@ -178,7 +178,7 @@ func (r *run) settle() {
 
 // acceptLosses accepts the possible losses that members report, as an operator does who finds that no
 // write is missing. It reports whether there were any.
-func (r *run) acceptLosses() (any bool) {
+func (r *run) acceptLosses() (found bool) {
 	for _, n := range r.sorted() {
 		for _, p := range n.Handoff().State().Lost {
 			for _, key := range r.keys {
@@ -187,14 +187,14 @@ func (r *run) acceptLosses() (any bool) {
 				}
 			}
 			if n.Handoff().AcceptLoss(p) {
-				any = true
+				found = true
 				report := fmt.Sprintf("%s reports possible loss of partition %d, and nothing is lost", n.id, p)
 				r.note("%s", report)
 				r.needless = append(r.needless, report)
 			}
 		}
 	}
-	return any
+	return found
 }
 
 // newest returns the newest version of a key that any member has.
