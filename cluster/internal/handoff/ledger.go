@@ -85,13 +85,6 @@ func (o ownerSet) ready(by Process, m mark) uint16 {
 	return o.merged
 }
 
-// attest records that a member was ready in the set, and merged from later.
-func (o *ownerSet) attest(p Process) {
-	if at := slices.Index(*o.members, p); at >= 0 {
-		o.attested |= 1 << at
-	}
-}
-
 // missing iterates over the members that were not merged from.
 func (o ownerSet) missing() iter.Seq[Process] {
 	return func(yield func(Process) bool) {
@@ -103,13 +96,19 @@ func (o ownerSet) missing() iter.Seq[Process] {
 	}
 }
 
+// bit returns the bit of a process in merged and attested, and 0 if the process is no member of the set.
+func (o ownerSet) bit(p Process) uint16 {
+	if at := slices.Index(*o.members, p); at >= 0 {
+		return 1 << at
+	}
+	return 0
+}
+
 // strike marks a process as merged from, if the process is a member of the set.
 func (o *ownerSet) strike(p Process) (member bool) {
-	at := slices.Index(*o.members, p)
-	if at >= 0 {
-		o.merged |= 1 << at
-	}
-	return at >= 0
+	bit := o.bit(p)
+	o.merged |= bit
+	return bit != 0
 }
 
 // ledger is what a process knows of the owner sets of one partition. Each set is in it once. The order is

@@ -297,19 +297,8 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 // still missing here.
 func (pt *partition) take(s *surroundings, h source) {
 	pt.others.at(h.process).merged = h.said.fence
-	for o := range h.said.sets.with(markReady) {
-		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) && !s.config.Without.is(WithoutAttestation) {
-			pt.sets[at].attested |= o.ready(h.process, markReady) // the source may depart, and then cannot report this
-		}
-	}
-	if !h.said.is(flagOwner) && !h.said.sets.has(markPending) && !s.config.Without.is(WithoutAttestation) {
-		// The former owner lacks nothing, accepts no write any more, and all that it has is here. So it counts as
-		// ready also in the sets that it never saw, in which it acknowledged nothing.
-		for i := range pt.sets {
-			if o := &pt.sets[i]; o.is(markServed) {
-				o.attest(h.process)
-			}
-		}
+	if !s.config.Without.is(WithoutAttestation) {
+		pt.attest(h)
 	}
 	member := false
 	for o := range pt.sets.with(markPending) {
@@ -319,6 +308,25 @@ func (pt *partition) take(s *surroundings, h source) {
 		pt.sets.report(o)
 		if member {
 			pt.sets.await(o)
+		}
+	}
+}
+
+// attest records in which sets of the past a source was ready. The source may depart, and then cannot report
+// this. A former owner that lacks nothing accepts no write any more, and all that it has is here. So it counts
+// as ready also in the sets that it never saw, in which it acknowledged nothing.
+func (pt *partition) attest(h source) {
+	for o := range h.said.sets.with(markReady) {
+		if at := pt.sets.find(o.members); at >= 0 && pt.sets[at].is(markServed) {
+			pt.sets[at].attested |= o.ready(h.process, markReady)
+		}
+	}
+	if h.said.is(flagOwner) || h.said.sets.has(markPending) {
+		return
+	}
+	for i := range pt.sets {
+		if o := &pt.sets[i]; o.is(markServed) {
+			o.attested |= o.bit(h.process)
 		}
 	}
 }
