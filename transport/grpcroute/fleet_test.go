@@ -265,12 +265,7 @@ func (f *fleet) listen(number int, addr string) {
 		healthpb.RegisterHealthServer(server, s.health)
 	}
 	s.server = server
-	var ended sync.WaitGroup
-	ended.Go(func() { _ = server.Serve(l) })
-	f.t.Cleanup(func() {
-		server.Stop()
-		ended.Wait()
-	})
+	f.begin(server, l)
 }
 
 // serve starts a server of a station at a new address, and returns the address.
@@ -278,13 +273,18 @@ func (f *fleet) serve(s *station, options ...grpc.ServerOption) string {
 	l := listener(f.t)
 	server := grpc.NewServer(options...)
 	server.RegisterService(&service, s)
+	f.begin(server, l)
+	return l.Addr().String()
+}
+
+// begin lets a server answer at a listener until the test ends.
+func (f *fleet) begin(server *grpc.Server, l net.Listener) {
 	var ended sync.WaitGroup
 	ended.Go(func() { _ = server.Serve(l) })
 	f.t.Cleanup(func() {
 		server.Stop()
 		ended.Wait()
 	})
-	return l.Addr().String()
 }
 
 func (f *fleet) router(c route.Cluster, edit func(*grpcroute.Options)) *grpcroute.Router {
