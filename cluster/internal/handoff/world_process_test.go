@@ -76,6 +76,7 @@ func (a *worldProcess) step(e Event) Effects {
 		return Effects{}
 	}
 	effects := a.advance(e)
+	a.follow(effects)
 	var drained []int
 	for _, f := range effects.Fences {
 		g := a.gate(f.Partition)
@@ -101,6 +102,23 @@ func (a *worldProcess) step(e Event) Effects {
 	}
 	a.sleep()
 	return effects
+}
+
+// follow keeps how the process stands with each partition, as the effects report it. It must be as the
+// machine says. The token of a partition without owner here is not reported.
+func (a *worldProcess) follow(effects Effects) {
+	for _, c := range effects.Changed {
+		a.standing[c] = a.machine.Standing(c)
+	}
+	for p := range a.w.partitions {
+		reported, is := a.standing[p], a.machine.Standing(p)
+		if !is.Owner {
+			reported.Token = is.Token
+		}
+		if reported != is {
+			a.w.fail("%s reports %+v of partition %d, and is %+v", a.ID, reported, p, is)
+		}
+	}
 }
 
 // advance steps the machine. Where the world is cloning, it steps a clone too, and compares the two.

@@ -69,21 +69,22 @@ type world struct {
 // worldProcess is a process of the world.
 type worldProcess struct {
 	Process
-	w       *world
-	machine *Machine
-	alarms  alarm.Queue[Timer]
-	dead    bool
-	known   map[string]announced // what the process knows of members, by NodeID
-	view    *view.View
-	builder view.Builder
-	gates   map[int]*worldGate
-	store   map[int]map[int]bool // writes, by partition
-	jobs    map[uint64]bool      // jobs under way
-	asleep  time.Time            // when the process wakes for its timers
-	leaving bool
-	disk    *disk
-	back    bool         // the process has found a partition on its disk
-	dropped map[int]bool // partitions that the process has released before
+	w        *world
+	machine  *Machine
+	alarms   alarm.Queue[Timer]
+	dead     bool
+	known    map[string]announced // what the process knows of members, by NodeID
+	view     *view.View
+	builder  view.Builder
+	gates    map[int]*worldGate
+	standing map[int]Standing     // as the effects report it, by partition
+	store    map[int]map[int]bool // writes, by partition
+	jobs     map[uint64]bool      // jobs under way
+	asleep   time.Time            // when the process wakes for its timers
+	leaving  bool
+	disk     *disk
+	back     bool         // the process has found a partition on its disk
+	dropped  map[int]bool // partitions that the process has released before
 }
 
 // disk is what a member finds when it starts again.
@@ -197,7 +198,7 @@ func (w *world) start(id string, founder bool) *worldProcess {
 	self.Start = kept.origin
 	a := &worldProcess{
 		Process: self, w: w, known: make(map[string]announced),
-		gates: make(map[int]*worldGate), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
+		gates: make(map[int]*worldGate), standing: make(map[int]Standing), store: make(map[int]map[int]bool), jobs: make(map[uint64]bool), dropped: make(map[int]bool), view: view.Empty(),
 	}
 	a.machine = New(Config{Self: self, Partitions: w.partitions, Parallel: 4, Durable: w.disks != nil, Without: w.without})
 	if w.disks != nil {
