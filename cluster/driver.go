@@ -189,17 +189,9 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 			drained = append(drained, f.Partition)
 		}
 	}
-	again := drained // partitions that the step below changes again; fences and changes ascend in the step of a view
-	for _, p := range effects.Changed {
-		for len(again) > 0 && again[0] < p {
-			again = again[1:]
-		}
-		if len(again) > 0 && again[0] == p {
-			continue
-		}
-		st := d.machine.Standing(p)
-		d.gates[p].set(st.Token, st.Owner, st.Accepts, st.Ready())
-		d.report.show(p, len(d.gates), st, now)
+	for _, c := range effects.Changed {
+		d.gates[c.Partition].set(c.Token, c.Owner, c.Accepts, c.Ready())
+		d.report.show(c.Partition, len(d.gates), c.Standing, now)
 	}
 	for _, s := range effects.Send {
 		d.send(s.To, s.Message)

@@ -99,7 +99,7 @@ type Effects struct {
 	// Fences are gates to close: from now on a gate admits no write under another token. The
 	// driver reports with Drained when no write that was admitted before is under way.
 	Fences  []Fence
-	Changed []int    // partitions whose Standing may have changed; a partition may occur twice
+	Changed []Change // partitions whose standing may have changed; of two changes of one partition the later counts
 	Send    []Send   // a message may be lost
 	Cancel  []uint64 // jobs whose context should end; the driver reports the end of each all the same
 	Start   []Job    // the driver reports the end of each with Ended
@@ -112,6 +112,11 @@ type (
 	Fence struct {
 		Partition int
 		Token     ring.Token
+	}
+	// Change is how the process stands with a partition from now on.
+	Change struct {
+		Partition int
+		Standing
 	}
 	// Send is a message to a process.
 	Send struct {

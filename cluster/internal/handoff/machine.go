@@ -71,8 +71,9 @@ func (e Drained) happen(m *Machine) {
 		if pt := m.parts[p]; pt != nil && !pt.drained {
 			pt.drained = true
 			m.mail.ask(pt, anew)
-			m.work.wake(pt)
-			m.advanceAll() // here, while the partition is in the processor's cache
+			if pt.ownership != owning { // it may release; an owner only offers more from now on
+				m.work.wake(pt)
+			}
 		}
 	}
 }
@@ -143,7 +144,7 @@ func (m *Machine) advanceAll() {
 			for next < len(w.queue) {
 				pt := w.queue[next]
 				pt.queued, pt.rests = false, false
-				m.advance(pt)
+				m.advanceOne(pt)
 				next++
 			}
 			if w.queue = w.queue[:0]; cap(w.queue) > 1024 {
@@ -153,7 +154,7 @@ func (m *Machine) advanceAll() {
 			p := w.waiting[0]
 			w.waiting = w.waiting[1:]
 			if pt := m.parts[p]; pt != nil {
-				m.advance(pt)
+				m.advanceOne(pt)
 			}
 		default:
 			return
@@ -161,10 +162,16 @@ func (m *Machine) advanceAll() {
 	}
 }
 
+// advanceOne advances a partition and reports how the process stands with it then.
+func (m *Machine) advanceOne(pt *partition) {
+	m.advance(pt)
+	m.out.Changed = append(m.out.Changed, Change{pt.id, m.Standing(pt.id)})
+}
+
 // advance begins the next job of a partition, or has the partition ask other processes, or finds that
 // there is nothing to do.
 func (m *Machine) advance(pt *partition) {
-	if m.out.Changed = append(m.out.Changed, pt.id); pt.job != nil {
+	if pt.job != nil {
 		return
 	}
 	pt.stir()

@@ -354,6 +354,9 @@ func (o others) find(p Process) (int, bool) {
 func (o *others) at(p Process) *other {
 	i, known := o.find(p)
 	if !known {
+		if *o == nil {
+			*o = make(others, 0, 4)
+		}
 		*o = slices.Insert(*o, i, other{process: p, said: silent})
 	}
 	return &(*o)[i]
@@ -369,14 +372,23 @@ func (o others) of(p Process) other {
 
 // forget drops the last report of every process.
 func (o *others) forget() {
-	for i := range *o {
-		(*o)[i].said = silent
+	for i := len(*o) - 1; i >= 0; i-- {
+		if known := &(*o)[i]; known.asked == 0 && known.merged == 0 {
+			*o = slices.Delete(*o, i, i+1)
+		} else {
+			known.said = silent
+		}
 	}
-	if *o = slices.DeleteFunc(*o, func(o other) bool { return o.asked == 0 && o.merged == 0 }); len(*o) == 0 {
+	if len(*o) == 0 {
 		*o = nil
 	}
 }
 
 func (o others) anyAsked() bool {
-	return slices.ContainsFunc(o, func(o other) bool { return o.asked > 0 })
+	for i := range o {
+		if o[i].asked > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -80,7 +80,7 @@ func (v View) happen(m *Machine) {
 		c = compare(before, v.Ring, first)
 	}
 	q, ended := quorumsOf(before).counted(), era{quorums: quorumsOf(before).counted()}
-	m.out.Changed, m.out.Fences = make([]int, 0, c.moved), make([]Fence, 0, c.moved)
+	m.out.Changed, m.out.Fences = make([]Change, 0, c.moved), make([]Fence, 0, c.moved)
 	m.mail.asking = slices.Grow(m.mail.asking, c.moved)
 	for p, pt := range m.parts {
 		if pt != nil && pt.ownership == outside && pt.rests && m.count.eras-pt.begun > maxPast {
@@ -245,7 +245,11 @@ func (pt *partition) request(s *surroundings, had *owners) {
 // away.
 func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
-	pt.others = slices.DeleteFunc(pt.others, func(o other) bool { return gone(o.process) })
+	for i := len(pt.others) - 1; i >= 0; i-- { // nearly always there is nothing to delete
+		if gone(pt.others[i].process) {
+			pt.others = slices.Delete(pt.others, i, i+1)
+		}
+	}
 	maps.DeleteFunc(pt.check, func(p Process, _ *report) bool { return gone(p) && m.around.stays(p) })
 	if pt.job != nil && pt.job.purpose == requested && slices.ContainsFunc(pt.job.sources, func(h source) bool { return gone(h.process) }) {
 		m.out.Cancel = append(m.out.Cancel, pt.job.ID)

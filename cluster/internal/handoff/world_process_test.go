@@ -108,7 +108,7 @@ func (a *worldProcess) step(e Event) Effects {
 // machine says. The token of a partition without owner here is not reported.
 func (a *worldProcess) follow(effects Effects) {
 	for _, c := range effects.Changed {
-		a.standing[c] = a.machine.Standing(c)
+		a.standing[c.Partition] = c.Standing
 	}
 	for p := range a.w.partitions {
 		reported, is := a.standing[p], a.machine.Standing(p)
