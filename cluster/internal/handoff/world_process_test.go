@@ -105,7 +105,8 @@ func (a *worldProcess) step(e Event) Effects {
 }
 
 // follow keeps how the process stands with each partition, as the effects report it. It must be as the
-// machine says. The token of a partition without owner here is not reported.
+// machine says. The token of a partition that the process does not own is not reported. Where something is left to do,
+// a job runs, or other processes are asked.
 func (a *worldProcess) follow(effects Effects) {
 	for _, c := range effects.Changed {
 		a.standing[c.Partition] = c.Standing
@@ -117,6 +118,10 @@ func (a *worldProcess) follow(effects Effects) {
 		}
 		if reported != is {
 			a.w.fail("%s reports %+v of partition %d, and is %+v", a.ID, reported, p, is)
+		}
+		pt := a.machine.parts[p]
+		if pt != nil && pt.unfinished(&a.machine.around) && (pt.rests || pt.job == nil && pt.asking == quiet) {
+			a.w.fail("%s has partition %d to finish, and waits for nothing: %+v", a.ID, p, pt)
 		}
 	}
 }
