@@ -109,7 +109,7 @@ func TestKubernetesStatefulSet(t *testing.T) {
 	m := kustomized(t)
 	set, pod := m.set.Spec, m.set.Spec.Template.Spec
 	require.Equal(t, apps.ParallelPodManagement, set.PodManagementPolicy, "members wait for each other")
-	require.Equal(t, set.Selector.MatchLabels, map[string]string{"app.kubernetes.io/name": m.set.Spec.Template.Labels["app.kubernetes.io/name"]})
+	require.Equal(t, map[string]string{"app.kubernetes.io/name": m.set.Spec.Template.Labels["app.kubernetes.io/name"]}, set.Selector.MatchLabels)
 	require.Len(t, pod.Containers, 1)
 	node := pod.Containers[0]
 	values := environment(t, node)

@@ -90,7 +90,7 @@ func (m *members) events(ctx context.Context) (events api.Events, err error) {
 func (m *members) follow(ctx context.Context, each func(api.Event) error) error {
 	var last api.Event
 	for {
-		answer, err := m.get(ctx, "text/event-stream", last.ID)
+		answer, err := m.get(ctx, "text/event-stream", last.ID) //nolint:bodyclose // read closes it
 		if err == nil {
 			err = read(answer, func(e api.Event) error {
 				if e.At.Before(last.At) { // another member begins with its own past
