@@ -65,7 +65,7 @@ func TestLayers(t *testing.T) {
 		"cluster/internal/view":    {module + "/ring", module + "/membership", "github.com/cespare/xxhash/v2"},
 		"cluster/internal/handoff": {module + "/ring"},
 		"cluster/internal/alarm":   {},
-		"cluster/handofftest":      {module + "/ring", module + "/cluster", module + "/membership", module + "/membership/memnet", module + "/transport/api"},
+		"cluster/handofftest":      {module + "/ring", module + "/rebalance", module + "/cluster", module + "/membership", module + "/membership/memnet", module + "/transport/api"},
 	}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 		fields := strings.Fields(line)

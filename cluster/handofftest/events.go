@@ -14,7 +14,7 @@ import (
 	"github.com/clusterkit/clusterkit/membership"
 )
 
-// event makes a member join, leave, or start again, or cuts the network or heals it.
+// event makes one of the events happen that the package comment lists.
 //
 // Between two moments at which all handoffs are complete, at most one member loses its
 // state. If more members lost theirs, owners of one partition could be among them; then
@@ -24,12 +24,18 @@ func (r *run) event() {
 		r.outage()
 		return
 	}
-	n, dice := r.one(), r.rand.IntN(17)
+	n, dice := r.one(), r.rand.IntN(20)
 	stays := n.drained == nil && n.Local().State == membership.Active
 	switch {
 	case dice < 3 || len(r.live) < r.o.Members-1:
 		r.start(fmt.Sprintf("m%d", r.names))
 		r.names++
+	case dice == 19:
+		r.resume()
+	case dice == 18:
+		r.stall()
+	case dice == 17 && !r.parted:
+		r.block()
 	case dice >= 14:
 		r.rest()
 	case dice >= 12 || r.round > 0 && dice%2 == 0:
@@ -41,15 +47,12 @@ func (r *run) event() {
 		r.outage()
 	case dice < 7:
 		r.calm(r.losses+1 >= quorum)
-		if n = r.staying(); n != nil {
-			r.crash(n)
-		}
+		r.crash(r.one())
 	case dice < 9:
 		r.calm(r.losses+1 >= quorum)
-		if n = r.staying(); n != nil {
-			r.crash(n)
-			r.start(n.id)
-		}
+		n = r.one()
+		r.crash(n)
+		r.start(n.id)
 	case dice < 10:
 		r.change(n)
 	case r.parted:
@@ -81,17 +84,35 @@ func (r *run) staying() *process {
 // drain drains a member while other events happen.
 func (r *run) drain(n *process) {
 	r.note("%s drains", n.id)
-	n.drained = make(chan error, 1)
+	drained := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	n.drained, n.endDrain = drained, cancel
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		err := n.Drain(ctx)
 		for errors.Is(err, cluster.ErrNoSuccessor) && ctx.Err() == nil { // the member is alone on its side of a cut
 			time.Sleep(time.Second)
 			err = n.Drain(ctx)
 		}
-		n.drained <- err
+		drained <- err
 	}()
+}
+
+// resume takes one of the draining members back into ownership, however far its drain is.
+func (r *run) resume() {
+	for _, n := range r.sorted() {
+		if n.drained == nil || n.back {
+			continue
+		}
+		r.note("%s resumes", n.id)
+		n.endDrain()
+		<-n.drained
+		n.drained = nil
+		if err := n.Resume(r.t.Context()); err != nil {
+			r.fail("resuming %s: %v", n.id, err)
+		}
+		return
+	}
 }
 
 // depart waits for the draining members, and stops them. It first makes sure that a
@@ -124,9 +145,14 @@ func (r *run) retire(n *process) {
 
 // reconfigure continues a change of the configuration, or begins one. In the first round every
 // member starts again with the new and the old configuration, in the second round with the new one
-// alone. Some members drain, and start again once Drain has returned, while other events happen.
+// alone. Some members drain, and start again once Drain has returned, while other events happen. A change
+// that is in its first round may be taken back.
 func (r *run) reconfigure() {
 	maps.DeleteFunc(r.todo, func(id string, _ bool) bool { return r.live[id] == nil }) // it has left, or starts with its next configurations
+	if r.round == 1 && len(r.todo) > 0 && r.rand.IntN(4) == 0 {
+		r.runs, r.also = r.also[0], []cluster.Configuration{r.runs}
+		r.again("back")
+	}
 	if len(r.todo) == 0 {
 		r.settle()
 		switch r.round++; r.round {
@@ -139,11 +165,7 @@ func (r *run) reconfigure() {
 			r.round = 0
 			return
 		}
-		r.note("round %d to %+v", r.round, r.runs)
-		r.todo = make(map[string]bool)
-		for id := range r.live {
-			r.todo[id] = true
-		}
+		r.again("on")
 	}
 	for r.stay() <= 3 { // a member that drains leaves three
 		r.start(fmt.Sprintf("m%d", r.names))
@@ -159,10 +181,25 @@ func (r *run) reconfigure() {
 	}
 }
 
-// change changes the metadata of a member, which moves no partition.
+// again has every member start again with the configurations of the round.
+func (r *run) again(way string) {
+	r.note("%s to %+v in round %d", way, r.runs, r.round)
+	r.todo = make(map[string]bool)
+	for id := range r.live {
+		r.todo[id] = true
+	}
+}
+
+// change changes the metadata of a member, which moves no partition, or its weight.
 func (r *run) change(n *process) {
-	r.note("%s announces something", n.id)
-	err := n.Update(r.t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"at": strconv.Itoa(len(r.history))} })
+	weight := r.rand.IntN(4)
+	r.note("%s announces something, and weight %d", n.id, weight)
+	err := n.Update(r.t.Context(), func(a *membership.Attributes) {
+		a.Metadata = map[string]string{"at": strconv.Itoa(len(r.history))}
+		if weight > 0 {
+			a.Weight = weight
+		}
+	})
 	if err != nil {
 		r.fail("changing what %s announces: %v", n.id, err)
 	}
@@ -185,11 +222,37 @@ func (r *run) split() {
 	}
 }
 
+// block cuts one direction between two members, until the network heals.
+func (r *run) block() {
+	from, to := r.one(), r.one()
+	r.note("no message from %s to %s", from.id, to.id)
+	r.parted = true
+	r.peers.block(direction{from.id, to.id})
+	r.net.Block(from.addr, to.addr)
+}
+
+// stall stops a member for a while, as a long pause does. Writes go on meanwhile.
+func (r *run) stall() {
+	n := r.one()
+	lasts := time.Duration(r.rand.Int64N(int64(20 * time.Second)))
+	r.note("%s stands still for %v", n.id, lasts)
+	r.peers.stall(n.id)
+	r.net.Stall(n.addr)
+	for until := time.Now().Add(lasts); time.Now().Before(until); {
+		r.write()
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.net.Resume(n.addr)
+	r.peers.stall("")
+	r.note("%s goes on", n.id)
+}
+
 func (r *run) heal() {
 	if r.parted {
 		r.note("healed")
 		r.parted = false
 		r.peers.split(nil)
+		r.peers.block(direction{})
 		r.net.Heal()
 	}
 }

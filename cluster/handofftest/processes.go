@@ -87,7 +87,7 @@ func (r *run) start(id string) {
 	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
-		RestartGrace: r.grace, PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
+		RestartGrace: r.grace, PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, Strategy: r.runs.Strategy, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
 		Gossip: membership.GossipOptions{Network: r.net, TrustedNetwork: true}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
 	})
 	if err != nil {

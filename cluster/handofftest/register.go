@@ -4,12 +4,16 @@
 // [Run] forms a cluster in virtual time, over a network in memory. Its members hold their
 // data in stores of yours. Run writes through quorums while these events happen:
 //
-//   - Members join, drain and crash.
-//   - Members start again empty, with another weight, or in another zone.
+//   - Members join, drain and crash, also while they drain. Some that drain are taken back, however
+//     far they are.
+//   - Members start again empty, with another weight, or in another zone. Some change their weight
+//     while they run.
 //   - Members stop with a [cluster.Options.RestartGrace], and come back within it, later or
 //     never.
-//   - The network is cut, and heals.
-//   - The replication factor and the write quorum change, in two rounds of restarts.
+//   - Members stand still for up to 20 seconds, and go on.
+//   - The network is cut, also in one direction between two members, and heals.
+//   - The replication factor, the write quorum and the strategy change, in two rounds of restarts. Some
+//     changes are taken back in the first round.
 //
 // The events stay within the limits that docs/handoff.md names. A quarter of the write
 // requests arrive late, by up to a minute. Run requires that every read quorum finds
@@ -26,6 +30,7 @@
 package handofftest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -57,9 +62,11 @@ var ErrGone = errors.New("handofftest: the process is gone")
 
 // peers holds the running processes, by the nonce of their start.
 type peers struct {
-	mu  sync.Mutex
-	all map[uint64]*process
-	cut map[string]bool // the members that are cut off: they reach each other, and no other member
+	mu      sync.Mutex
+	all     map[uint64]*process
+	cut     map[string]bool // the members that are cut off: they reach each other, and no other member
+	oneWay  direction       // no message passes in it
+	stalled string          // the member that stands still
 
 	versions map[string]uint64 // the newest acknowledged version, by key
 }
@@ -67,12 +74,16 @@ type peers struct {
 // process is one start of one member.
 type process struct {
 	*cluster.Cluster
-	id      string
-	store   Store
-	addr    netip.AddrPort
-	drained chan error // the error of Drain; the channel is nil before Drain is called
-	back    bool       // the member is to start again when it has drained
+	id       string
+	store    Store
+	addr     netip.AddrPort
+	drained  chan error // the error of Drain; the channel is nil while the member does not drain
+	endDrain context.CancelFunc
+	back     bool // the member is to start again when it has drained
 }
+
+// direction is from one member to another.
+type direction struct{ from, to string }
 
 // near is the network as one member sees it.
 type near struct {
@@ -106,10 +117,29 @@ func (p *peers) split(cut map[string]bool) {
 	p.cut = cut
 }
 
+// block lets no message pass in one direction, in place of the direction before.
+func (p *peers) block(d direction) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.oneWay = d
+}
+
+// stall stops a member, in place of the member that was stopped before.
+func (p *peers) stall(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled = id
+}
+
+// passes reports whether messages pass from one member to another. The lock is held.
+func (p *peers) passes(from, to string) bool {
+	return p.cut[from] == p.cut[to] && p.oneWay != direction{from, to} && p.stalled != from && p.stalled != to
+}
+
 func (p *peers) apart(a, b string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cut[a] != p.cut[b]
+	return !p.passes(a, b) || !p.passes(b, a)
 }
 
 // Store returns the store of a member that this one can reach.
@@ -135,7 +165,7 @@ func (p *peers) deliver(w *write, id string) {
 	p.mu.Lock()
 	var to *process
 	for _, n := range p.all {
-		if n.id == id && p.cut[id] == p.cut[w.by.id] {
+		if n.id == id && p.passes(w.by.id, id) {
 			to = n
 		}
 	}
@@ -151,7 +181,7 @@ func (p *peers) deliver(w *write, id string) {
 	done()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err == nil && p.all[w.by.Local().Start.Nonce] != nil {
+	if err == nil && p.all[w.by.Local().Start.Nonce] != nil && p.passes(id, w.by.id) {
 		w.took[id] = true
 		if ring.Writers(w.place).Enough(0, func(id string) bool { return w.took[id] }) {
 			p.versions[w.key] = max(p.versions[w.key], w.version)

@@ -12,6 +12,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/membership/memnet"
+	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 )
@@ -24,8 +25,7 @@ type Options struct {
 	Seed uint64
 	// Members is the approximate number of members. Fewer than 6 mean 6.
 	Members int
-	// Events is the number of events: a member joins, leaves or starts again, the network is
-	// cut or heals, or a change of the configuration goes one step further. Zero means 10.
+	// Events is the number of events, which the package comment lists. Zero means 10.
 	Events int
 	// Partitions is the number of partitions. Zero means 16.
 	Partitions int
@@ -40,6 +40,7 @@ type Options struct {
 // first one.
 var configurations = []cluster.Configuration{
 	{ReplicationFactor: 3, WriteQuorum: 2}, {ReplicationFactor: 2, WriteQuorum: 2}, {ReplicationFactor: 4, WriteQuorum: 3}, {ReplicationFactor: 5, WriteQuorum: 3},
+	{ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Rendezvous{}},
 }
 
 // quorum is the smallest write quorum of configurations.
@@ -130,6 +131,9 @@ func (r *run) write() {
 	}
 	key := r.keys[r.rand.IntN(len(r.keys))]
 	by := r.one()
+	if r.peers.apart(by.id, by.id) {
+		return // it stands still
+	}
 	w := &write{by, key, r.peers.acknowledged(key) + 1, by.Lookup(key), make(map[string]bool)}
 	for o := range ring.Writers(w.place).All() {
 		id := o.ID()
