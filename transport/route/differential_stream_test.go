@@ -113,7 +113,37 @@ func streamBehaviours() (table []behaviour) {
 			x.raw("POST", "POST /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\nContent-Length: 4\r\n\r\nbody")
 		},
 	})
-	return append(table, grpcBehaviours()...)
+	return append(append(table, knownLengthBehaviours()...), grpcBehaviours()...)
+}
+
+// knownLengthBehaviours answer a part at a time: the caller must get each part before the
+// handler goes on.
+func knownLengthBehaviours() (table []behaviour) {
+	for name, parts := range map[string][]string{"the head": {"", "halfrest"}, "half": {"half", "rest"}} {
+		table = append(table, behaviour{
+			name: "an answer of a known length, " + name + " first",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "8")
+				_, _ = io.WriteString(w, parts[0])
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-x.began:
+				case <-x.ctx.Done():
+					x.saw("the caller has not got the first part")
+				}
+				_, _ = io.WriteString(w, parts[1])
+			},
+			send: func(x *exchange) {
+				response, err := x.client.Do(x.request("GET", "/k", nil)) //nolint:bodyclose // got closes it
+				require.NoError(x.t, err)
+				_, err = io.ReadFull(response.Body, make([]byte, len(parts[0])))
+				require.NoError(x.t, err)
+				close(x.began)
+				x.got(response)
+			},
+		})
+	}
+	return table
 }
 
 // message frames a message as gRPC does.

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
@@ -30,8 +31,13 @@ type forwarding struct {
 	ended bool // the round trip: informational answers come too late
 	// flushes is true when the owner has sent the head of its answer before it knew the
 	// length of the body.
-	flushes bool
+	flushes  bool
+	flushing sync.Mutex // the timer of the proxy flushes too
 }
+
+// flushWithin is how long a part of an answer of a known length waits for the rest. An answer
+// of an unknown length does not wait.
+const flushWithin = 5 * time.Millisecond
 
 // forward sends a request to an owner.
 func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, view View) {
@@ -133,6 +139,15 @@ func (f *forwarding) receive(response *http.Response) {
 		}
 	}
 	f.flushes = response.ContentLength < 0 && f.request.Method != http.MethodHead
+	if response.ContentLength > 0 && f.request.Method != http.MethodHead && !isHere(response) {
+		f.proxy.FlushInterval = flushWithin
+	}
+}
+
+// isHere reports whether the whole body of an answer came with its head.
+func isHere(response *http.Response) bool {
+	s, ok := response.Body.(*sending)
+	return ok && s.traced == nil && int64(s.direct.Buffered()) >= response.ContentLength
 }
 
 // inform passes an informational answer on. The header of the final answer stays.
@@ -165,7 +180,14 @@ func (f *forwarding) WriteHeader(status int) {
 
 // flush sends what was written. Otherwise it is lost when the proxy aborts the request,
 // because the answer of the owner was cut off.
-func (f *forwarding) flush() { _ = http.NewResponseController(f.writer).Flush() }
+func (f *forwarding) flush() { _ = f.FlushError() }
+
+// FlushError lets [http.ResponseController] flush the writer of the caller.
+func (f *forwarding) FlushError() error {
+	f.flushing.Lock()
+	defer f.flushing.Unlock()
+	return http.NewResponseController(f.writer).Flush()
+}
 
 // Unwrap lets [http.ResponseController] reach the writer of the caller.
 func (f *forwarding) Unwrap() http.ResponseWriter { return f.writer }

@@ -60,6 +60,17 @@ func (a *Attempt) Connected() bool {
 	return a.phase >= connected
 }
 
+// Buffered returns how many bytes of the body of the answer have come already. It must not be
+// called beside Read.
+func (a *Attempt) Buffered() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn == nil {
+		return 0
+	}
+	return a.conn.r.Buffered()
+}
+
 // End ends the attempt, whose RoundTrip returns the cause, as does a Read of the body. It has
 // no effect when the body was read to its end, or the attempt was ended before.
 func (a *Attempt) End(cause error) { _ = a.end(cause) }
