@@ -55,6 +55,18 @@ func answerBehaviours() (table []behaviour) {
 		w.Header().Set("X-A", "1")
 		_, _ = io.WriteString(w, "text")
 	})
+	for _, status := range []int{200, 400, 426} {
+		add(fmt.Sprintf("status %d with the protocols of the server", status), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", "own/2, other")
+			w.WriteHeader(status)
+		}, http1)
+	}
+	add("status 204 with trailers", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		w.WriteHeader(http.StatusNoContent)
+		w.Header().Set("X-Sum", "1")
+	})
 	for name, edit := range map[string]func(http.Header){
 		"no Date":                 func(h http.Header) { h["Date"] = nil },
 		"a Date of its own":       func(h http.Header) { h.Set("Date", "Mon, 02 Jan 2006 15:04:05 GMT"); h.Add("Date", "Mon") },

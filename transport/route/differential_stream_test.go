@@ -2,10 +2,12 @@ package route_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/stretchr/testify/require"
@@ -113,7 +115,51 @@ func streamBehaviours() (table []behaviour) {
 			x.raw("POST", "POST /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\nContent-Length: 4\r\n\r\nbody")
 		},
 	})
-	return append(append(table, knownLengthBehaviours()...), grpcBehaviours()...)
+	return slices.Concat(table, upgradeBehaviours(), knownLengthBehaviours(), grpcBehaviours())
+}
+
+// upgradeBehaviours switch to the protocol "own": the handler reads to the end of what the
+// caller sends, and then answers.
+func upgradeBehaviours() (table []behaviour) {
+	for name, request := range map[string]string{
+		"half closed":                "GET /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n",
+		"the caller names two":       "GET /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other/2, own\r\n\r\n",
+		"the caller names two apart": "GET /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other/2\r\nUpgrade: own\r\n\r\n",
+		"in other letters":           "GET /k HTTP/1.1\r\nHost: a\r\nConnection: uPGRADE\r\nUpgrade: OWN\r\n\r\n",
+		"of a POST":                  "POST /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\nContent-Length: 0\r\n\r\n",
+		"of a request with a body":   "POST /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\nContent-Length: 4\r\n\r\nbody",
+	} {
+		table = append(table, behaviour{
+			name: "an upgrade, " + name, only: http1,
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				x.sawHead(r)
+				x.sawBody(r)
+				conn, rw, err := http.NewResponseController(w).Hijack()
+				require.NoError(x.t, err)
+				defer func() { _ = conn.Close() }()
+				defer context.AfterFunc(x.ctx, func() { _ = conn.Close() })()
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\nX-A: 1\r\n\r\n")
+				words, err := io.ReadAll(rw)
+				x.saw("%s %v", words, err)
+				_, _ = io.WriteString(conn, "bye")
+			},
+			send: func(x *exchange) {
+				conn := x.dial()
+				defer func() { _ = conn.Close() }()
+				_, err := io.WriteString(conn, request)
+				require.NoError(x.t, err)
+				reader := bufio.NewReader(conn)
+				response, err := http.ReadResponse(reader, nil) //nolint:bodyclose // the connection is closed
+				require.NoError(x.t, err)
+				x.said("%s\n    %s", response.Status, notedHeader(response.Header))
+				_, _ = io.WriteString(conn, "words")
+				_ = conn.(interface{ CloseWrite() error }).CloseWrite()
+				rest, _ := io.ReadAll(reader)
+				x.said("%s", rest)
+			},
+		})
+	}
+	return table
 }
 
 // knownLengthBehaviours answer a part at a time: the caller must get each part before the

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -33,6 +34,7 @@ type forwarding struct {
 	// length of the body.
 	flushes  bool
 	flushing sync.Mutex // the timer of the proxy flushes too
+	switched io.Closer  // the connection of an owner that has switched protocols; nil: there is none
 }
 
 // flushWithin is how long a part of an answer of a known length waits for the rest. An answer
@@ -74,6 +76,10 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	}
 	out.URL.Scheme = rt.options.Scheme
 	restore(out.URL, in)
+	// A caller may name several protocols, and the proxy repeats the first header alone.
+	if values := in.Header["Upgrade"]; out.Header["Upgrade"] != nil {
+		out.Header["Upgrade"] = values
+	}
 	out.Trailer = in.Trailer // the same map: it gets its values while the body is read
 }
 
@@ -105,7 +111,12 @@ func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) {
 	f.mu.Lock()
 	f.ended = true
 	f.mu.Unlock()
-	if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
+	switch {
+	case err != nil:
+	case response.StatusCode == http.StatusSwitchingProtocols:
+		f.switched = response.Body
+		switches(out, response)
+	default:
 		if f.request.ProtoMajor == 1 && !response.Close && !f.cargo.ended() {
 			// The owner's handler answers while it reads. A server whose handler does
 			// not, reads the rest of the body first, or closes the connection.
@@ -114,6 +125,17 @@ func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) {
 		f.receive(response)
 	}
 	return response, err
+}
+
+// switches lets the proxy pass on an answer that switches protocols, as the handler has
+// written it. The proxy refuses another protocol than the first that the caller names. To the
+// answer to a POST it adds a length.
+func switches(out *http.Request, response *http.Response) {
+	for _, h := range []http.Header{out.Header, response.Header} {
+		h["Connection"] = []string{"Upgrade"}
+	}
+	out.Header["Upgrade"] = response.Header["Upgrade"]
+	response.Request = nil
 }
 
 // receive prepares the writer for an answer, so that what the server or handlers around
@@ -133,10 +155,11 @@ func (f *forwarding) receive(response *http.Response) {
 	if values := response.Header["Proxy-Authenticate"]; values != nil {
 		h["Proxy-Authenticate"] = values // the proxy would remove it
 	}
-	if f.request.Method == http.MethodHead {
-		if values := response.Header["Trailer"]; values != nil {
-			h["Trailer"] = values
-		}
+	if values := response.Header["Trailer"]; values != nil { // no trailer can follow
+		h["Trailer"] = values
+	}
+	if values := response.Header["Upgrade"]; values != nil && f.request.ProtoMajor == 1 {
+		h["Upgrade"], h["Connection"] = values, []string{"Upgrade"} // as 426 needs it
 	}
 	f.flushes = response.ContentLength < 0 && f.request.Method != http.MethodHead
 	if response.ContentLength > 0 && f.request.Method != http.MethodHead && !isHere(response) {
@@ -236,6 +259,9 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 		}
 		rt.serve(w, r, f.placement, &mark{policy: f.policy})
 		return
+	}
+	if f.switched != nil {
+		_ = f.switched.Close() // the proxy may leave it open
 	}
 	if errors.Is(err, context.Canceled) {
 		// The caller is gone. The status must not look like a success to middleware.

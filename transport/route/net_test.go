@@ -243,6 +243,23 @@ func TestUpgradesPass(t *testing.T) {
 	require.Equal(t, "no upgrade", body)
 }
 
+// TestAnUpgradeThatCannotPassEnds at the owner too: a handler around the router hides that the
+// connection can be taken over.
+func TestAnUpgradeThatCannotPassEnds(t *testing.T) {
+	ended := make(chan struct{})
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		echo(w, r)
+	}, nil, "eu/a", "eu/b")
+	f.agree(2)
+	f.stations[0].put(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.stations[0].router.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
+	}))
+	response, body := f.send(1, "GET", "/k", "", "Connection: Upgrade", "Upgrade: websocket")
+	requireFailure(t, response, body, 502, api.RefusalBroken)
+	<-ended
+}
+
 // TestUpgradesPassOverTLS also when the server of the owner speaks HTTP/2, which has no
 // upgrades.
 func TestUpgradesPassOverTLS(t *testing.T) {
