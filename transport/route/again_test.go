@@ -35,6 +35,8 @@ func TestRequestsThatAreSentAgain(t *testing.T) {
 		{"a DELETE that may have run", "DELETE", nil, breaks, true},
 		{"a POST that names itself", "POST", []string{"Idempotency-Key: 7"}, breaks, true},
 		{"an upgrade that may have run", "GET", []string{"Connection: keep-alive, Upgrade", "Upgrade: websocket"}, breaks, false},
+		{"a read with the header Connection of an upgrade", "GET", []string{"Connection: upgrade"}, breaks, true},
+		{"a read that offers h2c", "GET", []string{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "Http2-Settings: x"}, breaks, true},
 		{"an upgrade that went nowhere", "GET", []string{"Connection: Upgrade", "Upgrade: websocket"}, unreachable, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -80,8 +80,14 @@ func Refuse(w http.ResponseWriter, r *http.Request, p *api.Refusal) {
 	_ = encode(w, r, full.Status, ProblemJSON, &full)
 }
 
-// IsUpgrade reports whether a request asks for another protocol, such as WebSocket.
+// IsUpgrade reports whether a request asks for another protocol, such as WebSocket. A proxy may
+// add "Connection: upgrade" to every request, and a caller may offer h2c with every request,
+// which servers ignore. Such a request is like any other.
 func IsUpgrade(r *http.Request) bool {
+	protocols := r.Header["Upgrade"]
+	if len(protocols) == 0 || len(protocols) == 1 && (protocols[0] == "" || strings.EqualFold(protocols[0], "h2c")) {
+		return false
+	}
 	for _, value := range r.Header["Connection"] {
 		for token := range strings.SplitSeq(value, ",") {
 			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
