@@ -2,6 +2,7 @@ package route
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 // httputil.ReverseProxy does after an informational answer.
 type answering struct {
 	http.ResponseWriter
+	ctx    context.Context // of the request
 	number [1]string
 	begun  bool
 }
@@ -26,8 +28,8 @@ type (
 )
 
 // around returns the writer to give to the handler, for an answer to w.
-func (a *answering) around(w http.ResponseWriter, number string) http.ResponseWriter {
-	a.ResponseWriter, a.number[0] = w, number
+func (a *answering) around(ctx context.Context, w http.ResponseWriter, number string) http.ResponseWriter {
+	a.ctx, a.ResponseWriter, a.number[0] = ctx, w, number
 	if _, ok := w.(http.Hijacker); ok {
 		return answeringHTTP1{a}
 	}
@@ -65,6 +67,17 @@ func (a *answering) WriteString(s string) (int, error) {
 
 // Unwrap lets [http.ResponseController] set deadlines and full duplex.
 func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// CloseNotify implements the interface CloseNotifier, which is deprecated. Frameworks assert it
+// of the writers of net/http, and panic without it.
+func (a *answering) CloseNotify() <-chan bool {
+	if n, ok := a.ResponseWriter.(interface{ CloseNotify() <-chan bool }); ok {
+		return n.CloseNotify()
+	}
+	gone := make(chan bool, 1)
+	context.AfterFunc(a.ctx, func() { gone <- true })
+	return gone
+}
 
 // flush implements Flush of the writers below.
 func (a *answering) flush() error {

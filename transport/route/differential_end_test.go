@@ -45,6 +45,20 @@ func endBehaviours() []behaviour {
 			},
 		},
 		{
+			name: "the caller leaves a handler that watches its connection",
+			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+				gone := w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // frameworks still use it
+				close(x.began)
+				x.saw("%v", <-gone)
+			},
+			send: func(x *exchange) {
+				ctx, cancel := context.WithCancel(x.ctx)
+				go func() { <-x.began; cancel() }()
+				_, err := x.client.Do(x.request("GET", "/k", nil).WithContext(ctx)) //nolint:bodyclose // there is none
+				require.ErrorIs(x.t, err, context.Canceled)
+			},
+		},
+		{
 			name: "the caller leaves in the answer",
 			handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, "half")
