@@ -188,6 +188,10 @@ func (p *Pool) closeRetired() {
 	}
 }
 
+// expectWithin is how long a body that is expected is held back for the server to ask for it. A
+// server of net/http asks when its handler reads, which may be late.
+const expectWithin = time.Minute
+
 // dialer returns what makes the connections.
 func (o PoolOptions) dialer() *net.Dialer {
 	return &net.Dialer{
@@ -266,6 +270,6 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 		MaxIdleConnsPerHost:    min(o.MaxIdleConnsPerHost, o.MaxConnsPerHost),
 		MaxIdleConns:           o.MaxIdleConns,
 		MaxResponseHeaderBytes: o.MaxResponseHeaderBytes,
-		ExpectContinueTimeout:  time.Second,
+		ExpectContinueTimeout:  expectWithin,
 	}
 }

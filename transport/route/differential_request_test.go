@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,19 @@ func requestBehaviours() (table []behaviour) {
 			r.ContentLength = 70 << 10
 			x.do(r)
 			x.said("the body was sent: %v", read)
+		},
+	}, behaviour{
+		name: "Expect, refused late", only: func(w way) bool { return w.major == 1 && !w.secure },
+		handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+			time.Sleep(1100 * time.Millisecond) // net/http would send the body after a second
+			w.WriteHeader(http.StatusUnauthorized)
+		},
+		send: func(x *exchange) {
+			var read atomic.Bool
+			r := x.request("PUT", "/k", readerFunc(func([]byte) (int, error) { read.Store(true); return 0, io.EOF }), "Expect: 100-continue")
+			r.ContentLength = 70 << 10
+			x.do(r)
+			x.said("the body was sent: %v", read.Load())
 		},
 	})
 	return table
