@@ -29,7 +29,14 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	send := func(c candidate) context.CancelFunc {
 		ctx, cancel := context.WithCancel(j.request.Context())
 		copied, s := out.Clone(ctx), j.begin()
-		go func() { replies <- j.attempt(ctx, s, copied, c) }()
+		s.free = cancel
+		go func() {
+			r := j.attempt(ctx, s, copied, c)
+			if r.response == nil || r.response.Body == http.NoBody {
+				cancel()
+			}
+			replies <- r
+		}()
 		return cancel
 	}
 	endFirst := send(c)
@@ -37,7 +44,7 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 	defer timer.Stop()
 	select {
 	case r := <-replies:
-		return r // its body is read under the context, which ends with the request
+		return r // its body is read under the context, which ends with the body
 	case <-timer.C:
 	}
 	e, second := j.engine, j.candidates[j.next]

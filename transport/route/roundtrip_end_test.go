@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
 )
@@ -88,6 +91,90 @@ func TestARoundTripHonoursItsContext(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
 	})
+}
+
+// lasting is a context that goes on for long. It counts what waits for its end.
+type lasting struct {
+	context.Context
+	done    chan struct{}
+	waiting atomic.Int64
+}
+
+func (l *lasting) Done() <-chan struct{} { return l.done }
+
+// AfterFunc is called by package context for each context in this one.
+func (l *lasting) AfterFunc(func()) func() bool {
+	l.waiting.Add(1)
+	return sync.OnceValue(func() bool {
+		l.waiting.Add(-1)
+		return true
+	})
+}
+
+// TestARoundTripLeavesNothingInItsContext, which may be that of the whole process.
+func TestARoundTripLeavesNothingInItsContext(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/k/break":
+			panic(http.ErrAbortHandler)
+		case r.Header.Get("Upgrade") != "":
+			echo(w, r)
+		case r.URL.Path == "/k/slow" && w.Header().Get("Member") == "n2":
+			<-r.Context().Done()
+		default:
+			_, _ = io.Copy(w, r.Body)
+			_, _ = io.WriteString(w, strings.Repeat("x", 100<<10))
+		}
+	}, nil, "eu/c", "eu/a", "eu/b")
+	for name, edit := range map[string]func(*route.Options){
+		"without hedges": func(o *route.Options) {},
+		"with hedges":    func(o *route.Options) { o.HedgeAfter = 20 * time.Millisecond },
+		"with a wrapper": func(o *route.Options) { o.Wrap = func(rt http.RoundTripper) http.RoundTripper { return rt } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, rt := f.sender("c", func(o *route.Options) {
+				edit(o)
+				o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+			})
+			f.tell(o, 2, 3)
+			ctx := &lasting{Context: t.Context(), done: make(chan struct{})}
+			for _, c := range []struct {
+				method, path, body string
+				headers            []string
+				closes             bool // without a read
+			}{
+				{"GET", "/k", "", nil, false},
+				{"GET", "/k", "", nil, true},
+				{"HEAD", "/k", "", nil, true},
+				{"PUT", "/k", "body", nil, false},
+				{"GET", "/k/break", "", nil, true},
+				{"PUT", "/k/break", "body", nil, true},
+				{"GET", "/k", "", []string{"Connection: Upgrade", "Upgrade: websocket"}, true},
+				{"GET", "/k/slow", "", nil, false},
+			} {
+				if c.path == "/k/slow" && name != "with hedges" {
+					continue
+				}
+				r, err := http.NewRequestWithContext(ctx, c.method, "http://kv"+c.path, strings.NewReader(c.body))
+				require.NoError(t, err)
+				for _, header := range c.headers {
+					key, value, _ := strings.Cut(header, ": ")
+					r.Header.Set(key, value)
+				}
+				response, err := rt.RoundTrip(r)
+				require.Equal(t, c.path == "/k/break", err != nil, "%v", err)
+				if err == nil {
+					if !c.closes {
+						_, err = io.Copy(io.Discard, response.Body)
+						require.NoError(t, err)
+					}
+					require.NoError(t, response.Body.Close())
+				}
+				// net/http lets go in the background of what it has begun itself.
+				require.Eventually(t, func() bool { return ctx.waiting.Load() == 0 }, testkit.Soon, time.Millisecond, "%+v", c)
+			}
+		})
+	}
 }
 
 // TestAConnectionThatComesTooLate: http.Transport writes a request also to a connection that it

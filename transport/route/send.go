@@ -82,6 +82,9 @@ type sending struct {
 	body   io.ReadCloser
 	failed error // of body
 	cutOff func()
+	// free ends the context of the attempt, which the context of the request may outlast for
+	// long; nil: the attempt has none of its own.
+	free context.CancelFunc
 }
 
 // abort ends the attempt.
@@ -132,7 +135,13 @@ func (s *sending) Read(b []byte) (int, error) {
 		return 0, s.failed
 	}
 	n, err := s.body.Read(b)
-	if err == nil || err == io.EOF {
+	if err == nil {
+		return n, nil
+	}
+	if s.free != nil {
+		s.free()
+	}
+	if err == io.EOF {
 		return n, err
 	}
 	s.failed = err
@@ -148,7 +157,11 @@ func (s *sending) Close() error {
 	if s.traced != nil {
 		s.traced.cancel(errClosed)
 	}
-	return s.body.Close()
+	err := s.body.Close()
+	if s.free != nil {
+		s.free()
+	}
+	return err
 }
 
 // watch ends an attempt that must not go on. The context of an attempt that was answered

@@ -47,6 +47,11 @@ func newTraced(ctx context.Context, j *journey, s *sending, out *http.Request) *
 // sendTraced sends an attempt over a round tripper that is not ours.
 func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Response, sent bool, err error) {
 	t := s.traced
+	defer func() {
+		if err != nil || response.StatusCode == http.StatusSwitchingProtocols {
+			t.cancel(errClosed) // its context may be one of many in a context that goes on for long
+		}
+	}()
 	out = out.WithContext(t)
 	for range mostStale {
 		j.cargo.load(out)
