@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -161,6 +162,10 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 	case errors.Is(err, client.ErrBusy):
 		result = tally.Unreachable
 		e.counts.crowded.Add(1)
+	case e.pool != nil && s.invalid() && !isUnreachable(err):
+		return reply{from: c, result: tally.Canceled, err: err}
+	case isUnprocessed(err):
+		result = tally.Unreachable
 	case !sent || isUnreachable(err):
 		result = tally.Unreachable
 		e.avoided.add(c.addr)
@@ -290,6 +295,16 @@ func (j *journey) failure(why string) error {
 	return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
 		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",
 		len(j.dead), j.refused, why)
+}
+
+// isUnprocessed reports whether a server of HTTP/2 has said that the request has not run: it
+// refused the stream, or it shuts down and has not seen the request (RFC 9113, section 8.7).
+// The transport itself sends only requests without a body again. Its errors have no other
+// sign than their texts; after an error with another text the request may have run.
+func isUnprocessed(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "http2: ") && strings.Contains(text, "graceful shutdown GOAWAY") ||
+		strings.Contains(text, "stream error: ") && strings.Contains(text, "; REFUSED_STREAM")
 }
 
 // isUnreachable reports whether no connection could be made, so that nothing was sent.

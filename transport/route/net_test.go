@@ -260,6 +260,70 @@ func TestAnUpgradeThatCannotPassEnds(t *testing.T) {
 	<-ended
 }
 
+// TestAStreamThatAServerHasNotProcessed goes to another owner, or has certainly not run.
+func TestAStreamThatAServerHasNotProcessed(t *testing.T) {
+	frame := func(kind byte, stream byte, payload ...byte) []byte {
+		return append([]byte{0, 0, byte(len(payload)), kind, 0, 0, 0, 0, stream}, payload...)
+	}
+	const headers, reset, settings, goAway = 1, 3, 4, 7
+	for name, refusal := range map[string]func(stream byte) []byte{
+		"refused":   func(stream byte) []byte { return frame(reset, stream, 0, 0, 0, 7) },
+		"shut down": func(byte) []byte { return frame(goAway, 0, 0, 0, 0, 0, 0, 0, 0, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var all sync.WaitGroup
+			defer all.Wait()
+			defer func() { _ = l.Close() }()
+			all.Go(func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					all.Go(func() {
+						defer func() { _ = conn.Close() }()
+						r := bufio.NewReader(conn)
+						_, _ = r.Discard(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+						_, _ = conn.Write(frame(settings, 0))
+						for {
+							var head [9]byte
+							if _, err := io.ReadFull(r, head[:]); err != nil {
+								return
+							}
+							_, _ = r.Discard(int(head[1])<<8 | int(head[2]))
+							if head[3] == headers {
+								_, _ = conn.Write(refusal(head[8]))
+							}
+						}
+					})
+				}
+			})
+			f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				_, _ = fmt.Fprintf(w, "%s %s", w.Header().Get("Member"), body)
+			}, func(o *route.Options) {
+				o.Patience = option.None
+				o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+			}, "eu/a", "eu/b", "eu/c")
+			f.members[1].Services = map[string]string{"kv": l.Addr().String()}
+			tr := &http.Transport{Protocols: new(http.Protocols)}
+			tr.Protocols.SetUnencryptedHTTP2(true)
+			defer tr.CloseIdleConnections()
+			f.client.Transport = tr
+			f.agree(2, 3)
+			response, body := f.send(1, "POST", "/k", "body")
+			require.Equal(t, "n3 body", body)
+			require.Equal(t, http.StatusOK, response.StatusCode)
+			f.agree(2)
+			response, body = f.send(1, "POST", "/k", "body")
+			requireFailure(t, response, body, 503, api.RefusalNoOwner)
+			require.NoError(t, f.stations[0].router.Close())
+		})
+	}
+}
+
 // TestUpgradesPassOverTLS also when the server of the owner speaks HTTP/2, which has no
 // upgrades.
 func TestUpgradesPassOverTLS(t *testing.T) {

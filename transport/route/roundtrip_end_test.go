@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
@@ -72,6 +73,35 @@ func TestWhyARoundTripFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestARequestThatCannotBeSent is not sent to every owner in turn, and its error is that of
+// http.Transport.
+func TestARequestThatCannotBeSent(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	o, rt := f.sender("c", nil)
+	f.tell(o, 1, 2)
+	for name, edit := range map[string]func(*http.Request){
+		"header field name":   func(r *http.Request) { r.Header["a b"] = []string{"1"} },
+		"header field value":  func(r *http.Request) { r.Header.Set("A", "1\n2") },
+		"method":              func(r *http.Request) { r.Method = "A B" },
+		"trailer field name":  func(r *http.Request) { r.Trailer = http.Header{"a b": nil} },
+		"trailer field value": func(r *http.Request) { r.Trailer = http.Header{"A": []string{"1\n2"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := &watched{Reader: strings.NewReader("b")}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://kv/k", body)
+			require.NoError(t, err)
+			edit(r)
+			_, err = rt.RoundTrip(r) //nolint:bodyclose // an error has no body
+			require.ErrorContains(t, err, "net/http: invalid "+name)
+			require.NotErrorAs(t, err, new(*api.Refusal))
+			require.Equal(t, int64(1), body.closed.Load())
+		})
+	}
+	stats := rt.Stats()
+	require.Zero(t, stats.Retries)
+	require.Zero(t, sum(stats.Broken)+sum(stats.Unreachable))
 }
 
 // TestARoundTripHonoursItsContext: it ends with the error of the context, also while it

@@ -104,6 +104,10 @@ func (s *sending) connects() bool {
 	return !s.direct.Connected()
 }
 
+// invalid reports, of an attempt that failed over a pool, whether the pool has looked for no
+// connection: the request cannot be sent to any member.
+func (s *sending) invalid() bool { return s.traced != nil && !s.traced.looking.Load() }
+
 // end ends the wait of the watch.
 func (s *sending) end() {
 	s.engine.watches.remove(s)
