@@ -71,6 +71,14 @@ func NewRoundTripper(c Cluster, o Options) (*RoundTripper, error) {
 // and returns nil.
 func (t *RoundTripper) Close() error { return t.engine.close() }
 
+// CloseIdleConnections closes the connections of Options.Transport that carry no request, where
+// that has this method. [http.Client.CloseIdleConnections] calls it.
+func (t *RoundTripper) CloseIdleConnections() {
+	if c, ok := t.engine.sender.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // Stats returns the counts so far. Each is exact. They are read one after the other, so
 // they may be of slightly different moments. It does not block.
 func (t *RoundTripper) Stats() Stats { return t.engine.stats() }
