@@ -75,26 +75,6 @@ func TestWhyARoundTripFails(t *testing.T) {
 	}
 }
 
-<<<<<<< Updated upstream
-=======
-// TestIdleConnectionsOfARoundTripper are closed by the method of the http.Client.
-func TestIdleConnectionsOfARoundTripper(t *testing.T) {
-	f := newFleet(t, nil, nil, "eu/a")
-	o, rt := f.sender("c", nil)
-	f.tell(o, 1)
-	c := http.Client{Transport: rt}
-	for want := range int64(2) {
-		response, err := c.Get("http://kv/k")
-		require.NoError(t, err)
-		_, err = io.Copy(io.Discard, response.Body)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		require.Equal(t, want+1, f.stations[0].opened.Load())
-		c.CloseIdleConnections()
-	}
-}
-
->>>>>>> Stashed changes
 // TestIdleConnectionsOfARoundTripper are closed by the method of the http.Client.
 func TestIdleConnectionsOfARoundTripper(t *testing.T) {
 	f := newFleet(t, nil, nil, "eu/a")
