@@ -83,8 +83,9 @@ type table struct {
 
 // members is the balancer of one connection. gRPC calls its methods one at a time.
 type members struct {
-	cc   balancer.ClientConn
-	link *link
+	cc       balancer.ClientConn
+	link     *link
+	connects bool // to a member, before a call needs it
 
 	mu     sync.Mutex
 	table  *table // only written by the methods of balancer.Balancer
@@ -148,6 +149,7 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 	b.table = next
 	b.mu.Unlock()
 	n.link.table.Store(next)
+	b.connect(next)
 	b.publish()
 	return nil
 }
@@ -249,8 +251,22 @@ func (b *members) ResolverError(err error) {
 // UpdateSubConnState is a method of balancer.Balancer that gRPC does not call any more.
 func (b *members) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
 
-// ExitIdle is a method of balancer.Balancer. Connections are made when calls need them.
-func (b *members) ExitIdle() {}
+// ExitIdle is a method of balancer.Balancer. ClientConn.Connect calls it. Connections are made
+// when calls need them, but for the one that it asks for.
+func (b *members) ExitIdle() {
+	b.connects = true
+	if b.table != nil {
+		b.connect(b.table)
+	}
+}
+
+// connect connects to the nearest member, if it is asked for and there is one.
+func (b *members) connect(t *table) {
+	if b.connects && len(t.free) > 0 {
+		b.connects = false
+		t.free[0].connect()
+	}
+}
 
 // Close is a method of balancer.Balancer.
 func (b *members) Close() {

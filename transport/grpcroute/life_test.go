@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -127,6 +128,25 @@ func TestABlip(t *testing.T) {
 	f.listen(2, addr)
 	require.NoError(t, <-answered)
 	require.Equal(t, 1, f.stations[1].ran("b"))
+}
+
+// TestConnect: a client that is asked to connects before the first call.
+func TestConnect(t *testing.T) {
+	f := newFleet(t, nil, "eu/a", "eu/b")
+	f.agree(nil, 2)
+	conn := f.client(f.stations[0].router)
+	conn.Connect()
+	for s := conn.GetState(); s != connectivity.Ready; s = conn.GetState() {
+		require.True(t, conn.WaitForStateChange(t.Context(), s))
+	}
+	// Without members it connects when there is one.
+	alone := newSeen("o1")
+	conn = f.client(f.router(alone, nil))
+	conn.Connect()
+	alone.set(f.owned(2), f.members)
+	for s := conn.GetState(); s != connectivity.Ready; s = conn.GetState() {
+		require.True(t, conn.WaitForStateChange(t.Context(), s))
+	}
 }
 
 // TestCheckHealth: a server that reports that it does not serve gets no calls.

@@ -56,36 +56,43 @@ func (l *link) serviceConfig() string {
 // Scheme is a method of resolver.Builder.
 func (l *link) Scheme() string { return scheme }
 
-// Build is a method of resolver.Builder. It starts to follow the view.
+// Build is a method of resolver.Builder. It tells the present view, without which gRPC makes no
+// balancer that ClientConn.Connect could ask, and starts to follow the next ones.
 func (l *link) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	f := &follower{link: l, cc: cc, end: make(chan struct{})}
-	f.ended.Go(f.run)
+	changed := l.router.cluster.Changed()
+	f.tell(l.router.cluster.View())
+	f.ended.Go(func() { f.run(changed) })
 	return f, nil
 }
 
 // follower tells a connection the addresses of the service, from view to view.
 type follower struct {
-	link  *link
-	cc    resolver.ClientConn
-	end   chan struct{}
-	ended sync.WaitGroup
+	link    *link
+	cc      resolver.ClientConn
+	version uint64 // of the view that was told
+	end     chan struct{}
+	ended   sync.WaitGroup
 }
 
-func (f *follower) run() {
+func (f *follower) run(changed <-chan struct{}) {
 	cluster := f.link.router.cluster
-	told, version := false, uint64(0)
 	for {
-		changed, view := cluster.Changed(), cluster.View()
-		if !told || view.Version != version {
-			told, version = true, view.Version
-			_ = f.cc.UpdateState(f.state(view)) // the balancer accepts every state
-		}
 		select {
 		case <-changed:
 		case <-f.end:
 			return
 		}
+		changed = cluster.Changed()
+		if view := cluster.View(); view.Version != f.version {
+			f.tell(view)
+		}
 	}
+}
+
+func (f *follower) tell(view route.View) {
+	f.version = view.Version
+	_ = f.cc.UpdateState(f.state(view)) // the balancer accepts every state
 }
 
 func (f *follower) state(view route.View) resolver.State {

@@ -43,7 +43,8 @@ func New(c route.Cluster, o Options) (*Router, error) {
 }
 
 // NewClient returns a connection to the members that announce the service, for any number
-// of calls at a time. It connects to a member when a call needs it, and does not block.
+// of calls at a time. It connects to a member when a call needs it, and does not block. Its
+// method Connect connects to the nearest member.
 // The caller closes the connection. The options must contain transport credentials; TLS
 // checks the host of the address that a member announces, unless grpc.WithAuthority names
 // another. Interceptors in the options run once for a call, stats handlers once for each
