@@ -70,6 +70,7 @@ type call struct {
 	key    string
 	keyed  bool
 	method Method
+	waits  bool     // for an owner, until its context ends
 	mark   *written // in the metadata of the first attempt; nil: that has other metadata as well
 
 	version uint64 // the version of the view that tried belongs to
@@ -78,8 +79,9 @@ type call struct {
 
 	// These describe the last attempt.
 	attempts int
-	marked   bool   // its mark is in the context already: it is the first, and not picked yet
-	pending  bool   // it was picked, and not judged yet
+	marked   bool // its mark is in the context already: it is the first, and not picked yet
+	pending  bool // it was picked, and not judged yet
+	ended    bool
 	number   uint64 // of its mark
 	to       *peer
 	at       int
@@ -108,8 +110,8 @@ func (c *call) Value(key any) any {
 }
 
 // newCall finds the key of a call and how its method is routed.
-func (l *link) newCall(ctx context.Context, method string, request any) *call {
-	c := &call{Context: ctx, link: l}
+func (l *link) newCall(ctx context.Context, method string, request any, options *callOptions) *call {
+	c := &call{Context: ctx, link: l, waits: options.waits}
 	o := &l.router.options
 	if c.key, c.keyed = keyOf(ctx); !c.keyed && o.Key != nil {
 		md, _ := metadata.FromOutgoingContext(ctx)
@@ -162,12 +164,17 @@ func (c *call) begin(p ring.Placement, to *peer, at int) mark {
 	if c.keyed {
 		m.partition, m.token = p.Partition(), p.Token()
 	}
-	c.number, c.marked, c.pending, c.to, c.at, c.result = m.number, false, true, to, at, nil
+	c.number, c.marked, c.pending, c.ended, c.to, c.at, c.result = m.number, false, true, false, to, at, nil
 	return m
 }
 
 // done records the result of an attempt.
 func (c *call) done(result balancer.DoneInfo) {
+	c.ended = true
+	if result.Err == nil && isRefusal(result.Trailer, c.number) {
+		// The caller of a stream was sending, which gRPC takes for a success here.
+		result.Err = status.Error(refusal, "grpcroute: refused")
+	}
 	outcome := c.outcome(&result)
 	c.link.router.counts.attempts.Add(outcome, c.to.relation)
 	if outcome == tally.Refused {
@@ -188,7 +195,12 @@ func (c *call) again() error {
 		return nil
 	}
 	c.pending = false
-	if c.result == nil || c.result.Err == nil {
+	switch {
+	case c.result == nil && c.ended:
+		// Of a stream whose caller was sending, as above. Only the code of a refusal makes gRPC
+		// send it again.
+		return status.Error(refusal, "grpcroute: the server does not know the method")
+	case c.result == nil || c.result.Err == nil:
 		return nil // the connection had ended before the attempt began
 	}
 	c.attempts++
@@ -216,11 +228,11 @@ func (c *call) exhausted() error {
 	return nil
 }
 
-func (c *call) refused() bool { return isRefusal(c.result, c.number) }
+func (c *call) refused() bool { return isRefusal(c.result.Trailer, c.number) }
 
-// isRefusal reports whether an attempt whose mark has a number was refused.
-func isRefusal(result *balancer.DoneInfo, of uint64) bool {
-	v := result.Trailer[refusedKey]
+// isRefusal reports whether the trailer of an attempt whose mark has a number is a refusal.
+func isRefusal(trailer metadata.MD, of uint64) bool {
+	v := trailer[refusedKey]
 	if len(v) != 1 || len(v[0]) != width {
 		return false
 	}

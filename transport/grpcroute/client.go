@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // link is one connection of NewClient: its resolver, its interceptors, and the network
@@ -27,10 +28,18 @@ func newLink(r *Router) *link { return &link{router: r, conns: make(map[*tracked
 
 // unary sends a unary call until it is answered, or must not be sent again.
 func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	c := l.newCall(ctx, method, request)
+	o := readOptions(options)
+	c := l.newCall(ctx, method, request, &o)
 	l.router.budget.Deposit()
+	return o.ended(c.send(func(ctx context.Context) error {
+		return invoke(ctx, method, request, answer, cc, o.all...)
+	}))
+}
+
+// send sends a unary call until it is answered, or must not be sent again.
+func (c *call) send(invoke func(context.Context) error) error {
 	for {
-		err := invoke(c.first(), method, request, answer, cc, options...)
+		err := invoke(c.first())
 		if err == nil || !c.repeats(err) {
 			return err
 		}
@@ -44,12 +53,45 @@ func (l *link) unary(ctx context.Context, method string, request, answer any, cc
 // has kept, as long as no answer has begun.
 func (l *link) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
 	l.router.budget.Deposit()
-	if _, keyed := keyOf(ctx); keyed || desc.ClientStreams || l.router.options.Key == nil {
-		return open(l.newCall(ctx, method, nil).first(), desc, cc, method, options...)
+	o := readOptions(options)
+	opened := func(request any) (grpc.ClientStream, error) {
+		c := l.newCall(ctx, method, request, &o)
+		s, err := open(c.first(), desc, cc, method, options...)
+		if err != nil {
+			return nil, err
+		}
+		return &stream{ClientStream: s, call: c}, nil
 	}
-	return &late{ctx: ctx, open: func(request any) (grpc.ClientStream, error) {
-		return open(l.newCall(ctx, method, request).first(), desc, cc, method, options...)
-	}}, nil
+	if _, keyed := keyOf(ctx); keyed || desc.ClientStreams || l.router.options.Key == nil {
+		return opened(nil)
+	}
+	return &late{ctx: ctx, open: opened}, nil
+}
+
+// stream is a stream that was opened.
+type stream struct {
+	grpc.ClientStream
+	call   *call
+	gaveUp bool
+}
+
+// RecvMsg is a method of grpc.ClientStream.
+func (s *stream) RecvMsg(m any) error { return s.explain(s.ClientStream.RecvMsg(m)) }
+
+// Trailer is a method of grpc.ClientStream.
+func (s *stream) Trailer() metadata.MD { return withoutOurs(s.ClientStream.Trailer()) }
+
+// explain returns the error of a stream. One that was refused, and of which gRPC has not kept all
+// messages to send them again, ends with the status of the refusal.
+func (s *stream) explain(err error) error {
+	if err == nil || status.Code(err) != refusal || !isRefusal(s.ClientStream.Trailer(), s.call.number) {
+		return err
+	}
+	if !s.gaveUp {
+		s.gaveUp = true
+		s.call.link.router.counts.gaveUp.Add(1)
+	}
+	return &notRun{"grpcroute: the member that was asked has refused, as views differ, after more was sent than gRPC keeps: the call has not run"}
 }
 
 // late is a stream of answers to one request. It is opened with the request, in which the

@@ -34,8 +34,8 @@ type Options struct {
 	Method func(fullMethod string) Method
 	// Patience is how long a call that was refused, or whose owners cannot be reached,
 	// waits until views agree or change: 1 ns to 5 min. A connection that is being made
-	// for the first time is waited for beyond it. Zero means 1 s, and [option.None] that
-	// no call waits.
+	// for the first time is waited for beyond it. A call with grpc.WaitForReady(true) waits
+	// until its context ends. Zero means 1 s, and [option.None] that no other call waits.
 	Patience time.Duration
 	// MaxAttempts is how many times one call is sent at most, with the first time: 1 to
 	// 1,000. Zero means 32.

@@ -116,7 +116,7 @@ const (
 )
 
 // wait makes a call wait for a change of the view or of a connection, or for the end of a
-// pause. It returns an error when the call has waited enough. A connection that is being
+// pause. It returns an error when the call has waited enough, unless its caller lets it wait. A connection that is being
 // made is waited for without a limit, because making it has one.
 func (c *call) wait(b *members, owners []*peer, mayCome bool) error {
 	if mayCome {
@@ -127,6 +127,9 @@ func (c *call) wait(b *members, owners []*peer, mayCome bool) error {
 		c.began = now
 	}
 	left := patience - now.Sub(c.began)
+	if c.waits {
+		left = longestPause
+	}
 	if left <= 0 {
 		return c.gaveUp(owners, "none did within "+max(patience, 0).String())
 	}

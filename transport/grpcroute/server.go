@@ -66,7 +66,9 @@ func (r *Router) checkStream(server any, s grpc.ServerStream, info *grpc.StreamS
 // final is the trailer of an answer of a handler that has the code of a refusal. With a
 // second value, or with one that is no number, a trailer of the handler is no refusal, even
 // if the handler knows the number of the mark.
-var final = metadata.MD{pushbackKey: {"-1"}, refusedKey: {"no"}}
+var final = metadata.MD{pushbackKey: {"-1"}, refusedKey: {noRefusal}}
+
+const noRefusal = "no"
 
 // checked is a stream with the context for the handler.
 type checked struct {

@@ -40,7 +40,7 @@ func (c *call) outcome(result *balancer.DoneInfo) tally.Outcome {
 	switch {
 	case result.Err == nil:
 		return tally.Answered
-	case isRefusal(result, c.number):
+	case isRefusal(result.Trailer, c.number):
 		return tally.Refused
 	case c.Err() != nil || code == codes.Canceled:
 		return tally.Canceled
