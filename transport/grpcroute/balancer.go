@@ -1,8 +1,10 @@
 package grpcroute
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc/balancer"
@@ -49,6 +51,7 @@ type peer struct {
 	wanted   atomic.Bool // a call has needed the connection: from then on it is kept
 	ready    atomic.Bool
 	failing  atomic.Bool // it could not be reached, and has not been reached since
+	refused  atomic.Bool // it refused a connection, and has not been reached since
 	idle     atomic.Bool
 	dialed   atomic.Int64 // when it was last connected to, in Unix nanoseconds
 }
@@ -167,7 +170,7 @@ func (b *members) newPeer(view route.View, m *membership.Member, addr string) *p
 	//nolint:staticcheck // only the list of addresses is deprecated, for more than one
 	sub, err := b.cc.NewSubConn([]resolver.Address{address(addr)}, balancer.NewSubConnOptions{
 		HealthCheckEnabled: true, // where the service configuration says so
-		StateListener:      func(s balancer.SubConnState) { b.changed(p, s.ConnectivityState) },
+		StateListener:      func(s balancer.SubConnState) { b.changed(p, s) },
 	})
 	if err != nil {
 		return nil
@@ -177,14 +180,21 @@ func (b *members) newPeer(view route.View, m *membership.Member, addr string) *p
 }
 
 // changed records the state of a connection. A connection that a call has needed is made
-// again at once, or after the pause of gRPC when it could not be made.
-func (b *members) changed(p *peer, s connectivity.State) {
-	p.ready.Store(s == connectivity.Ready)
-	switch s {
+// again at once, or after the pause of gRPC when it could not be made. The first refusal after
+// the peer was reached is a doubt of its process. gRPC dials again each second, and each member
+// that has the peer does so. If each refusal were a doubt, a server that has ended in a process
+// that runs would keep the holders of tethers busy.
+func (b *members) changed(p *peer, s balancer.SubConnState) {
+	p.ready.Store(s.ConnectivityState == connectivity.Ready)
+	switch s.ConnectivityState {
 	case connectivity.Ready:
 		p.failing.Store(false)
+		p.refused.Store(false)
 	case connectivity.TransientFailure:
 		p.failing.Store(true)
+		if errors.Is(s.ConnectionError, syscall.ECONNREFUSED) && !p.refused.Swap(true) {
+			b.link.router.doubt(p.id)
+		}
 	case connectivity.Idle:
 		p.idle.Store(true)
 		if p.wanted.Load() {

@@ -2,11 +2,11 @@ package grpcroute_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,7 +35,7 @@ func (l *lines) dial(ctx context.Context, addr string) (net.Conn, error) {
 	to := l.at[addr]
 	l.mu.Unlock()
 	if to == nil {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	return to.DialContext(ctx)
 }
@@ -198,6 +198,56 @@ func TestCallsOutlastADrainAndACrash(t *testing.T) {
 			if p.server != nil {
 				p.kill()
 			}
+		}
+	})
+}
+
+// A client that a member refuses makes the holders of tethers look at that member, from a member and from
+// an observer. Its process runs, so that it stays a member.
+func TestARefusalAtAClientMakesHoldersLook(t *testing.T) {
+	bubble.Run(t, memnet.Options{Seed: 1, Latency: time.Millisecond}, func(t *testing.T, b *bubble.Bubble) {
+		all, ran := &lines{at: make(map[string]*bufconn.Listener)}, &ledger{runs: make(map[string]int)}
+		var processes []*process
+		var members []*cluster.Cluster
+		for number := 1; number <= 6; number++ {
+			p := startProcess(t, b, all, ran, number, number == 6)
+			processes, members = append(processes, p), append(members, p.Cluster)
+			defer func() {
+				_ = p.conn.Close()
+				if p.server != nil {
+					p.kill()
+				}
+			}()
+		}
+		b.Agree(members...)
+		time.Sleep(5 * time.Second) // tethers open
+		looked := func() (looks uint64) {
+			for _, c := range members {
+				looks += c.Metrics().Gossip.Tethers.Examined
+			}
+			return looks
+		}
+		for i, from := range []*process{processes[0], processes[5]} {
+			refuses := processes[3+i]
+			key := ""
+			for number := 0; key == ""; number++ {
+				if from.Lookup(strconv.Itoa(number)).At(0).ID() == refuses.Local().ID {
+					key = strconv.Itoa(number)
+				}
+			}
+			call := func() error {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				return from.conn.Invoke(grpcroute.WithKey(ctx, key), put, wrapperspb.String("x"), new(wrapperspb.StringValue))
+			}
+			require.NoError(t, call())
+			before := looked()
+			refuses.kill() // the gRPC server alone
+			require.Error(t, call())
+			require.Greater(t, looked(), before)
+		}
+		for _, c := range members {
+			require.Len(t, c.Members(), 6)
 		}
 	})
 }

@@ -18,6 +18,7 @@ import (
 // itself. All methods are safe for concurrent use.
 type Router struct {
 	cluster     route.Cluster
+	doubt       func(id string) // says that a member refused a connection; never nil
 	options     Options
 	clusterName string // of all views
 	budget      *retry.Budget
@@ -36,11 +37,18 @@ func New(c route.Cluster, o Options) (*Router, error) {
 		return nil, fmt.Errorf("grpcroute: options: %w", err)
 	}
 	o = o.withDefaults()
-	return &Router{
-		cluster: c, options: o, clusterName: c.View().ClusterName,
+	r := &Router{
+		cluster: c, options: o, clusterName: c.View().ClusterName, doubt: func(string) {},
 		budget: retry.NewBudget(o.RetriesPerRequest, o.RetriesPerSecond, o.RetryBurst),
-	}, nil
+	}
+	if d, can := c.(doubter); can {
+		r.doubt = d.Doubt
+	}
+	return r, nil
 }
+
+// doubter is a [route.Cluster] that can look at once whether the process of a member runs. Doubt must not block.
+type doubter interface{ Doubt(id string) }
 
 // NewClient returns a connection to the members that announce the service, for any number
 // of calls at a time. It connects to a member when a call needs it, and does not block. Its
