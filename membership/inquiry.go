@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // A member that may have been declared dead asks some others about that, and steps back when most of them say
@@ -30,25 +32,19 @@ func (m *Membership) inquire(ctx context.Context) {
 	if known {
 		return
 	}
-	for try := range deathTries {
-		yes, asked := m.askOfDeath(ctx)
-		if confirms(yes, asked) {
-			m.stepBack(yes, asked)
-		}
-		if accused && yes == 0 && asked > 0 && ctx.Err() == nil {
-			m.doubtDeath()
-		}
-		if ctx.Err() != nil || yes == 0 || confirms(yes, asked) {
+	for range deathTries {
+		yes, asked := m.askOfDeath(ctx, accused)
+		switch {
+		case ctx.Err() != nil:
 			return
-		}
-		if try < deathTries-1 {
-			pause := time.NewTimer(m.settings.timings.patience)
-			select {
-			case <-pause.C:
-			case <-ctx.Done():
-				pause.Stop()
-				return
+		case confirms(yes, asked):
+			m.stepBack(yes, asked)
+			return
+		case yes == 0:
+			if accused && asked > 0 {
+				m.doubtDeath()
 			}
+			return
 		}
 	}
 }
@@ -88,23 +84,69 @@ func (m *Membership) stepBack(yes, asked int) {
 }
 
 // askOfDeath asks some of the other members whether they declared this one dead. It returns how
-// many say so, and how many were asked.
-func (m *Membership) askOfDeath(ctx context.Context) (yes, asked int) {
+// many say so, and how many were asked. It waits for the patience with one connection, and for twice
+// that time when a member says so.
+//
+// What this member sends may be lost: that may be the reason for its death. A stream that loses most of its
+// segments takes seconds. So the question is in packets as well. It is repeated while this member has heard
+// that it is dead, or after a member has said so.
+func (m *Membership) askOfDeath(ctx context.Context, accused bool) (yes, asked int) {
 	others := append(m.registry.others(), m.registry.lostLately()...) // this member may be wrong about those
-	targets := make([]netip.AddrPort, 0, deathAsked)
-	for _, other := range pick(others, deathAsked) {
-		targets = append(targets, other.Addr)
-	}
+	targets := pick(others, deathAsked)
 	kind := byte(kindDeath)
 	if m.deaths.stoodStill(m.settings.now(), longPause*m.settings.timings.probeInterval) {
 		kind = kindDeathStopped
 	}
 	round := m.reach.begin()
 	defer m.reach.end(round)
-	m.ask(round, kind, targets)
-	m.await(ctx, round, m.settings.timings.patience, func(_, streams int) bool { return confirms(streams, len(targets)) })
-	_, yes = m.reach.counts(round)
-	return yes, len(targets)
+	addrs := make([]netip.AddrPort, 0, len(targets))
+	for _, other := range targets {
+		addrs = append(addrs, other.Addr)
+	}
+	m.ask(round, kind, addrs)
+	patience := m.settings.timings.patience
+	repeat := time.NewTicker(m.settings.timings.gossipInterval)
+	defer repeat.Stop()
+	first, second := time.NewTimer(patience), time.NewTimer(2*patience)
+	defer first.Stop()
+	defer second.Stop()
+	m.askInPackets(round, kind, targets)
+	for {
+		if yes = m.reach.voices(round); confirms(yes, len(targets)) {
+			return yes, len(targets)
+		}
+		select {
+		case <-round.news:
+			continue
+		case <-repeat.C:
+			if accused || yes > 0 {
+				m.askInPackets(round, kind, targets)
+			}
+			continue
+		case <-first.C:
+			if yes > 0 {
+				continue
+			}
+		case <-second.C:
+		case <-ctx.Done():
+		}
+		return yes, len(targets)
+	}
+}
+
+// askInPackets sends a question in packets to those members that have not answered.
+func (m *Membership) askInPackets(round *reachRound, kind byte, targets []Member) {
+	gossip, _, running := m.live()
+	if !running {
+		return
+	}
+	question := reachMessage{kind: kind, challenge: round.challenge, name: m.name}.bytes()
+	for _, other := range targets {
+		if !m.reach.answeredBy(round, other.ID) {
+			address := memberlist.Address{Addr: other.Addr.String(), Name: gossipName(other.ID, other.Start.Nonce)}
+			_ = gossip.SendToAddress(address, question)
+		}
+	}
 }
 
 // confirms reports whether enough members confirm a death.
@@ -129,7 +171,6 @@ func (m *Membership) answerDeath(msg reachMessage) {
 		if !running {
 			return
 		}
-		answer := reachMessage{kind: kindReachStream, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.bytes()
-		m.background(func() { m.answerStream(gossip, msg.name, peer.Addr, answer) })
+		m.answerAsker(gossip, msg, peer.Addr)
 	}
 }

@@ -114,6 +114,26 @@ func (r *reach) counts(round *reachRound) (packets, streams int) {
 	return len(round.packets), len(round.streams)
 }
 
+// voices returns how many members have answered a question in any way.
+func (r *reach) voices(round *reachRound) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := len(round.packets)
+	for id := range round.streams {
+		if !round.packets[id] {
+			all++
+		}
+	}
+	return all
+}
+
+// answeredBy reports whether a member has answered a question in any way.
+func (r *reach) answeredBy(round *reachRound, id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return round.packets[id] || round.streams[id]
+}
+
 // conclude records the result of a check.
 func (r *reach) conclude(err error) {
 	r.mu.Lock()

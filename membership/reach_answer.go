@@ -47,7 +47,12 @@ func (m *Membership) answerReach(msg reachMessage) {
 	if !running || !known || msg.name == m.name {
 		return
 	}
-	// Questions of one member may be about different matters, so each of them has an answer.
+	m.answerAsker(gossip, msg, peer.Addr)
+}
+
+// answerAsker answers a question in a packet and over a stream. It does not answer a question that it has
+// just answered. Questions of one member may be about different matters, so each of them has an answer.
+func (m *Membership) answerAsker(gossip *memberlist.Memberlist, msg reachMessage, to netip.AddrPort) {
 	if ok, _ := m.reach.answered.say(fmt.Sprint(msg.name, msg.challenge), m.settings.now()); !ok {
 		return
 	}
@@ -55,8 +60,8 @@ func (m *Membership) answerReach(msg reachMessage) {
 		return reachMessage{kind: kind, challenge: msg.challenge, name: msg.name, from: m.settings.NodeID}.bytes()
 	}
 	m.background(func() {
-		_ = gossip.SendToAddress(memberlist.Address{Addr: peer.Addr.String(), Name: msg.name}, answer(kindReachPacket))
-		m.answerStream(gossip, msg.name, peer.Addr, answer(kindReachStream))
+		_ = gossip.SendToAddress(memberlist.Address{Addr: to.String(), Name: msg.name}, answer(kindReachPacket))
+		m.answerStream(gossip, msg.name, to, answer(kindReachStream))
 	})
 }
 
