@@ -14,7 +14,11 @@ import (
 // own. So failures alone wait for longer, up to the time burst: while other members are suspected,
 // and for three times quiet after the second failure. Routers pass over the failed members at once.
 // This is the idea of the two watermarks of Rapid (Suresh et al., 2018). A failure that stands
-// alone does not wait, and neither does any other change.
+// alone does not wait.
+//
+// A start that had failed and is back asks others about its death, and may step back. Then the ring
+// does not change again. So its return waits for its next announcement, up to the time burst. The ring
+// without it is valid meanwhile. No other change waits.
 type pace struct{ quiet, longest, burst time.Duration }
 
 func paceOf(p membership.Profile) pace {
@@ -35,7 +39,8 @@ const (
 	noNews      news = iota
 	oneFailure       // a member failed
 	moreFailed       // several members failed
-	otherChange      // at least one change is no failure
+	oneReturn        // a start that had failed is back
+	otherChange      // at least one other change, or more than one return
 )
 
 // and returns what two batches of events are about.
@@ -43,7 +48,7 @@ func (n news) and(more news) news {
 	switch {
 	case n == noNews || more == noNews:
 		return max(n, more)
-	case n == otherChange || more == otherChange:
+	case n >= oneReturn || more >= oneReturn:
 		return otherChange
 	}
 	return moreFailed
@@ -75,7 +80,7 @@ func (g *gathering) add(about news, now time.Time) {
 	if alone {
 		g.held = now.Add(g.pace.burst)
 	}
-	if alone || was != otherChange && about == otherChange {
+	if alone || was != otherChange && g.about == otherChange {
 		g.until = now.Add(g.pace.longest)
 	}
 	g.wait(now)
@@ -84,8 +89,11 @@ func (g *gathering) add(about news, now time.Time) {
 // wait sets the timer to the end of the quiet time.
 func (g *gathering) wait(now time.Time) {
 	quiet, until := g.pace.quiet, g.until
-	if g.about == moreFailed {
+	switch g.about {
+	case moreFailed:
 		quiet, until = 3*quiet, g.held
+	case oneReturn:
+		quiet, until = g.pace.burst, g.held
 	}
 	g.timer.Reset(min(quiet, until.Sub(now)))
 }

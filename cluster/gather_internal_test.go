@@ -44,6 +44,11 @@ func TestGatheringWaitsForABurst(t *testing.T) {
 		"a join while failures wait":           {[]batch{{0, oneFailure}, {time.Second, otherChange}}, one, []time.Duration{1100 * ms}},
 		"a failure after a join":               {[]batch{{0, otherChange}, {50 * ms, oneFailure}}, one, []time.Duration{150 * ms}},
 		"failures without an end, one by one":  {[]batch{{0, oneFailure}, {2 * time.Second, oneFailure}, {3950 * ms, moreFailed}}, one, []time.Duration{4 * time.Second}},
+		"a return that stands alone":           {[]batch{{0, oneReturn}}, none, []time.Duration{4 * time.Second}},
+		"a return, and what it announces":      {[]batch{{0, oneReturn}, {time.Second, otherChange}}, none, []time.Duration{1100 * ms}},
+		"two returns":                          {[]batch{{0, oneReturn}, {time.Second, oneReturn}}, none, []time.Duration{1100 * ms}},
+		"a failure while a return waits":       {[]batch{{0, oneReturn}, {time.Second, oneFailure}}, one, []time.Duration{1100 * ms}},
+		"a return before the view of its end":  {[]batch{{0, oneFailure}, {50 * ms, oneReturn}}, one, []time.Duration{150 * ms}},
 		"no news":                              {[]batch{{0, noNews}}, one, nil},
 		"failures after a view wait once more": {[]batch{{0, oneFailure}, {5 * time.Second, oneFailure}}, one, []time.Duration{4 * time.Second, 9 * time.Second}},
 	} {
@@ -81,7 +86,8 @@ func TestNewsOfSeveralBatches(t *testing.T) {
 	for _, test := range []struct{ a, b, want news }{
 		{noNews, noNews, noNews}, {noNews, oneFailure, oneFailure}, {oneFailure, oneFailure, moreFailed},
 		{oneFailure, moreFailed, moreFailed}, {oneFailure, otherChange, otherChange}, {noNews, otherChange, otherChange},
-		{noNews, moreFailed, moreFailed},
+		{noNews, moreFailed, moreFailed}, {noNews, oneReturn, oneReturn}, {oneReturn, oneReturn, otherChange},
+		{oneReturn, oneFailure, otherChange}, {oneReturn, moreFailed, otherChange}, {oneReturn, otherChange, otherChange},
 	} {
 		require.Equal(t, test.want, test.a.and(test.b))
 		require.Equal(t, test.want, test.b.and(test.a))

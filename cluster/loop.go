@@ -126,11 +126,7 @@ func (c *Cluster) forward() news {
 	events := membership.Drive(c.members).TakeEvents()
 	for _, e := range events {
 		kind := memberKind(e.Kind.String())
-		if kind == MemberFailed {
-			about = about.and(oneFailure)
-		} else {
-			about = otherChange
-		}
+		about = about.and(c.newsOf(kind, e.Before, e.After))
 		if view.Gone(e.After) && !view.Gone(e.Before) {
 			c.settings.Logger.Info("a member is away and keeps its place", "member", e.ID, "until", e.After.Until)
 		}
@@ -143,6 +139,19 @@ func (c *Cluster) forward() news {
 		c.changed.Signal()
 	}
 	return about
+}
+
+// newsOf returns what an event is about. A return waits only where other members confirm the death: a cluster
+// of two has none.
+func (c *Cluster) newsOf(kind EventKind, before, after Member) news {
+	switch {
+	case kind == MemberFailed:
+		return oneFailure
+	case kind == MemberRejoined && before.Start == after.Start && len(c.view.Load().Members) > 1:
+		return oneReturn
+	default:
+		return otherChange
+	}
 }
 
 // passOver makes routers pass over the members that have failed since the present view.
