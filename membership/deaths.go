@@ -12,7 +12,8 @@ import (
 // seconds. It denies that as soon as it runs again, and owns again at once. A member that stands
 // still again and again would change the rings of all others each time. So a member that was
 // declared dead asks others whether they did that, and then steps back: it owns nothing until it
-// has been in touch with others for some time, which doubles with each death.
+// has been in touch with others for some time, and nobody has suspected it. The time doubles with each
+// death.
 //
 // The answers decide, because the member itself cannot know whether it stood still, or all others
 // did. A member answers only if it kept more than half of all members at the time. So never do all
@@ -46,7 +47,7 @@ type deaths struct {
 	stopped   time.Time     // when watchRest ran for the first time after the process had stood still
 	latest    time.Time     // the last confirmed death
 	wait      time.Duration // how long this member must be in touch after it
-	rested    time.Duration // how long it has been in touch since then, without a pause
+	rested    time.Duration // how long it has been in touch since then, without a pause or a suspicion
 	err       error         // why this member must not own
 	accused   bool          // this member denies that it is dead, and has not asked about that yet
 	forged    int           // deaths that nobody confirmed, each within flapWindow after the one before
@@ -140,7 +141,10 @@ func (m *Membership) rest() {
 		d.stopped = now
 	}
 	d.ticked = now
-	if d.rested += interval; still || now.Sub(d.contact) > longPause*interval {
+	// Others suspect again a member that they reach only now and then. In clear anybody can forge that, so it
+	// counts for a bounded time.
+	doubted := now.Sub(d.refutedAt) < interval && now.Sub(d.latest) < maxRest
+	if d.rested += interval; still || doubted || now.Sub(d.contact) > longPause*interval {
 		d.rested = 0
 	}
 	over := d.err != nil && (d.rested >= d.wait || now.Sub(d.company) >= deathGroup)

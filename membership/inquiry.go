@@ -75,7 +75,7 @@ func (m *Membership) stepBack(yes, asked int) {
 		d.wait = m.settings.timings.firstRest
 	}
 	d.latest, d.rested = now, 0
-	d.err = fmt.Errorf("%d of %d other members had declared this one dead: it owns nothing until it has been in touch with others for %v without a pause",
+	d.err = fmt.Errorf("%d of %d other members had declared this one dead: it owns nothing until it has been in touch with others for %v without a pause or a suspicion",
 		yes, asked, d.wait)
 	err := d.err
 	d.mu.Unlock()
