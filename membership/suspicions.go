@@ -38,6 +38,7 @@ type suspicion struct {
 	accused     bool      // this member has reason for it
 	refuted     time.Time // zero while it is open
 	again       time.Time // when it was suspected again after it had ended, and has not announced itself since
+	next        uint64    // the incarnation that is suspected again; 0 when not known
 }
 
 func newSuspicions(lasts time.Duration, now func() time.Time) suspicions {
@@ -58,10 +59,11 @@ func (d *suspicions) suspect(name string, incarnation uint64) {
 		d.open[name] = was
 	case known && now.Sub(d.ended(was)) < suspicionMemory:
 		// It outlived a suspicion not long ago, so that it is not counted.
-		if was.again.IsZero() {
-			was.again = now
-			d.open[name] = was
+		if was.again.IsZero() || now.Sub(was.again) >= d.lasts {
+			was.again, was.next = now, 0
 		}
+		was.next = max(was.next, incarnation)
+		d.open[name] = was
 	default:
 		d.open[name] = suspicion{since: now, incarnation: incarnation}
 	}
@@ -121,11 +123,14 @@ func (d *suspicions) age(name string) time.Duration {
 func (d *suspicions) silent(name string) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	was := d.open[name]
-	if d.stands(was, d.now()) {
+	was, now := d.open[name], d.now()
+	switch {
+	case d.stands(was, now):
 		return was.since
+	case now.Sub(was.again) < d.lasts:
+		return was.again
 	}
-	return was.again
+	return time.Time{}
 }
 
 // gone forgets a member that is no longer believed alive.
@@ -137,11 +142,24 @@ func (d *suspicions) gone(name string) {
 }
 
 // listed records the incarnation of a member in a list of another member, who may have learned of it
-// long ago.
-func (d *suspicions) listed(name string, incarnation uint64) {
+// long ago. One above that which is suspected refutes the suspicion. listed reports whether this member was
+// wrong to have it.
+func (d *suspicions) listed(name string, incarnation uint64) (wrong bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.known[name] = max(d.known[name], incarnation)
+	was, known := d.open[name]
+	if !known {
+		return false
+	}
+	if was.next != 0 && incarnation > was.next {
+		was.again = time.Time{}
+	}
+	if was.refuted.IsZero() && was.incarnation != 0 && incarnation > was.incarnation {
+		was.refuted, was.announced, wrong = d.now(), true, was.accused
+	}
+	d.open[name] = was
+	return wrong
 }
 
 // count returns how many members are suspected now.
@@ -202,8 +220,8 @@ func (m *Membership) expects(name string, incarnation uint64) bool {
 
 // listed records what an exchange of members says about one that is alive.
 func (m *Membership) listed(name string, incarnation uint64) {
-	if _, alive := m.registry.named(name); alive && name != m.name {
-		m.suspicions.listed(name, incarnation)
+	if _, alive := m.registry.named(name); alive && name != m.name && m.suspicions.listed(name, incarnation) {
+		m.tethers.push(tether.Refuted{Name: name})
 	}
 }
 

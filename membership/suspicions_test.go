@@ -64,6 +64,47 @@ func TestSinceWhenAMemberIsSilent(t *testing.T) {
 	require.Zero(t, s.silent("a"))
 }
 
+// A suspicion of which nothing follows was refuted, also where this member has not heard how. Otherwise a verdict would
+// be expected, and a forged death confirmed, long after it.
+func TestAMemberIsNotSilentForever(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := newSuspicions(15*time.Second, func() time.Time { return now })
+	later := func(d time.Duration) { now = now.Add(d) }
+	s.suspect("a", 3)
+	s.alive("a", 4)
+	later(time.Second)
+	s.suspect("a", 4)
+	later(15*time.Second - time.Millisecond)
+	require.Equal(t, time.Unix(1001, 0), s.silent("a"))
+	later(time.Millisecond)
+	require.Zero(t, s.silent("a"))
+	s.suspect("a", 4)
+	require.Equal(t, now, s.silent("a"), "it is suspected anew")
+	later(time.Second)
+	s.suspect("a", 4)
+	require.Equal(t, now.Add(-time.Second), s.silent("a"))
+}
+
+// An incarnation in a list of another member that is above the suspected one refutes the suspicion.
+func TestAListRefutesASuspicion(t *testing.T) {
+	s := newSuspicions(time.Minute, time.Now)
+	s.suspect("a", 3)
+	s.listed("a", 3)
+	require.Equal(t, 1, s.count())
+	s.listed("a", 4)
+	require.Zero(t, s.count())
+	require.Zero(t, s.silent("a"))
+	s.suspect("a", 4)
+	require.NotZero(t, s.silent("a"))
+	s.listed("a", 4)
+	require.NotZero(t, s.silent("a"))
+	s.listed("a", 5)
+	require.Zero(t, s.silent("a"))
+	s.suspect("b", 0)
+	s.listed("b", 9)
+	require.Equal(t, 1, s.count(), "the list may be older than the suspicion")
+}
+
 // What a member announced before it heard of a suspicion is no sign of it.
 func TestTheAgeOfASuspicion(t *testing.T) {
 	now := time.Unix(1000, 0)
