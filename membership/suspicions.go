@@ -30,6 +30,10 @@ type suspicions struct {
 	known map[string]uint64 // the largest incarnations that members are said to have announced
 }
 
+// denialProbes is the number of probe intervals within which a suspicion reaches the suspected member, and its denial
+// all others. No suspicion of gossip leads to a verdict so soon.
+const denialProbes = 2
+
 // suspicion is the suspicion of one member.
 type suspicion struct {
 	since       time.Time
@@ -215,7 +219,7 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 // dead, do not suspect it. Their messages have an incarnation that no other ones have.
 func (m *Membership) expects(name string, incarnation uint64) bool {
 	since := m.suspicions.silent(name)
-	return incarnation >= leastIncarnation || !since.IsZero() && m.settings.now().Sub(since) >= m.settings.timings.probeInterval
+	return incarnation >= leastIncarnation || !since.IsZero() && m.settings.now().Sub(since) >= denialProbes*m.settings.timings.probeInterval
 }
 
 // listed records what an exchange of members says about one that is alive.

@@ -85,6 +85,27 @@ func TestAMemberIsNotSilentForever(t *testing.T) {
 	require.Equal(t, now.Add(-time.Second), s.silent("a"))
 }
 
+// A verdict is expected when a suspicion has had the time to reach the suspected member, and its denial the time to
+// reach this one.
+func TestWhenAVerdictIsExpected(t *testing.T) {
+	m, err := New(townOptions(1))
+	require.NoError(t, err)
+	now := time.Unix(1000, 0)
+	m.settings.now = func() time.Time { return now }
+	m.suspicions.now = m.settings.now
+	other := gossipName("n2", 2)
+	m.registry.set(other, Member{ID: "n2", Start: Start{Nonce: 2}})
+	require.False(t, m.expects(other, 3))
+	require.True(t, m.expects(other, leastIncarnation), "of holders of tethers")
+	m.heard(other, true, 3)
+	now = now.Add(2*m.settings.timings.probeInterval - time.Millisecond)
+	require.False(t, m.expects(other, 3))
+	now = now.Add(time.Millisecond)
+	require.True(t, m.expects(other, 3))
+	m.heard(other, false, 4)
+	require.False(t, m.expects(other, 4))
+}
+
 // An incarnation in a list of another member that is above the suspected one refutes the suspicion.
 func TestAListRefutesASuspicion(t *testing.T) {
 	s := newSuspicions(time.Minute, time.Now)
