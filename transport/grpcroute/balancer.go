@@ -53,6 +53,7 @@ type peer struct {
 	failing  atomic.Bool // it could not be reached, and has not been reached since
 	refused  atomic.Bool // it refused a connection, and has not been reached since
 	idle     atomic.Bool
+	slow     atomic.Int64 // until when reads avoid it, in Unix nanoseconds; zero: they do not
 	dialed   atomic.Int64 // when it was last connected to, in Unix nanoseconds
 }
 

@@ -71,6 +71,8 @@ type call struct {
 	keyed  bool
 	method Method
 	waits  bool     // for an owner, until its context ends
+	hedge  *hedge   // nil: the call is not hedged, or is the second of a hedge
+	except *peer    // that the call is not sent to, as the first of the hedge was; nil: none
 	mark   *written // in the metadata of the first attempt; nil: that has other metadata as well
 
 	version uint64 // the version of the view that tried belongs to
@@ -164,6 +166,9 @@ func (c *call) begin(p ring.Placement, to *peer, at int) mark {
 	if c.keyed {
 		m.partition, m.token = p.Partition(), p.Token()
 	}
+	if c.hedge != nil {
+		c.hedge.to.Store(to)
+	}
 	c.number, c.marked, c.pending, c.ended, c.to, c.at, c.result = m.number, false, true, false, to, at, nil
 	return m
 }
@@ -177,6 +182,9 @@ func (c *call) done(result balancer.DoneInfo) {
 	}
 	outcome := c.outcome(&result)
 	c.link.router.counts.attempts.Add(outcome, c.to.relation)
+	if outcome == tally.Answered && c.to.slow.Load() != 0 {
+		c.to.slow.Store(0)
+	}
 	if outcome == tally.Refused {
 		c.to.number.CompareAndSwap(c.number, wire.NewNumber())
 	}
@@ -263,7 +271,7 @@ func (c *call) repeats(err error) bool {
 		return false // an answer
 	case !c.result.BytesSent || undelivered(err):
 		c.skip("unreachable")
-	case c.broken == 0 && c.method.Idempotent:
+	case c.mayBreak():
 		c.broken++
 		c.skip("broken")
 		if !c.link.router.budget.Withdraw() {
@@ -275,6 +283,19 @@ func (c *call) repeats(err error) bool {
 	}
 	c.pending = false
 	return true
+}
+
+// mayBreak reports whether a call whose connection broke may be sent a second time. A hedge is
+// a second time too.
+func (c *call) mayBreak() bool {
+	switch {
+	case c.broken > 0 || c.except != nil || !c.method.Idempotent && !c.method.Reads:
+		return false
+	case c.hedge != nil:
+		return c.hedge.twice.CompareAndSwap(false, true)
+	default:
+		return true
+	}
 }
 
 // undelivered reports whether a transport error says that the server has not processed a

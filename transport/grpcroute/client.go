@@ -31,6 +31,11 @@ func (l *link) unary(ctx context.Context, method string, request, answer any, cc
 	o := readOptions(options)
 	c := l.newCall(ctx, method, request, &o)
 	l.router.budget.Deposit()
+	if c.hedges(answer) {
+		return o.ended(c.sendHedged(answer, &o, func(ctx context.Context, answer any, options []grpc.CallOption) error {
+			return invoke(ctx, method, request, answer, cc, options...)
+		}))
+	}
 	return o.ended(c.send(func(ctx context.Context) error {
 		return invoke(ctx, method, request, answer, cc, o.all...)
 	}))

@@ -72,7 +72,7 @@ const (
 func method(full string) grpcroute.Method {
 	switch full {
 	case get:
-		return grpcroute.Method{Policy: route.Nearest, Idempotent: true}
+		return grpcroute.Method{Policy: route.Nearest, Idempotent: true, Reads: true}
 	case set:
 		return grpcroute.Method{Policy: route.PrimaryOnly, Idempotent: true}
 	default:

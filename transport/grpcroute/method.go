@@ -28,7 +28,7 @@ func (d *declared) method(full string) Method {
 	if o, ok := found.Options().(*descriptorpb.MethodOptions); ok {
 		switch o.GetIdempotencyLevel() {
 		case descriptorpb.MethodOptions_NO_SIDE_EFFECTS:
-			m = Method{Policy: route.Nearest, Idempotent: true}
+			m = Method{Policy: route.Nearest, Idempotent: true, Reads: true}
 		case descriptorpb.MethodOptions_IDEMPOTENT:
 			m.Idempotent = true
 		}

@@ -34,10 +34,10 @@ func TestMethodsAreRoutedAsTheyDeclare(t *testing.T) {
 	}
 	var d declared
 	for range 2 { // the second time it is remembered
-		require.Equal(t, Method{route.Nearest, true}, d.method("/grpcroute.declared.KV/Read"))
-		require.Equal(t, Method{route.PrimaryOnly, true}, d.method("/grpcroute.declared.KV/Put"))
-		require.Equal(t, Method{route.PrimaryOnly, false}, d.method("/grpcroute.declared.KV/Add"))
-		require.Equal(t, Method{route.PrimaryOnly, false}, d.method("/grpcroute.declared.KV/None"))
-		require.Equal(t, Method{route.PrimaryOnly, false}, d.method("no method"))
+		require.Equal(t, Method{route.Nearest, true, true}, d.method("/grpcroute.declared.KV/Read"))
+		require.Equal(t, Method{route.PrimaryOnly, true, false}, d.method("/grpcroute.declared.KV/Put"))
+		require.Equal(t, Method{route.PrimaryOnly, false, false}, d.method("/grpcroute.declared.KV/Add"))
+		require.Equal(t, Method{route.PrimaryOnly, false, false}, d.method("/grpcroute.declared.KV/None"))
+		require.Equal(t, Method{route.PrimaryOnly, false, false}, d.method("no method"))
 	}
 }

@@ -29,7 +29,7 @@ type Options struct {
 	Key func(Call) (key string, ok bool)
 	// Method says how the calls of a method are routed. It must return the same on every
 	// member, and is called concurrently. Nil means by the option idempotency_level of
-	// the method in its proto file: NO_SIDE_EFFECTS is Nearest and idempotent,
+	// the method in its proto file: NO_SIDE_EFFECTS is Nearest, idempotent and reads,
 	// IDEMPOTENT is PrimaryOnly and idempotent, and every other method is PrimaryOnly.
 	Method func(fullMethod string) Method
 	// Patience is how long a call that was refused, or whose owners cannot be reached,
@@ -52,6 +52,15 @@ type Options struct {
 	// Zero means 100.
 	RetriesPerRequest, RetriesPerSecond float64
 	RetryBurst                          int
+	// HedgeAfter is how long a unary call of a method that reads, of which the policy allows
+	// several owners, waits for an answer before it is sent to the next owner as well: 1 ms to
+	// 1 min. The first answer counts, and the other attempt is ended. A hedge takes a token
+	// from the budget above. An owner that lost is tried last by such calls for AvoidFor, and
+	// then by one of them at a time. Choose more than the time in which the service answers
+	// nearly all reads. Zero means that no call is sent twice at a time.
+	HedgeAfter time.Duration
+	// AvoidFor is that time: 1 ms to 1 min. Zero means 1 s.
+	AvoidFor time.Duration
 	// SameToken makes the server refuse a call whose sender has another ring token for
 	// the partition than this member has. So both agree on all owners of the key. False
 	// means that it is sufficient that this member may answer by its own view.
@@ -88,6 +97,9 @@ type Method struct {
 	// Idempotent says that a unary call may run twice: once more after the connection
 	// broke under it. A stream never runs twice.
 	Idempotent bool
+	// Reads says that a unary call changes nothing, so that it may run at two owners at a
+	// time. It is idempotent then. See Options.HedgeAfter.
+	Reads bool
 }
 
 // validate returns an [option.Error] for every option that is missing or out of bounds,
@@ -101,6 +113,8 @@ func (o Options) validate() error {
 		bound.WithinOrNone("RetriesPerRequest", o.RetriesPerRequest, 0, 1),
 		bound.WithinOrNone("RetriesPerSecond", o.RetriesPerSecond, 0, 1_000_000),
 		bound.Within("RetryBurst", o.RetryBurst, 1, 1_000_000),
+		bound.Within("HedgeAfter", cmp.Or(o.HedgeAfter, time.Millisecond), time.Millisecond, time.Minute),
+		bound.Within("AvoidFor", o.AvoidFor, time.Millisecond, time.Minute),
 	)
 }
 
@@ -118,6 +132,7 @@ func (o Options) withDefaults() Options {
 	o.RetriesPerRequest = cmp.Or(o.RetriesPerRequest, 0.2)
 	o.RetriesPerSecond = cmp.Or(o.RetriesPerSecond, 10)
 	o.RetryBurst = cmp.Or(o.RetryBurst, 100)
+	o.AvoidFor = cmp.Or(o.AvoidFor, time.Second)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	return o
 }

@@ -72,6 +72,12 @@ func (c *call) choose(t *table, owners []*peer) (to *peer, at int, mayCome bool,
 			start, near = int(c.link.turn.Add(1)%uint64(t.local)), t.local
 		}
 	}
+	within := nearWithin
+	if after := c.link.router.options.HedgeAfter; after > 0 && c.method.Reads {
+		within = min(within, after)
+	}
+	var last *peer // that is avoided
+	lastAt := 0
 	for i := range owners {
 		at := i
 		if i < near {
@@ -81,10 +87,16 @@ func (c *call) choose(t *table, owners []*peer) (to *peer, at int, mayCome bool,
 		}
 		p := owners[at]
 		switch {
-		case p == nil || c.hasTried(at):
+		case p == nil || p == c.except || c.hasTried(at):
 			continue
 		case p.ready.Load():
-			return p, at, false, 0
+			if !c.avoids(p) {
+				return p, at, false, 0
+			}
+			if last == nil {
+				last, lastAt = p, at
+			}
+			continue
 		}
 		if dials > 0 {
 			dials--
@@ -97,11 +109,28 @@ func (c *call) choose(t *table, owners []*peer) (to *peer, at int, mayCome bool,
 		if c.keyed && c.method.Policy != route.Nearest {
 			return nil, 0, true, 0
 		}
-		if left := nearWithin - p.dialing(); left > 0 {
+		if left := within - p.dialing(); left > 0 {
 			return nil, 0, true, left
 		}
 	}
+	if last != nil {
+		return last, lastAt, false, 0
+	}
 	return nil, 0, mayCome, 0
+}
+
+// avoid lets reads try a peer last for a while.
+func (p *peer) avoid(period time.Duration) { p.slow.Store(time.Now().Add(period).UnixNano()) }
+
+// avoids reports whether a call should be sent to another peer if it can. When the while is
+// over, one call tries the peer again.
+func (c *call) avoids(p *peer) bool {
+	until := p.slow.Load()
+	if until == 0 || !c.method.Reads {
+		return false
+	}
+	now := time.Now()
+	return now.UnixNano() < until || !p.slow.CompareAndSwap(until, now.Add(c.link.router.options.AvoidFor).UnixNano())
 }
 
 // nearWithin is how long a read waits for the first connection to the nearest owner while

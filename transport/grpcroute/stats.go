@@ -15,6 +15,7 @@ import (
 type counts struct {
 	attempts                             tally.Counts
 	unkeyed, retries, overBudget, gaveUp atomic.Uint64
+	hedges                               atomic.Uint64
 }
 
 func (c *counts) of(o tally.Outcome) route.Attempts { return route.Attempts(c.attempts.Of(o)) }
@@ -22,7 +23,7 @@ func (c *counts) of(o tally.Outcome) route.Attempts { return route.Attempts(c.at
 // Stats returns the counts of this router's server and clients since it was made. Local in
 // Answered and Refused counts the calls of routers that this server has let run and has
 // refused. The rest are attempts of clients, and a stream counts at its end. A call that was
-// answered with any status counts as answered. Hedges and Crowded are zero. Each count is
+// answered with any status counts as answered. Crowded is zero. Each count is
 // exact. They are read one after the other, so they may be of slightly different moments.
 // Stats does not block. transport.NewRouterCollector makes metrics of it.
 func (r *Router) Stats() route.Stats {
@@ -30,7 +31,7 @@ func (r *Router) Stats() route.Stats {
 	return route.Stats{
 		ClusterName: r.clusterName, Service: r.options.Service,
 		Answered: c.of(tally.Answered), Refused: c.of(tally.Refused), Unreachable: c.of(tally.Unreachable), Broken: c.of(tally.Broken), Canceled: c.of(tally.Canceled),
-		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
+		Unkeyed: c.unkeyed.Load(), Retries: c.retries.Load(), Hedges: c.hedges.Load(), OverBudget: c.overBudget.Load(), GaveUp: c.gaveUp.Load(),
 	}
 }
 
