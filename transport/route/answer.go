@@ -16,6 +16,7 @@ import (
 type answering struct {
 	http.ResponseWriter
 	ctx    context.Context // of the request
+	closes bool            // the connection, unless the handler says the length of its answer
 	number [1]string
 	begun  bool
 }
@@ -28,8 +29,11 @@ type (
 )
 
 // around returns the writer to give to the handler, for an answer to w.
-func (a *answering) around(ctx context.Context, w http.ResponseWriter, number string) http.ResponseWriter {
-	a.ctx, a.ResponseWriter, a.number[0] = ctx, w, number
+func (a *answering) around(r *http.Request, w http.ResponseWriter, number string) http.ResponseWriter {
+	a.ctx, a.ResponseWriter, a.number[0] = r.Context(), w, number
+	// The other router has the whole answer to a HEAD before the handler ends, which goes on when
+	// it is that of an event stream. A further request on the connection would wait for its end.
+	a.closes = r.Method == http.MethodHead && r.ProtoMajor == 1
 	if _, ok := w.(http.Hijacker); ok {
 		return answeringHTTP1{a}
 	}
@@ -43,7 +47,11 @@ func (a *answering) around(ctx context.Context, w http.ResponseWriter, number st
 func (a *answering) begin() {
 	if !a.begun {
 		a.begun = true
-		a.Header()[wire.AnsweredHeader] = a.number[:]
+		h := a.Header()
+		h[wire.AnsweredHeader] = a.number[:]
+		if a.closes && h["Content-Length"] == nil {
+			h["Connection"] = []string{"close"}
+		}
 	}
 }
 

@@ -193,7 +193,8 @@ func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement
 		return
 	}
 	m.form.restore(r)
-	rt.handler.ServeHTTP(a.answering.around(a, w, m.number), r)
+	rt.handler.ServeHTTP(a.answering.around(r, w, m.number), r)
+	a.answering.closes = false
 	a.answering.begin()
 }
 

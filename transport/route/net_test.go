@@ -243,6 +243,48 @@ func TestUpgradesPass(t *testing.T) {
 	require.Equal(t, "no upgrade", body)
 }
 
+// TestAHeadOfAStream: its answer is complete while the handler goes on. The connection serves no
+// other request, and the handler learns that its caller is gone.
+func TestAHeadOfAStream(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for name, begin := range map[string]func(w http.ResponseWriter){
+			"flushed":             func(http.ResponseWriter) {},
+			"with its status":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
+			"after its beginning": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "data: 1\n\n") },
+		} {
+			t.Run(fmt.Sprint(name, ", TLS ", secure), func(t *testing.T) {
+				p := newPair(t, secure)
+				over := ways[0]
+				if secure {
+					over = ways[2]
+				}
+				ended := make(chan struct{})
+				p.run(t, &behaviour{
+					handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+						if r.Method != http.MethodHead {
+							_, _ = io.WriteString(w, "next")
+							return
+						}
+						x.leave() // the exchange does not wait for it
+						defer x.enter()
+						w.Header().Set("Content-Type", "text/event-stream")
+						begin(w)
+						_ = http.NewResponseController(w).Flush()
+						<-r.Context().Done()
+						close(ended)
+					},
+					send: func(x *exchange) {
+						x.do(x.request("HEAD", "/k", nil))
+						x.do(x.request("GET", "/k", nil))
+						require.Contains(x.t, strings.Join(x.caller, "\n"), `body "next"`)
+					},
+				}, over, 1)
+				<-ended
+			})
+		}
+	}
+}
+
 // TestAnUpgradeThatCannotPassEnds at the owner too: a handler around the router hides that the
 // connection can be taken over.
 func TestAnUpgradeThatCannotPassEnds(t *testing.T) {
