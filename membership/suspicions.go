@@ -43,6 +43,7 @@ type suspicion struct {
 	refuted     time.Time // zero while it is open
 	again       time.Time // when it was suspected again after it had ended, and has not announced itself since
 	next        uint64    // the incarnation that is suspected again; 0 when not known
+	outlived    time.Time // when the member refuted the suspicion before this one; zero when it did not
 }
 
 func newSuspicions(lasts time.Duration, now func() time.Time) suspicions {
@@ -81,7 +82,11 @@ func (d *suspicions) accuse(name string, incarnation uint64) (begins bool) {
 	now := d.now()
 	was, known := d.open[name]
 	if begins = !known || was.announced || !d.isOpen(was, now); begins {
-		was = suspicion{since: now, incarnation: incarnation}
+		outlived := was.outlived
+		if !was.refuted.IsZero() {
+			outlived = was.refuted
+		}
+		was = suspicion{since: now, incarnation: incarnation, outlived: outlived}
 	}
 	was.accused = true
 	d.open[name] = was
@@ -120,6 +125,13 @@ func (d *suspicions) age(name string) time.Duration {
 		return now.Sub(was.since)
 	}
 	return 0
+}
+
+// refutedBefore reports whether a member refuted a suspicion not long ago, before the present one.
+func (d *suspicions) refutedBefore(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now().Sub(d.open[name].outlived) < suspicionMemory
 }
 
 // silent returns since when a member has been suspected without a sign of it. It is the zero time for

@@ -106,6 +106,30 @@ func TestWhenAVerdictIsExpected(t *testing.T) {
 	require.False(t, m.expects(other, 4))
 }
 
+// A member that nothing is heard of, and that denied a suspicion not long before, may lose most of what it sends. Its denial
+// needs longer.
+func TestHowLongASilentMemberMayDenyThat(t *testing.T) {
+	m, err := New(townOptions(1))
+	require.NoError(t, err)
+	now := time.Unix(1000, 0)
+	m.settings.now = func() time.Time { return now }
+	m.suspicions.now = m.settings.now
+	other, interval := gossipName("n2", 2), m.settings.timings.probeInterval
+	m.registry.set(other, Member{ID: "n2", Start: Start{Nonce: 2}})
+	m.suspicions.accuse(other, 3)
+	require.Equal(t, interval, m.mayDenyFor(other))
+	m.heard(other, false, 4)
+	now = now.Add(time.Minute)
+	for range 2 {
+		m.suspicions.accuse(other, 5)
+		require.Equal(t, denialProbes*interval, m.mayDenyFor(other))
+		now = now.Add(16 * time.Second)
+	}
+	now = now.Add(suspicionMemory)
+	m.suspicions.accuse(other, 5)
+	require.Equal(t, interval, m.mayDenyFor(other))
+}
+
 // An incarnation in a list of another member that is above the suspected one refutes the suspicion.
 func TestAListRefutesASuspicion(t *testing.T) {
 	s := newSuspicions(time.Minute, time.Now)

@@ -131,10 +131,9 @@ func (m *Membership) broadcast(g *guard.Guard, packet []byte, except string) {
 
 // confirmsSilence reports whether gossip too finds a silent start dead, and waits some probes for that.
 // The holders of tethers may all be on the far side of a cut, and other members reach the start. These
-// pass on the suspicion, and the start refutes it. A suspicion that has stood for a probe interval was
-// not refuted.
+// pass on the suspicion, and the start refutes it.
 func (m *Membership) confirmsSilence(name string) bool {
-	interval := m.settings.timings.probeInterval
+	interval, enough := m.settings.timings.probeInterval, m.mayDenyFor(name)
 	over := time.NewTimer(silentProbes * interval)
 	defer over.Stop()
 	tick := time.NewTicker(interval / 10)
@@ -146,7 +145,7 @@ func (m *Membership) confirmsSilence(name string) bool {
 		if held {
 			return false // it has answered
 		}
-		if m.suspicions.age(name) >= interval {
+		if m.suspicions.age(name) >= enough {
 			return true
 		}
 		select {
@@ -157,6 +156,15 @@ func (m *Membership) confirmsSilence(name string) bool {
 			return false
 		}
 	}
+}
+
+// mayDenyFor returns for how long a silent start may refute the suspicion: for a probe interval. A start that
+// refuted another suspicion not long ago has longer. It may lose most of what it sends, so that its denial is late.
+func (m *Membership) mayDenyFor(name string) time.Duration {
+	if m.suspicions.refutedBefore(name) {
+		return denialProbes * m.settings.timings.probeInterval
+	}
+	return m.settings.timings.probeInterval
 }
 
 // incarnationAbove returns an incarnation above that of a member.
