@@ -13,8 +13,7 @@ import (
 // so. See deaths.go for the reason.
 
 const (
-	deathVotes = 0.75 // the part of the asked members that must confirm a death
-	deathTries = 3    // times that they are asked: news of the death may still travel
+	deathTries = 3 // times that members are asked: news of the death may still travel
 
 	missedAfter = 3 // halves of a probe interval without a sign of a member after which others miss it
 	sameDeath   = 5 // probe intervals after a return within which questions are about the same death
@@ -149,8 +148,8 @@ func (m *Membership) askInPackets(round *reachRound, kind byte, targets []Member
 	}
 }
 
-// confirms reports whether enough members confirm a death.
-func confirms(yes, asked int) bool { return yes > 0 && float64(yes) >= deathVotes*float64(asked) }
+// confirms reports whether enough members confirm a death: two thirds of those that were asked.
+func confirms(yes, asked int) bool { return yes > 0 && 3*yes >= 2*asked }
 
 // answerDeath answers a member that asks whether this one declared it dead, if this one did. It
 // does not answer when it has not missed the other one, as with forged news: there were signs of it
