@@ -93,3 +93,28 @@ func TestNewsOfSeveralBatches(t *testing.T) {
 		require.Equal(t, test.want, test.b.and(test.a))
 	}
 }
+
+func TestWhichReturnWaits(t *testing.T) {
+	back := Member{ID: "n2", Start: membership.Start{Number: 1, Nonce: 5}, State: membership.Active}
+	for name, test := range map[string]struct {
+		kind   EventKind
+		change func(before, after *Member)
+		others int
+		want   news
+	}{
+		"an owner that had failed":           {MemberRejoined, func(_, _ *Member) {}, 2, oneReturn},
+		"in a cluster of two":                {MemberRejoined, func(_, _ *Member) {}, 1, otherChange},
+		"of a later start":                   {MemberRejoined, func(_, after *Member) { after.Start.Number++ }, 2, otherChange},
+		"of an observer":                     {MemberRejoined, func(_, after *Member) { after.State = membership.Observer }, 2, otherChange},
+		"of a member that was not there yet": {MemberJoined, func(before, _ *Member) { *before = Member{} }, 2, otherChange},
+		"a failure":                          {MemberFailed, func(_, after *Member) { *after = Member{} }, 2, oneFailure},
+	} {
+		var c Cluster
+		v := &published{}
+		v.Members = make([]Member, test.others)
+		c.view.Store(v)
+		before, after := back, back
+		test.change(&before, &after)
+		require.Equal(t, test.want, c.newsOf(test.kind, before, after), name)
+	}
+}
