@@ -114,7 +114,7 @@ func TestMembersThatDoNotFit(t *testing.T) {
 		stranger := b.start(4, ordinal, func(o *cluster.Options) { o.Zone = "elsewhere" })
 		b.agree(append(all, stranger)...)
 		p := problem(t, all[0], api.ProblemMisfit)
-		require.Equal(t, "the members do not meet the conditions of rf3:ordinal/1:n:zones=3: placed as Balanced places: "+
+		require.Equal(t, "the members do not meet the conditions of rf3:ordinal/2:n:zones=3: placed as Balanced places: "+
 			"the members are in 4 zones: set Zones, which is 3", p.Message)
 		require.False(t, p.Unready)
 		require.True(t, all[0].Metrics().Problems[api.ProblemMisfit])

@@ -65,6 +65,7 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.Balanced{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{}}},
+		{{ReplicationFactor: 3, Strategy: rebalance.Ordinal{Prefix: "n", Zones: 3, Version: 1}}, {ReplicationFactor: 3, Strategy: rebalance.Ordinal{Prefix: "n", Zones: 3}}},
 	}
 	if testing.Short() {
 		changes = changes[:2] // a strategy, and a factor

@@ -27,6 +27,7 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.Balanced{Overload: option.None},
 	rebalance.Balanced{Version: 1},
 	rebalance.Ordinal{Prefix: "node-0-"},
+	rebalance.Ordinal{Prefix: "node-0-", Version: 1},
 }
 
 // each runs a test with every strategy.

@@ -19,13 +19,15 @@ type seating struct {
 	limits     []uint64 // the limits of members in the race for slots that are in no column
 	orders     []permutation
 	domain     domain
+	version    int // of the algorithm
 	stopped    func() bool
 }
 
-func newSeating(t ring.Topology, l layout, orders []permutation) *seating {
+func newSeating(t ring.Topology, l layout, orders []permutation, version int) *seating {
 	levels := newLevels(t, l, orders, slack(0), option.None)
 	s := &seating{
-		replicas: t.Replicas, levelZones: levels[2], members: levels[3], orders: orders, domain: newDomain(t.PartitionCount), stopped: t.Stopped,
+		replicas: t.Replicas, levelZones: levels[2], members: levels[3], orders: orders, domain: newDomain(t.PartitionCount),
+		version: version, stopped: t.Stopped,
 		owners: make([]int32, t.PartitionCount*t.Replicas), zones: make([]int32, t.PartitionCount*t.Replicas),
 	}
 	for slot := range s.owners {
@@ -47,11 +49,16 @@ func (s *seating) take(slot int, m int32) {
 // column fills the slots of a column, the first of which has a place in the row. A column
 // that is all of a row comes first in it too.
 func (s *seating) column(c *column, first int) {
-	seats, held := replay(c.zone, len(c.seats), len(s.owners)/s.replicas, c.depth, s.stopped)
+	partitions := len(s.owners) / s.replicas
+	var b *backups
+	if s.version > 1 {
+		b = newBackups(c, partitions)
+	}
+	seats, held := replay(c.zone, len(c.seats), partitions, c.depth, b, s.stopped)
 	if s.stopped() {
 		return
 	}
-	holders := c.admit(s, seats, held)
+	holders := c.admit(s, seats, held, b)
 	vacant := 0
 	for i, holder := range seats {
 		slot := i/c.depth*s.replicas + first + i%c.depth
@@ -65,15 +72,11 @@ func (s *seating) column(c *column, first int) {
 	if vacant == 0 {
 		return
 	}
-	// Each member may take its part of the slots, and one and a half times the root of it.
-	part := uint64(vacant) << 16 / uint64(len(c.members))
-	for _, m := range c.members {
-		s.members[m].limit = s.members[m].load + (part+root(part)*3/2+s.orders[m].dither())>>16
-	}
-	for seat := range held {
-		if c.seats[seat] == open {
-			vacant -= s.giveBack(c, first, int32(seat), seats, held[seat])
-		}
+	if s.version == 1 {
+		vacant -= s.giveBackAll(c, first, seats, held, vacant)
+	} else {
+		s.limit(c, len(seats), vacant)
+		vacant -= s.takeOver(b, c, first, seats, holders)
 	}
 	s.race(c.members, vacant, func(m int32, p int) int {
 		row := s.row(p)
@@ -86,44 +89,10 @@ func (s *seating) column(c *column, first int) {
 	s.finish()
 }
 
-// giveBack returns slots of an empty seat to the members that it had them from, and returns
-// their number. When all seats above are empty too, the table is then nearly the one without these
-// seats, and little moves when the highest member leaves. A member gets back at most the part
-// of the slots that it has where all give equally. Rows with members of higher seats come first,
-// because these members can take slots in the other rows only.
-func (s *seating) giveBack(c *column, first int, seat int32, seats []int32, cells []cell) (given int) {
-	above := func(e cell) (n int) {
-		for _, other := range seats[e.row()*c.depth:][:c.depth] {
-			if other > seat {
-				n++
-			}
-		}
-		return n
-	}
-	slices.SortFunc(cells, func(a, b cell) int { return cmp.Or(above(b)-above(a), cmp.Compare(a.slot(), b.slot())) })
-	part := uint64(len(cells)) << 16 / uint64(len(c.seats)-1)
-	got := make([]uint64, len(c.seats))
-	for _, e := range cells {
-		i := e.row()*c.depth + e.place()
-		donor := e.donor()
-		if seats[i] != seat || donor == open || c.seats[donor] == open {
-			continue
-		}
-		m := c.seats[donor]
-		if s.members[m].load >= s.members[m].limit || got[donor] > (part+s.orders[m].dither())>>16 || slices.Contains(s.row(e.row()), m) {
-			continue
-		}
-		got[donor]++
-		s.take(e.row()*s.replicas+first+e.place(), m)
-		given++
-	}
-	return given
-}
-
 // admit lets the members without a seat take their shares from the seats, and returns the
 // members of all seats, with theirs at the end. An empty seat gives slots as if its member
-// were there, so that a hole does not change what they take.
-func (c *column) admit(s *seating, seats []int32, held [][]cell) []int32 {
+// were there, so that a hole does not change what they take. They also become backups, if there are any.
+func (c *column) admit(s *seating, seats []int32, held [][]cell, b *backups) []int32 {
 	holders := append(slices.Clone(c.seats), c.joiners...)
 	if len(c.joiners) == 0 || len(c.seats) == 0 {
 		return holders
@@ -145,10 +114,12 @@ func (c *column) admit(s *seating, seats []int32, held [][]cell) []int32 {
 				continue
 			}
 			loads[row[from]]--
+			b.lose(int(row[from]), p*c.depth+from)
 			loads[i]++
 			row[from] = int32(i)
 		}
 	}
+	b.joiners(c, s, seats, loads)
 	return holders
 }
 

@@ -106,8 +106,8 @@ func (c *column) take(numbers []int, zones int) {
 // joined in order. The first own every row. Each further one takes its share, rounded down,
 // from the members before it. These give slots until none has more than the new share
 // rounded up, and then one slot each, beginning at a random one of them. It also returns the
-// slots of each seat. It stops early.
-func replay(zone string, seats, partitions, depth int, stopped func() bool) (owners []int32, held [][]cell) {
+// slots of each seat, and sets the backups, if there are any. It stops early.
+func replay(zone string, seats, partitions, depth int, b *backups, stopped func() bool) (owners []int32, held [][]cell) {
 	owners = make([]int32, partitions*depth)
 	held = make([][]cell, seats)
 	for seat := range min(seats, depth) {
@@ -145,10 +145,12 @@ func replay(zone string, seats, partitions, depth int, stopped func() bool) (own
 					loads[donor]--
 					last[c.row()] = int32(n)
 					taken = append(taken, c.from(donor))
+					b.lose(donor, c.row()*depth+c.place())
 				}
 			}
 		}
 		held[n], loads[n] = taken, len(taken)
+		b.join(seed, n, held, loads, last)
 	}
 	for seat := range held {
 		held[seat] = held[seat][:loads[seat]]

@@ -109,6 +109,7 @@ func TestGoldenFingerprints(t *testing.T) {
 		"consistent-hash/3:load=1000:vnodes=1":  {"c7aafff5d03d1f78", "730e0a2e338223a9", "f862fec388fd00cc", "6681f0c87e5ed59f", "f2cc23d753046eff", "f2de69a53ef432e5"},
 		"consistent-hash/3:load=1250:vnodes=20": {"c17fdcc6421b5672", "d74b7e81f61db9b8", "147157d93d4c4d55", "e758cfb022c84809", "e8304879db9b880b", "8c4f34ba2a3eadbe"},
 		"ordinal/1:node-0-:zones=1":             {"c7c7442acb39921a", "c6065d3a8716a031", "6ed4b6c60255494e", "0df58059f87dee8d", "d0b3787de2e3dbd1", "ddc9dbeb754bdded"},
+		"ordinal/2:node-0-:zones=1":             {"c5f4994fae73f815", "46cb505f4ac6a442", "e1b6ff084bf182a3", "b296cb230d97243a", "06d77a26d231657e", "09c5360b506f1164"},
 		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97", "66776420f9c20364"},
 		"rendezvous/2":                          {"36fa5c450f456809", "0b65f56e94833c74", "65373f303c0ebf06", "6041e68616c3e31d", "82eafed850b7fc7a", "fab0d6b6ef6b802d"},
 		"rendezvous/3":                          {"26983ed3c70e1d68", "f34a828b8664891a", "3bfdedef99d5eb58", "58187c6142635b62", "0c2c566f75247741", "a0a7fc93151ea9d6"},

@@ -35,7 +35,7 @@ func TestParseReadsEveryFlag(t *testing.T) {
 		"-cluster", "orders", "-id", "n1", "-region", "eu", "-zone", "a", "-weight", "2", "-observer",
 		"-gossip", "127.0.0.1:7946", "-advertise", "10.0.0.1", "-http", "127.0.0.1:8081", "-advertise-http", "n1:80",
 		"-join", "127.0.0.1:7946, n2:7946", "-partitions", "64", "-replicas", "2", "-strategy", "round-robin",
-		"-accept", "rf3/balanced,rf1/consistent-hash,rf3/ordinal/orders-/3", "-profile", "wan",
+		"-accept", "rf3/balanced,rf1/consistent-hash,rf3/ordinal/orders-/3/1", "-profile", "wan",
 		"-key", "00112233445566778899aabbccddeeff,ABEiM0RVZneImaq7zN3u/w==",
 		"-bootstrap-timeout", "1s", "-leave-timeout", "2s", "-restart-grace", "3s", "-log-level", "warn",
 	}, nil)
@@ -50,7 +50,7 @@ func TestParseReadsEveryFlag(t *testing.T) {
 			AlsoRuns: []cluster.Configuration{
 				{ReplicationFactor: 3, Strategy: rebalance.Balanced{}},
 				{ReplicationFactor: 1, Strategy: rebalance.ConsistentHash{}},
-				{ReplicationFactor: 3, Strategy: rebalance.Ordinal{Prefix: "orders-", Zones: 3}},
+				{ReplicationFactor: 3, Strategy: rebalance.Ordinal{Prefix: "orders-", Zones: 3, Version: 1}},
 			},
 			Gossip:    membership.GossipOptions{AdvertiseAddr: "10.0.0.1", Profile: membership.WAN, Keys: [][]byte{key, key}, ForgetAfter: 72 * time.Hour},
 			HTTP:      cluster.HTTPOptions{AdvertiseAddr: "n1:80"},

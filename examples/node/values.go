@@ -27,15 +27,20 @@ func list(s string) (items []string) {
 
 // parseStrategy reads the name of a strategy. A version after it, as in rendezvous/1, is that of an
 // earlier release. After ordinal come the prefix of IDs and the number of zones, as in
-// ordinal/orders-/3.
+// ordinal/orders-/3, and then the version, as in ordinal/orders-/3/1.
 func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 	if rest, ok := strings.CutPrefix(s, "ordinal/"); ok {
 		prefix, digits, _ := strings.Cut(rest, "/")
+		digits, earlier := strings.CutSuffix(digits, "/1")
 		zones, err := strconv.Atoi(digits)
 		if err != nil {
 			return nil, fmt.Errorf("strategy %q: must be like ordinal/orders-/3, with the prefix of IDs and the number of zones", s)
 		}
-		return rebalance.Ordinal{Prefix: prefix, Zones: zones}, nil
+		o := rebalance.Ordinal{Prefix: prefix, Zones: zones}
+		if earlier {
+			o.Version = 1
+		}
+		return o, nil
 	}
 	switch s {
 	case "balanced":
