@@ -76,7 +76,7 @@ func (b *backups) lose(seat, slot int) {
 
 // join is called when seat n has taken its slots, in rows that are marked with n. It sets the
 // backups of these slots if the seat is empty, and those that the seat becomes.
-func (b *backups) join(seed uint64, n int, held [][]cell, loads []int, marks []int32) {
+func (b *backups) join(seed uint64, n int, held [][]cell, loads []int, donors, marks []int32) {
 	if b == nil {
 		return
 	}
@@ -87,10 +87,10 @@ func (b *backups) join(seed uint64, n int, held [][]cell, loads []int, marks []i
 		switch cells := held[seat][:loads[seat]]; {
 		case seat == n:
 			for _, c := range cells {
-				b.set(seat, b.slot(c), c.donor())
+				b.set(seat, b.slot(c), donors[b.slot(c)])
 			}
 		case n == b.depth:
-			b.first(seat, n, cells, held[n])
+			b.first(seat, n, cells, held[n], donors)
 		default:
 			b.share(random(mix(mix(seed+uint64(n))+uint64(seat))), seat, int32(n), cells, loads, n,
 				func(c cell) bool { return marks[c.row()] == int32(n) })
@@ -100,13 +100,13 @@ func (b *backups) join(seed uint64, n int, held [][]cell, loads []int, marks []i
 
 // first sets the backups of a seat when rows have one more seat than owners for the first time. In
 // each row it is the one seat that is not in the row.
-func (b *backups) first(seat, n int, cells, taken []cell) {
-	donors := make(map[int]int32, len(taken))
+func (b *backups) first(seat, n int, cells, taken []cell, donors []int32) {
+	missing := make(map[int]int32, len(taken)) // the seat that is not in a row
 	for _, c := range taken {
-		donors[c.row()] = c.donor()
+		missing[c.row()] = donors[b.slot(c)]
 	}
 	for _, c := range cells {
-		backup, ok := donors[c.row()]
+		backup, ok := missing[c.row()]
 		if !ok {
 			backup = int32(n)
 		}

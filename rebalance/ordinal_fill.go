@@ -51,10 +51,14 @@ func (s *seating) take(slot int, m int32) {
 func (s *seating) column(c *column, first int) {
 	partitions := len(s.owners) / s.replicas
 	var b *backups
-	if s.version > 1 {
-		b = newBackups(c, partitions)
+	var donors []int32
+	if slices.Contains(c.seats, open) {
+		donors = slices.Repeat([]int32{open}, partitions*c.depth)
+		if s.version > 1 {
+			b = newBackups(c, partitions)
+		}
 	}
-	seats, held := replay(c.zone, len(c.seats), partitions, c.depth, b, s.stopped)
+	seats, held := replay(c.zone, len(c.seats), partitions, c.depth, donors, b, s.stopped)
 	if s.stopped() {
 		return
 	}
@@ -73,7 +77,7 @@ func (s *seating) column(c *column, first int) {
 		return
 	}
 	if s.version == 1 {
-		vacant -= s.giveBackAll(c, first, seats, held, vacant)
+		vacant -= s.giveBackAll(c, first, seats, held, donors, vacant)
 	} else {
 		s.limit(c, len(seats), vacant)
 		vacant -= s.takeOver(b, c, first, seats, holders)

@@ -106,8 +106,9 @@ func (c *column) take(numbers []int, zones int) {
 // joined in order. The first own every row. Each further one takes its share, rounded down,
 // from the members before it. These give slots until none has more than the new share
 // rounded up, and then one slot each, beginning at a random one of them. It also returns the
-// slots of each seat, and sets the backups, if there are any. It stops early.
-func replay(zone string, seats, partitions, depth int, b *backups, stopped func() bool) (owners []int32, held [][]cell) {
+// slots of each seat, and sets the backups and the donors, if there are any: the donor of a slot is the seat
+// that had it before, or open. It stops early.
+func replay(zone string, seats, partitions, depth int, donors []int32, b *backups, stopped func() bool) (owners []int32, held [][]cell) {
 	owners = make([]int32, partitions*depth)
 	held = make([][]cell, seats)
 	for seat := range min(seats, depth) {
@@ -144,13 +145,17 @@ func replay(zone string, seats, partitions, depth int, b *backups, stopped func(
 					}
 					loads[donor]--
 					last[c.row()] = int32(n)
-					taken = append(taken, c.from(donor))
-					b.lose(donor, c.row()*depth+c.place())
+					taken = append(taken, c)
+					if donors != nil {
+						slot := c.row()*depth + c.place()
+						donors[slot] = int32(donor)
+						b.lose(donor, slot)
+					}
 				}
 			}
 		}
 		held[n], loads[n] = taken, len(taken)
-		b.join(seed, n, held, loads, last)
+		b.join(seed, n, held, loads, donors, last)
 	}
 	for seat := range held {
 		held[seat] = held[seat][:loads[seat]]
@@ -161,20 +166,14 @@ func replay(zone string, seats, partitions, depth int, b *backups, stopped func(
 	return owners, held
 }
 
-// A cell is a slot of a column: its row, its place in the part of the row that the column has,
-// and the seat that had it before, or open. Together they are one number, because replay moves many.
-type cell int64
+// A cell is a slot of a column: its row and its place in the part of the row that the column has.
+// It is small, because replay moves many.
+type cell int32
 
-const (
-	placeBits = 4 // a row has at most 16 owners
-	donorBits = 32
-)
+const placeBits = 4 // a row has at most 16 owners
 
-func (c cell) slot() int32     { return int32(c & (1<<donorBits - 1)) } // row and place
-func (c cell) row() int        { return int(c.slot() >> placeBits) }
-func (c cell) place() int      { return int(c & (1<<placeBits - 1)) }
-func (c cell) donor() int32    { return int32(c>>donorBits) - 1 }
-func (c cell) from(d int) cell { return cell(c.slot()) | cell(d+1)<<donorBits }
+func (c cell) row() int   { return int(c >> placeBits) }
+func (c cell) place() int { return int(c & (1<<placeBits - 1)) }
 
 // random is a sequence of numbers that depends on its first state only.
 type random uint64
@@ -193,11 +192,12 @@ func (r *random) cell(list []cell, last []int32, mark int32) cell {
 		i := r.below(n)
 		n--
 		c := list[i]
-		list[i], list[n] = list[n], c
+		list[i] = list[n]
 		if last[c.row()] != mark {
 			list[n] = list[len(list)-1]
 			return c
 		}
+		list[n] = c
 	}
 	return -1
 }
