@@ -28,7 +28,8 @@ const (
 	backupDraws = 12
 	// fewHoles is the largest number of empty seats for which limits depend on holeSlack alone.
 	fewHoles = 2
-	// holeSlack is the part of its share by which a member may be above it for the sake of holes.
+	// holeSlack says how far a member may be above its share for the sake of holes: the share over
+	// holeSlack.
 	holeSlack = 16
 )
 

@@ -154,6 +154,19 @@ func TestOrdinalManyHoles(t *testing.T) {
 	}
 }
 
+// With every second of thousands of numbers missing there are no backups, and the race gives out all slots.
+func TestOrdinalWithoutBackups(t *testing.T) {
+	nodes := numbered(3000, 1)
+	for i := range 1500 {
+		nodes[i] = nodes[2*i]
+	}
+	c := strategytest.Cluster{Nodes: nodes[:1500], PartitionCount: 4096, ReplicationFactor: 3}
+	s := rebalance.Ordinal{Prefix: "orders-"}
+	require.NoError(t, s.Fits(ring.Topology{Nodes: c.Nodes, PartitionCount: c.PartitionCount, Replicas: 3}))
+	require.NoError(t, strategytest.Complete(s, c))
+	require.LessOrEqual(t, fullest(build(t, s, c.PartitionCount, 3, c.Nodes)), 1500) // 12 slots, where 8.2 are fair
+}
+
 // Where no number is missing, version 1 gives the same table.
 func TestOrdinalVersionsDifferInHolesAlone(t *testing.T) {
 	table := func(version int, without ...int) (ids []string) {
