@@ -112,8 +112,8 @@ func (c *call) Value(key any) any {
 }
 
 // newCall finds the key of a call and how its method is routed.
-func (l *link) newCall(ctx context.Context, method string, request any, options *callOptions) *call {
-	c := &call{Context: ctx, link: l, waits: options.waits}
+func (l *link) newCall(ctx context.Context, method string, request any, waits bool) *call {
+	c := &call{Context: ctx, link: l, waits: waits}
 	o := &l.router.options
 	if c.key, c.keyed = keyOf(ctx); !c.keyed && o.Key != nil {
 		md, _ := metadata.FromOutgoingContext(ctx)

@@ -29,10 +29,10 @@ func newLink(r *Router) *link { return &link{router: r, conns: make(map[*tracked
 // unary sends a unary call until it is answered, or must not be sent again.
 func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	o := readOptions(options)
-	c := l.newCall(ctx, method, request, &o)
+	c := l.newCall(ctx, method, request, o.waits)
 	l.router.budget.Deposit()
 	if c.hedges(answer) {
-		return o.ended(c.sendHedged(answer, &o, func(ctx context.Context, answer any, options []grpc.CallOption) error {
+		return o.ended(c.sendHedged(answer, o.all, func(ctx context.Context, answer any, options []grpc.CallOption) error {
 			return invoke(ctx, method, request, answer, cc, options...)
 		}))
 	}
@@ -58,9 +58,9 @@ func (c *call) send(invoke func(context.Context) error) error {
 // has kept, as long as no answer has begun.
 func (l *link) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
 	l.router.budget.Deposit()
-	o := readOptions(options)
+	waits := readOptions(options).waits
 	opened := func(request any) (grpc.ClientStream, error) {
-		c := l.newCall(ctx, method, request, &o)
+		c := l.newCall(ctx, method, request, waits)
 		s, err := open(c.first(), desc, cc, method, options...)
 		if err != nil {
 			return nil, err

@@ -27,7 +27,7 @@ type hedge struct {
 	first   *call
 	caller  context.Context
 	answer  any // as the caller gave it
-	options *callOptions
+	options []grpc.CallOption
 	invoke  invoker
 	end     context.CancelFunc   // ends the first call
 	to      atomic.Pointer[peer] // that the first call was sent to; nil: to none yet
@@ -58,7 +58,7 @@ func (c *call) hedges(answer any) bool {
 }
 
 // sendHedged sends a call, and a second one when the first takes long.
-func (c *call) sendHedged(answer any, options *callOptions, invoke invoker) error {
+func (c *call) sendHedged(answer any, options []grpc.CallOption, invoke invoker) error {
 	h := &hedge{first: c, caller: c.Context, answer: answer, options: options, invoke: invoke}
 	c.Context, h.end = context.WithCancel(c.Context)
 	defer h.end()
@@ -66,7 +66,7 @@ func (c *call) sendHedged(answer any, options *callOptions, invoke invoker) erro
 	h.mu.Lock()
 	h.timer = time.AfterFunc(c.link.router.options.HedgeAfter, h.begin)
 	h.mu.Unlock()
-	err := c.send(func(ctx context.Context) error { return invoke(ctx, answer, options.all) })
+	err := c.send(func(ctx context.Context) error { return invoke(ctx, answer, options) })
 	h.mu.Lock()
 	h.timer.Stop()
 	h.over = true
@@ -133,7 +133,7 @@ func (h *hedge) prepare() *second {
 		return nil
 	}
 	s.Context, s.end = context.WithCancel(h.caller)
-	s.outputs, s.answer, s.ended = h.options.apart(), like(h.answer), make(chan struct{})
+	s.outputs, s.answer, s.ended = apart(h.options), like(h.answer), make(chan struct{})
 	h.second = s
 	return s
 }
@@ -181,14 +181,14 @@ type outputs struct {
 }
 
 // apart returns the options for a second call at the same time.
-func (o *callOptions) apart() outputs {
+func apart(options []grpc.CallOption) outputs {
 	var gives []func()
 	out := outputs{give: func() {
 		for _, give := range gives {
 			give()
 		}
 	}}
-	for _, option := range o.all {
+	for _, option := range options {
 		switch given := option.(type) {
 		case grpc.HeaderCallOption:
 			md := new(metadata.MD)
