@@ -3,6 +3,7 @@ package membership
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,50 @@ func TestNoLivingMemberIsDeclaredDead(t *testing.T) {
 				}
 				require.Positive(t, all[0].stats().Tethers.Examined+all[1].stats().Tethers.Examined+all[2].stats().Tethers.Examined+
 					all[3].stats().Tethers.Examined+all[4].stats().Tethers.Examined+all[5].stats().Tethers.Examined+all[6].stats().Tethers.Examined)
+			})
+		})
+	}
+}
+
+// Nothing that members survive removes one of them, however long it goes on: packets and streams that are
+// lost, streams that end, connections that are refused, a process that stands still for three seconds.
+// With CLUSTERKIT_SIM_FULL it goes on for ten minutes among 30 members.
+func TestNoMemberIsRemovedInTenMinutes(t *testing.T) {
+	size, minutes := 8, 2
+	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+		size, minutes = 30, 10
+	}
+	last := townAddr(size)
+	for name, trouble := range map[string]func(n *town){
+		"loss of 10 %": func(n *town) {
+			require.NoError(n.t, n.net.SetPacketLoss(0.1))
+			require.NoError(n.t, n.net.SetStreamLoss(0.1))
+		},
+		"streams end each minute": func(n *town) {
+			for i := range size {
+				n.net.CloseStreams(townAddr(i + 1))
+			}
+		},
+		"30 % are refused":  func(n *town) { n.refuse(last, size*3/10); n.net.CloseStreams(last) },
+		"60 % are refused":  func(n *town) { n.refuse(last, size*6/10); n.net.CloseStreams(last) },
+		"90 % are refused":  func(n *town) { n.refuse(last, size*9/10); n.net.CloseStreams(last) },
+		"100 % are refused": func(n *town) { n.refuse(last, size); n.net.CloseStreams(last) },
+		"three seconds of standing still": func(n *town) {
+			n.net.Stall(last)
+			time.Sleep(3 * time.Second)
+			n.net.Resume(last)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *testing.T, n *town) {
+				all := n.found(size)
+				for range minutes {
+					trouble(n)
+					time.Sleep(time.Minute)
+				}
+				for _, m := range all {
+					require.Zero(t, m.stats().Failed, m.Local().ID)
+				}
 			})
 		})
 	}
