@@ -9,7 +9,7 @@ short: ## a minute: no processes, few members
 	go test -short ./...
 
 simulate: ## the large form of the simulations
-	CLUSTERKIT_SIM_FULL=1 go test ./clusterkit_test/sim ./cluster/internal/handoff
+	CLUSTERKIT_SIM_FULL=1 go test ./clusterkit_test/sim ./cluster/internal/handoff ./membership
 
 race: ## -cpu 1: see .ci/run
 	go test -race -cpu 1 ./...

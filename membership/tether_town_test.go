@@ -279,24 +279,38 @@ func (unsealed) Seal(plain, _ []byte) ([]byte, error) { return plain, nil }
 func (unsealed) Open(b, _ []byte) ([]byte, bool)      { return b, true }
 
 // A process without a key may send any number of claims where gossip is in clear. No member is
-// removed, and no member is dialed more than once a second because of that.
+// removed, and no member is dialed more than once a second because of that. A member ends the tether of such a
+// process, which then opens another one. With CLUSTERKIT_SIM_FULL it goes on for ten seconds at each of ten members.
 func TestForgedClaims(t *testing.T) {
+	size, lasts := 6, time.Second
+	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+		size, lasts = 10, 10*time.Second
+	}
 	inTown(t, func(t *testing.T, n *town) {
-		all := n.found(6)
-		before := n.net.Stats().Dials
-		sent := 0
+		all := n.found(size)
+		before, begun := n.net.Stats().Dials, time.Now()
+		sent, tethers := 0, uint64(0)
 		for i, victim := range all {
-			target, liar := all[(i+1)%6], all[(i+2)%6]
-			from := netip.AddrPortFrom(liar.Local().Addr.Addr(), 20000) // a host of the cluster
-			session, _, err := n.forge(from, target.Local().Addr, liar.name, target.name)
-			require.NoError(t, err)
-			for session.Claim(victim.name, tether.Gone, time.Second) == nil && sent < 6*1000 {
-				sent++
-				time.Sleep(time.Millisecond)
+			target, liar := all[(i+1)%size], all[(i+2)%size]
+			var session *tether.Session
+			for until := time.Now().Add(lasts); time.Now().Before(until); time.Sleep(time.Millisecond) {
+				if session == nil {
+					from := netip.AddrPortFrom(liar.Local().Addr.Addr(), uint16(20000+tethers)) // a host of the cluster
+					opened, _, err := n.forge(from, target.Local().Addr, liar.name, target.name)
+					if tethers++; err != nil {
+						continue
+					}
+					session = opened
+				}
+				if sent++; session.Claim(victim.name, tether.Gone, time.Second) != nil {
+					session = nil
+				}
 			}
 		}
-		require.Positive(t, sent)
-		require.Less(t, n.net.Stats().Dials-before, uint64(10*6+6))
+		t.Logf("%d claims over %d tethers", sent, tethers)
+		require.Greater(t, sent, 100*size)
+		seconds := 1 + uint64(time.Since(begun).Seconds())
+		require.LessOrEqual(t, n.net.Stats().Dials-before-tethers, uint64(size)*(seconds+3), "a dial a second and member, and three for its tethers")
 		for _, m := range all {
 			require.Zero(t, m.stats().Failed)
 		}
