@@ -245,7 +245,7 @@ func (pt *partition) request(s *surroundings, had *owners) {
 // away.
 func (m *Machine) forgetGone(pt *partition) {
 	gone := func(p Process) bool { return !m.around.alive[p] }
-	for i := len(pt.others) - 1; i >= 0; i-- { // nearly always there is nothing to delete
+	for i := range slices.Backward(pt.others) { // nearly always there is nothing to delete
 		if gone(pt.others[i].process) {
 			pt.others = slices.Delete(pt.others, i, i+1)
 		}
