@@ -102,7 +102,7 @@ func seconds(all []time.Duration) string {
 		return "-"
 	}
 	slices.Sort(all)
-	at := func(q int) float64 { return all[min(len(all)*q/100, len(all)-1)].Seconds() }
+	at := func(q int) float64 { return all[(len(all)*q+99)/100-1].Seconds() } // the nearest rank
 	return fmt.Sprintf("%.2f / %.2f / %.2f s", at(50), at(99), all[len(all)-1].Seconds())
 }
 
