@@ -148,7 +148,7 @@ func (h *Handoff) Received(partition int, token ring.Token) error {
 // partition was listed; if not, nothing is changed.
 func (h *Handoff) AcceptLoss(partition int) bool {
 	d := h.c.handoff
-	if d == nil || !d.is(func(m *handoff.Machine) bool { return m.Standing(partition).Lost }) {
+	if d == nil || partition < 0 || partition >= len(d.gates) || !d.is(func(m *handoff.Machine) bool { return m.Standing(partition).Lost }) {
 		return false
 	}
 	d.drive(handoff.LossAccepted{Partition: partition})

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -157,6 +158,27 @@ func TestPossibleLossIsSaid(t *testing.T) {
 			require.True(t, received(rest[0], p), "three members own everything")
 		}
 		require.False(t, rest[0].Handoff().AcceptLoss(0), "nothing is lost there")
+	})
+}
+
+// The number of a partition comes from requests and from operators. One out of range is answered like
+// one that this member does not own. So is a token of zero.
+func TestPartitionsOutOfRange(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		with, _ := b.startStore(newShelf(), 1)
+		b.still(with)
+		for _, c := range []*cluster.Cluster{with, b.make(2)} {
+			for _, p := range []int{-1, 64, math.MinInt, math.MaxInt, 3} {
+				done, err := c.Handoff().Admit(p, 0)
+				require.Nil(t, done)
+				require.Error(t, err)
+				var differ *cluster.TokenError
+				require.ErrorAs(t, c.Handoff().Check(p, 0), &differ)
+				require.ErrorAs(t, c.Handoff().Serve(p, 0), &differ)
+				require.ErrorAs(t, c.Handoff().Received(p, 0), &differ)
+				require.NotPanics(t, func() { require.False(t, c.Handoff().AcceptLoss(p)) })
+			}
+		}
 	})
 }
 
