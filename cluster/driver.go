@@ -127,7 +127,7 @@ func (d *driver) resume(ctx context.Context) error {
 	if journal == nil {
 		return nil
 	}
-	if err := journal.begin(ctx, d.options.Journal, d.nonce); err != nil {
+	if err := journal.begin(ctx, d.c.settings.Logger, d.options.Journal, d.nonce); err != nil {
 		return err
 	}
 	d.drive(handoff.Restored{Starts: journal.head.Starts, Records: journal.records, Departed: journal.departed, Since: journal.since})

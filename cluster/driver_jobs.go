@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -16,34 +18,50 @@ func (d *driver) begin(job handoff.Job) {
 	d.cancels[job.ID] = cancel
 	d.tasks.Go(func() {
 		defer cancel()
-		err := d.call(ctx, job)
-		d.mu.Lock()
-		delete(d.cancels, job.ID)
-		if err == nil {
-			d.clock.Reset(handoff.Timer{Partition: job.Partition, Kind: handoff.Retry})
-		}
-		d.mu.Unlock()
-		if stale := d.drive(handoff.Ended{Partition: job.Partition, ID: job.ID, Failed: err != nil}); err != nil && !stale {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.report.failed++
-			d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err)
-			d.c.events.add(d.event(HandoffFailed, time.Now(), job.Partition, err))
-		}
+		err := errExited
+		defer func() {
+			if err != nil {
+				err = fmt.Errorf("cluster: %v: %w", job, err)
+			}
+			d.ended(job, err)
+		}()
+		err = contain(d.c.settings.Logger, func() error { return d.call(ctx, job) })
 	})
 }
 
-// call runs the user's code, and returns a panic of that code as an error.
-func (d *driver) call(ctx context.Context, job handoff.Job) (err error) {
+// ended gives the machine the end of a job, and reports an error.
+func (d *driver) ended(job handoff.Job, err error) {
+	d.mu.Lock()
+	delete(d.cancels, job.ID)
+	if err == nil {
+		d.clock.Reset(handoff.Timer{Partition: job.Partition, Kind: handoff.Retry})
+	}
+	d.mu.Unlock()
+	if stale := d.drive(handoff.Ended{Partition: job.Partition, ID: job.ID, Failed: err != nil}); err != nil && !stale {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.report.failed++
+		d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err)
+		d.c.events.add(d.event(HandoffFailed, time.Now(), job.Partition, err))
+	}
+}
+
+// errExited is the error of a call that did not return.
+var errExited = errors.New("the call ended its goroutine with runtime.Goexit: it must return")
+
+// contain returns a panic of the user's code as an error.
+func contain(log *slog.Logger, call func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
-			d.c.settings.Logger.Error("handoff panicked", "partition", job.Partition, "panic", v, "stack", string(debug.Stack()))
-		}
-		if err != nil {
-			err = fmt.Errorf("cluster: %v: %w", job, err)
+			log.Error("a call of the Mover or the Journal panicked", "panic", v, "stack", string(debug.Stack()))
 		}
 	}()
+	return call()
+}
+
+// call runs the user's code.
+func (d *driver) call(ctx context.Context, job handoff.Job) error {
 	if job.Record != nil {
 		// Before a release, too: after a restart, deleted data must not count as data.
 		if err := d.options.Journal.Save(ctx, journalKey(job.Partition), job.Record); err != nil {

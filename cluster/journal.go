@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,8 +49,8 @@ func loadJournal(s *settings) (*journalState, error) {
 	if j == nil {
 		return nil, nil
 	}
-	all, err := j.Load()
-	if err != nil {
+	var all map[string][]byte
+	if err := contain(s.Logger, func() (err error) { all, err = j.Load(); return err }); err != nil {
 		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
 	}
 	mine := journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}
@@ -109,14 +110,14 @@ func (s *journalState) restored() bool {
 }
 
 // begin saves that the member starts.
-func (s *journalState) begin(ctx context.Context, j Journal, nonce uint64) error {
+func (s *journalState) begin(ctx context.Context, log *slog.Logger, j Journal, nonce uint64) error {
 	if !s.restored() {
 		s.head.Origin = nonce
 	}
 	s.head.Starts++
 	value, err := json.Marshal(s.head)
 	if err == nil {
-		err = j.Save(ctx, journalHeadKey, value)
+		err = contain(log, func() error { return j.Save(ctx, journalHeadKey, value) })
 	}
 	if err != nil {
 		return fmt.Errorf("cluster: saving to the journal: %w", err)

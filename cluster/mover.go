@@ -12,7 +12,8 @@ import (
 // Both methods are called from goroutines of the library, several at a time, but never two for
 // one partition, and with no lock held. They should return soon after the context ends. An
 // error that they return, or a panic, is reported with a [HandoffFailed] event, and the call is
-// made again.
+// made again. So is a call that ends its goroutine with [runtime.Goexit]. They may call methods
+// of the cluster, but must not wait for [Cluster.Drain] or [Cluster.Stop], which wait for them.
 type Mover interface {
 	// Receive merges a partition from other members: from at least need of them, and better
 	// from all. To merge is to keep the newer version of each datum, whether it is stored
@@ -89,7 +90,8 @@ type HandoffOptions struct {
 // succeeds, a new owner of the partition accepts no writes, and a former owner does not release
 // it.
 type Journal interface {
-	// Load returns all keys and values that are saved. [New] calls it once.
+	// Load returns all keys and values that are saved. [New] calls it once, and returns its
+	// error, or its panic as an error.
 	Load() (map[string][]byte, error)
 	// Save replaces the value of a key. When it returns nil, the value is as safe as a write
 	// that was acknowledged. It should return soon after the context ends.

@@ -164,7 +164,7 @@ func (d *driver) rejoin(ctx context.Context) error {
 	}
 	dataStart := unguessable() | 1 // not 0
 	if journal := d.c.settings.journal; journal != nil {
-		if err := journal.begin(ctx, d.options.Journal, dataStart); err != nil {
+		if err := journal.begin(ctx, d.c.settings.Logger, d.options.Journal, dataStart); err != nil {
 			return err
 		}
 	}

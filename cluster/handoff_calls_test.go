@@ -1,0 +1,160 @@
+package cluster_test
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/cluster"
+)
+
+// hooks are a store and a journal that call functions first.
+type hooks struct {
+	*store
+	*book
+	receive, release func(partition int)
+	save             func(key string)
+	load             func()
+}
+
+func (h *hooks) Receive(ctx context.Context, p int, from []cluster.Member, need int) error {
+	h.first(h.receive, p)
+	return h.store.Receive(ctx, p, from, need)
+}
+
+func (h *hooks) Release(ctx context.Context, p int) error {
+	h.first(h.release, p)
+	return h.store.Release(ctx, p)
+}
+
+func (h *hooks) Save(ctx context.Context, key string, value []byte) error {
+	if h.save != nil {
+		h.save(key)
+	}
+	return h.book.Save(ctx, key, value)
+}
+
+func (h *hooks) Load() (map[string][]byte, error) {
+	if h.load != nil {
+		h.load()
+	}
+	return h.book.Load()
+}
+
+func (h *hooks) first(call func(int), partition int) {
+	if call != nil {
+		call(partition)
+	}
+}
+
+// once returns a function that reports true for the first call with each key.
+func once[K comparable]() func(K) bool {
+	var seen sync.Map
+	return func(key K) bool {
+		_, again := seen.LoadOrStore(key, true)
+		return !again
+	}
+}
+
+// startHooks starts member i with a store and a journal that call functions first.
+func (b *testNet) startHooks(sh *shelf, i int, h *hooks) *cluster.Cluster {
+	b.t.Helper()
+	h.store, h.book = sh.make(), newBook()
+	return b.startWith(h.store, i, func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = h, h })
+}
+
+// A call of the Mover or the Journal that ends its goroutine, as a failed assertion of a test does,
+// counts as one that failed. It holds neither its partition nor one of the parallel calls.
+func TestACallThatEndsItsGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		receive, release, save := once[int](), once[int](), once[string]()
+		exit := func(does bool) {
+			if does {
+				runtime.Goexit()
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		h := &hooks{store: sh.make(), book: newBook(),
+			receive: func(p int) { exit(receive(p)) },
+			release: func(p int) { exit(release(p)) },
+			save:    func(key string) { exit(key != "member" && save(key)) },
+		}
+		c := b.make(2, func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = h, h })
+		sh.stores[c.Local().Start.Nonce] = h.store
+		events := c.Events(ctx)
+		require.NoError(t, c.Start(t.Context()))
+		b.still(first, c)
+		require.NoError(t, c.Drain(within(t, patience)))
+		require.GreaterOrEqual(t, c.Handoff().State().Failed, uint64(3*64))
+		for e := range events {
+			if e.Kind == cluster.HandoffFailed {
+				require.ErrorContains(t, e.Err, "the call ended its goroutine with runtime.Goexit: it must return")
+				break
+			}
+		}
+	})
+}
+
+// A journal that panics in New, Start or Resume is one that returns an error.
+func TestAJournalThatPanics(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		broken := &hooks{store: sh.make(), book: newBook(), load: func() { panic("no disk") }}
+		with := func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = broken, broken }
+		_, err := cluster.New(options(2, with))
+		require.EqualError(t, err, "cluster: loading the journal: panic: no disk")
+
+		broken.load, broken.save = nil, func(string) { panic("no disk") }
+		c := b.make(2, with)
+		require.EqualError(t, c.Start(t.Context()), "cluster: saving to the journal: panic: no disk")
+		require.Equal(t, "starting failed: cluster: saving to the journal: panic: no disk", c.Health().Problems[0].Message)
+		require.NoError(t, c.Stop(within(t, patience)))
+
+		first, _ := b.startStore(sh, 1)
+		h := &hooks{}
+		c = b.startHooks(sh, 2, h)
+		b.still(first, c)
+		require.NoError(t, c.Drain(within(t, patience)))
+		h.save = func(string) { panic("no disk") }
+		require.EqualError(t, c.Resume(t.Context()), "cluster: resuming: cluster: saving to the journal: panic: no disk")
+		h.save = nil
+		require.NoError(t, c.Resume(t.Context()))
+		b.still(first, c)
+	})
+}
+
+// A call of the Mover or the Journal may call the cluster.
+func TestCallsThatCallTheCluster(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		var c *cluster.Cluster
+		ready := make(chan struct{})
+		call := func(p int) {
+			<-ready
+			_, _, _, _, _ = c.Lookup("k"), c.Health(), c.Metrics(), c.Handoff().State(), c.Handoff().AcceptLoss(p)
+			if done, err := c.Handoff().Admit(p, c.Ring().Placement(p).Token()); err == nil {
+				done()
+			}
+		}
+		h := &hooks{receive: call, release: call, save: func(key string) {
+			if key != "member" {
+				call(5)
+			}
+		}}
+		c = b.startHooks(sh, 2, h)
+		close(ready)
+		b.still(first, c)
+		require.NoError(t, c.Drain(within(t, patience)))
+		require.NoError(t, c.Resume(within(t, patience)))
+		b.still(first, c)
+	})
+}
