@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,35 +54,55 @@ func loadJournal(s *settings) (*journalState, error) {
 	if err := contain(s.Logger, func() (err error) { all, err = j.Load(); return err }); err != nil {
 		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
 	}
-	mine := journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}
-	state := &journalState{head: mine}
-	for key, value := range all {
-		if err := state.read(key, value, s.PartitionCount); err != nil {
-			return nil, fmt.Errorf("cluster: the journal's %q: %w", key, err)
+	state := &journalState{head: journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}}
+	// A journal of another member is named as such, and not by one of its records that this member
+	// cannot read. That is so also where nothing is held: its records tell this member to release.
+	if err := state.identify(all[journalHeadKey]); err != nil {
+		return nil, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if err := state.read(key, all[key], s.PartitionCount); err != nil {
+			return nil, unreadable(key, err)
 		}
 	}
 	// Partitions of records from before handoff was turned off are neither held here nor to be
 	// released.
 	state.records = slices.DeleteFunc(state.records, func(r handoff.Record) bool { return r.Before(state.since) })
 	slices.SortFunc(state.records, func(a, b handoff.Record) int { return a.Partition() - b.Partition() })
-	var saved journalHead
-	if err := json.Unmarshal(all[journalHeadKey], &saved); err != nil && (state.restored() || all[journalHeadKey] != nil) {
-		return nil, fmt.Errorf("cluster: the journal's %q: %w", journalHeadKey, err)
-	}
-	if !state.restored() {
+	switch {
+	case !state.restored():
 		for i, r := range state.records {
 			state.records[i] = r.Released() // the records of an earlier process
 		}
-		state.head.Starts = saved.Starts // the fences of this process come after those of earlier processes
-		return state, nil
+		// The fences of this process come after those of earlier processes, so head.Starts stays.
+		state.head.Origin = 0
+	case state.head.Origin == 0:
+		return nil, unreadable(journalHeadKey, errors.New("missing, or without an origin"))
 	}
-	state.head = saved
-	if theirs := state.head; theirs.Cluster != mine.Cluster || theirs.Node != mine.Node || theirs.Partitions != mine.Partitions || theirs.Origin == 0 {
-		return nil, fmt.Errorf("cluster: the journal is of member %q of cluster %q with %d partitions, this is %q of %q with %d: "+
+	return state, nil
+}
+
+// identify reads the record of the member itself, if there is one, and requires that it is this member.
+func (s *journalState) identify(value []byte) error {
+	if value == nil {
+		return nil
+	}
+	mine := s.head
+	if err := json.Unmarshal(value, &s.head); err != nil {
+		return unreadable(journalHeadKey, err)
+	}
+	if theirs := s.head; theirs.Cluster != mine.Cluster || theirs.Node != mine.Node || theirs.Partitions != mine.Partitions {
+		return fmt.Errorf("cluster: the journal is of member %q of cluster %q with %d partitions, this is %q of %q with %d: "+
 			"take the right journal, or empty it and the data beside it",
 			theirs.Node, theirs.Cluster, theirs.Partitions, mine.Node, mine.Cluster, mine.Partitions)
 	}
-	return state, nil
+	return nil
+}
+
+// unreadable is the error of a key of the journal that this program cannot read.
+func unreadable(key string, err error) error {
+	return fmt.Errorf("cluster: the journal's %q: %w: start the version of the program that wrote it, "+
+		"restore the journal and the data beside it from one backup, or empty both", key, err)
 }
 
 // read decodes the value of one key of a journal. It ignores keys that are not ours.

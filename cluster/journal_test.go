@@ -232,6 +232,17 @@ func TestJournalThatIsWrong(t *testing.T) {
 		pages[key] = []byte(value)
 		return pages
 	}
+	drained := make(map[string][]byte) // a journal of a member that holds nothing
+	for key, value := range good {
+		if key == "member" || key == "departed" {
+			drained[key] = value
+		}
+	}
+	const (
+		cure    = ": start the version of the program that wrote it, restore the journal and the data beside it from one backup, or empty both"
+		another = `cluster: the journal is of member "n1" of cluster "orders" with 64 partitions, this is `
+		right   = ": take the right journal, or empty it and the data beside it"
+	)
 	for name, tt := range map[string]struct {
 		pages map[string][]byte
 		err   error
@@ -239,12 +250,20 @@ func TestJournalThatIsWrong(t *testing.T) {
 		want  string
 	}{
 		"unreadable": {err: errors.New("no such disk"), want: "cluster: loading the journal: no such disk"},
-		"a record":   {pages: with("partition-7", "?"), want: `cluster: the journal's "partition-7": malformed record`},
-		"of another": {pages: with("partition-7", string(good["partition-8"])), want: `cluster: the journal's "partition-7": malformed record`},
-		"no head":    {pages: with("member", ""), want: `cluster: the journal's "member": unexpected end of JSON input`},
-		"of another member": {pages: good, edit: func(o *cluster.Options) { o.NodeID = "other" },
-			want: `cluster: the journal is of member "n1" of cluster "orders" with 64 partitions, this is "other" of "orders" with 64: ` +
-				"take the right journal, or empty it and the data beside it"},
+		"newer":      {pages: with("partition-7", "?"), want: `cluster: the journal's "partition-7": a record in version 63 of the format, this program reads version 3` + cure},
+		"empty":      {pages: with("partition-7", ""), want: `cluster: the journal's "partition-7": malformed record` + cure},
+		"cut short":  {pages: with("partition-7", string(good["partition-7"][:9])), want: `cluster: the journal's "partition-7": malformed record` + cure},
+		"of another": {pages: with("partition-7", string(good["partition-8"])), want: `cluster: the journal's "partition-7": malformed record` + cure},
+		"departures": {pages: with("departed", "?"), want: `cluster: the journal's "departed": a record in version 63 of the format, this program reads version 3` + cure},
+		"no number":  {pages: with("partition--1", ""), want: `cluster: the journal's "partition--1": not a partition` + cure},
+		"no head":    {pages: with("member", ""), want: `cluster: the journal's "member": unexpected end of JSON input` + cure},
+		"head lost": {pages: map[string][]byte{"partition-7": good["partition-7"]},
+			want: `cluster: the journal's "member": missing, or without an origin` + cure},
+		"of another member":          {pages: good, edit: func(o *cluster.Options) { o.NodeID = "other" }, want: another + `"other" of "orders" with 64` + right},
+		"of another cluster":         {pages: good, edit: func(o *cluster.Options) { o.ClusterName = "other" }, want: another + `"n1" of "other" with 64` + right},
+		"fewer partitions":           {pages: good, edit: func(o *cluster.Options) { o.PartitionCount = 7 }, want: another + `"n1" of "orders" with 7` + right},
+		"more partitions":            {pages: good, edit: func(o *cluster.Options) { o.PartitionCount = 128 }, want: another + `"n1" of "orders" with 128` + right},
+		"of another member, drained": {pages: drained, edit: func(o *cluster.Options) { o.NodeID = "other" }, want: another + `"other" of "orders" with 64` + right},
 		"without a handoff": {pages: good, edit: func(o *cluster.Options) { o.Handoff.Mover = nil },
 			want: "cluster: invalid options: Handoff.Mover is <nil>: must be set where Journal is"},
 	} {

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -40,7 +41,7 @@ func (r Record) Before(fence uint64) bool { return r.report.fence < fence }
 func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 	m, err := parse(b, partitions)
 	if err != nil || m.kind != stored || len(m.reports) != 1 || m.reports[0].partition != partition {
-		return Record{}, errRecord
+		return Record{}, unreadable(b)
 	}
 	return Record{m.reports[0]}, nil
 }
@@ -50,9 +51,17 @@ func ParseRecord(b []byte, partition, partitions int) (Record, error) {
 func ParseDeparted(b []byte) (departed []Process, since uint64, err error) {
 	m, err := parse(b, 1)
 	if err != nil || m.kind != stored {
-		return nil, 0, errRecord
+		return nil, 0, unreadable(b)
 	}
 	return m.departed, m.query, nil
+}
+
+// unreadable returns why a record cannot be read.
+func unreadable(b []byte) error {
+	if len(b) > 0 && b[0] != version {
+		return fmt.Errorf("a record in version %d of the format, this program reads version %d", b[0], version)
+	}
+	return errRecord
 }
 
 // record returns the record of a partition for the journal: as held, or as released.
