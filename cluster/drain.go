@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func (c *Cluster) drain(ctx context.Context, grace time.Duration) error {
 			case !errors.Is(err, errTurnedOff):
 				return err
 			case held > 0:
-				return &NotHandedOverError{Held: held, Handoff: c.handoff.state(time.Now()), Err: errTurnedOff}
+				return c.handoff.notHandedOver(held, errTurnedOff)
 			}
 		}
 	}
@@ -120,7 +121,12 @@ func (c *Cluster) drained(ctx context.Context, state membership.State, grace tim
 	case err == nil:
 		err = ErrNoSuccessor
 	}
-	return &NotHandedOverError{Held: held, Handoff: c.handoff.state(time.Now()), Err: err}
+	return c.handoff.notHandedOver(held, err)
+}
+
+func (d *driver) notHandedOver(held int, err error) error {
+	now := time.Now()
+	return &NotHandedOverError{Held: held, Handoff: d.state(now), Err: err, causes: d.causes(now)}
 }
 
 // ErrNoSuccessor says that there is no other member that could take over the partitions
@@ -140,12 +146,15 @@ type NotHandedOverError struct {
 	// Err is why waiting ended: the context's error, [ErrStopped], [ErrNoSuccessor], or an
 	// error that says that handoff was turned off.
 	Err error
+
+	causes string // what kept the partitions moving
 }
 
-// Error says how many partitions are left, and why waiting ended.
+// Error says how many partitions are left, why waiting ended, how the last call of the [Mover] or the [Journal]
+// failed, and how many calls do not return.
 func (e *NotHandedOverError) Error() string {
-	return fmt.Sprintf("cluster: not handed over: %v: %d partitions are here that other members may lack, %d calls failed so far",
-		e.Err, e.Held, e.Handoff.Failed)
+	return fmt.Sprintf("cluster: not handed over: %v: %d partitions are here that other members may lack, %s",
+		e.Err, e.Held, cmp.Or(e.causes, fmt.Sprintf("%d calls failed so far", e.Handoff.Failed)))
 }
 
 // Unwrap returns why waiting ended.

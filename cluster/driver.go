@@ -33,7 +33,7 @@ type driver struct {
 	mu      sync.Mutex // guards what follows
 	machine *handoff.Machine
 	clock   alarm.Clock[handoff.Timer]
-	cancels map[uint64]context.CancelFunc
+	jobs    map[uint64]running // by Job.ID
 	sending map[handoff.Process]int
 	closed  bool
 	report  progress
@@ -69,7 +69,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	self := handoff.Process{ID: local.ID, Start: view.Origin(local)}
 	d := &driver{
 		c: c, user: o.Mover, options: o, self: self, nonce: local.Start.Nonce,
-		gates: make([]gate, c.settings.PartitionCount), cancels: make(map[uint64]context.CancelFunc), sending: make(map[handoff.Process]int),
+		gates: make([]gate, c.settings.PartitionCount), jobs: make(map[uint64]running), sending: make(map[handoff.Process]int),
 		report: progress{since: time.Now()},
 	}
 	d.machine = d.newMachine()
@@ -197,8 +197,8 @@ func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 		d.send(s.To, s.Message)
 	}
 	for _, id := range effects.Cancel {
-		if cancel := d.cancels[id]; cancel != nil {
-			cancel()
+		if job, runs := d.jobs[id]; runs {
+			job.cancel()
 		}
 	}
 	for _, job := range effects.Start {

@@ -12,10 +12,16 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 )
 
+// running is a job whose call has not returned.
+type running struct {
+	begun  time.Time
+	cancel context.CancelFunc
+}
+
 // begin runs a job in the background. The lock is held.
 func (d *driver) begin(job handoff.Job) {
 	ctx, cancel := context.WithTimeout(d.life, d.options.CallLimit)
-	d.cancels[job.ID] = cancel
+	d.jobs[job.ID] = running{time.Now(), cancel}
 	d.tasks.Go(func() {
 		defer cancel()
 		err := errExited
@@ -32,7 +38,7 @@ func (d *driver) begin(job handoff.Job) {
 // ended gives the machine the end of a job, and reports an error.
 func (d *driver) ended(job handoff.Job, err error) {
 	d.mu.Lock()
-	delete(d.cancels, job.ID)
+	delete(d.jobs, job.ID)
 	if err == nil {
 		d.clock.Reset(handoff.Timer{Partition: job.Partition, Kind: handoff.Retry})
 	}
@@ -41,6 +47,7 @@ func (d *driver) ended(job handoff.Job, err error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.report.failed++
+		d.report.failure, d.report.failedAt = err, time.Now()
 		d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err)
 		d.c.events.add(d.event(HandoffFailed, time.Now(), job.Partition, err))
 	}

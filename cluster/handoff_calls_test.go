@@ -2,13 +2,17 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/cluster"
+	"github.com/clusterkit/clusterkit/transport/api"
 )
 
 // hooks are a store and a journal that call functions first.
@@ -156,5 +160,38 @@ func TestCallsThatCallTheCluster(t *testing.T) {
 		require.NoError(t, c.Drain(within(t, patience)))
 		require.NoError(t, c.Resume(within(t, patience)))
 		b.still(first, c)
+	})
+}
+
+// Health and the error of Drain say how the last call failed, and that calls do not return.
+func TestCallsThatFailOrHangAreNamed(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		hang := make(chan struct{})
+		release := sync.OnceFunc(func() { close(hang) })
+		defer release() // also when the test fails
+		s := sh.make()
+		s.fault = func(_ context.Context, p int) error {
+			switch p {
+			case 3:
+				<-hang
+			case 4:
+				return errors.New("no space left on device")
+			}
+			return nil
+		}
+		c := b.startWith(s, 2, func(o *cluster.Options) { o.Handoff.CallLimit, o.Handoff.OverdueAfter = 5*time.Second, 20*time.Second })
+		b.await("it is overdue", func() bool { return slices.Contains(problems(c), api.ProblemHandoffOverdue) })
+		message := problem(t, c, api.ProblemHandoffOverdue).Message
+		const stuck = "; 1 calls have not returned, though their context has ended after Handoff.CallLimit, 5s: the Mover and the Journal must return when it ends"
+		require.Regexp(t, `^2 partitions have been moving for more than 20s; \d+ calls failed so far, the last one \d+s ago: `+
+			"cluster: receiving partition 4: no space left on device"+stuck+"$", message)
+		err := c.Drain(within(t, 10*time.Second))
+		require.ErrorContains(t, err, "receiving partition 4: no space left on device"+stuck)
+		require.ErrorIs(t, c.Stop(within(t, 10*time.Second)), context.DeadlineExceeded)
+		release()
+		require.NoError(t, c.Stop(within(t, 10*time.Second)))
 	})
 }

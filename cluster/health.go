@@ -209,8 +209,8 @@ func (c *Cluster) moving(h *Health, v *published) {
 			handoff.Stranded)
 	}
 	if handoff.Overdue > 0 {
-		degraded(api.ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %d calls failed so far",
-			handoff.Overdue, c.settings.Handoff.OverdueAfter, handoff.Failed)
+		degraded(api.ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %s",
+			handoff.Overdue, c.settings.Handoff.OverdueAfter, c.handoff.causes(time.Now()))
 	}
 }
 

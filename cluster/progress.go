@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
@@ -17,7 +18,10 @@ type progress struct {
 	moving []moving  // by partition; nil before the first one moves
 	counts [4]int    // partitions by phase
 	failed uint64    // calls that failed
-	told   struct {  // what subscribers have been told
+
+	failure  error // of the last call that failed
+	failedAt time.Time
+	told     struct { // what subscribers have been told
 		busy bool
 		at   time.Time
 		done uint64 // calls that had succeeded
@@ -81,6 +85,28 @@ func (d *driver) stateLocked(now time.Time) api.HandoffState {
 		}
 	}
 	return s
+}
+
+// causes says what keeps partitions moving, as far as calls of the user's code do: how many failed and how the
+// last one failed, and how many do not return.
+func (d *driver) causes(now time.Time) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	said := fmt.Sprintf("%d calls failed so far", d.report.failed)
+	if err := d.report.failure; err != nil {
+		said += fmt.Sprintf(", the last one %v ago: %.300s", now.Sub(d.report.failedAt).Round(time.Second), err)
+	}
+	late := 0
+	for _, job := range d.jobs {
+		if now.Sub(job.begun) > d.options.CallLimit {
+			late++
+		}
+	}
+	if late > 0 {
+		said += fmt.Sprintf("; %d calls have not returned, though their context has ended after Handoff.CallLimit, %v: "+
+			"the Mover and the Journal must return when it ends", late, d.options.CallLimit)
+	}
+	return said
 }
 
 // event makes an event. The lock is held.

@@ -170,7 +170,7 @@ func (d *driver) rejoin(ctx context.Context) error {
 	}
 	for renewed := false; !renewed; {
 		// The jobs that remain save records of departures, and end soon.
-		if err := d.await(ctx, func(*handoff.Machine) bool { return len(d.cancels) == 0 }); err != nil {
+		if err := d.await(ctx, func(*handoff.Machine) bool { return len(d.jobs) == 0 }); err != nil {
 			return err
 		}
 		if stopped := d.c.call(ctx, func() {
@@ -189,7 +189,7 @@ func (d *driver) rejoin(ctx context.Context) error {
 func (d *driver) renew(dataStart uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.cancels) > 0 {
+	if len(d.jobs) > 0 {
 		return false
 	}
 	d.self.Start = dataStart
