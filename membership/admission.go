@@ -95,14 +95,20 @@ func (a *admission) check(peer Member) error {
 // gossipAddr checks an address as gossip carries it. With an address of the wrong
 // length every probe would look up a name. With a multicast address each probe would go
 // to a group of hosts.
+//
+// An IPv4 address has one form, of 4 bytes. memberlist compares bytes: a stranger that announces a
+// member at its own address in the form of 16 bytes would make all that the member says later look like
+// the news of a member at another address, which memberlist ignores.
 func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
 	addr, ok := netip.AddrFromSlice(ip)
 	if !ok {
 		return netip.AddrPort{}, fmt.Errorf("membership: gossip address has %d bytes, not 4 or 16", len(ip))
 	}
-	addr = addr.Unmap()
-	if err := checkReachable(addr); err != nil {
+	if err := checkReachable(addr.Unmap()); err != nil {
 		return netip.AddrPort{}, fmt.Errorf("membership: gossip address: %w", err)
+	}
+	if addr.Is4In6() {
+		return netip.AddrPort{}, fmt.Errorf("membership: gossip address %s is of IPv4, and has 16 bytes, not 4", addr.Unmap())
 	}
 	if port == 0 {
 		return netip.AddrPort{}, errors.New("membership: gossip address has port 0")

@@ -179,6 +179,37 @@ func TestANameIsNotTaken(t *testing.T) {
 	})
 }
 
+// A leave, and the same address in another form, in the name of a member that runs, do not change for long what
+// others believe that it announces. memberlist would take all further news of the member for that of another address.
+func TestAnAddressHasOneForm(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		time.Sleep(time.Minute)
+		s := n.stranger(one, two)
+		self := three.Local()
+		f := forged(three, uint32(leastIncarnation+10))
+		s.say(f.left())
+		time.Sleep(10 * time.Millisecond)
+		f.incarnation++
+		long := self.Addr.Addr().As16()
+		f.addr, self.Weight = long[:], maxWeight
+		meta, err := encodeMeta(self)
+		require.NoError(t, err)
+		f.meta = meta
+		s.say(f.alive())
+		n.await("n3 is back, with what it announces", func() bool {
+			for _, m := range []*Membership{one, two} {
+				if it, found := m.registry.member("n3"); !found || it.Weight != three.Local().Weight {
+					return false
+				}
+			}
+			return true
+		})
+		n.active(one, two, three)
+	})
+}
+
 // Forged deaths and leaves, each second, do not keep a member from owning: it is back within
 // a second and a half each time. It says once that this happens. Others do not believe a death with a lower incarnation
 // than that of a holder of tethers unless they expect it: TestAVerdictThatNobodyExpects.

@@ -64,7 +64,7 @@ func parseProbe(b []byte) (any, error) {
 	}
 	at := len(rest) - 2
 	addr, err := gossipAddr(net.IP(rest[:at]), binary.LittleEndian.Uint16(rest[at:]))
-	if err != nil || at != len(addr.Addr().AsSlice()) { // an IPv4 address has one form
+	if err != nil {
 		return nil, errMessage
 	}
 	p.addr = addr

@@ -209,3 +209,13 @@ func TestGuardShutdownClosesEverything(t *testing.T) {
 		require.Zero(t, liveStreams(g))
 	})
 }
+
+// memberlist announces an IPv4 address in 4 bytes, also with a transport that gives 16.
+func TestGuardAnnouncesTheShortForm(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, g *Guard, _ *pipeTransport) {
+		addr, port, err := g.FinalAdvertiseAddr("", 0)
+		require.NoError(t, err)
+		require.Equal(t, net.IP{127, 0, 0, 1}, addr)
+		require.Equal(t, 7946, port)
+	})
+}

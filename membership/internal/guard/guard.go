@@ -155,6 +155,16 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 	return g
 }
 
+// FinalAdvertiseAddr returns the address that memberlist announces. An IPv4 address has 4 bytes: other
+// members admit no other form.
+func (g *Guard) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
+	addr, port, err := g.transport.FinalAdvertiseAddr(ip, port)
+	if short := addr.To4(); short != nil {
+		addr = short
+	}
+	return addr, port, err
+}
+
 // PacketCh returns the packets that memberlist may process.
 func (g *Guard) PacketCh() <-chan *memberlist.Packet { return g.packets }
 
