@@ -3,6 +3,8 @@ package membership
 import (
 	"net/netip"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // The guard keeps room for senders at the addresses of known members: members that are believed
@@ -25,6 +27,18 @@ func (k *knownAddresses) count(m Member, n int) {
 	if k.alive[addr] += n; k.alive[addr] == 0 {
 		delete(k.alive, addr)
 	}
+}
+
+// someOther returns the address of another member, in no order, and false when there is none.
+func (r *registry) someOther() (memberlist.Address, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, m := range r.alive {
+		if name != r.self {
+			return memberlist.Address{Addr: m.Addr.String(), Name: name}, true
+		}
+	}
+	return memberlist.Address{}, false
 }
 
 // knows reports whether another member has this IP address.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -277,6 +278,58 @@ func TestForgedDeathsKeepNobodyFromOwning(t *testing.T) {
 				require.Equal(t, 1, strings.Count(lines, "a problem appeared"), lines)
 				time.Sleep(flapWindow + time.Second)
 				require.Empty(t, Drive(three).Troubles())
+			})
+		})
+	}
+}
+
+// A stranger that sends many probes does not get the news in place of the members.
+func TestProbesOfAStrangerTakeNoNews(t *testing.T) {
+	stray := netip.MustParseAddr("10.9.9.9")
+	for name, packet := range map[string]func(member netip.Addr) []byte{
+		"probes": func(netip.Addr) []byte { return labelled([]byte{0, 0x80}) },
+		"probes for a member": func(member netip.Addr) []byte {
+			return labelled(append([]byte{0, 0x82}, "\xaaSourceAddr\xc4\x04"+string(member.AsSlice())+"\xaaSourcePort\x01"...))
+		},
+		"requests to probe the stranger": func(netip.Addr) []byte {
+			return labelled(append([]byte{1, 0x82}, "\xa6Target\xc4\x04"+string(stray.AsSlice())+"\xa4Port\x01"...))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *testing.T, n *town) {
+				var all []*Membership
+				for i := range 6 {
+					all = append(all, n.start(i+1))
+				}
+				n.see(6, all...)
+				time.Sleep(time.Minute)
+				s, stop := n.stranger(all...), make(chan struct{})
+				var sending sync.WaitGroup
+				sending.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						case <-time.After(2 * time.Millisecond):
+							s.say(packet(all[0].Local().Addr.Addr()))
+						}
+					}
+				})
+				defer func() { close(stop); sending.Wait() }()
+				time.Sleep(3 * time.Second)
+				for _, m := range all {
+					began := time.Now()
+					require.NoError(t, Drive(m).SetState(t.Context(), Active))
+					n.await("all hear that a member is active", func() bool {
+						for _, other := range all {
+							if it, _ := other.registry.member(m.Local().ID); it.State != Active {
+								return false
+							}
+						}
+						return true
+					})
+					require.Less(t, time.Since(began), 2*time.Second)
+				}
 			})
 		})
 	}

@@ -78,6 +78,11 @@ func (g *Guard) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error
 			return time.Now(), nil
 		}
 	}
+	return g.write(b, a)
+}
+
+// send sends a packet as it is, and counts it if it was sent.
+func (g *Guard) send(b []byte, a memberlist.Address) (time.Time, error) {
 	at, err := g.transport.WriteToAddress(b, a)
 	if err == nil {
 		g.traffic.packetsSent.Add(1)

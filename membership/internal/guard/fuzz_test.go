@@ -72,7 +72,7 @@ func FuzzPacket(f *testing.F) {
 	f.Add(append(bytes.Clone(label), compressMessage, 0x80), true)
 	f.Add(append(bytes.Clone(label), crcMessage, 0, 0, 0, 0, pingMessage), true)
 	f.Fuzz(func(t *testing.T, b []byte, compression bool) {
-		g := &Guard{opts: Options{Label: "orders", Compression: compression}, relays: Bucket{Rate: 1, Burst: 1 << 20}}
+		g := &Guard{opts: Options{Label: "orders", Compression: compression}, relays: Bucket{Rate: 1, Burst: 1 << 20}, strays: Bucket{Rate: 1, Burst: 1 << 20}}
 		kept, _ := g.clearPacket(b, &net.UDPAddr{})
 		require.LessOrEqual(t, len(kept), max(len(b), len(label)+maxInflated))
 		if len(kept) == 0 {

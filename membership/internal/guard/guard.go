@@ -47,6 +47,9 @@ type Options struct {
 	// Known reports whether a known member has this address. It must not block. Nil means that no
 	// address is known.
 	Known func(netip.Addr) bool
+	// Peer returns the address of a known member, picked at random, and false when there is none. It gets the news
+	// that memberlist adds to packets for other addresses. It must not block. Nil means that there is none.
+	Peer func() (memberlist.Address, bool)
 	// Keys returns the keys that decrypt packets and streams, which must be encrypted. Nil means
 	// that gossip is in clear.
 	Keys func() [][]byte
@@ -118,6 +121,7 @@ type Guard struct {
 
 	known, strangers budget
 	relays           Bucket // requests to probe another member
+	strays           Bucket // probes of senders that are not known, whose answers go elsewhere
 
 	mu       sync.Mutex
 	closed   bool
@@ -148,6 +152,7 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 		strangers: newBudget(o, o.MaxBytes),
 		known:     newBudget(o, 2*o.MaxBytes),
 		relays:    Bucket{Rate: relayRate, Burst: 2 * relayRate},
+		strays:    Bucket{Rate: strayRate, Burst: 2 * strayRate},
 	}
 	g.strangers.paces = make(map[netip.Prefix]*pace)
 	g.wg.Go(func() { intake.Streams(g.transport.StreamCh(), g.stopped, g.acceptOne) })

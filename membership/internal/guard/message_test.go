@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/lzw"
 	"encoding/binary"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,10 +82,12 @@ func aliveBytes(kind byte, incarnation uint64) []byte {
 }
 
 func TestClearPackets(t *testing.T) {
-	g := &Guard{opts: Options{Label: "orders"}, relays: Bucket{Rate: 1, Burst: 1}}
+	g := &Guard{opts: Options{Label: "orders"}, relays: Bucket{Rate: 1, Burst: 9}, strays: Bucket{Rate: 1, Burst: 2}}
 	good, bad := aliveBytes(aliveMessage, 9), aliveBytes(deadMessage, 1<<32-1)
 	label := func(b []byte) []byte { return append(labelHead("orders"), b...) }
-	relay := []byte{indirectPingMessage, 0x80}
+	relay := textPair([]byte{indirectPingMessage, 0x81}, "Target", "\x0a\x00\x00\x01")
+	source := func(addr string) []byte { return textPair([]byte{pingMessage, 0x81}, "SourceAddr", addr) }
+	pings := [][]byte{pingBytes, pingBytes, good, {indirectPingMessage, 0x80}}
 	for _, test := range []struct {
 		name       string
 		sent, kept []byte
@@ -97,14 +100,27 @@ func TestClearPackets(t *testing.T) {
 		{"none of several", putCompound([][]byte{bad}), nil, errIncarnation},
 		{"nested", putCompound([][]byte{putCompound([][]byte{good})}), good, nil},
 		{"compressed", []byte{compressMessage, 0x80}, nil, errCompressed},
-		{"probe", relay, relay, nil},
-		{"one more probe", relay, nil, nil},
+		{"request to probe", relay, relay, nil},
+		{"probe for another address", source("\x0a\x00\x00\x01"), source("\x0a\x00\x00\x01"), nil},
+		{"one more request", relay, nil, errStray},
+		{"one more probe for another address", source("\x0a\x00\x00\x01"), nil, errStray},
+		{"probe", pingBytes, pingBytes, nil},
+		{"many probes", putCompound(pings), putCompound([][]byte{pingBytes, good}), errProbeTarget},
+		{"probes within messages", putCompound([][]byte{putCompound([][]byte{good, pingBytes}), pingBytes}), putCompound([][]byte{good, pingBytes}), errManyProbes},
+		{"probe for a group", source("\xe0\x00\x00\x01"), nil, errProbeTarget},
+		{"probe for all hosts", source("\xff\xff\xff\xff"), nil, errProbeTarget},
+		{"probe for a group in v6", source("\xff\x02" + strings.Repeat("\x00", 13) + "\x01"), nil, errProbeTarget},
+		{"probe for any address", source("\x00\x00\x00\x00"), nil, errProbeTarget},
+		{"probe for a name", source("abc"), nil, errProbeTarget},
+		{"probe of nothing", []byte{indirectPingMessage, 0x80}, nil, errProbeTarget},
+		{"probe that announces 2 GiB", append([]byte{pingMessage, 0x81}, "\xaaSourceAddr\xc6\x7f\xff\xff\xff"...), nil, errNotGossip},
+		{"answer that announces 2 GiB", append([]byte{ackMessage, 0x81}, "\xa7Payload\xc6\x7f\xff\xff\xff"...), nil, errNotGossip},
+		{"answer", textPair([]byte{ackMessage, 0x81}, "Payload", "digest"), textPair([]byte{ackMessage, 0x81}, "Payload", "digest"), nil},
+		{"nack in a list", []byte{nackMessage, 0x91, 1}, nil, errNotGossip},
 		{"stream in a packet", exchangeHead(0, 0), nil, errNotGossip},
 	} {
 		kept, err := g.clearPacket(label(test.sent), nil)
-		if test.name != "one more probe" {
-			require.ErrorIs(t, err, test.err, test.name)
-		}
+		require.ErrorIs(t, err, test.err, test.name)
 		if test.kept == nil {
 			require.Error(t, err, test.name)
 			require.Empty(t, kept, test.name)

@@ -8,11 +8,9 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
-	"time"
+	"net/netip"
 
 	"github.com/hashicorp/memberlist"
-
-	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 const (
@@ -23,7 +21,8 @@ const (
 	maxInflated = 4096
 	// maxNested bounds how deep messages of a packet contain each other.
 	maxNested = 4
-	// relayRate is the number of requests to probe another member that are served in a second.
+	// relayRate is the number of requests to probe another member that are served in a second. Of senders that
+	// are not known, strayRate bounds them.
 	// Each costs a goroutine and a timer.
 	relayRate = 500
 )
@@ -70,13 +69,18 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 	p.Buf = bytes.Clone(p.Buf)
 	if head, ours := g.labelled(p.Buf); ours && (g.opts.Left != nil || g.opts.Heard != nil) {
 		if plain, ok := g.decrypt(p.Buf[head:], []byte(g.opts.Label)); ok {
+			plain, fewer := g.withoutProbes(plain, p.From)
 			g.packetNews(plain, maxNested)
-			if message, changed := g.doubted(plain); changed {
+			message, changed := g.doubted(plain)
+			if fewer {
+				g.refused.badPacket.Add(1)
+			}
+			if changed || fewer {
 				p.Buf = g.resealed(p.Buf[:head], message)
 			}
 		}
 	}
-	return true
+	return len(p.Buf) > 0
 }
 
 // clearPacket returns those messages of a packet that a member may send, and an error for the
@@ -100,17 +104,14 @@ func (g *Guard) clearPacket(b []byte, from net.Addr) ([]byte, error) {
 	return append(bytes.Clone(b[:head]), kept...), err
 }
 
-// sender says what packets in clear of one sender may contain.
+// sender says what the messages of one packet may contain. The counts are those of the packet.
 type sender struct {
-	inflate bool   // compressed messages
-	room    *int   // how many bytes they may have in all, decompressed
-	most    uint64 // the largest incarnation
-}
-
-func (g *Guard) sender(from net.Addr) sender {
-	known := g.isKnown(intake.SourceOf(from))
-	room := maxInflated
-	return sender{inflate: known || g.opts.Compression, room: &room, most: mostIncarnation(known)}
+	source   netip.Addr // not valid when the transport has no addresses
+	known    bool       // it has the address of a known member
+	inflate  bool       // it may send compressed messages
+	room     int        // how many bytes they may have in all, decompressed
+	most     uint64     // the largest incarnation
+	requests int        // probes, and requests to probe other members
 }
 
 // labelled reports whether a packet has the label of this cluster, and the length of its head.
@@ -123,7 +124,7 @@ func (g *Guard) labelled(b []byte) (head int, ours bool) {
 }
 
 // command returns what a member may send of one message, with a copy of the bytes.
-func (g *Guard) command(b []byte, nested int, from sender) ([]byte, error) {
+func (g *Guard) command(b []byte, nested int, from *sender) ([]byte, error) {
 	if len(b) == 0 || nested == 0 {
 		return nil, errNotGossip
 	}
@@ -136,22 +137,23 @@ func (g *Guard) command(b []byte, nested int, from sender) ([]byte, error) {
 		if !from.inflate {
 			return nil, errCompressed
 		}
-		plain, err := inflatePacket(r, *from.room)
+		plain, err := inflatePacket(r, from.room)
 		if err != nil {
 			return nil, err
 		}
-		*from.room -= len(plain)
+		from.room -= len(plain)
 		from.inflate = false
+		defer func() { from.inflate = true }()
 		return g.command(plain, nested-1, from)
-	case indirectPingMessage:
-		if !g.relays.Take(1, time.Now()) {
-			return nil, errors.New("too many requests to probe other members")
-		}
+	case pingMessage, indirectPingMessage:
+		err = g.mayProbe(b, from)
+	case ackMessage, nackMessage:
+		err = r.fields(maxFields, func(string) error { return r.skip() })
 	case suspectMessage, aliveMessage, deadMessage:
 		if _, err = r.about(); err == nil {
 			g.hear(b)
 		}
-	case pingMessage, ackMessage, nackMessage, userMessage:
+	case userMessage:
 	default:
 		err = errNotGossip
 	}
@@ -162,7 +164,7 @@ func (g *Guard) command(b []byte, nested int, from sender) ([]byte, error) {
 }
 
 // compound returns those of several messages that a member may send.
-func (g *Guard) compound(b []byte, nested int, from sender) ([]byte, error) {
+func (g *Guard) compound(b []byte, nested int, from *sender) ([]byte, error) {
 	all, short := parts(b)
 	var kept [][]byte
 	var bad error
