@@ -19,7 +19,7 @@ func accepts(r *http.Request, kind string) (weight float64) {
 			}
 			q := 1.0
 			if text, given := parameters["q"]; given {
-				if q, err = strconv.ParseFloat(text, 64); err != nil || q > 1 {
+				if q, err = strconv.ParseFloat(text, 64); err != nil || !(q >= 0 && q <= 1) { // also NaN
 					continue
 				}
 			}

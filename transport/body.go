@@ -72,7 +72,48 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, l *lease, m
 			return bodyProblem(err)
 		}
 	}
+	if name, twice := givenTwice(body, objects); twice {
+		return fieldProblem(wire.Cut(name), "field %s is given twice", wire.Brief(name))
+	}
 	return nil
+}
+
+// givenTwice returns the name of a field that an object within a body has twice. Package json would take the last
+// one, and does not tell upper case from lower case. The body was decoded, so all names in it are known.
+func givenTwice(body []byte, objects int) (name string, twice bool) {
+	if objects < 2 { // the names of the outer one were checked
+		return "", false
+	}
+	type level struct {
+		object, value bool     // it is an object; a value comes next
+		names         []string // of an object, so far
+	}
+	var open []level
+	dec := json.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := dec.Token()
+		if err != nil { // the end
+			return "", false
+		}
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if len(open) > 0 && open[len(open)-1].object {
+			within := &open[len(open)-1]
+			if within.value = !within.value; within.value {
+				name, _ := token.(string)
+				if slices.ContainsFunc(within.names, func(other string) bool { return strings.EqualFold(name, other) }) {
+					return name, true
+				}
+				within.names = append(within.names, name)
+				continue
+			}
+		}
+		if delim, ok := token.(json.Delim); ok {
+			open = append(open, level{object: delim == '{'})
+		}
+	}
 }
 
 // elementBytes and objectBytes are what an element of a list and an object may take in

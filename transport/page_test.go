@@ -21,7 +21,7 @@ const browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 // TestThePageIsForBrowsers: other callers get what they get at an unknown path.
 func TestThePageIsForBrowsers(t *testing.T) {
 	h := testkit.NewHandler(testkit.NewCluster(t))
-	for _, headers := range [][]string{nil, {"Accept: */*"}, {"Accept: application/json"}, {"Accept: text/html;q=0"}} {
+	for _, headers := range [][]string{nil, {"Accept: */*"}, {"Accept: application/json"}, {"Accept: text/html;q=0"}, {"Accept: text/html;q=NaN"}, {"Accept: text/html;q=-1"}, {"Accept: text/html;q=Inf"}} {
 		w := call(h, "GET", "/", "", headers...)
 		require.Equal(t, 404, w.Code, headers)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))

@@ -36,6 +36,7 @@ func TestTheTableInTwoForms(t *testing.T) {
 	for accept, kind := range map[string]string{
 		binaryTable: binaryTable, binaryTable + ", application/json;q=0.9": binaryTable, binaryTable + ";q=0.5, application/json": "application/json",
 		binaryTable + ";q=0": "application/json", "*/*": "application/json", "text/html": "application/json", binaryTable + ";q=x": "application/json",
+		binaryTable + ", application/json;q=NaN": binaryTable, binaryTable + ";q=NaN, " + binaryTable: binaryTable,
 	} {
 		w := call(h, "GET", "/v1/table", "", "Accept: "+accept)
 		require.Equal(t, kind, w.Header().Get("Content-Type"), accept)
