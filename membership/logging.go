@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -195,11 +196,21 @@ func cutLevel(line []byte) (slog.Level, []byte) {
 	return level, bytes.TrimPrefix(line, []byte("memberlist: "))
 }
 
+// clipText returns a line for the log, of bounded length and of printable characters. A line may contain names
+// that a stranger has chosen. The default handler of log/slog writes a message as it is, so that a line break in
+// one would forge a line.
 func clipText(text []byte) string {
-	text = bytes.TrimSpace(text)
-	suffix := ""
-	if len(text) > maxLogText {
-		text, suffix = text[:maxLogText], "…"
+	line := strings.ToValidUTF8(clip(string(bytes.TrimSpace(text))), "\uFFFD")
+	if printable(line) {
+		return line
 	}
-	return strings.ToValidUTF8(string(text), "\uFFFD") + suffix
+	quoted := strconv.Quote(line)
+	return strings.ToValidUTF8(clip(quoted[1:len(quoted)-1]), "")
+}
+
+func clip(text string) string {
+	if len(text) <= maxLogText {
+		return text
+	}
+	return text[:maxLogText] + "…"
 }

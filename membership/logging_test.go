@@ -181,3 +181,23 @@ func TestGossipLoggerLeavesRefusalsToNotifyAlive(t *testing.T) {
 	newGossipLogger(slog.New(h), lineHooks{}).Print("[WARN] memberlist: ignoring alive message for 'x': why")
 	require.Empty(t, h.take())
 }
+
+// The default handler of log/slog writes a message as it is.
+func TestStrangersForgeNoLogLines(t *testing.T) {
+	h := newLineLog(slog.LevelDebug)
+	logger := newGossipLogger(slog.New(h), lineHooks{})
+	for name, want := range map[string]string{
+		"x\n2026/01/01 00:00:00 ERROR forged": `x\n2026/01/01 00:00:00 ERROR forged`,
+		"x\r\u2028y":                          `x\r\u2028y`,
+		"\x1b[31mred":                         `\x1b[31mred`,
+		"a\u202eb\x00":                        `a\u202eb\x00`,
+		"n\u00e9 \"x\"":                       "n\u00e9 \"x\"",
+		"bad\xffutf8":                         "bad\uFFFDutf8",
+		"a\nbad\xffutf":                       "a\\nbad\uFFFDutf",
+	} {
+		logger.Printf("[WARN] memberlist: Ignoring an alive message for '%s'", name)
+		require.Equal(t, []string{"WARN Ignoring an alive message for '" + want + "' component=gossip"}, h.take())
+	}
+	logger.Print("[WARN] memberlist: " + strings.Repeat("\x00", 10*maxLogText))
+	require.Less(t, len(h.take()[0]), 2*maxLogText)
+}
