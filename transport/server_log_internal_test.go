@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"testing"
@@ -30,4 +31,18 @@ func TestClientsCannotFillTheLog(t *testing.T) {
 		require.Contains(t, out.String(), "level=WARN msg=again dropped=9950\n")
 		require.Equal(t, 1, strings.Count(out.String(), "dropped"))
 	})
+}
+
+// TestClientsForgeNoLogLines: the default handler of log/slog writes a message as it is.
+func TestClientsForgeNoLogLines(t *testing.T) {
+	var out bytes.Buffer
+	l := newServerLog(slog.New(slog.NewJSONHandler(&out, nil)))
+	l.Printf("http: TLS handshake error: %s", "x\nERROR forged\x1b[31m\u202e\xff")
+	l.Print("http: \u00e9 stays")
+	var first, second struct{ Msg string }
+	decoder := json.NewDecoder(&out)
+	require.NoError(t, decoder.Decode(&first))
+	require.NoError(t, decoder.Decode(&second))
+	require.Equal(t, `http: TLS handshake error: x\nERROR forged\x1b[31m\u202e\xff`, first.Msg)
+	require.Equal(t, "http: \u00e9 stays", second.Msg)
 }
