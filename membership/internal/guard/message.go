@@ -83,7 +83,7 @@ func (g *Guard) exchange(r *reader, charge func(n int) error) error {
 		if err := charge(stateCost); err != nil {
 			return err
 		}
-		said, err := r.about()
+		said, err := r.about("Name")
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,8 @@ func mostIncarnation(known bool) uint64 {
 	return most
 }
 
-// about reads what a message says about one member.
+// about reads what a message says about one member. The name of the member has one key in packets, and another one
+// in exchanges. A message with the other key is of no member: the guard must not read another name than memberlist.
 //
 // An incarnation grows by one when a member changes what it announces, or refutes a false report.
 // It is therefore far below 2^30. The limit is above that, and grows each second. Without a limit,
@@ -134,7 +135,7 @@ func mostIncarnation(known bool) uint64 {
 // News from the addresses of known members may have more. So a member can refute a number at the limit
 // of other senders at once, and all members get the forged news and what refutes it, when their clocks
 // differ by days.
-func (r *reader) about() (said news, err error) {
+func (r *reader) about(nameKey string) (said news, err error) {
 	err = r.fields(maxFields, func(key string) (err error) {
 		switch key {
 		case "Incarnation":
@@ -147,6 +148,9 @@ func (r *reader) about() (said news, err error) {
 			said.state, err = r.uint()
 			return err
 		case "Node", "Name":
+			if key != nameKey {
+				return errNotGossip
+			}
 			name, err := r.bounded(maxName)
 			said.node = append(make([]byte, 0, len(name)), name...) // later fields may move the buffer
 			return err

@@ -61,6 +61,8 @@ func TestMessages(t *testing.T) {
 		"exchange, a million":        {exchangeHead(maxStates+1, 0), errTooLong},
 		"exchange, state over limit": {exchangeHead(0, 201), errTooLong},
 		"exchange, incarnation":      {append(exchangeHead(1, 0), stateBytes("n1", 1<<32-1)...), errIncarnation},
+		"exchange, two names":        {append(exchangeHead(1, 0), textPair(textPair([]byte{0x82}, "Name", "n1"), "Node", "n2")...), errNotGossip},
+		"exchange, name of a packet": {append(exchangeHead(1, 0), textPair([]byte{0x81}, "Node", "n2")...), errNotGossip},
 		"compressed":                 {[]byte{compressMessage, 0x80}, errNotGossip},
 		"unknown":                    {[]byte{99}, errNotGossip},
 	} {
@@ -95,6 +97,7 @@ func TestClearPackets(t *testing.T) {
 	}{
 		{"alive", good, good, nil},
 		{"dead", bad, nil, errIncarnation},
+		{"two names", textPair(textPair([]byte{suspectMessage, 0x82}, "Node", "n1"), "Name", "n2"), nil, errNotGossip},
 		{"some of several", putCompound([][]byte{good, bad, pingBytes}), putCompound([][]byte{good, pingBytes}), errIncarnation},
 		{"one of several", putCompound([][]byte{bad, good}), good, errIncarnation},
 		{"none of several", putCompound([][]byte{bad}), nil, errIncarnation},

@@ -150,7 +150,7 @@ func (g *Guard) command(b []byte, nested int, from *sender) ([]byte, error) {
 	case ackMessage, nackMessage:
 		err = r.fields(maxFields, func(string) error { return r.skip() })
 	case suspectMessage, aliveMessage, deadMessage:
-		if _, err = r.about(); err == nil {
+		if _, err = r.about("Node"); err == nil {
 			g.hear(b)
 		}
 	case userMessage:
