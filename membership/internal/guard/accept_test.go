@@ -234,3 +234,38 @@ func TestGuardWithoutSourceAddress(t *testing.T) {
 		require.Zero(t, g.Counts())
 	})
 }
+
+// Strangers that do not read the answers to complete messages leave memberlist room to answer others: it serves 127
+// exchanges of members at a time.
+func TestGuardLeavesRoomForAnswers(t *testing.T) {
+	inBubble(t, Options{Label: "orders", MaxStreams: 1000}, func(t *testing.T, g *Guard, p *pipeTransport) {
+		open := func(from string) (near, taken net.Conn) {
+			near = p.connect(from)
+			_, err := near.Write(append(labelHead("orders"), exchangeHead(0, 0)...))
+			require.NoError(t, err)
+			return near, <-g.StreamCh()
+		}
+		var all []net.Conn
+		defer func() {
+			for _, conn := range all {
+				_ = conn.Close()
+			}
+		}()
+		for i := range 4 {
+			for range 60 {
+				near, taken := open(fmt.Sprintf("10.0.1.%d:1", i))
+				all = append(all, near, taken)
+			}
+			if i == 2 {
+				near, taken := open("10.0.2.1:1")
+				all = append(all, near, taken)
+				defer func() {
+					go func() { _, _ = taken.Write([]byte{ackMessage}) }()
+					_, err := io.ReadFull(near, make([]byte, 1))
+					require.NoError(t, err, "the only stream of its network is not closed")
+				}()
+			}
+		}
+		require.Equal(t, maxAnswers, liveStreams(g))
+	})
+}

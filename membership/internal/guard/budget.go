@@ -21,9 +21,14 @@ var (
 // answerPatience is how long a stream whose message is complete keeps its place in a full budget.
 const answerPatience = time.Second
 
+// maxAnswers is how many messages of senders that are not known memberlist answers at a time. memberlist serves 127
+// exchanges of members at a time, also those of members, and answers until the other side has read all.
+const maxAnswers = 64
+
 // budget bounds what the streams of one class of senders hold.
 type budget struct {
 	maxStreams, maxPerSource, maxBytes int
+	maxAnswers                         int // streams whose message is complete; 0: as many as there are streams
 	maxWait                            time.Duration // until more is read from a network
 
 	mu      sync.Mutex
@@ -192,11 +197,40 @@ func (c *charge) release() {
 	c.budget.remove(c)
 }
 
-// complete records that the message is complete.
+// complete records that the message is complete. Beyond maxAnswers it closes the oldest of the complete streams of the
+// network that has the most.
 func (c *charge) complete() {
-	c.budget.mu.Lock()
-	defer c.budget.mu.Unlock()
+	if victim := c.budget.complete(c); victim != nil {
+		victim.close()
+	}
+}
+
+func (b *budget) complete(c *charge) (victim *charge) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	c.whole = true
+	if b.maxAnswers == 0 {
+		return nil
+	}
+	answers := 0
+	count := func(c *charge) int {
+		if c.whole {
+			return 1
+		}
+		return 0
+	}
+	may := b.largest(count)
+	for other := range b.charges {
+		answers += count(other)
+		if other.whole && may(other) && (victim == nil || other.number < victim.number) {
+			victim = other
+		}
+	}
+	if answers <= b.maxAnswers {
+		return nil
+	}
+	b.evict(victim)
+	return victim
 }
 
 // isEvicted reports whether the stream was closed to make room for another one.

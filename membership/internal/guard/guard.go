@@ -154,7 +154,7 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 		relays:    Bucket{Rate: relayRate, Burst: 2 * relayRate},
 		strays:    Bucket{Rate: strayRate, Burst: 2 * strayRate},
 	}
-	g.strangers.paces = make(map[netip.Prefix]*pace)
+	g.strangers.paces, g.strangers.maxAnswers = make(map[netip.Prefix]*pace), maxAnswers
 	g.wg.Go(func() { intake.Streams(g.transport.StreamCh(), g.stopped, g.acceptOne) })
 	g.wg.Go(func() { intake.Each(g.transport.PacketCh(), g.stopped, g.passPacket) })
 	return g
