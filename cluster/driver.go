@@ -75,6 +75,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	d.machine = d.newMachine()
 	d.life, d.end = context.WithCancel(context.Background())
 	d.clock = alarm.NewClock[handoff.Timer](d.tick)
+	membership.Drive(c.members).Holds(d.bare)
 	return d
 }
 
@@ -271,6 +272,12 @@ func (d *driver) post(to handoff.Process, content func() []byte) {
 			delete(d.sending, to)
 		}
 	})
+}
+
+// bare reports whether this member holds no data. The other members then do not wait for data of this member
+// when it leaves, as before the cluster begins.
+func (d *driver) bare() bool {
+	return d.is(func(m *handoff.Machine) bool { return !m.Departing() && !m.Off() && m.Summary().Held == 0 })
 }
 
 // is reports whether a condition on the machine holds.

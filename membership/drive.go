@@ -62,9 +62,15 @@ func (d driver) SetState(ctx context.Context, s State) error {
 	return d.m.announcer.change(ctx, func(self *Member) {
 		if self.State != Leaving && !d.m.parting.Load() {
 			self.State = s
+			self.Bare = s == Leaving && d.m.isBare()
 		}
 	})
 }
+
+// Holds says which function reports that this member holds no data. It is called when the member
+// announces that it leaves, also where a Start that is cut short announces that, and must not call the
+// membership. Without it no member is bare.
+func (d driver) Holds(nothing func() bool) { d.m.bare.Store(&nothing) }
 
 // Rejoin announces state s for a member that is Draining or Leaving and stays in the cluster after
 // all. It has no effect on a member in another state. A dataStart other than zero becomes the
@@ -77,7 +83,7 @@ func (d driver) Rejoin(ctx context.Context, s State, dataStart uint64) error {
 		if parting = d.m.parting.Load(); parting || self.State != Draining && self.State != Leaving {
 			return
 		}
-		if self.State = s; dataStart != 0 {
+		if self.State, self.Bare = s, false; dataStart != 0 {
 			self.Origin, self.Renewal = 0, dataStart
 		}
 	})

@@ -52,6 +52,9 @@ type Member struct {
 	// beginning of the member's data, in place of Start.Nonce and Origin, which is zero then.
 	// Zero means that the member has not joined again.
 	Renewal uint64
+	// Bare is set for a member that is Leaving and held no data when it announced that. Such a
+	// member is no reason to believe that data exists.
+	Bare bool
 }
 
 // Start identifies one start of a process under a NodeID. The newest start is the

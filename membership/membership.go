@@ -61,8 +61,9 @@ type Membership struct {
 	life      lifecycle.Life
 	abandoned chan struct{} // closed when a start that failed is undone; nil: none has failed
 
-	parting atomic.Bool // this member has announced that it is about to leave
-	closed  atomic.Bool // callbacks of memberlist are ignored from here on
+	parting atomic.Bool                 // this member has announced that it is about to leave
+	bare    atomic.Pointer[func() bool] // see driver.Holds
+	closed  atomic.Bool                 // callbacks of memberlist are ignored from here on
 
 	workers sync.WaitGroup
 
@@ -266,11 +267,17 @@ func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
 		case self.State == Active && m.settings.RestartGrace > 0:
 			self.State, self.Grace = Away, m.settings.RestartGrace
 		case self.State == Joining && kept: // the earlier start stays Away
-		default:
-			self.State = Leaving
+		case self.State != Leaving:
+			self.State, self.Bare = Leaving, m.isBare()
 		}
 	})
 	return changed, err
+}
+
+// isBare reports whether this member holds no data.
+func (m *Membership) isBare() bool {
+	nothing := m.bare.Load()
+	return nothing != nil && (*nothing)()
 }
 
 // leave tells the other members that this member is about to leave, and then that it has left. It

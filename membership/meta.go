@@ -51,6 +51,7 @@ const (
 	tagOrigin
 	tagGrace
 	tagRenewal
+	tagBare
 )
 
 // MetadataSizeError says that the announced values of a member do not fit into gossip.
@@ -165,6 +166,9 @@ func libraryFields(m Member) []metaField {
 	if m.Renewal != 0 {
 		fields = append(fields, metaField{tagRenewal, "Renewal", binary.AppendUvarint(nil, m.Renewal)})
 	}
+	if m.Bare {
+		fields = append(fields, metaField{tagBare, "Bare", nil})
+	}
 	return fields
 }
 
@@ -195,6 +199,8 @@ func checkMeta(m Member) error {
 		return fmt.Errorf("grace %v is not in [0, %v]", m.Grace, maxRestartGrace)
 	case (m.State == Away) != (m.Grace > 0):
 		return fmt.Errorf("grace %v in state %v: a member has one in state %v, and in no other", m.Grace, m.State, Away)
+	case m.Bare && m.State != Leaving:
+		return fmt.Errorf("bare in state %v: a member is so in state %v, and in no other", m.State, Leaving)
 	case !m.Started.IsZero() && (m.Started.Unix() < 0 || m.Started.Unix() > maxStarted):
 		return fmt.Errorf("start time of %d seconds is not in [0, %d]", m.Started.Unix(), int64(maxStarted))
 	}

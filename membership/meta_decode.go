@@ -85,6 +85,11 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 		m.Origin, err = number(value, 1<<64-1)
 	case tagRenewal:
 		m.Renewal, err = number(value, 1<<64-1)
+	case tagBare:
+		if len(value) != 0 {
+			return errMetaNumber
+		}
+		m.Bare = true
 	case tagGrace:
 		var grace int
 		grace, err = smallNumber(value, int(maxRestartGrace/time.Millisecond))

@@ -33,6 +33,7 @@ func drawMember(t *rapid.T) Member {
 	}
 	if rapid.Bool().Draw(t, "renewed") {
 		m.Renewal = rapid.Uint64().Draw(t, "renewal")
+		m.Bare = m.State == Leaving && rapid.Bool().Draw(t, "bare")
 	}
 	if m.State == Away {
 		m.Grace = time.Duration(rapid.IntRange(1, int(maxRestartGrace/time.Millisecond)).Draw(t, "grace")) * time.Millisecond

@@ -91,6 +91,7 @@ func TestEncodeMetaRefuses(t *testing.T) {
 		"grace -1ns is not in [0, 1h0m0s]":                                          func(m *Member) { m.State, m.Grace = Away, -1 },
 		"grace 1h0m0.001s is not in [0, 1h0m0s]":                                    func(m *Member) { m.State, m.Grace = Away, time.Hour+time.Millisecond },
 		"grace 0s in state away: a member has one in state away, and in no other":   func(m *Member) { m.State = Away },
+		"bare in state active: a member is so in state leaving, and in no other":    func(m *Member) { m.Bare = true },
 		"grace 1s in state active: a member has one in state away, and in no other": func(m *Member) { m.Grace = time.Second },
 		"start time of -1 seconds is not in [0, 253402300799]":                      func(m *Member) { m.Started = time.Unix(-1, 0) },
 		"start time of 253402300800 seconds is not in [0, 253402300799]":            func(m *Member) { m.Started = time.Unix(maxStarted+1, 0) },
@@ -141,6 +142,8 @@ func TestDecodeMetaRefuses(t *testing.T) {
 		{"state 0", "unknown state 0", []byte{1, 7, 1, 1, 64, 1, 0}},
 		{"state unknown", "unknown state 7", []byte{1, 7, 1, 1, 64, 1, 7}},
 		{"away without grace", "grace 0s in state away: a member has one in state away, and in no other", []byte{1, 7, 1, 1, 64, 1, 6}},
+		{"bare without leaving", "bare in state joining: a member is so in state leaving, and in no other", []byte{1, 7, 1, 1, 64, 1, 1, 70, 0}},
+		{"bare with a value", "field 70: not a number of its size", []byte{1, 7, 1, 1, 64, 1, 4, 70, 1, 1}},
 		{"grace without away", "grace 1ms in state joining: a member has one in state away, and in no other", []byte{1, 7, 1, 1, 64, 1, 1, 68, 1, 1}},
 		{"grace too long", "field 68: 3600001 is over the limit of 3600000", []byte{1, 7, 1, 1, 64, 1, 6, 68, 4, 0x81, 0xdd, 0xdb, 0x01}},
 

@@ -302,7 +302,7 @@ func equalMembers(a, b Member) bool {
 	return a.ID == b.ID && a.Region == b.Region && a.Zone == b.Zone && a.Weight == b.Weight &&
 		a.Addr == b.Addr && a.HTTPAddr == b.HTTPAddr && a.Version == b.Version && a.PartitionCount == b.PartitionCount &&
 		a.State == b.State && a.Grace == b.Grace && a.Until.IsZero() == b.Until.IsZero() && a.Start == b.Start &&
-		a.Origin == b.Origin && a.Renewal == b.Renewal && a.Started.Equal(b.Started) &&
+		a.Origin == b.Origin && a.Renewal == b.Renewal && a.Bare == b.Bare && a.Started.Equal(b.Started) &&
 		maps.Equal(a.Services, b.Services) && maps.Equal(a.Metadata, b.Metadata) &&
 		slices.Equal(a.Configurations, b.Configurations)
 }

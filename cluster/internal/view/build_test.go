@@ -41,6 +41,18 @@ func TestServingAndTargetOwners(t *testing.T) {
 	}
 	everybody := testBuilder().Derive(testMembers(4, func(_ int, m *membership.Member) { m.State = membership.Draining }), Empty())
 	require.Equal(t, 4, everybody.Ring.Target().Len(), "when nobody can take over the draining go on")
+	handoff := Configuration{Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, WriteQuorum: 2, Strategy: rebalance.Balanced{}}}
+	for _, bare := range []bool{false, true} {
+		members := testMembers(4, func(i int, m *membership.Member) {
+			if m.Configurations, m.State = []string{handoff.Name()}, membership.Joining; i == 3 {
+				m.State, m.Bare = membership.Leaving, bare
+			}
+		})
+		v := (&Builder{Configurations: map[string]Configuration{handoff.Name(): handoff}}).Derive(members, Empty())
+		require.NoError(t, v.Failure)
+		require.Equal(t, !bare, Formed(members, handoff.Name()))
+		require.Equal(t, map[bool]int{false: 1, true: 0}[bare], v.Ring.Len(), "a leaving member serves while no other one does, unless it is bare")
+	}
 	joining := testBuilder().Derive(testMembers(4, func(_ int, m *membership.Member) { m.State = membership.Joining }), Empty())
 	require.Zero(t, joining.Ring.Len(), "nobody owns before somebody is active")
 	require.Equal(t, "rf3:balanced/2", joining.Configuration)

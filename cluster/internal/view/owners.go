@@ -9,13 +9,13 @@ import (
 )
 
 // Formed reports whether any of the members owns: whether one is active, draining or away, or is
-// leaving and can run a configuration with a handoff. Handing is the name of the configuration in use,
+// leaving with data and can run a configuration with a handoff. Handing is the name of the configuration in use,
 // or empty where it has no handoff. If no member owns, the cluster is at its beginning, or its members
 // are all on their way out.
 func Formed(members []membership.Member, handing string) bool {
 	return slices.ContainsFunc(members, func(m membership.Member) bool {
 		return m.State == membership.Active || m.State == membership.Draining || m.State == membership.Away ||
-			m.State == membership.Leaving && slices.Contains(m.Configurations, handing)
+			m.State == membership.Leaving && !m.Bare && slices.Contains(m.Configurations, handing)
 	})
 }
 
@@ -38,6 +38,7 @@ func Origin(m membership.Member) uint64 { return cmp.Or(m.Renewal, m.Origin, m.S
 // With a handoff the nodes have the starts that the data of the members goes back to, so that
 // tokens name them. A leaving member may still have data that no other member has. So where no
 // other member serves, the leaving ones serve until a joining member has received what they have.
+// Leaving members that are bare never serve.
 func owners(members []membership.Member, configuration string, handoff bool) (serving, target []ring.Node) {
 	handing := ""
 	if handoff {
@@ -60,7 +61,7 @@ func owners(members []membership.Member, configuration string, handoff bool) (se
 			serving, target = append(serving, node), append(target, node)
 		case state == membership.Draining:
 			serving, draining = append(serving, node), append(draining, node)
-		case state == membership.Leaving:
+		case state == membership.Leaving && !m.Bare:
 			leaving = append(leaving, node)
 		}
 	}
