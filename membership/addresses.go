@@ -29,14 +29,23 @@ func (k *knownAddresses) count(m Member, n int) {
 	}
 }
 
-// someOther returns the address of another member, in no order, and false when there is none.
-func (r *registry) someOther() (memberlist.Address, bool) {
+// nextPeer returns the address of another member, and false when there is none. It returns all of them in turn, in a
+// random order, so that a few pieces of news reach as many members.
+func (r *registry) nextPeer() (memberlist.Address, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, m := range r.alive {
-		if name != r.self {
-			return memberlist.Address{Addr: m.Addr.String(), Name: name}, true
+	for range 2 {
+		for n := len(r.peers); n > 0; n = len(r.peers) {
+			name := r.peers[n-1]
+			r.peers = r.peers[:n-1]
+			if m, alive := r.alive[name]; alive && name != r.self {
+				return memberlist.Address{Addr: m.Addr.String(), Name: name}, true
+			}
 		}
+		for name := range r.alive {
+			r.peers = append(r.peers, name)
+		}
+		pick(r.peers, 0)
 	}
 	return memberlist.Address{}, false
 }

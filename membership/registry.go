@@ -37,6 +37,7 @@ type registry struct {
 	nextForget time.Time        // when forgetOld next looks for records to delete
 	company    time.Time        // when another start was last believed alive after none was
 	addresses  knownAddresses
+	peers      []string // the gossip names that nextPeer has not returned in this turn
 	tally      tally    // counts the events about other members
 	sorted     []Member // the members, ascending by ID; nil when the list must be made again
 	version    uint64   // counts the changes of sorted

@@ -72,7 +72,7 @@ func (m *Membership) open() error {
 func (m *Membership) guardOptions(logger *log.Logger) guard.Options {
 	o := guard.Options{
 		Label: m.settings.ClusterName, Logger: logger, Compression: m.settings.Gossip.Compression,
-		HeadTimeout: m.settings.timings.tcpTimeout, Known: m.registry.knows, Peer: m.registry.someOther,
+		HeadTimeout: m.settings.timings.tcpTimeout, Known: m.registry.knows, Peer: m.registry.nextPeer,
 		MaxMessage: directHeader + maxNameLength + maxMessage, MaxState: maxAbsenceMessage,
 		Heard: m.heard, Expected: m.expects, Listed: m.listed, Deaf: m.deaf, Withheld: m.withheld, Reached: m.touched, Self: m.name,
 	}

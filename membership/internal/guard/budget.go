@@ -28,7 +28,7 @@ const maxAnswers = 64
 // budget bounds what the streams of one class of senders hold.
 type budget struct {
 	maxStreams, maxPerSource, maxBytes int
-	maxAnswers                         int // streams whose message is complete; 0: as many as there are streams
+	maxAnswers                         int           // streams whose message is complete; 0: as many as there are streams
 	maxWait                            time.Duration // until more is read from a network
 
 	mu      sync.Mutex

@@ -47,7 +47,7 @@ type Options struct {
 	// Known reports whether a known member has this address. It must not block. Nil means that no
 	// address is known.
 	Known func(netip.Addr) bool
-	// Peer returns the address of a known member, picked at random, and false when there is none. It gets the news
+	// Peer returns the address of a known member, all of them in turn, and false when there is none. It gets the news
 	// that memberlist adds to packets for other addresses. It must not block. Nil means that there is none.
 	Peer func() (memberlist.Address, bool)
 	// Keys returns the keys that decrypt packets and streams, which must be encrypted. Nil means
