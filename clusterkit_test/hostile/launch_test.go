@@ -13,13 +13,13 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// launch runs an attack until the context ends. With modest set the process of the attack has the lowest
-// priority: what the members need they get, as if the attackers were on machines of their own. The machine
-// must be idle for that.
+// launch runs an attack until the context ends. With modest set the process of the attack runs only while a
+// processor has nothing else to do (SCHED_IDLE): what the members need they get, as if the attackers were on
+// machines of their own. The machine must be idle for that.
 func launch(ctx context.Context, t *testing.T, a attack, v victims, modest bool) {
 	cmd := exec.Command(os.Args[0])
 	if modest {
-		cmd = exec.Command("nice", "-n", "19", os.Args[0])
+		cmd = exec.Command("chrt", "--idle", "0", os.Args[0])
 	}
 	cmd.Env = append(os.Environ(), attackEnv+"="+a.name)
 	cmd.Stderr = os.Stderr
