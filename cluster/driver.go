@@ -75,7 +75,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	d.machine = d.newMachine()
 	d.life, d.end = context.WithCancel(context.Background())
 	d.clock = alarm.NewClock[handoff.Timer](d.tick)
-	membership.Drive(c.members).Holds(d.bare)
+	membership.Drive(c.members).HoldsNothing(d.bare)
 	return d
 }
 

@@ -67,10 +67,10 @@ func (d driver) SetState(ctx context.Context, s State) error {
 	})
 }
 
-// Holds says which function reports that this member holds no data. It is called when the member
+// HoldsNothing says which function reports that this member holds no data. It is called when the member
 // announces that it leaves, also where a Start that is cut short announces that, and must not call the
 // membership. Without it no member is bare.
-func (d driver) Holds(nothing func() bool) { d.m.bare.Store(&nothing) }
+func (d driver) HoldsNothing(report func() bool) { d.m.bare.Store(&report) }
 
 // Rejoin announces state s for a member that is Draining or Leaving and stays in the cluster after
 // all. It has no effect on a member in another state. A dataStart other than zero becomes the

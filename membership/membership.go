@@ -62,7 +62,7 @@ type Membership struct {
 	abandoned chan struct{} // closed when a start that failed is undone; nil: none has failed
 
 	parting atomic.Bool                 // this member has announced that it is about to leave
-	bare    atomic.Pointer[func() bool] // see driver.Holds
+	bare    atomic.Pointer[func() bool] // see driver.HoldsNothing
 	closed  atomic.Bool                 // callbacks of memberlist are ignored from here on
 
 	workers sync.WaitGroup
