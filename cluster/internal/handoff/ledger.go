@@ -153,8 +153,13 @@ func (l ledger) has(m mark) bool {
 }
 
 func (l ledger) find(members *set) int {
-	for i, o := range slices.Backward(l) {
-		if o.members == members || o.members.is(*members) {
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].members == members { // nearly always, where the set is in the ledger
+			return i
+		}
+	}
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].members.is(*members) {
 			return i
 		}
 	}
@@ -194,9 +199,10 @@ func (l *ledger) add(members *set, q quorums, m mark) (at int) {
 
 // addNewest gives a set a mark and makes it the newest.
 func (l *ledger) addNewest(members *set, q quorums, m mark) {
-	for at := l.add(members, q, m); at < len(*l)-1; at++ {
-		(*l)[at], (*l)[at+1] = (*l)[at+1], (*l)[at]
-	}
+	at := l.add(members, q, m)
+	newest := (*l)[at]
+	copy((*l)[at:], (*l)[at+1:])
+	(*l)[len(*l)-1] = newest
 }
 
 // drop removes marks from all sets, and deletes the sets without a mark.
