@@ -187,7 +187,7 @@ func (t *tethers) ends(all bool) (ends []*tetherEnd) {
 // beat writes a beat on each tether that this member serves. A tether that takes none is closed.
 func (m *Membership) beat() {
 	for _, end := range m.tethers.ends(false) {
-		if end.session.Beat(m.tethers.times.beat/100) != nil {
+		if end.session.Beat(m.tethers.times.beat/50) != nil {
 			_ = end.conn.Close()
 		}
 	}
@@ -196,7 +196,7 @@ func (m *Membership) beat() {
 // partTethers ends all tethers on purpose.
 func (m *Membership) partTethers() {
 	for _, end := range m.tethers.ends(true) {
-		_ = end.session.Part(m.tethers.times.beat / 100)
+		_ = end.session.Part(m.tethers.times.beat / 50)
 		_ = end.conn.Close()
 	}
 }

@@ -23,6 +23,7 @@ const (
 	heldTethers   = 3   // tethers that a member holds
 	maxTethers    = 64  // tethers that a member serves
 	tetherPings   = 3   // pings of one examination
+	missedTurns   = 12  // turns without a beat after which a member is examined
 	maxDirectNews = 256 // members that are told of a death at once
 	silentProbes  = 3   // probe intervals within which gossip must find a silent member dead too
 	maxTetherWork = 64  // dials, pings and claims under way at a time
@@ -35,14 +36,14 @@ const (
 
 // tetherTimes are the times of tethers.
 type tetherTimes struct {
-	beat, pings, settle, dial time.Duration
+	beat, turn, pings, settle, dial time.Duration
 }
 
 func (t timings) tethers(p Profile) tetherTimes {
 	if p == WAN {
-		return tetherTimes{beat: 3 * time.Second, pings: 1500 * time.Millisecond, settle: 1600 * time.Millisecond, dial: 3 * time.Second}
+		return tetherTimes{beat: 1500 * time.Millisecond, turn: 600 * time.Millisecond, pings: 1500 * time.Millisecond, settle: 1600 * time.Millisecond, dial: 3 * time.Second}
 	}
-	return tetherTimes{beat: time.Second, pings: 300 * time.Millisecond, settle: 333 * time.Millisecond, dial: 700 * time.Millisecond}
+	return tetherTimes{beat: 500 * time.Millisecond, turn: 200 * time.Millisecond, pings: 300 * time.Millisecond, settle: 333 * time.Millisecond, dial: 700 * time.Millisecond}
 }
 
 // tethers holds the streams to and from other members, and the events that the machine has not
@@ -116,10 +117,11 @@ func (t *tethers) seen(n *memberlist.Node, member Member) {
 func (m *Membership) keepTethers(ctx context.Context) {
 	t := &m.tethers
 	machine := tether.New(tether.Options{
-		Self: m.name, Held: heldTethers, Gone: 2, Silent: 3, Beat: t.times.beat, Missed: 3,
+		Self: m.name, Held: heldTethers, Gone: 2, Silent: 3, Beat: t.times.beat, Turn: t.times.turn, Missed: missedTurns,
 		Settle: t.times.settle, Limit: 3 * t.times.dial, Rest: t.times.dial,
 	})
-	turn := time.NewTicker(t.times.beat)
+	beat, turn := time.NewTicker(t.times.beat), time.NewTicker(t.times.turn)
+	defer beat.Stop()
 	defer turn.Stop()
 	alarm := time.NewTimer(time.Hour)
 	defer alarm.Stop()
@@ -133,8 +135,9 @@ func (m *Membership) keepTethers(ctx context.Context) {
 		case <-ctx.Done():
 			m.partTethers()
 			return
-		case <-turn.C:
+		case <-beat.C:
 			m.beat()
+		case <-turn.C:
 			step(tether.Turn{})
 		case <-alarm.C:
 			step(tether.Tick{})

@@ -291,18 +291,24 @@ func (m *Machine) alive(h *hold) {
 	clear(h.claims)
 }
 
-// turn counts the turns without a beat. After a turn that took much longer than a beat, this process
-// may have stood still while beats arrived, and counting begins again.
+// turn counts the turns without a beat. A turn that took long does not count: this process may have stood
+// still while beats arrived. After one that took much longer than a beat, counting begins again.
 func (m *Machine) turn(now time.Time) {
-	late := !m.turned.IsZero() && now.Sub(m.turned) > 2*m.opts.Beat
+	var took time.Duration
+	if !m.turned.IsZero() {
+		took = now.Sub(m.turned)
+	}
 	m.turned = now
 	for _, name := range m.order() {
 		h := m.holds[name]
 		if !h.open || h.exam != nil {
 			continue
 		}
-		if h.misses++; late {
+		switch {
+		case took > 2*m.opts.Beat:
 			h.misses = 0
+		case took <= 2*m.opts.Turn:
+			h.misses++
 		}
 		if h.misses >= m.opts.Missed {
 			h.misses = 0

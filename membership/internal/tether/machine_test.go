@@ -21,7 +21,7 @@ func testName(i int) string { return fmt.Sprintf("n%d~%016x", i, i) }
 
 func testOptions(self string) Options {
 	return Options{
-		Self: self, Held: 3, Gone: 2, Silent: 3, Beat: testBeat, Missed: 3,
+		Self: self, Held: 3, Gone: 2, Silent: 3, Beat: testBeat, Turn: testBeat, Missed: 3,
 		Settle: testSettle, Limit: testLimit, Rest: testSettle,
 	}
 }
@@ -367,6 +367,25 @@ func TestBeats(t *testing.T) {
 	d.step(Beat{Name: silent})
 	d.sleep(testLimit, outcome(TimedOut), pinged(false))
 	require.Empty(t, d.take(), "a beat ends the examination")
+}
+
+// Turns shorter than the time between two beats are counted one by one. A turn that took long does not count.
+func TestSilenceIsCountedInTurns(t *testing.T) {
+	d := newDesk(t, 6)
+	d.machine.opts.Turn, d.machine.opts.Missed = testBeat/5, 12
+	d.hold()
+	turns := func(n int, each time.Duration) {
+		for range n {
+			d.now = d.now.Add(each)
+			d.step(Turn{})
+		}
+	}
+	turns(6, testBeat/5)
+	turns(5, testBeat) // this process is slow
+	turns(5, testBeat/5)
+	require.Empty(t, d.take())
+	turns(1, testBeat/5)
+	require.NotEmpty(t, d.take())
 }
 
 // A member asks the holders of another one to examine it, at most once a second.

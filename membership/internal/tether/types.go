@@ -10,7 +10,8 @@ type Options struct {
 	Gone   int // holders that must agree that a member is gone
 	Silent int // holders that must agree that a member is silent
 
-	Beat   time.Duration // the time between two beats on a tether, which is a turn of the holder
+	Beat   time.Duration // the time between two beats on a tether
+	Turn   time.Duration // the time between two turns of the holder, which counts silence in turns
 	Missed int           // turns without a beat after which the member is examined
 
 	Settle time.Duration // the time from the beginning of an examination to the dial that decides
@@ -99,7 +100,7 @@ type (
 	Reported struct{ Name string }
 	// Refuted says that a start has refuted the suspicion that [Suspect] asked for.
 	Refuted struct{ Name string }
-	// Turn says that a turn of the holder is over. Turns are as far apart as beats.
+	// Turn says that a turn of the holder is over.
 	Turn struct{}
 	// Tick says that the time of [Machine.Next] has come.
 	Tick struct{}
