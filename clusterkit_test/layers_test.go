@@ -32,7 +32,7 @@ func TestLayers(t *testing.T) {
 		"ring/option":                      {},
 		"rebalance":                        {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest":           {module + "/ring"},
-		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", module + "/membership/lifecycle", module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/cespare/xxhash/v2"},
+		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", module + "/membership/lifecycle", module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
 		"membership/internal/guard":        {module + "/membership/internal/intake", "github.com/hashicorp/memberlist"},
 		"membership/internal/intake":       {},
 		"membership/internal/tether":       {"github.com/cespare/xxhash/v2"},

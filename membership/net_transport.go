@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,14 +9,26 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
+	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/memberlist"
 )
 
-// bindAttempts is the number of attempts to find a free port: the kernel picks a port
-// that is free for TCP, and it may be taken for UDP.
-const bindAttempts = 10
+const (
+	// bindAttempts is the number of attempts to find a free port: the kernel picks a port
+	// that is free for TCP, and it may be taken for UDP.
+	bindAttempts = 10
+	// packetQueue is how many bytes of packets the kernel is asked to keep while this process does not run. It
+	// may keep fewer.
+	packetQueue = 2 << 20
+	// longestPacket is the largest number of bytes of a UDP packet. The guard drops packets that are longer than
+	// those of members.
+	longestPacket = 1 << 16
+	// firstPause and lastPause are the pauses after errors of a socket.
+	firstPause, lastPause = 5 * time.Millisecond, time.Second
+)
 
 // listenNet binds UDP and TCP at one address and port, or at a free port for 0. It
 // returns a transport that already receives. Shutdown closes both.
@@ -25,7 +38,6 @@ func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 		return nil, errors.New("membership: binding gossip: no IP address given")
 	}
 	if ip.Zone() != "" {
-		// memberlist would treat it as no address, and bind all addresses.
 		return nil, fmt.Errorf("membership: binding gossip to %s: an IPv6 zone is not supported", addr)
 	}
 	if logger == nil {
@@ -37,27 +49,157 @@ func listenNet(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 	}
 	var err error
 	for range attempts {
-		var t *memberlist.NetTransport
-		t, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-			BindAddrs: []string{ip.String()},
-			BindPort:  int(addr.Port()),
-			Logger:    logger,
-		})
-		if err == nil {
-			ctx, cancel := context.WithCancel(context.Background())
-			return &netTransport{NetTransport: t, ip: ip, closing: ctx, cancel: cancel}, nil
+		var t *netTransport
+		if t, err = bindNet(netip.AddrPortFrom(ip, addr.Port())); err == nil {
+			t.logger = logger
+			t.workers.Go(t.acceptStreams)
+			t.workers.Go(t.readPackets)
+			return t, nil
 		}
 	}
 	return nil, fmt.Errorf("membership: binding gossip to %s: %w", addr, err)
 }
 
-// netTransport is memberlist's transport, with dials that end at Shutdown. Without that
-// they would wait until their timeout for a host that does not answer.
+// bindNet binds TCP, and UDP at the same port.
+func bindNet(addr netip.AddrPort) (*netTransport, error) {
+	streams, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+	if err != nil {
+		return nil, err
+	}
+	bound := streams.Addr().(*net.TCPAddr)
+	packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: addr.Addr().AsSlice(), Port: bound.Port})
+	if err != nil {
+		_ = streams.Close()
+		return nil, err
+	}
+	for size := packetQueue; size > 0 && packets.SetReadBuffer(size) != nil; {
+		size /= 2
+	}
+	t := &netTransport{ip: addr.Addr(), bound: bound, streams: streams, packets: packets, streamCh: make(chan net.Conn), packetCh: make(chan *memberlist.Packet)}
+	t.closing, t.cancel = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// netTransport is a transport of sockets. memberlist's own transport allocates 64 KiB for each packet, so that a
+// stranger who sends some thousand packets a second keeps the garbage collector at work. Its dials do not end at
+// Shutdown.
 type netTransport struct {
-	*memberlist.NetTransport
-	ip      netip.Addr      // bound; may be unspecified
-	closing context.Context // ends with the transport
-	cancel  context.CancelFunc
+	ip       netip.Addr // as given; may be unspecified
+	bound    *net.TCPAddr
+	streams  *net.TCPListener
+	packets  *net.UDPConn
+	streamCh chan net.Conn
+	packetCh chan *memberlist.Packet
+	logger   *log.Logger
+	workers  sync.WaitGroup
+	closing  context.Context // ends with the transport
+	cancel   context.CancelFunc
+}
+
+// FinalAdvertiseAddr returns the given address or, for an empty one, the bound one. In place of 0.0.0.0 it
+// returns a private address of this host, as memberlist does.
+func (t *netTransport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
+	if ip != "" {
+		given, err := netip.ParseAddr(ip)
+		if err != nil {
+			return nil, 0, fmt.Errorf("membership: address to announce: %w", err)
+		}
+		return given.Unmap().AsSlice(), port, nil
+	}
+	if t.ip != netip.IPv4Unspecified() {
+		return t.bound.IP, t.bound.Port, nil
+	}
+	private, err := sockaddr.GetPrivateIP()
+	if err != nil {
+		return nil, 0, fmt.Errorf("membership: listing the addresses of this host: %w", err)
+	}
+	if private == "" {
+		return nil, 0, errors.New("membership: this host has no private IP address")
+	}
+	return net.ParseIP(private), t.bound.Port, nil
+}
+
+// PacketCh returns the packets that arrive.
+func (t *netTransport) PacketCh() <-chan *memberlist.Packet { return t.packetCh }
+
+// StreamCh returns the streams that others open.
+func (t *netTransport) StreamCh() <-chan net.Conn { return t.streamCh }
+
+// readPackets reads into one buffer, and copies what has arrived.
+func (t *netTransport) readPackets() {
+	buf := make([]byte, longestPacket)
+	retry := t.retry("reading a packet")
+	for {
+		n, from, err := t.packets.ReadFrom(buf)
+		if err != nil {
+			if !retry(err) {
+				return
+			}
+			continue
+		}
+		retry(nil)
+		select {
+		case t.packetCh <- &memberlist.Packet{Buf: bytes.Clone(buf[:n]), From: from, Timestamp: time.Now()}:
+		case <-t.closing.Done():
+			return
+		}
+	}
+}
+
+func (t *netTransport) acceptStreams() {
+	retry := t.retry("accepting a stream")
+	for {
+		conn, err := t.streams.AcceptTCP()
+		if err != nil {
+			if !retry(err) {
+				return
+			}
+			continue
+		}
+		retry(nil)
+		select {
+		case t.streamCh <- conn:
+		case <-t.closing.Done():
+			_ = conn.Close()
+			return
+		}
+	}
+}
+
+// retry returns a function that logs an error and waits. It reports false when the transport is closed. The pause
+// doubles until there is no error.
+func (t *netTransport) retry(what string) func(error) bool {
+	pause := firstPause
+	return func(err error) bool {
+		if err == nil || t.closing.Err() != nil {
+			pause = firstPause
+			return err == nil
+		}
+		t.logger.Printf("[ERR] membership: %s: %v", what, err)
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		pause = min(2*pause, lastPause)
+		select {
+		case <-timer.C:
+		case <-t.closing.Done():
+		}
+		return t.closing.Err() == nil
+	}
+}
+
+// WriteTo is WriteToAddress for an address without a name.
+func (t *netTransport) WriteTo(b []byte, addr string) (time.Time, error) {
+	return t.WriteToAddress(b, memberlist.Address{Addr: addr})
+}
+
+// WriteToAddress sends a packet.
+func (t *netTransport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	to, err := net.ResolveUDPAddr("udp", a.Addr)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = t.packets.WriteTo(b, to)
+	return time.Now(), err
 }
 
 // DialTimeout is DialAddressTimeout for an address without a name.
@@ -76,8 +218,13 @@ func (t *netTransport) DialAddressTimeout(a memberlist.Address, timeout time.Dur
 	return dialer.DialContext(t.closing, "tcp", a.Addr)
 }
 
-// Shutdown closes the sockets and ends dials.
+// Shutdown closes the sockets and ends dials. It waits until nothing is received any more.
 func (t *netTransport) Shutdown() error {
 	t.cancel()
-	return t.NetTransport.Shutdown()
+	err := errors.Join(t.streams.Close(), t.packets.Close())
+	t.workers.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil // Shutdown was called before
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -72,6 +73,43 @@ func TestListenNetRetries(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// What a stranger sends costs about as much memory as it has bytes.
+func TestPacketsAreReadIntoOneBuffer(t *testing.T) {
+	transport, err := listenNet(loopback, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, transport.Shutdown()) }()
+	ip, port, err := transport.FinalAdvertiseAddr("", 0)
+	require.NoError(t, err)
+	addr := net.JoinHostPort(ip.String(), strconv.Itoa(port))
+	const packets = 200
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range packets {
+		_, err := transport.WriteTo([]byte{byte(i)}, addr)
+		require.NoError(t, err)
+		require.Equal(t, []byte{byte(i)}, (<-transport.PacketCh()).Buf)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(packets*4<<10))
+}
+
+func TestShutdownDoesNotWaitForReaders(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	transport, err := listenNet(loopback, nil)
+	require.NoError(t, err)
+	ip, port, err := transport.FinalAdvertiseAddr("", 0)
+	require.NoError(t, err)
+	addr := net.JoinHostPort(ip.String(), strconv.Itoa(port))
+	_, err = transport.WriteTo([]byte("unread"), addr)
+	require.NoError(t, err)
+	conn, err := transport.DialTimeout(addr, time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, transport.Shutdown())
+	require.NoError(t, transport.Shutdown())
+	require.NoError(t, conn.Close())
+	goleak.VerifyNone(t, ignore)
 }
 
 func TestDialsEndWithTheTransport(t *testing.T) {
