@@ -100,22 +100,39 @@ func (g *Guard) receiveMessage(in *inbound, label string) {
 		_ = in.Close()
 		return
 	}
+	in.replay, in.reader.buf = whole, nil
+	if g.mismatched(whole[head]) {
+		g.pass(refusedStream{in})
+		g.discard(in)
+		_ = in.Close()
+		return
+	}
 	// From here on memberlist sets the deadlines. An error says that the sender has closed
 	// the stream.
 	_ = in.SetReadDeadline(time.Time{})
 	in.charge.complete()
-	in.replay, in.reader.buf = whole, nil
 	if g.withheld() != nil && g.isExchange(whole[head:], label) && !g.awaitReturn() {
 		_ = in.Close()
 		return
 	}
+	g.pass(in)
+}
+
+// pass gives a stream to memberlist.
+func (g *Guard) pass(stream net.Conn) {
 	g.traffic.streamsAccepted.Add(1)
 	select {
-	case g.streams <- in:
+	case g.streams <- stream:
 	case <-g.closing:
-		_ = in.Close()
+		_ = stream.Close()
 	}
 }
+
+// refusedStream is a stream that memberlist refuses. The guard reads on, and closes it.
+type refusedStream struct{ *inbound }
+
+// Close says that nothing follows the answer.
+func (s refusedStream) Close() error { return s.closeWrite() }
 
 // countMessage counts a message that was dropped because of err.
 func (g *Guard) countMessage(err error) {
@@ -166,12 +183,17 @@ func (g *Guard) refuse(in *inbound) {
 	g.wg.Go(func() {
 		defer close(written)
 		_, err := in.Write(refusalFrame())
-		if half, ok := in.Conn.(interface{ CloseWrite() error }); ok && err == nil {
-			_ = half.CloseWrite()
+		if err == nil {
+			_ = in.closeWrite()
 		}
 	})
-	_, _ = io.Copy(io.Discard, io.LimitReader(pacedReader{in.Conn, in.charge, paceDiscarded}, maxDiscarded))
+	g.discard(in)
 	<-written
+}
+
+// discard reads what follows a message that is refused, until the other side closes the stream.
+func (g *Guard) discard(in *inbound) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(pacedReader{in.Conn, in.charge, paceDiscarded}, maxDiscarded))
 }
 
 func (g *Guard) isClosing() bool {
@@ -184,7 +206,7 @@ func (g *Guard) isClosing() bool {
 }
 
 // maxDiscarded is the largest number of bytes that are read from a stream after its refusal.
-const maxDiscarded = 32 << 20
+const maxDiscarded = paceDiscarded * paceBurst
 
 func (g *Guard) warnf(format string, args ...any) {
 	if g.opts.Logger != nil {

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
@@ -81,6 +82,45 @@ func TestGuardRefusesOtherClusters(t *testing.T) {
 				require.Zero(t, liveStreams(g))
 				require.Contains(t, lines.String(), "[WARN] refused a stream of another cluster")
 				require.NotContains(t, lines.String(), `"orders"`)
+			})
+		})
+	}
+}
+
+// When only one side encrypts, nothing but the kind of a message is kept. The sender gets the answer of memberlist,
+// however much it sends.
+func TestGuardKeepsNothingThatMemberlistRefuses(t *testing.T) {
+	ciphertext := append(binary.BigEndian.AppendUint32([]byte{encryptMessage}, maxSealed), cipherVersion)
+	for name, test := range map[string]struct {
+		keys    func() [][]byte
+		message []byte
+	}{
+		"ciphertext, and no key":        {nil, ciphertext},
+		"an exchange, and keys":         {func() [][]byte { return nil }, exchangeHead(9000, 0)},
+		"a message, and keys":           {func() [][]byte { return nil }, userHead(maxSealed)},
+		"compressed messages, and keys": {func() [][]byte { return nil }, []byte{compressMessage, 0x80}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, Options{Label: "orders", Keys: test.keys}, func(t *testing.T, g *Guard, p *pipeTransport) {
+				near := p.connect("10.0.0.1:1")
+				go func() {
+					_, _ = near.Write(append(append(labelHead("orders"), test.message...), make([]byte, 8<<20)...))
+				}()
+				conn := <-g.StreamCh()
+				got, err := io.ReadAll(conn)
+				require.NoError(t, err)
+				require.Equal(t, append(labelHead("orders"), test.message[0]), got)
+				go func() {
+					_, _ = conn.Write([]byte{errMessage})
+					_ = conn.Close()
+				}()
+				answer := make([]byte, 1)
+				_, err = io.ReadFull(near, answer)
+				require.NoError(t, err)
+				require.Equal(t, []byte{errMessage}, answer)
+				synctest.Wait()
+				require.Less(t, g.strangers.bytes, 2*firstBuffer)
+				require.NoError(t, near.Close())
 			})
 		})
 	}

@@ -36,6 +36,7 @@ type budget struct {
 	charges map[*charge]struct{}
 	next    uint64                 // numbers the charges
 	paces   map[netip.Prefix]*pace // by network; nil: all is read at once
+	counted time.Time              // when paces was last searched for networks to forget
 }
 
 func newBudget(o Options, maxBytes int) budget {
@@ -54,6 +55,7 @@ type charge struct {
 	began  time.Time
 	close  func()        // closes the stream; it may be called at any time
 	ended  chan struct{} // closed when the charge has ended; nil for a dialed stream
+	read   int           // bytes that count for the pace of the network; only the goroutine that reads uses it
 
 	number  uint64
 	bytes   int

@@ -51,6 +51,14 @@ func (c *inbound) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// closeWrite says that nothing more is sent, where the transport can.
+func (c *inbound) closeWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // Close closes the stream. Further calls have no effect.
 func (c *inbound) Close() error {
 	err := c.Conn.Close()

@@ -16,13 +16,14 @@ const (
 )
 
 // streamLeaves reports the leaves in a message of a stream that was decrypted, and what it says about this member.
-func (g *Guard) streamLeaves(b []byte) {
+func (g *Guard) streamLeaves(b []byte, c *charge) {
 	kind, r := opened(b)
 	nodes := uint64(0)
 	if kind != pushPullMessage || r.header(map[string]*uint64{"Nodes": &nodes}) != nil {
 		return
 	}
 	for range nodes {
+		c.pace(paceMember)
 		var said news
 		err := r.fields(maxFields, func(key string) (err error) {
 			switch key {

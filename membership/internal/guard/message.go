@@ -49,8 +49,8 @@ var (
 )
 
 // message reads one message in clear from a stream: its kind, and then all that belongs to it.
-// charge is called for memory that memberlist needs besides the bytes.
-func (g *Guard) message(r *reader, charge func(n int) error) error {
+// charge is called for each member in it.
+func (g *Guard) message(r *reader, charge func() error) error {
 	kind, err := r.byte()
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (g *Guard) message(r *reader, charge func(n int) error) error {
 }
 
 // exchange reads the members of an exchange and the state of the delegate.
-func (g *Guard) exchange(r *reader, charge func(n int) error) error {
+func (g *Guard) exchange(r *reader, charge func() error) error {
 	nodes, state := uint64(0), uint64(0)
 	if err := r.header(map[string]*uint64{"Nodes": &nodes, "UserStateLen": &state}); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (g *Guard) exchange(r *reader, charge func(n int) error) error {
 		return fmt.Errorf("%w: %d members", errTooLong, nodes)
 	}
 	for range nodes {
-		if err := charge(stateCost); err != nil {
+		if err := charge(); err != nil {
 			return err
 		}
 		said, err := r.about("Name")

@@ -69,7 +69,7 @@ func TestMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &reader{buf: append(test.message, "rest"...), most: mostIncarnation(false)}
 			cost := 0
-			err := g.message(r, func(n int) error { cost += n; return nil })
+			err := g.message(r, func() error { cost += stateCost; return nil })
 			require.ErrorIs(t, err, test.err)
 			if test.err == nil {
 				require.Equal(t, len(test.message), r.at)

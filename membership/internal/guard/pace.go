@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
+// The guard reads from senders that are not known at a pace. Each network has one, and all networks share what
+// paceShared networks would have. Members in an exchange count too: each takes about 10 µs of processor time, and a
+// sender can announce 9,000 in a megabyte. Without a pace, senders make a member copy and drop 1 GiB, or read 100,000
+// members, in a second of its processor time.
+
 const (
-	// paceBurst is what the guard reads at once from one network of senders that are not known, and
-	// paceRate what it reads from there in each further second. A joining member of a cluster of 10,000
-	// sends less than paceBurst. Without a rate, a sender makes a member copy and drop 1 GiB in a second of
-	// its processor time.
+	// paceBurst is what the guard reads at once from one network, and paceRate what it reads from there in each
+	// further second. An exchange of 10,000 members is less than paceBurst.
 	paceBurst, paceRate = 4 << 20, 1 << 20
-	maxPaces            = 1024 // networks that are remembered; all further ones share a rate
+	paceShared          = 4                      // networks; when more send, each has a smaller share
+	paceMember          = 256                    // bytes that a member in an exchange counts as, besides its own
+	paceFree            = 4096                   // bytes of a stream that do not wait: a member that joins sends less
+	maxPaces            = 1024                   // networks that are remembered; all further ones share a rate
+	paceCount           = 100 * time.Millisecond // how often networks are forgotten that may send all again
 	// paceDiscarded is how many bytes that are read after a refusal, and not kept, count as one.
-	paceDiscarded = maxDiscarded / paceBurst
+	paceDiscarded = 4
 )
 
-// pace is what the guard has read from one network of senders above paceRate.
+// pace is what the guard has read from one network above its rate.
 type pace struct {
 	bytes float64
 	at    time.Time
 }
 
-// read adds n bytes, and returns how long the network must wait until more is read.
-func (p *pace) read(n int, now time.Time) (wait time.Duration) {
-	p.settle(now)
-	p.bytes += float64(n)
-	return time.Duration(max(p.bytes-paceBurst, 0) / paceRate * float64(time.Second))
-}
-
-func (p *pace) settle(now time.Time) {
-	p.bytes = max(p.bytes-paceRate*max(now.Sub(p.at).Seconds(), 0), 0)
+func (p *pace) settle(rate float64, now time.Time) {
+	p.bytes = max(p.bytes-rate*max(now.Sub(p.at).Seconds(), 0), 0)
 	p.at = now
 }
 
@@ -42,22 +42,44 @@ func (b *budget) paced(source netip.Prefix, n int, now time.Time) time.Duration 
 	if b.paces == nil {
 		return 0
 	}
-	if _, known := b.paces[source]; !known && len(b.paces) >= maxPaces {
+	if since := now.Sub(b.counted); since < 0 || since >= paceCount {
+		b.counted = now
 		for other, p := range b.paces {
-			if p.settle(now); p.bytes == 0 {
+			if p.settle(b.share()*paceRate, now); p.bytes == 0 {
 				delete(b.paces, other)
 			}
 		}
-		if len(b.paces) >= maxPaces {
-			source = netip.Prefix{}
-		}
 	}
 	p := b.paces[source]
+	if p == nil && len(b.paces) >= maxPaces {
+		source = netip.Prefix{}
+		p = b.paces[source]
+	}
 	if p == nil {
 		p = &pace{at: now}
 		b.paces[source] = p
 	}
-	return min(p.read(n, now), b.maxWait)
+	share := b.share()
+	p.settle(share*paceRate, now)
+	p.bytes += float64(n)
+	return min(time.Duration(max(p.bytes-share*paceBurst, 0)/(share*paceRate)*float64(time.Second)), b.maxWait)
+}
+
+// share returns which part of paceBurst and paceRate each network has. The caller holds the lock.
+func (b *budget) share() float64 { return min(1, paceShared/float64(len(b.paces))) }
+
+// pace counts n bytes that were read from a stream, and waits as long as its network must.
+func (c *charge) pace(n int) {
+	wait := c.budget.paced(c.source, n, time.Now())
+	if c.read += n; wait == 0 || c.read <= paceFree {
+		return
+	}
+	pause := time.NewTimer(wait)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-c.ended:
+	}
 }
 
 // pacedReader reads from a stream at the pace of its network.
@@ -69,13 +91,6 @@ type pacedReader struct {
 
 func (r pacedReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	if wait := r.charge.budget.paced(r.charge.source, n/r.part, time.Now()); wait > 0 {
-		pause := time.NewTimer(wait)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-r.charge.ended:
-		}
-	}
+	r.charge.pace(n / r.part)
 	return n, err
 }

@@ -1,9 +1,9 @@
 package guard
 
 import (
-	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +14,7 @@ import (
 // flood sends the beginning of a long message on one stream after another, until n bytes were taken or
 // the time is over. It returns the bytes that were taken.
 func flood(p *pipeTransport, from string, n int, lasts time.Duration) (taken int) {
-	head := append(labelHead("orders"), encryptMessage)
-	head = append(binary.BigEndian.AppendUint32(head, maxSealed), cipherVersion)
+	head := append(labelHead("orders"), userHead(maxSealed)...)
 	chunk := make([]byte, 64<<10)
 	var near net.Conn
 	for end := time.Now().Add(lasts); taken < n && time.Now().Before(end); {
@@ -61,6 +60,52 @@ func TestGuardReadsStrangersAtAPace(t *testing.T) {
 	})
 }
 
+// All networks share the pace of a few, and none is left out. So the processor time that strangers cost has a bound.
+func TestNetworksShareThePace(t *testing.T) {
+	for _, networks := range []int{1, 4, 9, 100} {
+		b := budget{paces: make(map[netip.Prefix]*pace), maxWait: time.Minute}
+		now, read, next := time.Unix(1000, 0), make([]int, networks), make([]time.Time, networks)
+		const lasts = 60
+		for end := now.Add(lasts * time.Second); now.Before(end); now = now.Add(10 * time.Millisecond) {
+			for i := range read {
+				if !now.Before(next[i]) {
+					read[i] += 32 << 10
+					next[i] = now.Add(b.paced(networkOf(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})), 32<<10, now))
+				}
+			}
+		}
+		sum, least, most := 0, slices.Min(read), slices.Max(read)
+		for _, n := range read {
+			sum += n
+		}
+		shared := min(networks, paceShared)
+		require.LessOrEqual(t, sum, shared*(lasts*paceRate+paceBurst)+networks*(64<<10), networks)
+		require.Greater(t, sum, shared*lasts*paceRate*9/10, networks)
+		require.Less(t, most, least*5/4, networks)
+	}
+}
+
+// The members in an exchange count. A member that joins does not wait, whatever its network has sent before.
+func TestMembersInExchangesCount(t *testing.T) {
+	inBubble(t, Options{Label: "orders"}, func(t *testing.T, g *Guard, p *pipeTransport) {
+		send := func(members int) time.Duration {
+			begun := time.Now()
+			message := append(labelHead("orders"), exchangeHead(uint64(members), 0)...)
+			for range members {
+				message = append(message, stateBytes("n1", 1)...)
+			}
+			near := p.connect("10.0.0.1:1")
+			go func() { _, _ = near.Write(message) }()
+			require.NoError(t, (<-g.StreamCh()).Close())
+			return time.Since(begun)
+		}
+		require.Zero(t, send(10_000))
+		require.Greater(t, send(10_000), time.Second)
+		require.Greater(t, send(10_000), 2*time.Second)
+		require.Zero(t, send(1))
+	})
+}
+
 // A stream that waits ends as soon as it is closed.
 func TestGuardDoesNotWaitWithClosedStreams(t *testing.T) {
 	inBubble(t, Options{Label: "orders"}, func(t *testing.T, g *Guard, p *pipeTransport) {
@@ -86,8 +131,8 @@ func TestPacesAreBounded(t *testing.T) {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
 	}
 	for i := range 2 * maxPaces {
-		wait := b.paced(network(i), paceRate, now)
-		require.Equal(t, i >= maxPaces+paceBurst/paceRate, wait > 0, i)
+		wait := b.paced(network(i), paceFree, now)
+		require.Equal(t, i >= maxPaces+paceShared*paceBurst/maxPaces/paceFree-1, wait > 0, i)
 		require.LessOrEqual(t, len(b.paces), maxPaces+1)
 	}
 	now = now.Add(time.Hour)

@@ -41,8 +41,7 @@ func collect(r *reader, from io.Reader, c *charge, count func(n int)) func(n int
 //   - A compressed message in clear is returned decompressed.
 //   - In place of a message that no key decrypts, the result has a short one that no key decrypts.
 //     memberlist answers with the reason.
-//
-// When only one side encrypts, memberlist answers with the reason too.
+//   - When only one side encrypts, the result has the kind of the message alone. memberlist answers with the reason.
 func (g *Guard) whole(r *reader, c *charge, label string) ([]byte, error) {
 	head := r.at
 	r.most = mostIncarnation(c.budget == &g.known)
@@ -50,17 +49,25 @@ func (g *Guard) whole(r *reader, c *charge, label string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case g.mismatched(kind):
+		return r.buf[:r.at], nil
 	case kind == encryptMessage:
-		return g.sealed(r, label)
-	case kind == compressMessage && g.opts.Keys == nil:
-		return g.decompressed(r, c, head)
+		return g.sealed(r, c, label)
 	case kind == compressMessage:
-		_, err = r.compressed(maxSealed) // memberlist refuses it
-	default:
-		r.at = head
-		err = g.message(r, c.grow)
+		return g.decompressed(r, c, head)
 	}
+	r.at = head
+	err = g.message(r, c.member)
 	return r.buf[:r.at], unexpected(err)
+}
+
+// mismatched reports whether memberlist refuses a message of a stream because only one side encrypts.
+func (g *Guard) mismatched(kind byte) bool { return (kind == encryptMessage) != (g.opts.Keys != nil) }
+
+// member charges what memberlist needs for a member in an exchange: memory, and time.
+func (c *charge) member() error {
+	c.pace(paceMember)
+	return c.grow(stateCost)
 }
 
 // unexpected turns the end of a stream within a message into an error that says so.
@@ -72,7 +79,7 @@ func unexpected(err error) error {
 }
 
 // sealed reads an encrypted message. r has read its kind.
-func (g *Guard) sealed(r *reader, label string) ([]byte, error) {
+func (g *Guard) sealed(r *reader, c *charge, label string) ([]byte, error) {
 	begin := r.at - 1
 	n, err := r.length(sealedHead - 1)
 	if err != nil {
@@ -91,9 +98,6 @@ func (g *Guard) sealed(r *reader, label string) ([]byte, error) {
 	if _, err := r.take(int(n) - 1); err != nil {
 		return nil, unexpected(err)
 	}
-	if g.opts.Keys == nil {
-		return r.buf[:r.at], nil // memberlist refuses it
-	}
 	message := r.buf[begin:r.at]
 	plain, ok := g.decrypt(message[sealedHead:], append(bytes.Clone(message[:sealedHead]), label...))
 	if !ok {
@@ -102,7 +106,7 @@ func (g *Guard) sealed(r *reader, label string) ([]byte, error) {
 		return append(append(junk, cipherVersion), make([]byte, minSealed-1)...), nil
 	}
 	if g.opts.Left != nil {
-		g.streamLeaves(plain)
+		g.streamLeaves(plain, c)
 	}
 	return r.buf[:r.at], nil
 }
@@ -120,7 +124,7 @@ func (g *Guard) decompressed(r *reader, c *charge, head int) ([]byte, error) {
 	defer func() { _ = from.Close() }()
 	plain := &reader{buf: bytes.Clone(r.buf[:head]), at: head, most: r.most}
 	plain.more = collect(plain, from, c, func(int) {})
-	if err := g.message(plain, c.grow); err != nil {
+	if err := g.message(plain, c.member); err != nil {
 		return nil, unexpected(err)
 	}
 	return plain.buf[:plain.at], nil
