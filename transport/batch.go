@@ -63,19 +63,6 @@ func onlyIDs(values url.Values) (bool, error) {
 	return value == "ids", err
 }
 
-// withoutMembers returns an answer that names owners by their IDs alone.
-func withoutMembers(p *api.Placement) *api.PlacementIDs {
-	ids := make([]string, 0, len(p.Owners)+len(p.Target))
-	for _, o := range p.Owners {
-		ids = append(ids, o.ID)
-	}
-	for _, o := range p.Target {
-		ids = append(ids, o.ID)
-	}
-	n := len(p.Owners)
-	return &api.PlacementIDs{Key: p.Key, Partition: p.Partition, Token: p.Token, Primary: p.Primary, Owners: ids[:n:n], Target: ids[n:]}
-}
-
 func checkKeys(keys []string, bound int) error {
 	if keys == nil {
 		return fieldProblem("keys", "field %q is missing", "keys")
@@ -111,6 +98,7 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 	var groups []api.Group // without indexes
 	number := make(map[string]int32)
 	groupOf := make([]int32, len(keys))
+	text := newBatchText(ids)
 	var result api.Placement
 	for i, key := range keys {
 		if i%keysAtOnce == 0 {
@@ -128,11 +116,7 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 		if i > 0 {
 			s.text(",")
 		}
-		document := any(&result)
-		if ids {
-			document = withoutMembers(&result)
-		}
-		if !s.value(document) {
+		if !s.encoded(text.append(s.piece.AvailableBuffer(), &result)) {
 			return s.end()
 		}
 	}

@@ -53,20 +53,19 @@ func (s *stream) open(v any, closing string) bool {
 }
 
 // text adds text of the document. It reports whether to go on.
-func (s *stream) text(t string) bool {
-	if s.err != nil {
-		return false
-	}
-	s.piece.WriteString(t)
-	return s.flush()
-}
+func (s *stream) text(t string) bool { return s.encoded([]byte(t)) }
 
 // number adds a whole number. It reports whether to go on.
 func (s *stream) number(n int64) bool {
+	return s.encoded(strconv.AppendInt(s.piece.AvailableBuffer(), n, 10))
+}
+
+// encoded adds bytes of the document. It reports whether to go on.
+func (s *stream) encoded(b []byte) bool {
 	if s.err != nil {
 		return false
 	}
-	s.piece.Write(strconv.AppendInt(s.piece.AvailableBuffer(), n, 10))
+	s.piece.Write(b)
 	return s.flush()
 }
 
