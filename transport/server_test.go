@@ -272,3 +272,24 @@ func TestOddRequestLines(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 }
+
+// The kernel keeps few bytes of an answer that its client does not read, so that little of it is computed.
+func TestTheKernelKeepsLittleOfAnAnswer(t *testing.T) {
+	written := make(chan int, 1)
+	srv, _ := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := 0
+		defer func() { written <- n }()
+		for n < 64<<20 {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
+			if _, err := w.Write(make([]byte, 16<<10)); err != nil {
+				return
+			}
+			n += 16 << 10
+		}
+	}), transport.ServerOptions{})
+	conn := testkit.Dial(t, srv)
+	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4<<10))
+	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	require.Less(t, <-written, 1<<20)
+}

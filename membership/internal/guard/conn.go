@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// sentBytes and readBytes are about how many bytes the kernel keeps of a stream from a sender that is not known: of
+// the answer, and of what the guard has not read. Otherwise it may keep some MiB of each.
+const sentBytes, readBytes = 256 << 10, 64 << 10
+
 // inbound is an accepted stream. The guard reads the whole message before memberlist reads it.
 type inbound struct {
 	net.Conn
@@ -27,6 +31,12 @@ func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
 	in.charge = &charge{
 		budget: g.budgetOf(source), source: networkOf(source), began: time.Now(), close: func() { _ = in.Close() },
 		ended: make(chan struct{}),
+	}
+	if buffers, ok := conn.(interface {
+		SetReadBuffer(n int) error
+		SetWriteBuffer(n int) error
+	}); ok && in.charge.budget == &g.strangers {
+		_, _ = buffers.SetReadBuffer(readBytes), buffers.SetWriteBuffer(sentBytes) // a system without them has bounds of its own
 	}
 	in.reader.more = collect(&in.reader, pacedReader{conn, in.charge, 1}, in.charge, g.traffic.streamBytesReceived.add)
 	return in

@@ -219,3 +219,29 @@ func TestGuardAnnouncesTheShortForm(t *testing.T) {
 		require.Equal(t, 7946, port)
 	})
 }
+
+// buffered records which buffers the kernel is asked for.
+type buffered struct {
+	net.Conn
+	read, sent chan int
+}
+
+func (b buffered) SetReadBuffer(n int) error  { b.read <- n; return nil }
+func (b buffered) SetWriteBuffer(n int) error { b.sent <- n; return nil }
+func (b buffered) RemoteAddr() net.Addr       { return b.Conn.RemoteAddr() }
+
+// The kernel keeps few bytes of streams of senders that are not known.
+func TestGuardBoundsTheBuffersOfTheKernel(t *testing.T) {
+	known := func(a netip.Addr) bool { return a == netip.MustParseAddr("10.0.0.9") }
+	inBubble(t, Options{Label: "orders", Known: known}, func(t *testing.T, _ *Guard, p *pipeTransport) {
+		for addr, want := range map[string]int{"10.0.0.1": 1, "10.0.0.9": 0} {
+			near, far := net.Pipe()
+			b := buffered{addressed{far, &net.TCPAddr{IP: net.ParseIP(addr), Port: 1}}, make(chan int, 1), make(chan int, 1)}
+			p.arrived.Go(func() { p.streams <- b })
+			synctest.Wait()
+			require.Len(t, b.read, want)
+			require.Len(t, b.sent, want)
+			require.NoError(t, near.Close())
+		}
+	})
+}
