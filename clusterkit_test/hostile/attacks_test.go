@@ -169,13 +169,15 @@ func aboutMembers(next func(p victim, i int) [][]byte) func(context.Context, vic
 	}
 }
 
-// open opens a stream, which the context closes.
+// open opens a stream, which the context closes. The kernel keeps little of what is sent: the memory of an attacker
+// is not that of the machine of a member.
 func open(ctx context.Context, from net.IP, to string) net.Conn {
 	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).DialContext(ctx, "tcp", to)
 	if err != nil {
 		pause(ctx, 50*time.Millisecond)
 		return nil
 	}
+	_ = conn.(*net.TCPConn).SetWriteBuffer(64 << 10)
 	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return conn
 }
