@@ -97,7 +97,7 @@ func (m *Membership) packetsOverStreams(inner Transport, logger *log.Logger) Tra
 		port = uint16(bound)
 	}
 	t := packetstream.New(inner, port, packetstream.Options{
-		Label: m.settings.ClusterName, Patience: m.settings.timings.patience, Logger: logger,
+		Label: m.settings.ClusterName, Patience: m.settings.timings.patience, Known: m.registry.knows, Logger: logger,
 	})
 	m.counts.streams.Store(t)
 	return t

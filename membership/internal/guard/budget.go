@@ -63,20 +63,6 @@ type charge struct {
 	evicted bool
 }
 
-// networkOf returns the network to which a stream counts: an IPv4 address, or an IPv6 /64, because
-// a host has a whole /64.
-func networkOf(addr netip.Addr) netip.Prefix {
-	bits := 64
-	if addr.Is4() {
-		bits = 32
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
-}
-
 // full says which limit a stream exceeded.
 type full uint8
 

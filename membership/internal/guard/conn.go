@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 // sentBytes and readBytes are about how many bytes the kernel keeps of a stream from a sender that is not known: of
@@ -29,7 +31,7 @@ func newInbound(g *Guard, conn net.Conn, source netip.Addr) *inbound {
 	in := &inbound{Conn: conn, traffic: &g.traffic}
 	in.release = sync.OnceFunc(func() { g.releaseStream(in) })
 	in.charge = &charge{
-		budget: g.budgetOf(source), source: networkOf(source), began: time.Now(), close: func() { _ = in.Close() },
+		budget: g.budgetOf(source), source: intake.NetworkOf(source), began: time.Now(), close: func() { _ = in.Close() },
 		ended: make(chan struct{}),
 	}
 	if buffers, ok := conn.(interface {
@@ -95,7 +97,7 @@ func newOutbound(g *Guard, conn net.Conn, addr string) *outbound {
 	out := &outbound{Conn: conn, g: g, addr: addr}
 	out.charge = &charge{budget: &g.known, dialed: true, began: time.Now(), close: func() { _ = out.Close() }}
 	if dialed, err := netip.ParseAddrPort(addr); err == nil {
-		out.charge.source = networkOf(dialed.Addr().Unmap())
+		out.charge.source = intake.NetworkOf(dialed.Addr().Unmap())
 	}
 	out.reader.more = collect(&out.reader, conn, out.charge, g.traffic.streamBytesReceived.add)
 	return out

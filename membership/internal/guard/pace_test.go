@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
 // flood sends the beginning of a long message on one stream after another, until n bytes were taken or
@@ -70,7 +72,7 @@ func TestNetworksShareThePace(t *testing.T) {
 			for i := range read {
 				if !now.Before(next[i]) {
 					read[i] += 32 << 10
-					next[i] = now.Add(b.paced(networkOf(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})), 32<<10, now))
+					next[i] = now.Add(b.paced(intake.NetworkOf(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})), 32<<10, now))
 				}
 			}
 		}

@@ -56,3 +56,17 @@ func SourceOf(remote net.Addr) netip.Addr {
 	}
 	return addr.Addr().Unmap()
 }
+
+// NetworkOf returns the network to which a sender counts: an IPv4 address, or an IPv6 /64, because a host has a
+// whole /64. It is not valid when the address is not.
+func NetworkOf(addr netip.Addr) netip.Prefix {
+	bits := 64
+	if addr.Is4() {
+		bits = 32
+	}
+	network, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return network
+}

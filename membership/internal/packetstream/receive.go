@@ -42,30 +42,49 @@ func (t *Transport) Counts() Counts {
 // inbound is an accepted stream.
 type inbound struct {
 	net.Conn
-	source netip.Addr // not valid when the transport has none
-	heard  time.Time  // when it last carried something; the lock of the transport guards it
+	source  netip.Addr // not valid when the transport has none
+	network netip.Prefix
+	door    *door
+	// The lock of the transport guards these.
+	heard   time.Time // when it last carried something, or was accepted
+	evicted bool      // it was closed to make room
 }
 
 func (t *Transport) acceptOne(conn net.Conn) {
-	in := &inbound{Conn: conn, source: intake.SourceOf(conn.RemoteAddr())}
+	source := intake.SourceOf(conn.RemoteAddr())
+	in := &inbound{Conn: conn, source: source, network: intake.NetworkOf(source), door: &t.strangers, heard: time.Now()}
+	if source.IsValid() && t.opts.Known != nil && t.opts.Known(source) {
+		in.door = &t.known
+	}
 	t.mu.Lock()
-	over := true
-	switch {
-	case t.closed:
-	case len(t.heads.members) >= t.opts.MaxHeads:
-		t.counts.tooMany.Add(1)
-	case t.heads.perSource[in.source] >= t.opts.MaxHeadsPerSource:
-		t.counts.tooManyFromOne.Add(1)
-	default:
-		over = false
-		t.heads.add(in)
+	closed := t.closed
+	if !closed {
+		t.place(in, &in.door.heads)
 	}
 	t.mu.Unlock()
-	if over {
+	if closed {
 		_ = conn.Close()
 		return
 	}
 	t.wg.Go(func() { t.begin(in) })
+}
+
+// place adds a stream, in place of another one where there are too many. The caller holds the lock.
+func (t *Transport) place(in *inbound, p *population) {
+	ofOne, ofAll := p.isFull(in.network)
+	switch {
+	case ofOne:
+		t.counts.tooManyFromOne.Add(1)
+	case ofAll:
+		t.counts.tooMany.Add(1)
+	}
+	if ofOne || ofAll {
+		victim := p.quietest(in.network)
+		p.remove(victim)
+		victim.evicted = true
+		_ = victim.Close() // never waits
+	}
+	p.add(in)
 }
 
 // begin reads the first byte of a stream, and then passes the stream on or receives its packets.
@@ -88,12 +107,12 @@ func (t *Transport) begin(in *inbound) {
 	}
 	_ = in.Close()
 	t.mu.Lock()
-	t.heads.remove(in)
-	t.within.remove(in)
-	closed := t.closed
+	in.door.heads.remove(in)
+	in.door.within.remove(in)
+	ended := t.closed || in.evicted
 	t.mu.Unlock()
 	switch {
-	case closed:
+	case ended:
 	case errors.Is(err, errOtherLabel):
 		t.counts.otherLabel.Add(1)
 		t.warnf("refused %v from=%v", err, in.RemoteAddr())
@@ -136,33 +155,19 @@ func (t *Transport) pass(in *inbound, first byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.heads.remove(in)
+	in.door.heads.remove(in)
 }
 
-// enter counts a stream as one of packets, in place of the quietest one where there are too many.
-// It reports whether the transport still runs.
+// enter counts a stream as one of packets. It reports whether the stream is still open.
 func (t *Transport) enter(in *inbound) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	if t.closed || in.evicted {
 		return false
 	}
-	var quietest *inbound
-	switch {
-	case t.within.perSource[in.source] >= t.opts.MaxPerSource:
-		t.counts.tooManyFromOne.Add(1)
-		quietest = t.within.quietest(in.source, false)
-	case len(t.within.members) >= t.opts.MaxStreams:
-		t.counts.tooMany.Add(1)
-		quietest = t.within.quietest(in.source, true)
-	}
-	if quietest != nil {
-		t.within.remove(quietest)
-		_ = quietest.Close() // never waits
-	}
-	t.heads.remove(in)
+	in.door.heads.remove(in)
 	in.heard = time.Now()
-	t.within.add(in)
+	t.place(in, &in.door.within)
 	return true
 }
 

@@ -39,12 +39,15 @@ type Options struct {
 	// long. Zero means 1 minute.
 	Idle time.Duration
 	// MaxHeads and MaxHeadsPerSource are the largest numbers of inbound streams whose beginning is
-	// not read yet, in all and from one IP address. Zero means 256 and 64.
+	// not read yet, in all and from one IPv4 address or IPv6 /64. A further one replaces the oldest one. Zero
+	// means 256 and 64.
 	MaxHeads, MaxHeadsPerSource int
-	// MaxStreams and MaxPerSource are the largest numbers of inbound streams of packets, in all and
-	// from one IP address. A further one replaces the one that has been silent for longest. Zero
-	// means 1024 and 256.
+	// MaxStreams and MaxPerSource are the same of inbound streams of packets. A further one replaces the one
+	// that has been silent for longest. Zero means 1024 and 256.
 	MaxStreams, MaxPerSource int
+	// Known reports whether a known member has this address. Known members have all four numbers for themselves.
+	// It must not block. Nil means that no address is known.
+	Known func(netip.Addr) bool
 	// MaxPeers is the largest number of addresses to which packets wait or a stream is open. A
 	// further one replaces the one that has been unused for longest. Zero means 1024.
 	MaxPeers int
@@ -83,11 +86,20 @@ type Transport struct {
 	wg      sync.WaitGroup
 	counts  counts
 
-	mu     sync.Mutex
-	closed bool
-	peers  map[string]*peer
-	heads  population // inbound streams whose beginning is not read yet
-	within population // inbound streams of packets
+	mu               sync.Mutex
+	closed           bool
+	peers            map[string]*peer
+	known, strangers door
+}
+
+// door has the inbound streams of one class of senders.
+type door struct {
+	heads  population // those whose beginning is not read yet
+	within population // those of packets
+}
+
+func newDoor(o Options) door {
+	return door{newPopulation(o.MaxHeads, o.MaxHeadsPerSource), newPopulation(o.MaxStreams, o.MaxPerSource)}
 }
 
 var _ memberlist.NodeAwareTransport = (*Transport)(nil)
@@ -106,9 +118,8 @@ func New(inner memberlist.NodeAwareTransport, port uint16, o Options) *Transport
 		stopped: make(chan struct{}),
 		done:    make(chan struct{}),
 		peers:   make(map[string]*peer),
-		heads:   newPopulation(),
-		within:  newPopulation(),
 	}
+	t.known, t.strangers = newDoor(t.opts), newDoor(t.opts)
 	t.wg.Go(func() { intake.Streams(inner.StreamCh(), t.stopped, t.acceptOne) })
 	t.wg.Go(func() { intake.Each(inner.PacketCh(), t.stopped, func(*memberlist.Packet) {}) })
 	return t
@@ -158,8 +169,9 @@ func (t *Transport) Shutdown() error {
 			open = append(open, p.conn)
 		}
 	}
-	open = append(open, t.heads.all()...)
-	open = append(open, t.within.all()...)
+	for _, d := range []*door{&t.known, &t.strangers} {
+		open = append(append(open, d.heads.all()...), d.within.all()...)
+	}
 	t.mu.Unlock()
 
 	close(t.closing)
@@ -179,20 +191,21 @@ func (t *Transport) warnf(format string, args ...any) {
 	}
 }
 
-// population is a set of inbound streams, counted by their source. The lock of the transport
+// population is a set of inbound streams, counted by their network. The lock of the transport
 // guards it.
 type population struct {
-	members   map[*inbound]struct{}
-	perSource map[netip.Addr]int
+	most, mostOfOne int
+	members         map[*inbound]struct{}
+	perNetwork      map[netip.Prefix]int
 }
 
-func newPopulation() population {
-	return population{make(map[*inbound]struct{}), make(map[netip.Addr]int)}
+func newPopulation(most, mostOfOne int) population {
+	return population{most, mostOfOne, make(map[*inbound]struct{}), make(map[netip.Prefix]int)}
 }
 
 func (p *population) add(in *inbound) {
 	p.members[in] = struct{}{}
-	p.perSource[in.source]++
+	p.perNetwork[in.network]++
 }
 
 // remove removes a stream, if it is there.
@@ -201,15 +214,30 @@ func (p *population) remove(in *inbound) {
 		return
 	}
 	delete(p.members, in)
-	if p.perSource[in.source]--; p.perSource[in.source] == 0 {
-		delete(p.perSource, in.source)
+	if p.perNetwork[in.network]--; p.perNetwork[in.network] == 0 {
+		delete(p.perNetwork, in.network)
 	}
 }
 
-// quietest returns the stream that has been silent for longest: of one source, or of all.
-func (p *population) quietest(source netip.Addr, all bool) (found *inbound) {
+// isFull reports whether a network has as many streams as it may have, and whether all networks have.
+func (p *population) isFull(network netip.Prefix) (ofOne, ofAll bool) {
+	return p.perNetwork[network] >= p.mostOfOne, len(p.members) >= p.most
+}
+
+// quietest returns the stream that has been silent for longest: of the network where it is full, or else of
+// the networks that have the most streams.
+func (p *population) quietest(network netip.Prefix) (found *inbound) {
+	full, _ := p.isFull(network)
+	most := 0
+	for _, n := range p.perNetwork {
+		most = max(most, n)
+	}
 	for in := range p.members {
-		if (all || in.source == source) && (found == nil || in.heard.Before(found.heard)) {
+		may := in.network == network
+		if !full {
+			may = p.perNetwork[in.network] == most
+		}
+		if may && (found == nil || in.heard.Before(found.heard)) {
 			found = in
 		}
 	}

@@ -91,7 +91,10 @@ func (g *ground) receive(at *Transport, within time.Duration) *memberlist.Packet
 func (t *Transport) inbound() (heads, streams int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.heads.members), len(t.within.members)
+	for _, d := range []*door{&t.known, &t.strangers} {
+		heads, streams = heads+len(d.heads.members), streams+len(d.within.members)
+	}
+	return heads, streams
 }
 
 func TestPacketsOverOneStream(t *testing.T) {
@@ -289,6 +292,38 @@ func TestTheNumberOfStreams(t *testing.T) {
 		}
 		_, streams := one.inbound()
 		require.Equal(g, 9, streams)
+	})
+}
+
+// Strangers at many addresses take neither the place of a known member nor that of a process that joins.
+func TestManyStrangersLeaveRoom(t *testing.T) {
+	inBubble(t, func(g *ground) {
+		one := g.listen(1, Options{MaxHeads: 8, MaxHeadsPerSource: 4, MaxStreams: 8, MaxPerSource: 4, Known: func(a netip.Addr) bool { return a == address(2).Addr() }})
+		member, joins := g.listen(2, Options{}), g.raw(3)
+		g.all = append(g.all, joins)
+		g.send(member, 1, "first")
+		g.receive(one, time.Second)
+		for i := range 5 {
+			stranger := g.raw(10 + i)
+			g.all = append(g.all, stranger)
+			for range 4 {
+				_ = g.dial(stranger, 1)
+				_, err := g.dial(stranger, 1).Write(hello(7946, "orders"))
+				require.NoError(g, err)
+			}
+		}
+		synctest.Wait()
+		begun := time.Now()
+		conn := g.dial(joins, 1)
+		_, err := conn.Write([]byte{6})
+		require.NoError(g, err)
+		require.NoError(g, (<-one.StreamCh()).Close())
+		require.NoError(g, conn.Close())
+		g.send(member, 1, "second")
+		require.Equal(g, "second", string(g.receive(one, time.Second).Buf))
+		require.Less(g, time.Since(begun), 10*time.Millisecond, "no stream was dialed again")
+		require.EqualValues(g, 0, member.Counts().Dropped)
+		require.Zero(g, one.Counts().Malformed, "what is closed to make room is not malformed")
 	})
 }
 
