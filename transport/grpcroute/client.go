@@ -21,10 +21,10 @@ type link struct {
 	marks  marks
 
 	mu    sync.Mutex
-	conns map[*tracked]string // with the address of each
+	conns map[net.Conn]string // with the address of each
 }
 
-func newLink(r *Router) *link { return &link{router: r, conns: make(map[*tracked]string)} }
+func newLink(r *Router) *link { return &link{router: r, conns: make(map[net.Conn]string)} }
 
 // unary sends a unary call until it is answered, or must not be sent again.
 func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
@@ -165,23 +165,42 @@ func (s *late) Context() context.Context {
 	return s.ClientStream.Context()
 }
 
-// tracked is a network connection that the link can close.
-type tracked struct {
-	net.Conn
-	link *link
-}
-
 // dial connects to a member.
 func (l *link) dial(ctx context.Context, addr string) (net.Conn, error) {
 	conn, err := l.router.options.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	t := &tracked{conn, l}
+	if _, plain := conn.(*net.TCPConn); !plain {
+		conn = &tracked{conn, l}
+	}
 	l.mu.Lock()
-	l.conns[t] = addr
-	l.mu.Unlock()
-	return t, nil
+	defer l.mu.Unlock()
+	for old := range l.conns {
+		if isClosed(old) {
+			delete(l.conns, old)
+		}
+	}
+	l.conns[conn] = addr
+	return conn, nil
+}
+
+// isClosed reports whether a TCP connection was closed by this process. gRPC gets such a
+// connection as it is: it treats no other type so, and sets TCP_USER_TIMEOUT on it. So nothing
+// tells when it is closed.
+func isClosed(conn net.Conn) bool {
+	c, plain := conn.(*net.TCPConn)
+	if !plain {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
+}
+
+// tracked is a connection of another type, which leaves the link when it is closed.
+type tracked struct {
+	net.Conn
+	link *link
 }
 
 // Close is a method of net.Conn.
