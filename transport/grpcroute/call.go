@@ -176,9 +176,17 @@ func (c *call) begin(p ring.Placement, to *peer, at int) mark {
 // done records the result of an attempt.
 func (c *call) done(result balancer.DoneInfo) {
 	c.ended = true
-	if result.Err == nil && isRefusal(result.Trailer, c.number) {
-		// The caller of a stream was sending, which gRPC takes for a success here.
-		result.Err = status.Error(refusal, "grpcroute: refused")
+	if result.Err == nil {
+		switch {
+		case !result.BytesSent:
+			c.result = &balancer.DoneInfo{} // the connection had ended before the attempt began
+			return
+		case isRefusal(result.Trailer, c.number):
+			result.Err = status.Error(refusal, "grpcroute: refused")
+		case !result.BytesReceived:
+			result.Err = status.Error(codes.Unavailable, "grpcroute: the connection ended")
+		}
+		// gRPC takes the end of an attempt for a success when the caller was sending.
 	}
 	outcome := c.outcome(&result)
 	c.link.router.counts.attempts.Add(outcome, c.to.relation)
@@ -188,7 +196,7 @@ func (c *call) done(result balancer.DoneInfo) {
 	if outcome == tally.Refused {
 		c.to.number.CompareAndSwap(c.number, wire.NewNumber())
 	}
-	if result.Err != nil || !result.BytesSent {
+	if result.Err != nil {
 		kept := result // only now, so that no other result is allocated
 		c.result = &kept
 	}

@@ -2,6 +2,7 @@ package grpcroute_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -244,7 +245,12 @@ func TestARefusalAtAClientMakesHoldersLook(t *testing.T) {
 			before := looked()
 			refuses.kill() // the gRPC server alone
 			require.Error(t, call())
-			require.Greater(t, looked(), before)
+			bubble.Eventually(t, time.Second, "holders look", func() error { // gRPC dials in the background
+				if looked() == before {
+					return errors.New("none has looked")
+				}
+				return nil
+			})
 		}
 		for _, c := range members {
 			require.Len(t, c.Members(), 6)

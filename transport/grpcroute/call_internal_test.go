@@ -1,0 +1,28 @@
+package grpcroute
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+
+	"github.com/clusterkit/clusterkit/transport/route"
+)
+
+// view is a route.Cluster whose view does not change.
+type view route.View
+
+func (v view) View() route.View       { return route.View(v) }
+func (view) Changed() <-chan struct{} { return nil }
+
+// TestAnAttemptThatNeverBegan: gRPC reports nothing about an attempt whose connection has ended
+// between its pick and its beginning. That attempt does not count, and another is picked.
+func TestAnAttemptThatNeverBegan(t *testing.T) {
+	r, err := New(view{ClusterName: "orders"}, Options{Service: "kv"})
+	require.NoError(t, err)
+	c := &call{Context: t.Context(), link: newLink(r), to: &peer{}, pending: true}
+	c.done(balancer.DoneInfo{})
+	require.NoError(t, c.again())
+	require.Equal(t, route.Stats{ClusterName: "orders", Service: "kv"}, r.Stats())
+	require.Zero(t, c.attempts)
+}
