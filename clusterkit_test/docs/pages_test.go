@@ -215,7 +215,7 @@ var covered = regexp.MustCompile(`^(` + strings.Join([]string{
 	`go run \./examples/quickstart -serve`,
 	`cd examples/(grpc|otel) && go run \.`,     // the tests of their modules
 	`go run \./bench (lookup|placement)( .*)?`, // .ci/run, with -quick; the tests of bench
-	`make (performance|race|lint)`,
+	`make (performance|race|lint|simulate)`,
 	`CLUSTERKIT_DETECTION=(brief|full) go test .*`,               // the tests of that package, in a short form
 	`go test (-run '\^\$' )?-bench.*`,                            // .ci/run, one iteration each
 	`go (run|test) -C bench/peers .*`,                            // the tests of its module
