@@ -106,7 +106,7 @@ func (r *run) resume() {
 		}
 		r.note("%s resumes", n.id)
 		n.endDrain()
-		_ = <-n.drained // it says that the drain has ended, if it was not complete
+		<-n.drained // it says that the drain has ended, if it was not complete
 		n.drained = nil
 		if err := n.Resume(r.t.Context()); err != nil {
 			r.fail("resuming %s: %v", n.id, err)

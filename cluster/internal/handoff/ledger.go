@@ -153,12 +153,12 @@ func (l ledger) has(m mark) bool {
 }
 
 func (l ledger) find(members *set) int {
-	for i := len(l) - 1; i >= 0; i-- {
+	for i := range slices.Backward(l) {
 		if l[i].members == members { // nearly always, where the set is in the ledger
 			return i
 		}
 	}
-	for i := len(l) - 1; i >= 0; i-- {
+	for i := range slices.Backward(l) {
 		if l[i].members.is(*members) {
 			return i
 		}
