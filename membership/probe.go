@@ -11,7 +11,7 @@ import (
 
 // A member asks a start whether it runs, before it believes an announcement that may be a recorded
 // one. The question holds a challenge of 64 random bits, and the answer repeats it. memberlist's own
-// probes have a counter in its place, so that a recorded answer may fit. Questions and answers are
+// probes have a number of 32 bits in its place, which only the guard of this start hides. Questions and answers are
 // used with encryption alone: nobody without a key can make a member send to another address.
 
 const (

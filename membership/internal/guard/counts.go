@@ -78,7 +78,7 @@ func (g *Guard) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error
 			return time.Now(), nil
 		}
 	}
-	return g.write(b, a)
+	return g.write(g.hidden(b), a)
 }
 
 // send sends a packet as it is, and counts it if it was sent.

@@ -69,17 +69,18 @@ func FuzzPacket(f *testing.F) {
 	good, bad := aliveBytes(aliveMessage, 9), aliveBytes(deadMessage, 1<<32-1)
 	f.Add(append(bytes.Clone(label), good...), false)
 	f.Add(append(bytes.Clone(label), putCompound([][]byte{good, bad, pingBytes})...), true)
+	f.Add(append(bytes.Clone(label), pair([]byte{ackMessage, 0x81}, "SeqNo", 7)...), true)
 	f.Add(append(bytes.Clone(label), compressMessage, 0x80), true)
 	f.Add(append(bytes.Clone(label), crcMessage, 0, 0, 0, 0, pingMessage), true)
 	f.Fuzz(func(t *testing.T, b []byte, compression bool) {
-		g := &Guard{opts: Options{Label: "orders", Compression: compression}, relays: Bucket{Rate: 1, Burst: 1 << 20}, strays: Bucket{Rate: 1, Burst: 1 << 20}}
+		g := &Guard{opts: Options{Label: "orders", Compression: compression}, relays: Bucket{Rate: 1, Burst: 1 << 20}, strays: Bucket{Rate: 1, Burst: 1 << 20}, numbers: newNumbers()}
 		kept, _ := g.clearPacket(b, &net.UDPAddr{})
-		require.LessOrEqual(t, len(kept), max(len(b), len(label)+maxInflated))
+		require.LessOrEqual(t, len(kept), max(len(b), len(label)+maxInflated)*3/2, "numbers of answers grow to 4 bytes")
 		if len(kept) == 0 {
 			return
 		}
 		again, err := g.clearPacket(kept, nil)
 		require.NoError(t, err)
-		require.Equal(t, kept, again)
+		require.Len(t, again, len(kept), "only numbers differ")
 	})
 }

@@ -100,6 +100,7 @@ type transport = memberlist.NodeAwareTransport
 //     senders share, so that memberlist allocates no more than was sent.
 //   - It passes on an encrypted message only when it decrypts, and a compressed one decompressed.
 //   - It drops packets, and messages in them, that no member sends.
+//   - It gives probes numbers that nobody can guess.
 //   - It answers a stream of another cluster with the reason.
 //   - It closes every stream of both directions on Shutdown.
 //
@@ -122,6 +123,7 @@ type Guard struct {
 	known, strangers budget
 	relays           Bucket // requests to probe another member
 	strays           Bucket // probes of senders that are not known, whose answers go elsewhere
+	numbers          numbers
 
 	mu       sync.Mutex
 	closed   bool
@@ -153,6 +155,7 @@ func New(inner memberlist.NodeAwareTransport, o Options) *Guard {
 		known:     newBudget(o, 2*o.MaxBytes),
 		relays:    Bucket{Rate: relayRate, Burst: 2 * relayRate},
 		strays:    Bucket{Rate: strayRate, Burst: 2 * strayRate},
+		numbers:   newNumbers(),
 	}
 	g.strangers.paces, g.strangers.maxAnswers = make(map[netip.Prefix]*pace), maxAnswers
 	g.wg.Go(func() { intake.Streams(g.transport.StreamCh(), g.stopped, g.acceptOne) })

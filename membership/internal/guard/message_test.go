@@ -84,7 +84,7 @@ func aliveBytes(kind byte, incarnation uint64) []byte {
 }
 
 func TestClearPackets(t *testing.T) {
-	g := &Guard{opts: Options{Label: "orders"}, relays: Bucket{Rate: 1, Burst: 9}, strays: Bucket{Rate: 1, Burst: 2}}
+	g := &Guard{opts: Options{Label: "orders"}, relays: Bucket{Rate: 1, Burst: 9}, strays: Bucket{Rate: 1, Burst: 2}, numbers: newNumbers()}
 	good, bad := aliveBytes(aliveMessage, 9), aliveBytes(deadMessage, 1<<32-1)
 	label := func(b []byte) []byte { return append(labelHead("orders"), b...) }
 	relay := textPair([]byte{indirectPingMessage, 0x81}, "Target", "\x0a\x00\x00\x01")
@@ -118,7 +118,7 @@ func TestClearPackets(t *testing.T) {
 		{"probe of nothing", []byte{indirectPingMessage, 0x80}, nil, errProbeTarget},
 		{"probe that announces 2 GiB", append([]byte{pingMessage, 0x81}, "\xaaSourceAddr\xc6\x7f\xff\xff\xff"...), nil, errNotGossip},
 		{"answer that announces 2 GiB", append([]byte{ackMessage, 0x81}, "\xa7Payload\xc6\x7f\xff\xff\xff"...), nil, errNotGossip},
-		{"answer", textPair([]byte{ackMessage, 0x81}, "Payload", "digest"), textPair([]byte{ackMessage, 0x81}, "Payload", "digest"), nil},
+		{"answer without a number", textPair([]byte{ackMessage, 0x81}, "Payload", "digest"), nil, errNotGossip},
 		{"nack in a list", []byte{nackMessage, 0x91, 1}, nil, errNotGossip},
 		{"stream in a packet", exchangeHead(0, 0), nil, errNotGossip},
 	} {

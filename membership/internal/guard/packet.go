@@ -67,15 +67,16 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 		return false
 	}
 	p.Buf = bytes.Clone(p.Buf)
-	if head, ours := g.labelled(p.Buf); ours && (g.opts.Left != nil || g.opts.Heard != nil) {
+	if head, ours := g.labelled(p.Buf); ours {
 		if plain, ok := g.decrypt(p.Buf[head:], []byte(g.opts.Label)); ok {
 			plain, fewer := g.withoutProbes(plain, p.From)
+			plain, answers := g.shown(plain)
 			g.packetNews(plain, maxNested)
 			message, changed := g.doubted(plain)
 			if fewer {
 				g.refused.badPacket.Add(1)
 			}
-			if changed || fewer {
+			if changed || fewer || answers {
 				p.Buf = g.resealed(p.Buf[:head], message)
 			}
 		}
@@ -148,7 +149,10 @@ func (g *Guard) command(b []byte, nested int, from *sender) ([]byte, error) {
 	case pingMessage, indirectPingMessage:
 		err = g.mayProbe(b, from)
 	case ackMessage, nackMessage:
-		err = r.fields(maxFields, func(string) error { return r.skip() })
+		if answer, ok := renumbered(b, g.numbers.show); ok {
+			return answer, nil
+		}
+		err = errNotGossip
 	case suspectMessage, aliveMessage, deadMessage:
 		if _, err = r.about("Node"); err == nil {
 			g.hear(b)

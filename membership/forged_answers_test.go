@@ -1,0 +1,62 @@
+package membership
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// forgedAnswers are packets that answer the probes with the first numbers that a process can have used.
+func forgedAnswers(kind byte, first, last uint32) (packets [][]byte) {
+	for first < last {
+		var lengths, parts []byte
+		for n := 0; n < 100 && first < last; n++ {
+			part := append([]byte{kind, 0x81}, number32("SeqNo", first)...)
+			lengths = binary.BigEndian.AppendUint16(lengths, uint16(len(part)))
+			parts = append(parts, part...)
+			first++
+		}
+		packets = append(packets, labelled(append(append([]byte{7, byte(len(lengths) / 2)}, lengths...), parts...)))
+	}
+	return packets
+}
+
+// A stranger answers all probes that there may be. A crash is noticed as soon as without it, and a start that does
+// not run is not believed.
+func TestForgedAnswersProveNothing(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		time.Sleep(time.Minute)
+		s := n.stranger(one, two, three)
+		answers := append(forgedAnswers(2, 0, 2000), forgedAnswers(11, 0, 2000)...)
+		answer := func(lasts time.Duration) {
+			for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+				for _, packet := range answers {
+					s.say(packet)
+				}
+			}
+		}
+		later := ghost(t, 1, func(m *Member) {
+			m.ID, m.PartitionCount, m.Configurations = "n3", 64, []string{"rf3:rendezvous/1"}
+			m.Start = Start{Number: three.Local().Start.Number + 1, Nonce: 1}
+		})
+		for range 5 {
+			s.say(later.alive())
+			answer(2 * time.Second)
+			for _, m := range []*Membership{one, two, three} {
+				it, found := m.registry.member("n3")
+				require.True(t, found)
+				require.Equal(t, three.Local().Start.Nonce, it.Start.Nonce)
+			}
+		}
+		n.net.Crash(three.Local().Addr)
+		answer(15 * time.Second)
+		for _, m := range []*Membership{one, two} {
+			all, _ := m.Members()
+			require.Len(t, all, 2)
+		}
+	})
+}
