@@ -159,7 +159,7 @@ func TestADirectionBetweenTwoMembers(t *testing.T) {
 			"n2 at 10.0.0.2:7946 does not answer over UDP", "n1 at 10.0.0.1:7946 does not answer over UDP"},
 		"streams": {true, false, 20 * time.Minute, // an exchange of members that fails is the first sign
 			"n2 at 10.0.0.2:7946 does not answer over TCP",
-			"n1 at 10.0.0.1:7946 says that this member at 10.0.0.2:7946 does not answer over TCP"},
+			"n1 at 10.0.0.1:7946 does not reach this member at 10.0.0.2:7946 over TCP"},
 		"both": {true, true, 30 * time.Second,
 			"n2 at 10.0.0.2:7946 answers neither over UDP nor over TCP",
 			"n1 at 10.0.0.1:7946 reaches this member at 10.0.0.2:7946 neither over UDP nor over TCP"},
@@ -173,7 +173,7 @@ func TestADirectionBetweenTwoMembers(t *testing.T) {
 				require.NotContains(t, problems(all[2]), "pair-blocked")
 				require.NotContains(t, problems(all[3]), "pair-blocked")
 				n.since.Store(false)
-				time.Sleep(70 * time.Second) // what another member says lasts for a minute
+				time.Sleep(70 * time.Second) // checks of a blocked pair become rare
 				require.Empty(t, problems(all[0]))
 				require.Empty(t, problems(all[1]))
 			})

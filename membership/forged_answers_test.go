@@ -60,3 +60,61 @@ func TestForgedAnswersProveNothing(t *testing.T) {
 		}
 	})
 }
+
+// A stranger says in the name of a member that this one does not answer. This member checks that, and believes what
+// it finds.
+func TestForgedComplaintsAreChecked(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two, three := n.start(1), n.start(2), n.start(3)
+		n.see(3, one, two, three)
+		s := n.stranger(one)
+		for range 60 {
+			for _, kind := range []byte{kindNoPacket, kindNoStream} {
+				s.say(labelled(append([]byte{8}, reachMessage{kind: kind, name: one.name, from: "n2"}.bytes()...)))
+			}
+			time.Sleep(time.Second)
+			require.Empty(t, Drive(one).Troubles())
+		}
+	})
+}
+
+// A stranger says in the name of a member that it has another view. While it does so, the members do not agree.
+// Nothing else changes, and they agree again soon after.
+func TestForgedViewsDelayAgreement(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		var all []*Membership
+		for i := range 12 { // in a small cluster the next probe contradicts
+			all = append(all, n.make(1+i))
+		}
+		n.publishing(all...)
+		for _, m := range all {
+			require.NoError(t, m.Start(t.Context()))
+		}
+		agree := func() bool {
+			for _, m := range all {
+				if !Drive(m).Agreement().Complete {
+					return false
+				}
+			}
+			return true
+		}
+		n.see(12, all...)
+		n.await("all agree", agree)
+		before, version := all[0].Members()
+		s, late := n.stranger(all[0]), false
+		for i := range uint64(60) {
+			for _, kind := range []byte{kindAsk, kindAnswer} {
+				s.say(labelled(append([]byte{8}, digestMessage{kind: kind, digest: digest{fingerprint: i, members: i}, from: "n2"}.append(nil)...)))
+			}
+			time.Sleep(500 * time.Millisecond)
+			late = late || !agree()
+		}
+		require.True(t, late, "the table of the page on security has a row too many")
+		after, now := all[0].Members()
+		require.Equal(t, before, after)
+		require.Equal(t, version, now)
+		ended := time.Now()
+		n.await("all agree", agree)
+		require.Less(t, time.Since(ended), 10*time.Second)
+	})
+}

@@ -265,17 +265,10 @@ func (m *Membership) complain(name string, peer Member, state pairState) {
 	}
 }
 
-// heardComplaint records what another member says of this one. memberlist calls it, so it never
-// waits.
+// heardComplaint has this member check the sender of a complaint. The complaint itself proves nothing: it may be
+// forged, or recorded. memberlist calls heardComplaint, so it never waits.
 func (m *Membership) heardComplaint(msg reachMessage) {
-	peer, alive := m.registry.reachable(msg.from)
-	if !alive || msg.name != m.name || m.commonTrouble() {
-		return
+	if peer, alive := m.registry.reachable(msg.from); alive && msg.name == m.name {
+		m.pairs.doubt(gossipName(peer.ID, peer.Start.Nonce))
 	}
-	protocol := "UDP"
-	if msg.kind == kindNoStream {
-		protocol = "TCP"
-	}
-	says := fmt.Sprintf("says that this member at %v does not answer over %s", m.Local().Addr, protocol)
-	m.troubles.set(troublePair, peer.Addr.String(), says, fmt.Sprintf("%s at %v %s", peer.ID, peer.Addr, says), 2*maxPairWait)
 }
