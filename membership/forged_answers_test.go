@@ -78,9 +78,8 @@ func TestForgedComplaintsAreChecked(t *testing.T) {
 	})
 }
 
-// A stranger says in the name of a member that it has another view. While it does so, the members do not agree.
-// Nothing else changes, and they agree again soon after.
-func TestForgedViewsDelayAgreement(t *testing.T) {
+// A stranger says in the name of a member that it has another view. Nobody has asked for that, and it does not count.
+func TestForgedViewsDelayNoAgreement(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		var all []*Membership
 		for i := range 12 { // in a small cluster the next probe contradicts
@@ -109,12 +108,9 @@ func TestForgedViewsDelayAgreement(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			late = late || !agree()
 		}
-		require.True(t, late, "the table of the page on security has a row too many")
+		require.False(t, late)
 		after, now := all[0].Members()
 		require.Equal(t, before, after)
 		require.Equal(t, version, now)
-		ended := time.Now()
-		n.await("all agree", agree)
-		require.Less(t, time.Since(ended), 10*time.Second)
 	})
 }

@@ -17,6 +17,10 @@ import (
 // members with a member whose list differs. A member that packets do not reach asks over
 // streams, and is told which members have confirmed the view.
 
+// answerWait is for how many delays of the tail an answer counts. An answer that was not asked for does not count: it
+// may be forged, or recorded.
+const answerWait = 10
+
 // publish sets the view.
 func (m *Membership) publish(v view) {
 	if m.agreement.publish(v) {
@@ -31,18 +35,24 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 	tick := time.NewTicker(delay / 4)
 	defer tick.Stop()
 	var view digest
-	var next time.Duration // the age of the view at which to ask next
+	var next time.Duration              // the age of the view at which to ask next
+	asked := make(map[string]time.Time) // when members were asked that have not answered, by NodeID
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case msg := <-m.asks:
+			at, waits := asked[msg.from]
+			if delete(asked, msg.from); msg.kind == kindAnswer && waits && m.settings.now().Sub(at) < answerWait*delay {
+				m.heardAnswer(msg)
+			}
 			m.answer(msg)
 		case <-tick.C:
 			m.registry.endAbsences()
 			ids, age, few := m.agreement.missing()
 			own, ok := m.agreement.own()
 			if !ok || len(ids) == 0 {
+				clear(asked)
 				continue
 			}
 			if own != view {
@@ -61,8 +71,11 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 			deaf := m.troubles.has(troubleNoPackets)
 			for range 2 {
 				peer, known := m.registry.reachable(ids[rand.IntN(len(ids))]) //nolint:gosec // a sample
+				if !known {
+					continue
+				}
+				asked[peer.ID] = m.settings.now()
 				switch {
-				case !known:
 				case deaf:
 					m.sendStream(peer, m.digestMessage(kindAskStream, own))
 				default:
@@ -73,14 +86,20 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 	}
 }
 
-// answer compares a received digest with the digest of this member. It returns its own digest to a
-// sender that asks for it.
+// heardAnswer compares the digest of another member with that of this one.
+func (m *Membership) heardAnswer(msg digestMessage) {
+	if peer, ok := m.registry.reachable(msg.from); ok && msg.from != m.settings.NodeID {
+		m.compare(peer.ID, peer.Addr.String(), msg.digest)
+	}
+}
+
+// answer returns the digest of this member to a sender that asks for it. What the sender says of itself may be
+// forged, or recorded, and is not used: this member asks in its turn.
 func (m *Membership) answer(msg digestMessage) {
 	peer, ok := m.registry.reachable(msg.from)
 	if !ok || msg.from == m.settings.NodeID {
 		return
 	}
-	m.compare(peer.ID, peer.Addr.String(), msg.digest)
 	own, ok := m.agreement.own()
 	switch {
 	case !ok || msg.kind == kindAnswer:
