@@ -102,6 +102,7 @@ func (g *Guard) receiveMessage(in *inbound, label string) {
 	}
 	in.replay, in.reader.buf = whole, nil
 	if g.mismatched(whole[head]) {
+		in.charge.pace(paceRefused)
 		g.pass(refusedStream{in})
 		g.discard(in)
 		_ = in.Close()
@@ -179,6 +180,7 @@ func (g *Guard) refuse(in *inbound) {
 	if err := in.SetDeadline(time.Now().Add(g.opts.HeadTimeout)); err != nil {
 		return
 	}
+	in.charge.pace(paceRefused)
 	written := make(chan struct{})
 	g.wg.Go(func() {
 		defer close(written)

@@ -87,6 +87,26 @@ func TestGuardRefusesOtherClusters(t *testing.T) {
 	}
 }
 
+// Streams that are refused cost a connection and an answer. So a network gets few answers in a second.
+func TestGuardRefusesAtAPace(t *testing.T) {
+	inBubble(t, Options{Label: "orders"}, func(t *testing.T, g *Guard, p *pipeTransport) {
+		refused := func(from string, lasts time.Duration) (n int) {
+			for end := time.Now().Add(lasts); time.Now().Before(end); n++ {
+				near := p.connect(from)
+				_, err := near.Write(labelHead("billing"))
+				require.NoError(t, err)
+				_, err = io.ReadFull(near, make([]byte, refusalSize))
+				require.NoError(t, err)
+				require.NoError(t, near.Close())
+				time.Sleep(time.Millisecond)
+			}
+			return n
+		}
+		require.LessOrEqual(t, refused("10.0.0.1:1", 10*time.Second), (paceBurst+10*paceRate)/paceRefused+10)
+		require.Greater(t, refused("10.0.0.2:1", 30*time.Millisecond), 25, "others do not wait")
+	})
+}
+
 // When only one side encrypts, nothing but the kind of a message is kept. The sender gets the answer of memberlist,
 // however much it sends.
 func TestGuardKeepsNothingThatMemberlistRefuses(t *testing.T) {

@@ -17,6 +17,7 @@ const (
 	paceBurst, paceRate = 4 << 20, 1 << 20
 	paceShared          = 4                      // networks; when more send, each has a smaller share
 	paceMember          = 256                    // bytes that a member in an exchange counts as, besides its own
+	paceRefused         = 64 << 10               // bytes that a stream counts as whose message is refused: it costs a connection and an answer
 	paceFree            = 4096                   // bytes of a stream that do not wait: a member that joins sends less
 	maxPaces            = 1024                   // networks that are remembered; all further ones share a rate
 	paceCount           = 100 * time.Millisecond // how often networks are forgotten that may send all again
