@@ -8,7 +8,8 @@ import (
 )
 
 // The guard keeps room for senders at the addresses of known members: members that are believed
-// alive, that are Away, and that were lost.
+// alive, that are Away, and that were lost. A start that is believed on its word is not known until it has
+// answered: otherwise a stranger could have its own addresses known by announcing members there.
 
 // goneAge is how old the list of the addresses of members that are gone may be.
 const goneAge = time.Second
@@ -26,6 +27,36 @@ func (k *knownAddresses) count(m Member, n int) {
 	addr := m.Addr.Addr()
 	if k.alive[addr] += n; k.alive[addr] == 0 {
 		delete(k.alive, addr)
+	}
+}
+
+// countAddress counts the address of a start, unless the start is believed on its word. The caller holds the lock.
+func (r *registry) countAddress(name string, m Member, n int) {
+	if !r.unproven[name] {
+		r.addresses.count(m, n)
+	}
+}
+
+// believe records that a start which is not known yet is believed on its word.
+func (r *registry) believe(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.alive[name]; !known && len(r.unproven) < maxMembers {
+		r.unproven[name] = true
+	}
+}
+
+// judge records whether a start has answered.
+func (r *registry) judge(name string, answers bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, alive := r.alive[name]
+	if !r.unproven[name] || alive && !answers {
+		return
+	}
+	delete(r.unproven, name)
+	if alive {
+		r.addresses.count(m, 1)
 	}
 }
 
@@ -69,7 +100,7 @@ func (r *registry) knows(addr netip.Addr) bool {
 			}
 		}
 		for _, d := range r.departed {
-			if d.failed {
+			if d.failed && !d.ghost {
 				r.addresses.gone[d.member.Addr.Addr()] = true
 			}
 		}

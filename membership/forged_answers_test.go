@@ -2,6 +2,7 @@ package membership
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -112,5 +113,37 @@ func TestForgedViewsDelayNoAgreement(t *testing.T) {
 		after, now := all[0].Members()
 		require.Equal(t, before, after)
 		require.Equal(t, version, now)
+	})
+}
+
+// A stranger announces members at its own address. That does not make the address one of a known member, for which
+// the guard keeps room. A process that joins has a known address as soon as it has answered.
+func TestAGhostMakesNoAddressKnown(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		one, two := n.start(1), n.start(2)
+		n.see(2, one, two)
+		time.Sleep(time.Minute)
+		s := n.stranger(one)
+		own := netip.MustParseAddrPort("10.9.9.9:1")
+		listed := false
+		for i := range 300 {
+			if i < 100 && i%10 == 0 {
+				g := ghost(t, i, func(m *Member) { m.PartitionCount, m.Configurations = 64, []string{"rf3:rendezvous/1"} })
+				g.addr, g.port = own.Addr().AsSlice(), own.Port()
+				s.say(g.alive())
+			}
+			all, _ := one.Members()
+			listed = listed || len(all) > 2
+			require.False(t, one.registry.knows(own.Addr()))
+			time.Sleep(200 * time.Millisecond)
+		}
+		require.True(t, listed, "no ghost was believed")
+		require.Empty(t, one.registry.unproven)
+		three := n.start(3)
+		n.see(3, one, two, three)
+		n.await("its address is known", func() bool {
+			return one.registry.knows(three.Local().Addr.Addr()) && two.registry.knows(three.Local().Addr.Addr())
+		})
+		require.Empty(t, one.registry.unproven)
 	})
 }

@@ -114,6 +114,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 	case n.encrypted && (failed < failedSame || failed == failedLately), !n.encrypted && !n.joined.Load():
 		return nil
 	case !n.encrypted && !claims && n.believed.Take(1, now):
+		m.registry.believe(name)
 		m.probe(newcomer{name: name, addr: member.Addr, believed: true}, maxProbes)
 		return nil
 	case !n.isProven(name, member.Addr, now):
@@ -265,6 +266,7 @@ func (m *Membership) probeAsker(name string) {
 func (m *Membership) prove(c newcomer) {
 	n := m.newcomers
 	answers := m.answersProbe(c)
+	m.registry.judge(c.name, answers)
 	n.mu.Lock()
 	delete(n.probed, proof{c.name, c.addr})
 	if c.believed || !answers {

@@ -37,10 +37,11 @@ type registry struct {
 	nextForget time.Time        // when forgetOld next looks for records to delete
 	company    time.Time        // when another start was last believed alive after none was
 	addresses  knownAddresses
-	peers      []string // the gossip names that nextPeer has not returned in this turn
-	tally      tally    // counts the events about other members
-	sorted     []Member // the members, ascending by ID; nil when the list must be made again
-	version    uint64   // counts the changes of sorted
+	unproven   map[string]bool // gossip names that are believed on their word; their addresses are not known ones
+	peers      []string        // the gossip names that nextPeer has not returned in this turn
+	tally      tally           // counts the events about other members
+	sorted     []Member        // the members, ascending by ID; nil when the list must be made again
+	version    uint64          // counts the changes of sorted
 }
 
 // departure is the record of a member that has left or failed.
@@ -50,6 +51,7 @@ type departure struct {
 	at     time.Time
 	next   time.Time // when to dial the member next
 	silent time.Time // since when there had been no sign of it; zero: since at
+	ghost  bool      // it was believed on its word, and has never answered
 }
 
 // silentSince returns since when there has been no sign of a member that was declared dead.
@@ -69,6 +71,7 @@ func newRegistry(self string, now func() time.Time) *registry {
 		names:    make(map[string][]string),
 		absences: make(map[string]absence),
 		departed: make(map[string]departure),
+		unproven: make(map[string]bool),
 
 		addresses: knownAddresses{alive: make(map[netip.Addr]int)},
 	}
@@ -80,7 +83,7 @@ func (r *registry) set(name string, m Member) {
 	defer r.mu.Unlock()
 	before, was := r.winner(m.ID)
 	if old, known := r.alive[name]; known {
-		r.addresses.count(old, -1)
+		r.countAddress(name, old, -1)
 	} else {
 		r.names[m.ID] = append(r.names[m.ID], name)
 		if _, self := r.alive[r.self]; name != r.self && (len(r.alive) == 0 || len(r.alive) == 1 && self) {
@@ -88,7 +91,7 @@ func (r *registry) set(name string, m Member) {
 		}
 	}
 	r.alive[name] = m
-	r.addresses.count(m, 1)
+	r.countAddress(name, m, 1)
 	if a := r.absences[m.ID]; r.replaced(a.member) {
 		r.endAbsence(m.ID, a.member.Start.Nonce)
 	} else if a.member.Start == m.Start && !a.over {
@@ -108,7 +111,7 @@ func (r *registry) remove(name string) {
 	}
 	before, was := r.winner(m.ID)
 	delete(r.alive, name)
-	r.addresses.count(m, -1)
+	r.countAddress(name, m, -1)
 	r.names[m.ID] = slices.DeleteFunc(r.names[m.ID], func(n string) bool { return n == name })
 	if len(r.names[m.ID]) == 0 {
 		delete(r.names, m.ID)
@@ -116,6 +119,11 @@ func (r *registry) remove(name string) {
 	r.left(m, m.Grace)
 	after, is := r.winner(m.ID)
 	r.changed(name, before, was, after, is)
+	if d, gone := r.departed[m.ID]; gone && d.member.Start == m.Start && r.unproven[name] {
+		d.ghost = true
+		r.departed[m.ID] = d
+	}
+	delete(r.unproven, name)
 	r.boundAbsences()
 }
 
