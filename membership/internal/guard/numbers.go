@@ -20,7 +20,7 @@ import (
 type numbers struct{ function cipher.Block }
 
 // numberRounds is as large as in the modes of NIST SP 800-38G.
-const numberRounds = 10
+const numberRounds uint8 = 10
 
 func newNumbers() numbers {
 	var key [16]byte
@@ -34,7 +34,7 @@ func newNumbers() numbers {
 
 // hide returns the number that others see.
 func (n numbers) hide(number uint32) uint32 {
-	left, right := uint16(number>>16), uint16(number)
+	left, right := uint16(number>>16), uint16(number&math.MaxUint16)
 	for round := range numberRounds {
 		left, right = right, left^n.of(round, right)
 	}
@@ -43,15 +43,15 @@ func (n numbers) hide(number uint32) uint32 {
 
 // show returns the number that hide has hidden.
 func (n numbers) show(number uint32) uint32 {
-	left, right := uint16(number>>16), uint16(number)
-	for round := numberRounds - 1; round >= 0; round-- {
-		left, right = right^n.of(round, left), left
+	left, right := uint16(number>>16), uint16(number&math.MaxUint16)
+	for round := range numberRounds {
+		left, right = right^n.of(numberRounds-1-round, left), left
 	}
 	return uint32(left)<<16 | uint32(right)
 }
 
-func (n numbers) of(round int, half uint16) uint16 {
-	block := [aes.BlockSize]byte{byte(round), byte(half >> 8), byte(half)}
+func (n numbers) of(round uint8, half uint16) uint16 {
+	block := [aes.BlockSize]byte{round, byte(half >> 8), byte(half)}
 	n.function.Encrypt(block[:], block[:])
 	return binary.BigEndian.Uint16(block[:])
 }
