@@ -40,6 +40,7 @@ func (builder) Build(cc balancer.ClientConn, _ balancer.BuildOptions) balancer.B
 // peer is a process that announces the service, with the connection to it. Of the fields
 // only the states change.
 type peer struct {
+	members  *members // whose connection it is
 	id, addr string
 	start    membership.Start
 	target   uint64 // identifies it in marks
@@ -165,7 +166,7 @@ func (b *members) newPeer(view route.View, m *membership.Member, addr string) *p
 	if here := view.Member(view.NodeID); here != nil {
 		region, zone = here.Region, here.Zone
 	}
-	p := &peer{relation: tally.RelationOf(region, zone, m.Region, m.Zone), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
+	p := &peer{members: b, relation: tally.RelationOf(region, zone, m.Region, m.Zone), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
 	p.number.Store(wire.NewNumber())
 	p.idle.Store(true)
 	//nolint:staticcheck // only the list of addresses is deprecated, for more than one

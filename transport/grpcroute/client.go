@@ -103,31 +103,30 @@ func (s *stream) explain(err error) error {
 // key is.
 type late struct {
 	grpc.ClientStream
-	ctx  context.Context
-	open func(request any) (grpc.ClientStream, error)
+	ctx    context.Context
+	open   func(request any) (grpc.ClientStream, error)
+	failed error // to open
 }
 
 // SendMsg is a method of grpc.ClientStream.
-func (s *late) SendMsg(request any) (err error) {
-	if s.ClientStream == nil {
-		if s.ClientStream, err = s.open(request); err != nil {
-			return err
-		}
+func (s *late) SendMsg(request any) error {
+	if err := s.opened(request); err != nil {
+		return err
 	}
 	return s.ClientStream.SendMsg(request)
 }
 
-// opened opens the stream of a caller that has sent no request.
-func (s *late) opened() (err error) {
-	if s.ClientStream == nil {
-		s.ClientStream, err = s.open(nil)
+// opened opens the stream, once. Without a request its caller has sent none.
+func (s *late) opened(request any) error {
+	if s.ClientStream == nil && s.failed == nil {
+		s.ClientStream, s.failed = s.open(request)
 	}
-	return err
+	return s.failed
 }
 
 // CloseSend is a method of grpc.ClientStream.
 func (s *late) CloseSend() error {
-	if err := s.opened(); err != nil {
+	if err := s.opened(nil); err != nil {
 		return err
 	}
 	return s.ClientStream.CloseSend()
@@ -135,7 +134,7 @@ func (s *late) CloseSend() error {
 
 // RecvMsg is a method of grpc.ClientStream.
 func (s *late) RecvMsg(m any) error {
-	if err := s.opened(); err != nil {
+	if err := s.opened(nil); err != nil {
 		return err
 	}
 	return s.ClientStream.RecvMsg(m)
@@ -143,7 +142,7 @@ func (s *late) RecvMsg(m any) error {
 
 // Header is a method of grpc.ClientStream.
 func (s *late) Header() (metadata.MD, error) {
-	if err := s.opened(); err != nil {
+	if err := s.opened(nil); err != nil {
 		return nil, err
 	}
 	return s.ClientStream.Header()

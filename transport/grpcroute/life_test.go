@@ -248,3 +248,38 @@ func TestOptions(t *testing.T) {
 		o.Patience, o.RetriesPerRequest, o.RetriesPerSecond = option.None, option.None, option.None
 	})
 }
+
+// TestAnIdleClient makes its connections again for the next call.
+func TestAnIdleClient(t *testing.T) {
+	f := newFleet(t, nil, "eu/a", "eu/b")
+	f.agree(nil, 2)
+	conn := f.client(f.stations[0].router, grpc.WithIdleTimeout(10*time.Millisecond))
+	for range 3 {
+		_, err := invoke(t.Context(), conn, put, "a")
+		require.NoError(t, err)
+		for state := conn.GetState(); state != connectivity.Idle; state = conn.GetState() {
+			require.True(t, conn.WaitForStateChange(t.Context(), state))
+		}
+	}
+}
+
+// TestAStreamThatCannotBeOpened ends with the same error whatever its caller does. The key is in the
+// request, so that the stream is opened when the request is sent.
+func TestAStreamThatCannotBeOpened(t *testing.T) {
+	f := newFleet(t, func(o *grpcroute.Options) {
+		o.Patience = option.None
+		o.Key = func(c grpcroute.Call) (string, bool) {
+			m, ok := c.Request.(*wrapperspb.StringValue)
+			return m.GetValue(), ok
+		}
+	}, "eu/a", "eu/b")
+	f.agree(nil, 2)
+	f.stations[1].server.Stop()
+	s, err := f.client(f.stations[0].router).NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, watch)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.SendMsg(wrapperspb.String("a")), grpcroute.ErrNotRun)
+	require.ErrorIs(t, s.CloseSend(), grpcroute.ErrNotRun)
+	_, err = receive(s)
+	require.ErrorIs(t, err, grpcroute.ErrNotRun)
+	require.Zero(t, f.stations[0].ran(watch), "opened again without the key")
+}

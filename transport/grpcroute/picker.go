@@ -30,7 +30,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	t := p.table
 	c.resume(t.view.Version)
-	if c.marked && c.to.ready.Load() {
+	if c.marked && c.to.members == p.members && c.to.ready.Load() { // another balancer follows when a client was idle
 		c.marked, c.pending = false, true
 		c.countRetry()
 		return balancer.PickResult{SubConn: c.to.sub, Done: c.done}, nil

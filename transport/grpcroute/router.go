@@ -57,8 +57,9 @@ type doubter interface{ Doubt(id string) }
 // checks the host of the address that a member announces, unless grpc.WithAuthority names
 // another. Interceptors in the options run once for a call, stats handlers once for each
 // attempt. Retry policies, resolvers, balancers and dialers in the options have no effect,
-// and grpc.WithDisableRetry must not be among them: refused streams would fail. The error
-// is that of grpc.NewClient.
+// and grpc.WithDisableRetry must not be among them: refused streams would fail. The context that
+// credentials.PerRPCCredentials get has the metadata of the call, with that of the router: a call of
+// their own needs another context. The error is that of grpc.NewClient.
 //
 // A call is sent as long as it certainly has not run: after a refusal, or when nothing was
 // delivered. When that ends without an answer, its error is [ErrNotRun]. A unary call of
