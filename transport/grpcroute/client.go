@@ -86,8 +86,8 @@ func (s *stream) RecvMsg(m any) error { return s.explain(s.ClientStream.RecvMsg(
 // Trailer is a method of grpc.ClientStream.
 func (s *stream) Trailer() metadata.MD { return withoutOurs(s.ClientStream.Trailer()) }
 
-// explain returns the error of a stream. One that was refused, and of which gRPC has not kept all
-// messages to send them again, ends with the status of the refusal.
+// explain returns the error of a stream. One that was refused, and that gRPC does not send again, ends
+// with the status of the refusal: gRPC has not kept all messages, or an interceptor has sent a header.
 func (s *stream) explain(err error) error {
 	if err == nil || status.Code(err) != refusal || !isRefusal(s.ClientStream.Trailer(), s.call.number) {
 		return err
@@ -96,7 +96,7 @@ func (s *stream) explain(err error) error {
 		s.gaveUp = true
 		s.call.link.router.counts.gaveUp.Add(1)
 	}
-	return &notRun{"grpcroute: the member that was asked has refused, as views differ, after more was sent than gRPC keeps: the call has not run"}
+	return &notRun{"grpcroute: the member that was asked has refused, as views differ, and gRPC cannot send the stream again, after many messages or after a header from the server: the call has not run"}
 }
 
 // late is a stream of answers to one request. It is opened with the request, in which the

@@ -26,7 +26,8 @@ import (
 //   - Other calls run.
 //
 // Interceptors that come before them in the options of the server run for refused calls
-// too.
+// too. They should send no header: gRPC does not send a stream again after that, so that a
+// refusal ends it.
 func (r *Router) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(r.checkUnary), grpc.ChainStreamInterceptor(r.checkStream)}
 }
