@@ -27,6 +27,8 @@ type forwarding struct {
 	router *Router
 	proxy  httputil.ReverseProxy
 	writer http.ResponseWriter
+	// timeouts are those of the server of the caller.
+	timeouts timeouts
 
 	mu    sync.Mutex
 	ended bool // the round trip: informational answers come too late
@@ -50,6 +52,8 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	f.informed, f.cutOff = f.inform, f.flush
 	f.cargo.pack(r, rt.options.MaxReplayBytes)
 	rt.budget.Deposit()
+	f.timeouts.begin(w, r)
+	defer f.timeouts.end()
 	f.plan(view)
 	f.proxy.Transport, f.proxy.ErrorHandler = f, f.giveUp
 	f.proxy.ServeHTTP(f, r)
@@ -183,15 +187,23 @@ func (f *forwarding) inform(code int, header textproto.MIMEHeader) error {
 	h := f.writer.Header()
 	final := maps.Clone(h)
 	maps.Copy(h, http.Header(header))
+	f.timeouts.add(1)
 	f.writer.WriteHeader(code)
+	f.timeouts.add(-1)
 	clear(h)
 	maps.Copy(h, final)
 	return nil
 }
 
-// Header and Write implement [http.ResponseWriter] for the proxy.
-func (f *forwarding) Header() http.Header         { return f.writer.Header() }
-func (f *forwarding) Write(b []byte) (int, error) { return f.writer.Write(b) }
+// Header implements [http.ResponseWriter] for the proxy.
+func (f *forwarding) Header() http.Header { return f.writer.Header() }
+
+// Write implements [http.ResponseWriter] for the proxy.
+func (f *forwarding) Write(b []byte) (int, error) {
+	f.timeouts.add(1)
+	defer f.timeouts.add(-1)
+	return f.writer.Write(b)
+}
 
 // WriteHeader implements [http.ResponseWriter] for the proxy.
 func (f *forwarding) WriteHeader(status int) {
@@ -209,6 +221,8 @@ func (f *forwarding) flush() { _ = f.FlushError() }
 func (f *forwarding) FlushError() error {
 	f.flushing.Lock()
 	defer f.flushing.Unlock()
+	f.timeouts.add(1)
+	defer f.timeouts.add(-1)
 	return http.NewResponseController(f.writer).Flush()
 }
 
@@ -253,6 +267,7 @@ func (c *earlyConn) CloseWrite() error {
 func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 	rt, w, r := f.router, f.writer, f.request
 	if errors.Is(err, errServeHere) {
+		f.timeouts.end()
 		if f.cargo.source != nil {
 			r = r.WithContext(r.Context()) // a copy: the caller's request stays as it is
 			r.Body = f.cargo.open()
