@@ -22,6 +22,7 @@ type cargo struct {
 	// rewind returns the body from its beginning for an attempt, so that nothing is kept; nil:
 	// the caller has no such function.
 	rewind func() (io.ReadCloser, error)
+	asks   func() // called before the source is read; nil: nothing is
 
 	reading sync.Mutex // held while the source is read
 
@@ -149,6 +150,9 @@ func (h *handle) Read(b []byte) (int, error) {
 		b = b[:min(int64(len(b)), max(c.most-int64(len(c.kept)), 1))] // one byte more shows the end
 	}
 	c.mu.Unlock()
+	if c.asks != nil {
+		c.asks()
+	}
 	n, err := c.source.Read(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()

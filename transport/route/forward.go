@@ -32,6 +32,7 @@ type forwarding struct {
 
 	mu    sync.Mutex
 	ended bool // the round trip: informational answers come too late
+	asked bool // the caller for its body, with 100 Continue
 	// flushes is true when the owner has sent the head of its answer before it knew the
 	// length of the body.
 	flushes  bool
@@ -51,6 +52,9 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	}
 	f.informed, f.cutOff = f.inform, f.flush
 	f.cargo.pack(r, rt.options.MaxReplayBytes)
+	if r.Header["Expect"] != nil {
+		f.cargo.asks = f.asks
+	}
 	rt.budget.Deposit()
 	f.timeouts.begin(w, r)
 	defer f.timeouts.end()
@@ -177,13 +181,21 @@ func isHere(response *http.Response) bool {
 	return ok && s.traced == nil && int64(s.direct.Buffered()) >= response.ContentLength
 }
 
+// asks records that the server asks the caller for its body, because the body is read.
+func (f *forwarding) asks() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = true
+}
+
 // inform passes an informational answer on. The header of the final answer stays.
 func (f *forwarding) inform(code int, header textproto.MIMEHeader) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended {
+	if f.ended || code == http.StatusContinue && f.asked {
 		return nil
 	}
+	f.asked = f.asked || code == http.StatusContinue && f.cargo.asks != nil
 	h := f.writer.Header()
 	final := maps.Clone(h)
 	maps.Copy(h, http.Header(header))
