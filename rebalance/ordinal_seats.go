@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 
 	"github.com/cespare/xxhash/v2"
@@ -127,23 +128,27 @@ func replay(zone string, seats, partitions, depth int, donors []int32, b *backup
 	}
 	seed := xxhash.Sum64String(zone)
 	last := make([]int32, partitions) // the last seat that took a slot of each row
+	levels := [2]above{newAbove(seats), newAbove(seats)}
 	for n := depth; n < seats && !stopped(); n++ {
 		share := len(owners) / (n + 1)
+		levels[0].lower((len(owners)+n)/(n+1), loads[:n])
+		levels[1].lower(share, loads[:n])
 		taken := make([]cell, 0, share)
 		draw := random(mix(seed + uint64(n)*0x9e3779b97f4a7c15))
 		start := draw.below(n)
-		for _, level := range [2]int{(len(owners) + n) / (n + 1), share} {
-			for i := range n {
-				donor := start + i
-				if donor >= n {
-					donor -= n
+		for l := range levels {
+			for donor := range levels[l].from(start, n) {
+				if len(taken) == share {
+					break
 				}
-				for loads[donor] > level && len(taken) < share {
+				for loads[donor] > levels[l].level && len(taken) < share {
 					c := draw.cell(held[donor][:loads[donor]], last, int32(n))
 					if c < 0 {
 						break
 					}
 					loads[donor]--
+					levels[0].gave(donor, loads[donor])
+					levels[1].gave(donor, loads[donor])
 					last[c.row()] = int32(n)
 					taken = append(taken, c)
 					if donors != nil {
@@ -164,6 +169,56 @@ func replay(zone string, seats, partitions, depth int, donors []int32, b *backup
 		}
 	}
 	return owners, held
+}
+
+// above is the set of seats that have more slots than a level. Replay looks for such seats once for each
+// seat, and would otherwise take time in proportion to the square of the seats.
+type above struct {
+	level int
+	set   []uint64 // a bit for each seat
+}
+
+func newAbove(seats int) above { return above{level: -1, set: make([]uint64, (seats+63)/64)} }
+
+// lower changes the level, and finds the seats that are above it, among those that have joined.
+func (a *above) lower(level int, loads []int) {
+	if level == a.level {
+		return // a seat that has joined since has the share of that time, which is not above it
+	}
+	a.level = level
+	clear(a.set)
+	for seat, load := range loads {
+		if load > level {
+			a.set[seat/64] |= 1 << (seat % 64)
+		}
+	}
+}
+
+// gave is called when a seat has given a slot, and has some left.
+func (a *above) gave(seat, left int) {
+	if left <= a.level {
+		a.set[seat/64] &^= 1 << (seat % 64)
+	}
+}
+
+// from yields the seats of the set below n, from one of them on and then from zero on.
+func (a *above) from(first, n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, part := range [2][2]int{{first, n}, {0, first}} {
+			for seat := part[0]; seat < part[1]; {
+				rest := a.set[seat/64] >> (seat % 64)
+				if rest == 0 {
+					seat += 64 - seat%64
+					continue
+				}
+				seat += bits.TrailingZeros64(rest)
+				if seat < part[1] && !yield(seat) {
+					return
+				}
+				seat++
+			}
+		}
+	}
 }
 
 // A cell is a slot of a column: its row and its place in the part of the row that the column has.
