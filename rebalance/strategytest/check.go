@@ -19,10 +19,14 @@ type Options struct {
 	AnyZones bool
 }
 
+// largeEvery is for how many clusters Check makes a large one.
+const largeEvery = 50
+
 // Check generates clusters and checks on each of them [Complete], [Repeatable],
 // [OrderIndependent], [HistoryIndependent], [DerivesAlike] and, unless the options
-// leave it out, [Spread]. It returns the first violation, with the cluster and the seed.
-// It is deterministic, and returns when it is done.
+// leave it out, [Spread]. Most clusters are those of [Generate]. One of each fifty has hundreds
+// of nodes with long IDs, and more than a thousand partitions. It returns the first violation, with
+// the cluster and the seed. It is deterministic, and returns when it is done.
 func Check(s ring.RebalanceStrategy, o Options) error {
 	if o.Clusters <= 0 {
 		o.Clusters = 200
@@ -30,6 +34,9 @@ func Check(s ring.RebalanceStrategy, o Options) error {
 	for i := range o.Clusters {
 		random := rand.New(rand.NewPCG(o.Seed, uint64(i)))
 		c := Generate(random)
+		if i%largeEvery == largeEvery-1 {
+			c = generateLarge(random)
+		}
 		if err := checkOne(s, c, random, o); err != nil {
 			return fmt.Errorf("strategytest: %s: seed %d, cluster %d: %w\n%+v", s.Name(), o.Seed, i, err, c)
 		}
@@ -49,17 +56,14 @@ func checkOne(s ring.RebalanceStrategy, c Cluster, random *rand.Rand, o Options)
 	if err := OrderIndependent(s, c, shuffled); err != nil {
 		return err
 	}
-	joiner := ring.Node{ID: "joiner", Region: c.Nodes[0].Region, Zone: c.Nodes[0].Zone, Weight: c.Nodes[0].Weight}
-	if err := DerivesAlike(s, c, c.With(joiner).Nodes); err != nil {
-		return fmt.Errorf("when a node joins: %w", err)
+	for _, ch := range changes(c, random) {
+		if err := DerivesAlike(s, c, ch.nodes); err != nil {
+			return fmt.Errorf("when %s: %w", ch.what, err)
+		}
 	}
 	if len(c.Nodes) > 1 {
-		i := random.IntN(len(c.Nodes))
-		if err := HistoryIndependent(s, c, i); err != nil {
+		if err := HistoryIndependent(s, c, random.IntN(len(c.Nodes))); err != nil {
 			return err
-		}
-		if err := DerivesAlike(s, c, c.Without(i).Nodes); err != nil {
-			return fmt.Errorf("when a node leaves: %w", err)
 		}
 	}
 	if o.AnyZones {

@@ -2,6 +2,7 @@ package strategytest_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -85,7 +86,79 @@ func (sloppy) Derive(_, _ ring.Topology, _ ring.Table) bool { return true }
 func TestTablesThatAreDerivedWrongly(t *testing.T) {
 	err := strategytest.Check(sloppy{}, strategytest.Options{})
 	require.Error(t, err)
-	require.Regexp(t, `when a node (joins|leaves)`, err.Error())
+	require.Regexp(t, `when a node (joins|leaves|gets|moves)`, err.Error())
+}
+
+// deriver is a strategy that derives tables as a given function says, where the IDs are those that
+// the function accepts.
+type deriver struct {
+	rebalance.Rendezvous
+	takes func(from, to ring.Topology) bool // it leaves the table as it is
+}
+
+func (d deriver) Derive(from, to ring.Topology, table ring.Table) bool {
+	return d.takes(from, to) || d.Rendezvous.Derive(from, to, table)
+}
+
+// Each of these mistakes shows only in one kind of change.
+func TestMistakesOfDerivers(t *testing.T) {
+	ids := func(t ring.Topology) (list []string) {
+		for _, n := range t.Nodes {
+			list = append(list, n.ID)
+		}
+		return list
+	}
+	same := func(from, to ring.Topology) bool { return slices.Equal(ids(from), ids(to)) }
+	for name, tc := range map[string]struct {
+		takes func(from, to ring.Topology) bool
+		says  string
+	}{
+		"weights are ignored": {same, "gets another weight"},
+		"zones are ignored": {func(from, to ring.Topology) bool {
+			for i := range min(len(from.Nodes), len(to.Nodes)) {
+				if from.Nodes[i].Weight != to.Nodes[i].Weight {
+					return false
+				}
+			}
+			return same(from, to)
+		}, "moves to another zone"},
+		"a node that joins at the end is ignored": {func(from, to ring.Topology) bool {
+			last := len(from.Nodes)
+			return last > 2 && last+1 == len(to.Nodes) && slices.Equal(ids(from), ids(to)[:last])
+		}, "when a node"},
+		"as many leave as join": {func(from, to ring.Topology) bool { return len(from.Nodes) == len(to.Nodes) && !same(from, to) }, "when several nodes change"},
+	} {
+		require.ErrorContains(t, strategytest.Check(deriver{takes: tc.takes}, strategytest.Options{}), tc.says, name)
+	}
+}
+
+// A strategy that counts in bytes fails with the number of partitions and nodes that users have.
+func TestMistakesOfLargeClusters(t *testing.T) {
+	rows := broken(func(t ring.Topology, table ring.Table) {
+		for p := 256; p < t.PartitionCount; p++ {
+			clear(table.Row(p))
+		}
+	})
+	require.ErrorContains(t, strategytest.Check(rows, strategytest.Options{}), "owners are distinct")
+	nodes := broken(func(t ring.Topology, _ ring.Table) {
+		for i := range t.Nodes[1:] {
+			if byte(i+1) == 0 {
+				panic("a node is the first one")
+			}
+		}
+	})
+	require.ErrorContains(t, strategytest.Check(nodes, strategytest.Options{}), "a node is the first one")
+	truncated := broken(func(t ring.Topology, _ ring.Table) {
+		seen := make(map[string]bool)
+		for _, n := range t.Nodes {
+			id := n.ID[:min(len(n.ID), 32)]
+			if seen[id] {
+				panic("two nodes of one ID")
+			}
+			seen[id] = true
+		}
+	})
+	require.ErrorContains(t, strategytest.Check(truncated, strategytest.Options{}), "two nodes of one ID")
 }
 
 func TestPropertiesOneByOne(t *testing.T) {

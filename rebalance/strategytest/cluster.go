@@ -62,3 +62,48 @@ func generateNode(random *rand.Rand, id string, regions, zones, heavy int) ring.
 	}
 	return n
 }
+
+// generateLarge makes a random cluster of hundreds of nodes and more than a thousand partitions. The IDs
+// share a long beginning, and have bytes that are no text.
+func generateLarge(random *rand.Rand) Cluster {
+	c := Cluster{PartitionCount: 1000 + random.IntN(1000), ReplicationFactor: 2 + random.IntN(3)}
+	for i := range 257 + random.IntN(60) {
+		id := fmt.Sprintf("%064d\x00\xff-%x-%d", 0, random.Uint32(), i)
+		c.Nodes = append(c.Nodes, generateNode(random, id, 2, 3, 3))
+	}
+	return c
+}
+
+// A change is what becomes of the nodes of a cluster.
+type change struct {
+	what  string
+	nodes []ring.Node
+}
+
+// changes makes a random change of each kind.
+func changes(c Cluster, random *rand.Rand) []change {
+	joiner := func() ring.Node { // before, between or behind the others
+		n := c.Nodes[random.IntN(len(c.Nodes))]
+		n.ID = fmt.Sprintf("%c%x", "0nz"[random.IntN(3)], random.Uint64())
+		return n
+	}
+	i := random.IntN(len(c.Nodes))
+	edited := func(edit func(*ring.Node)) []ring.Node {
+		nodes := slices.Clone(c.Nodes)
+		edit(&nodes[i])
+		return nodes
+	}
+	list := []change{
+		{"a node joins", c.With(joiner()).Nodes},
+		{"a node joins a new zone", c.With(ring.Node{ID: joiner().ID, Region: c.Nodes[i].Region, Zone: "new", Weight: c.Nodes[i].Weight}).Nodes},
+		{"a node gets another weight", edited(func(n *ring.Node) { n.Weight = n.Weight%3 + 1 })},
+		{"a node moves to another zone", edited(func(n *ring.Node) { n.Zone += "2" })},
+	}
+	if len(c.Nodes) > 1 {
+		list = append(list,
+			change{"a node leaves", c.Without(i).Nodes},
+			change{"several nodes change", c.Without(i).Without(random.IntN(len(c.Nodes)-1)).With(joiner(), joiner()).Nodes},
+		)
+	}
+	return list
+}

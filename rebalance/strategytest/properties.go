@@ -92,9 +92,12 @@ func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 }
 
 // DerivesAlike says that a strategy that is a [ring.Deriver] derives the same table
-// that Assign computes, when the nodes of the cluster become the ones in changed. A
-// strategy that is no Deriver has this property.
+// that Assign computes, when the nodes of the cluster become the ones in changed, and when
+// they become those of before again. A strategy that is no Deriver has this property.
 func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
+	if _, derives := s.(ring.Deriver); !derives {
+		return nil
+	}
 	before, err := c.Build(s)
 	if err != nil {
 		return err
@@ -110,6 +113,13 @@ func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) erro
 	}
 	if derived.Fingerprint() != computed.Fingerprint() {
 		return fmt.Errorf("%v derived from the ring before, %v computed", derived.Fingerprint(), computed.Fingerprint())
+	}
+	again, err := ring.Rebuild(derived, before.Config(), before.Nodes())
+	if err != nil {
+		return err
+	}
+	if again.Fingerprint() != before.Fingerprint() {
+		return fmt.Errorf("%v derived when the nodes are those of before again, %v computed", again.Fingerprint(), before.Fingerprint())
 	}
 	return nil
 }
