@@ -86,7 +86,7 @@ func TestHostile(t *testing.T) {
 						t.Run(fmt.Sprintf("%s from %d", a.name, addresses), func(t *testing.T) {
 							m := measure(t, a, all, addresses, key, lasts, full)
 							m.row(&table, gossip, a.name, addresses)
-							m.check(t, a, key)
+							m.check(t, a, key, full)
 						})
 					}
 				}
@@ -126,7 +126,7 @@ func startAll(t *testing.T, key, mode string) (all []*process) {
 
 // check asserts what does not depend on the load of the machine. When the members waited little for
 // processors, it asserts that look-ups and joins are as fast as without an attack too.
-func (m measured) check(t *testing.T, a attack, key string) {
+func (m measured) check(t *testing.T, a attack, key string, full bool) {
 	t.Helper()
 	require.Less(t, m.peak-m.rest, int64(memoryDuring), "memory during the attack")
 	require.Less(t, m.after-m.rest, int64(memoryAfter), "memory after the attack")
@@ -136,7 +136,7 @@ func (m measured) check(t *testing.T, a attack, key string) {
 	}
 	if key != "" {
 		require.Empty(t, m.strangers)
-	} else if a.ghosts {
+	} else if a.ghosts && full { // in a second, the pace of strangers may let none of these messages in
 		require.NotEmpty(t, m.strangers, "the attack is refused for another reason")
 	}
 	require.Zero(t, m.released, "partitions that were released")
