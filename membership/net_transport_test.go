@@ -130,7 +130,9 @@ func TestStopWithoutTimeFreesThePort(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, m.Start(t.Context()))
 		addr := m.Local().Addr
-		require.ErrorIs(t, m.Stop(ended()), context.Canceled)
+		if err := m.Stop(ended()); err != nil { // it may be faster than the look at the context
+			require.ErrorIs(t, err, context.Canceled)
+		}
 		packets, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		require.NoError(t, err)
 		require.NoError(t, packets.Close())
