@@ -21,7 +21,7 @@ import (
 // testBuilder derives views of testMembers.
 func testBuilder() *view.Builder {
 	return &view.Builder{Configurations: map[string]view.Configuration{
-		"rf3:balanced/2": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},
+		"rf3:balanced/3": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},
 	}}
 }
 
@@ -39,7 +39,7 @@ func testMembers(n int, edit func(i int, m *membership.Member)) []membership.Mem
 	for i := range n {
 		m := membership.Member{
 			ID: fmt.Sprintf("n%03d", i), Region: "eu", Zone: fmt.Sprint("z", i%3), Weight: 1,
-			State: membership.Active, Configurations: []string{"rf3:balanced/2"},
+			State: membership.Active, Configurations: []string{"rf3:balanced/3"},
 		}
 		if edit != nil {
 			edit(i, &m)

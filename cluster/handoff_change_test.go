@@ -278,12 +278,12 @@ func TestTheLastOfTheOldConfigurationDrains(t *testing.T) {
 			rest = append(rest, c)
 		}
 		b.still(append(rest, last)...)
-		require.Equal(t, "rf1w1:balanced/2", last.Health().Configuration)
+		require.Equal(t, "rf1w1:balanced/3", last.Health().Configuration)
 		require.NoError(t, last.Drain(within(t, patience)))
 		require.Empty(t, s.data)
 		require.NoError(t, last.Stop(within(t, patience)))
 		b.still(rest...)
-		require.Equal(t, "rf3w2:balanced/2", rest[0].Health().Configuration)
+		require.Equal(t, "rf3w2:balanced/3", rest[0].Health().Configuration)
 	})
 }
 
@@ -298,8 +298,8 @@ func TestHandoffIsPartOfTheConfiguration(t *testing.T) {
 		var differ *membership.ConfigurationError
 		err := joiner.Start(within(t, patience))
 		require.ErrorAs(t, err, &differ)
-		require.ErrorContains(t, err, "rf3:balanced/2")
-		require.ErrorContains(t, err, "rf3w2:balanced/2")
+		require.ErrorContains(t, err, "rf3:balanced/3")
+		require.ErrorContains(t, err, "rf3w2:balanced/3")
 		require.ErrorContains(t, err, "list the old configuration in AlsoRuns, and where the names of one side have no w, with HandoffOff")
 		t.Log(err)
 		b.agree(all...)

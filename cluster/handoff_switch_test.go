@@ -58,7 +58,7 @@ func (c *changing) settleBut(condition func() bool) {
 // and read. Without it members own at once, nothing is moved and nothing deleted. After the switch
 // no acknowledged write is lost. Where data survives restarts, earlier writes are not lost either.
 func TestHandoffIsTurnedOnAndOff(t *testing.T) {
-	const members, without, with = 4, "rf3:balanced/2", "rf3w2:balanced/2"
+	const members, without, with = 4, "rf3:balanced/3", "rf3w2:balanced/3"
 	for _, drains := range []bool{true, false} {
 		for _, journal := range []bool{true, false} {
 			t.Run(fmt.Sprintf("drains %v, journal %v", drains, journal), func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestHandoffIsTurnedOnInTheMiddleOfCrashes(t *testing.T) {
 			c.start(i, edit(func(o *cluster.Options) { turnOn(o); o.Seeds = append(o.Seeds, gossipAddr(5)) }))
 		}
 		c.settle()
-		require.Equal(t, "rf3:balanced/2", c.members["n1"].Health().Configuration)
+		require.Equal(t, "rf3:balanced/3", c.members["n1"].Health().Configuration)
 		c.fill()
 		crash := func(i int) {
 			m := c.members[fmt.Sprintf("n%d", i)]
@@ -190,7 +190,7 @@ func TestHandoffIsTurnedOnInTheMiddleOfCrashes(t *testing.T) {
 		c.start(2, turnOn)
 		require.NoError(t, c.during(func() error { time.Sleep(time.Minute); return nil }))
 		c.settle()
-		require.Equal(t, "rf3w2:balanced/2", c.members["n1"].Health().Configuration)
+		require.Equal(t, "rf3w2:balanced/3", c.members["n1"].Health().Configuration)
 		require.GreaterOrEqual(t, c.filled(), 1, "one owner of three was there throughout")
 		require.NotEmpty(t, c.versions)
 		require.Positive(t, c.served)
@@ -292,7 +292,7 @@ func TestHandoffIsTurnedOffInTheMiddle(t *testing.T) {
 					require.NoError(t, err)
 				}
 			}
-			require.Equal(t, "rf3:balanced/2", m.Health().Configuration)
+			require.Equal(t, "rf3:balanced/3", m.Health().Configuration)
 		}
 	})
 }

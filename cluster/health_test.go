@@ -25,7 +25,7 @@ func TestHealthOfALoneMember(t *testing.T) {
 		require.Empty(t, h.Differing)
 		require.Equal(t, 1, h.Members)
 		require.Equal(t, 64, h.UnderReplicated)
-		require.Equal(t, "rf3:balanced/2", h.Configuration)
+		require.Equal(t, "rf3:balanced/3", h.Configuration)
 		require.Equal(t, c.Fingerprint(), h.Fingerprint)
 		require.Zero(t, h.LastSync)
 		require.Equal(t, []api.Problem{{Code: api.ProblemUnderReplicated,

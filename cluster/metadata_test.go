@@ -101,7 +101,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, map[string]string{"a": "1"}, m.Metadata)
 		require.Equal(t, map[string]string{"s": "s:1"}, m.Services)
-		require.Equal(t, []string{"rf2:balanced/2", "rf3:balanced/2"}, m.Configurations)
+		require.Equal(t, []string{"rf2:balanced/3", "rf3:balanced/3"}, m.Configurations)
 	})
 }
 

@@ -45,7 +45,7 @@ func TestMetricsOfACluster(t *testing.T) {
 			require.True(t, m.Ready && m.Healthy && m.Agreed && !m.Isolated)
 			require.NotContains(t, values(m.Problems), true)
 			require.Equal(t, membership.Active, m.State)
-			require.Equal(t, "rf3:balanced/2", m.Configuration)
+			require.Equal(t, "rf3:balanced/3", m.Configuration)
 			require.Equal(t, []int{64, 3}, []int{m.Partitions, m.ReplicationFactor})
 			require.Equal(t, ring.Spread{Zones: 3, Regions: 1}, m.Spread)
 			require.Equal(t, c.Fingerprint(), m.Fingerprint)

@@ -284,9 +284,9 @@ func TestOperationsOnTheConfiguration(t *testing.T) {
 		before, first, later edit
 		from, to             string
 	}{
-		{"factor", unchanged, factor, second(factor, noAlsoRuns), "rf3w2:balanced/2", "rf5w3:balanced/2"},
-		{"on", noMover, on, second(on, noAlsoRuns), "rf3:balanced/2", "rf3w2:balanced/2"},
-		{"off", unchanged, off, noMover, "rf3w2:balanced/2", "rf3:balanced/2"},
+		{"factor", unchanged, factor, second(factor, noAlsoRuns), "rf3w2:balanced/3", "rf5w3:balanced/3"},
+		{"on", noMover, on, second(on, noAlsoRuns), "rf3:balanced/3", "rf3w2:balanced/3"},
+		{"off", unchanged, off, noMover, "rf3w2:balanced/3", "rf3:balanced/3"},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *testNet) {

@@ -222,10 +222,10 @@ func TestOptionsConfigurations(t *testing.T) {
 		{set: alsoRuns()},
 		{set: alsoRuns(rf(1), rf(2), rf(4))},
 		{set: alsoRuns(rf(1), rf(2), rf(4), rf(5)), want: "AlsoRuns is 4: must be at most 3 configurations"},
-		{set: alsoRuns(rf(0)), want: `AlsoRuns[0] is "rf3:balanced/2": must be a configuration that is not listed twice`},
+		{set: alsoRuns(rf(0)), want: `AlsoRuns[0] is "rf3:balanced/3": must be a configuration that is not listed twice`},
 		{set: alsoRuns(rf(17), rf(3)), want: "AlsoRuns[0].ReplicationFactor is 17: must be between 1 and 16\n" +
-			`AlsoRuns[1] is "rf3:balanced/2": must be a configuration that is not listed twice`},
-		{set: alsoRuns(rf(2), rf(5), rf(2)), want: `AlsoRuns[0] is "rf2:balanced/2": must be a configuration that is not listed twice`},
+			`AlsoRuns[1] is "rf3:balanced/3": must be a configuration that is not listed twice`},
+		{set: alsoRuns(rf(2), rf(5), rf(2)), want: `AlsoRuns[0] is "rf2:balanced/3": must be a configuration that is not listed twice`},
 		{set: alsoRuns(rf(2), cluster.Configuration{ReplicationFactor: -1, Strategy: misnamed{","}}),
 			want: "AlsoRuns[1].ReplicationFactor is -1: must be between 1 and 16\n" + `AlsoRuns[1].Strategy.Name() is ",": ` + boundStrategy},
 		{set: alsoRuns(cluster.Configuration{ReplicationFactor: 2, WriteQuorum: 2}), want: "AlsoRuns[0].WriteQuorum is 2: must be zero without Handoff.Mover"},
@@ -236,7 +236,7 @@ func TestOptionsConfigurations(t *testing.T) {
 		{set: func(o *cluster.Options) {
 			o.Handoff.Mover, o.AlsoRuns = &store{}, []cluster.Configuration{{WriteQuorum: 2}}
 		},
-			want: `AlsoRuns[0] is "rf3w2:balanced/2": must be a configuration that is not listed twice`},
+			want: `AlsoRuns[0] is "rf3w2:balanced/3": must be a configuration that is not listed twice`},
 		{set: func(o *cluster.Options) {
 			o.Handoff.Mover, o.AlsoRuns = &store{}, []cluster.Configuration{{HandoffOff: true}, {HandoffOff: true, WriteQuorum: 2}}
 		},
@@ -244,7 +244,7 @@ func TestOptionsConfigurations(t *testing.T) {
 		{set: func(o *cluster.Options) {
 			o.Handoff, o.AlsoRuns = cluster.HandoffOptions{Mover: &store{}, Off: true}, []cluster.Configuration{{HandoffOff: true}}
 		},
-			want: `AlsoRuns[0] is "rf3:balanced/2": must be a configuration that is not listed twice`},
+			want: `AlsoRuns[0] is "rf3:balanced/3": must be a configuration that is not listed twice`},
 		{set: func(o *cluster.Options) { o.AlsoRuns, o.PartitionCount = []cluster.Configuration{rf(2)}, -5 },
 			want: "PartitionCount is -5: must be between 1 and 1048576"},
 	})

@@ -63,7 +63,7 @@ func TestRollingChangeOfConfiguration(t *testing.T) {
 		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}, {ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.Rendezvous{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.Rendezvous{}}},
-		{{ReplicationFactor: 2, Strategy: rebalance.Balanced{Version: 1}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
+		{{ReplicationFactor: 2, Strategy: rebalance.Balanced{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
 		{{ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{Version: 2}}, {ReplicationFactor: 2, Strategy: rebalance.ConsistentHash{}}},
 		{{ReplicationFactor: 3, Strategy: rebalance.Ordinal{Prefix: "n", Zones: 3, Version: 1}}, {ReplicationFactor: 3, Strategy: rebalance.Ordinal{Prefix: "n", Zones: 3}}},
 	}
@@ -139,19 +139,19 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 			return func(o *cluster.Options) { o.ReplicationFactor, o.AlsoRuns = main.ReplicationFactor, accept }
 		}
 		all := b.startMany(2, with(newer, older))
-		require.Equal(t, "rf2:balanced/2", all[0].Health().Configuration)
+		require.Equal(t, "rf2:balanced/3", all[0].Health().Configuration)
 		ring := all[0].Ring().Fingerprint()
 
 		joiner := b.start(3, with(older))
 		require.Equal(t, membership.Joining, joiner.Local().State)
 		require.Equal(t, []string{api.ProblemConfiguration}, problems(joiner)[:1])
-		require.Equal(t, `the cluster runs "rf2:balanced/2", this member can run ["rf1:balanced/2"]: start it with that configuration in AlsoRuns`,
+		require.Equal(t, `the cluster runs "rf2:balanced/3", this member can run ["rf1:balanced/3"]: start it with that configuration in AlsoRuns`,
 			problem(t, joiner, api.ProblemConfiguration).Message)
 		require.False(t, joiner.Health().Ready)
-		require.Equal(t, "rf2:balanced/2", joiner.Health().Configuration)
+		require.Equal(t, "rf2:balanced/3", joiner.Health().Configuration)
 		require.Zero(t, joiner.Lookup("k").Len())
 		err := joiner.WaitReady(within(t, 5*time.Second))
-		require.ErrorContains(t, err, `cluster: not ready: context deadline exceeded: the cluster runs "rf2:balanced/2"`)
+		require.ErrorContains(t, err, `cluster: not ready: context deadline exceeded: the cluster runs "rf2:balanced/3"`)
 		for _, c := range all {
 			require.Len(t, c.Members(), 3)
 			require.Equal(t, ring, c.Ring().Fingerprint(), "%s: nothing has moved", c.Local().ID)
@@ -171,7 +171,7 @@ func TestAJoinerWithoutTheConfigurationInUse(t *testing.T) {
 		require.NoError(t, joiner.WaitReady(within(t, patience)))
 		b.agree(append(all, joiner)...)
 		for _, c := range append(all, joiner) {
-			require.Equal(t, "rf1:balanced/2", c.Health().Configuration)
+			require.Equal(t, "rf1:balanced/3", c.Health().Configuration)
 			require.Equal(t, 3, c.Ring().Len())
 		}
 	})

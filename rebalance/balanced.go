@@ -60,14 +60,14 @@ const (
 //     row, a join moves 1.00 to 1.16 times the slots that the new member gets, in the
 //     mean; a leave up to 1.17 times the slots of the leaver; the loss of a zone 1.12.
 //   - Unequal zones move more, because one more member changes the share of every
-//     zone: twice the minimum with zones of 16, 12, 8 and 4 members, one and a half
+//     zone: 1.2 to 1.3 times the minimum with zones of 16, 12, 8 and 4 members, one and a half
 //     times with zones of 20 and 10. A part of that is needed by any strategy that
 //     balances such zones. Four zones of two members move 1.3 times on a join.
 //   - Weight: a member of weight 2 carries up to 6 % less than two members of weight
 //     1, because a member owns a row only once.
 //   - Time: Assign takes time in proportion to partitions times owners, almost
 //     independent of the number of members. With all weights different it takes up to
-//     three times as long.
+//     three times as long, and where zones are very unequal up to twice as long.
 //
 // Assign never fails for a valid slack. The zero value is ready to use, and safe for
 // concurrent use.
@@ -92,16 +92,17 @@ type Balanced struct {
 	// 2000, twice the fair share. [option.None] means no bound: rows always span as many zones
 	// as possible.
 	Overload int
-	// Version is the version of the algorithm: 1 or 2. Zero means 2. Version 1 is for the
-	// rolling change from a release that had no other. It has no bound of Overload, which must
-	// be zero. Both versions give the same table where no member reaches that bound.
+	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
+	// rolling change from a release that had no newer one. Version 2 moves more where zones
+	// are very unequal: see docs/placement.md. Version 1 also has no bound of Overload, which must be zero. All
+	// versions give the same table where zones are nearly equal, and no member reaches that bound.
 	Version int
 }
 
-// Name returns the algorithm's version and the parameters that are not zero: "balanced/2",
-// "balanced/2:slack=exact", "balanced/2:slack=50:overload=1500", "balanced/2:overload=none".
+// Name returns the algorithm's version and the parameters that are not zero: "balanced/3",
+// "balanced/3:slack=exact", "balanced/3:slack=50:overload=1500", "balanced/3:overload=none".
 func (b Balanced) Name() string {
-	name := fmt.Sprintf("balanced/%d", cmp.Or(b.Version, 2))
+	name := fmt.Sprintf("balanced/%d", b.version())
 	switch b.Slack {
 	case 0:
 	case option.None:
@@ -131,8 +132,10 @@ func (b Balanced) Validate() error {
 	case o != 0 && o != option.None && (o < MinOverload || o > MaxOverload):
 		errs = append(errs, &option.Error{Field: "Overload", Value: o, Bound: fmt.Sprintf("between %d and %d, or 0 for %d, or option.None", MinOverload, MaxOverload, defaultOverload)})
 	}
-	return errors.Join(append(errs, checkVersion(b.Version, 2))...)
+	return errors.Join(append(errs, checkVersion(b.Version, 3))...)
 }
+
+func (b Balanced) version() int { return cmp.Or(b.Version, 3) }
 
 // overload returns the bound of Overload that is in use.
 func (b Balanced) overload() overload {
@@ -179,7 +182,7 @@ func (b Balanced) Assign(t ring.Topology, table ring.Table) error {
 		orders[i] = newPermutation(n.ID)
 	}
 	levels := newLevels(t, newLayout(t.Nodes), orders, slack(b.Slack), b.overload())
-	r := raceAll(t, levels, orders)
+	r := raceAll(t, levels, orders, b.version() > 2)
 	if t.Stopped() {
 		return errStopped()
 	}

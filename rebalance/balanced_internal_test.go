@@ -41,7 +41,7 @@ func TestBalancedKeepsLimits(t *testing.T) {
 			orders[i] = newPermutation(n.ID)
 		}
 		levels := newLevels(topology, newLayout(topology.Nodes), orders, s, rapid.SampledFrom([]overload{option.None, 1000, 1300, 2000, 5000}).Draw(t, "overload"))
-		r := raceAll(topology, levels, orders)
+		r := raceAll(topology, levels, orders, rapid.Bool().Draw(t, "paced"))
 		slots := uint64(topology.PartitionCount * topology.Replicas)
 		for level, units := range levels[1:] {
 			var sum, room uint64

@@ -13,12 +13,16 @@ const (
 )
 
 // raceAll runs the race of every level and returns the last race, whose owners are the
-// members.
-func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
+// members. A level is raced twice if paced is set and the first race leaves slots open: see paces.
+func raceAll(t ring.Topology, levels [4][]unit, orders []permutation, paced bool) *race {
 	members := levels[len(levels)-1]
 	var times []uint64
 	if !equalWeights(t.Nodes) {
 		times = newTimes(t.PartitionCount)
+	}
+	weights := make([]uint64, len(members))
+	for m := range members {
+		weights[m] = members[m].weight
 	}
 	var r *race
 	groups := make([]int32, t.PartitionCount*t.Replicas) // every slot belongs to the one cluster
@@ -30,11 +34,24 @@ func raceAll(t ring.Topology, levels [4][]unit, orders []permutation) *race {
 			}
 			continue
 		}
-		r = newRace(t.Replicas, groups, levels[i-1], levels[i])
-		if i == len(levels)-1 {
-			r.last, r.order = true, make([]int32, 0, len(groups))
+		unitOf := ancestors(levels[i:])
+		race := func(pace, times []uint64) *race {
+			for u := range levels[i] {
+				levels[i][u].load = 0
+			}
+			r := newRace(t.Replicas, groups, levels[i-1], levels[i])
+			if i == len(levels)-1 {
+				r.last, r.order = true, make([]int32, 0, len(groups))
+			}
+			r.run(members, unitOf, pace, orders, times, t.Stopped)
+			return r
 		}
-		r.run(members, ancestors(levels[i:]), orders, times, t.Stopped)
+		r = race(weights, times)
+		if paced && !r.last && !t.Stopped() {
+			if pace := r.paces(members, unitOf); pace != nil {
+				r = race(pace, newTimes(t.PartitionCount))
+			}
+		}
 		r.finish(t.Stopped)
 		if t.Stopped() {
 			return r // slots are open
@@ -145,7 +162,7 @@ func (r *race) resolve() []int32 {
 
 // run lets the members propose. The members of pressed units come first, so that these
 // units get all the slots that they may have.
-func (r *race) run(members []unit, unitOf []int32, orders []permutation, times []uint64, stopped func() bool) {
+func (r *race) run(members []unit, unitOf []int32, pace []uint64, orders []permutation, times []uint64, stopped func() bool) {
 	domain := newDomain(len(r.room))
 	left := r.claims(members, unitOf, domain.partitions)
 	var first []int32
@@ -157,9 +174,9 @@ func (r *race) run(members []unit, unitOf []int32, orders []permutation, times [
 		}
 	}
 	if len(first) > 0 {
-		r.propose(newClasses(members, first), unitOf, orders, times, &domain, left, stopped)
+		r.propose(newClasses(pace, first), unitOf, orders, times, &domain, left, stopped)
 	}
-	r.propose(newClasses(members, all), unitOf, orders, times, &domain, left, stopped)
+	r.propose(newClasses(pace, all), unitOf, orders, times, &domain, left, stopped)
 }
 
 // propose lets the members of classes propose until no slot is open, or until none of them

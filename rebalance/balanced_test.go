@@ -18,10 +18,10 @@ import (
 
 func TestBalancedValidate(t *testing.T) {
 	for slack, name := range map[int]string{
-		0:                  "balanced/2",
-		option.None:        "balanced/2:slack=exact",
-		1:                  "balanced/2:slack=1",
-		rebalance.MaxSlack: "balanced/2:slack=10000",
+		0:                  "balanced/3",
+		option.None:        "balanced/3:slack=exact",
+		1:                  "balanced/3:slack=1",
+		rebalance.MaxSlack: "balanced/3:slack=10000",
 	} {
 		require.NoError(t, rebalance.Balanced{Slack: slack}.Validate())
 		require.Equal(t, name, rebalance.Balanced{Slack: slack}.Name())
@@ -113,7 +113,7 @@ func TestBalancedBudgets(t *testing.T) {
 		{equal(4, 10), 2, 4096, bound{1170, 1260}, bound{1320, 1490}, bound{1100, 1150}, 1046, 1080},
 		{equal(5, 6), 1, 4096, bound{1100, 1100}, bound{1100, 1180}, bound{1010, 1020}, 1040, 1080},
 		{[]int{5, 3, 2}, 1, 4096, bound{1100, 1250}, bound{1190, 1920}, bound{1010, 1020}, 0, 0},
-		{[]int{16, 12, 8, 4}, 1, 4096, bound{2100, 3250}, bound{1600, 3320}, none, 0, 0},
+		{[]int{16, 12, 8, 4}, 1, 4096, bound{1350, 1850}, bound{1250, 1800}, none, 0, 0},
 		{[]int{20, 10}, 1, 4096, bound{1600, 2100}, bound{1400, 1850}, none, 0, 0},
 		{[]int{8, 2}, 1, 4096, bound{1100, 1240}, bound{1350, 1890}, none, 0, 0},
 		{equal(4, 2), 1, 4096, bound{1400, 1340}, bound{1110, 1150}, none, 1030, 1050},

@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// A class is the set of members of one weight. They take their turns together.
+// A class is the set of members of one pace, which is the weight unless paces are in use. They take
+// their turns together.
 type class struct {
-	weight  uint64
+	pace    uint64
 	members []int32
 	rank    int // the rank of the partition that each proposes to next
 }
@@ -17,7 +18,7 @@ func (c *class) time(times []uint64) uint64 {
 	if times == nil {
 		return 0
 	}
-	return times[c.rank] / c.weight
+	return times[c.rank] / c.pace
 }
 
 // A turn is the time at which a class proposes next.
@@ -30,16 +31,16 @@ func (t turn) before(u turn) bool {
 	return t.time < u.time || t.time == u.time && t.class < u.class
 }
 
-// newClasses returns the classes of some members, the heaviest first. It keeps the list.
-func newClasses(members []unit, list []int32) []class {
-	slices.SortStableFunc(list, func(a, b int32) int { return cmp.Compare(members[b].weight, members[a].weight) })
+// newClasses returns the classes of some members, the fastest first. It keeps the list.
+func newClasses(pace []uint64, list []int32) []class {
+	slices.SortStableFunc(list, func(a, b int32) int { return cmp.Compare(pace[b], pace[a]) })
 	var classes []class
 	for from, to := 0, 0; from < len(list); from = to {
-		weight := members[list[from]].weight
-		for to < len(list) && members[list[to]].weight == weight {
+		same := pace[list[from]]
+		for to < len(list) && pace[list[to]] == same {
 			to++
 		}
-		classes = append(classes, class{weight: weight, members: list[from:to]})
+		classes = append(classes, class{pace: same, members: list[from:to]})
 	}
 	return classes
 }

@@ -99,6 +99,6 @@ func ExampleBalanced() {
 	}
 	// Output:
 	// rendezvous/3: 141 slots at most, 123 on average; a new member moves 128
-	// balanced/2: 131 slots at most, 123 on average; a new member moves 136
-	// balanced/2:slack=exact: 123 slots at most, 123 on average; a new member moves 196
+	// balanced/3: 131 slots at most, 123 on average; a new member moves 136
+	// balanced/3:slack=exact: 123 slots at most, 123 on average; a new member moves 196
 }

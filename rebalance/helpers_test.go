@@ -26,6 +26,7 @@ var strategies = []ring.RebalanceStrategy{
 	rebalance.Balanced{Slack: 50},
 	rebalance.Balanced{Overload: option.None},
 	rebalance.Balanced{Version: 1},
+	rebalance.Balanced{Version: 2},
 	rebalance.Ordinal{Prefix: "node-0-"},
 	rebalance.Ordinal{Prefix: "node-0-", Version: 1},
 }

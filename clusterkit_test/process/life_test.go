@@ -94,7 +94,7 @@ func testRefused(t *testing.T, binary string) {
 	for _, test := range []struct{ args, want string }{
 		{"-cluster other", "refused: belongs to another cluster: check the seed address, and ClusterName on both sides"},
 		{"-partitions 64", "incompatible configuration: PartitionCount is 4096 there and 64 here"},
-		{"-replicas 2", `incompatible configuration: Configurations is ["rf3:balanced/2"] there and ["rf2:balanced/2"] here`},
+		{"-replicas 2", `incompatible configuration: Configurations is ["rf3:balanced/3"] there and ["rf2:balanced/3"] here`},
 		{"-key 00112233445566778899aabbccddeeff", "refused: wrong or missing gossip key: the cluster is not encrypted and this member has a key"},
 	} {
 		joiner := run(t, "joiner", binary, append([]string{

@@ -45,7 +45,7 @@ func TestMixedVersions(t *testing.T) {
 		requireSameOwners(t, nodes...)
 		want := "rf3:rendezvous/1"
 		if i == len(nodes)-1 {
-			want = "rf3:balanced/2"
+			want = "rf3:balanced/3"
 		}
 		awaitConfiguration(t, want, nodes...)
 	}

@@ -38,9 +38,9 @@ func testRoll(t *testing.T, binary string) {
 		begin               []string
 		rounds              [][]string
 	}{
-		{"replicas down", "rf3:balanced/2", "rf2:balanced/2", nil, factor[:2]},
-		{"replicas up", "rf2:balanced/2", "rf3:balanced/2", factor[1], factor[2:]},
-		{"strategy", "rf3:balanced/2", "rf3:rendezvous/3", nil, strategy},
+		{"replicas down", "rf3:balanced/3", "rf2:balanced/3", nil, factor[:2]},
+		{"replicas up", "rf2:balanced/3", "rf3:balanced/3", factor[1], factor[2:]},
+		{"strategy", "rf3:balanced/3", "rf3:rendezvous/3", nil, strategy},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			t.Parallel()

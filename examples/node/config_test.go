@@ -188,7 +188,7 @@ func TestParseErrors(t *testing.T) {
 		"numbers":         {[]string{"-id", "n1", "-strategy", "ordinal/n"}, nil, `-strategy: strategy "ordinal/n": must be like ordinal/orders-/3, with the prefix of IDs and the number of zones`},
 		"accept":          {[]string{"-id", "n1", "-accept", "3/balanced"}, nil, `-accept: "3/balanced": must be like rf3/balanced`},
 		"accept strategy": {[]string{"-id", "n1", "-accept", "rf3"}, nil, `-accept: "rf3": strategy "": must be balanced, rendezvous, consistent-hash, round-robin or ordinal/PREFIX/ZONES`},
-		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: AlsoRuns[0] is "rf3:balanced/2": must be a configuration that is not listed twice`},
+		"accepted twice":  {[]string{"-id", "n1", "-accept", "rf3/balanced"}, nil, `-accept: AlsoRuns[0] is "rf3:balanced/3": must be a configuration that is not listed twice`},
 		"key":             {[]string{"-id", "n1", "-key", "00112233445566778899aabbccddeeff," + secret}, nil, `-key: number 2 must be 16, 24 or 32 bytes in hex or base64`},
 		"environment":     {nil, map[string]string{"CLUSTERKIT_PROFILE": "moon"}, `invalid value "moon" in $CLUSTERKIT_PROFILE: membership: unknown gossip profile "moon": must be lan, wan or local`},
 		"number":          {[]string{"-id", "n1", "-weight", "heavy"}, nil, `invalid value "heavy" for flag -weight: must be a whole number; -h lists the flags`},

@@ -47,6 +47,8 @@ func parseStrategy(s string) (ring.RebalanceStrategy, error) {
 		return rebalance.Balanced{}, nil
 	case "balanced/1":
 		return rebalance.Balanced{Version: 1}, nil
+	case "balanced/2":
+		return rebalance.Balanced{Version: 2}, nil
 	case "rendezvous":
 		return rebalance.Rendezvous{}, nil
 	case "rendezvous/1":

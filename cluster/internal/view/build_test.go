@@ -13,8 +13,8 @@ import (
 
 func testBuilder() *Builder {
 	return &Builder{Configurations: map[string]Configuration{
-		"rf3:balanced/2": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},
-		"rf2:balanced/2": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
+		"rf3:balanced/3": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 3, Strategy: rebalance.Balanced{}}},
+		"rf2:balanced/3": {Config: ring.Config{PartitionCount: 64, ReplicationFactor: 2, Strategy: rebalance.Balanced{}}},
 	}}
 }
 
@@ -55,7 +55,7 @@ func TestServingAndTargetOwners(t *testing.T) {
 	}
 	joining := testBuilder().Derive(testMembers(4, func(_ int, m *membership.Member) { m.State = membership.Joining }), Empty())
 	require.Zero(t, joining.Ring.Len(), "nobody owns before somebody is active")
-	require.Equal(t, "rf3:balanced/2", joining.Configuration)
+	require.Equal(t, "rf3:balanced/3", joining.Configuration)
 }
 
 // Two members with equal lists of members derive equal views, whatever their previous
@@ -111,7 +111,7 @@ func TestATableThatDidNotChangeIsKept(t *testing.T) {
 	first := b.Derive(testMembers(4, nil), Empty())
 	again := b.Derive(testMembers(4, func(_ int, m *membership.Member) { m.Metadata = map[string]string{"a": "b"} }), first)
 	require.Same(t, first.Ring, again.Ring)
-	other := b.Derive(testMembers(4, func(_ int, m *membership.Member) { m.Configurations = []string{"rf2:balanced/2"} }), again)
+	other := b.Derive(testMembers(4, func(_ int, m *membership.Member) { m.Configurations = []string{"rf2:balanced/3"} }), again)
 	require.NoError(t, other.Failure)
 	require.Equal(t, 2, other.Ring.Replicas(), "the same nodes under another configuration are another ring")
 	back := b.Derive(testMembers(4, nil), other)
@@ -167,7 +167,7 @@ func testMembers(n int, edit func(i int, m *membership.Member)) []membership.Mem
 	for i := range n {
 		m := membership.Member{
 			ID: fmt.Sprintf("n%03d", i), Region: "eu", Zone: fmt.Sprint("z", i%3), Weight: 1,
-			State: membership.Active, Configurations: []string{"rf3:balanced/2"},
+			State: membership.Active, Configurations: []string{"rf3:balanced/3"},
 		}
 		if edit != nil {
 			edit(i, &m)

@@ -14,7 +14,7 @@ import (
 type Configuration struct{ ring.Config }
 
 // Name returns the name under which members gossip the configuration, for example
-// "rf3:balanced/2", and "rf3w2:balanced/2" with a handoff. Configurations with equal names
+// "rf3:balanced/3", and "rf3w2:balanced/3" with a handoff. Configurations with equal names
 // are equal. The strategy must be set.
 func (c Configuration) Name() string {
 	if c.WriteQuorum == 0 {

@@ -24,7 +24,7 @@ func handoffBuilder() *Builder {
 // nonce of another start.
 func withData(which int, nonce uint64, edit func(*membership.Member)) []membership.Member {
 	return testMembers(4, func(i int, m *membership.Member) {
-		m.Configurations, m.Start.Nonce = []string{"rf3w2:balanced/2"}, uint64(100+i)
+		m.Configurations, m.Start.Nonce = []string{"rf3w2:balanced/3"}, uint64(100+i)
 		if i == which {
 			m.Start.Nonce = nonce
 			if edit != nil {
@@ -104,7 +104,7 @@ func TestAWriteQuorumHasTokensOfItsOwn(t *testing.T) {
 	b := handoffBuilder()
 	two := b.Derive(withData(-1, 0, nil), Empty())
 	three := b.Derive(testMembers(4, func(i int, m *membership.Member) {
-		m.Configurations, m.Start.Nonce = []string{"rf3w3:balanced/2"}, uint64(100+i)
+		m.Configurations, m.Start.Nonce = []string{"rf3w3:balanced/3"}, uint64(100+i)
 	}), two)
 	require.NoError(t, three.Failure)
 	require.Equal(t, 3, three.Ring.Config().WriteQuorum)

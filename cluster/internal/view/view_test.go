@@ -26,10 +26,10 @@ func TestParticipantsHaveTheConfiguration(t *testing.T) {
 	require.Equal(t, v.Members, v.Participants())
 	v = testBuilder().Derive(testMembers(4, func(i int, m *membership.Member) {
 		if i == 1 {
-			m.Configurations, m.State = []string{"rf2:balanced/2"}, membership.Joining
+			m.Configurations, m.State = []string{"rf2:balanced/3"}, membership.Joining
 		}
 	}), Empty())
-	require.Equal(t, "rf3:balanced/2", v.Configuration)
+	require.Equal(t, "rf3:balanced/3", v.Configuration)
 	require.Equal(t, []membership.Member{v.Members[0], v.Members[2], v.Members[3]}, v.Participants())
 	require.Len(t, v.Members, 4, "the members stay as they are")
 	require.Empty(t, Empty().Participants())
