@@ -72,12 +72,35 @@ func ask(r *ring.Ring, name string, method func(ring.Topology) error) (err error
 	if r.Len() == 0 {
 		return nil
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("method %s panics: %v", name, p)
-		}
+	contain("method "+name, &err, func() {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("method %s panics: %v", name, p)
+			}
+		}()
+		err = method(ring.Topology{Nodes: r.Nodes(), PartitionCount: r.PartitionCount(), Replicas: r.Replicas()})
+	})
+	return err
+}
+
+// contain runs a call of the user's strategy on another goroutine, which the call may end. Then it sets the
+// error that the call would have set.
+func contain(what string, err *error, call func()) {
+	*err = fmt.Errorf("%s ends its goroutine with runtime.Goexit: it must return", what)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		call()
 	}()
-	return method(ring.Topology{Nodes: r.Nodes(), PartitionCount: r.PartitionCount(), Replicas: r.Replicas()})
+	<-ended
+}
+
+// rebuild is [ring.Rebuild], contained.
+func (b *Builder) rebuild(configuration string, previous *ring.Ring, nodes []ring.Node) (r *ring.Ring, err error) {
+	contain(fmt.Sprintf("the strategy of %q", configuration), &err, func() {
+		r, err = ring.Rebuild(previous, b.Configurations[configuration].Config, nodes)
+	})
+	return r, err
 }
 
 func (b *Builder) build(configuration string, serving, target []ring.Node, previous *ring.Ring) (*ring.Ring, error) {
@@ -121,12 +144,12 @@ func (b *Builder) table(configuration string, nodes []ring.Node, previous *ring.
 			case slices.Equal(had, nodes):
 				return r, nil
 			case slices.EqualFunc(had, nodes, sameButForStart):
-				return ring.Rebuild(r, b.Configurations[configuration].Config, nodes)
+				return b.rebuild(configuration, r, nodes)
 			}
 		}
 	}
 	b.asked++
-	return ring.Rebuild(previous, b.Configurations[configuration].Config, nodes)
+	return b.rebuild(configuration, previous, nodes)
 }
 
 func sameButForStart(a, b ring.Node) bool {

@@ -2,10 +2,12 @@ package view
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -34,6 +36,24 @@ func TestMisfit(t *testing.T) {
 		return errors.New("too few")
 	}})), "too few")
 	require.EqualError(t, misfit(build(conditional{fits: func(ring.Topology) error { panic("at once") }})), "method Fits panics: at once")
+}
+
+// exiting is a strategy that ends its goroutine, as a failed assertion in a test's strategy does.
+type exiting struct{ rebalance.RoundRobin }
+
+func (exiting) Assign(ring.Topology, ring.Table) error { runtime.Goexit(); return nil }
+
+// A method of the strategy that ends its goroutine does not end that of the cluster.
+func TestStrategiesThatExit(t *testing.T) {
+	r, err := ring.Build(ring.Config{PartitionCount: 8, ReplicationFactor: 1, Strategy: conditional{fits: func(ring.Topology) error { runtime.Goexit(); return nil }}}, []ring.Node{{ID: "a"}})
+	require.NoError(t, err)
+	require.EqualError(t, misfit(r), "method Fits ends its goroutine with runtime.Goexit: it must return")
+
+	config := Configuration{Config: ring.Config{PartitionCount: 8, ReplicationFactor: 3, Strategy: exiting{}}}
+	b := &Builder{Configurations: map[string]Configuration{config.Name(): config}}
+	v := b.Derive(testMembers(3, func(_ int, m *membership.Member) { m.Configurations = []string{config.Name()} }), Empty())
+	require.EqualError(t, v.Failure, `the strategy of "rf3:round-robin/1" ends its goroutine with runtime.Goexit: it must return`)
+	require.Zero(t, v.Ring.Len())
 }
 
 // yielding is a strategy with a method Yields of the test's.
