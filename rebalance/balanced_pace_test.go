@@ -57,8 +57,11 @@ func meanMoves(t *testing.T, s ring.RebalanceStrategy, seed int, zones []int) (j
 // With zones of 16, 12, 8 and 4 members the zone of 12 is exactly due a slot in every row. Version 2 moves
 // up to three times the minimum when it gets one member less than that, or another zone one more.
 func TestUnequalZonesMoveLittle(t *testing.T) {
-	zones := []int{16, 12, 8, 4}
-	for seed := range 10 {
+	zones, seeds := []int{16, 12, 8, 4}, 10
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		join, leave := meanMoves(t, rebalance.Balanced{}, seed, zones)
 		before, beforeLeave := meanMoves(t, rebalance.Balanced{Version: 2}, seed, zones)
 		owned, _ := slots(build(t, rebalance.Balanced{}, 4096, 3, seeded(seed, 1, zones...)))
@@ -88,6 +91,9 @@ func TestZonesGrowThroughPaces(t *testing.T) {
 		"zones that stay the same": {[]int{10, 10, 10, 8}, 3, 12, 1200, 1400, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && tc.grows > 0 {
+				t.Skip("builds dozens of rings")
+			}
 			path := func(s rebalance.Balanced) (all figure, total int) {
 				moved, gained := 0, 0
 				zones := append([]int(nil), tc.zones...)
