@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type cargo struct {
 	none   bool  // the request has no body
 	most   int64 // that is kept
+	length int64 // of the body, as the request says; negative: it does not
 	source io.Reader
 	// rewind returns the body from its beginning for an attempt, so that nothing is kept; nil:
 	// the caller has no such function.
@@ -29,14 +31,16 @@ type cargo struct {
 	mu      sync.Mutex
 	kept    []byte // the beginning of the source, unless lost
 	lost    bool   // more was read than may be kept
-	end     error  // of the source
+	end     error  // of the source, or of the body that was rewound last
+	taken   int64  // bytes of it that were read
 	present *handle
+	rewound *rewound
 }
 
 // pack takes the body of a request over.
 func (c *cargo) pack(r *http.Request, most int64) {
 	c.none = r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0
-	c.most = max(most, 0)
+	c.most, c.length = max(most, 0), r.ContentLength
 }
 
 // load gives the body to an attempt. It gives http.Transport no way to send a request with
@@ -58,7 +62,7 @@ func (c *cargo) load(out *http.Request) {
 		if err != nil {
 			body = failing{err}
 		}
-		out.Body = body
+		out.Body = c.begin(body)
 	case !c.none:
 		if c.source == nil {
 			c.source = out.Body
@@ -74,6 +78,54 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func (failing) Close() error               { return nil }
+
+// begin returns the body of an attempt that was rewound, so that its errors are known.
+func (c *cargo) begin(body io.ReadCloser) io.ReadCloser {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rewound = &rewound{ReadCloser: body, cargo: c}
+	c.end, c.taken = nil, 0
+	return c.rewound
+}
+
+// rewound is the body of one attempt, which its transport closes.
+type rewound struct {
+	io.ReadCloser
+	cargo *cargo
+}
+
+// Read is a method of io.Reader.
+func (r *rewound) Read(b []byte) (int, error) {
+	n, err := r.ReadCloser.Read(b)
+	c := r.cargo
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rewound == r { // neither closed, nor followed by another
+		err = c.took(n, err)
+	}
+	return n, err
+}
+
+// Close is a method of io.Closer.
+func (r *rewound) Close() error {
+	c := r.cargo
+	c.mu.Lock()
+	if c.rewound == r {
+		c.rewound = nil // an error after this is none of the body
+	}
+	c.mu.Unlock()
+	return r.ReadCloser.Close()
+}
+
+// took records the result of a read of the body, and returns its error. The caller holds the lock.
+func (c *cargo) took(n int, err error) error {
+	c.taken += int64(n)
+	if c.length >= 0 && (c.taken > c.length || c.taken < c.length && err == io.EOF) { //nolint:errorlint // readers return it as it is
+		err = fmt.Errorf("ContentLength is %d, and the body has not that number of bytes", c.length)
+	}
+	c.end = err
+	return err
+}
 
 // open returns the body from its beginning. The handle opened before returns errDetached
 // from now on.
@@ -156,7 +208,7 @@ func (h *handle) Read(b []byte) (int, error) {
 	n, err := c.source.Read(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.end = err
+	err = c.took(n, err)
 	if !c.lost {
 		c.kept = append(c.kept, b[:n]...)
 	}

@@ -84,6 +84,9 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 		if c.local() {
 			return nil, errServeHere
 		}
+		if err := j.request.Context().Err(); err != nil {
+			return nil, err
+		}
 		if j.takesToken && !e.budget.Withdraw() {
 			e.counts.overBudget.Add(1)
 			return nil, j.failure("too many requests are being sent again already")

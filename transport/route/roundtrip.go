@@ -89,6 +89,12 @@ func (t *RoundTripper) Stats() Stats { return t.engine.stats() }
 // returned as it is.
 func (t *RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := t.engine
+	if r.URL == nil || (r.Body == nil || r.Body == http.NoBody) && r.ContentLength > 0 {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, errors.New("route: the request has no URL, or a ContentLength and no body")
+	}
 	key, keyed := e.options.Key(r)
 	if !keyed {
 		e.counts.unkeyed.Add(1)
@@ -111,7 +117,8 @@ func (t *RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 // shipment is a journey for a caller in this process, with the body that the caller gave.
 type shipment struct {
 	journey
-	once sync.Once // closes the body
+	once  sync.Once // closes the body
+	given bool      // the body, to an attempt
 }
 
 // pack returns the request to send, and takes over the body. The caller's request stays as
@@ -140,9 +147,31 @@ func (s *shipment) pack() *http.Request {
 	if s.cargo.none || r.GetBody == nil {
 		return out
 	}
-	s.cargo.rewind = r.GetBody
-	s.close() // each attempt gets a body of its own
+	s.cargo.rewind = s.rewind
 	return out
+}
+
+// rewind returns the body that the caller gave for the first attempt, and another one for each further
+// attempt.
+func (s *shipment) rewind() (io.ReadCloser, error) {
+	if !s.given {
+		s.given = true
+		return &givenBody{s.request.Body, s}, nil
+	}
+	s.close()
+	return s.request.GetBody()
+}
+
+// givenBody is the body that the caller gave, which is closed once.
+type givenBody struct {
+	io.Reader
+	shipment *shipment
+}
+
+// Close is a method of io.Closer.
+func (b *givenBody) Close() error {
+	b.shipment.close()
+	return nil
 }
 
 // close closes the body that the caller gave.

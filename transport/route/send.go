@@ -105,8 +105,13 @@ func (s *sending) connects() bool {
 }
 
 // invalid reports, of an attempt that failed over a pool, whether the pool has looked for no
-// connection: the request cannot be sent to any member.
-func (s *sending) invalid() bool { return s.traced != nil && !s.traced.looking.Load() }
+// connection, or could not write the request to one: the request cannot be sent to any member.
+func (s *sending) invalid() bool {
+	if s.traced != nil {
+		return !s.traced.looking.Load()
+	}
+	return s.direct.Invalid()
+}
 
 // end ends the wait of the watch.
 func (s *sending) end() {

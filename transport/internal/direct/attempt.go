@@ -34,6 +34,7 @@ type Attempt struct {
 	over   chan struct{}
 	closed bool // the body, by its reader
 	left   bool // the slot was given back
+	faulty bool // the request, so that it cannot be written
 	phase  phase
 }
 
@@ -58,6 +59,13 @@ func (a *Attempt) Connected() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.phase >= connected
+}
+
+// Invalid reports whether the request cannot be written to any connection.
+func (a *Attempt) Invalid() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.faulty
 }
 
 // Buffered returns how many bytes of the body of the answer have come already. It must not be
@@ -194,6 +202,9 @@ func (a *Attempt) exchange(c *conn, r *http.Request) (*http.Response, error) {
 		a.mu.Unlock()
 	}
 	if err != nil && !c.wrote {
+		a.mu.Lock()
+		a.faulty = c.writeErr == nil
+		a.mu.Unlock()
 		return nil, err
 	}
 	// A server may answer and close the connection before it has read the whole request.
