@@ -56,8 +56,9 @@ type doubter interface{ Doubt(id string) }
 // The caller closes the connection. The options must contain transport credentials; TLS
 // checks the host of the address that a member announces, unless grpc.WithAuthority names
 // another. Interceptors in the options run once for a call, stats handlers once for each
-// attempt. Retry policies, resolvers, balancers and dialers in the options have no effect,
-// and grpc.WithDisableRetry must not be among them: refused streams would fail. The context that
+// attempt. Service configurations, with their timeouts and retry policies, resolvers, balancers and
+// dialers in the options have no effect, and grpc.WithDisableRetry must not be among them:
+// refused streams would fail. The context that
 // credentials.PerRPCCredentials get has the metadata of the call, with that of the router: a call of
 // their own needs another context. The error is that of grpc.NewClient.
 //
