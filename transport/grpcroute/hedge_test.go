@@ -196,7 +196,8 @@ func TestWhatIsHedged(t *testing.T) {
 				got, err := invoke(t.Context(), conn, c.method, "a", grpc.OnFinish(func(error) { ends++ }))
 				require.Equal(t, c.code, status.Code(err), "%v", err)
 				require.Equal(t, c.want, got)
-				require.Equal(t, c.runs, [2]int{f.stations[0].ran("a"), f.stations[1].ran("a")})
+				ran := [2]int{f.stations[0].ran("a"), f.stations[1].ran("a")}
+				require.Equal(t, c.runs, ran)
 				require.EqualValues(t, c.runs[1], router.Stats().Hedges)
 				require.Equal(t, 1, ends)
 				time.Sleep(2 * second)
