@@ -51,7 +51,8 @@ func (n numbers) show(number uint32) uint32 {
 }
 
 func (n numbers) of(round uint8, half uint16) uint16 {
-	block := [aes.BlockSize]byte{round, byte(half >> 8), byte(half)}
+	block := [aes.BlockSize]byte{round}
+	binary.BigEndian.PutUint16(block[1:], half)
 	n.function.Encrypt(block[:], block[:])
 	return binary.BigEndian.Uint16(block[:])
 }
