@@ -106,7 +106,9 @@ func (r *run) resume() {
 		}
 		r.note("%s resumes", n.id)
 		n.endDrain()
-		<-n.drained // it says that the drain has ended, if it was not complete
+		if err := <-n.drained; err != nil {
+			r.note("%s ends its drain: %v", n.id, err)
+		}
 		n.drained = nil
 		if err := n.Resume(r.t.Context()); err != nil {
 			r.fail("resuming %s: %v", n.id, err)
