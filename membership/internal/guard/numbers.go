@@ -59,16 +59,9 @@ func (n numbers) of(round uint8, half uint16) uint16 {
 
 // hidden returns a packet of memberlist with hidden numbers in the probes of this process.
 func (g *Guard) hidden(b []byte) []byte {
-	head, ours := g.labelled(b)
+	head, plain, ours := g.content(b)
 	if !ours {
 		return b
-	}
-	plain := b[head:]
-	if g.opts.Keys != nil {
-		var ok bool
-		if plain, ok = g.decrypt(plain, []byte(g.opts.Label)); !ok {
-			return b
-		}
 	}
 	message, changed := rewrite(plain, maxNested, func(b []byte) ([]byte, bool) {
 		if b[0] != pingMessage && b[0] != indirectPingMessage {
@@ -79,7 +72,7 @@ func (g *Guard) hidden(b []byte) []byte {
 	if !changed {
 		return b
 	}
-	return g.resealed(b[:head], message)
+	return g.resealed(head, message)
 }
 
 // shown returns a message that was decrypted with the numbers of memberlist in the answers to probes. Answers

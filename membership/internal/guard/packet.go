@@ -67,18 +67,16 @@ func (g *Guard) checkPacket(p *memberlist.Packet) bool {
 		return false
 	}
 	p.Buf = bytes.Clone(p.Buf)
-	if head, ours := g.labelled(p.Buf); ours {
-		if plain, ok := g.decrypt(p.Buf[head:], []byte(g.opts.Label)); ok {
-			plain, fewer := g.withoutProbes(plain, p.From)
-			plain, answers := g.shown(plain)
-			g.packetNews(plain, maxNested)
-			message, changed := g.doubted(plain)
-			if fewer {
-				g.refused.badPacket.Add(1)
-			}
-			if changed || fewer || answers {
-				p.Buf = g.resealed(p.Buf[:head], message)
-			}
+	if head, plain, ours := g.content(p.Buf); ours {
+		plain, fewer := g.withoutProbes(plain, p.From)
+		plain, answers := g.shown(plain)
+		g.packetNews(plain, maxNested)
+		message, changed := g.doubted(plain)
+		if fewer {
+			g.refused.badPacket.Add(1)
+		}
+		if changed || fewer || answers {
+			p.Buf = g.resealed(head, message)
 		}
 	}
 	return len(p.Buf) > 0

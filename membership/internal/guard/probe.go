@@ -117,16 +117,9 @@ func (g *Guard) write(b []byte, a memberlist.Address) (time.Time, error) {
 // split splits a packet into a probe, or the answer to one, and the news that memberlist has added. Without such
 // news, added is nil.
 func (g *Guard) split(b []byte) (own, added []byte) {
-	head, ours := g.labelled(b)
+	head, plain, ours := g.content(b)
 	if !ours {
 		return b, nil
-	}
-	plain := b[head:]
-	if g.opts.Keys != nil {
-		var ok bool
-		if plain, ok = g.decrypt(plain, []byte(g.opts.Label)); !ok {
-			return b, nil
-		}
 	}
 	if len(plain) >= 5 && plain[0] == crcMessage {
 		plain = plain[5:]
@@ -149,7 +142,7 @@ func (g *Guard) split(b []byte) (own, added []byte) {
 	default:
 		return b, nil
 	}
-	own, added = g.resealed(b[:head], all[0]), g.resealed(b[:head], putCompound(all[1:]))
+	own, added = g.resealed(head, all[0]), g.resealed(head, putCompound(all[1:]))
 	if own == nil || added == nil {
 		return b, nil
 	}

@@ -9,23 +9,26 @@ import "bytes"
 // withoutVerdicts returns a packet without the verdicts of this member, and without its announcements while
 // these are withheld. It returns nothing when nothing else is in it.
 func (g *Guard) withoutVerdicts(b []byte) []byte {
-	head, ours := g.labelled(b)
+	head, plain, ours := g.content(b)
 	if !ours {
 		return b
-	}
-	plain := b[head:]
-	if g.opts.Keys != nil {
-		var ok bool
-		if plain, ok = g.decrypt(plain, []byte(g.opts.Label)); !ok {
-			return b
-		}
 	}
 	quiet := g.withheld() != nil
 	kept, changed := rewrite(plain, maxNested, func(b []byte) ([]byte, bool) { return nil, g.isOwn(b, quiet) })
 	if !changed {
 		return b
 	}
-	return g.resealed(b[:head], kept)
+	return g.resealed(head, kept)
+}
+
+// content returns the head and the message of a packet of memberlist, decrypted. It returns false for the packet
+// of another cluster, and when no key decrypts it.
+func (g *Guard) content(b []byte) (head, plain []byte, ours bool) {
+	n, ours := g.labelled(b)
+	if head, plain = b[:n:n], b[n:]; ours && g.opts.Keys != nil {
+		plain, ours = g.decrypt(plain, []byte(g.opts.Label))
+	}
+	return head, plain, ours
 }
 
 // resealed returns a packet with a head and a message, or nothing when the message is empty.
