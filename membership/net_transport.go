@@ -128,62 +128,46 @@ func (t *netTransport) StreamCh() <-chan net.Conn { return t.streamCh }
 // readPackets reads into one buffer, and copies what has arrived.
 func (t *netTransport) readPackets() {
 	buf := make([]byte, longestPacket)
-	retry := t.retry("reading a packet")
-	for {
+	receive(t, "reading a packet", t.packetCh, func() (*memberlist.Packet, error) {
 		n, from, err := t.packets.ReadFrom(buf)
 		if err != nil {
-			if !retry(err) {
-				return
-			}
-			continue
+			return nil, err
 		}
-		retry(nil)
-		select {
-		case t.packetCh <- &memberlist.Packet{Buf: bytes.Clone(buf[:n]), From: from, Timestamp: time.Now()}:
-		case <-t.closing.Done():
-			return
-		}
-	}
+		return &memberlist.Packet{Buf: bytes.Clone(buf[:n]), From: from, Timestamp: time.Now()}, nil
+	}, func(*memberlist.Packet) {})
 }
 
 func (t *netTransport) acceptStreams() {
-	retry := t.retry("accepting a stream")
-	for {
-		conn, err := t.streams.AcceptTCP()
-		if err != nil {
-			if !retry(err) {
+	receive(t, "accepting a stream", t.streamCh, t.streams.Accept, func(conn net.Conn) { _ = conn.Close() })
+}
+
+// receive passes on what a socket receives until the transport is closed, and drops what nobody takes any more. It
+// logs an error, and pauses. The pause doubles until there is no error.
+func receive[T any](t *netTransport, what string, to chan<- T, next func() (T, error), drop func(T)) {
+	for pause := firstPause; ; {
+		received, err := next()
+		if err == nil {
+			pause = firstPause
+			select {
+			case to <- received:
+			case <-t.closing.Done():
+				drop(received)
 				return
 			}
 			continue
 		}
-		retry(nil)
-		select {
-		case t.streamCh <- conn:
-		case <-t.closing.Done():
-			_ = conn.Close()
+		if t.closing.Err() != nil {
 			return
-		}
-	}
-}
-
-// retry returns a function that logs an error and waits. It reports false when the transport is closed. The pause
-// doubles until there is no error.
-func (t *netTransport) retry(what string) func(error) bool {
-	pause := firstPause
-	return func(err error) bool {
-		if err == nil || t.closing.Err() != nil {
-			pause = firstPause
-			return err == nil
 		}
 		t.logger.Printf("[ERR] membership: %s: %v", what, err)
 		timer := time.NewTimer(pause)
-		defer timer.Stop()
 		pause = min(2*pause, lastPause)
 		select {
 		case <-timer.C:
 		case <-t.closing.Done():
+			timer.Stop()
+			return
 		}
-		return t.closing.Err() == nil
 	}
 }
 
