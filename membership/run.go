@@ -112,9 +112,6 @@ func (m *Membership) advertised(t Transport) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("membership: no address to announce, set Gossip.AdvertiseAddr: %w", err)
 	}
-	if short := ip.To4(); short != nil {
-		ip = short
-	}
 	bound, err := gossipAddr(ip, uint16(port))
 	if want := m.settings.advertise; want.IsValid() {
 		if want.Port() == 0 {
