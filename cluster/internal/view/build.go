@@ -68,37 +68,37 @@ func yields(r *ring.Ring) error {
 
 // ask calls a method of the ring's strategy with the topology of the ring, unless the ring is
 // empty.
-func ask(r *ring.Ring, name string, method func(ring.Topology) error) (err error) {
+func ask(r *ring.Ring, name string, method func(ring.Topology) error) error {
 	if r.Len() == 0 {
 		return nil
 	}
-	contain("method "+name, &err, func() {
+	return contain("method "+name, func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("method %s panics: %v", name, p)
 			}
 		}()
-		err = method(ring.Topology{Nodes: r.Nodes(), PartitionCount: r.PartitionCount(), Replicas: r.Replicas()})
+		return method(ring.Topology{Nodes: r.Nodes(), PartitionCount: r.PartitionCount(), Replicas: r.Replicas()})
 	})
-	return err
 }
 
-// contain runs a call of the user's strategy on another goroutine, which the call may end. Then it sets the
-// error that the call would have set.
-func contain(what string, err *error, call func()) {
-	*err = fmt.Errorf("%s ends its goroutine with runtime.Goexit: it must return", what)
+// contain runs a call of the user's strategy on another goroutine, which the call may end. That is an error too.
+func contain(what string, call func() error) error {
+	err := fmt.Errorf("%s ends its goroutine with runtime.Goexit: it must return", what)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		call()
+		err = call()
 	}()
 	<-ended
+	return err
 }
 
 // rebuild is [ring.Rebuild], contained.
 func (b *Builder) rebuild(configuration string, previous *ring.Ring, nodes []ring.Node) (r *ring.Ring, err error) {
-	contain(fmt.Sprintf("the strategy of %q", configuration), &err, func() {
+	err = contain(fmt.Sprintf("the strategy of %q", configuration), func() (err error) {
 		r, err = ring.Rebuild(previous, b.Configurations[configuration].Config, nodes)
+		return err
 	})
 	return r, err
 }
