@@ -27,7 +27,7 @@ func (h *Handler) lookupBatch(w http.ResponseWriter, r *http.Request) error {
 	}
 	lease := h.lease(r)
 	defer lease.end()
-	var keys []string
+	var keys keyList
 	if err := h.readObject(w, r, lease, 1, map[string]any{"keys": &keys}); err != nil {
 		return err
 	}
@@ -74,7 +74,8 @@ func checkKeys(keys []string, bound int) error {
 	}
 	for i, key := range keys {
 		if p := wire.CheckKey(key); p != nil {
-			p.Index = &i
+			at := i // allocated for a refusal alone
+			p.Index = &at
 			return p
 		}
 	}

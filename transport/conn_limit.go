@@ -72,6 +72,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		})
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(unreadBytes) // a system without it has a bound of its own
+			limitUnsent(tcp)
 			return &limitTCPConn{tcp, release}, nil
 		}
 		return &limitConn{conn, release}, nil

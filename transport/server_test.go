@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -291,5 +292,9 @@ func TestTheKernelKeepsLittleOfAnAnswer(t *testing.T) {
 	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4<<10))
 	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
-	require.Less(t, <-written, 1<<20)
+	most := 1 << 20
+	if runtime.GOOS == "linux" {
+		most = 128 << 10 // what cannot be sent is bounded there
+	}
+	require.LessOrEqual(t, <-written, most)
 }
