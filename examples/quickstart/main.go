@@ -53,7 +53,7 @@ func run(ctx context.Context, out io.Writer, logger *slog.Logger, serve bool) er
 	err := s.Run(ctx, patience,
 		s.start,
 		func(ctx context.Context) error {
-			return s.crash(ctx, "n2 crashes: it stops answering, without a word.", "n2")
+			return s.crash(ctx, "n2 crashes: it stops answering, without notice.", "n2")
 		},
 		func(ctx context.Context) error { return s.restart(ctx, "n2", "a") },
 		func(ctx context.Context) error {
