@@ -119,7 +119,7 @@ func TestCrashes(t *testing.T) {
 
 func TestTableOfCrashes(t *testing.T) {
 	skipTable(t)
-	tab := newTable(t, "ends at once", "loss", "known to all: p50 / p99 / max", "memberlist", "rings a survivor", "at one instant", "survivors removed", "memberlist")
+	tab := newTable(t, "what crashes at once", "packet loss", "known to all: p50 / p99 / max", "memberlist", "rings per survivor", "at one instant", "survivors removed", "memberlist")
 	for _, c := range []crashes{
 		{name: "a process, 1 of 5", of: 5, count: 1, rounds: rounds(100), fault: kill},
 		{name: "a process, 1 of 30", of: 30, count: 1, rounds: rounds(100), fault: kill},

@@ -90,7 +90,7 @@ func TestADeafMemberHarmsNoHealthyOne(t *testing.T) {
 
 func TestTableOfFaultsInOneDirection(t *testing.T) {
 	skipTable(t)
-	tab := newTable(t, "one of 40 members, for 320 s", "rings of a healthy member", "memberlist: lists", "the member was removed", "memberlist", "healthy ones removed, all views", "memberlist")
+	tab := newTable(t, "one of 40 members, for 320 s", "rings of a healthy member", "memberlist: lists", "the faulty member was removed", "memberlist", "healthy members removed", "memberlist")
 	for _, o := range rapidExperiments {
 		o.of, o.total = 40, 320*time.Second
 		a, b := o.run(t, ours, 1), o.run(t, stock, 1)

@@ -74,7 +74,7 @@ func TestLongStallsRemoveAMemberOnce(t *testing.T) {
 
 func TestTableOfStalls(t *testing.T) {
 	skipTable(t)
-	tab := newTable(t, "slow members of 64", "each stall", "removals of slow members", "memberlist", "healthy ones, by healthy ones", "memberlist")
+	tab := newTable(t, "slow members of 64", "each stall", "slow members removed", "memberlist", "healthy members removed by healthy members", "memberlist")
 	for _, each := range []time.Duration{2 * time.Second, 8200 * time.Millisecond, 32800 * time.Millisecond} {
 		for _, slow := range []int{2, 8, 16} {
 			if form() == "brief" && slow != 8 {
