@@ -49,7 +49,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		require.Greater(t, len(match[4]), 10, "%s: what does it mean?", match[1])
 	}
 	require.ElementsMatch(t, want, got)
-	require.Contains(t, readDoc(t, "metrics.md"), "At most 1100 for a member", "the bound of TestSeriesAreBounded")
+	require.Contains(t, readDoc(t, "metrics.md"), "A member with one router has at most 1100 series", "the bound of TestSeriesAreBounded")
 }
 
 func row(name string, kind dto.MetricType, labels []string) string {
