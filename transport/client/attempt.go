@@ -30,9 +30,9 @@ type query struct {
 	body         []byte        // nil means no body
 	header       http.Header   // replaces the default Accept; nil means no further header
 	longer       time.Duration // what an attempt may take beyond Options.Timeout
-	// unready says that a response of 503 is an answer if its document is no problem
-	// document.
-	unready bool
+	// unready reports whether a response of 503 is the answer of a member that is not
+	// ready. Nil means that it never is.
+	unready func(reply) bool
 }
 
 // reply is an answer with its whole body.
@@ -40,50 +40,80 @@ type reply struct {
 	status      int
 	contentType string
 	retryAfter  string
+	date        string
 	etag        string
 	body        []byte
 }
 
-// do sends the query until there is an answer, or until another attempt cannot help.
+// answers reports whether a reply is an answer, and no refusal.
+func (q query) answers(a reply) bool {
+	return a.status < 300 || a.status == http.StatusServiceUnavailable && q.unready != nil && q.unready(a)
+}
+
+// do sends the query until there is an answer, or until another attempt cannot help. Each
+// attempt asks the next member that may be asked.
 func (c *Client) do(ctx context.Context, q query) (reply, error) {
 	ctx, done, err := c.begin(ctx)
 	if err != nil {
 		return reply{}, err
 	}
 	defer done()
-	first := int(c.first.Load())
+	at, before := int(c.first.Load()), ""
+	until := make(map[int]time.Time) // when a member that has failed may be asked again
 	for attempt := 0; ; attempt++ {
-		i := (first + attempt) % len(c.bases)
-		answer, err := c.attempt(ctx, c.bases[i], q)
-		var refusal *api.Refusal
-		wait, again := time.Duration(0), false
-		switch {
-		case err != nil:
-			wait, again = c.backoff(attempt), worthAnother(err)
-		case answer.status < 300 || q.unready && answer.status == http.StatusServiceUnavailable && answer.contentType != wire.ProblemJSON:
-			c.first.Store(uint32(i))
-			return answer, nil
-		default:
-			refusal = answer.refusal()
-			err = refusal
-			if refusal.Status == http.StatusTooManyRequests || refusal.Status == http.StatusServiceUnavailable {
-				wait, again = c.retryAfter(answer.retryAfter, attempt)
+		answer, err := c.attempt(ctx, c.bases[at], q)
+		if err == nil && q.answers(answer) {
+			if attempt > 0 {
+				c.first.Store(uint32(at))
 			}
+			return answer, nil
 		}
-		if context.Cause(ctx) != nil {
-			err, again = context.Cause(ctx), false
+		wait, again := time.Duration(0), false
+		if err == nil {
+			err = answer.refusal()
+			wait, again = c.afterRefusal(answer, attempt)
+		} else {
+			wait, again = afterError(err)
 		}
+		if again { // also when the context has ended: the next request begins elsewhere
+			c.first.CompareAndSwap(uint32(at), uint32((at+1)%len(c.bases)))
+		}
+		failed := func(err error) error {
+			if before != "" && before != c.bases[at].Host+": "+err.Error() {
+				return fmt.Errorf("client: %s %s of %s: %w (before, %s)", q.method, q.path, c.bases[at].Host, err, before)
+			}
+			return fmt.Errorf("client: %s %s of %s: %w", q.method, q.path, c.bases[at].Host, err)
+		}
+		if ended := context.Cause(ctx); ended != nil {
+			return reply{}, failed(ended)
+		}
+		until[at] = time.Now().Add(wait)
+		next, wait := c.next(at, until)
+		wait = max(wait, c.backoff(attempt))
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 			again = false // the context would end during the wait
 		}
-		if again && attempt < c.options.Retries && sleep(ctx, wait) {
-			continue
+		if !again || next < 0 || attempt >= c.options.Retries {
+			return reply{}, failed(err)
 		}
-		if refusal == nil && context.Cause(ctx) != nil {
-			err = context.Cause(ctx)
+		before = c.bases[at].Host + ": " + err.Error()
+		if !sleep(ctx, wait) {
+			return reply{}, failed(context.Cause(ctx))
 		}
-		return reply{}, fmt.Errorf("client: %s %s of %s: %w", q.method, q.path, c.bases[i].Host, err)
+		at = next
 	}
+}
+
+// next returns the member to ask after another one, and the wait until it may be asked. It
+// returns -1 where no member may be asked soon.
+func (c *Client) next(at int, until map[int]time.Time) (next int, wait time.Duration) {
+	for i := 1; i <= len(c.bases); i++ {
+		next := (at + i) % len(c.bases)
+		if wait := time.Until(until[next]); wait <= c.options.MaxRetryAfter {
+			return next, wait
+		}
+	}
+	return -1, 0
 }
 
 // attempt sends the query once. Its errors are those of the network.
@@ -123,7 +153,7 @@ func (c *Client) attempt(ctx context.Context, base *url.URL, q query) (reply, er
 		return reply{}, err
 	}
 	kind, _, _ := mime.ParseMediaType(w.Header.Get("Content-Type"))
-	return reply{w.StatusCode, kind, w.Header.Get("Retry-After"), w.Header.Get("ETag"), content}, nil
+	return reply{w.StatusCode, kind, w.Header.Get("Retry-After"), w.Header.Get("Date"), w.Header.Get("ETag"), content}, nil
 }
 
 // read returns the body of an answer, decompressed.
@@ -152,18 +182,27 @@ func (e *answerTooLong) Error() string {
 	return fmt.Sprintf("the answer is longer than %d bytes: raise MaxAnswerBytes", e.bound)
 }
 
-// worthAnother reports whether another attempt may succeed after an error of the
-// network. It cannot when the two sides do not trust each other, or when the client is
-// closed.
-func worthAnother(err error) bool {
+// never is longer than any wait.
+const never = 48 * time.Hour
+
+// afterError returns how long the client waits before it asks the same member again after an
+// error of the network, and whether a request may be sent again at all. A member is not asked
+// again when it and the client do not trust each other.
+func afterError(err error) (wait time.Duration, again bool) {
 	var (
 		certificate *tls.CertificateVerificationError
 		alert       tls.AlertError
 		notTLS      tls.RecordHeaderError
 		long        *answerTooLong
 	)
-	return !errors.As(err, &certificate) && !errors.As(err, &alert) && !errors.As(err, &notTLS) && !errors.As(err, &long) &&
-		!errors.Is(err, ErrClosed) && !errors.Is(err, errInClear) && !errors.Is(err, errToken) && !strings.Contains(err.Error(), "remote error: tls: ")
+	switch {
+	case errors.As(err, &long), errors.Is(err, ErrClosed), errors.Is(err, errInClear), errors.Is(err, errToken):
+		return never, false
+	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &notTLS), strings.Contains(err.Error(), "remote error: tls: "):
+		return never, true
+	default:
+		return 0, true
+	}
 }
 
 // backoff returns the wait after an attempt.
@@ -178,20 +217,28 @@ func (c *Client) backoff(attempt int) time.Duration {
 	return wait - time.Duration(rand.Int64N(int64(wait)/2+1)) //nolint:gosec // a time
 }
 
-// retryAfter returns the wait after a refusal, and whether to send the query again.
-func (c *Client) retryAfter(header string, attempt int) (time.Duration, bool) {
-	wait := c.backoff(attempt)
-	seconds, err := strconv.ParseUint(header, 10, 32)
-	if err != nil {
-		if at, err := http.ParseTime(header); err == nil {
-			wait = max(wait, time.Until(at))
-		}
-	} else if seconds > 0 {
+// afterRefusal returns how long the client waits before it asks the same member again after
+// a refusal, and whether a request may be sent again at all. The statuses 502 and 504 are
+// those of a proxy that reaches no member.
+func (c *Client) afterRefusal(a reply, attempt int) (wait time.Duration, again bool) {
+	switch a.status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	default:
+		return never, false
+	}
+	if seconds, err := strconv.ParseUint(a.retryAfter, 10, 32); err == nil && seconds > 0 {
 		// The wait is up to a little longer, so that clients with the same Retry-After
 		// do not return at the same moment.
-		wait = time.Duration(seconds)*time.Second + wait/4
+		return time.Duration(seconds)*time.Second + c.backoff(attempt)/4, true
 	}
-	return wait, wait <= c.options.MaxRetryAfter
+	if at, err := http.ParseTime(a.retryAfter); err == nil {
+		now, err := http.ParseTime(a.date) // the clocks may differ
+		if err != nil {
+			now = time.Now()
+		}
+		return at.Sub(now), true
+	}
+	return 0, true
 }
 
 // sleep waits. It returns false when the context ends first.

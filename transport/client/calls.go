@@ -12,6 +12,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
 // Near is the place of the caller. The answer then names the owners in its zone first,
@@ -42,13 +43,13 @@ func (c *Client) Live(ctx context.Context) error {
 // For the problems that make it unready, only [Client.Health] says whether they are
 // critical.
 func (c *Client) Ready(ctx context.Context) (api.Health, error) {
-	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: true})
+	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: func(a reply) bool { return a.says("not ready") }})
 	if err != nil {
 		return api.Health{}, err
 	}
-	first, rest, _ := strings.Cut(string(answer.body), "\n")
+	_, rest, _ := strings.Cut(string(answer.body), "\n")
 	ready := api.Health{Ready: answer.status == http.StatusOK}
-	if answer.contentType != "text/plain" || (first == "ready") != ready.Ready || !ready.Ready && first != "not ready" {
+	if ready.Ready && !answer.says("ready") {
 		return api.Health{}, errors.New("client: GET /readyz: the answer is not what it should be: is it a member that answers?")
 	}
 	for line := range strings.Lines(rest) {
@@ -60,10 +61,16 @@ func (c *Client) Ready(ctx context.Context) (api.Health, error) {
 	return ready, nil
 }
 
+// says reports whether a reply is a text with this first line.
+func (a reply) says(line string) bool {
+	first, _, _ := strings.Cut(string(a.body), "\n")
+	return a.contentType == "text/plain" && first == line
+}
+
 // Health asks for the health of the member. An unready member is an answer and no
 // error.
 func (c *Client) Health(ctx context.Context) (api.Health, error) {
-	return askJSON[api.Health](ctx, c, query{method: http.MethodGet, path: "/v1/health", unready: true})
+	return askJSON[api.Health](ctx, c, query{method: http.MethodGet, path: "/v1/health", unready: func(a reply) bool { return a.contentType == wire.JSON }})
 }
 
 // Members asks for the members that the member believes alive.

@@ -152,7 +152,7 @@ func TestAnswersOfStrangers(t *testing.T) {
 		kind, body, wants string
 	}{
 		{404, "text/plain; charset=utf-8", "404 page not found\n", "status 404: not found: 404 page not found"},
-		{502, "text/html", "<h1>Bad gateway</h1>", "status 502: bad gateway"},
+		{500, "text/html", "<h1>Oops</h1>", "status 500: internal server error"},
 		{418, "application/problem+json", `{"status":200,"detail":"short and stout"}`, "status 418: i'm a teapot: short and stout"},
 		{400, "application/problem+json", `[`, "status 400: bad request"},
 		{799, "", "", "status 799: unknown status"},

@@ -21,17 +21,19 @@ var ErrClosed = errors.New("client: closed")
 // are those of the network and of the context. No error shows the token or a key.
 //
 // All requests of a client may be sent again without harm, so the client repeats them. It
-// does so when the connection fails or breaks off, and when the answer is 429 or 503. It waits
-// longer each time, or as long as the server says. It does not repeat a request when
-// the wait would be longer than the context lasts, or when the certificate of the other
-// side is wrong. It follows no redirect.
+// does so when the connection fails or breaks off, and when the answer is 408, 429, 503, or
+// 502 or 504 of a proxy. Each attempt goes to the next of [Options].URLs. The client waits
+// longer each time. A wait that a server names in Retry-After holds for the URL of that server
+// alone. A URL whose certificate is wrong is not asked again in the same call. The client
+// does not repeat a request when the wait would be longer than the context lasts. It follows
+// no redirect.
 type Client struct {
 	options Options
 	bases   []*url.URL
 	pool    *Pool
 	ownPool bool
 
-	first    atomic.Uint32 // the base URL that answered last
+	first    atomic.Uint32 // the base URL to begin with: the one that answered last, or the one after a failure
 	maxKeys  atomic.Int64  // the bounds learned from refusals
 	maxBytes atomic.Int64
 

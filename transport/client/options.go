@@ -18,7 +18,8 @@ import (
 type Options struct {
 	// URLs are the URLs of members, http or https, 1 to 1,000 of them. Each has the
 	// path below which the handler is mounted, if any. The client asks the first one.
-	// After a failure it asks the next one, and stays with that one.
+	// After a failure it asks the next one, and stays with that one. The end of a context
+	// before the answer counts as a failure.
 	URLs []string
 
 	// Pool carries the requests and adds its token. Close of the client does not close
@@ -34,9 +35,9 @@ type Options struct {
 	Retries int
 	// MinBackoff and MaxBackoff limit the wait before a further attempt: 1 ms to 24 h.
 	// The wait doubles each time, and is then shortened by a random part of up to half.
-	// Zero means 50 ms and 2 s. When the server names a wait in Retry-After that is no
-	// longer than MaxRetryAfter, the client waits for that time. For MaxRetryAfter zero
-	// means 30 s.
+	// Zero means 50 ms and 2 s. When a server names a wait in Retry-After, the client does not
+	// ask that server before. A server that names a longer wait than MaxRetryAfter is not
+	// asked again in the same call. For MaxRetryAfter zero means 30 s.
 	MinBackoff, MaxBackoff, MaxRetryAfter time.Duration
 
 	// MaxKeys and MaxBodyBytes limit a batch that is sent at once, like the limits of

@@ -1,0 +1,190 @@
+package client_test
+
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport"
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+)
+
+// fleet serves handlers, and returns their URLs and the number of requests to each.
+func fleet(t *testing.T, handlers ...http.Handler) (urls []string, asked []*atomic.Int64) {
+	t.Helper()
+	for _, h := range handlers {
+		count := new(atomic.Int64)
+		srv, _ := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			count.Add(1)
+			h.ServeHTTP(w, r)
+		}), transport.ServerOptions{})
+		urls, asked = append(urls, "http://"+srv.Addr().String()), append(asked, count)
+	}
+	return urls, asked
+}
+
+func refusing(status int, retryAfter string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", retryAfter)
+		w.WriteHeader(status)
+	})
+}
+
+// TestAClientLeavesAMemberThatIsSilent: a request to a machine that has vanished takes as long as the context of
+// its caller. The next request must begin with another member, or no request would ever be answered.
+func TestAClientLeavesAMemberThatIsSilent(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(context.Context) (context.Context, context.CancelFunc)
+	}{
+		{"deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 50*time.Millisecond)
+		}},
+		{"cancelled", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			timer := time.AfterFunc(50*time.Millisecond, cancel)
+			return ctx, func() { timer.Stop(); cancel() }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			silent := testkit.NewGate()
+			urls, asked := fleet(t, silent, testkit.NewHandler(testkit.NewCluster(t)))
+			c := testkit.NewClient(t, client.Options{URLs: urls})
+			ctx, cancel := test.end(t.Context())
+			defer cancel()
+			_, err := c.Ring(ctx)
+			require.ErrorIs(t, err, ctx.Err())
+			for range 3 {
+				_, err := c.Ring(t.Context())
+				require.NoError(t, err)
+			}
+			require.EqualValues(t, 1, asked[0].Load())
+		})
+	}
+}
+
+// TestAWaitIsThatOfOneMember: a member that asks for a wait does not speak for the others.
+func TestAWaitIsThatOfOneMember(t *testing.T) {
+	for _, after := range []string{"1", "20", "3600", ""} {
+		t.Run("after "+after, func(t *testing.T) {
+			for _, status := range []int{408, 429, 502, 503, 504} {
+				urls, asked := fleet(t, refusing(status, after), refusing(status, after), testkit.NewHandler(testkit.NewCluster(t)))
+				c := testkit.NewClient(t, client.Options{URLs: urls})
+				ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+				_, err := c.Ring(ctx)
+				cancel()
+				require.NoError(t, err, status)
+				_, err = c.Ring(t.Context())
+				require.NoError(t, err)
+				require.EqualValues(t, 1, asked[0].Load())
+				require.EqualValues(t, 2, asked[2].Load())
+			}
+		})
+	}
+}
+
+// TestAClientWaitsForTheMemberThatItAsksAgain, as long as that member has named.
+func TestAClientWaitsForTheMemberThatItAsksAgain(t *testing.T) {
+	begun := time.Now()
+	var times [2]atomic.Int64
+	handlers := make([]http.Handler, 2)
+	for i := range handlers {
+		handlers[i] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			times[i].Store(int64(time.Since(begun)))
+			w.Header().Set("Retry-After", strconv.Itoa(2-i)) // 2 s and 1 s
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+	}
+	urls, asked := fleet(t, handlers...)
+	_, err := testkit.NewClient(t, client.Options{URLs: urls, Retries: 2}).Ring(t.Context())
+	var p *api.Refusal
+	require.ErrorAs(t, err, &p)
+	require.EqualValues(t, 2, asked[0].Load())
+	require.EqualValues(t, 1, asked[1].Load())
+	require.GreaterOrEqual(t, times[0].Load(), int64(2*time.Second))
+}
+
+// TestAMemberWithAWrongCertificate does not keep a client from the others. Alone it is not asked again.
+func TestAMemberWithAWrongCertificate(t *testing.T) {
+	ca := testkit.NewAuthority(t, "authority")
+	expired := ca.Issue("expired", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	h := testkit.NewHandler(testkit.NewCluster(t))
+	one, _ := testkit.Serve(t, h, transport.ServerOptions{TLS: expired})
+	two, _ := testkit.Serve(t, h, transport.ServerOptions{TLS: ca.Issue("good")})
+	trust := client.PoolOptions{TLS: client.TLSOptions{RootCAFile: ca.File}}
+	c := testkit.NewClient(t, client.Options{URLs: []string{"https://" + one.Addr().String(), "https://" + two.Addr().String()}, PoolOptions: trust})
+	_, err := c.Ring(t.Context())
+	require.NoError(t, err)
+
+	alone := testkit.NewClient(t, client.Options{URLs: []string{"https://" + one.Addr().String()}, PoolOptions: trust, MinBackoff: time.Hour, MaxBackoff: time.Hour})
+	_, err = alone.Ring(t.Context())
+	require.ErrorContains(t, err, "certificate has expired")
+}
+
+// TestAProxyWithoutMembersIsNoAnswer: the 503 of a proxy says nothing of the health of a member.
+func TestAProxyWithoutMembersIsNoAnswer(t *testing.T) {
+	for _, kind := range []string{"text/plain", "text/html", ""} {
+		proxy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("upstream connect error"))
+		})
+		urls, asked := fleet(t, proxy, testkit.NewHandler(testkit.NewCluster(t)))
+		for _, ask := range []func(*client.Client) (api.Health, error){
+			func(c *client.Client) (api.Health, error) { return c.Ready(t.Context()) },
+			func(c *client.Client) (api.Health, error) { return c.Health(t.Context()) },
+		} {
+			h, err := ask(testkit.NewClient(t, client.Options{URLs: urls}))
+			require.NoError(t, err)
+			require.True(t, h.Ready)
+			asked[0].Store(0)
+			_, err = ask(testkit.NewClient(t, client.Options{URLs: urls[:1], Retries: 2}))
+			var p *api.Refusal
+			require.ErrorAs(t, err, &p)
+			require.Equal(t, 503, p.Status)
+			require.EqualValues(t, 3, asked[0].Load())
+		}
+	}
+}
+
+// TestRetryAfterIsByTheClockOfTheServer, which also says in Date what time it is.
+func TestRetryAfterIsByTheClockOfTheServer(t *testing.T) {
+	var asked atomic.Int64
+	h := testkit.NewHandler(testkit.NewCluster(t))
+	for _, skew := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		asked.Store(0)
+		c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) > 1 {
+				h.ServeHTTP(w, r)
+				return
+			}
+			now := time.Now().Add(skew).UTC()
+			w.Header().Set("Date", now.Format(http.TimeFormat))
+			w.Header().Set("Retry-After", now.Add(time.Second).Format(http.TimeFormat))
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}), client.Options{})
+		begun := time.Now()
+		_, err := c.Ring(t.Context())
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Since(begun), time.Second)
+	}
+}
+
+// TestAnErrorNamesTheFailureBefore: the end of the context is not the reason why the first member did not answer.
+func TestAnErrorNamesTheFailureBefore(t *testing.T) {
+	urls, _ := fleet(t, refusing(503, ""), testkit.NewGate())
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := testkit.NewClient(t, client.Options{URLs: urls}).Ring(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "status 503")
+	require.NotErrorAs(t, err, new(*api.Refusal))
+}
