@@ -188,3 +188,67 @@ func TestAnErrorNamesTheFailureBefore(t *testing.T) {
 	require.ErrorContains(t, err, "status 503")
 	require.NotErrorAs(t, err, new(*api.Refusal))
 }
+
+// TestAMirrorIsConfirmedByTheNextMember at once, and not only when a member has waited for a change.
+func TestAMirrorIsConfirmedByTheNextMember(t *testing.T) {
+	c := testkit.NewCluster(t)
+	one, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewLive(c)), transport.ServerOptions{})
+	two, _ := testkit.Serve(t, testkit.NewHandler(testkit.NewLive(c)), transport.ServerOptions{})
+	m := testkit.NewClient(t, client.Options{URLs: []string{"http://" + one.Addr().String(), "http://" + two.Addr().String()}}).Mirror()
+	require.NoError(t, m.Wait(t.Context()))
+	first := m.State().Confirmed
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = one.Shutdown(ended) // closes all connections
+	require.Eventually(t, func() bool { s := m.State(); return s.Err == nil && s.Confirmed.After(first) }, testkit.Soon, time.Millisecond)
+}
+
+// TestAMirrorStaysWithItsCluster: another cluster may get the addresses of the members.
+func TestAMirrorStaysWithItsCluster(t *testing.T) {
+	live := testkit.NewLive(testkit.NewCluster(t))
+	srv, _ := testkit.Serve(t, testkit.NewHandler(live), transport.ServerOptions{})
+	m := testkit.NewClient(t, client.Options{URLs: []string{"http://" + srv.Addr().String()}}).Mirror()
+	require.NoError(t, m.Wait(t.Context()))
+	before := m.State().Fingerprint
+	other := testkit.NewCluster(t).Moving(t)
+	other.Shown.ClusterName = "carts"
+	live.Change(func(c *testkit.Cluster) { *c = *other })
+	require.Eventually(t, func() bool { return m.State().Err != nil }, testkit.Soon, time.Millisecond)
+	require.ErrorContains(t, m.State().Err, `the table is that of the cluster "carts", and the copy that of "orders"`)
+	require.Equal(t, before, m.State().Fingerprint)
+	ours := testkit.NewCluster(t).Moving(t)
+	live.Change(func(c *testkit.Cluster) { *c = *ours })
+	require.Eventually(t, func() bool { return m.State().Fingerprint == ours.Shown.Fingerprint }, testkit.Soon, time.Millisecond)
+}
+
+// TestAMirrorDoesNotSpin where it gets a table at once, again and again: a proxy removes the tag of its table, or
+// members that differ answer in turn.
+func TestAMirrorDoesNotSpin(t *testing.T) {
+	one, other := testkit.NewHandler(testkit.NewLive(testkit.NewCluster(t))), testkit.NewHandler(testkit.NewLive(testkit.NewCluster(t).Moving(t)))
+	for name, h := range map[string]http.Handler{
+		"no tag": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { r.Header.Del("If-None-Match"); one.ServeHTTP(w, r) }),
+		"in turn": func() http.HandlerFunc {
+			var turn atomic.Int64
+			return func(w http.ResponseWriter, r *http.Request) {
+				[]http.Handler{one, other}[turn.Add(1)%2].ServeHTTP(w, r)
+			}
+		}(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			urls, asked := fleet(t, h)
+			begun := time.Now()
+			m := testkit.NewClient(t, client.Options{URLs: urls, MinBackoff: 800 * time.Millisecond, MaxBackoff: 800 * time.Millisecond}).Mirror()
+			require.NoError(t, m.Wait(t.Context()))
+			changed := m.Changed()
+			require.Eventually(t, func() bool { return asked[0].Load() >= 13 }, testkit.Soon, time.Millisecond)
+			require.GreaterOrEqual(t, time.Since(begun), 300*time.Millisecond)
+			if name == "no tag" {
+				select {
+				case <-changed:
+					require.FailNow(t, "the same table is no change")
+				default:
+				}
+			}
+		})
+	}
+}

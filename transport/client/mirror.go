@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,8 +17,13 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
-// mirrorWait is how long a member may keep a request of a mirror while nothing changes.
-const mirrorWait = 30 * time.Second
+const (
+	// mirrorWait is how long a member may keep a request of a mirror while nothing changes.
+	mirrorWait = 30 * time.Second
+	// After mirrorBurst tables in a row, each within mirrorQuick, a mirror waits before it
+	// asks for the next one.
+	mirrorBurst, mirrorQuick = 8, time.Second
+)
 
 // Mirror is a copy of the table of a cluster, for a process that is no member. It answers
 // lookups from memory, as the member does from which it has the copy. Make one with
@@ -25,7 +31,9 @@ const mirrorWait = 30 * time.Second
 //
 // A mirror has one request under way. The member answers it when the table changes, or
 // after 30 s. When a request fails, the mirror asks the next of [Options].URLs at once,
-// and waits between MinBackoff and MaxBackoff after each round in which all failed. Until
+// and waits between MinBackoff and MaxBackoff after each round in which all failed. After
+// eight tables in quick succession it waits up to an eighth of MaxBackoff for the next one. It
+// refuses the table of a cluster with another name than that of its first copy. Until
 // a member answers again, it answers from the copy that it has: [Mirror.State] says how
 // old that is. A member whose machine vanishes without closing its connections is noticed
 // by [PoolOptions].KeepAlive.
@@ -48,6 +56,8 @@ type Mirror struct {
 // copied is one copy of the table. It never changes.
 type copied struct {
 	etag        string
+	hash        [sha256.Size]byte // of the binary form
+	cluster     string
 	fingerprint ring.Fingerprint
 	ring        *ring.Ring
 	members     map[string]api.Endpoint
@@ -181,28 +191,38 @@ func (m *Mirror) Wait(ctx context.Context) error {
 // run keeps the copy current until the context ends.
 func (m *Mirror) run(ctx context.Context) {
 	c := m.client
-	at, failures := int(c.first.Load()), 0
+	at, failures, quick, wait := int(c.first.Load()), 0, 0, mirrorWait
 	for context.Cause(ctx) == nil {
-		err := m.poll(ctx, c.bases[at])
-		if err == nil {
-			failures = 0
+		begun := time.Now()
+		table, err := m.poll(ctx, c.bases[at], wait)
+		switch {
+		case err != nil:
+			m.fail(err)
+			// The next request does not wait: its answer says at once whether the copy is current.
+			at, failures, wait = (at+1)%len(c.bases), failures+1, 0
+			if failures%len(c.bases) == 0 {
+				sleep(ctx, c.backoff(failures/len(c.bases)-1))
+			}
 			continue
+		case table || wait > 0:
+			failures = 0
 		}
-		m.fail(err)
-		at, failures = (at+1)%len(c.bases), failures+1
-		if failures%len(c.bases) == 0 {
-			sleep(ctx, c.backoff(failures/len(c.bases)-1))
+		wait = mirrorWait
+		if !table || time.Since(begun) > mirrorQuick {
+			quick = 0
+		} else if quick++; quick > mirrorBurst {
+			sleep(ctx, min(c.backoff(quick-mirrorBurst), c.options.MaxBackoff/8))
 		}
 	}
 }
 
-// poll asks a member once. It returns nil when the copy is that of the member, as of the
-// answer.
-func (m *Mirror) poll(ctx context.Context, base *url.URL) error {
+// poll asks a member once, which may wait that long for a change. It returns no error when the
+// copy is that of the member, as of the answer, and whether the answer was a table.
+func (m *Mirror) poll(ctx context.Context, base *url.URL, wait time.Duration) (table bool, err error) {
 	begun, before := time.Now(), m.current.Load()
 	q := query{
-		method: http.MethodGet, path: "/v1/table", values: url.Values{"wait": {mirrorWait.String()}},
-		header: http.Header{"Accept": {wire.Table + ", " + wire.ProblemJSON}}, longer: mirrorWait,
+		method: http.MethodGet, path: "/v1/table", values: url.Values{"wait": {wait.String()}},
+		header: http.Header{"Accept": {wire.Table + ", " + wire.ProblemJSON}}, longer: wait,
 	}
 	if before != nil {
 		q.header.Set("If-None-Match", before.etag)
@@ -210,24 +230,33 @@ func (m *Mirror) poll(ctx context.Context, base *url.URL) error {
 	a, err := m.client.attempt(ctx, base, q)
 	switch {
 	case err != nil:
-		return fmt.Errorf("client: mirror of %s: %w", base.Host, err)
+		return false, fmt.Errorf("client: mirror of %s: %w", base.Host, err)
 	case a.status == http.StatusNotModified && before != nil:
 		m.confirm(nil)
-		if time.Since(begun) < mirrorWait/2 {
-			return fmt.Errorf("client: mirror of %s: it does not wait for changes: it is about to stop", base.Host)
+		if time.Since(begun) < wait/2 {
+			return false, fmt.Errorf("client: mirror of %s: it does not wait for changes: it is about to stop", base.Host)
 		}
-		return nil
+		return false, nil
 	case a.status != http.StatusOK:
-		return fmt.Errorf("client: mirror of %s: %w", base.Host, a.refusal())
+		return false, fmt.Errorf("client: mirror of %s: %w", base.Host, a.refusal())
 	case a.contentType != wire.Table:
-		return fmt.Errorf("client: mirror of %s: the answer is %s, not %s: is it a member that answers?", base.Host, wire.Brief(a.contentType), wire.Table)
+		return false, fmt.Errorf("client: mirror of %s: the answer is %s, not %s: is it a member that answers?", base.Host, wire.Brief(a.contentType), wire.Table)
+	}
+	hash := sha256.Sum256(a.body)
+	if before != nil && before.hash == hash { // a proxy may have removed the tag
+		m.confirm(nil)
+		return true, nil
 	}
 	next, err := newCopy(a.etag, a.body)
-	if err != nil {
-		return fmt.Errorf("client: mirror of %s: %w", base.Host, err)
+	if err == nil && before != nil && next.cluster != before.cluster {
+		err = fmt.Errorf("the table is that of the cluster %q, and the copy that of %q: close the mirror, or ask members of one cluster", next.cluster, before.cluster)
 	}
+	if err != nil {
+		return false, fmt.Errorf("client: mirror of %s: %w", base.Host, err)
+	}
+	next.hash = hash
 	m.confirm(next)
-	return nil
+	return true, nil
 }
 
 // confirm notes that a member has the copy, or replaces the copy.

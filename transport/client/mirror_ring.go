@@ -15,7 +15,7 @@ func newCopy(etag string, data []byte) (*copied, error) {
 	if err := p.UnmarshalBinary(data); err != nil {
 		return nil, err
 	}
-	c := &copied{etag: etag, fingerprint: p.Fingerprint, members: make(map[string]api.Endpoint, len(p.Members))}
+	c := &copied{etag: etag, cluster: p.ClusterName, fingerprint: p.Fingerprint, members: make(map[string]api.Endpoint, len(p.Members))}
 	for _, m := range p.Members {
 		c.members[m.ID] = m
 	}
