@@ -69,12 +69,24 @@ func (c *Client) act(ctx context.Context, path string, request map[string]any) (
 	if err != nil {
 		return api.ActionResult{}, fmt.Errorf("client: encoding the request: %w", err)
 	}
-	for changed := false; ; {
+	ctx, done, err := c.begin(ctx)
+	if err != nil {
+		return api.ActionResult{}, err
+	}
+	defer done()
+	for early, changed := 0, false; ; {
+		begun := time.Now()
 		result, err := askJSON[api.ActionResult](ctx, c, query{method: http.MethodPost, path: path, body: body, longer: actionWait})
 		changed = changed || result.Changed
 		result.Changed = changed
 		if err != nil || result.Done {
 			return result, err
+		}
+		if time.Since(begun) < actionWait/2 { // the member is about to stop
+			if !sleep(ctx, c.backoff(early)) {
+				return result, fmt.Errorf("client: POST %s: the member has not done it yet: %w", path, context.Cause(ctx))
+			}
+			early++
 		}
 	}
 }

@@ -60,10 +60,19 @@ func lookUp[R any](ctx context.Context, c *Client, keys []string, values url.Val
 			return batch[R]{}, fmt.Errorf("client: POST /v1/lookup: %w", p)
 		}
 	}
-	for range wholeBatch {
+	ctx, done, err := c.begin(ctx)
+	if err != nil {
+		return batch[R]{}, err
+	}
+	defer done()
+	for attempt := range wholeBatch {
 		whole, torn, err := lookUpParts[R](ctx, c, keys, values)
 		if err != nil || !torn {
 			return whole, err
+		}
+		// Members that answer in turn, behind a load balancer, need a moment to agree.
+		if attempt < wholeBatch-1 && !sleep(ctx, c.backoff(attempt)) {
+			return batch[R]{}, fmt.Errorf("client: POST /v1/lookup: %w", context.Cause(ctx))
 		}
 	}
 	return batch[R]{}, fmt.Errorf("client: POST /v1/lookup: %w", ErrRingMoved)

@@ -252,3 +252,58 @@ func TestAMirrorDoesNotSpin(t *testing.T) {
 		})
 	}
 }
+
+// TestAnActionThatIsNotDoneAtOnce: a member that stops answers each request at once.
+func TestAnActionThatIsNotDoneAtOnce(t *testing.T) {
+	var asked atomic.Int64
+	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"action":"drain","nodeID":"n1","done":` + strconv.FormatBool(asked.Add(1) > 3) + `}`))
+	}), client.Options{MinBackoff: 200 * time.Millisecond, MaxBackoff: 200 * time.Millisecond})
+	begun := time.Now()
+	result, err := c.Drain(t.Context(), "n1")
+	require.NoError(t, err)
+	require.True(t, result.Done)
+	require.GreaterOrEqual(t, time.Since(begun), 300*time.Millisecond)
+}
+
+// TestTheWaitOfAnActionEnds with its context and with its client.
+func TestTheWaitOfAnActionEnds(t *testing.T) {
+	for want, end := range map[error]func(c *client.Client, cancel func()){
+		context.Canceled: func(_ *client.Client, cancel func()) { cancel() },
+		client.ErrClosed: func(c *client.Client, _ func()) { _ = c.Close() },
+	} {
+		asked := make(chan struct{}, 10)
+		c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"action":"drain","nodeID":"n1","changed":true,"done":false}`))
+			asked <- struct{}{}
+		}), client.Options{MinBackoff: time.Hour, MaxBackoff: time.Hour})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-asked
+			end(c, cancel)
+		}()
+		result, err := c.Drain(ctx, "n1")
+		cancel()
+		require.ErrorIs(t, err, want)
+		require.False(t, result.Done)
+		require.Empty(t, asked)
+	}
+}
+
+// TestABatchWaitsForMembersToAgree: behind a load balancer the parts of a batch go to members that differ for a while.
+func TestABatchWaitsForMembersToAgree(t *testing.T) {
+	var turn atomic.Int64
+	begun := time.Now()
+	one, other := testkit.NewHandler(testkit.NewCluster(t)), testkit.NewHandler(testkit.NewCluster(t).Moving(t))
+	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if turn.Add(1)%2 == 0 && time.Since(begun) < 300*time.Millisecond {
+			one.ServeHTTP(w, r)
+			return
+		}
+		other.ServeHTTP(w, r)
+	}), client.Options{MaxKeys: 1, MinBackoff: 400 * time.Millisecond, MaxBackoff: 2 * time.Second})
+	_, err := c.LookupBatch(t.Context(), []string{"a", "b"}, client.Near{})
+	require.NoError(t, err)
+}
