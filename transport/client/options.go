@@ -17,7 +17,8 @@ import (
 // Options configure a [Client]. Only URLs is required.
 type Options struct {
 	// URLs are the URLs of members, http or https, 1 to 1,000 of them. Each has the
-	// path below which the handler is mounted, if any. The client asks the first one.
+	// path below which the handler is mounted, if any. The zone of an IPv6 address may
+	// be written with % or %25. The client asks the first one.
 	// After a failure it asks the next one, and stays with that one. The end of a context
 	// before the answer counts as a failure.
 	URLs []string
@@ -77,7 +78,7 @@ func (o Options) parse() ([]*url.URL, error) {
 	var bases []*url.URL
 	for i, text := range o.URLs {
 		field := fmt.Sprintf("URLs[%d]", i)
-		base, err := url.Parse(text)
+		base, err := url.Parse(escapeZone(text))
 		switch {
 		case err == nil && base.User != nil:
 			bad(field, base.Redacted(), "without a user: send a token instead")
@@ -104,6 +105,18 @@ func (o Options) parse() ([]*url.URL, error) {
 		option.Under("PoolOptions", o.PoolOptions.validate()),
 	)
 	return bases, errors.Join(errs...)
+}
+
+// escapeZone writes the zone of an IPv6 address, as in http://[fe80::1%eth0]:8080, in the form
+// that a URL has: http://[fe80::1%25eth0]:8080.
+func escapeZone(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://[")
+	addr, after, closed := strings.Cut(rest, "]")
+	addr, zone, found := strings.Cut(addr, "%")
+	if !closed || !found || strings.HasPrefix(zone, "25") {
+		return text
+	}
+	return scheme + "://[" + addr + "%25" + zone + "]" + after
 }
 
 func (o Options) withDefaults() Options {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/internal/reload"
@@ -71,6 +72,8 @@ func newClientTLS(o TLSOptions, logger *slog.Logger) (*clientTLS, error) {
 // config returns the configuration of a connection to a host.
 func (t *clientTLS) config(host string, c *tlsfiles.Credentials) *tls.Config {
 	config := tlsfiles.Config(t.options.AllowTLS12)
+	// The zone of an IPv6 address has a meaning on this host alone, so no certificate names it.
+	host, _, _ = strings.Cut(host, "%")
 	config.ServerName = cmp.Or(t.options.ServerName, host)
 	config.RootCAs = c.RootCAs
 	if c.Certificate != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc/attributes"
@@ -105,11 +106,12 @@ func (f *follower) state(view route.View) resolver.State {
 	return s
 }
 
-// address returns an address whose host is the name that TLS checks.
+// address returns an address whose host is the name that TLS checks. No certificate names the
+// zone of an IPv6 address.
 func address(addr string) resolver.Address {
 	a := resolver.Address{Addr: addr}
 	if host, _, err := net.SplitHostPort(addr); err == nil {
-		a.ServerName = host
+		a.ServerName, _, _ = strings.Cut(host, "%")
 	}
 	return a
 }

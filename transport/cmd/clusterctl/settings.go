@@ -115,6 +115,9 @@ func (s *settings) url(addr string) string {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		addr = net.JoinHostPort(strings.Trim(addr, "[]"), "8080")
 	}
+	if strings.HasPrefix(addr, "[") {
+		addr = strings.Replace(addr, "%", "%25", 1) // the zone of an IPv6 address, as a URL has it
+	}
 	return s.scheme() + "://" + addr
 }
 
