@@ -92,13 +92,15 @@ func (m *members) follow(ctx context.Context, each func(api.Event) error) error 
 	for {
 		answer, err := m.get(ctx, "text/event-stream", last.ID) //nolint:bodyclose // read closes it
 		if err == nil {
+			// Another member begins with its own past. What comes later is news, whatever its clock says.
+			until, past := last.At, true
 			err = read(answer, func(e api.Event) error {
-				if e.At.Before(last.At) { // another member begins with its own past
+				if past = past && e.At.Before(until); past {
 					return nil
 				}
 				last = e
 				return each(e)
-			})
+			}, func() { past = false })
 		}
 		if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
 			return nil // interrupted
@@ -115,8 +117,9 @@ func (m *members) follow(ctx context.Context, each func(api.Event) error) error 
 	}
 }
 
-// read hands each event of a stream to a function. It returns nil when the stream ends.
-func read(answer *http.Response, each func(api.Event) error) error {
+// read hands each event of a stream to a function, and calls another one for each comment, which a
+// member sends when it has had no event for a while. It returns nil when the stream ends.
+func read(answer *http.Response, each func(api.Event) error, quiet func()) error {
 	defer func() { _ = answer.Body.Close() }()
 	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") {
 		return errNoStream
@@ -125,6 +128,9 @@ func read(answer *http.Response, each func(api.Event) error) error {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		data, found := strings.CutPrefix(lines.Text(), "data: ")
+		if strings.HasPrefix(lines.Text(), ":") {
+			quiet()
+		}
 		if !found {
 			continue
 		}
