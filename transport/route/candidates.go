@@ -12,6 +12,7 @@ type candidate struct {
 	id, addr string // an empty address means this member
 	start    membership.Start
 	relation tally.Relation
+	leaves   bool // it has announced that it leaves
 }
 
 func (c candidate) local() bool { return c.addr == "" }
@@ -55,7 +56,7 @@ func (j *journey) plan(view View) {
 		if m == nil {
 			continue
 		}
-		c := candidate{id: m.ID, addr: m.Services[e.options.Service], start: m.Start, relation: tally.RelationOf(region, zone, owner.Region(), owner.Zone())}
+		c := candidate{id: m.ID, addr: m.Services[e.options.Service], start: m.Start, relation: tally.RelationOf(region, zone, owner.Region(), owner.Zone()), leaves: isLeaving(m)}
 		switch {
 		case c.addr == "":
 			j.nameless++
@@ -74,3 +75,8 @@ func (j *journey) plan(view View) {
 
 // same reports whether two candidates are one process at one address.
 func (c candidate) same(d candidate) bool { return c.addr == d.addr && c.start == d.start }
+
+// isLeaving reports whether a member has announced that its process is about to end.
+func isLeaving(m *membership.Member) bool {
+	return m.State == membership.Leaving || m.State == membership.Away
+}

@@ -53,8 +53,8 @@ type Cluster interface {
 // The caller decides how long an owner may take to answer, by the deadline of the
 // request's context or in [api.TimeoutHeader]. The router sends the deadline along, and
 // it limits the owner's handler too. Without a deadline, when an owner is frozen or cut
-// off while it has a request, the router waits until the owner has left the view, or
-// its connection fails. So give requests a deadline, in a handler around the router.
+// off while it has a request, the router waits until the cluster has noticed, or the
+// connection fails. So give requests a deadline, in a handler around the router.
 //
 // A router that gives up answers with an [api.Refusal]: [api.RefusalNoRing] and
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and

@@ -22,9 +22,8 @@ const (
 	connectWithin = 2 * time.Second
 )
 
-// errLeft says that a member has left the view, or has started again, before it
-// answered.
-var errLeft = errors.New("route: the member left before it answered")
+// errLeft says that a member has failed, or has started again, before it answered.
+var errLeft = errors.New("route: the member left the view before it answered")
 
 // errNoConnection says that there was no connection in time. Nothing was sent.
 var errNoConnection = errors.New("route: no connection within " + connectWithin.String())
@@ -182,8 +181,9 @@ func (s *sending) watch() {
 }
 
 // trouble waits for a reason to end an attempt, and returns nil when it has ended by
-// itself. The reasons are that its member is no longer in the view, and that there is no
-// connection in time.
+// itself. The reasons are that its member has failed, and that there is no connection in
+// time. A member that announces that it leaves, also for a restart, answers what it has
+// before its process ends.
 func (s *sending) trouble() error {
 	over := s.waits()
 	if over == nil {
@@ -191,9 +191,14 @@ func (s *sending) trouble() error {
 	}
 	late := time.NewTimer(connectWithin - time.Since(s.began))
 	defer late.Stop()
+	leaves := s.to.leaves
 	for {
 		changed := s.engine.cluster.Changed()
-		if m := s.engine.cluster.View().Member(s.to.id); m == nil || m.Start != s.to.start {
+		m := s.engine.cluster.View().Member(s.to.id)
+		switch {
+		case m != nil && m.Start == s.to.start:
+			leaves = isLeaving(m)
+		case !leaves:
 			return errLeft
 		}
 		select {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/ring/option"
+	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 	"github.com/clusterkit/clusterkit/transport/route"
@@ -228,7 +229,7 @@ func TestATroubleOfAMoment(t *testing.T) {
 	})
 }
 
-// TestAnOwnerThatFreezes: a request does not wait for a member that has left the view.
+// TestAnOwnerThatFreezes: a request does not wait for a member that has failed.
 func TestAnOwnerThatFreezes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
@@ -259,6 +260,52 @@ func TestAnOwnerThatFreezes(t *testing.T) {
 			require.EqualValues(t, 1, d.router.Stats().Broken.SameZone)
 		}
 	})
+}
+
+// TestAMemberThatLeavesAnswers what it was asked before, as its server ends after its membership.
+func TestAMemberThatLeavesAnswers(t *testing.T) {
+	for _, state := range []membership.State{membership.Leaving, membership.Away} {
+		for _, known := range []bool{false, true} { // before the request
+			for _, again := range []bool{false, true} { // the member is started again, instead of gone
+				synctest.Test(t, func(t *testing.T) {
+					d := newDesk(t, route.Options{Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+					d.answersFrom(2, func(r *http.Request) (*http.Response, error) {
+						time.Sleep(5 * time.Second)
+						if err := r.Context().Err(); err != nil {
+							return nil, err
+						}
+						return answers("n2")(r)
+					})
+					announce := func() {
+						d.members = slices.Clone(d.members)
+						d.members[1].State = state
+						d.own(2, 3)
+					}
+					d.own(2, 3)
+					if known = known && state != membership.Away; known { // no request is sent to a member that is away
+						announce()
+					}
+					time.AfterFunc(100*time.Millisecond, func() {
+						if !known {
+							announce()
+						}
+						time.Sleep(400 * time.Millisecond)
+						d.members = slices.Clone(d.members)
+						if again {
+							d.members[1].Start.Number++
+						} else {
+							d.members = slices.Delete(d.members, 1, 2)
+						}
+						d.set(d.View().Ring, d.members)
+					})
+					w, took := d.ask(t.Context(), "GET", "")
+					require.Equal(t, "n2", w.Body.String(), "%v", state)
+					require.Equal(t, 5*time.Second, took)
+					require.Equal(t, "n2:1", d.paths(), "sent once")
+				})
+			}
+		}
+	}
 }
 
 // TestAnAnswerThatHasBegunGoesOn when its member leaves.
