@@ -305,6 +305,14 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 		wire.Refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
 		return
 	}
+	if errors.Is(err, errInvalid) {
+		p := wire.New(wire.Blank, http.StatusBadRequest, "the request cannot be sent to the member that answers for the key, and has not run")
+		if isTooLong(err) {
+			p = wire.New(wire.Blank, http.StatusRequestHeaderFieldsTooLarge, "the header of the request is longer than the member that answers for the key takes, and the request has not run")
+		}
+		wire.Refuse(w, r, p)
+		return
+	}
 	rt.counts.gaveUp.Add(1)
 	p, ok := errors.AsType[*api.Refusal](err)
 	switch {

@@ -165,8 +165,8 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 	case errors.Is(err, client.ErrBusy):
 		result = tally.Unreachable
 		e.counts.crowded.Add(1)
-	case e.pool != nil && s.invalid() && !isUnreachable(err):
-		return reply{from: c, result: tally.Canceled, err: err}
+	case isTooLong(err), e.pool != nil && s.invalid() && !isUnreachable(err):
+		return reply{from: c, result: tally.Canceled, err: fmt.Errorf("%w: %w", errInvalid, err)}
 	case isUnprocessed(err):
 		result = tally.Unreachable
 	case !sent || isUnreachable(err):
@@ -182,6 +182,9 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 
 // errBody says that the caller's body cannot be read to its end.
 var errBody = errors.New("route: the body cannot be read")
+
+// errInvalid says that net/http does not send the request to the member.
+var errInvalid = errors.New("route: the request cannot be sent")
 
 // errForeign says that an answer did not come from the router of the member asked.
 var errForeign = errors.New("route: the answer is of another server")
@@ -308,6 +311,12 @@ func isUnprocessed(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "http2: ") && strings.Contains(text, "graceful shutdown GOAWAY") ||
 		strings.Contains(text, "stream error: ") && strings.Contains(text, "; REFUSED_STREAM")
+}
+
+// isTooLong reports whether the header of a request is longer than a server of HTTP/2 takes. The
+// transport knows the limit of the server and sends nothing. Its error has no other sign than its text.
+func isTooLong(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "http2: request header list larger than peer's advertised limit")
 }
 
 // isUnreachable reports whether no connection could be made, so that nothing was sent.

@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"net/http"
+	"strings"
 
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
@@ -35,6 +36,9 @@ func tooLong(w http.ResponseWriter, r *http.Request) bool {
 	for name, values := range r.Header {
 		for _, value := range values {
 			size += len(name) + len(value) + field
+			if name == "Cookie" && r.ProtoMajor == 2 { // net/http sends each cookie as a field
+				size += strings.Count(value, ";") * (len(name) + field)
+			}
 		}
 	}
 	if size <= most {

@@ -155,9 +155,10 @@ func policyOf(r *http.Request) Policy {
 	return PrimaryOnly
 }
 
+// isSafe reports whether a method only reads. A caller of a round tripper may leave GET empty.
 func isSafe(method string) bool {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	default:
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -271,4 +272,18 @@ func requireMayHaveRun(t *testing.T, err error) {
 	for _, reason := range []error{route.ErrNoService, route.ErrNoOwner, route.ErrRefused} {
 		require.NotErrorIs(t, err, reason)
 	}
+}
+
+// TestAnEmptyMethodIsGet, for the policy and for what is sent again.
+func TestAnEmptyMethodIsGet(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	o, rt := f.sender("a", nil)
+	f.tell(o, 1, 2)
+	f.kill(1)
+	response, err := rt.RoundTrip((&http.Request{URL: &url.URL{Scheme: "http", Host: "kv", Path: "/k"}}).WithContext(t.Context()))
+	require.NoError(t, err)
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, "n2", string(answer))
 }
