@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
@@ -17,6 +18,7 @@ type answering struct {
 	http.ResponseWriter
 	ctx    context.Context // of the request
 	closes bool            // the connection, unless the handler says the length of its answer
+	http1  bool
 	number [1]string
 	begun  bool
 }
@@ -30,10 +32,10 @@ type (
 
 // around returns the writer to give to the handler, for an answer to w.
 func (a *answering) around(r *http.Request, w http.ResponseWriter, number string) http.ResponseWriter {
-	a.ctx, a.ResponseWriter, a.number[0] = r.Context(), w, number
+	a.ctx, a.ResponseWriter, a.number[0], a.http1 = r.Context(), w, number, r.ProtoMajor == 1
 	// The other router has the whole answer to a HEAD before the handler ends, which goes on when
 	// it is that of an event stream. A further request on the connection would wait for its end.
-	a.closes = r.Method == http.MethodHead && r.ProtoMajor == 1
+	a.closes = r.Method == http.MethodHead && a.http1
 	if _, ok := w.(http.Hijacker); ok {
 		return answeringHTTP1{a}
 	}
@@ -48,6 +50,7 @@ func (a *answering) begin() {
 	if !a.begun {
 		a.begun = true
 		h := a.Header()
+		a.clean()
 		h[wire.AnsweredHeader] = a.number[:]
 		if a.closes && h["Content-Length"] == nil {
 			h["Connection"] = []string{"close"}
@@ -55,9 +58,57 @@ func (a *answering) begin() {
 	}
 }
 
+// end ends the answer of a handler that has returned.
+func (a *answering) end() {
+	if a.begun {
+		a.clean() // the trailer
+		return
+	}
+	a.closes = false
+	a.begin()
+}
+
+// clean replaces control characters in the header of an answer over HTTP/1.1. A server of net/http
+// replaces the ends of lines alone. The other router could not read the answer: the request would
+// count as broken, and run again. A server of HTTP/2 leaves such values out.
+func (a *answering) clean() {
+	if !a.http1 {
+		return
+	}
+	h := a.Header()
+	for name, values := range h {
+		for i, value := range values {
+			if clean := withoutControls(value); clean != value {
+				values = slices.Clone(values) // the handler may share them
+				values[i] = clean
+				h[name] = values
+			}
+		}
+	}
+}
+
+// withoutControls returns a text with blanks in place of its control characters.
+func withoutControls(s string) string {
+	var b []byte
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			if b == nil {
+				b = []byte(s)
+			}
+			b[i] = ' '
+		}
+	}
+	if b == nil {
+		return s
+	}
+	return string(b)
+}
+
 func (a *answering) WriteHeader(status int) {
 	if status >= http.StatusOK {
 		a.begin()
+	} else {
+		a.clean()
 	}
 	a.ResponseWriter.WriteHeader(status)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -127,6 +128,7 @@ func answerBehaviours() (table []behaviour) {
 		w.Header().Add("X-Other", "3")
 		w.Header().Set(http.TrailerPrefix+"X-Late", "4")
 	})
+	table = append(table, controlBehaviours()...)
 	add("trailers without a body", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Trailer", "X-Sum")
 		w.WriteHeader(http.StatusOK)
@@ -187,6 +189,42 @@ func answerBehaviours() (table []behaviour) {
 			handle: func(_ *exchange, w http.ResponseWriter, _ *http.Request) {
 				flush(w)
 				_, _ = w.Write(body)
+			},
+		})
+	}
+	return table
+}
+
+// controlBehaviours have control characters in the header of an answer, which a caller other than
+// net/http may read.
+func controlBehaviours() (table []behaviour) {
+	const text = "caf\xe9 \u00e9\t\x1b \x00\x7f\r\n."
+	for name, handle := range map[string]func(http.ResponseWriter){
+		"header": func(w http.ResponseWriter) { w.Header()["X-A"] = []string{"1", text, "2"} },
+		"informational answer": func(w http.ResponseWriter) {
+			w.Header().Set("Link", text)
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Del("Link")
+		},
+		"trailer": func(w http.ResponseWriter) {
+			w.Header().Set("Trailer", "X-A")
+			w.WriteHeader(http.StatusOK)
+			w.Header().Set("X-A", text)
+			w.Header().Set(http.TrailerPrefix+"X-B", text)
+		},
+	} {
+		table = append(table, behaviour{
+			name: "control characters in the " + name, only: http1,
+			handle: func(_ *exchange, w http.ResponseWriter, _ *http.Request) { handle(w) },
+			send: func(x *exchange) {
+				conn := x.dial()
+				defer func() { _ = conn.Close() }()
+				_, _ = io.WriteString(conn, "GET /k HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+				answer, _ := io.ReadAll(conn)
+				lines := strings.Split(strings.NewReplacer("\x1b", " ", "\x00", " ", "\x7f", " ").Replace(string(answer)), "\r\n")
+				lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "Date: ") })
+				slices.Sort(lines) // the router adds its own headers elsewhere
+				x.said("%q", lines)
 			},
 		})
 	}

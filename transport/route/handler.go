@@ -194,8 +194,7 @@ func (rt *Router) serve(w http.ResponseWriter, r *http.Request, p ring.Placement
 	}
 	m.form.restore(r)
 	rt.handler.ServeHTTP(a.answering.around(r, w, m.number), r)
-	a.answering.closes = false
-	a.answering.begin()
+	a.answering.end()
 }
 
 // withTimeout limits a request by the caller's timeout header. It ignores a value that
