@@ -56,6 +56,8 @@ type Cluster interface {
 // off while it has a request, the router waits until the cluster has noticed, or the
 // connection fails. So give requests a deadline, in a handler around the router.
 //
+// The handler may be a router too, of another service or cluster. Both then serve one address.
+//
 // A router that gives up answers with an [api.Refusal]: [api.RefusalNoRing] and
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and
 // [api.RefusalDeadline] (504) when it may have.

@@ -74,7 +74,7 @@ func (j *journey) ask(out *http.Request, c candidate) reply {
 		return r
 	}
 	e.counts.attempts.Add(r.result, r.from.relation)
-	j.goesOn(r.result, r.from)
+	j.goesOn(r)
 	return other
 }
 

@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,7 @@ type choice struct {
 type history struct {
 	attempts   int
 	refused    int           // attempts
+	refusal    error         // the last of them, by which a member says why
 	broken     int           // attempts that may have run
 	cause      error         // of the last of them
 	dead       []candidate   // these could not be reached
@@ -98,14 +100,11 @@ func (j *journey) send(out *http.Request) (*http.Response, error) {
 			out.Trailer = j.request.Trailer
 		}
 		r := j.ask(out, c)
-		if r.result == tally.Broken {
-			j.cause = r.err
-		}
 		e.counts.attempts.Add(r.result, r.from.relation)
 		if r.result == tally.Answered {
 			return r.response, nil
 		}
-		if !j.goesOn(r.result, r.from) {
+		if !j.goesOn(r) {
 			if r.result == tally.Canceled {
 				return nil, r.err
 			}
@@ -145,8 +144,9 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 			return reply{from: c, response: response, result: tally.Answered}
 		case isRefusal:
 			e.avoided.remove(c.addr)
-			discard(response)
-			return reply{from: c, result: tally.Refused}
+			err = refusalOf(response)
+			e.options.Logger.DebugContext(ctx, "a member has refused a request", "to", c.id, "addr", c.addr, "err", err)
+			return reply{from: c, result: tally.Refused, err: err}
 		case isForeign:
 			discard(response)
 			err = errForeign
@@ -189,11 +189,24 @@ var errInvalid = errors.New("route: the request cannot be sent")
 // errForeign says that an answer did not come from the router of the member asked.
 var errForeign = errors.New("route: the answer is of another server")
 
-// discard reads a little of an answer, so that its connection can be used again.
-func discard(response *http.Response) {
-	_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
+// discard reads a little of an answer, so that its connection can be used again, and returns it.
+func discard(response *http.Response) []byte {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	_ = response.Body.Close()
+	return text
 }
+
+// refusalOf returns why a router has refused a request.
+func refusalOf(response *http.Response) error {
+	var r api.Refusal
+	if err := json.Unmarshal(discard(response), &r); err != nil || r.Detail == "" {
+		return errRefusal
+	}
+	return errors.New(wire.Cut(r.Detail))
+}
+
+// errRefusal stands for a reason that cannot be read.
+var errRefusal = errors.New("views differ")
 
 // mostRuns is how often an idempotent request may run: once more after a connection
 // broke under it. A request that breaks a member would break all owners otherwise.
@@ -201,20 +214,19 @@ const mostRuns = 2
 
 // goesOn records an attempt without an answer, and reports whether the request may be
 // sent again.
-func (j *journey) goesOn(result tally.Outcome, c candidate) bool {
-	if result == tally.Canceled {
+func (j *journey) goesOn(r reply) bool {
+	switch r.result {
+	case tally.Canceled:
 		return false
-	}
-	switch result {
 	case tally.Refused:
-		j.refused++
+		j.refused, j.refusal = j.refused+1, r.err
 	case tally.Unreachable:
-		if !slices.ContainsFunc(j.dead, c.same) {
-			j.dead = append(j.dead, c)
+		if !slices.ContainsFunc(j.dead, r.from.same) {
+			j.dead = append(j.dead, r.from)
 		}
 		j.takesToken = true
 	case tally.Broken:
-		j.broken++
+		j.broken, j.cause = j.broken+1, r.err
 		j.takesToken = true
 	}
 	return j.cargo.unload() && (j.broken == 0 || j.broken < mostRuns && isIdempotent(j.request))
@@ -298,8 +310,11 @@ func (j *journey) failure(why string) error {
 		return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
 			"no owner of the key announces an address of the service %q, and %s: check the service in the options of the router and of the members; the request has not run", service, why)
 	}
+	if j.refusal != nil {
+		why += ", and the last one refused with: " + j.refusal.Error()
+	}
 	return wire.New(api.RefusalNoOwner, http.StatusServiceUnavailable,
-		"no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the request has not run",
+		"no member answers for the key: %d could not be reached, %d times one refused, and %s: the request has not run",
 		len(j.dead), j.refused, why)
 }
 

@@ -132,6 +132,10 @@ func (rt *Router) receive(w http.ResponseWriter, r *http.Request, values []strin
 		rt.refuse(w, r, ring.Placement{}, "", "the mark of the router that forwarded it cannot be read: members of different releases, or no router sent it")
 		return
 	}
+	if next, ok := rt.handler.(*Router); ok && (m.cluster != rt.clusterName || m.service != rt.options.Service) {
+		next.ServeHTTP(w, r) // the sender is the router that stands behind this one at another member
+		return
+	}
 	view := rt.cluster.View()
 	if why := rt.misdirected(view, &m); why != "" {
 		rt.refuse(w, r, ring.Placement{}, m.number, why)

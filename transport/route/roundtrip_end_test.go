@@ -326,3 +326,19 @@ func TestNewRoundTripper(t *testing.T) {
 	_, err = route.NewRoundTripper(newSeen("orders", "n1"), route.Options{Service: "kv", Key: byPath, Wrap: func(http.RoundTripper) http.RoundTripper { return nil }})
 	require.ErrorContains(t, err, "NewRoundTripper: Options.Wrap returned nil")
 }
+
+// TestWhyAHedgedRoundTripFails: the error names the attempt that broke, also when another one refused after it.
+func TestWhyAHedgedRoundTripFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, route.Options{})
+		rt := d.sender(route.Options{Patience: option.None, HedgeAfter: hedgeAfter})
+		d.own(2, 3)
+		d.answersFrom(2, slow(time.Second, breaks))
+		d.answersFrom(3, slow(2*time.Second, refuses))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://kv/k", nil)
+		require.NoError(t, err)
+		_, err = rt.RoundTrip(r) //nolint:bodyclose // an error has no body
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		requireMayHaveRun(t, err)
+	})
+}
