@@ -79,6 +79,7 @@ func (h *hooks) NotifyLeave(n *memberlist.Node) {
 	if !h.m.closed.Load() {
 		member, _ := h.m.registry.named(n.Name)
 		h.m.tethers.push(tether.Lost{Name: n.Name, Failed: member.State != Leaving && member.State != Away})
+		h.m.newcomers.fail(n.Name, h.m.settings.now())
 		h.m.registry.remove(n.Name)
 		h.m.registry.wasSilent(n.Name, h.m.suspicions.silent(n.Name))
 		h.m.reach.gone(n.Name)

@@ -24,8 +24,8 @@ import (
 //     failed start that is announced at its address again has refuted its death, and need not answer:
 //     this member may be unable to reach it while others do.
 //   - With keys, a start that has left is never believed again, and a start that has failed when
-//     it answers a probe. As long as memberlist remembers the incarnation that failed, a higher one is
-//     a refutation that no recording can forge, and the start need not answer.
+//     it answers a probe, also when a later start of its NodeID has run since. As long as memberlist remembers the
+//     incarnation that failed, a higher one is a refutation that no recording can forge, and the start need not answer.
 //
 // A start that is known is never refused because of these rules. Another exchange of members brings
 // the starts that were refused before they answered.
@@ -56,7 +56,7 @@ const (
 	// forgedMemory is how long health reports an announcement that nothing stands behind.
 	forgedMemory = 10 * time.Minute
 
-	maxOver     = 8192 // starts that have left and are remembered
+	maxOver     = 8192 // starts that have left and are remembered, and as many that have failed
 	overMemory  = 24 * time.Hour
 	overExpired = time.Minute // how often old ones are deleted
 )
@@ -76,14 +76,31 @@ type newcomers struct {
 	answered  guard.Bucket
 
 	mu       sync.Mutex
-	proven   map[proof]time.Time  // when starts answered
-	awaited  []string             // gossip names of starts that have answered since the last exchange
-	probed   map[proof]bool       // starts that are being probed
-	refused  map[string]newcomer  // starts that were refused and not probed, by gossip name
-	asked    map[uint64]question  // by challenge
-	fetching bool                 // an exchange of members will follow
-	over     map[string]time.Time // when starts have left, by gossip name
-	overAt   time.Time            // when old ones were last deleted
+	proven   map[proof]time.Time // when starts answered
+	awaited  []string            // gossip names of starts that have answered since the last exchange
+	probed   map[proof]bool      // starts that are being probed
+	refused  map[string]newcomer // starts that were refused and not probed, by gossip name
+	asked    map[uint64]question // by challenge
+	fetching bool                // an exchange of members will follow
+	over     endings             // starts that have left
+	failed   endings             // starts that have failed
+}
+
+// endings holds when starts have ended, by gossip name. It forgets the oldest ones.
+type endings struct {
+	at      map[string]time.Time
+	cleared time.Time // when old ones were last deleted
+}
+
+func (e *endings) add(name string, now time.Time) {
+	if now.Sub(e.cleared) >= overExpired || len(e.at) >= maxOver {
+		e.cleared = now
+		forgetBefore(e.at, now.Add(-overMemory), maxOver-1)
+	}
+	if e.at == nil {
+		e.at = make(map[string]time.Time)
+	}
+	e.at[name] = now
 }
 
 func newNewcomers(encrypted bool) *newcomers {
@@ -92,7 +109,7 @@ func newNewcomers(encrypted bool) *newcomers {
 		believed:  guard.Bucket{Rate: newMembers, Burst: newMembersBurst},
 		answered:  guard.Bucket{Rate: provenMembers, Burst: provenMembersBurst},
 		proven:    make(map[proof]time.Time), probed: make(map[proof]bool),
-		refused: make(map[string]newcomer), asked: make(map[uint64]question), over: make(map[string]time.Time),
+		refused: make(map[string]newcomer), asked: make(map[uint64]question),
 	}
 }
 
@@ -102,8 +119,9 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 	starts, total, known, failed := m.registry.startsOf(name, member, m.settings.timings.gossipToDead)
 	claims := starts > 0 || failed == failedOther || failed == failedElsewhere
 	n, now := m.newcomers, m.settings.now()
+	over, ended := n.ended(name)
 	switch {
-	case n.isOver(name):
+	case over:
 		return errOver
 	case known:
 		return nil
@@ -111,7 +129,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyStarts
 	case total >= maxMembers:
 		return errManyNew
-	case n.encrypted && (failed < failedSame || failed == failedLately), !n.encrypted && !n.joined.Load():
+	case n.encrypted && (failed < failedSame && !ended || failed == failedLately), !n.encrypted && !n.joined.Load():
 		return nil
 	case !n.encrypted && !claims && n.believed.Take(1, now):
 		m.registry.believe(name)
@@ -126,23 +144,32 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 	return nil
 }
 
-// isOver reports whether a start has left.
-func (n *newcomers) isOver(name string) bool {
+// ended reports whether a start has left, and whether it has failed.
+func (n *newcomers) ended(name string) (left, failed bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, over := n.over[name]
-	return over
+	_, left = n.over.at[name]
+	_, failed = n.failed.at[name]
+	return left, failed
 }
 
 // leave records that a start has left. memberlist cannot start again under its name.
 func (n *newcomers) leave(name string, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if now.Sub(n.overAt) >= overExpired || len(n.over) >= maxOver {
-		n.overAt = now
-		forgetBefore(n.over, now.Add(-overMemory), maxOver-1)
+	n.over.add(name, now)
+}
+
+// fail records that a start has ended. One that has not left has failed. It matters with keys alone.
+func (n *newcomers) fail(name string, now time.Time) {
+	if !n.encrypted {
+		return
 	}
-	n.over[name] = now
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, left := n.over.at[name]; !left {
+		n.failed.add(name, now)
+	}
 }
 
 // isProven reports whether a start has answered at an address lately.

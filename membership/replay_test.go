@@ -110,6 +110,12 @@ func TestReplayBringsNoStartBack(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, n *town, m *Membership){
 		"left":    func(t *testing.T, _ *town, m *Membership) { require.NoError(t, m.Stop(t.Context())) },
 		"crashed": func(_ *testing.T, n *town, m *Membership) { n.net.Crash(m.Local().Addr) },
+		"crashed, and forgotten": func(t *testing.T, n *town, m *Membership) {
+			n.net.Crash(m.Local().Addr)
+			n.see(2, n.all[0], n.all[1])
+			require.True(t, Drive(n.all[0]).Forget("n3"))
+			require.True(t, Drive(n.all[1]).Forget("n3"))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTown(t, func(t *testing.T, n *town) {
@@ -185,5 +191,44 @@ func TestReplayBringsNoAbsenceBack(t *testing.T) {
 		after := four.registry.stats()
 		require.Equal(t, before.Joined+before.Rejoined, after.Joined+after.Rejoined)
 		n.see(3, one, two, four)
+	})
+}
+
+// With keys, what a start has sent that crashed does not bring it back after a later start of its NodeID has
+// taken its place, and has left.
+func TestReplayBringsNoEarlierStartBack(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		r := &recorder{Network: n.net}
+		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
+		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
+		n.see(3, one, two, three)
+		time.Sleep(time.Minute) // with exchanges of members
+		r.mu.Lock()
+		r.ended = true
+		r.mu.Unlock()
+		n.net.Crash(three.Local().Addr)
+		n.see(2, one, two)
+		again := n.start(3, func(o *Options) { o.Gossip.Keys, o.GossipAddr = Keys{hostileKey}, townAddr(4).String() })
+		n.see(3, one, two, again)
+		same := func(of string) {
+			t.Helper()
+			before := []Stats{one.registry.stats(), two.registry.stats()}
+			r.replay(t, townAddr(1).String(), townAddr(2).String())
+			time.Sleep(time.Second)
+			for i, m := range []*Membership{one, two} {
+				after := m.registry.stats()
+				require.Equal(t, before[i].Joined+before[i].Rejoined, after.Joined+after.Rejoined, of)
+				require.Empty(t, Drive(again).Rivals(), of)
+			}
+		}
+		same("while the later start runs")
+		n.see(3, one, two, again)
+		require.NoError(t, again.Stop(t.Context()))
+		n.see(2, one, two)
+		for _, wait := range []time.Duration{0, time.Minute, 2 * time.Hour} {
+			time.Sleep(wait)
+			same("after the later start has left")
+			n.see(2, one, two)
+		}
 	})
 }
