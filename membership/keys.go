@@ -79,6 +79,11 @@ func (m *Membership) RemoveKey(key []byte) error {
 		if !holds(r, key) {
 			return nil
 		}
+		// RemoveKey moves the keys behind this one within the array that GetKeys has returned, also to goroutines
+		// that still read it. UseKey replaces the array by a copy.
+		if err := r.UseKey(r.GetPrimaryKey()); err != nil {
+			return err
+		}
 		return r.RemoveKey(key)
 	})
 }

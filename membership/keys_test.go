@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"sync"
 	"testing"
 
@@ -67,4 +68,21 @@ func TestKeyringFromManyGoroutines(t *testing.T) {
 	}
 	wg.Wait()
 	require.Len(t, m.keys.ring.GetKeys(), 1)
+}
+
+// Packets are decrypted while a key is removed that is not the last one.
+func TestAKeyIsRemovedWhileOthersAreInUse(t *testing.T) {
+	keys := [][]byte{make([]byte, 32), bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 32), bytes.Repeat([]byte{3}, 24)}
+	o := townOptions(1)
+	o.Gossip.Keys = keys
+	m, err := New(o)
+	require.NoError(t, err)
+	before := m.keys.ring.GetKeys() // as memberlist does for each packet
+	require.NoError(t, m.RemoveKey(keys[1]))
+	require.Equal(t, keys, before, "a packet that is being decrypted")
+	require.Equal(t, [][]byte{keys[0], keys[2], keys[3]}, m.keys.ring.GetKeys())
+	before = m.keys.ring.GetKeys()
+	require.NoError(t, m.RemoveKey(keys[3]))
+	require.Equal(t, [][]byte{keys[0], keys[2], keys[3]}, before)
+	require.Equal(t, [][]byte{keys[0], keys[2]}, m.keys.ring.GetKeys())
 }
