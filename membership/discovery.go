@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +21,8 @@ type Discovery interface {
 	// this member listens on; a host is a name or an IP address. Addresses
 	// and an error may come together: then the addresses are used and the
 	// error is reported. It may block until ctx ends, and must return then. It
-	// must be safe for concurrent use.
+	// must be safe for concurrent use. A panic counts as an error. A call that
+	// does not return is reported, and Stop waits for it.
 	Discover(ctx context.Context) ([]string, error)
 }
 
@@ -115,7 +117,9 @@ func (d joined) Discover(ctx context.Context) ([]string, error) {
 	errs := make([]error, len(d))
 	var wg sync.WaitGroup
 	for i, one := range d {
-		wg.Go(func() { found[i], errs[i] = one.Discover(ctx) })
+		wg.Go(func() {
+			calling(func() (err error) { found[i], err = one.Discover(ctx); return err }, func(err error) { errs[i] = err })
+		})
 	}
 	wg.Wait()
 	return distinct(slices.Concat(found...)), errors.Join(errs...)
@@ -144,4 +148,36 @@ func distinct[T comparable](all []T) []T {
 		}
 	}
 	return out
+}
+
+// panicError says that the code of a user panicked.
+type panicError struct {
+	value any
+	stack string
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+var errExited = errors.New("the call ended its goroutine with runtime.Goexit: it must return")
+
+// calling calls the code of a user at the end of a goroutine, and passes its error to ended. A panic is an error, and
+// so is a call that ends the goroutine.
+func calling(call func() error, ended func(error)) {
+	err := errExited
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, string(debug.Stack())}
+		}
+		ended(err)
+	}()
+	err = call()
+}
+
+// saidPanic logs where discovery panicked, once an hour.
+func (m *Membership) saidPanic(err error) {
+	if p, ok := errors.AsType[*panicError](err); ok {
+		if ok, held := m.lines.repeats.say(p.Error(), m.settings.now()); ok {
+			m.log.With(attributes("", held)...).Error("discovery panicked", "panic", p.value, "stack", p.stack)
+		}
+	}
 }

@@ -14,8 +14,11 @@ import (
 const (
 	firstRetry      = 200 * time.Millisecond // the wait after the first failed search
 	discoverTimeout = 5 * time.Second
-	maxAttempts     = 3 // attempts at discovery that are under way at a time
+	maxAttempts     = 3 // attempts at discovery that are under way at a time, for one search
+	maxSearches     = 2 // searches at a time: that of Start, and that of keepJoining
 )
+
+var errHangs = errors.New("membership: discovery has not returned, although its context has ended")
 
 // bootstrap searches until this member has joined a cluster or BootstrapTimeout has passed. It
 // returns nil also when it finds no cluster, and the refusal when a cluster refused this member.
@@ -77,6 +80,7 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	switch {
 	case ctx.Err() != nil: // the context left discovery no time to answer
 	case err != nil:
+		m.saidPanic(err)
 		m.troubles.set(troubleDiscovery, "", "", oneLine(err), 0)
 	default:
 		m.troubles.clear(troubleDiscovery, "")
@@ -86,7 +90,8 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 
 // discover returns the addresses that discovery names. Where an attempt has no answer in time, it
 // begins another one and takes the first success: a resolver whose query was lost in the network
-// repeats it only after seconds, and by then this member would go ahead alone.
+// repeats it only after seconds, and by then this member would go ahead alone. A Discovery must return when its
+// context ends. One that does not holds up no search, and is asked no more often than maxAttempts allows.
 func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 	type found struct {
 		addrs []netip.AddrPort
@@ -94,19 +99,39 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 	}
 	results := make(chan found, maxAttempts)
 	attempt := func() {
-		entries, err := m.settings.Discovery.Discover(ctx)
-		addrs, lookupErr := resolveSeeds(ctx, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
-		results <- found{addrs, errors.Join(err, lookupErr)}
+		var addrs []netip.AddrPort
+		calling(func() error {
+			entries, err := m.settings.Discovery.Discover(ctx)
+			var lookupErr error
+			addrs, lookupErr = resolveSeeds(ctx, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)
+			return errors.Join(err, lookupErr)
+		}, func(err error) {
+			results <- found{addrs, err}
+			<-m.attempts
+		})
 	}
 	next := time.NewTicker(m.settings.timings.patience)
 	defer next.Stop()
+	last := found{err: ErrStopped}
 	begun, ended := 0, 0
 	begin := func() {
-		if begun < maxAttempts && m.background(attempt) {
-			begun++
+		if begun >= maxAttempts {
+			return
 		}
+		select {
+		case m.attempts <- struct{}{}:
+		default:
+			last.err = errHangs
+			return
+		}
+		if !m.background(attempt) {
+			<-m.attempts
+			return
+		}
+		begun++
 	}
-	var last found
+	over := ctx.Done()
+	var hangs <-chan time.Time
 	for begin(); ended < begun; {
 		select {
 		case last = <-results:
@@ -118,9 +143,13 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 			}
 		case <-next.C:
 			begin()
+		case <-over:
+			over, hangs = nil, time.After(searchPatience)
+		case <-hangs:
+			return nil, errHangs
 		}
 	}
-	return last.addrs, cmp.Or(last.err, ctx.Err(), ErrStopped)
+	return last.addrs, last.err
 }
 
 // oneLine returns the text of an error in one line. Semicolons separate the texts of joined

@@ -46,7 +46,8 @@ type Membership struct {
 	lines         lines
 	undecryptable undecryptable
 	dialing       dialing
-	known         known // addresses that the file remembers
+	attempts      chan struct{} // holds one value for each call of Discovery
+	known         known         // addresses that the file remembers
 	keys          *keyring
 	asks          chan digestMessage
 	direct        direct
@@ -126,6 +127,7 @@ func New(o Options) (*Membership, error) {
 		deaths:        deaths{refuted: make(chan struct{}, 1)},
 		suspicions:    newSuspicions(suspicionProbes*s.timings.probeInterval, s.now),
 		tethers:       newTethers(s),
+		attempts:      make(chan struct{}, maxAttempts*maxSearches),
 		pairs:         pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
 		undecryptable: undecryptable{senders: make(chan netip.AddrPort, 16)},
 		life:          lifecycle.Life{Name: "membership", Ended: ErrStopped},

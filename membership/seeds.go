@@ -130,8 +130,8 @@ func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries [
 		}
 		slots <- struct{}{} // lookups end with ctx, so this wait does too
 		wg.Go(func() {
-			addrs[i], failed[i] = s.lookup(ctx, r)
-			<-slots
+			defer func() { <-slots }()
+			calling(func() (err error) { addrs[i], err = s.lookup(ctx, r); return err }, func(err error) { failed[i] = err })
 		})
 	}
 	wg.Wait()
