@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/membership"
@@ -46,8 +47,9 @@ type Cluster struct {
 
 // answers are what Health and the waiting methods read. The loop replaces them.
 type answers struct {
-	health  atomic.Pointer[Health] // as of the last event about it
-	changed lifecycle.Broadcast    // wakes whatever waits for view or health
+	health   atomic.Pointer[Health]    // as of the last event about it
+	deriving atomic.Pointer[time.Time] // when the view that is being derived was begun; nil while none is
+	changed  lifecycle.Broadcast       // wakes whatever waits for view or health
 }
 
 // New checks the options and returns a cluster that is not running. It opens no socket. It reads

@@ -30,6 +30,8 @@ const (
 	// duplicateGrace is how long another start of our NodeID is not a problem: it may
 	// be a process that is gone, which no member has noticed yet.
 	duplicateGrace = 20 * time.Second
+	// strategyGrace is how long the strategy may compute a table before that is a problem.
+	strategyGrace = 10 * time.Second
 )
 
 // Health returns whether this member is ready now, and its problems. It does not block,
@@ -153,6 +155,8 @@ func (c *Cluster) quality(h *Health, v *published, self membership.Member, agree
 	}
 	if v.Failure != nil {
 		degraded(api.ProblemStrategy, "lookups answer from the last ring: %v", v.Failure)
+	} else if begun := c.deriving.Load(); begun != nil && time.Since(*begun) > strategyGrace {
+		degraded(api.ProblemStrategy, "lookups answer from the last ring: the strategy has been computing a table for %v", time.Since(*begun).Round(time.Second))
 	}
 	if v.Misfit != nil {
 		degraded(api.ProblemMisfit, "the members do not meet the conditions of %s: %v", v.Configuration, v.Misfit)

@@ -177,7 +177,11 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		// Later events are forwarded too.
 		c.forward()
 		begun, asked := time.Now(), c.builder.Asked()
-		next := &published{View: *c.builder.Derive(members, &previous.View), version: previous.version + 1, basis: basis}
+		derived := c.derive(ctx, members, &previous.View)
+		if derived == nil {
+			return false
+		}
+		next := &published{View: *derived, version: previous.version + 1, basis: basis}
 		next.present = next.Members
 		if c.builder.Asked() > asked {
 			c.counts.rebuilt(time.Since(begun), next.Failure != nil)
@@ -205,6 +209,32 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 		if !c.activate(ctx, next) {
 			_, version := c.members.Members()
 			return version == basis
+		}
+	}
+}
+
+// derive derives a view on another goroutine, because a strategy may take long, or never return.
+// Meanwhile it computes health. It returns nil when the context ends. The goroutine then ends with the
+// call of the strategy, and nothing uses the builder any more.
+func (c *Cluster) derive(ctx context.Context, members []Member, previous *view.View) *view.View {
+	if ctx.Err() != nil {
+		return nil
+	}
+	begun := time.Now()
+	c.deriving.Store(&begun)
+	defer c.deriving.Store(nil)
+	done := make(chan *view.View, 1)
+	go func() { done <- c.builder.Derive(members, previous) }()
+	health := time.NewTicker(healthInterval)
+	defer health.Stop()
+	for {
+		select {
+		case v := <-done:
+			return v
+		case <-health.C:
+			c.checkHealth()
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -139,5 +141,47 @@ func TestAStrategyThatNeverWorks(t *testing.T) {
 		require.NoError(t, c.Update(t.Context(), func(a *membership.Attributes) { a.HTTPAddr = "h:1" }), "any news makes it look again")
 		require.NoError(t, c.WaitReady(within(t, patience)))
 		require.Equal(t, []string{api.ProblemUnderReplicated, "no-seed-reached"}, problems(c))
+	})
+}
+
+// stuck is a strategy that does not return for some number of nodes, until the test ends.
+type stuck struct {
+	rebalance.RoundRobin
+	nodes int
+	end   chan struct{}
+}
+
+func (s stuck) Name() string { return "stuck/1" }
+
+func (s stuck) Assign(t ring.Topology, table ring.Table) error {
+	if len(t.Nodes) == s.nodes {
+		<-s.end
+	}
+	return s.RoundRobin.Assign(t, table)
+}
+
+// While a strategy does not return, lookups answer from the last ring, health says so, and Stop returns.
+func TestAStrategyThatDoesNotReturn(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		strategy := stuck{nodes: 3, end: make(chan struct{})}
+		defer close(strategy.end)
+		use := func(o *cluster.Options) { o.Strategy = strategy }
+		all := b.startMany(2, use)
+		token := all[0].Lookup("k").Token()
+		events := all[0].Events(within(t, 2*patience))
+		third := b.make(3, use)
+		require.ErrorIs(t, third.Start(within(t, patience)), context.DeadlineExceeded)
+		for _, c := range all {
+			require.Equal(t, token, c.Lookup("k").Token())
+			p := problem(t, c, api.ProblemStrategy)
+			require.Regexp(t, `^lookups answer from the last ring: the strategy has been computing a table for [0-9m]+s$`, p.Message)
+			require.False(t, p.Unready)
+		}
+		require.NoError(t, all[0].Stop(t.Context()))
+		told := false
+		for e := range events {
+			told = told || e.Health != nil && slices.ContainsFunc(e.Health.After.Problems, func(p api.Problem) bool { return p.Code == api.ProblemStrategy })
+		}
+		require.True(t, told, "subscribers heard of it")
 	})
 }

@@ -92,7 +92,8 @@ const (
 
 // Codes of problems that leave a member ready.
 const (
-	// ProblemStrategy: the strategy failed; lookups answer from the last ring.
+	// ProblemStrategy: the strategy failed, or has not computed a table in ten seconds; lookups
+	// answer from the last ring.
 	ProblemStrategy = "strategy"
 	// ProblemMisfit: the members do not meet the conditions of the strategy, which places
 	// them in another way than it is meant to.
