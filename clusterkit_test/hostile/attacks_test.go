@@ -76,12 +76,12 @@ var attacks = []attack{
 		body := `{"add":[{"id":"x","weight":1}]}`
 		return fmt.Sprintf("POST /v1/plan HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	})},
-	{name: "look-ups over HTTP2, not read", short: true, run: unreadLookups},
+	{name: "lookups over HTTP2, not read", short: true, run: unreadLookups},
 	{name: "headers of HTTP, one byte at a time", short: false, run: requests(128, func(int) string { return "GET /v1/ring HTTP/1.1\r\nHost: x\r\nX-A: " })},
 	// What these announce in clear takes a minute to be forgotten.
 	{name: "20,000 starts of one NodeID", short: false, run: exchanges(func(i int) news { return ghost("ghost", uint64(i)) })},
 	{name: "70,000 members", short: true, ghosts: true, run: exchanges(func(i int) news { return ghost(fmt.Sprint("ghost-", i%70000), 1) })},
-	{name: "all that a member has sent which has left", short: false, records: true, run: replay},
+	{name: "replay of all messages of a member that has left", short: false, records: true, run: replay},
 	{name: "reports about handoff", short: false, mode: withHandoff, run: forgedReports},
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 )
 
-// lookups are the times of look-ups over HTTP, and of a join.
+// lookups are the times of lookups over HTTP, and of a join.
 type lookups struct {
 	P50, P99, Join time.Duration
 	Errors         int

@@ -65,7 +65,7 @@ func TestHostile(t *testing.T) {
 		lasts = must(time.ParseDuration(os.Getenv(fullEnv)))
 	}
 	var table strings.Builder
-	table.WriteString("| gossip | attack | addresses | memory: rest, most, after (MiB) | processors used, waited for | look-up p50/p99 before, during (ms) | join before, during, after (s) | wrongly failed | strangers believed |\n|---|---|---|---|---|---|---|---|---|\n")
+	table.WriteString("| gossip | attack | addresses | memory: rest, most, after (MiB) | processors used, waited for | lookup p50/p99 before, during (ms) | join before, during, after (s) | wrongly failed | strangers believed |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, gossip := range []string{"in clear", "with keys"} {
 		for _, mode := range []string{"", withHandoff} {
 			attacks := slices.DeleteFunc(slices.Clone(attacks), func(a attack) bool { return a.mode != mode || !full && !a.short })
