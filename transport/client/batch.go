@@ -29,7 +29,7 @@ const wholeBatch = 4
 // one after the other. The whole answer is of one ring, or the error is [ErrRingMoved]. Without
 // keys the answer is empty. The index in a problem about a key counts from the start of keys.
 func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (api.Batch, error) {
-	whole, err := lookUp[api.Placement](ctx, c, keys, near.add(url.Values{}))
+	whole, err := lookUp(ctx, c, keys, near.add(url.Values{}), func(p *api.Placement) string { return p.Key })
 	return api.Batch(whole), err
 }
 
@@ -38,7 +38,7 @@ func (c *Client) LookupBatch(ctx context.Context, keys []string, near Near) (api
 func (c *Client) LookupBatchIDs(ctx context.Context, keys []string, near Near) (api.BatchIDs, error) {
 	values := near.add(url.Values{})
 	values.Set("owners", "ids")
-	whole, err := lookUp[api.PlacementIDs](ctx, c, keys, values)
+	whole, err := lookUp(ctx, c, keys, values, func(p *api.PlacementIDs) string { return p.Key })
 	return api.BatchIDs(whole), err
 }
 
@@ -49,8 +49,8 @@ type batch[R any] struct {
 	Groups      []api.Group      `json:"groups"`
 }
 
-// lookUp asks for the whole batch.
-func lookUp[R any](ctx context.Context, c *Client, keys []string, values url.Values) (batch[R], error) {
+// lookUp asks for the whole batch. The function returns the key of a result.
+func lookUp[R any](ctx context.Context, c *Client, keys []string, values url.Values, keyOf func(*R) string) (batch[R], error) {
 	// In JSON an invalid byte would become U+FFFD, and the answer would be for another
 	// key.
 	for i, key := range keys {
@@ -66,7 +66,7 @@ func lookUp[R any](ctx context.Context, c *Client, keys []string, values url.Val
 	}
 	defer done()
 	for attempt := range wholeBatch {
-		whole, torn, err := lookUpParts[R](ctx, c, keys, values)
+		whole, torn, err := lookUpParts(ctx, c, keys, values, keyOf)
 		if err != nil || !torn {
 			return whole, err
 		}
@@ -79,7 +79,7 @@ func lookUp[R any](ctx context.Context, c *Client, keys []string, values url.Val
 }
 
 // lookUpParts asks for all parts, and reports whether they come from different rings.
-func lookUpParts[R any](ctx context.Context, c *Client, keys []string, values url.Values) (whole batch[R], torn bool, err error) {
+func lookUpParts[R any](ctx context.Context, c *Client, keys []string, values url.Values, keyOf func(*R) string) (whole batch[R], torn bool, err error) {
 	for from := 0; from < len(keys) || from == 0; {
 		body, n, err := c.encodePart(keys[from:])
 		if err != nil {
@@ -101,6 +101,11 @@ func lookUpParts[R any](ctx context.Context, c *Client, keys []string, values ur
 		}
 		if len(part.Results) != n {
 			return whole, false, fmt.Errorf("client: POST /v1/lookup: %d answers to %d keys", len(part.Results), n)
+		}
+		for i := range part.Results {
+			if keyOf(&part.Results[i]) != keys[from+i] {
+				return whole, false, errors.New("client: POST /v1/lookup: the answer is not for the keys that were asked for: is there a cache?")
+			}
 		}
 		if from == 0 {
 			whole = part

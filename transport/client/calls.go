@@ -85,16 +85,24 @@ func (c *Client) Ring(ctx context.Context) (api.Ring, error) {
 
 // Partition asks which members own a partition, from 0.
 func (c *Client) Partition(ctx context.Context, partition int, near Near) (api.Placement, error) {
-	return askJSON[api.Placement](ctx, c, query{
+	p, err := askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/partitions/" + strconv.Itoa(partition), values: near.add(url.Values{}),
 	})
+	if err == nil && p.Partition != partition {
+		return api.Placement{}, fmt.Errorf("client: GET /v1/partitions/%d: the answer is not for the partition that was asked for: is there a cache?", partition)
+	}
+	return p, err
 }
 
 // Lookup asks which members own a key of 1 to [api.MaxKeyBytes] bytes of UTF-8.
 func (c *Client) Lookup(ctx context.Context, key string, near Near) (api.Placement, error) {
-	return askJSON[api.Placement](ctx, c, query{
+	p, err := askJSON[api.Placement](ctx, c, query{
 		method: http.MethodGet, path: "/v1/lookup", values: near.add(url.Values{"key": {key}}),
 	})
+	if err == nil && p.Key != key {
+		return api.Placement{}, errors.New("client: GET /v1/lookup: the answer is not for the key that was asked for: is there a cache?")
+	}
+	return p, err
 }
 
 // Plan asks which slots a change would move. The server limits the number of moves that

@@ -81,9 +81,9 @@ func (o Options) parse() ([]*url.URL, error) {
 		base, err := url.Parse(escapeZone(text))
 		switch {
 		case err == nil && base.User != nil:
-			bad(field, base.Redacted(), "without a user: send a token instead")
+			bad(field, withoutUser(text), "without a user: send a token instead")
 		case err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Hostname() == "" || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-			bad(field, text, "http://host:port or https://host:port, with a path or without")
+			bad(field, withoutUser(text), "http://host:port or https://host:port, with a path or without")
 		case pool.exposes(base.Scheme, base.Hostname()):
 			bad(field, text, "an https URL: the token would be sent in clear; set TokensInClear to allow that")
 		default:
@@ -105,6 +105,23 @@ func (o Options) parse() ([]*url.URL, error) {
 		option.Under("PoolOptions", o.PoolOptions.validate()),
 	)
 	return bases, errors.Join(errs...)
+}
+
+// withoutUser hides the user of a URL, which may be a token, and the password. The URL may be
+// malformed.
+func withoutUser(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		scheme, rest = "", text
+	}
+	at := strings.LastIndexByte(rest, '@')
+	if at < 0 {
+		return text
+	}
+	if rest = "xxxxx" + rest[at:]; found {
+		rest = scheme + "://" + rest
+	}
+	return rest
 }
 
 // escapeZone writes the zone of an IPv6 address, as in http://[fe80::1%eth0]:8080, in the form

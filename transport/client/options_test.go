@@ -34,7 +34,7 @@ func TestClientOptions(t *testing.T) {
 URLs[1] is "ftp://orders-1": ` + form + `
 URLs[2] is "https://": ` + form + `
 URLs[3] is "http://10.0.0.1:80": must be an https URL: the token would be sent in clear; set TokensInClear to allow that
-URLs[4] is "https://me:xxxxx@h": must be without a user: send a token instead
+URLs[4] is "https://xxxxx@h": must be without a user: send a token instead
 URLs[5] is "https://h?x=1": ` + form + `
 Timeout is -1ns: must be between 1ms and 24h0m0s, or zero for the default
 Retries is -2: must be between 1 and 100, zero for the default, or option.None for none

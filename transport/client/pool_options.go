@@ -16,7 +16,8 @@ type PoolOptions struct {
 	// TLS configures connections to https URLs.
 	TLS TLSOptions
 	// Token returns the bearer token that is sent with every request, except requests
-	// that have an Authorization header and requests that a router forwards. It is
+	// that have an Authorization header, requests that a router forwards, and those of
+	// an [http.Client] that has followed a redirect to another host. It is
 	// called for each request, concurrently, so it may return another token later.
 	// TokenFile names a file that holds the token instead. The token is the first word
 	// in the file that is not a scope, so a server's token file can be used. The file

@@ -87,7 +87,17 @@ func (p *Pool) authorize(r *http.Request) (*http.Request, error) {
 
 // needsToken reports whether the pool adds its token to a request.
 func (p *Pool) needsToken(r *http.Request) bool {
-	return p.token != nil && r.Header["Authorization"] == nil && r.Header[wire.ForwardedHeader] == nil
+	return p.token != nil && r.Header["Authorization"] == nil && r.Header[wire.ForwardedHeader] == nil && !strayed(r)
+}
+
+// strayed reports whether an http.Client has followed a redirect to another host, then or before.
+func strayed(r *http.Request) bool {
+	for by := r.Response; by != nil && by.Request != nil; by = by.Request.Response {
+		if from := by.Request.URL; from.Scheme != r.URL.Scheme || from.Host != r.URL.Host {
+			return true
+		}
+	}
+	return false
 }
 
 var (
