@@ -1,6 +1,8 @@
 package route_test
 
 import (
+	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -107,5 +109,31 @@ func TestTheLimitOfHeadersIsOne(t *testing.T) {
 		}
 		require.Positive(t, refused, over.name)
 		require.Greater(t, passed, map[int]int{1: most, 2: most - 2000}[over.major], "%s: the limit of the option passes", over.name)
+	}
+}
+
+// TestATransportThatUnpacks: a http.Transport adds Accept-Encoding to a request without one, and unpacks
+// the answer. A caller behind a router gets what the handler has written for it.
+func TestATransportThatUnpacks(t *testing.T) {
+	tr := &http.Transport{}
+	defer tr.CloseIdleConnections()
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"of the packed text"`)
+		if r.Header.Get("Accept-Encoding") == "gzip" {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			_, _ = io.WriteString(z, "text")
+			_ = z.Close()
+			return
+		}
+		_, _ = fmt.Fprintf(w, "%q", r.Header["Accept-Encoding"])
+	}, func(o *route.Options) { o.Transport = tr }, "eu/a", "eu/b")
+	f.client.Transport.(*http.Transport).DisableCompression = true
+	f.agree(2)
+	for _, headers := range [][]string{nil, {"Accept-Encoding: identity"}, {"Accept-Encoding: gzip"}, {"Range: bytes=0-1"}} {
+		direct, body := f.send(2, "GET", "/k", "", headers...)
+		forwarded, other := f.send(1, "GET", "/k", "", headers...)
+		require.Equal(t, body, other)
+		require.Equal(t, notedHeader(direct.Header), notedHeader(forwarded.Header))
 	}
 }

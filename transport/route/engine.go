@@ -30,6 +30,7 @@ type engine struct {
 	own     *client.Pool // nil when the user set Options.Transport
 	sender  http.RoundTripper
 	pool    *client.Pool // sender, if that is a pool
+	foreign bool         // the transport is the user's own, and no pool
 }
 
 // doubter is a [Cluster] that can look at once whether the process of a member runs. Doubt must not block.
@@ -55,7 +56,9 @@ func newEngine(c Cluster, o Options) (*engine, error) {
 		}
 		e.own, e.sender = pool, pool
 	}
-	e.pool, _ = e.sender.(*client.Pool)
+	var pool bool
+	e.pool, pool = e.sender.(*client.Pool)
+	e.foreign = !pool
 	if o.Wrap != nil {
 		e.pool = nil
 		if e.sender = o.Wrap(e.sender); e.sender == nil {

@@ -8,12 +8,13 @@ import "net/http"
 type form uint8
 
 const (
-	withoutBody  form = 1 << iota // the sender may have added an empty one
-	withLength0                   // the request had the header Content-Length: 0
-	withoutAgent                  // the header User-Agent was there and empty
-	withoutHost                   // the client named no host
-	inHTTP10                      // the request came by HTTP/1.0
-	forms        form = 1<<iota - 1
+	withoutBody   form = 1 << iota // the sender may have added an empty one
+	withLength0                    // the request had the header Content-Length: 0
+	withoutAgent                   // the header User-Agent was there and empty
+	withoutHost                    // the client named no host
+	inHTTP10                       // the request came by HTTP/1.0
+	withoutCoding                  // it had no Accept-Encoding, and the sender has added one
+	forms         form = 1<<iota - 1
 )
 
 // formOf returns the form of a request that came from a client.
@@ -60,6 +61,9 @@ func (f form) restore(r *http.Request) {
 	}
 	if f&withoutAgent != 0 {
 		r.Header["User-Agent"] = []string{""}
+	}
+	if f&withoutCoding != 0 {
+		delete(r.Header, "Accept-Encoding")
 	}
 	if f&withoutHost != 0 {
 		r.Host = ""

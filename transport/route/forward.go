@@ -50,6 +50,9 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 		router: rt, proxy: rt.proxy, writer: w,
 		journey: journey{engine: rt.engine, request: r, key: q.key, policy: q.policy, form: formOf(r)},
 	}
+	if rt.foreign && r.Header["Accept-Encoding"] == nil {
+		f.form |= withoutCoding
+	}
 	f.informed, f.cutOff = f.inform, f.flush
 	f.cargo.pack(r, rt.options.MaxReplayBytes)
 	if r.Header["Expect"] != nil {

@@ -128,6 +128,10 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 	}
 	s.mark[0] = m.write()
 	out.Header[wire.ForwardedHeader] = s.mark[:]
+	if j.form&withoutCoding != 0 {
+		// A transport such as http.Transport would ask for gzip, and unpack the answer.
+		out.Header["Accept-Encoding"] = []string{"identity"}
+	}
 	delete(out.Header, api.TimeoutHeader)
 	if deadline, ok := ctx.Deadline(); ok {
 		// The number of milliseconds is rounded up. The receiver may so wait a little
