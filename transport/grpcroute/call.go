@@ -96,7 +96,8 @@ type troubles struct {
 	resumes  time.Time // when all owners are asked again; zero: the call does not wait
 	pause    time.Duration
 	refusals int
-	broken   int // attempts that may have run
+	refusal  string // the message of the last
+	broken   int    // attempts that may have run
 }
 
 // Value is a method of context.Context.
@@ -222,7 +223,7 @@ func (c *call) again() error {
 	c.attempts++
 	switch {
 	case c.refused():
-		c.refusals++
+		c.refusals, c.refusal = c.refusals+1, status.Convert(c.result.Err).Message()
 		c.skip("refused")
 	case status.Code(c.result.Err) == refusal:
 		return c.result.Err // of the handler: it is the answer
@@ -273,7 +274,7 @@ func (c *call) repeats(err error) bool {
 	c.attempts++
 	switch {
 	case c.refused():
-		c.refusals++
+		c.refusals, c.refusal = c.refusals+1, status.Convert(c.result.Err).Message()
 		c.skip("refused")
 	case status.Code(err) != codes.Unavailable || c.result.BytesReceived:
 		return false // an answer
@@ -336,6 +337,9 @@ func (c *call) gaveUp(owners []*peer, why string) error {
 	case nameless > 0 && nameless == len(owners) && c.refusals == 0:
 		return &notRun{fmt.Sprintf("grpcroute: no owner of the key announces an address of the service %q, and %s: check the service in the options of the router and of the members; the call has not run", o.Service, why)}
 	default:
-		return &notRun{fmt.Sprintf("grpcroute: no member answers for the key: %d could not be reached, %d times one refused, as views differ, and %s: the call has not run", failing, c.refusals, why)}
+		if c.refusal != "" {
+			why += ", and the last one refused with: " + c.refusal
+		}
+		return &notRun{fmt.Sprintf("grpcroute: no member answers for the key: %d could not be reached, %d times one refused, and %s: the call has not run", failing, c.refusals, why)}
 	}
 }

@@ -218,6 +218,7 @@ func TestAnotherStartRefuses(t *testing.T) {
 	require.ErrorIs(t, err, grpcroute.ErrNotRun)
 	require.Equal(t, codes.Unavailable, status.Code(err))
 	require.ErrorContains(t, err, "1 times one refused")
+	require.ErrorContains(t, err, "the call is for another process than this")
 	require.Zero(t, f.stations[1].ran("a"))
 
 	f.stations[0].set(f.owned(2), f.members)
