@@ -18,7 +18,7 @@ import (
 // need not store every result.
 //
 // A function that returns a loop must not be inlined: in the inlined copy of the loop, Go 1.26
-// inlines only the smallest functions when the function around it is large. So a look-up would
+// inlines only the smallest functions when the function around it is large. So a lookup would
 // take one or two calls more than in an ordinary loop, and an iterator would allocate three
 // times for each key.
 

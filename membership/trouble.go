@@ -11,7 +11,7 @@ import (
 
 // The kinds of trouble. Each is the code of a problem in the health of package cluster.
 const (
-	troubleDiscovery = "discovery"           // discovery, or the look-up of a name, fails
+	troubleDiscovery = "discovery"           // discovery, or the lookup of a name, fails
 	troubleNoSeed    = "no-seed-reached"     // this member is alone, and no address led to another member
 	troubleRefused   = "refused"             // a member or a seed and this member refuse each other
 	troubleUnreached = "unreachable-address" // no other member reaches the address that this one announces

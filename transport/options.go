@@ -31,7 +31,7 @@ type HandlerOptions struct {
 	// plan counts all moves. Zero means 10,000.
 	MaxMoves int
 	// MaxAnswerBytes is the memory that the requests and answers under way may take in
-	// all, without look-ups of one key: 1 MiB to 64 GiB. One client may take a quarter of
+	// all, without lookups of one key: 1 MiB to 64 GiB. One client may take a quarter of
 	// it, or one body of MaxBodyBytes; a client is an IPv4 address or the IPv6 network of
 	// 64 bits. Further requests are refused with 503 and Retry-After. Zero means 32 MiB,
 	// or 32 times MaxBodyBytes if that is more, and 32 bytes for each replica slot of the

@@ -166,7 +166,7 @@ func TestAnswersAreWrittenInPieces(t *testing.T) {
 }
 
 // TestUnreadAnswersAreBounded: callers that do not read their answers hold a bounded
-// amount of memory, each client a part of it. Other clients, look-ups and scrapes are
+// amount of memory, each client a part of it. Other clients, lookups and scrapes are
 // answered meanwhile. All memory is free when the requests have ended.
 func TestUnreadAnswersAreBounded(t *testing.T) {
 	const bound = 8 << 20

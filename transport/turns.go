@@ -9,7 +9,7 @@ import (
 )
 
 // turns lets few long requests compute at a time. A request gives its turn back while it waits for
-// the network. So a look-up of one key waits for few others, however many batches are under way.
+// the network. So a lookup of one key waits for few others, however many batches are under way.
 // The clients that wait get turns one after the other, however many requests each has.
 type turns struct {
 	mu      sync.Mutex

@@ -42,7 +42,7 @@ func groupers(members []string, partitions int) ([]grouper, error) {
 			}
 			return sum
 		}},
-		{"clusterkit look-ups, map of slices", measure.Reference, func(k keys) int {
+		{"clusterkit lookups, map of slices", measure.Reference, func(k keys) int {
 			groups := make(map[string][]int)
 			for i, key := range k.text {
 				owner, _ := r.Lookup(key).Primary()

@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/clusterkit/clusterkit => ../..
 
 // dskit compiles with Grafana's fork of memberlist only, and the fork with a
-// version of go-metrics that still has its compat package. No look-up runs a line
+// version of go-metrics that still has its compat package. No lookup runs a line
 // of either.
 replace (
 	github.com/hashicorp/go-metrics => github.com/hashicorp/go-metrics v0.5.4

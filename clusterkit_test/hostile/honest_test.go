@@ -23,7 +23,7 @@ type lookups struct {
 	Failure        string // why the join has failed
 }
 
-// runHonest makes look-ups for a time, and lets a member join meanwhile. It runs in a process of its own,
+// runHonest makes lookups for a time, and lets a member join meanwhile. It runs in a process of its own,
 // so that the attackers do not delay it more than they delay the members. The arguments are the key, the
 // mode, and the two addresses of each member.
 func runHonest(lasts time.Duration, args []string) error {

@@ -29,13 +29,13 @@ const (
 	memoryAfter  = 16 << 20
 	endsWithin   = 10 * time.Second // after an attack
 	spare        = 16               // goroutines: probes of members that do not exist go on for a minute
-	// starved is the median of look-ups from which on the processes get too little CPU time to say
+	// starved is the median of lookups from which on the processes get too little CPU time to say
 	// anything about failures: the attackers run on the same machine.
 	starved = 500 * time.Millisecond
 	// contended is how many threads of a member wait for a processor, on average, from which on times
 	// say more about the machine than about the library.
 	contended = 0.1
-	// usualP99 is the least that the 99th percentile of look-ups counts as without an attack.
+	// usualP99 is the least that the 99th percentile of lookups counts as without an attack.
 	usualP99 = 2 * time.Millisecond
 )
 
@@ -125,7 +125,7 @@ func startAll(t *testing.T, key, mode string) (all []*process) {
 }
 
 // check asserts what does not depend on the load of the machine. When the members waited little for
-// processors, it asserts that look-ups and joins are as fast as without an attack too.
+// processors, it asserts that lookups and joins are as fast as without an attack too.
 func (m measured) check(t *testing.T, a attack, key string, full bool) {
 	t.Helper()
 	require.Less(t, m.peak-m.rest, int64(memoryDuring), "memory during the attack")
@@ -141,7 +141,7 @@ func (m measured) check(t *testing.T, a attack, key string, full bool) {
 	}
 	require.Zero(t, m.released, "partitions that were released")
 	if m.before.P99 > 0 && m.waited < contended {
-		require.LessOrEqual(t, m.during.P99, 3*max(m.before.P99, usualP99), "look-ups during the attack")
+		require.LessOrEqual(t, m.during.P99, 3*max(m.before.P99, usualP99), "lookups during the attack")
 		require.LessOrEqual(t, m.during.Join, m.before.Join+2*time.Second, "a join during the attack")
 	}
 }
@@ -244,7 +244,7 @@ func waitForRest(t *testing.T, all []*process) {
 	}, 5*time.Minute, 100*time.Millisecond, "the members do not come to rest")
 }
 
-// honest runs a process that makes look-ups for a time, and lets one member join meanwhile.
+// honest runs a process that makes lookups for a time, and lets one member join meanwhile.
 func honest(t *testing.T, all []*process, key, mode string, lasts time.Duration) (l lookups) {
 	t.Helper()
 	args := []string{key, mode}

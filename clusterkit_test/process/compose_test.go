@@ -164,7 +164,7 @@ func (c *composition) agreed() {
 func testCompose(t *testing.T, binary string) {
 	c := newComposition(t, binary)
 
-	// The records change while the members start: the first look-ups find nobody, or some.
+	// The records change while the members start: the first lookups find nobody, or some.
 	members := c.members()
 	c.start(members[0])
 	c.publish(members[0])

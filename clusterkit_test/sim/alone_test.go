@@ -68,7 +68,7 @@ type mixture struct {
 	// late returns for how long the name fails, or leads to the starting member alone.
 	late func(r *rand.Rand) time.Duration
 	fail func(ctx context.Context, self netip.Addr) ([]netip.Addr, error)
-	// hang is the largest number of look-ups that are never answered, as when a packet is lost.
+	// hang is the largest number of lookups that are never answered, as when a packet is lost.
 	hang int
 }
 
@@ -87,7 +87,7 @@ func TestNoMemberIsReadyAloneBesideACluster(t *testing.T) {
 		{name: "load balancer that mostly leads back", vip: true, own: 6},
 		{name: "no such host at first", late: within(3 * time.Second), fail: func(context.Context, netip.Addr) ([]netip.Addr, error) { return nil, errNoSuchHost }},
 		{name: "itself at first", late: within(3 * time.Second), fail: func(_ context.Context, self netip.Addr) ([]netip.Addr, error) { return []netip.Addr{self}, nil }},
-		{name: "look-ups that are never answered", hang: 2},
+		{name: "lookups that are never answered", hang: 2},
 	} {
 		for _, stale := range []int{0, 40, 200} {
 			t.Run(fmt.Sprintf("%s, %d stale", m.name, stale), func(t *testing.T) {
