@@ -127,7 +127,11 @@ func divide(groups, units []unit, bounds func(*unit) (low, high uint64)) {
 				u := &units[i]
 				low, high := bounds(u)
 				over, product := bits.Mul64(rate, u.weight)
-				u.share = min(max(over<<40|product>>24, low), high)
+				slots := over<<40 | product>>24
+				if over >= 1<<24 {
+					slots = high // more than 64 bits
+				}
+				u.share = min(max(slots, low), high)
 				sum += u.share
 			}
 			return sum

@@ -174,7 +174,7 @@ func firstZones(zones []zone, quotas []quota, partitions int) []int {
 func (c ConsistentHash) limitPrimaries(t ring.Topology, table ring.Table) error {
 	members := make([]unit, len(t.Nodes))
 	for i := range members {
-		members[i].limit = uint64((t.PartitionCount*c.Load + 1000*len(t.Nodes) - 1) / (1000 * len(t.Nodes)))
+		members[i].limit = c.primaryLimit(t.PartitionCount, len(t.Nodes))
 	}
 	primary := make([]int32, t.PartitionCount)
 	for p := range primary {
@@ -200,6 +200,13 @@ func (c ConsistentHash) limitPrimaries(t ring.Topology, table ring.Table) error 
 		row[0], row[i] = row[i], row[0]
 	}
 	return nil
+}
+
+// primaryLimit returns the largest number of partitions of which a node may be primary, rounded up. The
+// product does not fit an int of 32 bits.
+func (c ConsistentHash) primaryLimit(partitions, nodes int) uint64 {
+	per := 1000 * uint64(nodes)
+	return (uint64(partitions)*uint64(c.Load) + per - 1) / per
 }
 
 // assignOneRing is Assign of version 1.

@@ -45,6 +45,16 @@ func TestTooTightLoadIsAnError(t *testing.T) {
 	require.EqualError(t, err, "rebalance: consistent hash of 100 partitions over 2 nodes: not enough room to distribute partitions")
 }
 
+// Products of the largest clusters do not fit 32 bits, and are the same where an int has no more.
+func TestProductsOfLargeClusters(t *testing.T) {
+	require.Equal(t, uint64(1431656), ConsistentHash{Load: 8192}.primaryLimit(1<<19, 3))
+	c := column{depth: 1, seats: make([]int32, 1<<17)}
+	for i := range 1 << 16 {
+		c.seats[i] = open
+	}
+	require.Nil(t, newBackups(&c, 64), "2^33 pairs of seats")
+}
+
 // The owners are optimal: of all sets that spread over zones and regions as required,
 // theirs has the lowest costs, compared in ascending order.
 func TestCompleteFindsTheBestSet(t *testing.T) {

@@ -43,7 +43,7 @@ func newBackups(c *column, partitions int) *backups {
 		}
 	}
 	all := len(c.seats) + len(c.joiners)
-	if len(b.empty) == 0 || len(b.empty)*all > maxBackups {
+	if len(b.empty) == 0 || uint64(len(b.empty))*uint64(all) > maxBackups {
 		return nil
 	}
 	b.counts, b.of = make([][]int32, all), make([]int32, partitions*c.depth)

@@ -60,7 +60,7 @@ func quotas(t ring.Topology, l layout, o overload, equal bool) []quota {
 		case u.pressed():
 			limit(z)
 			room += all[z].each
-		case equal && u.most < partitions && 2*nodes*len(units) < len(t.Nodes):
+		case equal && u.most < partitions && 2*uint64(nodes)*uint64(len(units)) < uint64(len(t.Nodes)):
 			small = append(small, z)
 			room += nodes
 		default:

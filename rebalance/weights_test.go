@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/rebalance"
+	"github.com/clusterkit/clusterkit/rebalance/strategytest"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -88,4 +89,19 @@ func TestOnlyRatiosOfWeightsCount(t *testing.T) {
 	}
 	require.Equal(t, table(func(int) int { return 1 }), table(func(int) int { return 4096 }))
 	require.Equal(t, table(func(i int) int { return 1 + i }), table(func(i int) int { return 4096 * (1 + i) }))
+}
+
+// Only ratios of weights count: members of the largest weight have the table that they have with
+// weight 1, whatever the sum of the weights of a zone.
+func TestWeightsAreRatios(t *testing.T) {
+	for _, zones := range [][]int{{512, 300, 100}, {100, 100, 512}, {1024, 512, 70}, {513, 300, 100}, {16, 12, 8, 4}} {
+		c := strategytest.Cluster{Nodes: seeded(1, 1, zones...), PartitionCount: 1024, ReplicationFactor: 2}
+		heavy := c.With()
+		for i := range heavy.Nodes {
+			heavy.Nodes[i].Weight = 1 << 20
+		}
+		for _, s := range []ring.RebalanceStrategy{rebalance.Balanced{}, rebalance.Balanced{Version: 1}, rebalance.Balanced{Version: 2}, rebalance.Rendezvous{}} {
+			require.Equal(t, ownersOf(t, s, c), ownersOf(t, s, heavy), "%s: %v", s.Name(), zones)
+		}
+	}
 }
