@@ -60,6 +60,9 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 	defer done()
 	at, before := int(c.first.Load()), ""
 	until := make(map[int]time.Time) // when a member that has failed may be asked again
+	if ended := context.Cause(ctx); ended != nil {
+		return reply{}, fmt.Errorf("client: %s %s: %w", q.method, q.path, ended)
+	}
 	for attempt := 0; ; attempt++ {
 		answer, err := c.attempt(ctx, c.bases[at], q)
 		if err == nil && q.answers(answer) {

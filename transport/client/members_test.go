@@ -71,6 +71,17 @@ func TestAClientLeavesAMemberThatIsSilent(t *testing.T) {
 	}
 }
 
+// TestARequestThatHasEndedIsNotSent, so it says nothing of any member.
+func TestARequestThatHasEndedIsNotSent(t *testing.T) {
+	urls, asked := fleet(t, testkit.NewHandler(testkit.NewCluster(t)), testkit.NewHandler(testkit.NewCluster(t)))
+	c := testkit.NewClient(t, client.Options{URLs: urls})
+	_, err := c.Ring(ended())
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = c.Ring(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, asked[0].Load())
+}
+
 // TestAWaitIsThatOfOneMember: a member that asks for a wait does not speak for the others.
 func TestAWaitIsThatOfOneMember(t *testing.T) {
 	for _, after := range []string{"1", "20", "3600", ""} {
