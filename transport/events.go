@@ -59,6 +59,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", wire.EventStream)
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back until a buffer is full
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil

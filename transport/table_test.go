@@ -248,6 +248,7 @@ func TestTheStreamOfEvents(t *testing.T) {
 			cancel()
 			<-done
 			require.Equal(t, "text/event-stream", w.Header().Get("Content-Type"))
+			require.Equal(t, "no", w.Header().Get("X-Accel-Buffering"), "a proxy must not keep events back until a buffer is full")
 			return w.Body.String()
 		}
 		all := stream("", func() {})
