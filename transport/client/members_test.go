@@ -214,6 +214,15 @@ func TestAMirrorIsConfirmedByTheNextMember(t *testing.T) {
 	require.Eventually(t, func() bool { s := m.State(); return s.Err == nil && s.Confirmed.After(first) }, testkit.Soon, time.Millisecond)
 }
 
+// TestAMirrorBeginsWithoutAWait, so a first member that is silent delays it no longer than any request.
+func TestAMirrorBeginsWithoutAWait(t *testing.T) {
+	urls, _ := fleet(t, testkit.NewGate(), testkit.NewHandler(testkit.NewCluster(t)))
+	m := testkit.NewClient(t, client.Options{URLs: urls, Timeout: 200 * time.Millisecond}).Mirror()
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Soon)
+	defer cancel()
+	require.NoError(t, m.Wait(ctx))
+}
+
 // TestAMirrorStaysWithItsCluster: another cluster may get the addresses of the members.
 func TestAMirrorStaysWithItsCluster(t *testing.T) {
 	live := testkit.NewLive(testkit.NewCluster(t))

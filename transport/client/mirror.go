@@ -191,14 +191,15 @@ func (m *Mirror) Wait(ctx context.Context) error {
 // run keeps the copy current until the context ends.
 func (m *Mirror) run(ctx context.Context) {
 	c := m.client
-	at, failures, quick, wait := int(c.first.Load()), 0, 0, mirrorWait
+	// The first request does not wait, and neither does that after a failure: its answer says at
+	// once whether the copy is current.
+	at, failures, quick, wait := int(c.first.Load()), 0, 0, time.Duration(0)
 	for context.Cause(ctx) == nil {
 		begun := time.Now()
 		table, err := m.poll(ctx, c.bases[at], wait)
 		switch {
 		case err != nil:
 			m.fail(err)
-			// The next request does not wait: its answer says at once whether the copy is current.
 			at, failures, wait = (at+1)%len(c.bases), failures+1, 0
 			if failures%len(c.bases) == 0 {
 				sleep(ctx, c.backoff(failures/len(c.bases)-1))
