@@ -167,7 +167,7 @@ func (c *cli) watchCommand() *cobra.Command {
 	}, func(cmd *cobra.Command, m *members, _ []string) error {
 		ctx, mirror := cmd.Context(), m.all.Mirror()
 		defer func() { _ = mirror.Close() }() // Close returns nil
-		wait, cancel := context.WithTimeout(ctx, m.settings.timeout)
+		wait, cancel := context.WithTimeout(ctx, m.settings.within()*time.Duration(len(m.settings.addrs)))
 		err := mirror.Wait(wait)
 		cancel()
 		if err != nil {

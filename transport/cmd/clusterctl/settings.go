@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,9 @@ func (s *settings) complete(flags *pflag.FlagSet, env func(string) (string, bool
 	s.token, _ = env("CLUSTERCTL_TOKEN")
 	return errors.Join(errs...)
 }
+
+// within returns how long an answer may take. Zero means the default of package client.
+func (s *settings) within() time.Duration { return cmp.Or(s.timeout, 10*time.Second) }
 
 // pool returns the connections to members.
 func (s *settings) pool() (*client.Pool, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -44,11 +45,20 @@ func (c *cli) line(document any) error {
 
 var errNoStream = errors.New("GET /v1/events: the answer is no stream of events: is it a member that answers?")
 
-// get asks the first address that answers for the events after one.
-func (m *members) get(ctx context.Context, accept, last string) (answer *http.Response, err error) {
+// silence is how long a stream may be silent. A member sends something every 15 s.
+const silence = 45 * time.Second
+
+// get asks the first address that answers for the events after one. The answer must begin within
+// the timeout. After that it may be silent for a while or, with zero, must end within the timeout too.
+func (m *members) get(ctx context.Context, accept, last string, silent time.Duration) (answer *http.Response, err error) {
 	for _, a := range m.settings.addrs {
+		limit := &limited{silent: silent}
+		within, cancel := context.WithCancelCause(ctx)
+		limit.cancel = cancel
+		limit.timer = time.AfterFunc(m.settings.within(), func() { cancel(fmt.Errorf("no answer within %v", m.settings.within())) })
 		var r *http.Request
-		if r, err = http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(m.settings.url(a), "/")+"/v1/events", nil); err != nil {
+		if r, err = http.NewRequestWithContext(within, http.MethodGet, strings.TrimRight(m.settings.url(a), "/")+"/v1/events", nil); err != nil {
+			limit.end()
 			return nil, err
 		}
 		r.Header.Set("Accept", accept)
@@ -56,8 +66,10 @@ func (m *members) get(ctx context.Context, accept, last string) (answer *http.Re
 			r.Header.Set("Last-Event-ID", last)
 		}
 		if answer, err = m.pool.RoundTrip(r); err != nil {
+			limit.end()
 			continue
 		}
+		limit.ReadCloser, answer.Body = answer.Body, limit
 		if answer.StatusCode == http.StatusOK {
 			return answer, nil
 		}
@@ -70,11 +82,34 @@ func (m *members) get(ctx context.Context, accept, last string) (answer *http.Re
 	return nil, fmt.Errorf("GET /v1/events: %w", err)
 }
 
+// limited is the body of an answer whose time is limited.
+type limited struct {
+	io.ReadCloser
+	silent time.Duration // zero: the timer runs until the end
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	if l.silent > 0 {
+		l.timer.Reset(l.silent)
+	}
+	return l.ReadCloser.Read(b)
+}
+
+func (l *limited) Close() error {
+	defer l.end()
+	return l.ReadCloser.Close()
+}
+
+func (l *limited) end() {
+	l.timer.Stop()
+	l.cancel(nil)
+}
+
 // events asks for the last events.
 func (m *members) events(ctx context.Context) (events api.Events, err error) {
-	ctx, cancel := context.WithTimeout(ctx, m.settings.timeout)
-	defer cancel()
-	answer, err := m.get(ctx, "application/json", "")
+	answer, err := m.get(ctx, "application/json", "", 0)
 	if err != nil {
 		return events, err
 	}
@@ -90,7 +125,7 @@ func (m *members) events(ctx context.Context) (events api.Events, err error) {
 func (m *members) follow(ctx context.Context, each func(api.Event) error) error {
 	var last api.Event
 	for {
-		answer, err := m.get(ctx, "text/event-stream", last.ID) //nolint:bodyclose // read closes it
+		answer, err := m.get(ctx, "text/event-stream", last.ID, silence) //nolint:bodyclose // read closes it
 		if err == nil {
 			// Another member begins with its own past. What comes later is news, whatever its clock says.
 			until, past := last.At, true

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,8 +11,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/client"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
 // TestFollowingAClockThatJumpsBack: all events are shown, but for the past of another member.
@@ -40,6 +46,55 @@ func TestFollowingAClockThatJumpsBack(t *testing.T) {
 	require.Equal(t, 1, code, problems.String())
 	require.Regexp(t, `(?s)first.*jumped.*later.*news.*after news.*slow clock`, out.String())
 	require.NotRegexp(t, regexp.MustCompile(`past|older`), out.String())
+}
+
+// TestAMemberThatStandsStill accepts connections and answers nothing, or no further. It is left for the next address.
+func TestAMemberThatStandsStill(t *testing.T) {
+	end := make(chan struct{})
+	still := func(begin bool) string {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if begin {
+				w.Header().Set("Content-Type", strings.Split(r.Header.Get("Accept"), ",")[0])
+				_, _ = io.WriteString(w, "\n")
+				_ = http.NewResponseController(w).Flush()
+			}
+			select {
+			case <-end:
+			case <-r.Context().Done():
+			}
+		}))
+		t.Cleanup(srv.Close)
+		return srv.URL
+	}
+	t.Cleanup(func() { close(end) }) // before the servers close
+	silent, begun := still(false), still(true)
+	alive := newFleet(t).start(1)
+	no := func(string) (string, bool) { return "", false }
+	for _, test := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"events", "-a", silent + "," + alive.HTTPAddr()}, `this member, n1, was joining`, 0},
+		{[]string{"events", "-a", begun}, `no answer within 200ms`, 1},
+		{[]string{"events", "-f", "-a", silent}, `no answer within 200ms`, 1},
+		{[]string{"events", "-f", "-a", silent + "," + alive.HTTPAddr()}, `this member, n1, was joining`, 0},
+		{[]string{"watch", "-a", silent + "," + alive.HTTPAddr()}, `1 members, 64 partitions`, 0},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var out lines
+		ended := make(chan int, 1)
+		go func() { ended <- run(ctx, append(test.args, "--timeout", "200ms"), no, &out, &out) }()
+		require.Eventually(t, out.has(test.want), 20*time.Second, 5*time.Millisecond, "%v", test.args)
+		cancel()
+		require.Equal(t, test.code, <-ended, test.args)
+	}
+
+	// A stream that is silent for longer than its heartbeats allow ends.
+	m := &members{settings: &settings{addrs: []string{begun}, timeout: time.Second}, pool: testkit.NewPool(t, client.PoolOptions{})}
+	answer, err := m.get(t.Context(), "text/event-stream", "", 50*time.Millisecond)
+	require.NoError(t, err)
+	require.NoError(t, read(answer, func(api.Event) error { return nil }, func() {}))
 }
 
 // TestAddressesWithZones, as members announce them and as people enter them.
