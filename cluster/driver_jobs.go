@@ -45,11 +45,11 @@ func (d *driver) ended(job handoff.Job, err error) {
 	d.mu.Unlock()
 	if stale := d.drive(handoff.Ended{Partition: job.Partition, ID: job.ID, Failed: err != nil}); err != nil && !stale {
 		d.mu.Lock()
-		defer d.mu.Unlock()
 		d.report.failed++
 		d.report.failure, d.report.failedAt = err, time.Now()
-		d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err)
 		d.c.events.add(d.event(HandoffFailed, time.Now(), job.Partition, err))
+		d.mu.Unlock()
+		d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err) // its handler may ask for the state
 	}
 }
 

@@ -49,13 +49,49 @@ type trouble struct {
 }
 
 // troubles keeps the problems of gossip. It logs a trouble once when it appears, and once when it
-// is over. It is safe for concurrent use and never blocks for long.
+// is over. It is safe for concurrent use.
+//
+// The log is written without the lock: its handler may ask for the problems, and may block. One goroutine writes at
+// a time, so that lines are in order. list never writes.
 type troubles struct {
 	log *slog.Logger
 	now func() time.Time
 
-	mu  sync.Mutex
-	all map[troubleKey]troubleRecord
+	mu      sync.Mutex
+	all     map[troubleKey]troubleRecord
+	lines   []func() // to be written
+	writing bool     // a goroutine writes lines
+}
+
+// line adds a line to write. The caller holds the lock.
+func (t *troubles) line(write func()) {
+	if len(t.lines) < maxTroubles { // otherwise the log blocks
+		t.lines = append(t.lines, write)
+	}
+}
+
+// unlock releases the lock, and writes the lines unless another goroutine does.
+func (t *troubles) unlock() {
+	defer t.mu.Unlock()
+	if t.writing {
+		return
+	}
+	t.writing = true
+	defer func() { t.writing = false }()
+	for len(t.lines) > 0 {
+		lines := t.lines
+		t.lines = nil
+		t.write(lines)
+	}
+}
+
+// write writes lines without the lock, which the caller holds.
+func (t *troubles) write(lines []func()) {
+	t.mu.Unlock()
+	defer t.mu.Lock()
+	for _, line := range lines {
+		line()
+	}
 }
 
 // troubleKey identifies a trouble.
@@ -77,7 +113,7 @@ type troubleRecord struct {
 // when it is not reported again within lasts. Zero means that it lasts until clear ends it.
 func (t *troubles) set(kind, subject, reason, message string, lasts time.Duration) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	now := t.now()
 	t.expire(now)
 	key := troubleKey{kind, subject}
@@ -89,7 +125,10 @@ func (t *troubles) set(kind, subject, reason, message string, lasts time.Duratio
 		r.since = now
 	}
 	if !known || r.reason != reason || !r.said && now.Sub(r.since) >= troubleQuiet {
-		t.log.With("problem", kind).With(attributes(subject, r.held)...).Warn("a problem appeared", "message", message)
+		attrs := attributes(subject, r.held)
+		t.line(func() {
+			t.log.With("problem", kind).With(attrs...).Warn("a problem appeared", "message", message)
+		})
 		r.said, r.held = true, -1
 	}
 	r.reason, r.message, r.last, r.until, r.expires = reason, message, now, time.Time{}, time.Time{}
@@ -106,7 +145,7 @@ func (t *troubles) set(kind, subject, reason, message string, lasts time.Duratio
 // clear ends a trouble, if there is one with this kind and subject.
 func (t *troubles) clear(kind, subject string) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	now := t.now()
 	t.expire(now)
 	key := troubleKey{kind, subject}
@@ -119,8 +158,10 @@ func (t *troubles) clear(kind, subject string) {
 // lock.
 func (t *troubles) end(key troubleKey, r troubleRecord, now time.Time) {
 	if r.said {
-		t.log.With("problem", key.kind).With(attributes(key.subject, r.held)...).Info("a problem is over",
-			"lasted", now.Sub(r.since).Round(time.Millisecond))
+		attrs, lasted := attributes(key.subject, r.held), now.Sub(r.since).Round(time.Millisecond)
+		t.line(func() {
+			t.log.With("problem", key.kind).With(attrs...).Info("a problem is over", "lasted", lasted)
+		})
 	}
 	r.said, r.until = false, now
 	t.all[key] = r
@@ -142,7 +183,7 @@ func (t *troubles) expire(now time.Time) {
 // has reports whether there is a trouble of a kind.
 func (t *troubles) has(kind string) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	t.expire(t.now())
 	for key, r := range t.all {
 		if key.kind == kind && r.until.IsZero() {
@@ -155,7 +196,7 @@ func (t *troubles) has(kind string) bool {
 // older returns the subjects of the troubles of a kind whose last report is older than age.
 func (t *troubles) older(kind string, age time.Duration) (subjects []string) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	now := t.now()
 	for key, r := range t.all {
 		if key.kind == kind && r.until.IsZero() && now.Sub(r.last) > age {
@@ -178,7 +219,8 @@ func attributes(subject string, held int) []any {
 	return attrs
 }
 
-// list returns the troubles that exist now, ascending by kind and subject.
+// list returns the troubles that exist now, ascending by kind and subject. What is over is logged later: a log that
+// blocks does not hold up a look at health.
 func (t *troubles) list() []trouble {
 	t.mu.Lock()
 	defer t.mu.Unlock()

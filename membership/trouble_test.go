@@ -63,6 +63,8 @@ func TestTroublesEndAndAreForgotten(t *testing.T) {
 	h.take()
 	c.advance(time.Minute)
 	require.Empty(t, all.list())
+	require.Empty(t, h.take(), "a look does not write to the log")
+	require.False(t, all.has(troubleRefused))
 	require.Len(t, h.take(), maxTroubles)
 	c.advance(troubleQuiet)
 	require.Empty(t, all.list())
