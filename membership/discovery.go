@@ -22,7 +22,7 @@ type Discovery interface {
 	// and an error may come together: then the addresses are used and the
 	// error is reported. It may block until ctx ends, and must return then. It
 	// must be safe for concurrent use. A panic counts as an error. A call that
-	// does not return is reported, and Stop waits for it.
+	// does not return is reported, and Stop leaves it behind.
 	Discover(ctx context.Context) ([]string, error)
 }
 

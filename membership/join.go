@@ -124,11 +124,12 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 			last.err = errHangs
 			return
 		}
-		if !m.background(attempt) {
+		if _, _, running := m.live(); !running {
 			<-m.attempts
 			return
 		}
 		begun++
+		go attempt() // a worker would hold up Stop
 	}
 	over := ctx.Done()
 	var hangs <-chan time.Time
@@ -150,6 +151,20 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 		}
 	}
 	return last.addrs, last.err
+}
+
+// endAttempts waits for the calls of Discovery, for a second at most, and lets no more begin.
+func (m *Membership) endAttempts() {
+	limit := time.NewTimer(releaseWait)
+	defer limit.Stop()
+	for range cap(m.attempts) {
+		select {
+		case m.attempts <- struct{}{}:
+		case <-limit.C:
+			m.log.Warn("left a call of Discovery behind", "error", errHangs)
+			return
+		}
+	}
 }
 
 // oneLine returns the text of an error in one line. Semicolons separate the texts of joined

@@ -169,6 +169,7 @@ func (m *Membership) shutdown() {
 		m.log.Warn("closing gossip", "error", err)
 	}
 	m.workers.Wait()
+	m.endAttempts()
 	if m.settings.Gossip.AddressFile != "" {
 		if data := m.dueKnown(true); data != nil {
 			m.writeKnown(data)
