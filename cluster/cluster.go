@@ -34,7 +34,7 @@ type Cluster struct {
 	members  *membership.Membership
 	handler  *transport.Handler
 	guard    *transport.Guard
-	pool     *client.Pool // of Client
+	pool     *client.Pool // the connections of Client
 	handoff  *driver      // nil without a Mover
 	events   subscribers
 	counts   counts
@@ -47,7 +47,7 @@ type Cluster struct {
 
 // answers are what Health and the waiting methods read. The loop replaces them.
 type answers struct {
-	health   atomic.Pointer[Health]    // as of the last event about it
+	health   atomic.Pointer[Health]    // the health that the last event reported
 	deriving atomic.Pointer[time.Time] // when the view that is being derived was begun; nil while none is
 	changed  lifecycle.Broadcast       // wakes whatever waits for view or health
 }

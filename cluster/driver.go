@@ -20,11 +20,11 @@ type driver struct {
 	user     Mover
 	options  HandoffOptions
 	self     handoff.Process
-	nonce    uint64 // of this start
+	nonce    uint64 // the nonce of this start
 	gates    []gate
 	evidence evidence
 	changed  lifecycle.Broadcast // a partition may be ready, handed over or released
-	before   *ring.Ring          // of the last view with owners; view alone uses it
+	before   *ring.Ring          // the ring of the last view with owners; only the method view uses it
 
 	life  context.Context // the context of messages and jobs
 	end   context.CancelFunc

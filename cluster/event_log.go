@@ -24,7 +24,7 @@ type eventLog struct {
 	mu      sync.Mutex
 	process string // distinguishes the IDs of this process from those of another one
 	events  []api.Event
-	count   uint64 // of all events so far
+	count   uint64 // the number of all events so far
 }
 
 // add remembers an event. It never blocks.

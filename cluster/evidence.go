@@ -45,7 +45,7 @@ type peerEvidence struct {
 // unguessable returns 64 random bits that nobody else can predict.
 func unguessable() uint64 {
 	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails
+	_, _ = rand.Read(b[:]) // crypto/rand never returns an error
 	return binary.LittleEndian.Uint64(b[:])
 }
 

@@ -17,7 +17,7 @@ type gate struct {
 	open     bool // the owner accepts writes
 	ready    bool // and has the data that it must have
 	now      int  // writes under way
-	earlier  int  // of these, the writes that were admitted before the last fence
+	earlier  int  // how many of the writes under way were admitted before the last fence
 	onsettle func(partition int)
 }
 

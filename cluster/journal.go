@@ -39,7 +39,7 @@ func journalKey(p int) string {
 // journalState is a journal that was loaded.
 type journalState struct {
 	head     journalHead
-	records  []handoff.Record // of the partitions that are or were held, in ascending order
+	records  []handoff.Record // the records of partitions that are or were held, in ascending order
 	departed []handoff.Process
 	since    uint64 // records from before this number do not count
 }

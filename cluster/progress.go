@@ -19,7 +19,7 @@ type progress struct {
 	counts [4]int    // partitions by phase
 	failed uint64    // calls that failed
 
-	failure  error // of the last call that failed
+	failure  error // the error of the last call that failed
 	failedAt time.Time
 	told     struct { // what subscribers have been told
 		busy bool

@@ -73,7 +73,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	if c.handoff != nil {
 		c.handoff.close()
 	}
-	_ = c.members.Stop(ctx) // its only error is the context's, which cuts its waits short
+	_ = c.members.Stop(ctx) // Stop returns only the error of the context, which shortens its waits
 	_ = c.members.Stop(context.WithoutCancel(ctx))
 	if cancel != nil {
 		cancel()

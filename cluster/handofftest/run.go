@@ -132,7 +132,7 @@ func (r *run) write() {
 	key := r.keys[r.rand.IntN(len(r.keys))]
 	by := r.one()
 	if r.peers.apart(by.id, by.id) {
-		return // it stands still
+		return // the member stands still
 	}
 	w := &write{by, key, r.peers.acknowledged(key) + 1, by.Lookup(key), make(map[string]bool)}
 	for o := range ring.Writers(w.place).All() {
