@@ -23,7 +23,7 @@ const (
 	WithoutFence       Safeguards = 1 << iota // a fence does not wait for writes under way
 	WithoutProof                              // a merge counts without its source being asked again
 	WithoutPending                            // an owner that owns again is as ready as before
-	WithoutQuorum                             // one source is enough
+	WithoutQuorum                             // a merge needs only one source
 	WithoutUnanimity                          // a former owner releases when one owner has merged
 	WithoutFreshness                          // a confirmation counts whatever fence it names
 	WithoutMerges                             // an owner that is ready does not merge when asked to
@@ -49,7 +49,7 @@ type (
 		Draining bool              // this process announces that it is draining
 		Leaving  bool              // this process announces that it is leaving
 
-		compared *comparison // of the ring with that of the view before; nil: not made yet
+		compared *comparison // how the ring differs from that of the view before; nil: not compared yet
 	}
 	// Founding says that this process founds the cluster, and has nothing to receive.
 	Founding struct{}

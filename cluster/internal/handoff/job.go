@@ -7,7 +7,7 @@ const (
 	requested   purpose = iota + 1 // the source, a former owner or an earlier owner, asked for the merge
 	quorum                         // from RF − W + 1 ready owners: nothing acknowledged can be missing
 	settling                       // from members of the pending sets; each source counts alone
-	settlingAll                    // the same, but the merge counts only when all sources are proven
+	settlingAll                    // as settling, but the merge counts only when all sources are proven
 	salvage                        // from all that have data left; the owner does not become ready
 	searching                      // from a process that has data, as the loss check found
 )
@@ -24,7 +24,7 @@ const (
 // source is a process to merge from.
 type source struct {
 	process Process
-	said    *report // its report before the merge
+	said    *report // the report of the source before the merge
 	proof   proof
 }
 

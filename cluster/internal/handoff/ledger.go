@@ -11,7 +11,7 @@ const (
 	maxMembers  = 16  // members of one owner set
 	maxPending  = 16  // owner sets that are pending
 	maxServed   = 24  // owner sets in which this process served
-	fewServed   = 8   // the same, when the process was ready in each of the last 8
+	fewServed   = 8   // the bound when the process was ready in each of the last 8 sets
 	maxReported = 64  // owner sets of which other processes lack writes
 	maxSets     = 128 // owner sets in one report
 )
@@ -54,7 +54,7 @@ func (q quorums) slack() int { return int(q.factor) - int(q.writes) }
 type ownerSet struct {
 	members  *set   // shared
 	quorums         // under which the members served; of several the hardest to satisfy
-	merged   uint16 // of a pending set: which members were merged from, a bit for each place
+	merged   uint16 // if the set is pending: which members were merged from, a bit for each index
 	attested uint16 // of a set of the past: which members were ready in it and merged from later
 	marks    mark
 }

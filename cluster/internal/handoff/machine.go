@@ -71,7 +71,7 @@ func (e Drained) happen(m *Machine) {
 		if pt := m.parts[p]; pt != nil && !pt.drained {
 			pt.drained = true
 			m.mail.ask(pt, anew)
-			if pt.ownership != owning { // it may release; an owner only offers more from now on
+			if pt.ownership != owning { // a former owner may release; an owner only offers more data from now on
 				m.work.wake(pt)
 			}
 		}

@@ -28,7 +28,7 @@ type recorded uint8
 
 const (
 	unsaved recorded = iota // the journal does not know that this process has the partition
-	saving                  // the same, while a save is under way
+	saving                  // the journal does not know the partition yet, and a save is under way
 	saved                   // the journal knows everything
 	stale                   // the journal knows that this process has the partition, but lacks the latest state
 )
@@ -90,7 +90,7 @@ type state struct {
 type surroundings struct {
 	self     Process
 	config   Config
-	quorums  quorums           // of the configuration in use; no write quorum: handoff is off
+	quorums  quorums           // those of the configuration in use; a write quorum of 0: handoff is off
 	starts   map[string]uint64 // starts of the members in the last view with handoff off, because its ring has none
 	alive    map[Process]bool  // false: the process is away
 	departed []Process         // processes that left after handing everything over, the newest last
@@ -335,7 +335,7 @@ type other struct {
 	process Process
 	merged  uint64  // the fence of the other process as of which this owner has merged its data; 0: none
 	asked   uint64  // the fence of this process as of which the other one should merge the data here; 0: none
-	said    *report // its last report under the present token, immutable; never nil
+	said    *report // the last report of the process under the present token, immutable; never nil
 }
 
 // silent stands for the report of a process that has sent none.

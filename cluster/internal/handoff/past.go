@@ -109,7 +109,7 @@ func (c *comparison) of(p int) difference {
 // then.
 type era struct {
 	quorums quorums
-	owners  []*owners // of the view before, by number
+	owners  []*owners // the owners in the view before, by number
 	low     numbers
 	high    numbers
 }

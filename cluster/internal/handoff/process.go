@@ -53,7 +53,7 @@ func (s set) sum() (sum uint64) {
 }
 
 // prime multiplies sums, so that they differ in all their bits.
-const prime = 1<<40 + 0x1B3 // of FNV-1a
+const prime = 1<<40 + 0x1B3 // the prime of FNV-1a
 
 // contains reports whether every process of t is in s.
 func (s set) contains(t set) bool {

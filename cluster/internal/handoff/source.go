@@ -268,7 +268,7 @@ func (pt *partition) settle(s *surroundings, out *effects) {
 		return
 	}
 	if done.Need < len(done.sources) || done.purpose == settlingAll && gone > 0 {
-		return // it is not known which of the sources were merged from
+		return // Receive does not say which of the sources it has merged from
 	}
 	sources := slices.DeleteFunc(done.sources, func(h source) bool { return h.proof != proven })
 	for _, h := range sources {

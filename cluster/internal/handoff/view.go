@@ -256,6 +256,6 @@ func (m *Machine) forgetGone(pt *partition) {
 	}
 	if pt.proof != nil && slices.ContainsFunc(pt.proof.sources, func(s source) bool { return gone(s.process) }) {
 		pt.settle(&m.around, &m.out)
-		m.work.wake(pt) // it may be ready now
+		m.work.wake(pt) // the partition may be ready now
 	}
 }
