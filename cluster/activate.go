@@ -71,7 +71,7 @@ func (c *Cluster) mayFound(v *published, self membership.Member) bool {
 	}
 	for _, m := range v.Members {
 		if m.State == membership.Joining && m.Origin != 0 {
-			return false // the other member has data, and founds the cluster itself
+			return false // the other member has data, and begins by itself
 		}
 	}
 	for _, m := range v.Members {
