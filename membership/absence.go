@@ -32,7 +32,7 @@ const (
 
 // absence is the record of a member that is away and has left.
 type absence struct {
-	member Member    // its Until is set
+	member Member    // the member that is away, with Until set
 	since  time.Time // when this process learned that the member had left
 	over   bool      // the absence has ended; the record stays so that other members learn that
 }
@@ -88,7 +88,7 @@ func (r *registry) seen(m Member) bool {
 		return true
 	}
 	was := r.departed[m.ID].member
-	was.State, was.Grace, was.Until = m.State, m.Grace, m.Until // it may have gone before its last news arrived
+	was.State, was.Grace, was.Until = m.State, m.Grace, m.Until // the member may have left before its last announcement arrived
 	return equalMembers(was, m)
 }
 

@@ -246,7 +246,7 @@ func (m *Membership) writeKnown(data []byte) {
 	defer m.known.file.Unlock()
 	if err := replaceFile(path, data); err != nil {
 		m.known.mu.Lock()
-		m.known.written = nil // so that it is written again
+		m.known.written = nil // the file is written again
 		m.known.mu.Unlock()
 		if ok, _ := m.lines.repeats.say("known addresses", m.settings.now()); ok {
 			m.log.Warn("the file of known addresses cannot be written: after a restart this member knows only what discovery names", "file", path, "error", err)

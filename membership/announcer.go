@@ -118,6 +118,6 @@ func (a *announcer) wait(ctx context.Context, limit time.Duration) {
 		limit = min(limit, time.Until(deadline))
 	}
 	if a.gossip != nil && limit > 0 {
-		_ = a.gossip.UpdateNode(limit) // its only error says that the limit has passed
+		_ = a.gossip.UpdateNode(limit) // UpdateNode fails only when the limit has passed
 	}
 }

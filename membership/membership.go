@@ -100,8 +100,8 @@ type counts struct {
 	dropped   atomic.Uint64 // messages dropped because the inbox was full
 	exchanges atomic.Uint64
 	refused   atomic.Uint64                          // announcements that this member did not accept
-	guard     atomic.Pointer[guard.Guard]            // of the only start
-	streams   atomic.Pointer[packetstream.Transport] // of the only start; nil without TCPOnly
+	guard     atomic.Pointer[guard.Guard]            // the guard of the only start
+	streams   atomic.Pointer[packetstream.Transport] // the packet streams of the only start; nil without TCPOnly
 }
 
 // New checks the options and returns a membership that is not running. It opens no address. The

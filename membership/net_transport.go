@@ -84,7 +84,7 @@ func bindNet(addr netip.AddrPort) (*netTransport, error) {
 // stranger who sends some thousand packets a second keeps the garbage collector at work. Its dials do not end at
 // Shutdown.
 type netTransport struct {
-	ip       netip.Addr // as given; may be unspecified
+	ip       netip.Addr // the bind address as given; may be unspecified
 	bound    *net.TCPAddr
 	streams  *net.TCPListener
 	packets  *net.UDPConn

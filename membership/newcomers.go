@@ -208,7 +208,7 @@ const (
 	failedNone      failedStart = iota // none that is remembered
 	failedOther                        // another start than the announced one
 	failedSame                         // the announced start
-	failedLately                       // the same, and memberlist remembers the incarnation that failed
+	failedLately                       // the announced start, and memberlist still remembers the incarnation that failed
 	failedElsewhere                    // the announced start, at another address
 )
 
@@ -246,9 +246,9 @@ func (r *registry) hasLater(m Member) bool {
 type newcomer struct {
 	name      string
 	addr      netip.AddrPort
-	challenge bool // it answers questions with a challenge
+	challenge bool // the start answers questions with a challenge
 	claims    bool // earlier starts of the NodeID are alive, and no later one
-	believed  bool // it is believed on its word
+	believed  bool // the start is believed without proof
 }
 
 // probe asks a start, in the background, whether it runs. When too many are being probed, probe only

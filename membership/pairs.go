@@ -65,7 +65,7 @@ func (s pairState) whole() bool { return s.packets && s.accepts && s.opens }
 func (p *pairs) doubt(name string) {
 	select {
 	case p.doubts <- name:
-	default: // it fails again
+	default: // the next failure requests the check again
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // unguessable returns 64 random bits that nobody else can predict, for names and challenges.
 func unguessable() uint64 {
 	var b [8]byte
-	_, _ = cryptorand.Read(b[:]) // it never fails
+	_, _ = cryptorand.Read(b[:]) // crypto/rand never returns an error
 	return binary.LittleEndian.Uint64(b[:])
 }
 

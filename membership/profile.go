@@ -71,9 +71,9 @@ type timings struct {
 
 // suspicionTimings are multipliers of memberlist.
 type suspicionTimings struct {
-	shortest  int // of the probe interval, and the logarithm of the number of members: the shortest suspicion
-	longest   int // of the shortest suspicion
-	awareness int // of the probe interval, at a member whose probes fail
+	shortest  int // the shortest suspicion, in probe intervals times the logarithm of the number of members
+	longest   int // the longest suspicion, in shortest suspicions
+	awareness int // the largest factor of the probe interval, at a member whose probes fail
 }
 
 // patient returns the multipliers of a member with tethers. Tethers find most deaths, so a suspicion of

@@ -281,7 +281,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 	m.ask(round, kindReach, first)
 	if !m.await(ctx, round, patience, both) {
 		if some(m.reach.counts(round)) {
-			m.reach.conclude(nil) // so that Start goes on
+			m.reach.conclude(nil) // lets Start continue
 		}
 		targets := m.reachTargets(reachFew)
 		m.ask(round, kindReach, targets)

@@ -51,7 +51,7 @@ type departure struct {
 	at     time.Time
 	next   time.Time // when to dial the member next
 	silent time.Time // since when there had been no sign of it; zero: since at
-	ghost  bool      // it was believed on its word, and has never answered
+	ghost  bool      // the start was believed without proof, and has never answered
 }
 
 // silentSince returns since when there has been no sign of a member that was declared dead.

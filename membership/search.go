@@ -30,7 +30,7 @@ type search struct {
 	untried []netip.AddrPort
 	pending map[netip.AddrPort]bool // addresses that are dialled and have not answered
 	back    []netip.AddrPort        // addresses that led back to this member, to be dialled again
-	memory  []netip.AddrPort        // of addrs, the ones that only the file of known addresses has
+	memory  []netip.AddrPort        // the addresses of addrs that only the file of known addresses has
 	answers chan searchAnswer
 	ended   chan struct{}
 	failed  map[netip.AddrPort]string // why an address that was dialled led to no other member

@@ -86,7 +86,7 @@ func (m *Membership) isGivenUp(now time.Time) bool {
 	}
 	others, since := m.registry.companySince()
 	if others == 0 {
-		others = len(m.registry.lostLately()) // it may be wrong about those
+		others = len(m.registry.lostLately()) // this member may have declared these members failed by mistake
 	}
 	if others == 0 {
 		return false

@@ -37,7 +37,7 @@ const denialProbes = 2
 // suspicion is the suspicion of one member.
 type suspicion struct {
 	since       time.Time
-	incarnation uint64    // that is suspected; 0 when not known
+	incarnation uint64    // the suspected incarnation; 0 when not known
 	announced   bool      // the member has announced itself since, in a way that may refute the suspicion
 	accused     bool      // this member has reason for it
 	refuted     time.Time // zero while it is open

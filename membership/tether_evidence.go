@@ -143,7 +143,7 @@ func (m *Membership) confirmsSilence(name string) bool {
 		held := m.tethers.held[name] != nil
 		m.tethers.mu.Unlock()
 		if held {
-			return false // it has answered
+			return false // the start has answered
 		}
 		if m.suspicions.age(name) >= enough {
 			return true

@@ -58,7 +58,7 @@ type tethers struct {
 	queue  []tether.Event
 	held   map[string]*tetherEnd // by gossip name
 	served map[string]*tetherEnd
-	open   int // as the machine counts
+	open   int // the number of open tethers, as the machine counts them
 	counts tether.Counts
 }
 

@@ -24,7 +24,7 @@ type link struct {
 	// mu guards the rest. It may be taken while net.mu is held, never the
 	// other way round.
 	mu     sync.Mutex
-	change sync.Cond // of any field below
+	change sync.Cond // signals a change of any field below
 	halves [2]half   // halves[i] carries what end i writes
 	closed [2]bool   // by end i
 	// stalled is whether the process of end i is stopped: it does not read or write.

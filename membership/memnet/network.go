@@ -34,7 +34,7 @@ type Network struct {
 	options   Options
 	random    *rand.Rand
 	listeners map[netip.AddrPort]*transport
-	links     list.List // of *link, in the order in which they were dialled
+	links     list.List // the elements are *link, in the order in which they were dialled
 	flight    flightQueue
 	landing   *time.Timer // fires when the first packet of flight is due
 	lastPort  uint16

@@ -35,7 +35,7 @@ type transport struct {
 	lostPackets    uint64               // packets lost to a full inbox
 	lostStreams    uint64               // streams lost to a full backlog
 	stalled        chan struct{}        // closed when the stall ends; nil without one
-	waitingPackets []*memberlist.Packet // that arrived in the stall
+	waitingPackets []*memberlist.Packet // packets that arrived during the stall
 	waitingStreams []net.Conn           // dialled in the stall
 }
 
