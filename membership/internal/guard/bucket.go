@@ -11,7 +11,7 @@ type Bucket struct {
 	Rate, Burst float64
 
 	mu    sync.Mutex
-	used  float64 // of Burst
+	used  float64 // the part of Burst that is used up
 	since time.Time
 }
 

@@ -14,7 +14,7 @@ import (
 // version 1 pass.
 const (
 	cipherVersion = 1
-	nonceSize     = 12 // of AES-GCM, after the version
+	nonceSize     = 12 // the nonce of AES-GCM, which follows the version
 )
 
 var errCipherVersion = errors.New("membership: stream is encrypted in a version that no member writes")

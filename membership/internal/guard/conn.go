@@ -83,7 +83,7 @@ func (c *inbound) Close() error {
 type outbound struct {
 	net.Conn
 	g      *Guard
-	addr   string // as dialed
+	addr   string // the address that was dialed
 	charge *charge
 
 	mu      sync.Mutex // orders reads

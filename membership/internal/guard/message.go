@@ -35,7 +35,7 @@ const (
 	sealedHead  = 1 + 4    // the kind of an encrypted message, and its length
 	minSealed   = 1 + 12 + 16
 	stateCost   = 256 // bytes that memberlist allocates for a member in an exchange, besides its values
-	lzwLitWidth = 8   // as memberlist compresses
+	lzwLitWidth = 8   // the width with which memberlist compresses
 	// leastLimit is the limit of incarnations in 1970. It grows by one each second.
 	leastLimit = 1 << 30
 	// knownLimit is what news of known members may have above the limit of other senders.

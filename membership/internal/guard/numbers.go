@@ -24,7 +24,7 @@ const numberRounds uint8 = 10
 
 func newNumbers() numbers {
 	var key [16]byte
-	_, _ = rand.Read(key[:]) // it cannot fail
+	_, _ = rand.Read(key[:]) // crypto/rand never returns an error
 	function, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // the key has a valid length

@@ -87,7 +87,7 @@ func (c *charge) pace(n int) {
 type pacedReader struct {
 	io.Reader
 	charge *charge
-	part   int // one of this number of bytes counts
+	part   int // one in this number of bytes counts
 }
 
 func (r pacedReader) Read(p []byte) (int, error) {

@@ -106,8 +106,8 @@ func (g *Guard) clearPacket(b []byte, from net.Addr) ([]byte, error) {
 // sender says what the messages of one packet may contain. The counts are those of the packet.
 type sender struct {
 	source   netip.Addr // not valid when the transport has no addresses
-	known    bool       // it has the address of a known member
-	inflate  bool       // it may send compressed messages
+	known    bool       // the sender has the address of a known member
+	inflate  bool       // the sender may send compressed messages
 	room     int        // how many bytes they may have in all, decompressed
 	most     uint64     // the largest incarnation
 	requests int        // probes, and requests to probe other members

@@ -63,7 +63,7 @@ func (g *Guard) doubted(b []byte) (message []byte, changed bool) {
 		if !ok || leaves || string(said.node) == g.opts.Self || g.opts.Expected(string(said.node), said.incarnation) {
 			return nil, false
 		}
-		suspicion := bytes.Clone(b) // it has the same fields
+		suspicion := bytes.Clone(b) // a suspect message has the fields of a dead message
 		suspicion[0] = suspectMessage
 		g.hear(suspicion)
 		return suspicion, true
