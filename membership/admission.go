@@ -19,11 +19,12 @@ import (
 // concurrent use.
 //
 // There is one exception: the largest start number that is admitted grows with the time. It is
-// years away from all numbers of members, so that only forged numbers can reach it.
+// years away from all numbers of members, so that only forged numbers and clocks that are years ahead can reach it.
 type admission struct {
 	partitionCount int
 	configurations []string
 	now            func() time.Time
+	born           time.Time // when this process began, by its own clock; zero: not checked
 }
 
 // newAdmission returns the admission for a member with this configuration.
@@ -34,6 +35,45 @@ func newAdmission(partitionCount int, configurations []string) *admission {
 // maxClockError is how far the clock of a process may be ahead of the clock of this one. The clock
 // gives the process its start number.
 const maxClockError = 10 * 365 * 24 * time.Hour
+
+// release is before every correct clock of a process of this release. A clock that was never set shows 1970.
+var release = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// clockLimit returns the latest start that a process admits whose clock shows a time.
+func clockLimit(now time.Time) time.Time {
+	if now.Before(release) {
+		now = release
+	}
+	return now.Add(maxClockError)
+}
+
+// maxClock is the largest start number that is a time of four-digit years.
+const maxClock = 253_402_300_799_999
+
+// checkClock returns an error when the clock of one of the two processes is years ahead of that of the other one. Both
+// refuse each other then, because of the start number of the one. The other one must not see itself in a cluster
+// that does not list it.
+func (a *admission) checkClock(peer Member) error {
+	// The next start of the NodeID takes a higher number. If this one were the highest that is
+	// admitted, the next start would be admitted a millisecond later.
+	limit := clockLimit(a.now())
+	switch {
+	case peer.Start.Number > maxClock:
+		return fmt.Errorf("membership: start %d of %q is years ahead of the clock of this member", peer.Start.Number, peer.ID)
+	case peer.Start.Number > uint64(limit.UnixMilli()):
+		return clockError(peer, a.now(), time.UnixMilli(int64(peer.Start.Number)))
+	case !a.born.IsZero() && a.born.After(clockLimit(peer.Started)):
+		return clockError(peer, a.born, peer.Started)
+	}
+	return nil
+}
+
+func clockError(peer Member, ours, theirs time.Time) error {
+	return &ConfigurationError{
+		NodeID: peer.ID, Addr: peer.Addr, Field: "Clock",
+		Ours: ours.UTC().Format(time.RFC3339), Theirs: theirs.UTC().Format(time.RFC3339),
+	}
+}
 
 // admit returns the member in a message, or the reason to ignore the message: a
 // *ConfigurationError when the message is valid but the member cannot work with this
@@ -51,10 +91,8 @@ func (a *admission) admit(n *memberlist.Node) (Member, error) {
 	if err := checkAddresses(m.HTTPAddr, m.Services); err != nil {
 		return Member{}, fmt.Errorf("membership: member %q: %w", m.ID, err)
 	}
-	// The next start of the NodeID takes a higher number. If this one were the highest that is
-	// admitted, the next start would be admitted a millisecond later.
-	if limit := a.now().Add(maxClockError).UnixMilli(); m.Start.Number > uint64(max(limit, 0)) {
-		return Member{}, fmt.Errorf("membership: start %d of %q is years ahead of the clock of this member", m.Start.Number, m.ID)
+	if err := a.checkClock(m); err != nil {
+		return Member{}, err
 	}
 	if err := a.check(m); err != nil {
 		return Member{}, err
@@ -133,7 +171,8 @@ type ConfigurationError struct {
 	// NodeID and Addr name the other member and its gossip address.
 	NodeID string
 	Addr   netip.AddrPort
-	// Field is what differs: "PartitionCount" or "Configurations".
+	// Field is what differs: "PartitionCount", "Configurations", or "Clock" when one of the two clocks is years
+	// ahead of the other one.
 	Field string
 	// Ours and Theirs are the two values, as text for people.
 	Ours, Theirs string
@@ -142,8 +181,11 @@ type ConfigurationError struct {
 // Error says what differs, and how to change one into the other.
 func (e *ConfigurationError) Error() string {
 	cure := "none in common; to change it, first accept both everywhere by a rolling restart, then drop the old one by another"
-	if e.Field == "PartitionCount" {
+	switch e.Field {
+	case "PartitionCount":
 		cure = "it is fixed for a cluster's life, start every member with the same"
+	case "Clock":
+		cure = "set the one that is wrong, and restart its process"
 	}
 	return fmt.Sprintf("membership: member %q at %s: %v: %s is %s there and %s here: %s",
 		e.NodeID, e.Addr, ErrConfiguration, e.Field, e.Theirs, e.Ours, cure)

@@ -12,8 +12,8 @@ import (
 // errors.Is.
 var (
 	// ErrConfiguration says that two members of one cluster cannot work together:
-	// their partition counts differ, or they have no configuration in common. The
-	// error around it is a *ConfigurationError.
+	// their partition counts differ, they have no configuration in common, or their
+	// clocks are years apart. The error around it is a *ConfigurationError.
 	ErrConfiguration = errors.New("incompatible configuration")
 	// ErrClusterName says that the process at an address is a member of a
 	// cluster with another name.

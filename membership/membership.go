@@ -132,7 +132,7 @@ func New(o Options) (*Membership, error) {
 		undecryptable: undecryptable{senders: make(chan netip.AddrPort, 16)},
 		life:          lifecycle.Life{Name: "membership", Ended: ErrStopped},
 	}
-	m.registry, m.admission.now = newRegistry(m.name, s.now), s.now
+	m.registry, m.admission.now, m.admission.born = newRegistry(m.name, s.now), s.now, s.now()
 	m.troubles.log, m.troubles.now = s.Logger, s.now
 	m.lines.refusals.Rate, m.lines.refusals.Burst = 1.0/3, 20
 	m.lines.repeats.every, m.undecryptable.dialled.every = time.Hour, refusalMemory/2
