@@ -47,7 +47,7 @@ type inbound struct {
 	door    *door
 	// The lock of the transport guards these.
 	heard   time.Time // when it last carried something, or was accepted
-	evicted bool      // it was closed to make room
+	evicted bool      // the stream was closed to make room
 }
 
 func (t *Transport) acceptOne(conn net.Conn) {

@@ -117,7 +117,7 @@ func (p *peer) next() (frames []byte, conn net.Conn, goOn bool) {
 	if p.conn != nil && (p.broken || stalled || over) {
 		_ = p.conn.Close()
 		if p.conn = nil; !p.confirmed && !over {
-			p.postpone(now) // it is no better than an address that refuses
+			p.postpone(now) // the address gets the same pause as one that refuses
 		}
 	}
 	frames, p.queue = p.queue, nil

@@ -94,8 +94,8 @@ type Transport struct {
 
 // door has the inbound streams of one class of senders.
 type door struct {
-	heads  population // those whose beginning is not read yet
-	within population // those of packets
+	heads  population // streams whose first bytes are not read yet
+	within population // streams that carry packets
 }
 
 func newDoor(o Options) door {
