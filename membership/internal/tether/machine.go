@@ -25,7 +25,7 @@ type Machine struct {
 	opts Options
 
 	members map[string]bool // all starts believed alive, and whether they take part and stay
-	circle  circle          // those that take part and stay
+	circle  circle          // the starts that take part in tethers and do not leave
 	holds   map[string]*hold
 	memory  memory
 	burst   time.Time            // until then other failures are likely
@@ -34,7 +34,7 @@ type Machine struct {
 	doubts  map[string]time.Time // when this member last looked into a start that it holds no tether to
 	counts  Counts
 
-	actions []Action // of the present step
+	actions []Action // the actions of the present step
 }
 
 // hold is what this member knows of one start that it holds a tether to, or wants to.
@@ -50,11 +50,11 @@ type hold struct {
 	asked  time.Time // when others last asked for an examination
 
 	reported time.Time // when another member last believed the start dead
-	guest    bool      // it is watched for one examination alone, because of that
+	guest    bool      // the start is watched for one examination only
 
-	verdict Verdict // of this member; zero: none
+	verdict Verdict // the verdict of this member; zero: none
 	judged  time.Time
-	claims  map[string]claim // of other holders
+	claims  map[string]claim // the claims of other holders
 	told    map[string]bool  // the holders that were told the verdict
 	dead    time.Time        // when this member last declared the start dead
 }

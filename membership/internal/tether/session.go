@@ -155,7 +155,7 @@ func (s *Session) readFrame() ([]byte, error) {
 
 // Message is what the other side of a tether says.
 type Message struct {
-	Parting bool    // it ends the tether on purpose
+	Parting bool    // the sender ends the tether on purpose
 	About   string  // with a claim: the name of the start that it is about
 	Verdict Verdict // with a claim: its verdict; zero: the message is no claim
 }

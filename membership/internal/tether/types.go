@@ -36,9 +36,9 @@ type Use uint8
 
 // The uses of a dial.
 const (
-	Opens   Use = iota // it opens a tether
-	Looks              // it belongs to an examination
-	Decides            // it belongs to an examination, and its refusal is a reason for a verdict
+	Opens   Use = iota // the dial opens a tether
+	Looks              // the dial belongs to an examination
+	Decides            // the dial belongs to an examination, and a refusal is a reason for a verdict
 )
 
 // Verdict is the result of an examination, or what a claim says.
@@ -58,13 +58,13 @@ type (
 	// Seen says that a start is believed alive.
 	Seen struct {
 		Name    string
-		Speaks  bool // it takes part in tethers
-		Parting bool // it has announced that it is about to leave
+		Speaks  bool // the start takes part in tethers
+		Parting bool // the start has announced that it is about to leave
 	}
 	// Lost says that a start is no longer believed alive.
 	Lost struct {
 		Name   string
-		Failed bool // it has not left by itself
+		Failed bool // the start has failed; false: it has left
 	}
 	// Dialed is the outcome of one action [Dial], with the same Name and Use.
 	Dialed struct {
