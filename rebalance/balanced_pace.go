@@ -17,7 +17,7 @@ import (
 const (
 	whole       = 1 << 31 // a probability of one
 	maxPaced    = 256     // with more units than this, the paces are the weights
-	paceRounds  = 16      // of the search for rates
+	paceRounds  = 16      // the rounds of the search for rates
 	maxRate     = 1 << 40
 	fastestPace = 1 << 30
 )

@@ -12,7 +12,7 @@ type unit struct {
 	weight      uint64 // the sum of the weights of its members
 	low, high   uint64 // the least and the largest number of owners that it has in a row
 	least, most uint64 // the least and the largest number of slots that it has in all rows
-	share       uint64 // its fair number of slots, times 2^16
+	share       uint64 // the fair number of slots of the unit, times 2^16
 	limit       uint64 // the most slots it may get
 	load        uint64 // the slots it has
 }
@@ -76,7 +76,7 @@ func fairShares(t ring.Topology) []unit {
 		members[i].weight = uint64(n.Weight)
 	}
 	partitions := uint64(t.PartitionCount) << 16
-	if equalWeights(t.Nodes) { // the same without a search
+	if equalWeights(t.Nodes) { // equal weights need no search
 		for i := range members {
 			members[i].share = min(partitions, (uint64(t.Replicas)*partitions+uint64(len(members))-1)/uint64(len(members)))
 		}

@@ -19,7 +19,7 @@ type seating struct {
 	limits     []uint64 // the limits of members in the race for slots that are in no column
 	orders     []permutation
 	domain     domain
-	version    int // of the algorithm
+	version    int // the version of the algorithm
 	stopped    func() bool
 }
 

@@ -23,8 +23,8 @@ type quota struct {
 // Bounds of strategies without an option, for zones of several nodes. They are less than twice the
 // fair share, because the loads of the nodes of one zone differ by chance.
 const (
-	scoreOverload overload = 1750 // of Rendezvous
-	ringOverload  overload = 1670 // of ConsistentHash
+	scoreOverload overload = 1750 // the overload of Rendezvous
+	ringOverload  overload = 1670 // the overload of ConsistentHash
 )
 
 // quotas returns the quota of each zone, so that no node carries more than a bound over its fair

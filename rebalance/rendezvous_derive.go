@@ -69,7 +69,7 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 type challenge struct {
 	row    int
 	nodes  []uint16
-	ranked bool // one node, which gives the row this rank
+	ranked bool // nodes is one node, and rank the rank that it gives the row
 	rank   uint64
 }
 
@@ -143,7 +143,7 @@ func (f *filler) refill(joined, row []uint16, p partition) {
 
 // change holds the differences between two topologies.
 type change struct {
-	layout  layout   // of the new one
+	layout  layout   // the layout of the new table
 	depth   int      // the largest number of owners of a row in one zone
 	joined  []uint16 // the new nodes that were not in the old topology, or differ from it
 	altered []bool   // for each new node, whether the old topology has another node of its ID; nil for none
