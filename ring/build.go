@@ -107,7 +107,7 @@ func build(previous *Ring, c Config, nodes []Node) (*Ring, error) {
 		return r, nil
 	}
 	if r.sharesTable(previous) {
-		r.owners, r.note = previous.owners, previous.note // neither ring changes them
+		r.owners, r.note = previous.owners, previous.note // neither ring modifies the shared slices
 	} else if err := r.place(previous); err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func sortByID(nodes []Node) []Node {
 	}
 	slices.Sort(order)
 	sorted := make([]Node, len(nodes))
-	first := 0 // of the nodes that have six bytes in common
+	first := 0 // the first of the nodes that have the six bytes in common
 	for i, v := range order {
 		sorted[i] = nodes[v&0xFFFF]
 		if i+1 == len(order) || order[i+1]>>16 != v>>16 {

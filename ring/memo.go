@@ -19,7 +19,7 @@ import (
 type memo struct {
 	hashes atomic.Pointer[[]uint64]     // eight bytes a partition
 	zones  [4]atomic.Pointer[zoneTable] // two bytes an owner
-	nodes  [2]atomic.Pointer[nodeTable] // one bit
+	nodes  [2]atomic.Pointer[nodeTable] // one bit for each partition
 
 	// The same tables from the first question on.
 	hashPart  atomic.Pointer[part[[]uint64]]
@@ -36,7 +36,7 @@ type zoneTable struct {
 // views holds a ring as seen from the zones that have tables. Copies of a ring with and without a
 // target share the tables, and each has views of its own.
 type views struct {
-	ring *Ring                   // as seen from nowhere
+	ring *Ring                   // the ring with its owners in the order of the preference lists
 	from [4]atomic.Pointer[view] // from the zones of the memo
 }
 

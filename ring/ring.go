@@ -32,7 +32,7 @@ type Ring struct {
 	zones    []zone
 	places   []place  // the zone and region of each node
 	owners   []uint16 // replicas indices a partition: the preference lists
-	shown    []uint16 // the same in the order of At and All: owners, except in a view
+	shown    []uint16 // the table in the order of At and All: equal to owners, except in a view
 	note     uint64   // what the strategy keeps with the table
 	count    uint64   // partitions
 	replicas int
@@ -63,7 +63,7 @@ func (r *Ring) Partition(key string) int { return int(r.locate(key)) }
 // Placement returns the placement of a partition. The placement of a partition
 // out of range is empty.
 func (r *Ring) Placement(partition int) Placement {
-	if r == nil || uint64(partition) >= r.count { // as an unsigned number a negative partition is out of range
+	if r == nil || uint64(partition) >= r.count { // as an unsigned number, a negative partition is out of range
 		return Placement{}
 	}
 	return Placement{ring: r, partition: uint32(partition)}
