@@ -62,7 +62,7 @@ type outcome struct {
 // action is a route that changes something.
 type action struct {
 	name   string
-	fields []string // of the body; all must be given
+	fields []string // the fields of the body; all must be given
 	do     func(ctx context.Context, on actor, q *actionRequest) (outcome, error)
 }
 

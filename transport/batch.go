@@ -136,7 +136,7 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 		if end < 0 {
 			end = len(order)
 		}
-		s.open(&groups[g], "]}") // its indexes are an empty list
+		s.open(&groups[g], "]}") // a group without keys has an empty list of indexes
 		for n, i := range order[:end] {
 			if n > 0 {
 				s.text(",")

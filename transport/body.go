@@ -85,8 +85,8 @@ func givenTwice(body []byte, objects int) (name string, twice bool) {
 		return "", false
 	}
 	type level struct {
-		object, value bool     // it is an object; a value comes next
-		names         []string // of an object, so far
+		object, value bool     // the value is an object; a value comes next
+		names         []string // the names read so far of an object
 	}
 	var open []level
 	dec := json.NewDecoder(bytes.NewReader(body))

@@ -203,7 +203,7 @@ func (g *Guard) Counts() GuardCounts {
 		Unauthorized: g.counts.unauthorized.Load(), Forbidden: g.counts.forbidden.Load(),
 	}
 	if g.file != nil {
-		g.file.Get() // so that a scrape finds a file that cannot be used
+		g.file.Get() // a scrape then finds a file that cannot be used
 		c.ReloadFailures = g.file.Failures()
 	}
 	return c

@@ -15,7 +15,7 @@ import (
 
 const (
 	formType     = "application/x-www-form-urlencoded"
-	maxFormBytes = 4 << 10 // of the form of an action
+	maxFormBytes = 4 << 10 // the limit of the form of an action
 	// mostSubject is the largest number of bytes of an ID in a form. No NodeID has more.
 	mostSubject = 256
 )

@@ -62,7 +62,7 @@ type clientTable struct {
 
 	mu    sync.Mutex
 	byKey map[netip.Prefix]*list.Element
-	order list.List // of *limitedClient, with the most recent first
+	order list.List // the elements are *limitedClient, the most recent first
 }
 
 type limitedClient struct {

@@ -101,7 +101,7 @@ func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config, 
 			TLSConfig:         secure,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
-				SendPingTimeout:      o.ReadTimeout, // so that a peer that is gone does not keep a slot
+				SendPingTimeout:      o.ReadTimeout, // a peer that is gone then does not keep a slot
 				PingTimeout:          o.ReadHeaderTimeout,
 				WriteByteTimeout:     o.ReadTimeout,
 			},

@@ -77,7 +77,7 @@ type encodedTable struct {
 	etag     string // without quotes
 	binary   []byte
 	json     func() ([]byte, error) // encodes at its first call
-	size     int64                  // of both forms and the document, about
+	size     int64                  // the approximate size of both forms and the document
 	readers  readers
 }
 

@@ -14,7 +14,7 @@ import (
 type turns struct {
 	mu      sync.Mutex
 	free    int
-	waiting []queue // one for each client that waits; the first one is next
+	waiting []queue // a queue for each client that waits; the first queue is next
 }
 
 // queue is the requests of one client that wait for a turn, the oldest first.

@@ -149,7 +149,7 @@ func readKey(input io.Reader, path string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = file.Close() }() // it was only read
+		defer func() { _ = file.Close() }() // an error of Close does not matter after reading
 		input = file
 	}
 	text, err := io.ReadAll(io.LimitReader(input, most))

@@ -35,7 +35,7 @@ type compared struct {
 
 // seen is what one member says.
 type seen struct {
-	addr    string // as it was asked
+	addr    string // the address at which the member was asked
 	id      string // the NodeID, as others name it or as it answers
 	err     error
 	health  api.Health

@@ -24,12 +24,12 @@ type Attempt struct {
 	transport *Transport
 	slot      slot.Slot
 	addr      string
-	body      io.ReadCloser // of the answer
+	body      io.ReadCloser // the body of the answer
 	reusable  bool          // the connection, when the body was read to its end
 	stop      func() bool   // ends the wait for the end of Context
 
 	mu     sync.Mutex
-	conn   *conn // that the exchange uses
+	conn   *conn // the connection of the exchange
 	cause  error // with which the attempt was ended
 	over   chan struct{}
 	closed bool // the body, by its reader
@@ -43,7 +43,7 @@ type phase uint8
 
 const (
 	begun     phase = iota
-	connected       // it has a connection
+	connected       // the attempt has a connection
 	written         // bytes of the request may have been written
 )
 

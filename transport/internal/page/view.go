@@ -40,7 +40,7 @@ type view struct {
 type member struct {
 	api.Member
 	Lost                bool
-	Since               time.Time // of its state, as far as the events tell; zero if they do not
+	Since               time.Time // when the state began, as far as the events say; zero: not known
 	Colour              string
 	Primaries, Replicas int
 	FairPrimary         float64
@@ -65,7 +65,7 @@ func (p place) Value() string { return p.Region + "/" + p.Zone }
 type zone struct {
 	place
 	Members, Weight, Primaries, Owned int
-	Colour                            string // of one of its members
+	Colour                            string // the colour of one of the members
 	Fair                              float64
 }
 

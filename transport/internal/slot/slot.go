@@ -122,7 +122,7 @@ func (s *Slots) Wait(ctx context.Context, over <-chan struct{}, addr string, t *
 			h.waiting = slices.Delete(h.waiting, i, i+1)
 		}
 		s.mu.Unlock()
-		if i < 0 { // it has the slot
+		if i < 0 { // the waiter has the slot
 			t.Free()
 		}
 		return err
