@@ -105,6 +105,11 @@ func withoutControls(s string) string {
 }
 
 func (a *answering) WriteHeader(status int) {
+	if status == http.StatusRequestEntityTooLarge && a.http1 {
+		// http.MaxBytesReader does so with the writer of net/http, and knows no other. Otherwise the
+		// server reads the rest of the body first, for which the caller may let it wait.
+		a.Header()["Connection"] = []string{"close"}
+	}
 	if status >= http.StatusOK {
 		a.begin()
 	} else {

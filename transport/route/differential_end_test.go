@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -129,6 +130,21 @@ func endBehaviours() []behaviour {
 				panic("as a test asks for")
 			},
 		},
+		unsent("the handler closes the connection", func(w http.ResponseWriter, r *http.Request) error {
+			if r.ProtoMajor == 1 {
+				w.Header().Set("Connection", "close")
+			}
+			return nil
+		}),
+		unsent("the handler limits the time", func(w http.ResponseWriter, r *http.Request) error {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+			_, err := io.ReadAll(r.Body)
+			return err
+		}),
+		unsent("the handler limits the size", func(w http.ResponseWriter, r *http.Request) error {
+			_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10))
+			return err
+		}),
 		{
 			name: "an answer before the body", handle: early(http.StatusRequestEntityTooLarge),
 			send: func(x *exchange) { x.do(x.request("POST", "/k", bytes.NewReader(make([]byte, 100)))) },
@@ -179,6 +195,23 @@ func endBehaviours() []behaviour {
 				require.Contains(t, direct.caller[0], "418")
 				require.Regexp(t, "504|418", forwarded.caller[0])
 			},
+		},
+	}
+}
+
+// unsent is a request whose caller stops to send its body, and waits for the answer.
+func unsent(name string, read func(http.ResponseWriter, *http.Request) error) behaviour {
+	return behaviour{
+		name: "a body that stops, " + name,
+		handle: func(x *exchange, w http.ResponseWriter, r *http.Request) {
+			x.saw("error %v", read(w, r) != nil)
+			http.Error(w, "enough", http.StatusRequestEntityTooLarge)
+		},
+		send: func(x *exchange) {
+			reader, writer := x.pipe()
+			defer func() { _ = writer.Close() }()
+			go func() { _, _ = io.WriteString(writer, "01234567890123456789") }()
+			x.do(x.request("POST", "/k", reader))
 		},
 	}
 }

@@ -128,14 +128,23 @@ func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) {
 		f.switched = response.Body
 		switches(out, response)
 	default:
-		if f.request.ProtoMajor == 1 && !response.Close && !f.cargo.ended() {
-			// The owner's handler answers while it reads. A server whose handler does
-			// not, reads the rest of the body first, or closes the connection.
-			_ = http.NewResponseController(f.writer).EnableFullDuplex()
-		}
 		f.receive(response)
+		f.answersEarly(response)
 	}
 	return response, err
+}
+
+// answersEarly lets an answer of the owner pass although the body of the request has not come to its
+// end, and may never do. A server reads the rest first, unless the handler answers while it reads, or
+// the connection is to be closed.
+func (f *forwarding) answersEarly(response *http.Response) {
+	switch {
+	case f.request.ProtoMajor != 1 || f.cargo.ended():
+	case response.Close:
+		f.writer.Header()["Connection"] = []string{"close"} // the proxy leaves out that of the owner
+	default:
+		_ = http.NewResponseController(f.writer).EnableFullDuplex()
+	}
 }
 
 // switches lets the proxy pass on an answer that switches protocols, as the handler has
