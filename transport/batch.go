@@ -136,7 +136,7 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 		if end < 0 {
 			end = len(order)
 		}
-		s.open(&groups[g], "]}") // a group without keys has an empty list of indexes
+		s.open(&groups[g], "]}") // the list of indexes is empty here, and is written below
 		for n, i := range order[:end] {
 			if n > 0 {
 				s.text(",")
