@@ -16,7 +16,7 @@ import (
 // httputil.ReverseProxy does after an informational answer.
 type answering struct {
 	http.ResponseWriter
-	ctx    context.Context // of the request
+	ctx    context.Context // the context of the request
 	closes bool            // the connection, unless the handler says the length of its answer
 	http1  bool
 	number [1]string

@@ -20,9 +20,9 @@ type avoided struct {
 
 // trouble is the state of one address that could not be reached.
 type trouble struct {
-	until time.Time // it is tried last
-	tried time.Time // by a request that waits, or when the first could not reach it
-	tries int       // by requests that waited
+	until time.Time // the address is tried last until then
+	tried time.Time // when a waiting request last tried the address, or when the first request could not reach it
+	tries int       // attempts of requests that waited
 }
 
 // add adds an address for the period.

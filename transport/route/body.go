@@ -18,8 +18,8 @@ import (
 // answer before it sends its body.
 type cargo struct {
 	none   bool  // the request has no body
-	most   int64 // that is kept
-	length int64 // of the body, as the request says; negative: it does not
+	most   int64 // the largest number of bytes that are kept
+	length int64 // the length of the body that the request announces; negative: none announced
 	source io.Reader
 	// rewind returns the body from its beginning for an attempt, so that nothing is kept; nil:
 	// the caller has no such function.
@@ -31,7 +31,7 @@ type cargo struct {
 	mu      sync.Mutex
 	kept    []byte // the beginning of the source, unless lost
 	lost    bool   // more was read than may be kept
-	end     error  // of the source, or of the body that was rewound last
+	end     error  // the error at the end of the source, or of the body that was rewound last
 	taken   int64  // bytes of it that were read
 	present *handle
 	rewound *rewound
@@ -100,7 +100,7 @@ func (r *rewound) Read(b []byte) (int, error) {
 	c := r.cargo
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rewound == r { // neither closed, nor followed by another
+	if c.rewound == r { // r is neither closed nor followed by another rewound body
 		err = c.took(n, err)
 	}
 	return n, err
@@ -199,7 +199,7 @@ func (h *handle) Read(b []byte) (int, error) {
 		return 0, errDetached
 	}
 	if !c.lost {
-		b = b[:min(int64(len(b)), max(c.most-int64(len(c.kept)), 1))] // one byte more shows the end
+		b = b[:min(int64(len(b)), max(c.most-int64(len(c.kept)), 1))] // one more byte shows whether the body has ended
 	}
 	c.mu.Unlock()
 	if c.asks != nil {

@@ -91,7 +91,7 @@ func (rt *Router) rewrite(p *httputil.ProxyRequest) {
 	if values := in.Header["Upgrade"]; out.Header["Upgrade"] != nil {
 		out.Header["Upgrade"] = values
 	}
-	out.Trailer = in.Trailer // the same map: it gets its values while the body is read
+	out.Trailer = in.Trailer // the same map, whose values arrive while the body is read
 }
 
 // restore gives a URL the target with which the request came. Handlers around this
@@ -179,7 +179,7 @@ func (f *forwarding) receive(response *http.Response) {
 		h["Trailer"] = values
 	}
 	if values := response.Header["Upgrade"]; values != nil && f.request.ProtoMajor == 1 {
-		h["Upgrade"], h["Connection"] = values, []string{"Upgrade"} // as 426 needs it
+		h["Upgrade"], h["Connection"] = values, []string{"Upgrade"} // the status 426 requires these headers
 	}
 	f.flushes = response.ContentLength < 0 && f.request.Method != http.MethodHead
 	if response.ContentLength > 0 && f.request.Method != http.MethodHead && !isHere(response) {

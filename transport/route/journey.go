@@ -40,12 +40,12 @@ type journey struct {
 	cutOff func()
 	choice
 	history
-	first sending // of the first attempt
+	first sending // the state of the first attempt
 }
 
 // choice holds the owners that a request may be sent to, by one view.
 type choice struct {
-	version    uint64 // of the view
+	version    uint64 // the version of the view
 	placement  ring.Placement
 	candidates []candidate
 	next       int          // the index of the candidate to try next
@@ -56,12 +56,12 @@ type choice struct {
 // history is what has become of the attempts of a request.
 type history struct {
 	attempts   int
-	refused    int           // attempts
+	refused    int           // refused attempts
 	refusal    error         // the last of them, by which a member says why
 	broken     int           // attempts that may have run
-	cause      error         // of the last of them
-	dead       []candidate   // these could not be reached
-	again      bool          // they may be tried again
+	cause      error         // the error of the last failed attempt
+	dead       []candidate   // owners that could not be reached
+	again      bool          // the failed owners may be tried again
 	takesToken bool          // the next attempt takes a token from the budget
 	began      time.Time     // when the request began to wait; zero: it has not waited
 	pause      time.Duration // the last one between rounds
@@ -177,7 +177,7 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 		result = tally.Unreachable
 		e.avoided.add(c.addr)
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			e.doubt(c.id) // its process may have died
+			e.doubt(c.id) // the process of the member may have died
 		}
 	}
 	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)

@@ -26,7 +26,7 @@ type mark struct {
 	partition        int
 	policy           Policy
 	form             form
-	token            ring.Token // of the sender
+	token            ring.Token // the token of the sender
 	// Only the sender of this attempt knows number. The receiver returns it with its
 	// answer. So the answer of another router, or of a server that is no router, is not
 	// taken for an answer of the receiver.
@@ -186,9 +186,9 @@ func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, p ring.Placemen
 type reading uint8
 
 const (
-	isAnswer  reading = iota // of the handler of the member that was meant, or of a server in front of it
-	isRefusal                // of the router of the member that was meant
-	isForeign                // of something else: the request may have run there
+	isAnswer  reading = iota // the answer of the handler of the intended member, or of a server in front of it
+	isRefusal                // the refusal of the router of the intended member
+	isForeign                // the answer of another server: the request may have run there
 )
 
 // read finds which process has written an answer. Only a router returns the number of

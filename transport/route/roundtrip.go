@@ -126,7 +126,7 @@ type shipment struct {
 func (s *shipment) pack() *http.Request {
 	r := s.request
 	out := r.WithContext(r.Context())
-	out.ProtoMajor, out.ProtoMinor = 1, 1 // of a caller's request they say nothing
+	out.ProtoMajor, out.ProtoMinor = 1, 1 // net/http ignores these fields of a caller's request
 	u := *r.URL
 	out.URL, u.Scheme = &u, s.engine.options.Scheme
 	if out.Host == "" {
@@ -140,7 +140,7 @@ func (s *shipment) pack() *http.Request {
 	case r.Body == nil || r.Body == http.NoBody:
 		out.Body = nil
 	case r.ContentLength == 0:
-		out.ContentLength = -1 // of a caller's request it means that the length is not known
+		out.ContentLength = -1 // in a caller's request, 0 with a body means that the length is not known
 	}
 	s.cargo.pack(out, s.engine.options.MaxReplayBytes)
 	s.form = sentAs(out)
@@ -221,7 +221,7 @@ func (c *closing) Close() error {
 func (s *shipment) explain(err error) error {
 	refusal, ok := errors.AsType[*api.Refusal](err)
 	if !ok {
-		return err // of the context or of the body
+		return err // the error of the context or of the body
 	}
 	s.engine.counts.gaveUp.Add(1)
 	if s.broken > 0 {

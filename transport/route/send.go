@@ -79,7 +79,7 @@ type sending struct {
 	over  chan struct{} // closed when the attempt has ended; nil: nothing waits for that
 
 	body   io.ReadCloser
-	failed error // of body
+	failed error // why reading body failed
 	cutOff func()
 	// free ends the context of the attempt, which the context of the request may outlast for
 	// long; nil: the attempt has none of its own.

@@ -23,7 +23,7 @@ var errClosed = errors.New("route: the body of the answer was closed")
 // progress as the trace tells it. A round tripper that does not call the trace counts as
 // one that has sent the request.
 type traced struct {
-	context.Context // of the request, with the trace
+	context.Context // the context of the request, with the trace
 	sending         *sending
 	cancel          context.CancelCauseFunc
 	trace           httptrace.ClientTrace
@@ -49,7 +49,7 @@ func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Resp
 	t := s.traced
 	defer func() {
 		if err != nil || response.StatusCode == http.StatusSwitchingProtocols {
-			t.cancel(errClosed) // its context may be one of many in a context that goes on for long
+			t.cancel(errClosed) // without this the context stays registered in its parent, which may last for long
 		}
 	}()
 	out = out.WithContext(t)
