@@ -48,7 +48,7 @@ type Pool struct {
 	token   func() string // nil without a token
 	// onlyHTTP1 are the servers that do not speak HTTP/2 in clear.
 	onlyHTTP1 addresses
-	slots     *slot.Slots       // of the requests over HTTP/1.1
+	slots     *slot.Slots       // the slots of the requests over HTTP/1.1
 	direct    *direct.Transport // sends most of them
 	closed    atomic.Bool
 
