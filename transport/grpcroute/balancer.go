@@ -51,8 +51,8 @@ type peer struct {
 	sub      balancer.SubConn
 	wanted   atomic.Bool // a call has needed the connection: from then on it is kept
 	ready    atomic.Bool
-	failing  atomic.Bool // it could not be reached, and has not been reached since
-	refused  atomic.Bool // it refused a connection, and has not been reached since
+	failing  atomic.Bool // the peer could not be reached, and has not been reached since
+	refused  atomic.Bool // the peer refused a connection, and has not been reached since
 	idle     atomic.Bool
 	slow     atomic.Int64 // until when reads avoid it, in Unix nanoseconds; zero: they do not
 	dialed   atomic.Int64 // when it was last connected to, in Unix nanoseconds
@@ -80,7 +80,7 @@ type table struct {
 	view         route.View
 	region, zone string
 	peers        map[string]*peer
-	free         []*peer // of the active members, for calls without a key
+	free         []*peer // the peers of active members, for calls without a key
 	local        int     // this number of free, the first, are the nearest
 	away         map[string]bool
 	going        map[string]bool // members that drain or leave

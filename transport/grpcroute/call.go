@@ -81,10 +81,10 @@ type call struct {
 
 	// These describe the last attempt.
 	attempts int
-	marked   bool // its mark is in the context already: it is the first, and not picked yet
-	pending  bool // it was picked, and not judged yet
+	marked   bool // this is the first attempt, with its mark in the context, and not picked yet
+	pending  bool // the attempt was picked, and its result is not processed yet
 	ended    bool
-	number   uint64 // of its mark
+	number   uint64 // the number of the mark
 	to       *peer
 	at       int
 	result   *balancer.DoneInfo // nil: it was answered without an error, or not yet
@@ -226,7 +226,7 @@ func (c *call) again() error {
 		c.refusals, c.refusal = c.refusals+1, status.Convert(c.result.Err).Message()
 		c.skip("refused")
 	case status.Code(c.result.Err) == refusal:
-		return c.result.Err // of the handler: it is the answer
+		return c.result.Err // the error of the handler is the answer
 	case c.attempts > mostUndelivered:
 		c.skip("unreachable")
 	}

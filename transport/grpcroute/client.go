@@ -16,7 +16,7 @@ import (
 // connections that it has.
 type link struct {
 	router *Router
-	turn   atomic.Uint64 // of calls without a key
+	turn   atomic.Uint64 // counts calls without a key, to take peers in turn
 	table  atomic.Pointer[table]
 	marks  marks
 

@@ -26,11 +26,11 @@ type invoker func(ctx context.Context, answer any, options []grpc.CallOption) er
 type hedge struct {
 	first   *call
 	caller  context.Context
-	answer  any // as the caller gave it
+	answer  any // the message of the caller
 	options []grpc.CallOption
 	invoke  invoker
 	end     context.CancelFunc   // ends the first call
-	to      atomic.Pointer[peer] // that the first call was sent to; nil: to none yet
+	to      atomic.Pointer[peer] // the peer of the first call; nil: none yet
 	twice   atomic.Bool          // the call was sent a second time, as a hedge or after a break
 
 	mu     sync.Mutex // guards what follows
@@ -42,7 +42,7 @@ type hedge struct {
 // second is the second call of a hedge.
 type second struct {
 	call
-	slow    *peer // that the first call was sent to
+	slow    *peer // the peer of the first call
 	end     context.CancelFunc
 	outputs outputs
 	answer  any
@@ -89,7 +89,7 @@ func (c *call) sendHedged(answer any, options []grpc.CallOption, invoke invoker)
 		s.outputs.give()
 		return s.err
 	case errors.Is(err, ErrNotRun):
-		return s.err // that call may have run
+		return s.err // the first call may have run
 	default:
 		return err
 	}
@@ -119,7 +119,7 @@ func (h *hedge) prepare() *second {
 	if h.over {
 		return nil
 	}
-	if to == nil { // it waits for a connection, or for the view
+	if to == nil { // the call waits for a connection, or for the view
 		h.timer.Reset(r.options.HedgeAfter)
 		return nil
 	}

@@ -76,7 +76,7 @@ const noDigit = 64
 func target(cluster, service, member string, start membership.Start) uint64 {
 	h := fnv.New64a()
 	for _, s := range []string{cluster, service, member, strconv.FormatUint(start.Number, 16), strconv.FormatUint(start.Nonce, 16)} {
-		_, _ = h.Write([]byte(s + " ")) // it returns no error
+		_, _ = h.Write([]byte(s + " ")) // Write of a hash returns no error
 	}
 	return h.Sum64()
 }

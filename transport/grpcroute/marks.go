@@ -16,7 +16,7 @@ type marks [4096]atomic.Pointer[written]
 type written struct {
 	mark     mark
 	text     string
-	metadata any // that a context with this mark alone has for outgoingKey; nil: not known
+	metadata any // the value that a context with only this mark has for outgoingKey; nil: not known
 }
 
 // of returns a mark with its text.

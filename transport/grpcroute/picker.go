@@ -76,7 +76,7 @@ func (c *call) choose(t *table, owners []*peer) (to *peer, at int, mayCome bool,
 	if after := c.link.router.options.HedgeAfter; after > 0 && c.method.Reads {
 		within = min(within, after)
 	}
-	var last *peer // that is avoided
+	var last *peer // the last peer that is avoided
 	lastAt := 0
 	for i := range owners {
 		at := i

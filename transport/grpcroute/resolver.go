@@ -49,7 +49,7 @@ func (l *link) serviceConfig() string {
 	}
 	text, err := json.Marshal(config)
 	if err != nil {
-		panic(fmt.Sprintf("grpcroute: the service configuration: %v", err)) // it consists of constants and a number
+		panic(fmt.Sprintf("grpcroute: the service configuration: %v", err)) // cannot fail for constants and a number
 	}
 	return string(text)
 }
@@ -71,7 +71,7 @@ func (l *link) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.Build
 type follower struct {
 	link    *link
 	cc      resolver.ClientConn
-	version uint64 // of the view that was told
+	version uint64 // the version of the view that gRPC was given last
 	end     chan struct{}
 	ended   sync.WaitGroup
 }

@@ -20,7 +20,7 @@ type Router struct {
 	cluster     route.Cluster
 	doubt       func(id string) // says that a member refused a connection; never nil
 	options     Options
-	clusterName string // of all views
+	clusterName string // the cluster of all views
 	budget      *retry.Budget
 	self        atomic.Pointer[self]
 	counts      counts

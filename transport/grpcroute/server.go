@@ -37,7 +37,7 @@ func (r *Router) checkUnary(ctx context.Context, request any, info *grpc.UnarySe
 	if err != nil {
 		if trailer != nil {
 			trailer[pushbackKey] = []string{"-1"} // the interceptor of the client sends it again
-			_ = grpc.SetTrailer(ctx, trailer)     // it fails for a context without a call only
+			_ = grpc.SetTrailer(ctx, trailer)     // fails only for a context without a call
 		}
 		return nil, err
 	}
