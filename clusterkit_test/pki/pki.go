@@ -23,7 +23,7 @@ import (
 // Authority signs certificates. Its own certificate is in a file of the test.
 type Authority struct {
 	File string // the file of its certificate, in PEM
-	Text []byte // the same certificate
+	Text []byte // the certificate as PEM text
 
 	t    testing.TB
 	cert *x509.Certificate

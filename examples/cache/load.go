@@ -18,7 +18,7 @@ import (
 
 const (
 	keys      = 1 << 13
-	skew      = 1.1                  // of the Zipf distribution: the first key is read by far the most
+	skew      = 1.1                  // the skew of the Zipf distribution: the first key is read by far the most
 	updates   = 0.05                 // writes for each read, beside those after a miss
 	readers   = 6                    // readers at the same time, equally many in each zone
 	pace      = 2 * time.Millisecond // the wait between two reads of one reader

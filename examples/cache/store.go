@@ -27,7 +27,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	entries map[string]*list.Element
-	recent  list.List // of *entry, the most recently used one in front
+	recent  list.List // the elements are *entry, the most recently used one in front
 	bytes   int
 }
 

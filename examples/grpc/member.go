@@ -59,7 +59,7 @@ func start(ctx context.Context, id string, observer bool, seeds ...string) (p *p
 		p.counter = newCounter(id)
 		p.server = grpc.NewServer(router.ServerOptions()...)
 		counterpb.RegisterCounterServer(p.server, p.counter)
-		p.serving.Go(func() { _ = p.server.Serve(listener) }) // it ends with GracefulStop
+		p.serving.Go(func() { _ = p.server.Serve(listener) }) // Serve returns after GracefulStop
 	}
 	if p.conn, err = router.NewClient(grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		return p, err

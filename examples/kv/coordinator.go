@@ -93,7 +93,7 @@ func (c *Coordinator) Write(ctx context.Context, key string, content []byte, del
 			if end, _ := ctx.Deadline(); ctx.Err() != nil || !time.Now().Before(end) {
 				return errors.New("others write it, too")
 			}
-			e.Version = c.clock.Next(0, newer) // of two writes at the same time this one should win
+			e.Version = c.clock.Next(0, newer) // this write should win over a concurrent one
 		}
 	})
 	return e.Version, err
@@ -263,7 +263,7 @@ func ask[T any](ctx context.Context, c *Coordinator, owners iter.Seq[ring.Owner]
 		all = append(all, o.ID())
 	}
 	ctx = context.WithoutCancel(ctx)
-	out := make(chan answer[T], len(all)) // so that a request never waits for a reader of the channel
+	out := make(chan answer[T], len(all)) // has room for all answers, so no request waits for a reader
 	for _, id := range all {
 		c.tasks.Go(func() {
 			a := answer[T]{id: id, err: errors.New("it is gone, or away")}

@@ -15,7 +15,7 @@ type ledger struct {
 	mu      sync.Mutex
 	sent    int            // the number of writes; each value contains its number
 	version Version        // the version of the last acknowledged write
-	content string         // its content, empty for a deletion
+	content string         // the content of the write, empty for a deletion
 	open    map[string]int // writes that were not acknowledged, by content; a read may return them at any time
 	read    gap            // between answers to readers
 	written gap            // between acknowledgements

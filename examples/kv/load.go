@@ -22,7 +22,7 @@ const (
 	writePause = 20 * time.Millisecond // between two writes of one writer
 	readPause  = 10 * time.Millisecond
 	briefPace  = 3   // how many times longer the pauses are in the short form
-	deletions  = 0.1 // of writes
+	deletions  = 0.1 // the share of writes that delete
 	onceEvery  = 5   // writes go to a key of its own
 
 	tolerance = 2 * time.Second // the limit for one answer

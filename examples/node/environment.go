@@ -23,7 +23,7 @@ func envName(flagName string) string {
 func fromEnvironment(flags *flag.FlagSet, environ []string) (unknown []string, err error) {
 	given := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	names := make(map[string]string) // of flags, by variable
+	names := make(map[string]string) // the names of flags, by variable
 	flags.VisitAll(func(f *flag.Flag) { names[envName(f.Name)] = f.Name })
 	var errs []error
 	for _, entry := range environ {

@@ -34,7 +34,7 @@ type scenario struct {
 	demo.Screen
 	measure   *measure
 	database  *database
-	store     string // its URL
+	store     string // the URL of the store
 	agreement time.Duration
 	members   []*demo.Process
 
