@@ -247,7 +247,7 @@ func (d *driver) post(to handoff.Process, content func() []byte) {
 	gone := make(chan struct{}, sendAttempts)
 	attempt := func() {
 		if err := membership.Drive(d.c.members).Send(d.life, to.ID, content()); err != nil {
-			d.c.settings.Logger.Debug("sending about handoff", "to", to.ID, "error", err)
+			d.c.settings.Logger.Debug("cannot send a message about handoff", "to", to.ID, "error", err)
 		}
 		gone <- struct{}{}
 	}

@@ -49,7 +49,7 @@ func (d *driver) ended(job handoff.Job, err error) {
 		d.report.failure, d.report.failedAt = err, time.Now()
 		d.c.events.add(d.event(HandoffFailed, time.Now(), job.Partition, err))
 		d.mu.Unlock()
-		d.c.settings.Logger.Warn("handing over", "partition", job.Partition, "error", err) // its handler may ask for the state
+		d.c.settings.Logger.Warn("a call of the Mover or the Journal failed", "partition", job.Partition, "error", err) // its handler may ask for the state
 	}
 }
 

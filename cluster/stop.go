@@ -67,7 +67,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 	}
 	if server != nil {
 		if err := server.Shutdown(ctx); err != nil {
-			c.settings.Logger.Warn("closing HTTP", "error", err)
+			c.settings.Logger.Warn("closing the HTTP server failed", "error", err)
 		}
 	}
 	if c.handoff != nil {
