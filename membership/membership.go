@@ -302,7 +302,7 @@ func (m *Membership) leave(ctx context.Context, wait time.Duration) {
 			wait = time.Nanosecond
 		}
 		if err := gossip.Leave(wait); err != nil {
-			m.log.Debug("leaving without knowing that it was told", "error", err)
+			m.log.Debug("leaving before the announcement was confirmed", "error", err)
 		}
 	})
 }

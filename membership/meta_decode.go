@@ -35,7 +35,7 @@ func decodeFields(m *Member, b []byte) error {
 		case tag == 0:
 			return errors.New("field 0 does not exist")
 		case seen[tag]:
-			return fmt.Errorf("field %d is there twice", tag)
+			return fmt.Errorf("field %d occurs twice", tag)
 		}
 		seen[tag] = true
 		if err := decodeField(m, tag, value); err != nil {

@@ -94,7 +94,7 @@ func (m *Membership) approach(addr netip.AddrPort, subject string, lasts time.Du
 		if !isRefusal(err) {
 			m.troubles.clear(troubleRefused, subject)
 			if err != nil {
-				m.log.Debug("joining", "address", addr, "error", err)
+				m.log.Debug("cannot join through an address", "address", addr, "error", err)
 			}
 			return
 		}

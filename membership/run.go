@@ -166,7 +166,7 @@ func (m *Membership) shutdown() {
 	cancel()
 	m.announcer.detach(nil)
 	if err := gossip.Shutdown(); err != nil {
-		m.log.Warn("closing gossip", "error", err)
+		m.log.Warn("closing gossip failed", "error", err)
 	}
 	m.workers.Wait()
 	m.endAttempts()

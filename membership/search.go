@@ -197,7 +197,7 @@ func (s *search) take(a searchAnswer) {
 	}
 	s.failed[a.addr] = oneLine(a.err)
 	if ok, _ := s.m.lines.repeats.say(s.failed[a.addr], s.m.settings.now()); ok {
-		s.m.log.Info("joining", "address", a.addr, "error", a.err)
+		s.m.log.Info("cannot join through an address", "address", a.addr, "error", a.err)
 	}
 }
 

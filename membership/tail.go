@@ -122,7 +122,7 @@ func (m *Membership) sendDigest(kind byte, to Member, own digest) {
 	}
 	address := memberlist.Address{Addr: to.Addr.String(), Name: gossipName(to.ID, to.Start.Nonce)}
 	if err := gossip.SendToAddress(address, m.digestMessage(kind, own)); err != nil {
-		m.log.Debug("sending a digest", "to", to.ID, "error", err)
+		m.log.Debug("cannot send a digest", "to", to.ID, "error", err)
 	}
 }
 
@@ -152,7 +152,7 @@ func (m *Membership) compare(id, addr string, theirs digest) {
 		defer m.syncs.end()
 		m.syncs.count.Add(1)
 		if _, err := gossip.Join([]string{addr}); err != nil {
-			m.log.Debug("exchanging members", "with", id, "error", err)
+			m.log.Debug("cannot exchange members", "with", id, "error", err)
 		}
 	})
 	if !begun {

@@ -91,7 +91,7 @@ func (m *Membership) declareDead(a tether.Declare) {
 	}
 	packet, err := g.DeadPacket(a.Name, m.name, m.incarnationAbove(peer))
 	if err != nil {
-		m.log.Warn("declaring a member dead", "member", peer.ID, "error", err)
+		m.log.Warn("cannot declare a member dead", "member", peer.ID, "error", err)
 		return
 	}
 	evidence := "its address refuses connections, and pings are not answered"
