@@ -10,7 +10,7 @@ import (
 // removes its announcements from the packets that it sends. Exchanges of members that others begin wait, and those
 // that this member begins fail: an exchange has the state of this member too.
 
-var errWithheld = errors.New("membership: this member does not exchange members yet: it has heard nobody for long")
+var errWithheld = errors.New("membership: this member does not exchange members yet: no other member has been heard for long")
 
 // withheld returns a channel that is closed when this member may say again that it lives, or nil when it may.
 func (g *Guard) withheld() <-chan struct{} {

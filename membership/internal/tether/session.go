@@ -147,7 +147,7 @@ func (s *Session) readFrame() ([]byte, error) {
 	}
 	content, ok := s.sealer.Open(sealed, s.data(!s.holder, s.received))
 	if !ok || len(content) == 0 || len(content) > maxName+1 {
-		return nil, fmt.Errorf("%w: no key opens it", errFrame)
+		return nil, fmt.Errorf("%w: no key decrypts it", errFrame)
 	}
 	s.received++
 	return content, nil
