@@ -270,7 +270,7 @@ func (r *Ring) broken(partition int, row []uint16, i int) error {
 	if owner := int(row[i]); owner >= len(r.nodes) {
 		e.Rule, e.Err = "owners are nodes of the topology", fmt.Errorf("owner %d is index %d of %d nodes", i, owner, len(r.nodes))
 	} else {
-		e.Rule, e.Err = "owners are distinct", fmt.Errorf("node %q stands in the row twice", r.nodes[owner].ID)
+		e.Rule, e.Err = "owners are distinct", fmt.Errorf("node %q is listed twice", r.nodes[owner].ID)
 	}
 	return e
 }

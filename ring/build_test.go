@@ -133,9 +133,9 @@ func TestStrategyThatMisbehaves(t *testing.T) {
 		"error":         {func(ring.Topology, ring.Table) error { return cause }, `ring: strategy "s": Assign succeeds: no idea`},
 		"panic":         {func(ring.Topology, ring.Table) error { panic("oh") }, `ring: strategy "s": Assign does not panic: panic: oh`},
 		"row too far":   {func(_ ring.Topology, t ring.Table) error { t.Row(8); return nil }, `ring: strategy "s": Assign does not panic: panic: runtime error: slice bounds out of range [::18] with capacity 16`},
-		"nothing":       {func(ring.Topology, ring.Table) error { return nil }, `ring: strategy "s": partition 0: owners are distinct: node "n00" stands in the row twice`},
+		"nothing":       {func(ring.Topology, ring.Table) error { return nil }, `ring: strategy "s": partition 0: owners are distinct: node "n00" is listed twice`},
 		"out of range":  {fill(5, 0, 3), `ring: strategy "s": partition 5: owners are nodes of the topology: owner 1 is index 3 of 3 nodes`},
-		"owner twice":   {fill(7, 2, 2), `ring: strategy "s": partition 7: owners are distinct: node "n02" stands in the row twice`},
+		"owner twice":   {fill(7, 2, 2), `ring: strategy "s": partition 7: owners are distinct: node "n02" is listed twice`},
 		"error and row": {func(t ring.Topology, table ring.Table) error { _ = fill(0, 0, 1)(t, table); return cause }, `ring: strategy "s": Assign succeeds: no idea`},
 	} {
 		t.Run(name, func(t *testing.T) {

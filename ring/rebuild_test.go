@@ -246,7 +246,7 @@ func TestRebuildChecksDerivedTables(t *testing.T) {
 
 	derive = func(table ring.Table) { table.Row(6)[1] = 0 }
 	_, err = ring.Rebuild(before, config, zoned(4, "a"))
-	require.ErrorContains(t, err, `partition 6: owners are distinct: node "n00" stands in the row twice`)
+	require.ErrorContains(t, err, `partition 6: owners are distinct: node "n00" is listed twice`)
 
 	derive = func(ring.Table) {}
 	_, err = ring.Rebuild(before, config, zoned(4, "a")[1:])
