@@ -112,8 +112,14 @@ func (c *Cluster) owning(v *published) int {
 	return v.count(membership.Active, membership.Away, membership.Draining)
 }
 
-// waited is the time since Start succeeded.
-func (c *Cluster) waited() time.Duration { return time.Since(time.Unix(0, c.joinedAt.Load())) }
+// waited is the time since Start succeeded. It does not change when the clock is set, as it often is soon after a host
+// has booted.
+func (c *Cluster) waited() time.Duration {
+	if joined := c.joined.Load(); joined != nil {
+		return time.Since(*joined)
+	}
+	return 0
+}
 
 // mayBeginLater reports whether this member does not own, and no other one does.
 func (c *Cluster) mayBeginLater() bool {

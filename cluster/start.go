@@ -79,7 +79,8 @@ func (c *Cluster) join(ctx context.Context) error {
 	if err := c.announceHTTP(ctx); err != nil {
 		return err
 	}
-	c.joinedAt.Store(time.Now().UnixNano())
+	now := time.Now()
+	c.joined.Store(&now)
 	if c.handoff != nil {
 		c.handoff.listen()
 	}
