@@ -147,3 +147,39 @@ func TestAGhostMakesNoAddressKnown(t *testing.T) {
 		require.Empty(t, one.registry.unproven)
 	})
 }
+
+// A stranger asks in the name of a member, in packets, and the answers are streams. They are bounded in number, so that
+// ports remain for streams of this member to the other one: each takes one for a minute.
+func TestForgedQuestionsOpenFewStreams(t *testing.T) {
+	for name, question := range map[string]func(two *Membership, n uint64) []byte{
+		"whether it is reached": func(two *Membership, n uint64) []byte {
+			return reachMessage{kind: kindReach, challenge: n, name: two.name}.bytes()
+		},
+		"which view it has": func(_ *Membership, n uint64) []byte {
+			return digestMessage{kind: kindAskStream, from: "n2", digest: digest{fingerprint: n}}.append(nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *testing.T, n *town) {
+				one, two := n.start(1), n.start(2)
+				n.see(2, one, two)
+				members, _ := one.Members()
+				Drive(one).Publish(7, "c", members, nil) // a member without a view does not answer
+				s := n.stranger(one)
+				before := Drive(one).Stats().Traffic.StreamsDialed
+				asked := uint64(0)
+				for range 100 {
+					for range 50 {
+						asked++
+						s.say(labelled(append([]byte{8}, question(two, asked)...)))
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				dialed := Drive(one).Stats().Traffic.StreamsDialed - before
+				require.Positive(t, dialed)
+				require.LessOrEqual(t, dialed, uint64(servedBurst+11*servedRate))
+				n.see(2, one, two)
+			})
+		})
+	}
+}

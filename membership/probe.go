@@ -93,6 +93,9 @@ func (m *Membership) heardProbe(p probeMessage) {
 	begun := m.background(func() {
 		defer func() { <-m.reach.serving }()
 		if p.stream {
+			if !m.reach.served.Take(1, m.settings.now()) {
+				return
+			}
 			_ = gossip.SendReliable(&memberlist.Node{Addr: p.addr.Addr().AsSlice(), Port: p.addr.Port()}, answer)
 			return
 		}

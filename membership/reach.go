@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
@@ -31,6 +32,9 @@ const (
 	reachFew  = 3  // members that the second question goes to; the first goes to one
 	reachMany = 12 // members that the third question goes to
 	maxServed = 16 // questions that are answered over streams at a time
+	// servedRate and servedBurst bound how many are answered so in a second, and at once. In clear anybody can ask in
+	// the name of a member. Each stream takes a port of this host for a minute.
+	servedRate, servedBurst = 64, 256
 	// reachPause is the least time between two checks.
 	reachPause = 2 * time.Second
 	// reachRetry is the time after which an address that no member reached is checked again. It
@@ -46,7 +50,8 @@ const (
 type reach struct {
 	wanted   chan struct{} // asks for a check
 	serving  chan struct{} // holds one token for each question that is being answered over a stream
-	answered repeats       // members that were answered lately
+	served   guard.Bucket
+	answered repeats // members that were answered lately
 	changed  lifecycle.Broadcast
 
 	mu      sync.Mutex
@@ -68,7 +73,7 @@ type reachRound struct {
 
 func newReach() reach {
 	return reach{
-		wanted: make(chan struct{}, 1), serving: make(chan struct{}, maxServed),
+		wanted: make(chan struct{}, 1), serving: make(chan struct{}, maxServed), served: guard.Bucket{Rate: servedRate, Burst: servedBurst},
 		answered: repeats{every: 200 * time.Millisecond}, rounds: make(map[uint64]*reachRound),
 		speaks: make(map[string]bool),
 	}

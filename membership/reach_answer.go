@@ -65,13 +65,16 @@ func (m *Membership) answerAsker(gossip *memberlist.Memberlist, msg reachMessage
 	})
 }
 
-// answerStream answers a member over a stream. Only maxServed such messages are under way at a time.
-// The other member asks again when none arrives.
+// answerStream answers a member over a stream. Only maxServed such messages are under way at a time, and
+// servedRate are sent in a second. The other member asks again when none arrives.
 func (m *Membership) answerStream(gossip *memberlist.Memberlist, name string, to netip.AddrPort, answer []byte) {
 	select {
 	case m.reach.serving <- struct{}{}:
 		defer func() { <-m.reach.serving }()
 	default:
+		return
+	}
+	if !m.reach.served.Take(1, m.settings.now()) {
 		return
 	}
 	_ = gossip.SendReliable(&memberlist.Node{Name: name, Addr: to.Addr().AsSlice(), Port: to.Port()}, answer)
