@@ -24,7 +24,7 @@ const largeEvery = 50
 
 // Check generates clusters and checks on each of them [Complete], [Repeatable],
 // [OrderIndependent], [HistoryIndependent], [DerivesAlike] and, unless the options
-// leave it out, [Spread]. Most clusters are those of [Generate]. One of each fifty has hundreds
+// leave it out, [Spread]. It also checks that the strategy does not modify [ring.Topology.Nodes]. Most clusters are those of [Generate]. One of each fifty has hundreds
 // of nodes with long IDs, and more than a thousand partitions. It returns the first violation, with
 // the cluster and the seed. It is deterministic, and returns when it is done.
 func Check(s ring.RebalanceStrategy, o Options) error {
@@ -57,6 +57,9 @@ func checkOne(s ring.RebalanceStrategy, c Cluster, random *rand.Rand, o Options)
 		return err
 	}
 	for _, ch := range changes(c, random) {
+		if err := keepsNodes(s, c, ch.nodes); err != nil {
+			return err
+		}
 		if err := DerivesAlike(s, c, ch.nodes); err != nil {
 			return fmt.Errorf("when %s: %w", ch.what, err)
 		}

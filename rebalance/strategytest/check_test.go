@@ -78,6 +78,21 @@ func TestEachPropertyFindsAFaultyStrategy(t *testing.T) {
 	require.NoError(t, strategytest.Check(ignorant, strategytest.Options{AnyZones: true}))
 }
 
+// The nodes of a topology belong to the ring. A strategy that sorts them would write indices into
+// another order than that of the ring.
+func TestStrategiesThatModifyTheirNodes(t *testing.T) {
+	sorts := broken(func(t ring.Topology, table ring.Table) {
+		slices.SortStableFunc(t.Nodes, func(a, b ring.Node) int { return b.Weight - a.Weight })
+		firstNodes(table, t.PartitionCount)
+	})
+	require.ErrorContains(t, strategytest.Check(sorts, strategytest.Options{AnyZones: true}), "Assign modifies the nodes of its topology: node 0 was {ID:")
+	derives := deriver{takes: func(from, _ ring.Topology) bool {
+		slices.Reverse(from.Nodes)
+		return false
+	}}
+	require.ErrorContains(t, strategytest.Check(derives, strategytest.Options{}), "Derive modifies the nodes of its topology: node 0 was {ID:")
+}
+
 // sloppy is a strategy whose Derive leaves the table as it is.
 type sloppy struct{ rebalance.RoundRobin }
 

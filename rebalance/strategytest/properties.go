@@ -3,6 +3,7 @@ package strategytest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/clusterkit/clusterkit/ring"
@@ -259,4 +260,45 @@ func lostOwners(before, after *ring.Ring, partition int) (lost []string) {
 		}
 	}
 	return lost
+}
+
+// keepsNodes says that a strategy does not modify the nodes of a topology. If it did, the indices
+// that it writes could mean other nodes than it takes them for. Tables that fail are no violation of this.
+func keepsNodes(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
+	w := &watching{RebalanceStrategy: s}
+	if before, err := c.Build(w); err == nil {
+		_, _ = ring.Rebuild(before, before.Config(), changed)
+	}
+	return w.err
+}
+
+// watching is a strategy that notices when another one modifies the nodes of a topology.
+type watching struct {
+	ring.RebalanceStrategy
+	err error
+}
+
+func (w *watching) Assign(t ring.Topology, table ring.Table) error {
+	defer w.watch("Assign", t)()
+	return w.RebalanceStrategy.Assign(t, table)
+}
+
+// Derive implements [ring.Deriver] where the strategy does.
+func (w *watching) Derive(from, to ring.Topology, table ring.Table) bool {
+	defer w.watch("Derive", from)()
+	defer w.watch("Derive", to)()
+	d, ok := w.RebalanceStrategy.(ring.Deriver)
+	return ok && d.Derive(from, to, table)
+}
+
+// watch returns a function that compares the nodes with those of now.
+func (w *watching) watch(method string, t ring.Topology) func() {
+	before := slices.Clone(t.Nodes)
+	return func() {
+		for i, n := range t.Nodes {
+			if n != before[i] && w.err == nil {
+				w.err = fmt.Errorf("%s modifies the nodes of its topology: node %d was %+v, and is %+v", method, i, before[i], n)
+			}
+		}
+	}
 }
