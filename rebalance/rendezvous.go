@@ -119,7 +119,7 @@ func complete(t ring.Topology, table ring.Table, given, version int, l layout, q
 // stopEvery is for how many rows a strategy does not ask whether the table is needed.
 const stopEvery = 256
 
-func errStopped() error { return errors.New("rebalance: nobody needs the table any more") }
+func errStopped() error { return errors.New("rebalance: the table is no longer needed") }
 
 // filler fills rows one after the other, and uses its buffers again for each.
 type filler struct {

@@ -92,7 +92,7 @@ func (c Change) check(nodes []ring.Node) error {
 	moved := make(map[string]string) // for each ID, the list that adds, removes or drains it
 	place := func(list, id string) {
 		if other, ok := moved[id]; ok {
-			errs = append(errs, fmt.Errorf("%s: node %q stands in %s already", list, id, other))
+			errs = append(errs, fmt.Errorf("%s: node %q is listed in %s already", list, id, other))
 			return
 		}
 		moved[id] = list
@@ -114,9 +114,9 @@ func (c Change) check(nodes []ring.Node) error {
 	edit := func(list, id string, seen map[string]bool) {
 		switch {
 		case moved[id] != "":
-			errs = append(errs, fmt.Errorf("%s: node %q stands in %s already", list, id, moved[id]))
+			errs = append(errs, fmt.Errorf("%s: node %q is listed in %s already", list, id, moved[id]))
 		case seen[id]:
-			errs = append(errs, fmt.Errorf("%s: node %q stands in %s already", list, id, list))
+			errs = append(errs, fmt.Errorf("%s: node %q is listed in %s already", list, id, list))
 		case !known[id]:
 			errs = append(errs, fmt.Errorf("%s: node %q is not in the ring", list, id))
 		}
