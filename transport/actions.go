@@ -176,10 +176,10 @@ func (h *Handler) perform(w http.ResponseWriter, r *http.Request, on actor, a ac
 	case err == nil:
 		logger.InfoContext(r.Context(), "the action is done", "changed", did.changed)
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		logger.InfoContext(r.Context(), "the action has not ended within the request", "err", err)
+		logger.InfoContext(r.Context(), "the action has not ended within the request", "error", err)
 		result.Detail = wire.Cut(err.Error())
 	default:
-		logger.WarnContext(r.Context(), "the action has failed", "err", err)
+		logger.WarnContext(r.Context(), "the action has failed", "error", err)
 		return api.ActionResult{}, wire.New(wire.ActionFailed, http.StatusConflict, "%s", wire.Cut(err.Error()))
 	}
 	return result, nil

@@ -38,7 +38,7 @@ func (h *Handler) contain(next http.Handler) http.Handler {
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p, ok := errors.AsType[*api.Refusal](err)
 	if !ok {
-		h.logger.ErrorContext(r.Context(), "cannot serve a request", "method", r.Method, "path", r.URL.Path, "err", err)
+		h.logger.ErrorContext(r.Context(), "cannot serve a request", "method", r.Method, "path", r.URL.Path, "error", err)
 		p = wire.Internal()
 	}
 	wire.Refuse(w, r, p)

@@ -128,7 +128,7 @@ func TestTokenFilesThatCannotBeUsed(t *testing.T) {
 		"\nread short-0123":         ", line 2: its token must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone",
 		"read 0123456789abcdef\\":   ", line 1: its token must be 16 to 512 bytes of letters, digits and - . _ ~ + /, with = at the end alone",
 		testkit.ReadToken + " read": ", line 1: its scope must be read, write or read,write",
-		"read " + testkit.ReadToken + "\nwrite " + testkit.ReadToken: ", line 2: the token is there twice",
+		"read " + testkit.ReadToken + "\nwrite " + testkit.ReadToken: ", line 2: the token is listed twice",
 		strings.Repeat("#", 1<<20+1):                                 "is longer than 1048576 bytes",
 	} {
 		pki.Replace(t, file, []byte(content))

@@ -84,7 +84,7 @@ func (h *Handler) expose(w http.ResponseWriter, r *http.Request) error {
 		if len(families) == 0 {
 			return fmt.Errorf("transport: collecting metrics: %w", err)
 		}
-		h.logger.ErrorContext(r.Context(), "some metrics cannot be collected", "err", err)
+		h.logger.ErrorContext(r.Context(), "some metrics cannot be collected", "error", err)
 	}
 	format := expfmt.NewFormat(expfmt.TypeTextPlain)
 	var body bytes.Buffer

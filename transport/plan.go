@@ -156,7 +156,7 @@ func tooManyChanges(entries, bound int) *api.Refusal {
 // strategy go to the log, and not to callers.
 func (h *Handler) changeProblem(r *http.Request, err error) *api.Refusal {
 	if failed, ok := errors.AsType[*ring.StrategyError](err); ok {
-		h.logger.WarnContext(r.Context(), "strategy failed on a change that was asked about", "err", err)
+		h.logger.WarnContext(r.Context(), "the strategy failed on the change of a plan", "error", err)
 		return wire.New(wire.Change, http.StatusUnprocessableEntity, "strategy %q cannot place the nodes that the change leads to; the member's log says why", failed.Strategy)
 	}
 	return wire.New(wire.Change, http.StatusUnprocessableEntity, "%s", wire.Cut(strings.ReplaceAll(err.Error(), "\n", "; ")))

@@ -121,7 +121,7 @@ func serve(l net.Listener, h http.Handler, o ServerOptions, secure *tls.Config, 
 		defer close(s.done)
 		if err := serving(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.err = fmt.Errorf("transport: serving on %s: %w", s.Addr(), err)
-			o.Logger.Error("HTTP server ended", "addr", s.Addr().String(), "err", err)
+			o.Logger.Error("HTTP server ended", "addr", s.Addr().String(), "error", err)
 		}
 	}()
 	return s

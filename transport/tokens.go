@@ -61,7 +61,7 @@ type hashedToken struct {
 // full.
 func (s *tokenSet) add(token string, scope credential.Scope, name string) error {
 	if s.scope(token) != 0 {
-		return errors.New("is there twice")
+		return errors.New("is listed twice")
 	}
 	if len(*s) == maxTokens {
 		return fmt.Errorf("is one too many: at most %d", maxTokens)

@@ -263,7 +263,7 @@ func (c *call) skip(why string) {
 		c.tried |= 1 << c.at
 	}
 	c.link.router.options.Logger.DebugContext(c, "a call was not answered",
-		"to", c.to.id, "addr", c.to.addr, "result", why, "token", c.result.Trailer[tokenKey], "err", c.result.Err)
+		"to", c.to.id, "addr", c.to.addr, "result", why, "token", c.result.Trailer[tokenKey], "error", c.result.Err)
 }
 
 // repeats judges the end of a unary call, and reports whether it is sent once more.

@@ -180,7 +180,7 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 			e.doubt(c.id) // the process of the member may have died
 		}
 	}
-	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "err", err)
+	e.options.Logger.DebugContext(ctx, "cannot forward a request", "to", c.id, "addr", c.addr, "result", result.String(), "error", err)
 	return reply{from: c, result: result, err: err}
 }
 

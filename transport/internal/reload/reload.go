@@ -94,7 +94,7 @@ func (w *Value[T]) look() {
 		w.failed.Add(1)
 		if message := err.Error(); message != w.complain {
 			w.complain = message
-			w.logger.Warn("files that changed cannot be used; what they held before stays in force", "err", err)
+			w.logger.Warn("changed files cannot be used: their earlier contents stay in use", "error", err)
 		}
 		return
 	}
