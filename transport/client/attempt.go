@@ -286,7 +286,7 @@ func askJSON[T any](ctx context.Context, c *Client, q query) (T, error) {
 		return document, fmt.Errorf("client: %s %s: the answer is %s, not %s: is it a member that answers?", q.method, q.path, wire.Brief(answer.contentType), wire.JSON)
 	}
 	if err := json.Unmarshal(answer.body, &document); err != nil {
-		return document, fmt.Errorf("client: %s %s: the answer is not what it should be: %w", q.method, q.path, err)
+		return document, fmt.Errorf("client: %s %s: the answer cannot be decoded: %w", q.method, q.path, err)
 	}
 	return document, nil
 }

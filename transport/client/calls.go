@@ -50,7 +50,7 @@ func (c *Client) Ready(ctx context.Context) (api.Health, error) {
 	_, rest, _ := strings.Cut(string(answer.body), "\n")
 	ready := api.Health{Ready: answer.status == http.StatusOK}
 	if ready.Ready && !answer.says("ready") {
-		return api.Health{}, errors.New("client: GET /readyz: the answer is not what it should be: is it a member that answers?")
+		return api.Health{}, errors.New("client: GET /readyz: the answer is not of the expected form: is it a member that answers?")
 	}
 	for line := range strings.Lines(rest) {
 		mark, line, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")

@@ -158,7 +158,7 @@ func TestAnswersOfStrangers(t *testing.T) {
 		{799, "", "", "status 799: unknown status"},
 		{302, "", "", "status 302: found"},
 		{200, "text/html", "<h1>Welcome</h1>", `the answer is "text/html", not application/json: is it a member that answers?`},
-		{200, "application/json", `{"members":7}`, "the answer is not what it should be: json: cannot unmarshal"},
+		{200, "application/json", `{"members":7}`, "the answer cannot be decoded: json: cannot unmarshal"},
 		{200, "application/json", `"` + strings.Repeat("x", 2000) + `"`, "the answer is longer than 1024 bytes: raise MaxAnswerBytes"},
 	} {
 		var asked atomic.Int64

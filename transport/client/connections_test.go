@@ -142,7 +142,7 @@ func TestAPoolSendsItsToken(t *testing.T) {
 	require.ErrorContains(t, err, "the token would be sent in clear")
 	token.Store("no token\r\n")
 	_, _, err = testkit.Ask(t, p, url)
-	require.ErrorContains(t, err, "PoolOptions.Token returned what is no token")
+	require.ErrorContains(t, err, "PoolOptions.Token returned an invalid token")
 	require.NotContains(t, err.Error(), "no token\r\n")
 }
 

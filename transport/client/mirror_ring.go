@@ -77,7 +77,7 @@ func (f *finished) Name() string { return f.name }
 func (f *finished) Assign(_ ring.Topology, table ring.Table) error {
 	owners := f.owners.Swap(nil)
 	if owners == nil || len(*owners) != len(table.Slots()) {
-		return errors.New("the table of a mirror cannot be computed anew: ask a member for a plan")
+		return errors.New("a mirror cannot compute tables: ask a member for a plan")
 	}
 	copy(table.Slots(), *owners)
 	return nil

@@ -102,5 +102,5 @@ func strayed(r *http.Request) bool {
 
 var (
 	errInClear = errors.New("client: the URL is not https and the token would be sent in clear: use https, or set TokensInClear")
-	errToken   = errors.New("client: PoolOptions.Token returned what is no token: must be " + credential.Bound)
+	errToken   = errors.New("client: PoolOptions.Token returned an invalid token: must be " + credential.Bound)
 )
