@@ -95,7 +95,7 @@ type Balanced struct {
 	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
 	// rolling change from a release that had no newer one. Version 2 moves more where zones
 	// are very unequal: see docs/placement.md. Version 1 also has no bound of Overload, which must be zero. All
-	// versions give the same table where zones are nearly equal, and no member reaches that bound.
+	// versions give the same table where zones are equal, and no member reaches that bound.
 	Version int
 }
 

@@ -32,7 +32,8 @@ const (
 // set of replicas.
 //
 // When a node leaves, at most one owner of a partition changes. With several owners in one
-// zone there are exceptions: one partition of six hundred that the change affects. With 100
+// zone there are exceptions: one partition of six hundred that the change affects. There are more where a
+// zone has fewer than half as many nodes as the mean zone. With 100
 // nodes in one zone, 4096 partitions and three owners, a join moves about 1.2 times the
 // slots that must move, and with three zones of ten nodes 1.03 times.
 //

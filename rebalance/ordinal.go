@@ -58,9 +58,11 @@ const MaxZones = 16
 //   - A change at the end moves up to 1.8 times its slots where the numbers just before it are missing,
 //     and others too.
 //   - Time: Assign takes about the time that it takes Balanced in one zone, and less in several. With a
-//     hundred holes among a thousand members it takes twice as long, with four hundred four times.
+//     hundred holes among a thousand members it takes twice as long, with four hundred four times. With
+//     65,536 partitions and half of 2000 numbers missing it takes seconds.
 //   - Slots beyond one in each zone, where partitions have more owners than there are zones,
-//     are placed by a race. They move up to 1.3 times the minimum.
+//     are placed by a race. Loads differ by more than one slot, and a change at the end moves 1.1 to 1.4 times
+//     the minimum in the mean, and 1.8 times at worst.
 //   - Primaries are as even as those of Balanced, and move more: 1.1 to 1.4 times the
 //     primaries that the member gets or loses, in the mean.
 //

@@ -1,6 +1,7 @@
 package rebalance_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -116,6 +117,41 @@ func TestSmallZonesCarryTwiceTheirShare(t *testing.T) {
 	}
 	require.EqualError(t, rebalance.Rendezvous{}.Yields(topologyOf(build(t, rebalance.Rendezvous{}, 64, 3, seeded(1, 1, 20, 1, 20)))),
 		`members would carry more than 2000 thousandths of their fair share in zone "1" of region "0": add members there`)
+}
+
+// The bound of Balanced holds for regions and for zones from which rows can choose. Rendezvous and
+// ConsistentHash bound only zones that must be in every row.
+func TestBoundsOfRegionsAndOfZonesToChoose(t *testing.T) {
+	inRegions := func(seed int) (nodes []ring.Node) { // regions of 15, 15 and 3 members
+		for r, size := range []int{5, 5, 1} {
+			for _, n := range seeded(seed, 1, size, size, size) {
+				n.ID, n.Region = fmt.Sprint(n.ID, "-", r), fmt.Sprint("region-", r)
+				nodes = append(nodes, n)
+			}
+		}
+		return nodes
+	}
+	for _, tc := range []struct {
+		name             string
+		nodes            func(seed int) []ring.Node
+		replicas         int
+		balanced, others [2]int // the bounds of the fullest member over its fair share, in thousandths
+	}{
+		{"regions of 15, 15 and 3", inRegions, 3, [2]int{1900, 2010}, [2]int{3500, 4200}},
+		{"seven zones, six owners", func(seed int) []ring.Node { return seeded(seed, 1, 10, 8, 1, 12, 4, 9, 5) }, 6, [2]int{1500, 2010}, [2]int{1900, 2700}},
+	} {
+		for seed := range 3 {
+			nodes := tc.nodes(seed)
+			for i, s := range []ring.RebalanceStrategy{rebalance.Balanced{}, rebalance.Rendezvous{}, rebalance.ConsistentHash{}} {
+				owned, _ := slots(build(t, s, 4096, tc.replicas, nodes))
+				over := most(owned) * len(nodes) * 1000 / (4096 * tc.replicas)
+				t.Log(tc.name, s.Name(), over)
+				bounds := [][2]int{tc.balanced, tc.others, tc.others}[i]
+				require.GreaterOrEqual(t, over, bounds[0], "%s: %s", tc.name, s.Name())
+				require.LessOrEqual(t, over, bounds[1], "%s: %s", tc.name, s.Name())
+			}
+		}
+	}
 }
 
 // A region whose members are too few for their part of every row is named too when it has the same

@@ -30,7 +30,7 @@ import (
 // Where the nodes of a zone are too few for its part of every row, the zone has no owner in
 // some rows, so that no node carries more than twice its fair share for the sake of zones. These
 // rows span fewer zones. Their number depends on the number of nodes, so that a change moves
-// more slots.
+// more slots. Regions have no such bound, and neither have zones from which rows can choose.
 //
 // Load is random, but more even than with plain hashes: a node's score for a partition is
 // the partition's rank in a permutation keyed by the node, as in Maglev (Eisenbud et al.,

@@ -375,3 +375,33 @@ func TestRoundRobinMovesNearlyEverything(t *testing.T) {
 	require.Greater(t, join, 5000)
 	require.Greater(t, leave, 5000)
 }
+
+// A zone gets another name. With the new name on all members nothing moves for Balanced and Rendezvous. While
+// members have either name there is a zone more.
+func TestZonesThatAreRenamed(t *testing.T) {
+	for _, zones := range [][]int{{10, 10, 10}, {16, 12, 8, 4}, {6, 6, 6, 6, 6}, {20, 10}} {
+		for _, s := range []ring.RebalanceStrategy{rebalance.Balanced{}, rebalance.Rendezvous{}, rebalance.ConsistentHash{}} {
+			nodes := seeded(1, 1, zones...)
+			first := build(t, s, 4096, 3, nodes)
+			last, path := first, 0
+			for i := range nodes {
+				if nodes[i].Zone != "0" {
+					continue
+				}
+				nodes[i].Zone = "Zone 0"
+				next := build(t, s, 4096, 3, nodes)
+				plan, err := rebalance.Diff(last, next)
+				require.NoError(t, err)
+				path, last = path+len(plan.Moves), next
+			}
+			plan, err := rebalance.Diff(first, last)
+			require.NoError(t, err)
+			t.Logf("%v, %s: at once %d, one by one %d of %d", zones, s.Name(), len(plan.Moves), path, plan.Slots)
+			if s == (rebalance.ConsistentHash{}) {
+				require.Less(t, len(plan.Moves), plan.Slots/4, "%v", zones)
+			} else {
+				require.True(t, plan.Empty(), "%v, %s", zones, s.Name())
+			}
+		}
+	}
+}
