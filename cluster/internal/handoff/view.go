@@ -38,6 +38,19 @@ func (v View) Compared(before *ring.Ring) View {
 func (v View) owned() bool { return v.Ring.Len() > 0 && v.Ring.PartitionCount() > 0 }
 
 func (v View) happen(m *Machine) {
+	v.announce(m)
+	if !v.owned() {
+		// No member owns, or this process cannot tell which member does: no reason to release
+		// anything.
+		return
+	}
+	before, wasOff := m.ring, m.around.off()
+	v.install(m, wasOff)
+	v.review(m, before, wasOff)
+}
+
+// announce takes up the states that members announce.
+func (v View) announce(m *Machine) {
 	s := &m.around
 	if s.draining != v.Draining || s.leaving != v.Leaving {
 		s.draining, s.leaving = v.Draining, v.Leaving
@@ -51,16 +64,14 @@ func (v View) happen(m *Machine) {
 	for id, start := range v.Starts {
 		s.alive[Process{id, start}] = !v.Away[id]
 	}
-	if !v.owned() {
-		// No member owns, or this process cannot tell which member does: no reason to release
-		// anything.
-		return
-	}
-	before, wasOff := m.ring, s.off()
+}
+
+// install takes up the ring and its owners. wasOff says whether handoff was off in the view before.
+func (v View) install(m *Machine, wasOff bool) {
+	s := &m.around
 	m.ring, s.quorums = v.Ring, quorumsOf(v.Ring)
-	off := s.off()
-	s.founding = off || s.founding && !wasOff
-	if off {
+	s.founding = s.off() || s.founding && !wasOff
+	if s.off() {
 		// All tracking ends, also in the journal. Each owner counts as a founder, and is complete.
 		s.draining, s.leaving = false, false
 		m.past, m.departure.since, s.starts = nil, s.fence(), v.Starts
@@ -71,6 +82,12 @@ func (v View) happen(m *Machine) {
 		s.owners = append(s.owners, s.process(n))
 	}
 	s.owners = newSet(s.owners...)
+}
+
+// review takes up the owners of each partition that the view concerns, and advances these partitions.
+func (v View) review(m *Machine, before *ring.Ring, wasOff bool) {
+	s := &m.around
+	off := s.off()
 	first := before == nil || off
 	if first {
 		before = v.Ring
