@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"io"
@@ -33,6 +34,92 @@ func (l *ledger) note(edit func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	edit()
+}
+
+// failing notes each request that a member sends. One in ten does not reach its receiver, and the answer of
+// one in ten is lost.
+func (l *ledger) failing(next http.RoundTripper, sender string, luck *rand.Rand) http.RoundTripper {
+	var mu sync.Mutex
+	return wrapped(func(r *http.Request) (*http.Response, error) {
+		id := r.Header.Get("Id")
+		l.note(func() {
+			if l.sent[id] == nil {
+				l.sent[id] = make(map[string]bool)
+			}
+			l.sent[id][sender] = true
+			l.sends[id]++
+		})
+		mu.Lock()
+		fate := luck.IntN(10)
+		mu.Unlock()
+		if fate == 0 {
+			return unreachable(r)
+		}
+		response, err := next.RoundTrip(r)
+		if fate == 1 && err == nil {
+			_ = response.Body.Close()
+			return nil, errors.New("the answer is lost")
+		}
+		return response, err
+	})
+}
+
+// outcome is what a caller got for one request.
+type outcome struct {
+	id, method string
+	entry      string // the member that the caller asked
+	status     int
+	err        error
+}
+
+// check requires that a request ran at most as often as its outcome and its method allow, and that only the
+// member that the caller asked has sent it on.
+func (l *ledger) check(t *testing.T, o outcome, maxAttempts int) {
+	require.NoError(t, o.err)
+	ran := l.ran[o.id]
+	switch o.status {
+	case 200:
+		require.Positive(t, ran, "%+v", o)
+	case 503:
+		require.Zero(t, ran, "%+v says that it has not run", o)
+	case 502:
+	default:
+		require.Fail(t, "unexpected status", "%+v", o)
+	}
+	if o.method == "POST" || o.method == "PATCH" {
+		require.LessOrEqual(t, ran, 1, "%+v", o)
+	}
+	for sender := range l.sent[o.id] {
+		require.Equal(t, o.entry, sender, "%+v was passed on", o)
+	}
+	require.LessOrEqual(t, l.sends[o.id], maxAttempts, "%+v", o)
+}
+
+// askAtRandom sends a request with this ID to a random member, and returns its outcome.
+func (f *fleet) askAtRandom(ctx context.Context, luck *rand.Rand, id string) outcome {
+	o := outcome{id: id, method: []string{"POST", "PATCH", "PUT", "GET"}[luck.IntN(4)]}
+	entry := f.stations[luck.IntN(len(f.stations))]
+	o.entry = entry.id
+	var body io.Reader = strings.NewReader("body of " + id)
+	if luck.IntN(3) == 0 {
+		body = struct{ io.Reader }{body} // a streamed body
+	}
+	if o.method == "GET" {
+		body = nil
+	}
+	r, err := http.NewRequestWithContext(ctx, o.method, entry.server.URL+"/k"+id, body)
+	if err != nil {
+		panic(err) // not one of this test's requests
+	}
+	r.Header.Set("Id", id)
+	r.Header.Set("Policy", strconv.Itoa(luck.IntN(3)))
+	response, err := f.client.Do(r)
+	if o.err = err; err == nil {
+		o.status = response.StatusCode
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	}
+	return o
 }
 
 // TestViewsThatDiverge keeps every member's view different from the others' and
@@ -86,36 +173,13 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 		}
 	}, func(o *route.Options) {
 		number++
-		me, mu, luck := "n"+strconv.FormatUint(number, 10), new(sync.Mutex), chance(number)
+		me, luck := "n"+strconv.FormatUint(number, 10), chance(number)
 		o.Patience, o.MaxAttempts, o.AvoidFor = 20*time.Millisecond, maxAttempts, 5*time.Millisecond
 		o.Policy = func(r *http.Request) route.Policy {
 			policy, _ := strconv.Atoi(r.Header.Get("Policy"))
 			return route.Policy(policy)
 		}
-		o.Wrap = func(next http.RoundTripper) http.RoundTripper {
-			return wrapped(func(r *http.Request) (*http.Response, error) {
-				id := r.Header.Get("Id")
-				l.note(func() {
-					if l.sent[id] == nil {
-						l.sent[id] = make(map[string]bool)
-					}
-					l.sent[id][me] = true
-					l.sends[id]++
-				})
-				mu.Lock()
-				fate := luck.IntN(10)
-				mu.Unlock()
-				if fate == 0 {
-					return unreachable(r)
-				}
-				response, err := next.RoundTrip(r)
-				if fate == 1 && err == nil {
-					_ = response.Body.Close()
-					return nil, errors.New("the answer is lost")
-				}
-				return response, err
-			})
-		}
+		o.Wrap = func(next http.RoundTripper) http.RoundTripper { return l.failing(next, me, luck) }
 	}, "eu/a", "eu/a", "eu/b", "eu/b", "us/c")
 	for _, s := range f.stations {
 		s.put(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -153,42 +217,13 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 		}
 	})
 
-	type outcome struct {
-		id, method string
-		entry      string
-		status     int
-		err        error
-	}
 	outcomes := make(chan outcome, callers*requests)
 	var calling sync.WaitGroup
 	for caller := range callers {
 		calling.Go(func() {
 			luck := chance(200 + uint64(caller))
 			for i := range requests {
-				o := outcome{id: strconv.Itoa(caller) + "-" + strconv.Itoa(i), method: []string{"POST", "PATCH", "PUT", "GET"}[luck.IntN(4)]}
-				entry := luck.IntN(members)
-				o.entry = f.stations[entry].id
-				body := "body of " + o.id
-				var reader io.Reader = strings.NewReader(body)
-				if luck.IntN(3) == 0 {
-					reader = struct{ io.Reader }{reader} // a streamed body
-				}
-				if o.method == "GET" {
-					reader = nil
-				}
-				r, err := http.NewRequestWithContext(t.Context(), o.method, f.stations[entry].server.URL+"/k"+o.id, reader)
-				if err != nil {
-					panic(err) // not one of this test's requests
-				}
-				r.Header.Set("Id", o.id)
-				r.Header.Set("Policy", strconv.Itoa(luck.IntN(3)))
-				response, err := f.client.Do(r)
-				if o.err = err; err == nil {
-					o.status = response.StatusCode
-					_, _ = io.Copy(io.Discard, response.Body)
-					_ = response.Body.Close()
-				}
-				outcomes <- o
+				outcomes <- f.askAtRandom(t.Context(), luck, strconv.Itoa(caller)+"-"+strconv.Itoa(i))
 			}
 		})
 	}
@@ -198,24 +233,7 @@ func diverge(t *testing.T, seed uint64, total *route.Stats) {
 	close(outcomes)
 
 	for o := range outcomes {
-		require.NoError(t, o.err)
-		ran, once := l.ran[o.id], o.method == "POST" || o.method == "PATCH"
-		switch o.status {
-		case 200:
-			require.Positive(t, ran, "%+v", o)
-		case 503:
-			require.Zero(t, ran, "%+v says that it has not run", o)
-		case 502:
-		default:
-			require.Fail(t, "unexpected status", "%+v", o)
-		}
-		if once {
-			require.LessOrEqual(t, ran, 1, "%+v", o)
-		}
-		for sender := range l.sent[o.id] {
-			require.Equal(t, o.entry, sender, "%+v was passed on", o)
-		}
-		require.LessOrEqual(t, l.sends[o.id], maxAttempts, "%+v", o)
+		l.check(t, o, maxAttempts)
 	}
 	require.NotEmpty(t, l.arrived)
 	for member := range members {
