@@ -71,7 +71,8 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 			}
 			return answer, nil
 		}
-		wait, again := time.Duration(0), false
+		var wait time.Duration
+		var again bool
 		if err == nil {
 			err = answer.refusal()
 			wait, again = c.afterRefusal(answer, attempt)

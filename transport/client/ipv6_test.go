@@ -62,8 +62,8 @@ func TestAZoneIsForThisHostAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
 	}
-	clear := zoned(t, transport.ServerOptions{})
-	for _, text := range []string{(&url.URL{Scheme: "http", Host: clear}).String(), "http://" + clear + "/"} {
+	bare := zoned(t, transport.ServerOptions{})
+	for _, text := range []string{(&url.URL{Scheme: "http", Host: bare}).String(), "http://" + bare + "/"} {
 		c := testkit.NewClient(t, client.Options{URLs: []string{text}, PoolOptions: client.PoolOptions{Token: testkit.Token(testkit.ReadToken)}})
 		_, err := c.Ring(t.Context())
 		require.NoError(t, err)

@@ -42,7 +42,7 @@ func TestARedirectTakesNoTokenElsewhere(t *testing.T) {
 	}))
 	defer member.Close()
 	pool := testkit.NewPool(t, client.PoolOptions{Token: testkit.Token(testkit.ReadToken)})
-	response, err := (&http.Client{Transport: pool}).Get(member.URL + "/first") //nolint:noctx // as users do
+	response, err := (&http.Client{Transport: pool}).Get(member.URL + "/first")
 	require.NoError(t, err)
 	_, _ = io.Copy(io.Discard, response.Body)
 	require.NoError(t, response.Body.Close())
