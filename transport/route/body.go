@@ -174,6 +174,17 @@ func (c *cargo) ended() bool {
 	return c.end != nil
 }
 
+// waits reports whether an attempt waits for the caller to send more of the body.
+func (c *cargo) waits() bool {
+	if c.none || c.reading.TryLock() {
+		if !c.none {
+			c.reading.Unlock()
+		}
+		return false
+	}
+	return true
+}
+
 // handle is the body of one attempt.
 type handle struct {
 	cargo *cargo

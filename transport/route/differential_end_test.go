@@ -1,10 +1,12 @@
 package route_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -12,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clusterkit/clusterkit/transport/api"
+	"github.com/clusterkit/clusterkit/transport/internal/testkit"
+	"github.com/clusterkit/clusterkit/transport/route"
 )
 
 // endBehaviours are the rows in which one side ends early.
@@ -214,4 +218,72 @@ func unsent(name string, read func(http.ResponseWriter, *http.Request) error) be
 			x.do(x.request("POST", "/k", reader))
 		},
 	}
+}
+
+// TestARequestThatFailsWhileItsBodyStops: the caller gets the answer of the router at once.
+func TestARequestThatFailsWhileItsBodyStops(t *testing.T) {
+	began := make(chan struct{}, 1)
+	f := newFleet(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadFull(r.Body, make([]byte, 4))
+		began <- struct{}{}
+		_, _ = io.ReadAll(r.Body)
+	}, nil, "eu/a", "eu/b")
+	f.agree(2)
+	for _, c := range []struct {
+		name, header string
+		status       int
+		happens      func()
+	}{
+		{"the deadline", "Clusterkit-Timeout-Ms: 50", 504, func() {}},
+		{"the connection", "A: b", 502, func() { f.stations[1].server.CloseClientConnections() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", f.stations[0].server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			require.NoError(t, conn.SetDeadline(time.Now().Add(testkit.Soon)))
+			_, err = io.WriteString(conn, "POST /k HTTP/1.1\r\nHost: a\r\n"+c.header+"\r\nContent-Length: 100\r\n\r\nhalf")
+			require.NoError(t, err)
+			<-began
+			c.happens()
+			reader := bufio.NewReader(conn)
+			response, err := http.ReadResponse(reader, nil)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, c.status, response.StatusCode)
+			_, err = reader.ReadByte()
+			require.ErrorIs(t, err, io.EOF, "the connection is closed")
+		})
+	}
+}
+
+// TestABodyThatStopsIsSentAgain to the next owner, when the first one breaks meanwhile.
+func TestABodyThatStopsIsSentAgain(t *testing.T) {
+	began := make(chan string, 2)
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		half := make([]byte, 4)
+		_, _ = io.ReadFull(r.Body, half)
+		began <- w.Header().Get("Member")
+		rest, err := io.ReadAll(r.Body)
+		if err == nil {
+			_, _ = io.WriteString(w, w.Header().Get("Member")+" "+string(half)+string(rest))
+		}
+	}, func(o *route.Options) {
+		o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+	}, "eu/a", "eu/b", "eu/c")
+	f.agree(2, 3)
+	reader, writer := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(writer, "half")
+		<-began
+		f.stations[1].server.CloseClientConnections()
+		<-began // at n3, before the caller sends more
+		_, _ = io.WriteString(writer, "rest")
+		_ = writer.Close()
+	}()
+	response, body := f.sendFrom(1, "PUT", "/k", reader)
+	require.Equal(t, http.StatusOK, response.StatusCode, body)
+	require.Equal(t, "n3 halfrest", body)
 }

@@ -287,6 +287,20 @@ func (c *earlyConn) CloseWrite() error {
 	return nil
 }
 
+// closesWithin is how long a caller may go on to send its body after the answer, so that it can
+// read the answer.
+const closesWithin = time.Second
+
+// hangUp sends the answer to a caller whose body is still being read, and ends the read. The server
+// would lift the deadline of a read that is under way when its handler returns.
+func (f *forwarding) hangUp() {
+	f.flush()
+	if http.NewResponseController(f.writer).SetReadDeadline(time.Now().Add(closesWithin)) == nil {
+		f.cargo.reading.Lock()
+		f.cargo.reading.Unlock() //nolint:staticcheck // the read has ended
+	}
+}
+
 // giveUp answers a request that no owner has answered.
 func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 	rt, w, r := f.router, f.writer, f.request
@@ -298,6 +312,10 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 		}
 		rt.serve(w, r, f.placement, &mark{policy: f.policy})
 		return
+	}
+	if r.ProtoMajor == 1 && f.cargo.waits() {
+		w.Header().Set("Connection", "close") // otherwise the server waits for the caller too
+		defer f.hangUp()
 	}
 	if f.switched != nil {
 		_ = f.switched.Close() // the proxy may leave it open

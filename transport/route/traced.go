@@ -4,9 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
+
+	"github.com/clusterkit/clusterkit/transport/internal/direct"
 )
 
 // mostStale is the number of connections of a pool that may be found closed by the
@@ -33,6 +38,10 @@ type traced struct {
 	barred                    atomic.Bool // the connection came too late, and nothing can be written to it
 	shared                    bool        // the connection carries other requests too
 	single                    bool        // net/http would send the request again after its connection broke
+	// conns gets what is closed with a connection, and begun is told when the request is being
+	// written to it; nil: nobody looks.
+	conns chan (<-chan struct{})
+	begun chan struct{}
 }
 
 // newTraced returns the context of an attempt.
@@ -55,7 +64,7 @@ func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Resp
 	out = out.WithContext(t)
 	for range mostStale {
 		j.cargo.load(out)
-		response, err = j.engine.sender.RoundTrip(out)
+		response, err = j.roundTrip(t, out)
 		if !s.settled.CompareAndSwap(false, true) { // the watch or the trace has ended it
 			if err == nil {
 				_ = response.Body.Close()
@@ -78,6 +87,66 @@ func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Resp
 	return nil, false, err
 }
 
+// brokenWithin is how long an attempt waits for the error of the transport after its connection was
+// closed.
+const brokenWithin = time.Second
+
+// errBroken says that the transport has closed the connection and gives no answer.
+var errBroken = fmt.Errorf("route: the connection was closed before an answer came: %w", io.ErrUnexpectedEOF)
+
+// roundTrip sends an attempt over the sender. http.Transport waits for the end of a read of the body over
+// HTTP/1.1, also after its context has ended or the connection broke, and a caller may let that read wait
+// for as long as it likes. The attempt does not wait, unless the request may still be unsent.
+func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error) {
+	if j.cargo.none || out.ProtoMajor != 1 {
+		return j.engine.sender.RoundTrip(out)
+	}
+	type result struct {
+		response *http.Response
+		err      error
+	}
+	results := make(chan result, 1)
+	t.conns, t.begun = make(chan (<-chan struct{}), 1), make(chan struct{}, 1)
+	go func() {
+		response, err := j.engine.sender.RoundTrip(out)
+		results <- result{response, err}
+	}()
+	abandon := func(err error) (*http.Response, error) {
+		go func() {
+			if r := <-results; r.err == nil {
+				_ = r.response.Body.Close()
+			}
+		}()
+		return nil, err
+	}
+	var ended <-chan struct{}
+	var late <-chan time.Time
+	over := t.Done()
+	for {
+		select {
+		case r := <-results:
+			return r.response, r.err
+		case <-over:
+			if over = nil; t.wrote.Load() {
+				return abandon(context.Cause(t))
+			}
+		case <-t.begun:
+			if over == nil {
+				return abandon(context.Cause(t))
+			}
+		case ended = <-t.conns:
+			late = nil // the transport has taken another one
+		case <-ended:
+			ended, late = nil, time.After(brokenWithin)
+		case <-late:
+			if j.cargo.waits() {
+				return abandon(errBroken)
+			}
+			late = time.After(brokenWithin)
+		}
+	}
+}
+
 // getConn ends an attempt that http.Transport is about to repeat. It repeats a read without
 // a body after the connection broke, and the read may have run. The router itself counts
 // how often a request may run. The transport of HTTP/2 repeats only what has not run.
@@ -88,13 +157,27 @@ func (t *traced) getConn(string) {
 	}
 }
 
-func (t *traced) wroteHeaders() { t.wrote.Store(true) }
+func (t *traced) wroteHeaders() {
+	t.wrote.Store(true)
+	if t.begun != nil {
+		select {
+		case t.begun <- struct{}{}:
+		default:
+		}
+	}
+}
 
 // gotConn closes a connection that comes after the attempt was ended for want of one. The
 // transport would write the request to it, although its context has ended. A connection of
 // HTTP/2 carries other requests too; there the request may run.
 func (t *traced) gotConn(info httptrace.GotConnInfo) {
 	t.connected.Store(true)
+	if t.conns != nil {
+		select {
+		case t.conns <- direct.Ended(info.Conn):
+		default: // the attempt has ended
+		}
+	}
 	if t.single || t.sending.settled.Load() {
 		c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
 		t.http2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
