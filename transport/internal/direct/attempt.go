@@ -253,7 +253,8 @@ func (a *Attempt) release(complete bool) {
 	a.mu.Lock()
 	c := a.conn
 	a.conn = nil
-	keep := complete && a.reusable && a.cause == nil
+	// What follows the answer was sent to no request, and is not the answer to the next one.
+	keep := complete && a.reusable && a.cause == nil && c != nil && c.r.Buffered() == 0
 	a.mu.Unlock()
 	switch {
 	case c == nil:

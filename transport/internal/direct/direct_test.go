@@ -190,6 +190,35 @@ func TestAnAnswerNobodyAskedForIsNotTakenForTheNext(t *testing.T) {
 	require.EqualValues(t, 3, dials.Load())
 }
 
+// TestAnAnswerNobodyAskedForIsNotHandedOver to an exchange that waits for a connection.
+func TestAnAnswerNobodyAskedForIsNotHandedOver(t *testing.T) {
+	answer := "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+	url := scripted(t, answer+"1"+answer+"2")
+	dialed, more := make(chan struct{}, 2), make(chan struct{}, 1)
+	more <- struct{}{}
+	d, _ := newTransport(t, func(o *direct.Options) {
+		dial := o.Dial
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialed <- struct{}{}
+			<-more
+			return dial(ctx, network, addr)
+		}
+	})
+	first, err := d.RoundTrip(request(t, "GET", url), attempt(t))
+	require.NoError(t, err)
+	<-dialed
+	second := make(chan string)
+	go func() {
+		_, body, _ := send(d, request(t, "GET", url), attempt(t))
+		second <- body
+	}()
+	<-dialed // it waits
+	_, err = io.ReadAll(first.Body)
+	require.NoError(t, err)
+	more <- struct{}{}
+	require.Equal(t, "1", <-second)
+}
+
 func TestInformationalAnswersArePassedOn(t *testing.T) {
 	hints := "HTTP/1.1 103 Early Hints\r\nLink: </" + strings.Repeat("x", 3000) + ">\r\n\r\n"
 	url := scripted(t, hints+hints+"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
