@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,4 +205,33 @@ func TestCertificatesAreReloaded(t *testing.T) {
 		_, _, err := testkit.Ask(t, testkit.NewPool(t, client.PoolOptions{TLS: stranger}), url)
 		return err != nil && strings.Contains(err.Error(), "unknown certificate authority")
 	}, testkit.Soon, 20*time.Millisecond, "the older authority counts no more")
+}
+
+// TestTheZoneOfAnAddress is no part of the name that a certificate must have.
+func TestTheZoneOfAnAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("this host has no IPv6: ", err)
+	}
+	ca := testkit.NewAuthority(t, "authority")
+	own := ca.Issue("member", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv6loopback} })
+	own.RootCAFile = ca.File
+	config, err := transport.ServerTLS(own, testkit.Quiet())
+	require.NoError(t, err)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	require.NoError(t, server.Listener.Close())
+	server.Listener, server.TLS = l, config
+	server.StartTLS()
+	defer server.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	links, err := net.Interfaces()
+	require.NoError(t, err)
+	at := slices.IndexFunc(links, func(i net.Interface) bool { return i.Flags&net.FlagLoopback != 0 })
+	require.GreaterOrEqual(t, at, 0)
+	pool := testkit.NewPool(t, client.PoolOptions{TLS: own})
+	members := http.Client{Transport: pool}
+	response, err := members.Get("https://[::1%25" + links[at].Name + "]:" + port)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
 }

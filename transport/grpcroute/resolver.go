@@ -111,7 +111,7 @@ func (f *follower) state(view route.View) resolver.State {
 func address(addr string) resolver.Address {
 	a := resolver.Address{Addr: addr}
 	if host, _, err := net.SplitHostPort(addr); err == nil {
-		a.ServerName, _, _ = strings.Cut(host, "%")
+		a.ServerName, _, _ = strings.Cut(host, "%") // no certificate names the zone of an address
 	}
 	return a
 }
