@@ -12,12 +12,12 @@ import (
 
 // Bounds of the parameters of [Balanced].
 const (
-	// MaxSlack is the largest [Balanced.Slack], in parts per thousand of the share.
-	MaxSlack = 10_000
-	// MinOverload and MaxOverload are the smallest and the largest [Balanced.Overload], in parts
+	// maxSlack is the largest [Balanced.Slack], in parts per thousand of the share.
+	maxSlack = 10_000
+	// minOverload and maxOverload are the smallest and the largest [Balanced.Overload], in parts
 	// per thousand of the fair share.
-	MinOverload = 1000
-	MaxOverload = 100_000
+	minOverload = 1000
+	maxOverload = 100_000
 )
 
 // Balanced places partitions by a race under limits. Its tables are nearly as even as
@@ -83,12 +83,12 @@ type Balanced struct {
 	// three quarters of the share's square root. [option.None] means no slack: no
 	// member has more than its share, rounded up, and a change moves 1.6 to 1.9
 	// times the slots that must move with 100 members, and up to 2.5 times with 1000.
-	// 1 to [MaxSlack] are parts per thousand of the share.
+	// 1 to 10,000 are parts per thousand of the share.
 	Slack int
 	// Overload is how much a member may carry for the sake of zones and regions, in parts per
 	// thousand of its fair share. The fair share is in proportion to weight, as if all members
 	// were in one zone. Where the members of a zone are too few for their part of every
-	// partition, some partitions span fewer zones. Bounds: [MinOverload] to [MaxOverload]. Zero means
+	// partition, some partitions span fewer zones. Bounds: 1000 to 100,000. Zero means
 	// 2000, twice the fair share. [option.None] means no bound: rows always span as many zones
 	// as possible.
 	Overload int
@@ -123,14 +123,14 @@ func (b Balanced) Name() string {
 // Validate returns an [option.Error] for every parameter that is out of bounds, joined.
 func (b Balanced) Validate() error {
 	var errs []error
-	if b.Slack < option.None || b.Slack > MaxSlack {
-		errs = append(errs, &option.Error{Field: "Slack", Value: b.Slack, Bound: fmt.Sprintf("between 0 and %d, or option.None", MaxSlack)})
+	if b.Slack < option.None || b.Slack > maxSlack {
+		errs = append(errs, &option.Error{Field: "Slack", Value: b.Slack, Bound: fmt.Sprintf("between 0 and %d, or option.None", maxSlack)})
 	}
 	switch o := b.Overload; {
 	case b.Version == 1 && o != 0:
 		errs = append(errs, &option.Error{Field: "Overload", Value: o, Bound: "0 in version 1, which has no such bound"})
-	case o != 0 && o != option.None && (o < MinOverload || o > MaxOverload):
-		errs = append(errs, &option.Error{Field: "Overload", Value: o, Bound: fmt.Sprintf("between %d and %d, or 0 for %d, or option.None", MinOverload, MaxOverload, defaultOverload)})
+	case o != 0 && o != option.None && (o < minOverload || o > maxOverload):
+		errs = append(errs, &option.Error{Field: "Overload", Value: o, Bound: fmt.Sprintf("between %d and %d, or 0 for %d, or option.None", minOverload, maxOverload, defaultOverload)})
 	}
 	return errors.Join(append(errs, checkVersion(b.Version, 3))...)
 }

@@ -35,7 +35,7 @@ func generatedTopology(t *rapid.T) ring.Topology {
 func TestBalancedKeepsLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		topology := generatedTopology(t)
-		s := rapid.SampledFrom([]slack{0, option.None, 1, 50, MaxSlack}).Draw(t, "slack")
+		s := rapid.SampledFrom([]slack{0, option.None, 1, 50, maxSlack}).Draw(t, "slack")
 		orders := make([]permutation, len(topology.Nodes))
 		for i, n := range topology.Nodes {
 			orders[i] = newPermutation(n.ID)

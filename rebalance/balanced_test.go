@@ -18,15 +18,15 @@ import (
 
 func TestBalancedValidate(t *testing.T) {
 	for slack, name := range map[int]string{
-		0:                  "balanced/3",
-		option.None:        "balanced/3:slack=exact",
-		1:                  "balanced/3:slack=1",
-		rebalance.MaxSlack: "balanced/3:slack=10000",
+		0:           "balanced/3",
+		option.None: "balanced/3:slack=exact",
+		1:           "balanced/3:slack=1",
+		10_000:      "balanced/3:slack=10000",
 	} {
 		require.NoError(t, rebalance.Balanced{Slack: slack}.Validate())
 		require.Equal(t, name, rebalance.Balanced{Slack: slack}.Name())
 	}
-	for _, slack := range []int{math.MinInt, -2, rebalance.MaxSlack + 1, math.MaxInt} {
+	for _, slack := range []int{math.MinInt, -2, 10_000 + 1, math.MaxInt} {
 		want := fmt.Sprintf("Slack is %d: must be between 0 and 10000, or option.None", slack)
 		require.EqualError(t, rebalance.Balanced{Slack: slack}.Validate(), want)
 		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
@@ -35,10 +35,10 @@ func TestBalancedValidate(t *testing.T) {
 }
 
 func TestBalancedOverloadValidate(t *testing.T) {
-	for overload, version := range map[int]int{0: 0, option.None: 0, rebalance.MinOverload: 2, rebalance.MaxOverload: 0} {
+	for overload, version := range map[int]int{0: 0, option.None: 0, 1000: 2, 100_000: 0} {
 		require.NoError(t, rebalance.Balanced{Overload: overload, Version: version}.Validate())
 	}
-	for _, overload := range []int{-2, 1, rebalance.MinOverload - 1, rebalance.MaxOverload + 1} {
+	for _, overload := range []int{-2, 1, 1000 - 1, 100_000 + 1} {
 		require.EqualError(t, rebalance.Balanced{Overload: overload}.Validate(),
 			fmt.Sprintf("Overload is %d: must be between 1000 and 100000, or 0 for 2000, or option.None", overload))
 	}
@@ -285,7 +285,7 @@ func TestBalancedAtTheBounds(t *testing.T) {
 	// a slot in every row.
 	due := seeded(1, 2, 1, 1, 1, 1)
 	due[0].Weight, due[1].Weight, due[2].Weight, due[3].Weight = 1<<20, 2, 1<<20, 1<<20
-	for _, s := range []rebalance.Balanced{{}, {Slack: option.None}, {Slack: 1}, {Slack: rebalance.MaxSlack}} {
+	for _, s := range []rebalance.Balanced{{}, {Slack: option.None}, {Slack: 1}, {Slack: 10_000}} {
 		for _, nodes := range [][]ring.Node{seeded(1, 1, 1), seeded(1, 1, 2), heavy(1), heavy(2, 1), heavy(16), heavy(1, 1, 30), heavy(20, 1, 1, 1), heavy(5, 5, 5, 5), due} {
 			for _, partitions := range []int{1, 2, 3, 9, 97, 1000} {
 				for _, replicas := range []int{1, 2, 3, 5, 16} {

@@ -15,12 +15,12 @@ import (
 
 // Bounds of the parameters of [ConsistentHash].
 const (
-	// MinLoad is the smallest Load, in parts per thousand of the mean.
-	MinLoad = 1000
-	// MaxLoad is the largest Load, in parts per thousand of the mean.
-	MaxLoad = 10_000
-	// MaxVirtualNodes is the largest number of virtual nodes of a node.
-	MaxVirtualNodes = 1000
+	// minLoad is the smallest Load, in parts per thousand of the mean.
+	minLoad = 1000
+	// maxLoad is the largest Load, in parts per thousand of the mean.
+	maxLoad = 10_000
+	// maxVirtualNodes is the largest number of virtual nodes of a node.
+	maxVirtualNodes = 1000
 )
 
 // ConsistentHash chooses primaries on a consistent-hash ring with bounded loads
@@ -56,11 +56,11 @@ const (
 type ConsistentHash struct {
 	// Load is the largest number of partitions a node is primary of, in
 	// parts per thousand of the mean: 1250 lets a node have a quarter more.
-	// Bounds: [MinLoad] to [MaxLoad]. Zero means 1250.
+	// Bounds: 1000 to 10,000. Zero means 1250.
 	Load int
 	// VirtualNodes is the number of points that a node has on the consistent-hash ring.
 	// More points make the numbers of primaries more even. Bounds: 1 to
-	// [MaxVirtualNodes]. Zero means 20.
+	// 1000. Zero means 20.
 	VirtualNodes int
 	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
 	// rolling change from a release that had no newer one. In versions 1 and 2 rows always
@@ -92,11 +92,11 @@ func (c ConsistentHash) Name() string {
 func (c ConsistentHash) Validate() error {
 	c = c.withDefaults()
 	var errs []error
-	if c.Load < MinLoad || c.Load > MaxLoad {
-		errs = append(errs, &option.Error{Field: "Load", Value: c.Load, Bound: fmt.Sprintf("between %d and %d", MinLoad, MaxLoad)})
+	if c.Load < minLoad || c.Load > maxLoad {
+		errs = append(errs, &option.Error{Field: "Load", Value: c.Load, Bound: fmt.Sprintf("between %d and %d", minLoad, maxLoad)})
 	}
-	if c.VirtualNodes < 1 || c.VirtualNodes > MaxVirtualNodes {
-		errs = append(errs, &option.Error{Field: "VirtualNodes", Value: c.VirtualNodes, Bound: fmt.Sprintf("between 1 and %d", MaxVirtualNodes)})
+	if c.VirtualNodes < 1 || c.VirtualNodes > maxVirtualNodes {
+		errs = append(errs, &option.Error{Field: "VirtualNodes", Value: c.VirtualNodes, Bound: fmt.Sprintf("between 1 and %d", maxVirtualNodes)})
 	}
 	return errors.Join(append(errs, checkVersion(c.Version, 3))...)
 }

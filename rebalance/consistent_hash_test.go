@@ -21,8 +21,8 @@ func TestConsistentHashHasRoom(t *testing.T) {
 				continue
 			}
 			for _, s := range []rebalance.ConsistentHash{
-				{Load: rebalance.MinLoad, VirtualNodes: 1},
-				{Load: rebalance.MinLoad + 1, VirtualNodes: 2},
+				{Load: 1000, VirtualNodes: 1},
+				{Load: 1000 + 1, VirtualNodes: 2},
 				{},
 			} {
 				r := build(t, s, partitions, 3, nodes)

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// MaxZones is the largest [Ordinal.Zones].
-const MaxZones = 16
+// maxZones is the largest [Ordinal.Zones].
+const maxZones = 16
 
 // Ordinal places partitions on members whose IDs end in a number, as the pods of a
 // Kubernetes StatefulSet do: orders-0 to orders-29. Members come and go at the end. Loads
@@ -72,7 +72,7 @@ type Ordinal struct {
 	// Prefix is what stands before the number in the ID of each member, such as
 	// "orders-". The number is decimal, without a sign or leading zeros.
 	Prefix string
-	// Zones is the number of zones, from 1 to [MaxZones]. Zero means 1. It counts the zones
+	// Zones is the number of zones, from 1 to 16. Zero means 1. It counts the zones
 	// of the complete cluster, also while one of them is down.
 	Zones int
 	// Version is the version of the algorithm: 1 or 2. Zero means 2. Version 1 is for the rolling
@@ -97,8 +97,8 @@ func (o Ordinal) version() int { return cmp.Or(o.Version, 2) }
 // Validate returns an [option.Error] for every parameter that is out of bounds, joined.
 func (o Ordinal) Validate() error {
 	var zones error
-	if o.Zones < 0 || o.Zones > MaxZones {
-		zones = &option.Error{Field: "Zones", Value: o.Zones, Bound: fmt.Sprintf("between 1 and %d, or 0 for 1", MaxZones)}
+	if o.Zones < 0 || o.Zones > maxZones {
+		zones = &option.Error{Field: "Zones", Value: o.Zones, Bound: fmt.Sprintf("between 1 and %d, or 0 for 1", maxZones)}
 	}
 	return errors.Join(zones, checkVersion(o.Version, 2))
 }

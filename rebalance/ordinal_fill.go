@@ -162,7 +162,7 @@ func (s *seating) float() {
 
 // accepts reports whether a row may take one more owner of a zone.
 func (s *seating) accepts(p int, zone int32) bool {
-	var counts [MaxZones]uint64
+	var counts [maxZones]uint64
 	for _, z := range s.zones[p*s.replicas:][:s.replicas] {
 		if z != open {
 			counts[z]++

@@ -287,12 +287,12 @@ func TestOrdinalNames(t *testing.T) {
 		{Prefix: "a-", Version: 1}:    "ordinal/1:a-:zones=1",
 		{Prefix: "orders-", Zones: 3}: "ordinal/2:orders-:zones=3",
 		{Prefix: "a, b"}:              "ordinal/2:010d6384b54fb62f:zones=1",
-		{Prefix: strings.Repeat("x", 60), Zones: rebalance.MaxZones}: "ordinal/2:e4856937d8736639:zones=16",
+		{Prefix: strings.Repeat("x", 60), Zones: 16}: "ordinal/2:e4856937d8736639:zones=16",
 	} {
 		require.Equal(t, name, s.Name())
 		require.NoError(t, ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: s}.Validate())
 	}
-	for _, zones := range []int{-1, rebalance.MaxZones + 1} {
+	for _, zones := range []int{-1, 16 + 1} {
 		s := rebalance.Ordinal{Zones: zones}
 		require.EqualError(t, s.Validate(), fmt.Sprintf("Zones is %d: must be between 1 and 16, or 0 for 1", zones))
 		require.EqualError(t, rebalance.Ordinal{Version: 3}.Validate(), "Version is 3: must be between 1 and 2, or 0 for the newest")

@@ -43,20 +43,20 @@ func TestZonesAreSpread(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for s, name := range map[ring.RebalanceStrategy]string{
-		rebalance.Rendezvous{}:                                 "rendezvous/3",
-		rebalance.Rendezvous{Version: 3}:                       "rendezvous/3",
-		rebalance.Rendezvous{Version: 2}:                       "rendezvous/2",
-		rebalance.Rendezvous{Version: 1}:                       "rendezvous/1",
-		rebalance.RoundRobin{}:                                 "round-robin/1",
-		rebalance.Balanced{Slack: 7, Overload: 1500}:           "balanced/3:slack=7:overload=1500",
-		rebalance.Balanced{Overload: 2000, Version: 2}:         "balanced/2",
-		rebalance.Balanced{Overload: option.None}:              "balanced/3:overload=none",
-		rebalance.Balanced{Version: 1, Slack: option.None}:     "balanced/1:slack=exact",
-		rebalance.ConsistentHash{}:                             "consistent-hash/3:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}: "consistent-hash/3:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Version: 2}:                   "consistent-hash/2:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Version: 1}:                   "consistent-hash/1:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Load: rebalance.MaxLoad, VirtualNodes: rebalance.MaxVirtualNodes}: "consistent-hash/3:load=10000:vnodes=1000",
+		rebalance.Rendezvous{}:                                     "rendezvous/3",
+		rebalance.Rendezvous{Version: 3}:                           "rendezvous/3",
+		rebalance.Rendezvous{Version: 2}:                           "rendezvous/2",
+		rebalance.Rendezvous{Version: 1}:                           "rendezvous/1",
+		rebalance.RoundRobin{}:                                     "round-robin/1",
+		rebalance.Balanced{Slack: 7, Overload: 1500}:               "balanced/3:slack=7:overload=1500",
+		rebalance.Balanced{Overload: 2000, Version: 2}:             "balanced/2",
+		rebalance.Balanced{Overload: option.None}:                  "balanced/3:overload=none",
+		rebalance.Balanced{Version: 1, Slack: option.None}:         "balanced/1:slack=exact",
+		rebalance.ConsistentHash{}:                                 "consistent-hash/3:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}:     "consistent-hash/3:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Version: 2}:                       "consistent-hash/2:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Version: 1}:                       "consistent-hash/1:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: 10_000, VirtualNodes: 1000}: "consistent-hash/3:load=10000:vnodes=1000",
 	} {
 		require.Equal(t, name, s.Name())
 		require.NoError(t, ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: s}.Validate())
