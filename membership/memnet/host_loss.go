@@ -9,9 +9,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// MaxHostLoss bounds both probabilities of [Network.SetHostLoss]. To lose everything,
+// maxHostLoss bounds both probabilities of [Network.SetHostLoss]. To lose everything,
 // cut with [Network.Block] or [Network.Isolate].
-const MaxHostLoss = 0.99
+const maxHostLoss = 0.99
 
 // Retransmissions of a lost segment: the first wait, doubled for each further one, as on
 // Linux; and how often a segment is sent at most, so that the delay has a bound.
@@ -26,7 +26,7 @@ type hostLoss struct{ in, out float64 }
 
 // SetHostLoss makes one host lose a share of what it receives and of what it sends, for
 // whatever is sent from now on, on top of [Options.PacketLoss]. Both are from 0 to
-// [MaxHostLoss]; zero for both ends it. [Network.Heal] does not. An address outside these
+// 0.99; zero for both ends it. [Network.Heal] does not. An address outside these
 // bounds is an [option.Error], wrapped, and changes nothing.
 //
 // Packets are lost at that rate. Streams do what TCP does: a lost segment is sent again
@@ -48,10 +48,10 @@ func (n *Network) SetHostLoss(addr netip.AddrPort, in, out float64) error {
 }
 
 func checkHostLoss(field string, p float64) error {
-	if p >= 0 && p <= MaxHostLoss { // false for NaN
+	if p >= 0 && p <= maxHostLoss { // false for NaN
 		return nil
 	}
-	return &option.Error{Field: field, Value: p, Bound: fmt.Sprintf("between 0 and %v", MaxHostLoss)}
+	return &option.Error{Field: field, Value: p, Bound: fmt.Sprintf("between 0 and %v", maxHostLoss)}
 }
 
 // hostLossOf returns the probability that the hosts lose what one sends to the other. The

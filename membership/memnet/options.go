@@ -8,8 +8,8 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// MaxLatency bounds [Options.Latency] and [Options.Jitter], each.
-const MaxLatency = time.Hour
+// maxLatency bounds [Options.Latency] and [Options.Jitter], each.
+const maxLatency = time.Hour
 
 // Options describe a [Network]. The zero value is a perfect network: nothing
 // is lost and nothing takes time.
@@ -17,11 +17,11 @@ type Options struct {
 	// Seed seeds all random decisions: loss and jitter. Any value will do.
 	Seed uint64
 	// Latency is how long a packet, or a byte of a stream, is under way in
-	// one direction; a dial takes twice as long. 0 to [MaxLatency].
+	// one direction; a dial takes twice as long. 0 to an hour.
 	Latency time.Duration
 	// Jitter is the bound of a random delay on top of Latency, uniform from
 	// zero up to it and drawn anew for each packet, each write to a stream and
-	// each direction of a dial. 0 to [MaxLatency].
+	// each direction of a dial. 0 to an hour.
 	Jitter time.Duration
 	// PacketLoss is the probability that a packet is lost, from 0 to 1.
 	PacketLoss float64
@@ -41,8 +41,8 @@ func (o Options) validate() error {
 }
 
 func checkDelay(field string, d time.Duration) error {
-	if d < 0 || d > MaxLatency {
-		return &option.Error{Field: field, Value: d, Bound: fmt.Sprintf("between 0 and %v", MaxLatency)}
+	if d < 0 || d > maxLatency {
+		return &option.Error{Field: field, Value: d, Bound: fmt.Sprintf("between 0 and %v", maxLatency)}
 	}
 	return nil
 }
