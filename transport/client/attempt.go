@@ -29,6 +29,7 @@ type query struct {
 	values       url.Values
 	body         []byte        // nil means no body
 	header       http.Header   // replaces the default Accept; nil means no further header
+	kind         string        // the media type of the answer
 	longer       time.Duration // what an attempt may take beyond Options.Timeout
 	// unready reports whether a response of 503 is the answer of a member that is not
 	// ready. Nil means that it never is.
@@ -47,7 +48,7 @@ type reply struct {
 
 // answers reports whether a reply is an answer, and no refusal.
 func (q query) answers(a reply) bool {
-	return a.status < 300 || a.status == http.StatusServiceUnavailable && q.unready != nil && q.unready(a)
+	return a.status < 300 && a.contentType == q.kind || a.status == http.StatusServiceUnavailable && q.unready != nil && q.unready(a)
 }
 
 // do sends the query until there is an answer, or until another attempt cannot help. Each
@@ -73,11 +74,15 @@ func (c *Client) do(ctx context.Context, q query) (reply, error) {
 		}
 		var wait time.Duration
 		var again bool
-		if err == nil {
+		switch {
+		case err != nil:
+			wait, again = afterError(err)
+		case answer.status < 300:
+			err = fmt.Errorf("the answer is %s, not %s: is it a member that answers?", wire.Brief(answer.contentType), q.kind)
+			wait, again = never, true
+		default:
 			err = answer.refusal()
 			wait, again = c.afterRefusal(answer, attempt)
-		} else {
-			wait, again = afterError(err)
 		}
 		if again { // also when the context has ended: the next request begins elsewhere
 			c.first.CompareAndSwap(uint32(at), uint32((at+1)%len(c.bases)))
@@ -223,12 +228,13 @@ func (c *Client) backoff(attempt int) time.Duration {
 
 // afterRefusal returns how long the client waits before it asks the same member again after
 // a refusal, and whether a request may be sent again at all. The statuses 502 and 504 are
-// those of a proxy that reaches no member.
+// those of a proxy that reaches no member. What is no problem document is not the answer of a
+// member, and a token that one member does not know may be known to others.
 func (c *Client) afterRefusal(a reply, attempt int) (wait time.Duration, again bool) {
 	switch a.status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 	default:
-		return never, false
+		return never, a.status == http.StatusUnauthorized || a.contentType != wire.ProblemJSON
 	}
 	if seconds, err := strconv.ParseUint(a.retryAfter, 10, 32); err == nil && seconds > 0 {
 		// The wait is up to a little longer, so that clients with the same Retry-After
@@ -279,12 +285,10 @@ func (a reply) refusal() *api.Refusal {
 // askJSON sends a query, and decodes the document of the answer.
 func askJSON[T any](ctx context.Context, c *Client, q query) (T, error) {
 	var document T
+	q.kind = wire.JSON
 	answer, err := c.do(ctx, q)
 	if err != nil {
 		return document, err
-	}
-	if answer.contentType != wire.JSON {
-		return document, fmt.Errorf("client: %s %s: the answer is %s, not %s: is it a member that answers?", q.method, q.path, wire.Brief(answer.contentType), wire.JSON)
 	}
 	if err := json.Unmarshal(answer.body, &document); err != nil {
 		return document, fmt.Errorf("client: %s %s: the answer cannot be decoded: %w", q.method, q.path, err)

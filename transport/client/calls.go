@@ -33,7 +33,7 @@ func (n Near) add(values url.Values) url.Values {
 
 // Live returns nil when the member's process answers. It needs no token.
 func (c *Client) Live(ctx context.Context) error {
-	_, err := c.do(ctx, query{method: http.MethodGet, path: "/livez"})
+	_, err := c.do(ctx, query{method: http.MethodGet, path: "/livez", kind: "text/plain"})
 	return err
 }
 
@@ -43,7 +43,10 @@ func (c *Client) Live(ctx context.Context) error {
 // For the problems that make it unready, only [Client.Health] says whether they are
 // critical.
 func (c *Client) Ready(ctx context.Context) (api.Health, error) {
-	answer, err := c.do(ctx, query{method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, unready: func(a reply) bool { return a.says("not ready") }})
+	answer, err := c.do(ctx, query{
+		method: http.MethodGet, path: "/readyz", values: url.Values{"verbose": {""}}, kind: "text/plain",
+		unready: func(a reply) bool { return a.says("not ready") },
+	})
 	if err != nil {
 		return api.Health{}, err
 	}

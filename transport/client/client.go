@@ -20,13 +20,17 @@ var ErrClosed = errors.New("client: closed")
 // document, such as the answer of a proxy, the client makes one of it. All other errors
 // are those of the network and of the context. No error shows the token or a key.
 //
-// All requests of a client may be sent again without harm, so the client repeats them. It
-// does so when the connection fails or breaks off, and when the answer is 408, 429, 503, or
-// 502 or 504 of a proxy. Each attempt goes to the next of [Options].URLs. The client waits
-// longer each time. A wait that a server names in Retry-After holds for the URL of that server
-// alone. A URL whose certificate is wrong is not asked again in the same call. The client
-// does not repeat a request when the wait would be longer than the context lasts. It follows
-// no redirect.
+// All requests of a client may be sent again without harm, so the client repeats them:
+//
+//   - It repeats a request when the connection fails or breaks off, and when the answer is
+//     408, 429, 503, or 502 or 504 of a proxy. It waits longer each time.
+//   - Each attempt goes to the next of [Options].URLs. A wait that a server names in
+//     Retry-After holds for the URL of that server alone.
+//   - A URL is not asked again in the same call when its certificate is wrong, when it
+//     refuses the token with 401, or when the answer is not that of a member. The others are.
+//   - It does not repeat a request when the wait would be longer than the context lasts.
+//
+// It follows no redirect.
 type Client struct {
 	options Options
 	bases   []*url.URL

@@ -327,3 +327,38 @@ func TestABatchWaitsForMembersToAgree(t *testing.T) {
 	_, err := c.LookupBatch(t.Context(), []string{"a", "b"}, client.Near{})
 	require.NoError(t, err)
 }
+
+// TestAStrangerAtAnAddressOfAMember, or a member that does not know the token, does not keep a client from the others.
+func TestAStrangerAtAnAddressOfAMember(t *testing.T) {
+	other := testkit.NewGuard(t, transport.GuardOptions{Tokens: []transport.Credential{{Token: testkit.Token("another-0123456789abcdef")}}})
+	for name, first := range map[string]http.Handler{
+		"not found": http.NotFoundHandler(),
+		"a page":    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<!DOCTYPE html><p>Welcome")) }),
+		"a login":   http.RedirectHandler("/login", http.StatusFound),
+		"tokens":    other.Wrap(testkit.NewHandler(testkit.NewCluster(t))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			urls, asked := fleet(t, first, testkit.NewHandler(testkit.NewCluster(t)))
+			for what, ask := range map[string]func(c *client.Client) error{
+				"ring": func(c *client.Client) error { _, err := c.Ring(t.Context()); return err },
+				"batch": func(c *client.Client) error {
+					_, err := c.LookupBatch(t.Context(), []string{"k"}, client.Near{})
+					return err
+				},
+				"health": func(c *client.Client) error { _, err := c.Health(t.Context()); return err },
+				"ready":  func(c *client.Client) error { _, err := c.Ready(t.Context()); return err },
+				"live":   func(c *client.Client) error { return c.Live(t.Context()) },
+			} {
+				if name == "tokens" && (what == "ready" || what == "live") {
+					continue // they need no token
+				}
+				asked[0].Store(0)
+				c := testkit.NewClient(t, client.Options{URLs: urls, PoolOptions: client.PoolOptions{Token: testkit.Token(testkit.ReadToken)}})
+				for range 2 {
+					require.NoError(t, ask(c), what)
+				}
+				require.EqualValues(t, 1, asked[0].Load(), what)
+			}
+		})
+	}
+}
