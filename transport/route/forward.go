@@ -328,11 +328,11 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		p := wire.New(wire.BodyTooLarge, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", tooLong.Limit)
 		p.Bound = tooLong.Limit
-		wire.Refuse(w, r, p)
+		refuse(w, r, p)
 		return
 	}
 	if errors.Is(err, errBody) {
-		wire.Refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
+		refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
 		return
 	}
 	if errors.Is(err, errInvalid) {
@@ -340,7 +340,7 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 		if isTooLong(err) {
 			p = wire.New(wire.Blank, http.StatusRequestHeaderFieldsTooLarge, "the header of the request is longer than the member that answers for the key takes, and the request has not run")
 		}
-		wire.Refuse(w, r, p)
+		refuse(w, r, p)
 		return
 	}
 	rt.counts.gaveUp.Add(1)
@@ -355,5 +355,5 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	wire.Refuse(w, r, p)
+	refuse(w, r, p)
 }

@@ -60,7 +60,8 @@ type Cluster interface {
 //
 // A router that gives up answers with an [api.Refusal]: [api.RefusalNoRing] and
 // [api.RefusalNoOwner] (503) when the request has not run, [api.RefusalBroken] (502) and
-// [api.RefusalDeadline] (504) when it may have.
+// [api.RefusalDeadline] (504) when it may have. A call of gRPC gets a status instead, whose
+// message is the detail of the refusal.
 //
 // A handler sees the same request when it was forwarded, and its caller gets the same
 // answer: over HTTP/1.1 and HTTP/2, with trailers, informational answers, streams both
@@ -120,7 +121,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == "PRI" && r.RequestURI == "*" {
 		// A client begins HTTP/2, and the server in front passes it on as a request.
 		w.Header().Set("Connection", "close")
-		wire.Refuse(w, r, wire.New(wire.Blank, http.StatusHTTPVersionNotSupported, "this server does not speak HTTP/2 in clear"))
+		refuse(w, r, wire.New(wire.Blank, http.StatusHTTPVersionNotSupported, "this server does not speak HTTP/2 in clear"))
 		return
 	}
 	if values, ok := r.Header[wire.ForwardedHeader]; ok {
@@ -145,7 +146,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case view.MayAnswer(placement, q.policy, false):
 		rt.serve(w, r, placement, &mark{policy: q.policy})
 	case placement.Len() == 0:
-		wire.Refuse(w, r, wire.NoRing(w))
+		refuse(w, r, wire.NoRing(w))
 	default:
 		rt.forward(w, r, q, view)
 	}
@@ -171,7 +172,7 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 		}
 		rt.options.Logger.ErrorContext(r.Context(), "panic while finding the key of a request",
 			"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-		wire.Refuse(w, r, wire.Internal())
+		refuse(w, r, wire.Internal())
 	}()
 	// CONNECT names a host, not a resource: it cannot be sent to a member.
 	if r.Method == http.MethodConnect {

@@ -44,7 +44,7 @@ func tooLong(w http.ResponseWriter, r *http.Request) bool {
 	if size <= most {
 		return false
 	}
-	wire.Refuse(w, r, wire.New(wire.Blank, http.StatusRequestHeaderFieldsTooLarge,
+	refuse(w, r, wire.New(wire.Blank, http.StatusRequestHeaderFieldsTooLarge,
 		"the header of the request is longer than %d bytes: raise MaxHeaderBytes of the server", most-headerRoom))
 	return true
 }
