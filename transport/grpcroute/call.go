@@ -116,7 +116,7 @@ func (c *call) Value(key any) any {
 func (l *link) newCall(ctx context.Context, method string, request any, waits bool) *call {
 	c := &call{Context: ctx, link: l, waits: waits}
 	o := &l.router.options
-	if c.key, c.keyed = keyOf(ctx); !c.keyed && o.Key != nil {
+	if c.key, c.keyed = keyOf(ctx); !c.keyed && o.Key != nil && !isOfServer(method) {
 		md, _ := metadata.FromOutgoingContext(ctx)
 		c.key, c.keyed = o.Key(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
 	}

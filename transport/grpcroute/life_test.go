@@ -196,6 +196,32 @@ func TestAClientWithoutARouter(t *testing.T) {
 	require.Zero(t, f.stations[0].ran("a"))
 }
 
+// TestTheHealthOfAServer has no key, whatever Key returns: neither for the checks of a client, nor for
+// those of an orchestrator, which would otherwise restart every member that does not own the key.
+func TestTheHealthOfAServer(t *testing.T) {
+	f := newFleet(t, func(o *grpcroute.Options) {
+		o.Key = func(grpcroute.Call) (string, bool) { return "k", true }
+	}, "eu/a", "eu/b")
+	for i, s := range f.stations {
+		s.health = health.NewServer()
+		f.listen(i+1, "127.0.0.1:0")
+	}
+	o, conn := f.observer("eu/a", func(o *grpcroute.Options) {
+		o.CheckHealth, o.Key = true, func(grpcroute.Call) (string, bool) { return "k", true }
+	})
+	f.agree([]*seen{o}, 2)
+	probe, err := grpc.NewClient("passthrough:///"+f.stations[0].addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, probe.Close()) }()
+	_, err = healthpb.NewHealthClient(probe).Check(t.Context(), &healthpb.HealthCheckRequest{})
+	require.NoError(t, err)
+
+	o.set(f.owned(1), f.members) // the views differ: this one asks n1
+	_, err = invoke(t.Context(), conn, put, "a")
+	require.ErrorIs(t, err, grpcroute.ErrNotRun)
+	require.ErrorContains(t, err, "0 could not be reached")
+}
+
 // TestSameToken: with the option, both sides must know the same owners.
 func TestSameToken(t *testing.T) {
 	for _, same := range []bool{false, true} {

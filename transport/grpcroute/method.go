@@ -36,3 +36,7 @@ func (d *declared) method(full string) Method {
 	d.methods.Store(full, m)
 	return m
 }
+
+// isOfServer reports whether a method is about a server, and not of a service that it runs: of the
+// health of the server, its services, or its connections. Their packages are those of gRPC itself.
+func isOfServer(method string) bool { return strings.HasPrefix(method, "/grpc.") }
