@@ -82,7 +82,8 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 }
 
 // Update edits the attributes that this member announces: its metadata, services, HTTP address
-// and weight. They take effect here at once, and reach the other members with gossip.
+// and weight. They take effect here at once, and reach the other members with gossip: after about a thousand changes in
+// quick succession, the latest one every two seconds.
 // Partitions move when the weight changes. Update may be called before Start, for example by a
 // service that learns its port only after [New]. The function edit must not call methods of
 // the cluster. Update changes nothing when it returns an error: a

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
+	"time"
 
+	"github.com/clusterkit/clusterkit/membership/internal/guard"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
@@ -40,7 +43,8 @@ type Attributes struct {
 
 // Update edits the attributes that this member announces. The function gets copies that it may
 // keep and modify; it must not call the membership. The change takes effect at once and reaches
-// the others with gossip. Update changes nothing and returns a [MetadataSizeError] when the
+// the others with gossip. After about a thousand changes in quick succession, they are gathered, and the latest
+// one is sent every two seconds. Update changes nothing and returns a [MetadataSizeError] when the
 // result does not fit, and an [option.Error] when an address or the weight is out of bounds. It
 // blocks while another change is made, and returns the context's error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
@@ -51,7 +55,8 @@ func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 		return errors.New("membership: updating: the function that edits the attributes is nil")
 	}
 	var bad error
-	err := m.announcer.change(ctx, func(self *Member) {
+	held := false
+	err := m.announcer.changeWhen(ctx, func(self *Member) {
 		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata), Weight: self.Weight}
 		edit(&a)
 		if a.Weight < 0 || a.Weight > maxWeight {
@@ -62,6 +67,25 @@ func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 			return
 		}
 		self.HTTPAddr, self.Services, self.Metadata, self.Weight = a.HTTPAddr, maps.Clone(a.Services), maps.Clone(a.Metadata), max(a.Weight, 1)
+	}, func() bool {
+		held = !m.updates.sent.Take(1, m.settings.now())
+		return !held
 	})
+	if held {
+		m.once(&m.updates.waiting, updatePause, func() { m.announcer.wait(m.life.Ending(), time.Nanosecond) })
+	}
 	return cmp.Or(bad, err)
+}
+
+// Each change increases the incarnation of this member. The other members rely on it that an incarnation grows by less than one
+// a second: see incarnationAbove. So changes beyond a bound are gathered.
+const (
+	updatePause = 2 * time.Second
+	updateBurst = 1024
+)
+
+// updates bounds how often the attributes of this member are sent.
+type updates struct {
+	sent    guard.Bucket
+	waiting atomic.Bool // changes will be sent soon
 }

@@ -86,6 +86,12 @@ func (a *announcer) detach(last func(*memberlist.Memberlist)) {
 // change edits the announced values. They are in effect when change returns. Gossip then sends
 // them.
 func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
+	return a.changeWhen(ctx, edit, func() bool { return true })
+}
+
+// changeWhen is change. Gossip sends the values now when the function says so, and otherwise with the next change, or when
+// wait is called.
+func (a *announcer) changeWhen(ctx context.Context, edit func(*Member), now func() bool) error {
 	if err := a.take(ctx); err != nil {
 		return err
 	}
@@ -99,7 +105,7 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 	if err := a.set(m); err != nil {
 		return err
 	}
-	if a.gossip != nil {
+	if a.gossip != nil && now() {
 		// UpdateNode can wait until the message has been sent to enough members. Only
 		// wait below needs that.
 		_ = a.gossip.UpdateNode(time.Nanosecond)
