@@ -26,6 +26,8 @@ import (
 //   - With keys, a start that has left is never believed again, and a start that has failed when
 //     it answers a probe, also when a later start of its NodeID has run since. As long as memberlist remembers the
 //     incarnation that failed, a higher one is a refutation that no recording can forge, and the start need not answer.
+//   - With keys, a start must answer that began minutes ago, when this member has joined and does not know it: it may
+//     have ended before this member began.
 //
 // A start that is known is never refused because of these rules. Another exchange of members brings
 // the starts that were refused before they answered.
@@ -53,6 +55,8 @@ const (
 	maxProven  = 4096        // starts whose answers are remembered
 	provenFor  = time.Minute // how long an answer is remembered
 	fetchPause = 500 * time.Millisecond
+	// freshStart is how old a start may be that is believed on its word with keys.
+	freshStart = 2 * time.Minute
 	// forgedMemory is how long health reports an announcement that nothing stands behind.
 	forgedMemory = 10 * time.Minute
 
@@ -129,7 +133,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyStarts
 	case total >= maxMembers:
 		return errManyNew
-	case n.encrypted && (failed < failedSame && !ended || failed == failedLately), !n.encrypted && !n.joined.Load():
+	case n.encrypted && (failed < failedSame && !ended && !n.isOld(member, now) || failed == failedLately), !n.encrypted && !n.joined.Load():
 		return nil
 	case !n.encrypted && !claims && n.believed.Take(1, now):
 		m.registry.believe(name)
@@ -142,6 +146,12 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 		return errManyNew
 	}
 	return nil
+}
+
+// isOld reports whether a start began so long ago that this member should have heard of it before, unless this
+// member is still joining. It may have been recorded.
+func (n *newcomers) isOld(m Member, now time.Time) bool {
+	return n.joined.Load() && now.UnixMilli()-int64(min(m.Start.Number, maxClock)) > freshStart.Milliseconds() //nolint:gosec // bounded
 }
 
 // ended reports whether a start has left, and whether it has failed.

@@ -281,3 +281,47 @@ func TestARecordedAgreementCountsAgain(t *testing.T) {
 		n.await("all agree", agreed)
 	})
 }
+
+// With keys, what a start has sent does not bring it into the list of a member that has started since it left, and
+// does not know of it.
+func TestReplayDoesNotDeceiveANewMember(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		r := &recorder{Network: n.net}
+		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
+		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
+		n.see(3, one, two, three)
+		time.Sleep(freshStart) // with exchanges
+		require.NoError(t, three.Stop(t.Context()))
+		r.mu.Lock()
+		r.ended = true
+		r.mu.Unlock()
+		n.see(2, one, two)
+		time.Sleep(2 * time.Hour) // exchanges do not tell of three any more
+		four := n.start(4, func(o *Options) { o.Gossip.Keys = Keys{hostileKey} })
+		n.see(3, one, two, four)
+		for _, wait := range []time.Duration{0, time.Minute, time.Hour} {
+			time.Sleep(wait)
+			before := four.registry.stats()
+			r.replay(t, townAddr(4).String())
+			time.Sleep(time.Second)
+			after := four.registry.stats()
+			require.Equal(t, before.Joined+before.Rejoined, after.Joined+after.Rejoined)
+			n.see(3, one, two, four)
+		}
+	})
+}
+
+// With keys, members that have run for long and did not know each other find each other.
+func TestOldMembersMeetWithKeys(t *testing.T) {
+	inTown(t, func(t *testing.T, n *town) {
+		keyed := func(o *Options) { o.Gossip.Keys = Keys{hostileKey} }
+		left, right := []netip.AddrPort{townAddr(1), townAddr(3)}, []netip.AddrPort{townAddr(2), townAddr(4)}
+		require.NoError(t, n.net.Partition(left, right))
+		one, two := n.start(1, keyed), n.start(2, keyed)
+		three, four := n.start(3, keyed), n.start(4, keyed)
+		n.see(2, one, two, three, four)
+		time.Sleep(time.Hour)
+		n.net.Heal()
+		n.see(4, one, two, three, four)
+	})
+}
