@@ -37,7 +37,7 @@
 // that must never see two answers, a bank transfer for example, needs consensus and
 // another library.
 //
-// While the network is split, each side goes on with the members that it sees.
+// While the network is split, each side continues with the members that it sees.
 // [Cluster.Health] then reports the missing members.
 //
 // # What to use for which task

@@ -150,12 +150,12 @@ func ringEvent(before, after *published) Event {
 	}}
 }
 
-// Events subscribes to changes from this call on and returns an iterator over them, in
-// order. The iterator ends when the context ends or the cluster has stopped. A
-// subscriber that does not keep up loses no news: events about the same thing are
-// folded, so the subscriber gets the newest state and the number of events folded into
-// it. Iterate at most once, from one goroutine; the subscription holds memory until the
-// context ends, iterated or not. A nil context does not end.
+// Events subscribes to changes from this call on and returns an iterator over them, in order.
+// The iterator ends when the context ends or the cluster has stopped. A slow subscriber loses
+// no state: events about the same thing are folded. The subscriber gets the newest state, and
+// the number of events folded into it. Iterate at most once, from one goroutine; the
+// subscription holds memory until the context ends, iterated or not. A nil context does not
+// end.
 func (c *Cluster) Events(ctx context.Context) iter.Seq[Event] {
 	if ctx == nil {
 		ctx = context.Background()

@@ -114,9 +114,9 @@ func (h *Handoff) Admit(partition int, token ring.Token) (done func(), err error
 	}
 }
 
-// Serve returns nil when this member may answer a read as one of the R answers that a quorum
-// needs: it serves the partition now, has received it, and means the same owners as the sender.
-// Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrNotReceived].
+// Serve returns nil when the answer of this member counts among the R answers of a read quorum.
+// The member then serves the partition now, has received it, and knows the same owners as the
+// sender. Otherwise it returns a [TokenError], [ErrNotOwner] or [ErrNotReceived].
 //
 // Call Serve after the data was read. A member that was an owner before it read may have
 // deleted the data meanwhile.

@@ -65,9 +65,9 @@ type Options struct {
 	// member with the lowest NodeID counts.
 	//
 	// To change the replication factor or the strategy of a running cluster, restart every
-	// member with the new configuration as the main one and the old one in AlsoRuns, then
-	// every member without AlsoRuns. Nil means that this member can run the main
-	// configuration alone.
+	// member twice. First use the new configuration as the main one, with the old one in
+	// AlsoRuns. Then remove AlsoRuns. Nil means that this member can run the main configuration
+	// alone.
 	AlsoRuns []Configuration
 
 	// Version is the version of the service, for people: it is announced to the other members,
@@ -136,7 +136,7 @@ type HTTPOptions struct {
 // usable.
 type BootstrapOptions struct {
 	// Timeout is how long Start looks for a cluster, up to an hour. Then Start returns, and
-	// this member goes on looking in the background. Zero means 5 seconds.
+	// this member continues to look in the background. Zero means 5 seconds.
 	Timeout time.Duration
 	// MinMembers is how many members must be there, this one included, before any member owns
 	// partitions, up to 65535. Until then all members are unready. MinMembers applies only to

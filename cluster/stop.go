@@ -16,11 +16,11 @@ import (
 //
 // When the context ends first, Stop does the remaining steps without waiting.
 //
-// Stop may be called any number of times, also before or during Start. Every call returns nil
-// when everything is released in time. When its context ends first, it gives the addresses a second
-// to be free, which they are unless a call of a [Mover] does not end, and returns the context's
-// error. A cluster that was stopped cannot be started again. Lookups go on answering from the last
-// ring.
+// Stop may be called any number of times, also before or during Start. Every call returns nil when
+// everything is released in time. When its context ends first, it waits up to a second until the
+// addresses are free, and returns the context's error. The addresses are free by then, unless a
+// call of a [Mover] does not end. A cluster that was stopped cannot be started again. Lookups still
+// answer from the last ring.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.leaving.Store(true)
 	c.mu.Lock()

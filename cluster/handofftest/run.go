@@ -46,12 +46,12 @@ var configurations = []cluster.Configuration{
 // quorum is the smallest write quorum of configurations.
 const quorum = 2
 
-// Run fails the test when an acknowledged write is lost, when a member counts a
-// partition as received and lacks data of it, or when some member does not become ready
-// again. Members may report possible loss without need, as docs/handoff.md says; Run then looks
-// whether any write is missing, accepts the loss if none is, and logs that. It takes a second or
-// two of real time, and minutes of virtual time. Under the race detector run it with -cpu 1; see
-// package memnet.
+// Run fails the test when an acknowledged write is lost, or when some member does not become
+// ready again. It also fails the test when a member counts a partition as received but lacks
+// data of it. Members may report possible loss without need, as docs/handoff.md says; Run then
+// looks whether any write is missing, accepts the loss if none is, and logs that. It takes a
+// second or two of real time, and minutes of virtual time. Under the race detector run it with
+// -cpu 1; see package memnet.
 func Run(t *testing.T, o Options) {
 	t.Helper()
 	needless, wrong := simulate(t, o)

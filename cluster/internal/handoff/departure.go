@@ -31,7 +31,7 @@ func (m *Machine) rememberDeparted(processes []Process) {
 
 // hearDeparted stores the departures that a message names. It believes a departure that the process
 // itself announces. From another process it believes only the departure of a process that is not in the
-// view: otherwise a false notice would hide that data is lost when the named process crashes later. It
+// view. Otherwise, if the named process crashed later, a false notice would hide that data is lost. It
 // also notes that the sender confirms the departure of this process.
 func (m *Machine) hearDeparted(e Received) {
 	var believed []Process

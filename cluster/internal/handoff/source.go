@@ -112,8 +112,8 @@ func (pt *partition) fromQuorum(s *surroundings) *job {
 }
 
 // fromPending returns the merge from members of the pending sets. A source that lacks writes itself
-// passes its own pending sets on with its data. Where too few members are left, the loss check decides:
-// the owner becomes ready, merges from a process that the check found, or reports possible loss and
+// passes its own pending sets on with its data. Where too few members are left, the loss check decides.
+// The owner becomes ready, or merges from a process that the check found, or reports possible loss and
 // merges the data that exists.
 func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 	pt.lost = false

@@ -19,9 +19,9 @@ func Formed(members []membership.Member, handing string) bool {
 	})
 }
 
-// Origin returns the number of the start with which a member's data began: its own start, an
-// earlier start whose data it has kept, or the new data start of a member that joined again
-// without a restart.
+// Origin returns the number of the start with which a member's data began. That is its own
+// start, or an earlier start whose data it has kept. For a member that joined again without a
+// restart it is the new data start.
 func Origin(m membership.Member) uint64 { return cmp.Or(m.Renewal, m.Origin, m.Start.Nonce) }
 
 // owners returns the serving and the target owners, of the members that have the
