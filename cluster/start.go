@@ -21,7 +21,8 @@ import (
 //   - The context ends, Stop begins, or the network fails. Start returns the context's error,
 //     [ErrStopped], or the error of the network.
 //
-// After an error nothing is left running: make another Cluster to try again. A cluster starts
+// After an error nothing is left running: make another Cluster to try again. What cannot be released within a second
+// after the end of the context is released in the background, and Stop waits for it. A cluster starts
 // once. Further calls wait for the first one, as long as their context lasts, and return the
 // same error.
 func (c *Cluster) Start(ctx context.Context) error {
@@ -53,12 +54,36 @@ func (c *Cluster) start(ctx context.Context) error {
 			"gossip", c.members.Local().Addr, "members", len(c.view.Load().Members))
 		return nil
 	}
-	c.release(context.WithoutCancel(ctx), 0)
-	c.closeHTTP()
+	c.abandon(ctx)
 	if errors.Is(context.Cause(ctx), ErrStopped) {
 		return ErrStopped
 	}
 	return err
+}
+
+// abandon ends everything that a start which failed has begun. It waits for requests over HTTP only a moment, and returns
+// a second after the end of the context at the latest. Stop waits for the rest.
+func (c *Cluster) abandon(ctx context.Context) {
+	released := make(chan struct{})
+	c.abandoned = released
+	go func() {
+		defer close(released)
+		moment, cancel := context.WithTimeout(ctx, releaseWait)
+		defer cancel()
+		c.release(context.WithoutCancel(ctx), moment, 0)
+		c.closeHTTP()
+	}()
+	select {
+	case <-released:
+		return
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(releaseWait)
+	defer limit.Stop()
+	select {
+	case <-released:
+	case <-limit.C:
+	}
 }
 
 func (c *Cluster) startLoop() {

@@ -29,8 +29,11 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	err := c.life.Stop(ctx, func(ctx context.Context, started bool) {
 		defer c.events.close()
 		defer c.closeHTTP()
+		if c.abandoned != nil {
+			<-c.abandoned
+		}
 		if started {
-			c.release(ctx, leaveAgreement)
+			c.release(ctx, ctx, leaveAgreement)
 		} else {
 			_ = c.members.Stop(context.WithoutCancel(ctx)) // a cluster that was not started stops at once, so the context is not needed
 		}
@@ -54,8 +57,8 @@ const releaseWait = time.Second
 // is leaving, so that requests go elsewhere before its doors close.
 const leaveAgreement = 2 * time.Second
 
-// release ends everything that Start began.
-func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
+// release ends everything that Start began. It waits for requests over HTTP until the context requests ends.
+func (c *Cluster) release(ctx, requests context.Context, agreement time.Duration) {
 	c.mu.Lock()
 	server, cancel := c.server, c.cancel
 	c.server, c.cancel, c.up = nil, nil, false
@@ -66,7 +69,7 @@ func (c *Cluster) release(ctx context.Context, agreement time.Duration) {
 		done()
 	}
 	if server != nil {
-		if err := server.Shutdown(ctx); err != nil {
+		if err := server.Shutdown(requests); err != nil {
 			c.settings.Logger.Warn("closing the HTTP server failed", "error", err)
 		}
 	}
