@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxSeeds        = 256 // the largest number of addresses in one attempt to join
+	maxSeeds        = 256 // the largest number of addresses that one search dials
 	parallelLookups = 8
 )
 
@@ -99,18 +99,15 @@ func checkHostName(host string) string {
 }
 
 // resolveSeeds returns the addresses of the entries, each once and in their order, IPv4
-// in its short form, at most maxSeeds of them. It looks names up, several at a time. An
+// in its short form. Of more than maxSeeds it returns others each time, in no order: those of a large cluster, of which a
+// search need not find all at once. It looks names up, several at a time. An
 // entry without a port gets defaultPort. A nil resolver means net.DefaultResolver. The
 // error joins the errors of single entries; the addresses of the other entries are
 // returned with it. It blocks until all lookups have ended or ctx ends.
 func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries []string) ([]netip.AddrPort, error) {
 	r = orDefault(r)
-	var errs []error
 	entries = distinct(entries)
-	if len(entries) > maxSeedEntries {
-		errs = append(errs, fmt.Errorf("membership: %d seeds, only the first %d are tried", len(entries), maxSeedEntries))
-		entries = entries[:maxSeedEntries]
-	}
+	entries = sample(entries, maxSeedEntries)
 	addrs := make([][]netip.AddrPort, len(entries))
 	failed := make([]error, len(entries))
 	slots := make(chan struct{}, parallelLookups)
@@ -140,13 +137,15 @@ func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries [
 	for _, some := range addrs {
 		all = append(all, some...)
 	}
-	all = distinct(all)
-	errs = append(errs, failed...)
-	if len(all) > maxSeeds {
-		errs = append(errs, fmt.Errorf("membership: seeds have %d addresses, only the first %d are tried", len(all), maxSeeds))
-		all = all[:maxSeeds]
+	return sample(distinct(all), maxSeeds), errors.Join(failed...)
+}
+
+// sample returns all elements in their order, or pick of them when there are more than a number.
+func sample[T any](all []T, most int) []T {
+	if len(all) <= most {
+		return all
 	}
-	return all, errors.Join(errs...)
+	return pick(all, most)
 }
 
 func (s seed) lookup(ctx context.Context, r Resolver) ([]netip.AddrPort, error) {

@@ -111,17 +111,23 @@ func TestResolveSeedsIsBounded(t *testing.T) {
 	for i := range 4 * maxSeeds {
 		r.hosts["all"] = append(r.hosts["all"], netip.AddrFrom4([4]byte{10, 0, byte(i / 256), byte(i)}))
 	}
-	got, err := resolveSeeds(t.Context(), r, 1, []string{"all"})
-	require.Len(t, got, maxSeeds)
-	require.EqualError(t, err, "membership: seeds have 1024 addresses, only the first 256 are tried")
+	seen := make(map[netip.AddrPort]bool)
+	for len(seen) < 4*maxSeeds { // each call returns others
+		got, err := resolveSeeds(t.Context(), r, 1, []string{"all"})
+		require.NoError(t, err)
+		require.Len(t, got, maxSeeds)
+		for _, addr := range got {
+			seen[addr] = true
+		}
+	}
 
 	var many []string
 	for i := range 1001 {
 		many = append(many, fmt.Sprintf("10.0.0.1:%d", i+1))
 	}
-	got, err = resolveSeeds(t.Context(), r, 1, many)
+	got, err := resolveSeeds(t.Context(), r, 1, many)
+	require.NoError(t, err)
 	require.Len(t, got, maxSeeds)
-	require.ErrorContains(t, err, "membership: 1001 seeds, only the first 1000 are tried\n")
 }
 
 func TestResolveSeedsEndsWithContext(t *testing.T) {
