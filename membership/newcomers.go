@@ -151,7 +151,7 @@ func (m *Membership) admitStart(name string, member Member, challenge bool) erro
 // isOld reports whether a start began so long ago that this member should have heard of it before, unless this
 // member is still joining. It may have been recorded.
 func (n *newcomers) isOld(m Member, now time.Time) bool {
-	return n.joined.Load() && now.UnixMilli()-int64(min(m.Start.Number, maxClock)) > freshStart.Milliseconds() //nolint:gosec // bounded
+	return n.joined.Load() && now.UnixMilli()-int64(min(m.Start.Number, maxClock)) > freshStart.Milliseconds()
 }
 
 // ended reports whether a start has left, and whether it has failed.
