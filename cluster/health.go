@@ -179,6 +179,8 @@ func (c *Cluster) quality(h *Health, v *published, self membership.Member, agree
 		degraded(api.ProblemZones, "%d partitions span fewer zones than they could: %v", n, v.Yields)
 	} else if n > 0 {
 		degraded(api.ProblemZones, "%d partitions span fewer zones than they could: the strategy does not spread them", n)
+	} else if n := v.Spread.RegionViolations; n > 0 && v.Yields != nil {
+		degraded(api.ProblemZones, "%d partitions span fewer regions than they could: %v", n, v.Yields)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -100,6 +101,22 @@ func TestHealthOfAZoneThatYields(t *testing.T) {
 			`of their fair share in zone "z0" of region "eu": add members there, or raise Overload`, p.Message)
 		require.False(t, p.Unready)
 		require.Equal(t, 16, all[0].Health().ZoneViolations)
+	})
+}
+
+// The only member of a region would own every partition, more than twice its fair share of 27. All
+// rows span three of seven zones.
+func TestHealthOfARegionThatYields(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		all := b.startMany(7, func(o *cluster.Options) {
+			i := int(o.NodeID[1] - '1')
+			o.Region, o.Zone = fmt.Sprint("r", i/3), fmt.Sprint("z", i%3)
+		})
+		p := problem(t, all[0], api.ProblemZones)
+		require.Equal(t, "10 partitions span fewer regions than they could: members would carry more than 2000 thousandths "+
+			`of their fair share in region "r2", zone "z0" of region "r2": add members there, or raise Overload`, p.Message)
+		require.False(t, p.Unready)
+		require.Zero(t, all[0].Health().ZoneViolations)
 	})
 }
 

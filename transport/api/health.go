@@ -104,7 +104,8 @@ const (
 	ProblemDisagreement = "disagreement"
 	// ProblemUnderReplicated: there are fewer members than replicas.
 	ProblemUnderReplicated = "under-replicated"
-	// ProblemZones: the owners of some partitions are in fewer zones than possible.
+	// ProblemZones: the owners of some partitions are in fewer zones than possible, or in fewer regions
+	// because the members of a region are too few.
 	ProblemZones = "zones"
 	// ProblemExpectedMembers: there are fewer members than expected.
 	ProblemExpectedMembers = "expected-members"
