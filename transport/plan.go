@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -85,10 +86,9 @@ func (h *Handler) planned(w http.ResponseWriter, r *http.Request, l *lease, view
 		w.Header().Set("Retry-After", "1")
 		return nil, api.Plan{}, err
 	}
-	defer leave()
 	ctx, cancel := context.WithTimeout(r.Context(), maxPlanTime)
 	defer cancel()
-	nodes, answer, err := whatIf(ctx, view, change, most)
+	nodes, answer, err := awaitPlan(ctx, leave, func() ([]api.Node, api.Plan, error) { return whatIf(ctx, view, change, most) })
 	switch {
 	case r.Context().Err() != nil:
 		w.Header().Set("Retry-After", "1")
@@ -99,6 +99,34 @@ func (h *Handler) planned(w http.ResponseWriter, r *http.Request, l *lease, view
 		return nil, api.Plan{}, h.changeProblem(r, err)
 	}
 	return nodes, answer, l.resize(w, kept)
+}
+
+// awaitPlan computes a plan on another goroutine, which the strategy may end. It returns when the context
+// ends, also where the strategy does not. It calls leave when the strategy has returned.
+func awaitPlan(ctx context.Context, leave func(), compute func() ([]api.Node, api.Plan, error)) (nodes []api.Node, plan api.Plan, err error) {
+	type result struct {
+		nodes []api.Node
+		plan  api.Plan
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer leave()
+		computed := result{err: errors.New("the strategy ends its goroutine with runtime.Goexit: it must return")}
+		defer func() {
+			if v := recover(); v != nil {
+				computed.err = fmt.Errorf("computing the plan panics: %v", v)
+			}
+			done <- computed
+		}()
+		computed.nodes, computed.plan, computed.err = compute()
+	}()
+	select {
+	case computed := <-done:
+		return computed.nodes, computed.plan, computed.err
+	case <-ctx.Done():
+		return nil, api.Plan{}, ctx.Err()
+	}
 }
 
 // whatIf computes a plan. It ends early when the context ends.

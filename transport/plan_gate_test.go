@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -96,7 +97,57 @@ func TestAPlanEndsByItself(t *testing.T) {
 		require.Contains(t, w.Body.String(), "plan-too-large")
 		require.InDelta(t, 30, time.Since(begun).Seconds(), 1)
 		require.Empty(t, log.String())
+		<-time.After(time.Second) // the strategy asks
 	})
+}
+
+// deaf is a strategy that never asks whether the table of more than three nodes is needed. It does what a
+// test says.
+type deaf struct {
+	testkit.Stairs
+	does func()
+}
+
+func (d deaf) Assign(t ring.Topology, table ring.Table) error {
+	if len(t.Nodes) > 3 {
+		d.does()
+	}
+	return d.Stairs.Assign(t, table)
+}
+
+// TestAPlanWhoseStrategyDoesNotReturn is answered in time, and the next plan has to wait until the
+// strategy has returned.
+func TestAPlanWhoseStrategyDoesNotReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, end := testkit.NewCluster(t), make(chan struct{})
+		c.Shown.Ring = testkit.Build(t, deaf{does: func() { <-end }}, 8, testkit.Nodes[:3]...)
+		h := testkit.MakeHandler(c, transport.HandlerOptions{Logger: testkit.Quiet()})
+		go func() {
+			<-time.After(time.Hour)
+			close(end)
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begun := time.Now()
+		require.Equal(t, 413, planFrom(ctx, h, "192.0.2.1").Code)
+		require.InDelta(t, 30, time.Since(begun).Seconds(), 1)
+		require.Equal(t, 503, call(h, "POST", "/v1/plan", `{}`).Code)
+		<-end
+		synctest.Wait()
+		require.Equal(t, 200, call(h, "POST", "/v1/plan", `{}`).Code)
+		require.Zero(t, h.Stats().AnswerBytes)
+	})
+}
+
+// TestAPlanWhoseStrategyExits: the goroutine that ends is not that of the request.
+func TestAPlanWhoseStrategyExits(t *testing.T) {
+	c := testkit.NewCluster(t)
+	c.Shown.Ring = testkit.Build(t, deaf{does: runtime.Goexit}, 8, testkit.Nodes[:3]...)
+	h := testkit.MakeHandler(c, transport.HandlerOptions{Logger: testkit.Quiet()})
+	w := planFrom(t.Context(), h, "192.0.2.1")
+	require.Equal(t, 422, w.Code)
+	require.Contains(t, w.Body.String(), "the strategy ends its goroutine with runtime.Goexit: it must return")
+	require.Equal(t, 200, call(h, "POST", "/v1/plan", `{}`).Code)
 }
 
 // TestFewPlansWait: one plan is computed at a time, four of one client are admitted and 16
@@ -138,6 +189,7 @@ func TestFewPlansWait(t *testing.T) {
 		cancel()
 		all.Wait()
 		require.Zero(t, h.Stats().AnswerBytes)
+		<-time.After(time.Second) // the strategy asks
 	})
 }
 
