@@ -11,9 +11,9 @@ import (
 // takes over, or the grace is over. memberlist does not report members that have left to new
 // members. Exchanges of members therefore carry the records: see absence_message.go.
 //
-// A start that is away answers no probe. So a member believes the record of a start that it has not
-// seen only while it is new itself: a process without a key could invent any number of such starts, and
-// a recorded exchange could bring old ones back.
+// A start that is away answers no probe. A process without a key could invent any number of such
+// starts, and a recorded exchange could bring old ones back. So a member believes the record of a start
+// that it has not seen only while the member itself is new.
 
 const (
 	// maxRestartGrace bounds how long a member may keep its place after it has left.

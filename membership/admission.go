@@ -75,10 +75,10 @@ func clockError(peer Member, ours, theirs time.Time) error {
 	}
 }
 
-// admit returns the member in a message, or the reason to ignore the message: a
-// *ConfigurationError when the message is valid but the member cannot work with this
-// one, and another error when the message is not valid. For its own message, with an
-// address that others can reach, a member gets itself.
+// admit returns the member in a message, or the reason to ignore the message. The reason is a
+// *ConfigurationError when the message is valid but the member cannot work with this one, and
+// another error when the message is not valid. For its own message, with an address that others
+// can reach, a member gets itself.
 func (a *admission) admit(n *memberlist.Node) (Member, error) {
 	addr, err := gossipAddr(n.Addr, n.Port)
 	if err != nil {
@@ -134,9 +134,9 @@ func (a *admission) check(peer Member) error {
 // length every probe would look up a name. With a multicast address each probe would go
 // to a group of hosts.
 //
-// An IPv4 address has one form, of 4 bytes. memberlist compares bytes: a stranger that announces a
-// member at its own address in the form of 16 bytes would make all that the member says later look like
-// the news of a member at another address, which memberlist ignores.
+// An IPv4 address has one form, of 4 bytes. memberlist compares bytes. If a stranger could announce a
+// member's own address in the form of 16 bytes, memberlist would ignore later announcements of the
+// member, as if they came from another address.
 func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
 	addr, ok := netip.AddrFromSlice(ip)
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// announcer holds this member's announced values and passes changes to gossip.
-// memberlist reads the metadata and takes an incarnation number in two steps, so that
-// of two changes at the same time the older could win. Therefore changes take turns.
+// announcer holds this member's announced values and passes changes to gossip. memberlist reads
+// the metadata and takes an incarnation number in two steps. If two changes ran at the same
+// time, the older metadata could win. Therefore changes take turns.
 type announcer struct {
 	turn    chan struct{} // holds one value while the turn is free
 	gossip  *memberlist.Memberlist

@@ -9,11 +9,10 @@ import (
 )
 
 // The other members declare a member dead when its process or its network stands still for some
-// seconds. It denies that as soon as it runs again, and owns again at once. A member that stands
-// still again and again would change the rings of all others each time. So a member that was
-// declared dead asks others whether they did that, and then steps back: it owns nothing until it
-// has been in touch with others for some time, and nobody has suspected it. The time doubles with each
-// death.
+// seconds. It denies that as soon as it runs again, and owns again at once. A member that stands still
+// again and again would change the rings of all others each time. So a member that was declared dead
+// asks others whether they declared it dead, and then steps back. It owns nothing until it has been in
+// touch with others for some time without being suspected. The time doubles with each death.
 //
 // The answers decide, because the member itself cannot know whether it stood still, or all others
 // did. A member answers only if it kept more than half of all members at the time. So never do all

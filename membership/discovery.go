@@ -102,10 +102,10 @@ func checkDiscovery(d Discovery) error {
 	return nil
 }
 
-// Join is a Discovery that asks all of d at once. It returns the addresses that any of
-// them found, in the order of d and each address once, together with the errors of the
-// ones that failed: a failure hides no address that another one found. It waits for the
-// slowest, at most until ctx ends. Nil entries are skipped.
+// Join is a Discovery that asks all of d at once. It returns the addresses that any of them
+// found, in the order of d and each address once, and the errors of those that failed. A
+// failure hides no address that another discovery found. It waits for the slowest, at most
+// until ctx ends. Nil entries are skipped.
 func Join(d ...Discovery) Discovery {
 	return joined(slices.DeleteFunc(slices.Clone(d), func(one Discovery) bool { return one == nil }))
 }

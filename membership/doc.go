@@ -1,8 +1,8 @@
 // Package membership keeps the list of the members of a cluster.
 //
-// It runs hashicorp/memberlist gossip. Every member holds the list of members believed
-// alive or away, with what each announces of itself: region, zone, weight, addresses, the
-// configurations it can run, and its state of life.
+// It runs hashicorp/memberlist gossip. Every member holds the list of members believed alive or
+// away, with what each announces: its region, zone, weight, addresses, configurations and
+// state.
 //
 //	m, err := membership.New(membership.Options{
 //		ClusterName: "orders", NodeID: "orders-1", GossipAddr: "10.0.0.7:7946",

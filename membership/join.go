@@ -88,10 +88,10 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	return m.unknown(addrs), err
 }
 
-// discover returns the addresses that discovery names. Where an attempt has no answer in time, it
-// begins another one and takes the first success: a resolver whose query was lost in the network
-// repeats it only after seconds, and by then this member would go ahead alone. A Discovery must return when its
-// context ends. One that does not holds up no search, and is asked no more often than maxAttempts allows.
+// discover returns the addresses that discovery names. When an attempt has no answer in time, it
+// begins another one and takes the first success. A resolver repeats a query that was lost in the
+// network only after seconds. By then this member would begin alone. A Discovery must return when its
+// context ends. One that does not delays no search, and is called no more often than maxAttempts allows.
 func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 	type found struct {
 		addrs []netip.AddrPort

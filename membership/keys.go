@@ -59,9 +59,8 @@ func newKeyring(keys [][]byte) (*keyring, error) {
 // error. Without Keys among the options it returns [ErrNoEncryption], as do UseKey and
 // RemoveKey. None of them blocks.
 //
-// To change the key of a running cluster, install the new one on every member,
-// then use it on every member, then remove the old one from every member: each
-// step everywhere before the next.
+// To change the key of a running cluster, do three steps, each on every member before the next
+// one: install the new key, use it, and remove the old key.
 func (m *Membership) InstallKey(key []byte) error {
 	return m.keys.do("installing", func(r *memberlist.Keyring) error { return r.AddKey(slices.Clone(key)) })
 }
