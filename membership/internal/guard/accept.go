@@ -19,8 +19,9 @@ func (g *Guard) acceptOne(conn net.Conn) {
 	g.wg.Go(func() { g.receive(in) })
 }
 
-// admitStream charges an inbound stream to a budget, and reports whether it is admitted: not
-// when the budget is full and no other stream may be closed, and not once Shutdown has begun.
+// admitStream charges an inbound stream to a budget, and reports whether the stream is
+// admitted. It is not admitted when the budget is full and no other stream may be closed, or
+// when Shutdown has begun.
 func (g *Guard) admitStream(in *inbound) bool {
 	g.mu.Lock()
 	if g.closed {

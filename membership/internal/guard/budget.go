@@ -21,8 +21,8 @@ var (
 // answerPatience is how long a stream whose message is complete keeps its place in a full budget.
 const answerPatience = time.Second
 
-// maxAnswers is how many messages of senders that are not known memberlist answers at a time. memberlist serves 127
-// exchanges of members at a time, also those of members, and answers until the other side has read all.
+// maxAnswers is how many messages of unknown senders memberlist answers at a time. memberlist serves 127 exchanges
+// at a time, of members and of others. An exchange lasts until the other side has read the whole answer.
 const maxAnswers = 64
 
 // budget bounds what the streams of one class of senders hold.
@@ -141,9 +141,9 @@ func (b *budget) largest(value func(*charge) int) func(*charge) bool {
 	return func(c *charge) bool { return sums[c.source] == most }
 }
 
-// oldest returns the stream that is to be closed first of those that may be, or nil: the one that
-// has waited longest for its message, or else the oldest one whose answer takes long. The caller
-// holds the lock.
+// oldest returns the stream to close first, or nil if none may be closed. That is the stream that
+// has waited longest for its message, otherwise the oldest stream whose answer takes long. The
+// caller holds the lock.
 func (b *budget) oldest(may func(*charge) bool) *charge {
 	var waiting, answering *charge
 	for c := range b.charges {

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterkit/clusterkit/membership/internal/intake"
 )
 
-// sentBytes and readBytes are about how many bytes the kernel keeps of a stream from a sender that is not known: of
-// the answer, and of what the guard has not read. Otherwise it may keep some MiB of each.
+// sentBytes and readBytes are about how many bytes the kernel keeps of a stream from an unknown sender: bytes of
+// the answer, and bytes that the guard has not read. Otherwise it may keep some MiB of each.
 const sentBytes, readBytes = 256 << 10, 64 << 10
 
 // inbound is an accepted stream. The guard reads the whole message before memberlist reads it.

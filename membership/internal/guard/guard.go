@@ -56,10 +56,10 @@ type Options struct {
 	// Left is called with the name of a member that says, in a message that a key decrypts, that it
 	// leaves. It must not block. Nil means that nothing is called.
 	Left func(name string)
-	// Heard is called for messages in packets that say that a member is suspected, or that it is
-	// alive, with the name of the member and the incarnation that the message is about. It is also called
-	// for messages and exchanges that say that Self is dead, as for a suspicion, before memberlist has them. A message
-	// in clear may come from any process. Heard must not block. Nil means that nothing is called.
+	// Heard is called for each message in a packet which says that a member is suspected or alive. It gets the name of
+	// the member and the incarnation in the message. It is also called for messages and exchanges that say that Self
+	// is dead, as for a suspicion, before memberlist has them. A message in clear may come from any process. Heard
+	// must not block. Nil means that nothing is called.
 	Heard func(name string, suspected bool, incarnation uint64)
 	// Expected reports whether another member that a packet declares dead may be, with the incarnation in the
 	// packet. Otherwise the packet counts as a suspicion. It must not block. Nil means that all may be.

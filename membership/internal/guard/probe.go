@@ -17,8 +17,8 @@ import (
 // mayProbe. One answer costs more than the request, so it also admits one request a packet.
 
 const (
-	// strayRate is the number of probes in a second that are served to senders that are not known members,
-	// when the answer, or the probe that they ask for, goes to another address than theirs.
+	// strayRate is the number of probes in a second that are served to unknown senders whose answer, or
+	// whose requested probe, goes to another address than the sender's.
 	strayRate = 20
 	// maxRequests bounds the probes, and requests to probe other members, of one packet. Members send one.
 	maxRequests = 1
