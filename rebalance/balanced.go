@@ -79,11 +79,10 @@ const (
 // Mirrokni, Thorup and Zadimoghaddam, 2018. The race is the deferred acceptance of
 // Gale and Shapley, 1962.
 type Balanced struct {
-	// Slack is how far above its share a member's load may be. Zero means
-	// three quarters of the share's square root. [option.None] means no slack: no
-	// member has more than its share, rounded up, and a change moves 1.6 to 1.9
-	// times the slots that must move with 100 members, and up to 2.5 times with 1000.
-	// 1 to 10,000 are parts per thousand of the share.
+	// Slack is how far above its share a member's load may be. Zero means three quarters of the
+	// share's square root. [option.None] means no slack: no member has more than its share,
+	// rounded up. A change then moves 1.6 to 1.9 times the slots that must move with 100
+	// members, and up to 2.5 times with 1000. 1 to 10,000 are parts per thousand of the share.
 	Slack int
 	// Overload is how much a member may carry for the sake of zones and regions, in parts per
 	// thousand of its fair share. The fair share is in proportion to weight, as if all members

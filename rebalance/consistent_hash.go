@@ -23,13 +23,12 @@ const (
 	maxVirtualNodes = 1000
 )
 
-// ConsistentHash chooses primaries on a consistent-hash ring with bounded loads
-// (Mirrokni, Thorup and Zadimoghaddam, 2018): a partition belongs to the first
-// virtual node clockwise of its hash whose node has room left. Each zone has a ring of its
-// own, and each partition a zone in which it has its primary. The other owners
-// are chosen as by [Rendezvous], among the nodes that are left, so that zones
-// and regions are spread, and that the partitions of one node share no fixed
-// set of replicas.
+// ConsistentHash chooses primaries on a consistent-hash ring with bounded loads (Mirrokni,
+// Thorup and Zadimoghaddam, 2018): a partition belongs to the first virtual node clockwise of
+// its hash whose node has room left. Each zone has a ring of its own, and each partition a zone
+// in which it has its primary. The other owners are chosen as by [Rendezvous], among the
+// remaining nodes. So zones and regions are spread, and the partitions of one node share no
+// fixed set of replicas.
 //
 // When a node leaves, at most one owner of a partition changes. With several owners in one
 // zone there are exceptions: one partition of six hundred that the change affects. There are more where a
@@ -37,14 +36,13 @@ const (
 // nodes in one zone, 4096 partitions and three owners, a join moves about 1.2 times the
 // slots that must move, and with three zones of ten nodes 1.03 times.
 //
-// No node is primary of more than Load parts per thousand of the mean, rounded up to
-// whole partitions, as long as the owners of the partitions permit it: where the ring of a
-// zone exceeds that, another owner is the primary. Only primaries are bounded. The number
-// of other owners on a node is random. All zones have the same number of primaries on their
-// rings, whatever the number of their nodes. So the nodes of a small zone among larger
-// ones, of which there are more than owners, carry twice the mean and more. Where the nodes of a
-// zone are too few for its part of every row, it has no owner in some rows: see
-// [ConsistentHash.Yields].
+// No node is primary of more than Load parts per thousand of the mean, rounded up to whole
+// partitions, if the owners of the partitions permit it. Where the ring of a zone exceeds this
+// bound, another owner becomes the primary. Only primaries are bounded. The number of other
+// owners on a node is random. All zones have the same number of primaries on their rings,
+// whatever the number of their nodes. So the nodes of a small zone among larger ones, of which
+// there are more than owners, carry twice the mean and more. Where the nodes of a zone are too
+// few for its part of every row, it has no owner in some rows: see [ConsistentHash.Yields].
 //
 // Weights apply to the other owners only, because the consistent-hash ring has no
 // weights.
@@ -109,9 +107,9 @@ func (c ConsistentHash) quotas(t ring.Topology, l layout) []quota {
 	return quotas(t, l, ringOverload, true)
 }
 
-// Yields returns nil when the rows of [ConsistentHash.Assign] span as many zones as possible, and
-// otherwise an error that names the zones whose members are too few: some rows then span fewer
-// zones, so that no node carries more than twice its fair share for the sake of zones.
+// Yields returns nil when the rows of [ConsistentHash.Assign] span as many zones as possible.
+// Otherwise it returns an error that names the zones with too few members. Some rows then span
+// fewer zones, so that the spread over zones gives no node more than twice its fair share.
 func (c ConsistentHash) Yields(t ring.Topology) error {
 	l := newLayout(t.Nodes)
 	return yields(l, c.quotas(t, l))

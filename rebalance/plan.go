@@ -50,9 +50,9 @@ type NodeChange struct {
 // Empty reports whether nothing changes: no slot moves, and every primary stays.
 func (p Plan) Empty() bool { return len(p.Moves) == 0 && p.PrimaryChanges == 0 }
 
-// Diff returns the changes from one ring's table to another's. It ignores the targets
-// of the rings. Within a partition, an owner that is lost is paired with an owner that
-// is gained: in its own zone if there is one, else in its region, else with any.
+// Diff returns the changes from one ring's table to another's. It ignores the targets of the
+// rings. Within a partition, each lost owner is paired with a gained owner: one of the same
+// zone if there is one, otherwise one of the same region, otherwise any.
 //
 // Diff returns an error when the rings have different numbers of partitions. A nil or
 // zero ring is compared with any ring. A ring without nodes has no owners, so every

@@ -8,10 +8,10 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// A quota says how many owners a zone may have in each row where its nodes are too few for its
-// part of every row: a number for all rows, and one more for the rows that come first in the order
-// of the zone. The order depends on the zone's name alone, so that a quota that rises or falls by
-// some rows changes only these rows.
+// A quota limits the owners of a zone in each row, if its nodes are too few for the zone's part of
+// every row. The quota is a number for all rows, and one more for the rows that come first in the
+// order of the zone. The order depends on the zone's name alone, so that a quota that rises or
+// falls by some rows changes only these rows.
 type quota struct {
 	limited bool
 	few     bool   // rows span fewer zones for it

@@ -10,27 +10,25 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-// Rendezvous places a partition on the nodes that score highest for it, where a
-// node's score is a hash of the two: highest random weight hashing (Thaler and
-// Ravishankar, 1998), weighted after Schindelhauer and Schomaker (2005) in
-// integer arithmetic.
+// Rendezvous places a partition on the nodes that score highest for it. A node's score is a
+// hash of node and partition: highest random weight hashing (Thaler and Ravishankar, 1998),
+// weighted after Schindelhauer and Schomaker (2005) in integer arithmetic.
 //
-// The first owner of a row, its primary, is the node of the best score of all.
-// Each further owner is the best among the nodes of the zones that the row has
-// used least, and of these of the regions it has used least. A row therefore
-// spans as many zones as it has owners or the cluster has zones, with counts
-// that differ by at most one unless a zone runs out of nodes, and as many
-// regions as that permits.
+// The first owner of a row, its primary, is the node of the best score of all. Each further
+// owner is the best among the nodes of the zones that the row has used least, and of these of
+// the regions it has used least. A row therefore spans as many zones as it has owners or the
+// cluster has zones, and as many regions as that permits. The counts of zones differ by at most
+// one, unless a zone runs out of nodes.
 //
 // Movement is minimal: when a node joins, each row gives at most one slot to it, and no
 // other slot changes. When it leaves, only its own slots change. More moves only where
 // the spread over zones requires it: when a zone appears, disappears, or has fewer
 // nodes than its part of a row.
 //
-// Where the nodes of a zone are too few for its part of every row, the zone has no owner in
-// some rows, so that no node carries more than twice its fair share for the sake of zones. These
-// rows span fewer zones. Their number depends on the number of nodes, so that a change moves
-// more slots. Regions have no such bound, and neither have zones from which rows can choose.
+// A zone with too few nodes has no owner in some rows, so that the spread over zones gives no
+// node more than twice its fair share. These rows span fewer zones. Their number depends on the
+// number of nodes, so that a change moves more slots. Regions have no such bound, and neither have
+// zones from which rows can choose.
 //
 // Load is random, but more even than with plain hashes: a node's score for a partition is
 // the partition's rank in a permutation keyed by the node, as in Maglev (Eisenbud et al.,

@@ -5,12 +5,12 @@ import "github.com/clusterkit/clusterkit/ring"
 // RoundRobin gives partitions to the nodes in turn. It is the simplest strategy, and
 // its tables are easy to compute by hand.
 //
-// Loads differ by one slot at most, or by two when there are several regions, as long as
-// all zones have equally many nodes and all regions equally many zones. The loads of the
-// nodes of one zone always differ by one at most. Owners are spread over zones and
-// regions as by [Rendezvous], and this spread comes before equal loads: where a zone of
-// few nodes must hold an owner of every row, its nodes carry more. The primary of each
-// row is the owner that has been primary least often so far.
+// Loads differ by one slot at most, or by two when there are several regions, as long as all
+// zones have equally many nodes and all regions equally many zones. The loads of the nodes of
+// one zone always differ by one at most. Owners are spread over zones and regions as by
+// [Rendezvous]. This spread comes before equal loads: if a zone of few nodes must hold an owner
+// of every row, its nodes carry more. The primary of each row is the owner that has been
+// primary least often so far.
 //
 // It is not stable: a node that joins or leaves shifts all nodes after it, and nearly
 // every slot changes its owner. It ignores weights. So it is for clusters of fixed

@@ -92,9 +92,9 @@ func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 	return nil
 }
 
-// DerivesAlike says that a strategy that is a [ring.Deriver] derives the same table
-// that Assign computes, when the nodes of the cluster become the ones in changed, and when
-// they become those of before again. A strategy that is no Deriver has this property.
+// DerivesAlike says that a strategy that is a [ring.Deriver] derives the same table that Assign
+// computes. It derives a table when the nodes of the cluster become those in changed, and again
+// when they become the earlier nodes. A strategy that is no Deriver has this property.
 func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
 	if _, derives := s.(ring.Deriver); !derives {
 		return nil
