@@ -77,9 +77,9 @@ func validName(name string) bool {
 // Build computes the ring of a set of nodes. The order of the nodes does not
 // matter, and the slice is not kept. No nodes give an empty ring.
 //
-// It returns an error that wraps an [option.Error] for each field of the
-// configuration or of a node that is out of bounds, and a [StrategyError] when the strategy fails, panics or fills an invalid table. It
-// takes as long as the strategy does, and is safe for concurrent use.
+// It returns an error that wraps an [option.Error] for each field of the configuration or of a node that is out of
+// bounds. It returns a [StrategyError] when the strategy fails, panics or fills an invalid table. It takes as long as
+// the strategy does, and is safe for concurrent use.
 func Build(c Config, nodes []Node) (*Ring, error) { return build(nil, c, nodes) }
 
 // build computes a ring, from the table of the previous ring if that is possible.

@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// A memo holds answers that a process needs again and again: the hashes that tokens are
-// made of, the order of the owners as seen from its zone, and which partitions it owns.
-// The tables hold an entry for each partition. A ring that is never asked has none.
+// A memo holds answers that a process needs repeatedly: the hashes that tokens are made of, the
+// order of the owners for its zone, and which partitions it owns. The tables hold an entry for
+// each partition. A ring that is never asked has none.
 //
 // Each question that no table answers also fills the next rows of the table that is
 // missing, and the table is published when it is full. So no question takes long, none

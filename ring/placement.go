@@ -73,9 +73,9 @@ func (p Placement) All() iter.Seq2[int, Owner] {
 // node that it was asked for first.
 func (p Placement) Owns(id string) bool { return p.ring.owns(p.partition, id) }
 
-// Target returns the placement of the same partition in the ring that this one
-// is about to give way to, in the order of its preference list; p itself when
-// there is none.
+// Target returns the placement of the same partition in the ring that replaces this one when
+// the change under way is complete, in the order of its preference list. Without such a ring it
+// returns p.
 func (p Placement) Target() Placement {
 	if p.ring == nil || p.ring.target == nil {
 		return p

@@ -15,15 +15,14 @@ import (
 // and none blocks; the nil and the zero Ring are empty rings, whose placements
 // have no owners.
 //
-// Its table takes two bytes for each owner of each partition, whatever the number of
-// nodes. With three owners a partition these are 24 KiB for 4096 partitions and 384 KiB
-// for 65,536. In addition a ring needs a few hundred bytes for each node. The names are
-// shared with the nodes that it was built from. A process that asks for tokens, for the
-// nearest owners or for what a node owns makes the ring keep the answers: eight bytes a
-// partition for tokens, two bytes for each owner for each of up to four zones, one bit for each
-// of up to two nodes. While a ring is built, up to two more
-// tables exist: the one that the strategy writes, and for [Rebuild] the table of the
-// previous ring.
+// Its table takes two bytes for each owner of each partition, whatever the number of nodes.
+// With three owners a partition these are 24 KiB for 4096 partitions and 384 KiB for 65,536. In
+// addition a ring needs a few hundred bytes for each node. The names are shared with the nodes
+// that it was built from. A ring keeps the answers when a process asks for tokens, for the
+// nearest owners or for what a node owns. For each partition it keeps eight bytes for tokens,
+// two bytes for each owner for each of up to four zones, and one bit for each of up to two
+// nodes. While a ring is built, up to two more tables exist: the one that the strategy writes,
+// and for [Rebuild] the table of the previous ring.
 type Ring struct {
 	config   Config
 	strategy string   // the name of the strategy

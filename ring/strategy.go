@@ -2,19 +2,18 @@ package ring
 
 // RebalanceStrategy decides which nodes own which partition.
 //
-// A strategy is a pure function of its argument. Every member of a cluster
-// calls it on its own and all of them must come to the same result, so it may
-// not read a clock, a random source, the order of a map, an environment, a
-// previous result, or do arithmetic whose result differs between
-// architectures (floating point does). A [Deriver] may start from a previous
-// table, and still comes to the same result. Package rebalance has the
-// strategies that come with the library.
+// A strategy is a pure function of its argument. Every member of a cluster calls it on its own,
+// and all must compute the same result. So it must not read a clock, a random source, the order
+// of a map, an environment or a previous result. It must not use arithmetic whose result
+// differs between architectures, such as floating point. A [Deriver] may start from a previous
+// table, and still comes to the same result. Package rebalance has the strategies that come
+// with the library.
 //
-// Implementations must be safe for concurrent use. An implementation with parameters
-// may also have a method Validate() error, which [Config.Validate] calls. One that places
-// some nodes otherwise than it is meant to may have a method Fits(Topology) error, which says
-// why. One that does not spread partitions over as many zones and regions as possible for some
-// nodes may have a method Yields(Topology) error, which says why for these nodes and returns nil
+// Implementations must be safe for concurrent use. An implementation with parameters may also
+// have a method Validate() error, which [Config.Validate] calls. One that places some nodes
+// otherwise than it is meant to may have a method Fits(Topology) error, which says why. For some
+// nodes a strategy may not spread partitions over as many zones and regions as possible. It may
+// then have a method Yields(Topology) error, which returns the reason for these nodes and nil
 // for all others. The health of a cluster reports the errors of both.
 type RebalanceStrategy interface {
 	// Name identifies the algorithm, its version, and every parameter that changes its
@@ -44,10 +43,10 @@ type Topology struct {
 	// Replicas is the number of owners of each row: the replication factor,
 	// or the number of nodes when there are fewer.
 	Replicas int
-	// Stop reports whether nobody needs the table any more. Assign may then return any
-	// error, and Derive false. A strategy that takes long should ask now and then, for
-	// example after each thousand rows. It has no influence on a table that is complete.
-	// Once it has reported true it always does. Nil means that the table is needed.
+	// Stop reports whether the table is no longer needed. Assign may then return any error, and
+	// Derive false. A strategy that takes long should ask now and then, for example after each
+	// thousand rows. It has no influence on a table that is complete. Once it has reported true
+	// it always does. Nil means that the table is needed.
 	Stop func() bool
 }
 
