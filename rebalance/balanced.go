@@ -56,13 +56,14 @@ const (
 //
 //   - Balance: with 4096 partitions and three owners the fullest of 10 members
 //     carries 2 % more than the mean, the fullest of 100 members 7 %.
-//   - Movement: where zones are alike and members many more than the owners of a
-//     row, a join moves 1.00 to 1.16 times the slots that the new member gets, in the
-//     mean; a leave up to 1.17 times the slots of the leaver; the loss of a zone 1.12.
-//   - Unequal zones move more, because one more member changes the share of every
-//     zone: 1.2 to 1.3 times the minimum with zones of 16, 12, 8 and 4 members, one and a half
-//     times with zones of 20 and 10. A part of that is needed by any strategy that
-//     balances such zones. Four zones of two members move 1.3 times on a join.
+//   - Movement: with equal zones and many more members than owners in a row, a join
+//     moves 1.00 to 1.16 times the slots that the new member gets, in the mean. A leave
+//     moves up to 1.17 times the slots of the leaving member, and the loss of a zone 1.12
+//     times the slots of the zone.
+//   - Unequal zones move more, because one more member changes the share of every zone.
+//     Zones of 16, 12, 8 and 4 members move 1.2 to 1.3 times the minimum, and zones of 20
+//     and 10 members 1.5 times. Any strategy that balances such zones needs a part of
+//     that. Four zones of two members move 1.3 times on a join.
 //   - Weight: a member of weight 2 carries up to 6 % less than two members of weight
 //     1, because a member owns a row only once.
 //   - Time: Assign takes time in proportion to partitions times owners, almost
