@@ -59,8 +59,8 @@ func TestAnAddressThatIsNotItsOwn(t *testing.T) {
 	}
 }
 
-// moved is a network on which one member is reached nowhere from some moment on, though it reaches
-// all others: its address has changed, and it goes on announcing the old one.
+// moved is a network on which one member becomes unreachable at some moment, but still reaches all
+// others: its address has changed, and it still announces the old one.
 type moved struct {
 	membership.Network
 	addr  netip.AddrPort // of the member

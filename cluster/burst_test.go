@@ -10,8 +10,8 @@ import (
 	"github.com/clusterkit/clusterkit/cluster"
 )
 
-// Members that crash at once, and are found one after another, are one change of the ring, and routers pass over each of them as
-// soon as it is known to have failed.
+// Members that crash together, and are noticed one after another, cause one change of the ring. Routers skip each of
+// them as soon as its failure is known.
 func TestABurstOfCrashesIsOneRing(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *testNet) {

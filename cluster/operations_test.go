@@ -196,8 +196,8 @@ func TestOperationsOnData(t *testing.T) {
 }
 
 // Two owners of three crash. One way out is to bring one of them back with its data, or with a backup of the
-// data and the journal. Then what was written after the backup is claimed no more. The other way is to accept
-// that what they had is gone.
+// data and the journal. Then writes after the backup are not guaranteed. The other way is to accept the loss
+// of their data.
 func TestOperationsAfterALoss(t *testing.T) {
 	for _, way := range []string{"restored", "from a backup", "accepted"} {
 		t.Run(way, func(t *testing.T) {
