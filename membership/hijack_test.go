@@ -123,8 +123,8 @@ func TestOldNewsIsNoForgery(t *testing.T) {
 	})
 }
 
-// A process that takes the NodeID of another one, with a start number years ahead, and then ends: the
-// other one is the member again within seconds, and its own restart takes over.
+// A process takes the NodeID of a member, with a start number years ahead, and then ends. The member
+// represents the NodeID again within seconds, and so does its next start.
 func TestAProcessIsBackAfterItsRival(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
@@ -181,8 +181,9 @@ func TestANameIsNotTaken(t *testing.T) {
 	})
 }
 
-// A leave, and the same address in another form, in the name of a member that runs, do not change for long what
-// others believe that it announces. memberlist would take all further news of the member for that of another address.
+// Forged messages announce that a running member leaves, and its address in another form. They change only for a
+// short time what others believe about the member. memberlist alone would treat all later announcements of the member
+// as those of another address.
 func TestAnAddressHasOneForm(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
