@@ -220,12 +220,16 @@ func unsent(name string, read func(http.ResponseWriter, *http.Request) error) be
 	}
 }
 
-// TestARequestThatFailsWhileItsBodyStops: the caller gets the answer of the router at once.
+// TestARequestThatFailsWhileItsBodyStops: the caller gets the answer at once, and loses its connection.
 func TestARequestThatFailsWhileItsBodyStops(t *testing.T) {
 	began := make(chan struct{}, 1)
-	f := newFleet(t, func(_ http.ResponseWriter, r *http.Request) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadFull(r.Body, make([]byte, 4))
 		began <- struct{}{}
+		if r.Header.Get("Answer") != "" {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
 		_, _ = io.ReadAll(r.Body)
 	}, nil, "eu/a", "eu/b")
 	f.agree(2)
@@ -234,6 +238,7 @@ func TestARequestThatFailsWhileItsBodyStops(t *testing.T) {
 		status       int
 		happens      func()
 	}{
+		{"the handler", "Answer: early", 413, func() {}},
 		{"the deadline", "Clusterkit-Timeout-Ms: 50", 504, func() {}},
 		{"the connection", "A: b", 502, func() { f.stations[1].server.CloseClientConnections() }},
 	} {

@@ -36,6 +36,7 @@ type forwarding struct {
 	// flushes is true when the owner has sent the head of its answer before it knew the
 	// length of the body.
 	flushes  bool
+	closes   bool       // the connection of the caller, after the answer
 	flushing sync.Mutex // the timer of the proxy flushes too
 	switched io.Closer  // the connection of an owner that has switched protocols; nil: there is none
 }
@@ -64,6 +65,9 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	f.plan(view)
 	f.proxy.Transport, f.proxy.ErrorHandler = f, f.giveUp
 	f.proxy.ServeHTTP(f, r)
+	if f.closes && f.cargo.waits() {
+		f.hangUp()
+	}
 }
 
 // rewrite makes the outgoing request from the incoming one.
@@ -141,7 +145,7 @@ func (f *forwarding) answersEarly(response *http.Response) {
 	switch {
 	case f.request.ProtoMajor != 1 || f.cargo.ended():
 	case response.Close:
-		f.writer.Header()["Connection"] = []string{"close"} // the proxy leaves out that of the owner
+		f.closeAfter() // the proxy leaves out what the owner has said
 	default:
 		_ = http.NewResponseController(f.writer).EnableFullDuplex()
 	}
@@ -291,6 +295,12 @@ func (c *earlyConn) CloseWrite() error {
 // read the answer.
 const closesWithin = time.Second
 
+// closeAfter makes the server close the connection of the caller after the answer.
+func (f *forwarding) closeAfter() {
+	f.closes = true
+	f.writer.Header()["Connection"] = []string{"close"}
+}
+
 // hangUp sends the answer to a caller whose body is still being read, and ends the read. The server
 // would lift the deadline of a read that is under way when its handler returns.
 func (f *forwarding) hangUp() {
@@ -314,8 +324,7 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 		return
 	}
 	if r.ProtoMajor == 1 && f.cargo.waits() {
-		w.Header().Set("Connection", "close") // otherwise the server waits for the caller too
-		defer f.hangUp()
+		f.closeAfter() // otherwise the server waits for the caller too
 	}
 	if f.switched != nil {
 		_ = f.switched.Close() // the proxy may leave it open
