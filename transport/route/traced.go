@@ -108,7 +108,7 @@ func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error
 	results := make(chan result, 1)
 	t.conns, t.begun = make(chan (<-chan struct{}), 1), make(chan struct{}, 1)
 	go func() {
-		response, err := j.engine.sender.RoundTrip(out)
+		response, err := j.engine.sender.RoundTrip(out) //nolint:bodyclose // the caller closes it, or abandon
 		results <- result{response, err}
 	}()
 	abandon := func(err error) (*http.Response, error) {

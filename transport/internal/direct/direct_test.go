@@ -207,9 +207,9 @@ func TestAnAnswerNobodyAskedForIsNotHandedOver(t *testing.T) {
 	first, err := d.RoundTrip(request(t, "GET", url), attempt(t))
 	require.NoError(t, err)
 	<-dialed
-	second := make(chan string)
+	second, r, a := make(chan string), request(t, "GET", url), attempt(t)
 	go func() {
-		_, body, _ := send(d, request(t, "GET", url), attempt(t))
+		_, body, _ := send(d, r, a)
 		second <- body
 	}()
 	<-dialed // it waits
