@@ -144,11 +144,8 @@ func (c *cargo) unload() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lost {
-		return false
-	}
 	c.present = nil
-	return true
+	return !c.lost
 }
 
 // broke returns the error with which the source ended before its end, or nil.

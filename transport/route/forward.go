@@ -65,7 +65,7 @@ func (rt *Router) forward(w http.ResponseWriter, r *http.Request, q question, vi
 	f.plan(view)
 	f.proxy.Transport, f.proxy.ErrorHandler = f, f.giveUp
 	f.proxy.ServeHTTP(f, r)
-	if f.closes && f.cargo.waits() {
+	if f.closes && !f.cargo.ended() {
 		f.hangUp()
 	}
 }
@@ -305,6 +305,7 @@ func (f *forwarding) closeAfter() {
 // would lift the deadline of a read that is under way when its handler returns.
 func (f *forwarding) hangUp() {
 	f.flush()
+	f.cargo.unload() // no other read begins
 	if http.NewResponseController(f.writer).SetReadDeadline(time.Now().Add(closesWithin)) == nil {
 		f.cargo.reading.Lock()
 		f.cargo.reading.Unlock() //nolint:staticcheck // the read has ended
