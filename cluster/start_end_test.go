@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"testing"
 	"time"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/ring"
 )
 
 // Start ends with its context, although a client of HTTP has sent half of a request.
@@ -44,29 +42,4 @@ func TestStartEndsBesideAnOpenRequest(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-started, context.Canceled)
 	require.Less(t, time.Since(begun), 3*time.Second)
-}
-
-// stuck is a strategy that does not return before a channel is closed.
-type stuck struct{ goOn <-chan struct{} }
-
-func (s stuck) Name() string { return "stuck/1" }
-
-func (s stuck) Assign(ring.Topology, ring.Table) error {
-	<-s.goOn
-	return errors.New("it was stuck")
-}
-
-// Start ends with its context, although the strategy does not return.
-func TestStartEndsBesideAStuckStrategy(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *testNet) {
-		goOn := make(chan struct{})
-		c := b.make(1, func(o *cluster.Options) { o.Strategy = stuck{goOn} })
-		begun := time.Now()
-		require.ErrorIs(t, c.Start(within(t, 10*time.Second)), context.DeadlineExceeded)
-		require.LessOrEqual(t, time.Since(begun), 12*time.Second)
-		require.ErrorIs(t, c.Stop(within(t, time.Second)), context.DeadlineExceeded, "it is still stuck")
-		b.free(1)
-		close(goOn)
-		require.NoError(t, c.Stop(t.Context()))
-	})
 }
