@@ -34,7 +34,7 @@ func TestForgedAnswersProveNothing(t *testing.T) {
 		s := n.stranger(one, two, three)
 		answers := append(forgedAnswers(2, 0, 2000), forgedAnswers(11, 0, 2000)...)
 		answer := func(lasts time.Duration) {
-			for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 				for _, packet := range answers {
 					s.say(packet)
 				}

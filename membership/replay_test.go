@@ -197,6 +197,9 @@ func TestReplayBringsNoAbsenceBack(t *testing.T) {
 // With keys, what a start has sent that crashed does not bring it back after a later start of its NodeID has
 // taken its place, and has left.
 func TestReplayBringsNoEarlierStartBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of gossip")
+	}
 	inTown(t, func(t *testing.T, n *town) {
 		r := &recorder{Network: n.net}
 		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
@@ -285,6 +288,9 @@ func TestARecordedAgreementCountsAgain(t *testing.T) {
 // With keys, what a start has sent does not bring it into the list of a member that has started since it left, and
 // does not know of it.
 func TestReplayDoesNotDeceiveANewMember(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of gossip")
+	}
 	inTown(t, func(t *testing.T, n *town) {
 		r := &recorder{Network: n.net}
 		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
@@ -313,6 +319,9 @@ func TestReplayDoesNotDeceiveANewMember(t *testing.T) {
 
 // With keys, members that have run for long and did not know each other find each other.
 func TestOldMembersMeetWithKeys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of gossip")
+	}
 	inTown(t, func(t *testing.T, n *town) {
 		keyed := func(o *Options) { o.Gossip.Keys = Keys{hostileKey} }
 		left, right := []netip.AddrPort{townAddr(1), townAddr(3)}, []netip.AddrPort{townAddr(2), townAddr(4)}

@@ -11,6 +11,9 @@ import (
 // A member that changes what it announces many times a second, as one does that announces its load, is missed as soon as
 // others when it crashes: holders of tethers declare it dead with an incarnation above all that it can reach.
 func TestManyUpdatesDoNotHideACrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of gossip")
+	}
 	inTown(t, func(t *testing.T, n *town) {
 		all := n.found(4)
 		one, two, three, four := all[0], all[1], all[2], all[3]
