@@ -12,11 +12,10 @@ import (
 
 // phase says how far Start and Stop have come.
 type phase struct {
-	settled   atomic.Bool               // Start has joined, or goes on alone; this member may begin to own
-	founding  atomic.Bool               // this member has founded the cluster, and the others have not all received yet
-	joined    atomic.Pointer[time.Time] // when Start had joined or gone on alone; with the monotonic clock
-	abandoned chan struct{}             // closed when a start that failed is undone; nil: none has failed
-	leaving   atomic.Bool               // Stop has begun
+	settled  atomic.Bool               // Start has joined, or goes on alone; this member may begin to own
+	founding atomic.Bool               // this member has founded the cluster, and the others have not all received yet
+	joined   atomic.Pointer[time.Time] // when Start had joined or gone on alone; with the monotonic clock
+	leaving  atomic.Bool               // Stop has begun
 
 	mu     sync.Mutex // guards what follows; never held while waiting
 	err    error      // the error of Start

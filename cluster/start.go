@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // Start binds the addresses and joins the cluster. It blocks until one of these is true:
@@ -64,26 +65,12 @@ func (c *Cluster) start(ctx context.Context) error {
 // abandon ends everything that a start which failed has begun. It waits for requests over HTTP only a moment, and returns
 // a second after the end of the context at the latest. Stop waits for the rest.
 func (c *Cluster) abandon(ctx context.Context) {
-	released := make(chan struct{})
-	c.abandoned = released
-	go func() {
-		defer close(released)
-		moment, cancel := context.WithTimeout(ctx, releaseWait)
+	c.life.Undo(ctx, func() {
+		moment, cancel := context.WithTimeout(ctx, lifecycle.Grace)
 		defer cancel()
 		c.release(context.WithoutCancel(ctx), moment, 0)
 		c.closeHTTP()
-	}()
-	select {
-	case <-released:
-		return
-	case <-ctx.Done():
-	}
-	limit := time.NewTimer(releaseWait)
-	defer limit.Stop()
-	select {
-	case <-released:
-	case <-limit.C:
-	}
+	})
 }
 
 func (c *Cluster) startLoop() {

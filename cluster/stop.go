@@ -29,9 +29,6 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	err := c.life.Stop(ctx, func(ctx context.Context, started bool) {
 		defer c.events.close()
 		defer c.closeHTTP()
-		if c.abandoned != nil {
-			<-c.abandoned
-		}
 		if started {
 			c.release(ctx, ctx, leaveAgreement)
 		} else {
@@ -40,18 +37,10 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		c.changed.Signal()
 	})
 	if err != nil {
-		limit := time.NewTimer(releaseWait)
-		defer limit.Stop()
-		select {
-		case <-c.life.Stopped():
-		case <-limit.C:
-		}
+		c.life.Linger()
 	}
 	return err
 }
-
-// releaseWait is how long Stop waits for the addresses to be free when its context has ended.
-const releaseWait = time.Second
 
 // leaveAgreement is how long the others get to agree that a member that stops
 // is leaving, so that requests go elsewhere before its doors close.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 const (
@@ -155,7 +157,7 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 
 // endAttempts waits for the calls of Discovery, for a second at most, and lets no more begin.
 func (m *Membership) endAttempts() {
-	limit := time.NewTimer(releaseWait)
+	limit := time.NewTimer(lifecycle.Grace)
 	defer limit.Stop()
 	for range cap(m.attempts) {
 		select {

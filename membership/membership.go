@@ -20,9 +20,6 @@ import (
 // ErrStopped says that the membership was stopped. A stopped membership cannot be started again.
 var ErrStopped = errors.New("membership: stopped")
 
-// releaseWait is how long Stop waits for the address to be free after its context has ended.
-const releaseWait = time.Second
-
 // Membership is this process as a member of a cluster. [New] makes one. All methods are safe for
 // concurrent use and in any order.
 type Membership struct {
@@ -60,8 +57,7 @@ type Membership struct {
 	opened        time.Time    // when Start opened the address
 	heardAt       atomic.Int64 // when a probe last succeeded, unix nanoseconds
 
-	life      lifecycle.Life
-	abandoned chan struct{} // closed when a start that failed is undone; nil: none has failed
+	life lifecycle.Life
 
 	parting atomic.Bool                 // this member has announced that it is about to leave
 	bare    atomic.Pointer[func() bool] // see driver.HoldsNothing
@@ -205,23 +201,10 @@ func (m *Membership) start(ctx context.Context) error {
 // may be busy with messages of other processes. So abandon returns a second after the end of the
 // context at the latest, and Stop waits for the rest.
 func (m *Membership) abandon(ctx context.Context) {
-	m.abandoned = make(chan struct{})
-	go func() {
-		defer close(m.abandoned)
+	m.life.Undo(ctx, func() {
 		m.leave(context.WithoutCancel(ctx), m.settings.timings.leaveWait/4)
 		m.shutdown()
-	}()
-	select {
-	case <-m.abandoned:
-		return
-	case <-ctx.Done():
-	}
-	limit := time.NewTimer(releaseWait)
-	defer limit.Stop()
-	select {
-	case <-m.abandoned:
-	case <-limit.C:
-	}
+	})
 }
 
 // Stop leaves the cluster and releases everything. It takes these steps:
@@ -236,28 +219,15 @@ func (m *Membership) abandon(ctx context.Context) {
 // membership cannot be started again.
 func (m *Membership) Stop(ctx context.Context) error {
 	err := m.life.Stop(ctx, func(ctx context.Context, _ bool) {
-		if m.abandoned != nil {
-			<-m.abandoned
-		}
 		if _, _, ok := m.live(); ok {
 			m.leave(ctx, m.settings.timings.leaveWait)
 			m.shutdown()
 		}
 	})
 	if err != nil {
-		m.released()
+		m.life.Linger()
 	}
 	return err
-}
-
-// released waits until everything is released, for a second at most.
-func (m *Membership) released() {
-	limit := time.NewTimer(releaseWait)
-	defer limit.Stop()
-	select {
-	case <-m.life.Stopped():
-	case <-limit.C:
-	}
 }
 
 // depart announces that this member is about to leave, for good or for a restart. After that the

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // stuck is a network whose transports do not shut down before release is closed.
@@ -40,7 +42,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		require.ErrorIs(t, m.Start(ctx), context.DeadlineExceeded)
-		require.LessOrEqual(t, time.Since(began), 3*time.Second+releaseWait)
+		require.LessOrEqual(t, time.Since(began), 3*time.Second+lifecycle.Grace)
 
 		short, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()

@@ -20,14 +20,18 @@
 //	}
 //
 // Packages membership and cluster use it. It imports only the standard library, knows
-// nothing of gossip, and starts no goroutine except that of Stop.
+// nothing of gossip, and starts no goroutine except those of Stop and Undo.
 package lifecycle
 
 import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
+
+// Grace is how long Undo still waits after its context has ended, and Linger in all.
+const Grace = time.Second
 
 // Life is the state of a component: not started, then started, then stopped. It never
 // goes back. Set Name and Ended before the first call; the other fields need no setup.
@@ -48,6 +52,7 @@ type Life struct {
 	mu      sync.Mutex
 	running chan struct{} // closed when the start is done; nil before it
 	err     error         // the error of the start
+	undone  chan struct{} // closed when a start that failed is undone; nil: there is nothing to undo
 }
 
 func (l *Life) make() {
@@ -66,8 +71,8 @@ func (l *Life) make() {
 //
 // The context of the run ends with that of the first call, and when Stop begins. The
 // cause is Ended in the latter case. When Stop has begun already, Start returns Ended and
-// runs nothing. After an error the function must have undone its work: the Life counts as
-// started, and does not start again. A run that panics counts as one that returned an
+// runs nothing. Before it returns an error the function must undo its work, or call Undo: the
+// Life counts as started, and does not start again. A run that panics counts as one that returned an
 // error, so that Stop does not wait for it. A nil context is an error, and does not count
 // as a start.
 func (l *Life) Start(ctx context.Context, run func(context.Context) error) error {
@@ -111,11 +116,28 @@ func (l *Life) run(ctx context.Context, run func(context.Context) error) error {
 	return run(ctx)
 }
 
-// Stop ends the context of a run that is under way, waits for that run, and then runs the
-// function in a goroutine of its own. The function gets the context of the first call, and
+// Undo runs a function that undoes a start which failed, in a goroutine of its own. The run of
+// Start calls it, once. Undo returns when the function has returned, and [Grace] after the end
+// of the context at the latest. Stop waits for the function in any case.
+func (l *Life) Undo(ctx context.Context, undo func()) {
+	undone := make(chan struct{})
+	l.mu.Lock()
+	l.undone = undone
+	l.mu.Unlock()
+	go func() {
+		defer close(undone)
+		undo()
+	}()
+	if await(ctx, undone) != nil {
+		linger(undone)
+	}
+}
+
+// Stop ends the context of a run that is under way, waits for that run and what it undoes, and
+// then runs the function in a goroutine of its own. The function gets the context of the first call, and
 // learns whether Start was called before. It runs once, whatever the number of calls of
 // Stop. Every call returns nil when the function has returned, or the error of its own
-// context when that ends first; the function goes on in that case. A nil context is one
+// context when that ends first; the function continues in that case. A nil context is one
 // that never ends.
 func (l *Life) Stop(ctx context.Context, run func(ctx context.Context, started bool)) error {
 	l.make()
@@ -131,6 +153,12 @@ func (l *Life) Stop(ctx context.Context, run func(ctx context.Context, started b
 			defer close(l.stopped)
 			if running != nil {
 				<-running
+			}
+			l.mu.Lock()
+			undone := l.undone
+			l.mu.Unlock()
+			if undone != nil {
+				<-undone
 			}
 			run(ctx, running != nil)
 		}()
@@ -166,5 +194,18 @@ func await(ctx context.Context, done <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Linger waits until Stop is done, for [Grace] at most.
+func (l *Life) Linger() { linger(l.Stopped()) }
+
+// linger waits until a channel is closed, for Grace at most.
+func linger(done <-chan struct{}) {
+	limit := time.NewTimer(Grace)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
 	}
 }

@@ -156,3 +156,29 @@ func TestBroadcastWakesAllThatWait(t *testing.T) {
 	default:
 	}
 }
+
+// Undo waits for what it runs until a moment after its context, and Stop until it has ended.
+func TestUndo(t *testing.T) {
+	for _, lasts := range []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			l, failure, begun := newLife(), errors.New("no port"), time.Now()
+			var ends time.Time
+			err := l.Start(context.Background(), func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				l.Undo(ctx, func() {
+					time.Sleep(lasts)
+					ends = time.Now()
+				})
+				return failure
+			})
+			require.Equal(t, failure, err)
+			require.Equal(t, min(lasts, time.Second+lifecycle.Grace), time.Since(begun))
+			require.NoError(t, l.Stop(context.Background(), func(context.Context, bool) {
+				require.Equal(t, begun.Add(lasts), ends, "it is undone")
+			}))
+			l.Linger() // for a Life that is stopped it does not wait
+			require.Equal(t, lasts, time.Since(begun))
+		})
+	}
+}
