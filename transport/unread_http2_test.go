@@ -17,17 +17,11 @@ import (
 	"github.com/clusterkit/clusterkit/transport/internal/testkit"
 )
 
-// http2Frame is a frame of HTTP/2 (RFC 9113).
-func http2Frame(kind, flags byte, stream uint32, payload []byte) []byte {
-	b := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags}
-	return append(binary.BigEndian.AppendUint32(b, stream), payload...)
-}
-
 // http2Get is the header of a GET without a body (RFC 7541, without compression).
 func http2Get(stream uint32, path string) []byte {
 	headers := []byte{0x82, 0x86, 0x04, 0x7f}
 	headers = append(binary.AppendUvarint(headers, uint64(len(path)-127)), path...)
-	return http2Frame(1, 5, stream, append(headers, 0x01, 1, 'x'))
+	return testkit.HTTP2Frame(1, 5, stream, append(headers, 0x01, 1, 'x'))
 }
 
 // A client that leaves no room for answers holds memory up to a budget. Beyond that its streams are
@@ -64,7 +58,7 @@ func requireResets(t *testing.T, h http.Handler, most int, paths []string, statu
 		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}).DialContext(t.Context(), "tcp", srv.Addr().String())
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
-		_, err = conn.Write(append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2Frame(4, 0, 0, []byte{0, 4, 0, 0, 0, 0})...)) // windows of zero bytes
+		_, err = conn.Write(append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), testkit.HTTP2Frame(4, 0, 0, []byte{0, 4, 0, 0, 0, 0})...)) // windows of zero bytes
 		require.NoError(t, err)
 		go func() {
 			r := bufio.NewReader(conn)

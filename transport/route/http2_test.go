@@ -27,9 +27,7 @@ func askHTTP2(t *testing.T, addr string, fields ...[2]string) string {
 	const data, headers, settings, continuation, endStream, endHeaders, mostInFrame = 0, 1, 4, 9, 1, 4, 16 << 10
 	var sent []byte
 	frame := func(kind, flags byte, stream uint32, payload []byte) {
-		n := len(payload)
-		sent = append(sent, byte(n>>16), byte(n>>8), byte(n), kind, flags)
-		sent = append(binary.BigEndian.AppendUint32(sent, stream), payload...)
+		sent = append(sent, testkit.HTTP2Frame(kind, flags, stream, payload)...)
 	}
 	// text appends the length, with a prefix of 7 bits, and the bytes (RFC 7541, section 5).
 	text := func(b []byte, s string) []byte {
@@ -37,11 +35,7 @@ func askHTTP2(t *testing.T, addr string, fields ...[2]string) string {
 		if n < 127 {
 			return append(append(b, byte(n)), s...)
 		}
-		b = append(b, 127)
-		for n -= 127; n >= 128; n >>= 7 {
-			b = append(b, byte(n&127|128))
-		}
-		return append(append(b, byte(n)), s...)
+		return append(binary.AppendUvarint(append(b, 127), uint64(n-127)), s...)
 	}
 	var block []byte
 	for _, f := range append([][2]string{{":scheme", "http"}, {":authority", "example.com"}, {":path", "/k"}}, fields...) {
