@@ -149,7 +149,7 @@ func (j *journey) attempt(ctx context.Context, s *sending, out *http.Request, c 
 		case isRefusal:
 			e.avoided.remove(c.addr)
 			err = refusalOf(response)
-			e.options.Logger.DebugContext(ctx, "a member has refused a request", "to", c.id, "addr", c.addr, "err", err)
+			e.options.Logger.DebugContext(ctx, "a member has refused a request", "to", c.id, "addr", c.addr, "error", err)
 			return reply{from: c, result: tally.Refused, err: err}
 		case isForeign:
 			discard(response)
