@@ -173,13 +173,14 @@ func (c *cargo) ended() bool {
 
 // waits reports whether an attempt waits for the caller to send more of the body.
 func (c *cargo) waits() bool {
-	if c.none || c.reading.TryLock() {
-		if !c.none {
-			c.reading.Unlock()
-		}
+	if c.none {
 		return false
 	}
-	return true
+	free := c.reading.TryLock()
+	if free {
+		c.reading.Unlock()
+	}
+	return !free
 }
 
 // handle is the body of one attempt.

@@ -56,9 +56,8 @@ func newEngine(c Cluster, o Options) (*engine, error) {
 		}
 		e.own, e.sender = pool, pool
 	}
-	var pool bool
-	e.pool, pool = e.sender.(*client.Pool)
-	e.foreign = !pool
+	e.pool, _ = e.sender.(*client.Pool)
+	e.foreign = e.pool == nil
 	if o.Wrap != nil {
 		e.pool = nil
 		if e.sender = o.Wrap(e.sender); e.sender == nil {
