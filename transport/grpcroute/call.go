@@ -223,8 +223,7 @@ func (c *call) again() error {
 	c.attempts++
 	switch {
 	case c.refused():
-		c.refusals, c.refusal = c.refusals+1, status.Convert(c.result.Err).Message()
-		c.skip("refused")
+		c.noteRefusal()
 	case status.Code(c.result.Err) == refusal:
 		return c.result.Err // the error of the handler is the answer
 	case c.attempts > mostUndelivered:
@@ -257,6 +256,13 @@ func isRefusal(trailer metadata.MD, of uint64) bool {
 	return ok && n == of
 }
 
+// noteRefusal records that the last attempt was refused, and why.
+func (c *call) noteRefusal() {
+	c.refusals++
+	c.refusal = status.Convert(c.result.Err).Message()
+	c.skip("refused")
+}
+
 // skip leaves out an owner until the call has waited.
 func (c *call) skip(why string) {
 	if c.at < 64 {
@@ -274,8 +280,7 @@ func (c *call) repeats(err error) bool {
 	c.attempts++
 	switch {
 	case c.refused():
-		c.refusals, c.refusal = c.refusals+1, status.Convert(c.result.Err).Message()
-		c.skip("refused")
+		c.noteRefusal()
 	case status.Code(err) != codes.Unavailable || c.result.BytesReceived:
 		return false // an answer
 	case !c.result.BytesSent || undelivered(err):
