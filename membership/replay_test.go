@@ -29,6 +29,13 @@ type recording struct {
 	bytes []byte
 }
 
+// end ends the recording.
+func (r *recorder) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+}
+
 func (r *recorder) Listen(addr netip.AddrPort, logger *log.Logger) (Transport, error) {
 	inner, err := r.Network.Listen(addr, logger)
 	return recordingTransport{inner, r}, err
@@ -125,9 +132,7 @@ func TestReplayBringsNoStartBack(t *testing.T) {
 				n.see(3, one, two, three)
 				time.Sleep(time.Minute) // with exchanges of members
 				end(t, n, three)
-				r.mu.Lock()
-				r.ended = true
-				r.mu.Unlock()
+				r.end()
 				n.see(2, one, two)
 				waits := []time.Duration{0, 50 * time.Second, time.Hour}
 				if testing.Short() {
@@ -178,9 +183,7 @@ func TestReplayBringsNoAbsenceBack(t *testing.T) {
 		r.packets, r.streams = nil, nil
 		r.mu.Unlock()
 		time.Sleep(90 * time.Second) // with exchanges
-		r.mu.Lock()
-		r.ended = true
-		r.mu.Unlock()
+		r.end()
 		time.Sleep(time.Hour)
 		n.see(2, one, two)
 		four := n.start(4, keyed)
@@ -206,9 +209,7 @@ func TestReplayBringsNoEarlierStartBack(t *testing.T) {
 		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
 		n.see(3, one, two, three)
 		time.Sleep(time.Minute) // with exchanges of members
-		r.mu.Lock()
-		r.ended = true
-		r.mu.Unlock()
+		r.end()
 		n.net.Crash(three.Local().Addr)
 		n.see(2, one, two)
 		again := n.start(3, func(o *Options) { o.Gossip.Keys, o.GossipAddr = Keys{hostileKey}, townAddr(4).String() })
@@ -260,9 +261,7 @@ func TestARecordedAgreementCountsAgain(t *testing.T) {
 		}
 		publish(7, all...)
 		n.await("all agree", agreed)
-		r.mu.Lock()
-		r.ended = true
-		r.mu.Unlock()
+		r.end()
 		publish(8, all...)
 		n.await("all agree", agreed)
 
@@ -298,9 +297,7 @@ func TestReplayDoesNotDeceiveANewMember(t *testing.T) {
 		n.see(3, one, two, three)
 		time.Sleep(freshStart) // with exchanges
 		require.NoError(t, three.Stop(t.Context()))
-		r.mu.Lock()
-		r.ended = true
-		r.mu.Unlock()
+		r.end()
 		n.see(2, one, two)
 		time.Sleep(2 * time.Hour) // exchanges do not tell of three any more
 		four := n.start(4, func(o *Options) { o.Gossip.Keys = Keys{hostileKey} })
