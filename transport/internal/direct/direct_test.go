@@ -221,7 +221,7 @@ func TestAnAnswerNobodyAskedForIsNotHandedOver(t *testing.T) {
 
 func TestInformationalAnswersArePassedOn(t *testing.T) {
 	hints := "HTTP/1.1 103 Early Hints\r\nLink: </" + strings.Repeat("x", 3000) + ">\r\n\r\n"
-	url := scripted(t, hints+hints+"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	url := scripted(t, hints+hints+"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") // the server closes it
 	d, _ := newTransport(t)
 	var got []int
 	a := attempt(t)
