@@ -18,14 +18,15 @@ const (
 	MemberJoined EventKind = iota + 1
 	// MemberUpdated: a member announced a change of its metadata, weight, address or
 	// state; for example that it is away. It also comes when a member that is away has
-	// left: then After.Until is set.
+	// left, and when a member that has failed keeps its place because its zone is lost: then
+	// After.Until is set.
 	MemberUpdated
 	// MemberLeaving: a member announced that it is about to leave.
 	MemberLeaving
 	// MemberLeft: a member that had announced that it leaves is gone.
 	MemberLeft
 	// MemberFailed: a member is gone that had not announced that it leaves, or was away for
-	// longer than its RestartGrace.
+	// longer than its RestartGrace or ZoneGrace.
 	MemberFailed
 	// MemberRejoined: a member is back after it was gone, or a new start of its NodeID
 	// took over.

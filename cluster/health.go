@@ -20,8 +20,12 @@ var ErrNoRing = errors.New("cluster: no ring yet")
 // of GET /v1/health.
 type Health = api.Health
 
-// problemAway is the code of the problem that members are away and have left.
-const problemAway = "member-away"
+// The codes of the problems that members are away and have left, and that no owner of a zone answers
+// while its members keep their places.
+const (
+	problemAway     = "member-away"
+	problemZoneLost = "zone-lost"
+)
 
 const (
 	// disagreementGrace is the age of a view from which members that do not confirm it
@@ -189,7 +193,8 @@ func (c *Cluster) moving(h *Health, v *published) {
 	degraded := func(code, format string, args ...any) {
 		h.Problems = append(h.Problems, api.Problem{Code: code, Message: fmt.Sprintf(format, args...), Critical: critical(code)})
 	}
-	switch here, expected := c.present(v), c.settings.Bootstrap.ExpectedMembers; {
+	lost, kept := v.lostZones()
+	switch here, expected := c.present(v)-kept, c.settings.Bootstrap.ExpectedMembers; {
 	case !c.settled.Load() || here >= expected:
 	case 2*here <= expected:
 		degraded(api.ProblemMinority, "%d of %d expected members are here: the others are down, or on the other side of a split network", here, expected)
@@ -198,12 +203,16 @@ func (c *Cluster) moving(h *Health, v *published) {
 	}
 	var away []string
 	for _, m := range v.Members {
-		if view.Gone(m) {
+		if _, with := lost[placeOf(m)]; view.Gone(m) && !with {
 			away = append(away, fmt.Sprintf("%s until %s", m.ID, m.Until.UTC().Format(time.RFC3339)))
 		}
 	}
 	if len(away) > 0 {
 		degraded(problemAway, "%d members are away, keep their partitions and do not answer: %s", len(away), few(away))
+	}
+	if len(lost) > 0 {
+		degraded(problemZoneLost, "%d members keep their partitions and do not answer, because their zones are lost; other members take over when they do not come back: %s",
+			kept, describeLost(lost))
 	}
 	handoff := c.Handoff().State()
 	if n := len(handoff.Lost); n > 0 {

@@ -141,13 +141,13 @@ func (c *Cluster) forward() news {
 	return about
 }
 
-// newsOf returns what an event is about. The return of a member that does not own changes no owner. A cluster of
-// two has no others that could confirm a death.
+// newsOf returns what an event is about. The return of a member that does not own changes no owner, and neither does that
+// of one that kept its place. A cluster of two has no others that could confirm a death.
 func (c *Cluster) newsOf(kind EventKind, before, after Member) news {
 	switch {
 	case kind == MemberFailed:
 		return oneFailure
-	case kind == MemberRejoined && before.Start == after.Start && after.State == membership.Active && len(c.view.Load().Members) > 1:
+	case kind == MemberRejoined && !view.Gone(before) && before.Start == after.Start && after.State == membership.Active && len(c.view.Load().Members) > 1:
 		return oneReturn
 	default:
 		return otherChange

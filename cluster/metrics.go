@@ -66,7 +66,7 @@ func (c *Cluster) Metrics() transport.Metrics {
 var problemCodes = [...]string{
 	api.ProblemNotStarted, api.ProblemLeaving, api.ProblemSuperseded, api.ProblemConfiguration, api.ProblemIsolated, api.ProblemJoining,
 	api.ProblemMinMembers, api.ProblemNoRing, api.ProblemStrategy, api.ProblemMisfit, api.ProblemDuplicate, api.ProblemDisagreement, api.ProblemUnderReplicated, api.ProblemZones,
-	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue, problemAway,
+	api.ProblemExpectedMembers, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, api.ProblemHandoffOverdue, problemAway, problemZoneLost,
 }
 
 // counts are counters that the loop increases and any goroutine may read.

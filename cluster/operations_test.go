@@ -51,6 +51,10 @@ func (documented) planZone(c *cluster.Cluster) (rebalance.Plan, error) {
 	return plan, err
 }
 
+func (documented) waitsForZones(o *cluster.Options) {
+	o.ZoneGrace = 15 * time.Minute
+}
+
 func (documented) weigh(ctx context.Context, c *cluster.Cluster) error {
 	err := c.Update(ctx, func(a *membership.Attributes) { a.Weight = 3 })
 	return err

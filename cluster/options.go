@@ -90,6 +90,17 @@ type Options struct {
 	// receives the data that it lacks. Otherwise this member counts as failed, and other members
 	// take over. Zero means that Stop leaves for good.
 	RestartGrace time.Duration
+	// ZoneGrace is how long this member stays an owner when its zone is lost as a whole, 1 ms to an
+	// hour: when all members of the zone that own have failed within a minute, because its power
+	// or its network is gone. Meanwhile the members of the zone are away: no partitions move to the
+	// other zones, which would have to carry them in addition. Members that come back in time take
+	// their places at once. Otherwise they count as failed, and other members take over. A zone with
+	// one member is lost when that member fails.
+	//
+	// The members that remain follow what each lost member has announced, so give all members one
+	// value. It needs a Zone. Zero means that others take over from this member as soon as
+	// it has failed.
+	ZoneGrace time.Duration
 
 	// Gossip configures the exchange of news between members, and its encryption.
 	Gossip membership.GossipOptions

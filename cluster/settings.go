@@ -188,7 +188,7 @@ func (s *settings) checkMembership(names []string) error {
 		GossipAddr: s.GossipAddr, HTTPAddr: s.expectedHTTPAddr(),
 		Region: s.Region, Zone: s.Zone, Weight: s.Weight,
 		Services: s.Services, Metadata: s.Metadata, Version: s.Version,
-		PartitionCount: s.PartitionCount, Configurations: names, RestartGrace: s.RestartGrace,
+		PartitionCount: s.PartitionCount, Configurations: names, RestartGrace: s.RestartGrace, ZoneGrace: s.ZoneGrace,
 		Discovery: discovery, BootstrapTimeout: s.Bootstrap.Timeout,
 		Gossip: s.Gossip, Logger: s.Logger,
 	}

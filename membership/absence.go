@@ -16,8 +16,8 @@ import (
 // that it has not seen only while the member itself is new.
 
 const (
-	// maxRestartGrace bounds how long a member may keep its place after it has left.
-	maxRestartGrace = time.Hour
+	// maxGrace bounds how long a member may keep its place after it has left, or has failed with its zone.
+	maxGrace = time.Hour
 	// maxAbsences bounds how many records of each sort are kept: of members that are Away, and of
 	// absences that are over.
 	maxAbsences = 1024
@@ -89,6 +89,7 @@ func (r *registry) seen(m Member) bool {
 	}
 	was := r.departed[m.ID].member
 	was.State, was.Grace, was.Until = m.State, m.Grace, m.Until // the member may have left before its last announcement arrived
+	was.ZoneGrace = m.ZoneGrace                                 // members of earlier releases pass records on without it
 	return equalMembers(was, m)
 }
 

@@ -62,6 +62,11 @@ func encodeAbsences(records []absenceRecord) []byte {
 // milliseconds returns d in milliseconds, rounded up.
 func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
+// wholeMilliseconds returns d, rounded up to milliseconds.
+func wholeMilliseconds(d time.Duration) time.Duration {
+	return time.Duration(milliseconds(d)) * time.Millisecond
+}
+
 // rawAbsence is a record whose member has not been checked.
 type rawAbsence struct {
 	remaining time.Duration
@@ -78,7 +83,7 @@ func parseAbsences(b []byte) ([]rawAbsence, error) {
 	var records []rawAbsence
 	for b = b[1:]; len(b) > 0; {
 		remaining, size := binary.Uvarint(b)
-		if size <= 0 || remaining > uint64(maxRestartGrace/time.Millisecond) || len(records) >= maxAbsenceRecords {
+		if size <= 0 || remaining > uint64(maxGrace/time.Millisecond) || len(records) >= maxAbsenceRecords {
 			return nil, errMessage
 		}
 		left := string(b[:size]) == leftMark

@@ -94,7 +94,7 @@ func FuzzParseAbsences(f *testing.F) {
 
 		r.learn(records, false)
 		require.LessOrEqual(t, len(r.absences), 2*maxAbsences)
-		c.advance(maxRestartGrace)
+		c.advance(maxGrace)
 		r.endAbsences()
 		for id, a := range r.absences {
 			require.True(t, a.over, "%s outlives the longest grace", id)

@@ -214,8 +214,8 @@ func TestNoExchangeProlongsAnAbsence(t *testing.T) {
 	c := newClock()
 	r := newRegistry("me~0", c.now)
 	forged := absenceRecord{member: awayOf("a", 1, 1), remaining: time.Hour}
-	forged.member.Grace = maxRestartGrace
-	for range int(maxRestartGrace/time.Second) - 1 {
+	forged.member.Grace = maxGrace
+	for range int(maxGrace/time.Second) - 1 {
 		r.learn([]absenceRecord{forged}, false)
 		r.endAbsences()
 		_, found := r.member("a")

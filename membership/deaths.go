@@ -200,7 +200,8 @@ func (r *registry) lostNamed(name string) (Member, bool) {
 //   - the member;
 //   - for how long there was no sign of it, until now or until it came back;
 //   - how many members were declared dead at about the time when it was. The number includes the
-//     member. It is 0 when the member was not declared dead, or has been back for longer than lately;
+//     member. It is 0 when the member was not declared dead, keeps its place, or has been back for
+//     longer than lately;
 //   - how many members there were at that time.
 func (r *registry) deathOf(name string, lately time.Duration) (member Member, silent time.Duration, group, all int) {
 	id, nonce, err := splitName(name)
@@ -210,6 +211,9 @@ func (r *registry) deathOf(name string, lately time.Duration) (member Member, si
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
+	if r.kept(id, nonce) {
+		return Member{}, 0, 0, 0
+	}
 	d, gone := r.departed[id]
 	back := r.flaps[id]
 	died := d.at

@@ -40,11 +40,14 @@ type Member struct {
 	// Start identifies this start of the NodeID.
 	Start Start
 	// Grace is how long a member that is Away stays in the list after it has left, as it
-	// announced. For other members it is zero.
+	// announced, or after it has failed with its zone. For other members it is zero.
 	Grace time.Duration
-	// Until is when a member that is Away and has left will count as failed, by the clock of this
-	// process. For other members it is zero.
+	// Until is when a member that is Away and has left, or has failed with its zone, will count as
+	// failed for good, by the clock of this process. For other members it is zero.
 	Until time.Time
+	// ZoneGrace is how long this member keeps its place when all owners in its zone fail together,
+	// as it announced. Zero means that it keeps no place then.
+	ZoneGrace time.Duration
 	// Origin is the nonce of the earlier start whose data this start has. Zero means
 	// that it began without data.
 	Origin uint64

@@ -52,6 +52,7 @@ const (
 	tagGrace
 	tagRenewal
 	tagBare
+	tagZoneGrace
 )
 
 // MetadataSizeError says that the announced values of a member do not fit into gossip.
@@ -169,6 +170,9 @@ func libraryFields(m Member) []metaField {
 	if m.Bare {
 		fields = append(fields, metaField{tagBare, "Bare", nil})
 	}
+	if m.ZoneGrace != 0 {
+		fields = append(fields, metaField{tagZoneGrace, "ZoneGrace", binary.AppendUvarint(nil, uint64(milliseconds(m.ZoneGrace)))})
+	}
 	return fields
 }
 
@@ -195,10 +199,12 @@ func checkMeta(m Member) error {
 		return fmt.Errorf("partition count %d is not in [1, %d]", m.PartitionCount, maxPartitionCount)
 	case m.State < Joining || m.State > Away:
 		return fmt.Errorf("unknown state %d", uint8(m.State))
-	case m.Grace < 0 || m.Grace > maxRestartGrace:
-		return fmt.Errorf("grace %v is not in [0, %v]", m.Grace, maxRestartGrace)
+	case m.Grace < 0 || m.Grace > maxGrace:
+		return fmt.Errorf("grace %v is not in [0, %v]", m.Grace, maxGrace)
 	case (m.State == Away) != (m.Grace > 0):
 		return fmt.Errorf("grace %v in state %v: a member has one in state %v, and in no other", m.Grace, m.State, Away)
+	case m.ZoneGrace < 0 || m.ZoneGrace > maxGrace:
+		return fmt.Errorf("zone grace %v is not in [0, %v]", m.ZoneGrace, maxGrace)
 	case m.Bare && m.State != Leaving:
 		return fmt.Errorf("bare in state %v: a member is so in state %v, and in no other", m.State, Leaving)
 	case !m.Started.IsZero() && (m.Started.Unix() < 0 || m.Started.Unix() > maxStarted):

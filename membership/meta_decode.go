@@ -91,11 +91,17 @@ func decodeField(m *Member, tag byte, value []byte) (err error) {
 		}
 		m.Bare = true
 	case tagGrace:
-		var grace int
-		grace, err = smallNumber(value, int(maxRestartGrace/time.Millisecond))
-		m.Grace = time.Duration(grace) * time.Millisecond
+		m.Grace, err = shortTime(value)
+	case tagZoneGrace:
+		m.ZoneGrace, err = shortTime(value)
 	}
 	return err
+}
+
+// shortTime decodes a time in milliseconds, at most maxGrace.
+func shortTime(value []byte) (time.Duration, error) {
+	n, err := smallNumber(value, int(maxGrace/time.Millisecond))
+	return time.Duration(n) * time.Millisecond, err
 }
 
 // number decodes a value that is exactly one unsigned varint.

@@ -36,7 +36,10 @@ func drawMember(t *rapid.T) Member {
 		m.Bare = m.State == Leaving && rapid.Bool().Draw(t, "bare")
 	}
 	if m.State == Away {
-		m.Grace = time.Duration(rapid.IntRange(1, int(maxRestartGrace/time.Millisecond)).Draw(t, "grace")) * time.Millisecond
+		m.Grace = time.Duration(rapid.IntRange(1, int(maxGrace/time.Millisecond)).Draw(t, "grace")) * time.Millisecond
+	}
+	if rapid.Bool().Draw(t, "waits") {
+		m.ZoneGrace = time.Duration(rapid.IntRange(1, int(maxGrace/time.Millisecond)).Draw(t, "zone grace")) * time.Millisecond
 	}
 	if rapid.Bool().Draw(t, "hasStarted") {
 		m.Started = memberTime(rapid.Int64Range(0, maxStarted).Draw(t, "started"))

@@ -35,7 +35,9 @@ func TestMetaRoundTrip(t *testing.T) {
 	away.State, away.Grace = Away, 90*time.Second
 	renewed := fullMember()
 	renewed.Renewal = 1<<64 - 1
-	for _, m := range []Member{fullMember(), smallMember(), away, renewed} {
+	waits := fullMember()
+	waits.ZoneGrace = time.Hour
+	for _, m := range []Member{fullMember(), smallMember(), away, renewed, waits} {
 		b, err := encodeMeta(m)
 		require.NoError(t, err)
 		got, err := decodeMeta(memberName(m), m.Addr, b)
@@ -92,6 +94,7 @@ func TestEncodeMetaRefuses(t *testing.T) {
 		"grace 1h0m0.001s is not in [0, 1h0m0s]":                                    func(m *Member) { m.State, m.Grace = Away, time.Hour+time.Millisecond },
 		"grace 0s in state away: a member has one in state away, and in no other":   func(m *Member) { m.State = Away },
 		"bare in state active: a member is so in state leaving, and in no other":    func(m *Member) { m.Bare = true },
+		"zone grace -1ns is not in [0, 1h0m0s]":                                     func(m *Member) { m.ZoneGrace = -1 },
 		"grace 1s in state active: a member has one in state away, and in no other": func(m *Member) { m.Grace = time.Second },
 		"start time of -1 seconds is not in [0, 253402300799]":                      func(m *Member) { m.Started = time.Unix(-1, 0) },
 		"start time of 253402300800 seconds is not in [0, 253402300799]":            func(m *Member) { m.Started = time.Unix(maxStarted+1, 0) },

@@ -84,6 +84,11 @@ type Options struct {
 	// restart: see [Away]. It is 1 ms to 1 hour, and applies to a member that is Active. Zero
 	// means that Stop leaves for good.
 	RestartGrace time.Duration
+	// ZoneGrace is how long this member keeps its place when its zone is lost as a whole: when all
+	// members of the zone that own have failed within a minute. It is 1 ms to 1 hour, and needs a
+	// Zone. Until then the members of the zone are [Away]. Zero means that other members take over
+	// from this one as soon as it has failed, whatever happens to its zone.
+	ZoneGrace time.Duration
 
 	// Discovery finds addresses to join through. Every attempt to join asks it again. Nil means
 	// that this member dials no address: it waits until other members join through it.
@@ -213,8 +218,14 @@ func (o Options) parse() (settings, error) {
 	if o.BootstrapTimeout < 0 || o.BootstrapTimeout > maxBootstrapTimeout {
 		bad("BootstrapTimeout", o.BootstrapTimeout, "between 0 and %v", maxBootstrapTimeout)
 	}
-	if g := o.RestartGrace; g != 0 && (g < time.Millisecond || g > maxRestartGrace) {
-		bad("RestartGrace", g, "0, or between %v and %v", time.Millisecond, maxRestartGrace)
+	if g := o.RestartGrace; g != 0 && (g < time.Millisecond || g > maxGrace) {
+		bad("RestartGrace", g, "0, or between %v and %v", time.Millisecond, maxGrace)
+	}
+	switch g := o.ZoneGrace; {
+	case g != 0 && (g < time.Millisecond || g > maxGrace):
+		bad("ZoneGrace", g, "0, or between %v and %v", time.Millisecond, maxGrace)
+	case g != 0 && o.Zone == "":
+		bad("ZoneGrace", g, "0 when Zone is empty")
 	}
 	errs = append(errs, checkAddresses(o.HTTPAddr, o.Services), option.Under("Discovery", checkDiscovery(o.Discovery)))
 	errs = append(errs, option.Under("Gossip", s.parseGossip()))
@@ -250,7 +261,7 @@ func (s *settings) fill() {
 	if s.Discovery == nil {
 		s.Discovery = Static()
 	}
-	s.RestartGrace = time.Duration(milliseconds(s.RestartGrace)) * time.Millisecond // rounded as in announcements
+	s.RestartGrace, s.ZoneGrace = wholeMilliseconds(s.RestartGrace), wholeMilliseconds(s.ZoneGrace) // rounded as in announcements
 	s.Services, s.Metadata = maps.Clone(s.Services), maps.Clone(s.Metadata)
 	s.Configurations = slices.Clone(s.Configurations)
 	keys := make([][]byte, len(s.Gossip.Keys))
@@ -266,7 +277,7 @@ func (s *settings) member() Member {
 		ID: s.NodeID, Region: s.Region, Zone: s.Zone, Weight: s.Weight,
 		HTTPAddr: s.HTTPAddr, Services: s.Services, Metadata: s.Metadata,
 		PartitionCount: s.PartitionCount, Configurations: s.Configurations,
-		State: Joining, Origin: s.Origin, Version: s.Version,
+		State: Joining, Origin: s.Origin, Version: s.Version, ZoneGrace: s.ZoneGrace,
 	}
 }
 

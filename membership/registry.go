@@ -124,6 +124,9 @@ func (r *registry) remove(name string) {
 		r.departed[m.ID] = d
 	}
 	delete(r.unproven, name)
+	if r.departed[m.ID].failed {
+		r.keepZone(m)
+	}
 	r.boundAbsences()
 }
 
@@ -156,7 +159,12 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 	switch {
 	case !was && is:
 		e.Kind, e.ID = eventJoined, after.ID
-		if gone, ok := r.departed[after.ID]; ok {
+		gone, known := r.departed[after.ID]
+		switch {
+		case !known:
+		case !after.Until.IsZero(): // it is gone still, and keeps its place from now on
+			e.Kind, e.Before = eventUpdated, gone.member
+		default:
 			e.Kind, e.Before, e.Away = eventRejoined, gone.member, e.At.Sub(gone.at)
 			if gone.failed && gone.member.Start.Nonce == after.Start.Nonce {
 				r.flapped(after, gone, e.At)
@@ -167,14 +175,23 @@ func (r *registry) changed(name string, before Member, was bool, after Member, i
 		return
 	case !is:
 		e.Kind, e.ID = eventFailed, before.ID
-		if before.State == Leaving {
+		d := departure{member: before, failed: before.State != Leaving, at: e.At, next: e.At.Add(lostTick)}
+		if gone, ok := r.departed[before.ID]; ok { // its place was kept meanwhile
+			d.failed, d.silent = gone.failed, gone.silentSince()
+			r.forget(gone)
+		}
+		if !d.failed {
 			e.Kind = eventLeft
 		}
-		r.remember(departure{member: before, failed: e.Kind == eventFailed, at: e.At, next: e.At.Add(lostTick)})
-	case before.Start.Nonce != after.Start.Nonce:
+		r.remember(d)
+	case before.Start.Nonce != after.Start.Nonce, !before.Until.IsZero() && after.State != Away:
 		e.Kind, e.ID = eventRejoined, after.ID
 		if a, ok := r.absences[after.ID]; ok && a.member.Start == before.Start {
 			e.Away = e.At.Sub(a.since)
+		}
+		if gone, ok := r.departed[after.ID]; ok { // its zone was lost, and its place kept
+			e.Away = e.At.Sub(gone.at)
+			r.forget(gone)
 		}
 	case equalMembers(before, after):
 		return
@@ -312,6 +329,6 @@ func equalMembers(a, b Member) bool {
 		a.Addr == b.Addr && a.HTTPAddr == b.HTTPAddr && a.Version == b.Version && a.PartitionCount == b.PartitionCount &&
 		a.State == b.State && a.Grace == b.Grace && a.Until.IsZero() == b.Until.IsZero() && a.Start == b.Start &&
 		a.Origin == b.Origin && a.Renewal == b.Renewal && a.Bare == b.Bare && a.Started.Equal(b.Started) &&
-		maps.Equal(a.Services, b.Services) && maps.Equal(a.Metadata, b.Metadata) &&
+		a.ZoneGrace == b.ZoneGrace && maps.Equal(a.Services, b.Services) && maps.Equal(a.Metadata, b.Metadata) &&
 		slices.Equal(a.Configurations, b.Configurations)
 }

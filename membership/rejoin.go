@@ -227,7 +227,8 @@ func (r *registry) lastLeft() map[string]departure {
 }
 
 // absolve changes the record of a start from failed to left, because another member knows that the
-// start left. It reports whether the start was recorded as failed. The caller holds the lock.
+// start left. The start keeps no place any more. absolve reports whether the start was recorded as failed. The
+// caller holds the lock.
 func (r *registry) absolve(id string, nonce uint64) bool {
 	d, gone := r.departed[id]
 	if !gone || !d.failed || d.member.Start.Nonce != nonce {
@@ -236,6 +237,9 @@ func (r *registry) absolve(id string, nonce uint64) bool {
 	r.forget(d)
 	d.failed = false
 	r.remember(d)
+	if r.kept(id, nonce) {
+		delete(r.absences, id)
+	}
 	return true
 }
 
@@ -244,7 +248,12 @@ func (r *registry) absolve(id string, nonce uint64) bool {
 func (r *registry) forgetLost(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.absolve(id, r.departed[id].member.Start.Nonce)
+	nonce := r.departed[id].member.Start.Nonce
+	before, was := r.winner(id)
+	lost := r.absolve(id, nonce)
+	after, is := r.winner(id)
+	r.changed(gossipName(id, nonce), before, was, after, is)
+	return lost
 }
 
 // lostMembers returns the records of the members that were lost and are not back.

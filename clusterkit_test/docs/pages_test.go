@@ -135,7 +135,7 @@ func TestProblemsAreComplete(t *testing.T) {
 func TestOperationsPage(t *testing.T) {
 	docs, run := documents.Read(t), documents.Files(t, "operations_test.go")["cluster/operations_test.go"]
 	pieces := goBlock.FindAllStringSubmatch(docs["docs/operations.md"], -1)
-	require.Len(t, pieces, 11)
+	require.Len(t, pieces, 12)
 	for _, piece := range pieces {
 		lines := "\n\t" + strings.ReplaceAll(strings.TrimSuffix(piece[1], "\n"), "\n", "\n\t") + "\n"
 		require.Contains(t, run, lines, "a test must run it")

@@ -120,6 +120,7 @@ func (c *config) declareLimits(flags *flag.FlagSet) {
 
 func (c *config) declareLife(flags *flag.FlagSet, t *texts) {
 	flags.DurationVar(&c.options.RestartGrace, "restart-grace", time.Minute, "how long this member keeps its place after SIGTERM; 0 for not at all")
+	flags.DurationVar(&c.options.ZoneGrace, "zone-grace", 0, "how long this member keeps its place when its whole zone is lost; 0 for not at all")
 	flags.StringVar(&c.onTerm, "on-term", onTermRestart, "what SIGTERM does: `restart` keeps the place, drain leaves for good")
 	flags.DurationVar(&c.stopDelay, "stop-delay", 0, "how long to go on serving at least after a signal, for load balancers to notice")
 	flags.DurationVar(&c.leaveTimeout, "leave-timeout", 10*time.Second, "how long leaving may take, after -stop-delay")
@@ -136,7 +137,7 @@ func (c *config) declareLife(flags *flag.FlagSet, t *texts) {
 var flagNames = map[string]string{
 	"ClusterName": "cluster", "NodeID": "id", "Region": "region", "Zone": "zone", "Weight": "weight", "Observer": "observer",
 	"Metadata": "metadata", "PartitionCount": "partitions", "ReplicationFactor": "replicas", "Strategy": "strategy", "AlsoRuns": "accept",
-	"GossipAddr": "gossip", "HTTPAddr": "http", "Seeds": "join", "RestartGrace": "restart-grace",
+	"GossipAddr": "gossip", "HTTPAddr": "http", "Seeds": "join", "RestartGrace": "restart-grace", "ZoneGrace": "zone-grace",
 	"Discovery": "dns or -srv", "Discovery.Name": "dns or -srv", "Discovery.Port": "dns", "Discovery.Path": "seeds-file",
 
 	"Gossip.AdvertiseAddr": "advertise", "Gossip.AdvertiseFrom": "advertise-from", "Gossip.Profile": "profile", "Gossip.Keys": "key",
