@@ -17,23 +17,24 @@ import (
 
 // run is one simulation. Only the goroutine of the test changes it.
 type run struct {
-	t        *testing.T
-	o        Options
-	net      *memnet.Network
-	rand     *rand.Rand
-	peers    *peers
-	live     map[string]*process
-	disks    map[string]*disk // by NodeID, where stores survive
-	away     []string         // members that crashed and are to start again
-	names    int
-	addrs    int
-	history  []string
-	needless []string // reports of possible loss where nothing was lost
-	keys     []string
-	tardy    time.Duration // the longest delay of a write request
-	grace    time.Duration // how long a member that stops keeps its place
-	losses   int           // losses of state since all handoffs were complete
-	parted   bool          // the network is cut now
+	t         *testing.T
+	o         Options
+	net       *memnet.Network
+	rand      *rand.Rand
+	peers     *peers
+	live      map[string]*process
+	disks     map[string]*disk // by NodeID, where stores survive
+	away      []string         // members that crashed and are to start again
+	names     int
+	addrs     int
+	history   []string
+	needless  []string // reports of possible loss where nothing was lost
+	keys      []string
+	tardy     time.Duration // the longest delay of a write request
+	grace     time.Duration // how long a member that stops keeps its place
+	zoneGrace time.Duration // the same for the members of a zone that is lost as a whole
+	losses    int           // losses of state since all handoffs were complete
+	parted    bool          // the network is cut now
 
 	runs  cluster.Configuration   // the main configuration of a member that starts
 	also  []cluster.Configuration // and its AlsoRuns
@@ -87,7 +88,7 @@ func (r *run) start(id string) {
 	zone, weight := fmt.Sprintf("z%d", r.rand.IntN(4)), 1+r.rand.IntN(3)
 	c, err := cluster.New(cluster.Options{
 		ClusterName: "handofftest", NodeID: id, Zone: zone, Weight: weight, GossipAddr: addr.String(), Seeds: seeds,
-		RestartGrace: r.grace, PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, Strategy: r.runs.Strategy, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
+		RestartGrace: r.grace, ZoneGrace: r.zoneGrace, PartitionCount: r.o.Partitions, ReplicationFactor: r.runs.ReplicationFactor, Strategy: r.runs.Strategy, AlsoRuns: r.also, Logger: slog.New(slog.DiscardHandler),
 		Gossip: membership.GossipOptions{Network: r.net, TrustedNetwork: true}, Bootstrap: cluster.BootstrapOptions{MinMembers: enough}, Handoff: handoff,
 	})
 	if err != nil {

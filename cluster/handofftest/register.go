@@ -10,6 +10,8 @@
 //     while they run.
 //   - Members stop with a [cluster.Options.RestartGrace], and come back within it, later or
 //     never.
+//   - With even seeds, zones of which all members crash or are cut off keep their places for a
+//     [cluster.Options.ZoneGrace]. There are four zones, so one may have a single member.
 //   - Members stand still for up to 20 seconds, and go on.
 //   - The network is cut, also in one direction between two members, and heals.
 //   - The replication factor, the write quorum and the strategy change, in two rounds of restarts. Some

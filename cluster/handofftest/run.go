@@ -84,6 +84,9 @@ func within(t *testing.T, o Options, all func(*run)) (needless []string, wrong e
 			peers: &peers{all: make(map[uint64]*process), versions: make(map[string]uint64)}}
 		r.tardy = []time.Duration{3 * time.Second, 10 * time.Second, time.Minute}[r.rand.IntN(3)]
 		r.grace = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute}[r.rand.IntN(3)]
+		if o.Seed%2 == 0 {
+			r.zoneGrace = r.grace
+		}
 		defer func() {
 			r.end()
 			needless = r.needless
