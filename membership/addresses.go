@@ -30,10 +30,12 @@ func (k *knownAddresses) count(m Member, n int) {
 	}
 }
 
-// countAddress counts the address of a start, unless the start is believed on its word. The caller holds the lock.
-func (r *registry) countAddress(name string, m Member, n int) {
+// count counts a start at its address and in its zone, unless it is believed on its word. The caller
+// holds the lock.
+func (r *registry) count(name string, m Member, n int) {
 	if !r.unproven[name] {
 		r.addresses.count(m, n)
+		r.owners.count(m, n)
 	}
 }
 
@@ -56,7 +58,7 @@ func (r *registry) judge(name string, answers bool) {
 	}
 	delete(r.unproven, name)
 	if alive {
-		r.addresses.count(m, 1)
+		r.count(name, m, 1)
 	}
 }
 

@@ -37,6 +37,7 @@ type registry struct {
 	nextForget time.Time        // when forgetOld next looks for records to delete
 	company    time.Time        // when another start was last believed alive after none was
 	addresses  knownAddresses
+	owners     zoneOwners
 	unproven   map[string]bool // gossip names that are believed on their word; their addresses are not known ones
 	peers      []string        // the gossip names that nextPeer has not returned in this turn
 	tally      tally           // counts the events about other members
@@ -74,6 +75,7 @@ func newRegistry(self string, now func() time.Time) *registry {
 		unproven: make(map[string]bool),
 
 		addresses: knownAddresses{alive: make(map[netip.Addr]int)},
+		owners:    make(zoneOwners),
 	}
 }
 
@@ -83,7 +85,7 @@ func (r *registry) set(name string, m Member) {
 	defer r.mu.Unlock()
 	before, was := r.winner(m.ID)
 	if old, known := r.alive[name]; known {
-		r.countAddress(name, old, -1)
+		r.count(name, old, -1)
 	} else {
 		r.names[m.ID] = append(r.names[m.ID], name)
 		if _, self := r.alive[r.self]; name != r.self && (len(r.alive) == 0 || len(r.alive) == 1 && self) {
@@ -91,7 +93,7 @@ func (r *registry) set(name string, m Member) {
 		}
 	}
 	r.alive[name] = m
-	r.countAddress(name, m, 1)
+	r.count(name, m, 1)
 	if a := r.absences[m.ID]; r.replaced(a.member) {
 		r.endAbsence(m.ID, a.member.Start.Nonce)
 	} else if a.member.Start == m.Start && !a.over {
@@ -111,7 +113,7 @@ func (r *registry) remove(name string) {
 	}
 	before, was := r.winner(m.ID)
 	delete(r.alive, name)
-	r.countAddress(name, m, -1)
+	r.count(name, m, -1)
 	r.names[m.ID] = slices.DeleteFunc(r.names[m.ID], func(n string) bool { return n == name })
 	if len(r.names[m.ID]) == 0 {
 		delete(r.names, m.ID)

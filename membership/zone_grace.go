@@ -16,26 +16,41 @@ package membership
 // that failed before had a cause of its own, and others have taken over from it.
 const zoneWindow = 2 * deathGroup
 
-// inZone reports whether both members run in one zone.
-func (m Member) inZone(other Member) bool { return m.Region == other.Region && m.Zone == other.Zone }
+// place is a zone of a region.
+type place struct{ region, zone string }
 
-// keepZone is called after a start has failed. If its zone is now lost as a whole, it keeps the places of
+func placeOf(m Member) place { return place{m.Region, m.Zone} }
+
+// zoneOwners counts the starts believed alive that own, by their zones. Starts that are believed on their
+// word do not count.
+type zoneOwners map[place]int
+
+func (o zoneOwners) count(m Member, n int) {
+	if m.State != Active && m.State != Draining {
+		return
+	}
+	if o[placeOf(m)] += n; o[placeOf(m)] == 0 {
+		delete(o, placeOf(m))
+	}
+}
+
+// keepZone is called after a start has failed. If no owner in its zone is left, it keeps the places of
 // the members that failed with it. The caller holds the lock.
 func (r *registry) keepZone(last Member) {
-	for name, m := range r.alive {
-		if (m.State == Active || m.State == Draining) && m.inZone(last) && !r.unproven[name] {
-			return
-		}
+	zone, now := placeOf(last), r.now()
+	if r.owners[zone] > 0 {
+		return
 	}
-	now := r.now()
 	for id, d := range r.departed {
-		if m := d.member; d.failed && !d.ghost && m.State == Active && m.ZoneGrace > 0 && m.inZone(last) && now.Sub(d.at) < zoneWindow {
-			before, was := r.winner(id)
-			m.State, m.Grace = Away, m.ZoneGrace
-			r.left(m, m.Grace)
-			after, is := r.winner(id)
-			r.changed(gossipName(id, m.Start.Nonce), before, was, after, is)
+		m := d.member
+		if !d.failed || d.ghost || m.State != Active || m.ZoneGrace == 0 || placeOf(m) != zone || now.Sub(d.at) >= zoneWindow {
+			continue
 		}
+		before, was := r.winner(id)
+		m.State, m.Grace = Away, m.ZoneGrace
+		r.left(m, m.Grace)
+		after, is := r.winner(id)
+		r.changed(gossipName(id, m.Start.Nonce), before, was, after, is)
 	}
 }
 

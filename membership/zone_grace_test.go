@@ -104,8 +104,9 @@ func TestWhichMembersOfALostZoneKeepTheirPlaces(t *testing.T) {
 // for a zone with such a start.
 func TestStartsWithoutProofAndALostZone(t *testing.T) {
 	r := newRegistry("me~0", newClock().now)
-	b, ghost := record(r, zonedOf("b", "y", 2)), record(r, zonedOf("ghost", "y", 3))
-	r.unproven[ghost] = true
+	b, ghost := record(r, zonedOf("b", "y", 2)), gossipName("ghost", 3)
+	r.believe(ghost)
+	require.Equal(t, ghost, record(r, zonedOf("ghost", "y", 3)))
 	r.remove(b)
 	require.Equal(t, []string{"b away", "ghost active"}, places(r))
 	r.remove(ghost)
