@@ -79,7 +79,7 @@ func (c *Cluster) Health() Health {
 // critical reports whether a person should look at a problem now.
 func critical(code string) bool {
 	switch code {
-	case api.ProblemIsolated, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver:
+	case api.ProblemIsolated, api.ProblemMinority, api.ProblemPossibleLoss, api.ProblemNotHandedOver, problemZoneLost:
 		return true
 	}
 	return false

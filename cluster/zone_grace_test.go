@@ -66,6 +66,7 @@ func TestAZoneIsLostAndComesBack(t *testing.T) {
 					p := problem(t, m, zoneProblem)
 					require.Contains(t, p.Message, `2 members keep their partitions and do not answer`)
 					require.Contains(t, p.Message, `zone "zone-0"`)
+					require.True(t, p.Critical)
 					require.True(t, m.Metrics().Problems[zoneProblem])
 					require.NotContains(t, problems(m), awayProblem, "one cause is one problem")
 					require.Contains(t, problems(m), api.ProblemExpectedMembers, "the members of the zone are not here")

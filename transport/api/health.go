@@ -57,8 +57,8 @@ type Problem struct {
 	// Unready says that the member is not ready because of the problem.
 	Unready bool `json:"unready"`
 	// Critical says that a person should look now: the member seems to be on the
-	// smaller side of a split network, or data may be lost or is held by one member
-	// alone. The member behaves in the same way with and without it.
+	// smaller side of a split network, a zone is lost and not replaced yet, or data may be lost or
+	// is held by one member alone. The member behaves in the same way with and without it.
 	Critical bool `json:"critical"`
 }
 
