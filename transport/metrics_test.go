@@ -61,7 +61,7 @@ func problems() map[string]bool {
 	all := map[string]bool{"zones": true}
 	for _, code := range []string{
 		"isolated", "minority", "duplicate", "superseded", "no-seed-reached", "refused", "unreachable-address", "address-conflict",
-		"udp-blocked", "tcp-blocked", "pair-blocked", "discovery",
+		"udp-blocked", "tcp-blocked", "pair-blocked", "discovery", "zone-lost",
 	} {
 		all[code] = false
 	}
