@@ -113,18 +113,22 @@ func (c *call) Value(key any) any {
 }
 
 // newCall finds the key of a call and how its method is routed.
-func (l *link) newCall(ctx context.Context, method string, request any, waits bool) *call {
+func (l *link) newCall(ctx context.Context, method string, request any, waits bool) (*call, error) {
 	c := &call{Context: ctx, link: l, waits: waits}
-	o := &l.router.options
-	if c.key, c.keyed = keyOf(ctx); !c.keyed && o.Key != nil && !isOfServer(method) {
+	var err error
+	if c.key, c.keyed = keyOf(ctx); c.keyed {
+		c.method, err = l.router.methodOf(ctx, method)
+	} else {
 		md, _ := metadata.FromOutgoingContext(ctx)
-		c.key, c.keyed = o.Key(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
+		c.key, c.keyed, c.method, err = l.router.question(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
 	}
-	c.method = o.Method(method)
+	if err != nil {
+		return nil, err
+	}
 	if !c.keyed {
 		l.router.counts.unkeyed.Add(1)
 	}
-	return c
+	return c, nil
 }
 
 // first finds the owner that the first attempt will go to, unless something changes, and

@@ -29,7 +29,10 @@ func newLink(r *Router) *link { return &link{router: r, conns: make(map[net.Conn
 // unary sends a unary call until it is answered, or must not be sent again.
 func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	o := readOptions(options)
-	c := l.newCall(ctx, method, request, o.waits)
+	c, err := l.newCall(ctx, method, request, o.waits)
+	if err != nil {
+		return o.ended(err)
+	}
 	l.router.budget.Deposit()
 	if c.hedges(answer) {
 		return o.ended(c.sendHedged(answer, o.all, func(ctx context.Context, answer any, options []grpc.CallOption) error {
@@ -60,7 +63,10 @@ func (l *link) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clien
 	l.router.budget.Deposit()
 	waits := readOptions(options).waits
 	opened := func(request any) (grpc.ClientStream, error) {
-		c := l.newCall(ctx, method, request, waits)
+		c, err := l.newCall(ctx, method, request, waits)
+		if err != nil {
+			return nil, err
+		}
 		s, err := open(c.first(), desc, cc, method, options...)
 		if err != nil {
 			return nil, err
@@ -166,7 +172,7 @@ func (s *late) Context() context.Context {
 
 // dial connects to a member.
 func (l *link) dial(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := l.router.options.Dial(ctx, addr)
+	conn, err := l.router.dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

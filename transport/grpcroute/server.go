@@ -121,11 +121,11 @@ func (r *Router) checkForeign(ctx context.Context, view route.View, method strin
 		return ctx, nil
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
-	key, keyed := r.options.Key(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
-	if !keyed {
-		return ctx, nil
+	key, keyed, how, err := r.question(Call{Context: ctx, FullMethod: method, Metadata: md, Request: request})
+	if err != nil || !keyed {
+		return ctx, err
 	}
-	policy, placement := r.options.Method(method).Policy, view.Ring.Lookup(key)
+	policy, placement := how.Policy, view.Ring.Lookup(key)
 	if view.MayAnswer(placement, policy, false) {
 		return &arrival{Context: ctx, router: r, placement: placement, keyed: true, policy: policy}, nil
 	}
