@@ -79,16 +79,25 @@ type call struct {
 	tried   uint64 // bits of owners that refused or broke, in their order
 	troubles
 
+	attempts int // that were judged
+
 	// These describe the last attempt.
-	attempts int
-	marked   bool // this is the first attempt, with its mark in the context, and not picked yet
-	pending  bool // the attempt was picked, and its result is not processed yet
-	ended    bool
-	number   uint64 // the number of the mark
-	to       *peer
-	at       int
-	result   *balancer.DoneInfo // nil: it was answered without an error, or not yet
+	phase  phase
+	number uint64 // the number of the mark
+	to     *peer
+	at     int
+	result *balancer.DoneInfo // nil: it was answered without an error, or not yet
 }
+
+// phase is how far the last attempt of a call has come.
+type phase uint8
+
+const (
+	judged phase = iota // its result was processed, or there is no attempt yet
+	marked              // its mark is in the context of the call, and it is not picked yet
+	picked              // it goes to a peer
+	ended               // its result is not processed yet
+)
 
 // troubles are what has kept a call from being answered.
 type troubles struct {
@@ -147,7 +156,7 @@ func (c *call) first() context.Context {
 		return c
 	}
 	w := c.link.marks.of(c.begin(placement, to, at))
-	c.marked, c.pending = true, false
+	c.phase = marked
 	if c.attempts == 0 && w.metadata != nil && c.Context.Value(outgoingKey) == nil {
 		c.mark = w // nobody else has the context yet
 		return c
@@ -174,13 +183,15 @@ func (c *call) begin(p ring.Placement, to *peer, at int) mark {
 	if c.hedge != nil {
 		c.hedge.to.Store(to)
 	}
-	c.number, c.marked, c.pending, c.ended, c.to, c.at, c.result = m.number, false, true, false, to, at, nil
+	c.number, c.phase, c.to, c.at, c.result = m.number, picked, to, at, nil
 	return m
 }
 
 // done records the result of an attempt.
 func (c *call) done(result balancer.DoneInfo) {
-	c.ended = true
+	if c.phase == picked {
+		c.phase = ended
+	}
 	if result.Err == nil {
 		switch {
 		case !result.BytesSent:
@@ -212,12 +223,13 @@ func (c *call) hasTried(at int) bool { return at < 64 && c.tried&(1<<at) != 0 }
 // again judges the attempt before this one, which gRPC begins by itself. It does so when
 // nothing was delivered, and after a refusal. It returns an error when the call must end.
 func (c *call) again() error {
-	if !c.pending {
+	if c.phase != picked && c.phase != ended {
 		return nil
 	}
-	c.pending = false
+	before := c.phase
+	c.phase = judged
 	switch {
-	case c.result == nil && c.ended:
+	case c.result == nil && before == ended:
 		// Of a stream whose caller was sending, as above. Only the code of a refusal makes gRPC
 		// send it again.
 		return status.Error(refusal, "grpcroute: the server does not know the method")
@@ -278,7 +290,7 @@ func (c *call) skip(why string) {
 
 // repeats judges the end of a unary call, and reports whether it is sent once more.
 func (c *call) repeats(err error) bool {
-	if !c.pending || c.result == nil || c.Err() != nil {
+	if c.phase != ended || c.result == nil || c.Err() != nil {
 		return false // the call ended before an attempt, with an error of its own
 	}
 	c.attempts++
@@ -299,7 +311,7 @@ func (c *call) repeats(err error) bool {
 	default:
 		return false
 	}
-	c.pending = false
+	c.phase = judged
 	return true
 }
 

@@ -20,7 +20,7 @@ func (view) Changed() <-chan struct{} { return nil }
 func TestAnAttemptThatNeverBegan(t *testing.T) {
 	r, err := New(view{ClusterName: "orders"}, Options{Service: "kv"})
 	require.NoError(t, err)
-	c := &call{Context: t.Context(), link: newLink(r), to: &peer{}, pending: true}
+	c := &call{Context: t.Context(), link: newLink(r), to: &peer{}, phase: picked}
 	c.done(balancer.DoneInfo{})
 	require.NoError(t, c.again())
 	require.Equal(t, route.Stats{ClusterName: "orders", Service: "kv"}, r.Stats())

@@ -30,8 +30,8 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	t := p.table
 	c.resume(t.view.Version)
-	if c.marked && c.to.members == p.members && c.to.ready.Load() { // another balancer follows when a client was idle
-		c.marked, c.pending = false, true
+	if c.phase == marked && c.to.members == p.members && c.to.ready.Load() { // another balancer follows when a client was idle
+		c.phase = picked
 		c.countRetry()
 		return balancer.PickResult{SubConn: c.to.sub, Done: c.done}, nil
 	}
@@ -177,5 +177,8 @@ func (c *call) resume(version uint64) {
 	case c.resumes.IsZero() || time.Now().Before(c.resumes):
 		return
 	}
-	c.version, c.tried, c.resumes, c.marked = version, 0, time.Time{}, false
+	c.version, c.tried, c.resumes = version, 0, time.Time{}
+	if c.phase == marked {
+		c.phase = judged // another owner may be the first
+	}
 }
