@@ -54,8 +54,8 @@ type peer struct {
 	failing  atomic.Bool // the peer could not be reached, and has not been reached since
 	refused  atomic.Bool // the peer refused a connection, and has not been reached since
 	idle     atomic.Bool
-	slow     atomic.Int64 // until when reads avoid it, in Unix nanoseconds; zero: they do not
-	dialed   atomic.Int64 // when it was last connected to, in Unix nanoseconds
+	slow     atomic.Int64 // until when reads avoid it, by the clock of the link; zero: they do not
+	dialed   atomic.Int64 // when it was last connected to, by that clock
 }
 
 func (p *peer) same(id, addr string, start membership.Start) bool {
@@ -66,13 +66,13 @@ func (p *peer) same(id, addr string, start membership.Start) bool {
 func (p *peer) connect() {
 	p.wanted.Store(true)
 	if p.idle.CompareAndSwap(true, false) {
-		p.dialed.Store(time.Now().UnixNano())
+		p.dialed.Store(int64(p.members.link.now()))
 		p.sub.Connect()
 	}
 }
 
 // dialing returns for how long a peer is being connected to.
-func (p *peer) dialing() time.Duration { return time.Duration(time.Now().UnixNano() - p.dialed.Load()) }
+func (p *peer) dialing() time.Duration { return p.members.link.now() - time.Duration(p.dialed.Load()) }
 
 // table is a view with the connections to its members. But for the states of the peers it
 // never changes.
@@ -89,13 +89,13 @@ type table struct {
 // members is the balancer of one connection. gRPC calls its methods one at a time.
 type members struct {
 	cc       balancer.ClientConn
-	link     *link
-	connects bool // to a member, before a call needs it
+	link     *link // set before there are peers and pickers
+	connects bool  // to a member, before a call needs it
 
 	mu     sync.Mutex
 	table  *table // only written by the methods of balancer.Balancer
 	closed bool
-	wakes  time.Time // when the timer fires; zero: there is none
+	wakes  time.Duration // when the timer fires, by the clock of the link; zero: there is none
 	timer  *time.Timer
 }
 
@@ -110,7 +110,9 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 	if old == nil {
 		old = &table{}
 	}
-	b.link = n.link
+	if b.link == nil {
+		b.link = n.link // the same in all states
+	}
 	next := &table{view: n.view, peers: make(map[string]*peer), away: make(map[string]bool), going: make(map[string]bool)}
 	options := &n.link.router.options
 	for i := range n.view.Members {
@@ -235,19 +237,20 @@ const wakeStep = 5 * time.Millisecond
 
 // wake makes the calls that wait look at the members again, after a time.
 func (b *members) wake(after time.Duration) {
-	at := time.Now().Add(after).Truncate(wakeStep).Add(wakeStep)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || !b.wakes.IsZero() && !b.wakes.After(at) {
+	now := b.link.now()
+	at := (now + after).Truncate(wakeStep) + wakeStep
+	if b.closed || b.wakes != 0 && b.wakes <= at {
 		return
 	}
 	if b.timer != nil {
 		b.timer.Stop()
 	}
 	b.wakes = at
-	b.timer = time.AfterFunc(time.Until(at), func() {
+	b.timer = time.AfterFunc(at-now, func() {
 		b.mu.Lock()
-		b.wakes = time.Time{}
+		b.wakes = 0
 		b.mu.Unlock()
 		b.publish()
 	})

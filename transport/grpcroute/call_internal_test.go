@@ -2,6 +2,7 @@ package grpcroute
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
@@ -25,4 +26,17 @@ func TestAnAttemptThatNeverBegan(t *testing.T) {
 	require.NoError(t, c.again())
 	require.Equal(t, route.Stats{ClusterName: "orders", Service: "kv"}, r.Stats())
 	require.Zero(t, c.attempts)
+}
+
+// TestTheClockOfALink is monotonic: when the clock of the host is set, no peer is avoided for longer, and
+// no read waits longer for a near owner. A test cannot set the clock, so it looks for the reading.
+func TestTheClockOfALink(t *testing.T) {
+	r, err := New(view{ClusterName: "orders"}, Options{Service: "kv"})
+	require.NoError(t, err)
+	l := newLink(r)
+	require.NotEqual(t, l.began.Round(0).String(), l.began.String(), "it has a reading of the monotonic clock")
+	p := &peer{members: &members{link: l}}
+	p.avoid(time.Second)
+	require.LessOrEqual(t, time.Duration(p.slow.Load()), l.now()+time.Second)
+	require.LessOrEqual(t, p.dialing(), l.now())
 }

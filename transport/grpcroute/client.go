@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -19,12 +20,18 @@ type link struct {
 	turn   atomic.Uint64 // counts calls without a key, to take peers in turn
 	table  atomic.Pointer[table]
 	marks  marks
+	began  time.Time
 
 	mu    sync.Mutex
 	conns map[net.Conn]string // with the address of each
 }
 
-func newLink(r *Router) *link { return &link{router: r, conns: make(map[net.Conn]string)} }
+func newLink(r *Router) *link {
+	return &link{router: r, conns: make(map[net.Conn]string), began: time.Now()}
+}
+
+// now returns the time since the link began, which does not change when the clock is set.
+func (l *link) now() time.Duration { return time.Since(l.began) }
 
 // unary sends a unary call until it is answered, or must not be sent again.
 func (l *link) unary(ctx context.Context, method string, request, answer any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {

@@ -120,7 +120,7 @@ func (c *call) choose(t *table, owners []*peer) (to *peer, at int, mayCome bool,
 }
 
 // avoid lets reads try a peer last for a while.
-func (p *peer) avoid(period time.Duration) { p.slow.Store(time.Now().Add(period).UnixNano()) }
+func (p *peer) avoid(period time.Duration) { p.slow.Store(int64(p.members.link.now() + period)) }
 
 // avoids reports whether a call should be sent to another peer if it can. When the while is
 // over, one call tries the peer again.
@@ -129,8 +129,8 @@ func (c *call) avoids(p *peer) bool {
 	if until == 0 || !c.method.Reads {
 		return false
 	}
-	now := time.Now()
-	return now.UnixNano() < until || !p.slow.CompareAndSwap(until, now.Add(c.link.router.options.AvoidFor).UnixNano())
+	now := p.members.link.now()
+	return now < time.Duration(until) || !p.slow.CompareAndSwap(until, int64(now+c.link.router.options.AvoidFor))
 }
 
 // nearWithin is how long a read waits for the first connection to the nearest owner while
