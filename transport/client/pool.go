@@ -219,13 +219,7 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 	protocols.SetHTTP1(on != clearHTTP2)
 	protocols.SetHTTP2(on == usual)
 	protocols.SetUnencryptedHTTP2(on == clearHTTP2)
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, addr)
-		if err != nil || on == upgrades { // an upgrade needs the connection as it is
-			return conn, err
-		}
-		return direct.Noticed(conn), nil
-	}
+	dial := dialer.DialContext
 	if on == clearHTTP2 {
 		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
@@ -258,9 +252,6 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 			config := p.tls.config(host, c)
 			if on != usual {
 				config.NextProtos = []string{"http/1.1"}
-			}
-			if on != upgrades {
-				conn = direct.Noticed(conn)
 			}
 			secure := tls.Client(conn, config)
 			if err := secure.HandshakeContext(ctx); err != nil {

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/clusterkit/clusterkit/transport/internal/direct"
 )
 
 // link is one connection of NewClient: its resolver, its interceptors, and the network
@@ -189,24 +191,14 @@ func (l *link) dial(ctx context.Context, addr string) (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for old := range l.conns {
-		if isClosed(old) {
+		// gRPC gets a TCP connection as it is: it treats no other type so, and sets TCP_USER_TIMEOUT on it. So
+		// nothing tells when it is closed.
+		if direct.IsClosed(old) {
 			delete(l.conns, old)
 		}
 	}
 	l.conns[conn] = addr
 	return conn, nil
-}
-
-// isClosed reports whether a TCP connection was closed by this process. gRPC gets such a
-// connection as it is: it treats no other type so, and sets TCP_USER_TIMEOUT on it. So nothing
-// tells when it is closed.
-func isClosed(conn net.Conn) bool {
-	c, plain := conn.(*net.TCPConn)
-	if !plain {
-		return false
-	}
-	raw, err := c.SyscallConn()
-	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
 // tracked is a connection of another type, which leaves the link when it is closed.

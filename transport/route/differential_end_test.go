@@ -227,8 +227,22 @@ func unsent(name string, read func(http.ResponseWriter, *http.Request) error) be
 	}
 }
 
+// transports are those that a router may have: its own pool, and one of the user.
+func transports(t *testing.T, run func(*testing.T, func(*route.Options))) {
+	t.Run("pool", func(t *testing.T) { run(t, nil) })
+	t.Run("http.Transport", func(t *testing.T) {
+		own := &http.Transport{}
+		run(t, func(o *route.Options) { o.Transport = own })
+		own.CloseIdleConnections()
+	})
+}
+
 // TestARequestThatFailsWhileItsBodyStops: the caller gets the answer at once, and loses its connection.
 func TestARequestThatFailsWhileItsBodyStops(t *testing.T) {
+	transports(t, aRequestThatFailsWhileItsBodyStops)
+}
+
+func aRequestThatFailsWhileItsBodyStops(t *testing.T, edit func(*route.Options)) {
 	began := make(chan struct{}, 1)
 	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadFull(r.Body, make([]byte, 4))
@@ -238,7 +252,7 @@ func TestARequestThatFailsWhileItsBodyStops(t *testing.T) {
 			return
 		}
 		_, _ = io.ReadAll(r.Body)
-	}, nil, "eu/a", "eu/b")
+	}, edit, "eu/a", "eu/b")
 	f.agree(2)
 	for _, c := range []struct {
 		name, header string
@@ -272,7 +286,9 @@ func TestARequestThatFailsWhileItsBodyStops(t *testing.T) {
 }
 
 // TestABodyThatStopsIsSentAgain to the next owner, when the first one breaks meanwhile.
-func TestABodyThatStopsIsSentAgain(t *testing.T) {
+func TestABodyThatStopsIsSentAgain(t *testing.T) { transports(t, aBodyThatStopsIsSentAgain) }
+
+func aBodyThatStopsIsSentAgain(t *testing.T, edit func(*route.Options)) {
 	began := make(chan string, 2)
 	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
 		half := make([]byte, 4)
@@ -284,6 +300,9 @@ func TestABodyThatStopsIsSentAgain(t *testing.T) {
 		}
 	}, func(o *route.Options) {
 		o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+		if edit != nil {
+			edit(o)
+		}
 	}, "eu/a", "eu/b", "eu/c")
 	f.agree(2, 3)
 	reader, writer := io.Pipe()

@@ -181,8 +181,8 @@ func (s *sending) watch() {
 }
 
 // trouble waits for a reason to end an attempt, and returns nil when it has ended by
-// itself. The reasons are that its member has failed, and that there is no connection in
-// time. A member that announces that it leaves, also for a restart, answers what it has
+// itself. The reasons are that its member has failed, that there is no connection in time,
+// and that the connection broke while the caller sends no more of its body. A member that announces that it leaves, also for a restart, answers what it has
 // before its process ends.
 func (s *sending) trouble() error {
 	over := s.waits()
@@ -191,6 +191,9 @@ func (s *sending) trouble() error {
 	}
 	late := time.NewTimer(connectWithin - time.Since(s.began))
 	defer late.Stop()
+	look := time.NewTicker(brokenWithin)
+	defer look.Stop()
+	stuck := false
 	leaves := s.to.leaves
 	for {
 		changed := s.engine.cluster.Changed()
@@ -206,6 +209,11 @@ func (s *sending) trouble() error {
 		case <-late.C:
 			if s.connects() {
 				return errNoConnection
+			}
+		case <-look.C:
+			before := stuck
+			if stuck = s.traced != nil && s.traced.stuck(); stuck && before {
+				return errBroken
 			}
 		case <-over:
 			return nil

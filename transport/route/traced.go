@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,19 +36,20 @@ type traced struct {
 	trace           httptrace.ClientTrace
 
 	looking, connected, wrote atomic.Bool
-	http2                     atomic.Bool // the last connection speaks it
-	barred                    atomic.Bool // the connection came too late, and nothing can be written to it
-	shared                    bool        // the connection carries other requests too
-	single                    bool        // net/http would send the request again after its connection broke
-	// conns gets what is closed with a connection, and begun is told when the request is being
-	// written to it; nil: nobody looks.
-	conns chan (<-chan struct{})
-	begun chan struct{}
+	http2                     atomic.Bool   // the last connection speaks it
+	barred                    atomic.Bool   // the connection came too late, and nothing can be written to it
+	shared                    bool          // the connection carries other requests too
+	single                    bool          // net/http would send the request again after its connection broke
+	begun                     chan struct{} // is told when the request is being written; nil: nobody waits for that
+
+	cargo *cargo
+	mu    sync.Mutex
+	conn  net.Conn // the last one; nil: there is none yet
 }
 
 // newTraced returns the context of an attempt.
 func newTraced(ctx context.Context, j *journey, s *sending, out *http.Request) *traced {
-	t := &traced{sending: s, shared: out.ProtoMajor > 1, single: j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)}
+	t := &traced{sending: s, cargo: &j.cargo, shared: out.ProtoMajor > 1, single: j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)}
 	ctx, t.cancel = context.WithCancelCause(ctx)
 	t.trace = httptrace.ClientTrace{GetConn: t.getConn, GotConn: t.gotConn, WroteHeaders: t.wroteHeaders, Got1xxResponse: j.informed}
 	t.Context = httptrace.WithClientTrace(ctx, &t.trace)
@@ -88,15 +91,25 @@ func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Resp
 }
 
 // brokenWithin is how long an attempt waits for the error of the transport after its connection was
-// closed.
-const brokenWithin = time.Second
+// closed, and up to twice that.
+const brokenWithin = 500 * time.Millisecond
 
 // errBroken says that the transport has closed the connection and gives no answer.
 var errBroken = fmt.Errorf("route: the connection was closed before an answer came: %w", io.ErrUnexpectedEOF)
 
+// stuck reports whether the transport has closed the connection, and waits for the caller to send
+// more of the body before it says so.
+func (t *traced) stuck() bool {
+	t.mu.Lock()
+	conn := t.conn
+	t.mu.Unlock()
+	return direct.IsClosed(conn) && t.cargo.waits()
+}
+
 // roundTrip sends an attempt over the sender. http.Transport waits for the end of a read of the body over
 // HTTP/1.1, also after its context has ended or the connection broke, and a caller may let that read wait
-// for as long as it likes. The attempt does not wait, unless the request may still be unsent.
+// for as long as it likes. The attempt does not wait, unless the request may still be unsent. When the
+// connection broke, the watch of the attempt ends its context.
 func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error) {
 	if j.cargo.none || out.ProtoMajor != 1 {
 		return j.engine.sender.RoundTrip(out)
@@ -106,45 +119,29 @@ func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error
 		err      error
 	}
 	results := make(chan result, 1)
-	t.conns, t.begun = make(chan (<-chan struct{}), 1), make(chan struct{}, 1)
+	t.begun = make(chan struct{}, 1)
 	go func() {
-		response, err := j.engine.sender.RoundTrip(out) //nolint:bodyclose // the caller closes it, or abandon
+		response, err := j.engine.sender.RoundTrip(out) //nolint:bodyclose // the caller closes it, or the goroutine below
 		results <- result{response, err}
 	}()
-	abandon := func(err error) (*http.Response, error) {
-		go func() {
-			if r := <-results; r.err == nil {
-				_ = r.response.Body.Close()
-			}
-		}()
-		return nil, err
+	select {
+	case r := <-results:
+		return r.response, r.err
+	case <-t.Done():
 	}
-	var ended <-chan struct{}
-	var late <-chan time.Time
-	over := t.Done()
-	for {
+	if !t.wrote.Load() {
 		select {
 		case r := <-results:
 			return r.response, r.err
-		case <-over:
-			if over = nil; t.wrote.Load() {
-				return abandon(context.Cause(t))
-			}
 		case <-t.begun:
-			if over == nil {
-				return abandon(context.Cause(t))
-			}
-		case ended = <-t.conns:
-			late = nil // the transport has taken another one
-		case <-ended:
-			ended, late = nil, time.After(brokenWithin)
-		case <-late:
-			if j.cargo.waits() {
-				return abandon(errBroken)
-			}
-			late = time.After(brokenWithin)
 		}
 	}
+	go func() {
+		if r := <-results; r.err == nil {
+			_ = r.response.Body.Close()
+		}
+	}()
+	return nil, context.Cause(t)
 }
 
 // getConn ends an attempt that http.Transport is about to repeat. It repeats a read without
@@ -172,12 +169,9 @@ func (t *traced) wroteHeaders() {
 // HTTP/2 carries other requests too; there the request may run.
 func (t *traced) gotConn(info httptrace.GotConnInfo) {
 	t.connected.Store(true)
-	if t.conns != nil {
-		select {
-		case t.conns <- direct.Ended(info.Conn):
-		default: // the attempt has ended
-		}
-	}
+	t.mu.Lock()
+	t.conn = info.Conn
+	t.mu.Unlock()
 	if t.single || t.sending.settled.Load() {
 		c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
 		t.http2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
