@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -96,7 +97,7 @@ type rewound struct {
 
 // Read is a method of io.Reader.
 func (r *rewound) Read(b []byte) (int, error) {
-	n, err := r.ReadCloser.Read(b)
+	n, err := readContained(r.ReadCloser, b)
 	c := r.cargo
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,6 +162,24 @@ func (c *cargo) broke() error {
 	return c.end
 }
 
+// bodyPanic is the error of a body whose Read has panicked.
+type bodyPanic struct {
+	value any
+	stack []byte
+}
+
+func (p *bodyPanic) Error() string { return fmt.Sprintf("reading the body panicked: %v", p.value) }
+
+// readContained reads a body, in a goroutine of the transport. A panic there would end the process.
+func readContained(body io.Reader, b []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n, err = 0, &bodyPanic{v, debug.Stack()}
+		}
+	}()
+	return body.Read(b)
+}
+
 // ended reports whether the body was read to its end.
 func (c *cargo) ended() bool {
 	if c.none {
@@ -214,7 +233,7 @@ func (h *handle) Read(b []byte) (int, error) {
 	if c.asks != nil {
 		c.asks()
 	}
-	n, err := c.source.Read(b)
+	n, err := readContained(c.source, b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err = c.took(n, err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +113,7 @@ func (t *traced) stuck() bool {
 // connection broke, the watch of the attempt ends its context.
 func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error) {
 	if j.cargo.none || out.ProtoMajor != 1 {
-		return j.engine.sender.RoundTrip(out)
+		return j.engine.carry(out)
 	}
 	type result struct {
 		response *http.Response
@@ -121,7 +122,7 @@ func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error
 	results := make(chan result, 1)
 	t.begun = make(chan struct{}, 1)
 	go func() {
-		response, err := j.engine.sender.RoundTrip(out) //nolint:bodyclose // the caller closes it, or the goroutine below
+		response, err := j.engine.carry(out) //nolint:bodyclose // the caller closes it, or the goroutine below
 		results <- result{response, err}
 	}()
 	select {
@@ -142,6 +143,18 @@ func (j *journey) roundTrip(t *traced, out *http.Request) (*http.Response, error
 		}
 	}()
 	return nil, context.Cause(t)
+}
+
+// carry sends a request over the sender. A panic is an error: in a goroutine of the router it would end
+// the process.
+func (e *engine) carry(out *http.Request) (response *http.Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			e.options.Logger.ErrorContext(out.Context(), "panic in the transport of a router", "panic", v, "stack", string(debug.Stack()))
+			response, err = nil, fmt.Errorf("route: the transport panicked: %v", v)
+		}
+	}()
+	return e.sender.RoundTrip(out)
 }
 
 // getConn ends an attempt that http.Transport is about to repeat. It repeats a read without
