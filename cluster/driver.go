@@ -128,6 +128,9 @@ func (d *driver) resume(ctx context.Context) error {
 	if journal == nil {
 		return nil
 	}
+	if err := journal.unchanged(d.c.settings.Logger, d.options.Journal); err != nil {
+		return err
+	}
 	if err := journal.begin(ctx, d.c.settings.Logger, d.options.Journal, d.nonce); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ type journalState struct {
 	head     journalHead
 	records  []handoff.Record // the records of partitions that are or were held, in ascending order
 	departed []handoff.Process
-	since    uint64 // records from before this number do not count
+	since    uint64            // records from before this number do not count
+	digest   [sha256.Size]byte // of what was loaded
 }
 
 // loadJournal reads a journal. With an empty journal the member is a new, empty owner.
@@ -50,11 +52,11 @@ func loadJournal(s *settings) (*journalState, error) {
 	if j == nil {
 		return nil, nil
 	}
-	var all map[string][]byte
-	if err := contain(s.Logger, func() (err error) { all, err = j.Load(); return err }); err != nil {
-		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
+	all, err := readJournal(s.Logger, j)
+	if err != nil {
+		return nil, err
 	}
-	state := &journalState{head: journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}}
+	state := &journalState{head: journalHead{Cluster: s.ClusterName, Node: s.NodeID, Partitions: s.PartitionCount}, digest: digestOf(all)}
 	// A journal of another member is named as such, and not by one of its records that this member
 	// cannot read. That is so also where nothing is held: its records tell this member to release.
 	if err := state.identify(all[journalHeadKey]); err != nil {
@@ -82,6 +84,38 @@ func loadJournal(s *settings) (*journalState, error) {
 	return state, nil
 }
 
+// readJournal returns what a journal has, without keys that are not of this package.
+func readJournal(log *slog.Logger, j Journal) (all map[string][]byte, err error) {
+	if err := contain(log, func() (err error) { all, err = j.Load(); return err }); err != nil {
+		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
+	}
+	all = maps.Clone(all)
+	maps.DeleteFunc(all, func(key string, _ []byte) bool {
+		return key != journalHeadKey && key != journalDeparted && !strings.HasPrefix(key, journalPartition)
+	})
+	return all, nil
+}
+
+func digestOf(all map[string][]byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		_, _ = fmt.Fprintf(h, "%q %d ", key, len(all[key])) // a hash returns no error
+		_, _ = h.Write(all[key])
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+// unchanged returns an error when a journal differs from the one that New has read. The records that New has read
+// then do not match the data any more: partitions may have been released since.
+func (s *journalState) unchanged(log *slog.Logger, j Journal) error {
+	all, err := readJournal(log, j)
+	if err == nil && digestOf(all) != s.digest {
+		err = errors.New("cluster: the journal has changed since New, as another Cluster has used it: stop that one, and only then call New")
+	}
+	return err
+}
+
 // identify reads the record of the member itself, if there is one, and requires that it is this member.
 func (s *journalState) identify(value []byte) error {
 	if value == nil {
@@ -105,7 +139,7 @@ func unreadable(key string, err error) error {
 		"restore the journal and the data beside it from one backup, or empty both", key, err)
 }
 
-// read decodes the value of one key of a journal. It ignores keys that are not ours.
+// read decodes the value of one key of a journal.
 func (s *journalState) read(key string, value []byte, partitions int) (err error) {
 	if key == journalDeparted {
 		s.departed, s.since, err = handoff.ParseDeparted(value)

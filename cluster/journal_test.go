@@ -164,6 +164,27 @@ func TestJournalAfterADrain(t *testing.T) {
 	})
 }
 
+// A cluster that was made while another one used the journal does not start: its records are of data that the other one
+// may have released since. Keys of the service's own may change.
+func TestAJournalThatIsUsedBetweenNewAndStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		h := newHouse(b)
+		for i := 1; i <= 4; i++ {
+			h.turnOn(i)
+		}
+		h.still(h.all()...)
+		early := b.make(4, func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = h.stores["n4"], h.books[4] })
+		require.NoError(t, h.members["n4"].Drain(within(t, patience)))
+		h.turnOff(4)
+		require.EqualError(t, early.Start(t.Context()),
+			"cluster: the journal has changed since New, as another Cluster has used it: stop that one, and only then call New")
+		late := b.make(4, func(o *cluster.Options) { o.Handoff.Mover, o.Handoff.Journal = h.stores["n4"], h.books[4] })
+		h.books[4].pages["of the service"] = []byte("1")
+		require.NoError(t, late.Start(t.Context()))
+		require.Zero(t, late.Local().Origin)
+	})
+}
+
 // A partition that the journal has not saved accepts no writes, and while the journal
 // cannot save a release, the partition is not released.
 func TestJournalThatFails(t *testing.T) {

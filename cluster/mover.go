@@ -90,8 +90,9 @@ type HandoffOptions struct {
 // succeeds, a new owner of the partition accepts no writes, and a former owner does not release
 // it.
 type Journal interface {
-	// Load returns all keys and values that are saved. [New] calls it once, and returns its
-	// error, or its panic as an error.
+	// Load returns all keys and values that are saved. [New] and [Cluster.Start] call it once
+	// each, and return its error, or its panic as an error. Start returns an error where the
+	// journal has changed since New, because another [Cluster] has used it.
 	Load() (map[string][]byte, error)
 	// Save replaces the value of a key. When it returns nil, the value is as safe as a write
 	// that was acknowledged. It should return soon after the context ends.
