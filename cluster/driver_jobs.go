@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
+	"github.com/clusterkit/clusterkit/internal/usercode"
 )
 
 // running is a job whose call has not returned.
@@ -24,14 +24,13 @@ func (d *driver) begin(job handoff.Job) {
 	d.jobs[job.ID] = running{time.Now(), cancel}
 	d.tasks.Go(func() {
 		defer cancel()
-		err := errExited
-		defer func() {
+		usercode.Run(func() error { return d.call(ctx, job) }, func(err error) {
 			if err != nil {
+				logPanic(d.c.settings.Logger, err)
 				err = fmt.Errorf("cluster: %v: %w", job, err)
 			}
 			d.ended(job, err)
-		}()
-		err = contain(d.c.settings.Logger, func() error { return d.call(ctx, job) })
+		})
 	})
 }
 
@@ -53,18 +52,11 @@ func (d *driver) ended(job handoff.Job, err error) {
 	}
 }
 
-// errExited is the error of a call that did not return.
-var errExited = errors.New("the call ended its goroutine with runtime.Goexit: it must return")
-
-// contain returns a panic of the user's code as an error.
-func contain(log *slog.Logger, call func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-			log.Error("a call of the Mover or the Journal panicked", "panic", v, "stack", string(debug.Stack()))
-		}
-	}()
-	return call()
+// logPanic logs where the user's code panicked.
+func logPanic(log *slog.Logger, err error) {
+	if p, ok := errors.AsType[*usercode.Error](err); ok && p.Panic != nil {
+		log.Error("a call of the Mover or the Journal panicked", "panic", p.Panic, "stack", p.Stack)
+	}
 }
 
 // call runs the user's code.

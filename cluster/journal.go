@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
+	"github.com/clusterkit/clusterkit/internal/usercode"
 )
 
 // journalHead is the record of a journal about the member itself.
@@ -86,7 +87,8 @@ func loadJournal(s *settings) (*journalState, error) {
 
 // readJournal returns what a journal has, without keys that are not of this package.
 func readJournal(log *slog.Logger, j Journal) (all map[string][]byte, err error) {
-	if err := contain(log, func() (err error) { all, err = j.Load(); return err }); err != nil {
+	if err := usercode.Call(func() (err error) { all, err = j.Load(); return err }); err != nil {
+		logPanic(log, err)
 		return nil, fmt.Errorf("cluster: loading the journal: %w", err)
 	}
 	all = maps.Clone(all)
@@ -172,9 +174,10 @@ func (s *journalState) begin(ctx context.Context, log *slog.Logger, j Journal, n
 	s.head.Starts++
 	value, err := json.Marshal(s.head)
 	if err == nil {
-		err = contain(log, func() error { return j.Save(ctx, journalHeadKey, value) })
+		err = usercode.Call(func() error { return j.Save(ctx, journalHeadKey, value) })
 	}
 	if err != nil {
+		logPanic(log, err)
 		return fmt.Errorf("cluster: saving to the journal: %w", err)
 	}
 	return nil

@@ -26,25 +26,28 @@ func TestLayers(t *testing.T) {
 		tally      = module + "/transport/internal/tally"
 		tlsfiles   = module + "/transport/internal/tlsfiles"
 		wire       = module + "/transport/internal/wire"
+		lifecycle  = module + "/internal/lifecycle"
+		usercode   = module + "/internal/usercode"
 	)
 	allowed := map[string][]string{
+		"internal/lifecycle":               {},
+		"internal/usercode":                {},
 		"ring":                             {module + "/ring/option", "github.com/cespare/xxhash/v2"},
 		"ring/option":                      {},
 		"rebalance":                        {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest":           {module + "/ring"},
-		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", module + "/membership/lifecycle", module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
+		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", lifecycle, usercode, module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
 		"membership/internal/guard":        {module + "/membership/internal/intake", "github.com/hashicorp/memberlist"},
 		"membership/internal/intake":       {},
 		"membership/internal/tether":       {"github.com/cespare/xxhash/v2"},
 		"membership/internal/packetstream": {module + "/membership/internal/intake", "github.com/hashicorp/memberlist"},
-		"membership/lifecycle":             {},
 		"membership/memnet":                {module + "/ring/option", "github.com/hashicorp/memberlist"},
 		"transport/api":                    {module + "/ring", module + "/ring/option", module + "/rebalance"},
 		"transport/client":                 {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, direct, reload, slot, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", bound, direct, retry, tally, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire,
+			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire, usercode,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 		"transport/internal/answer":     {module + "/ring", module + "/transport/api"},
 		"transport/internal/bound":      {module + "/ring/option"},
@@ -57,12 +60,12 @@ func TestLayers(t *testing.T) {
 		"transport/internal/tally":      {},
 		"transport/internal/tlsfiles":   {reload, wire},
 		"transport/internal/wire":       {module + "/transport/api"},
-		"transport/internal/testkit": {module + "/ring", module + "/membership", module + "/membership/lifecycle", module + "/transport", module + "/transport/api",
+		"transport/internal/testkit": {module + "/ring", module + "/membership", lifecycle, module + "/transport", module + "/transport/api",
 			module + "/transport/client", module + "/transport/route", module + "/clusterkit_test/pki", "github.com/stretchr/testify/require"},
-		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", module + "/membership/lifecycle",
+		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", lifecycle, usercode,
 			module + "/transport", module + "/transport/api", module + "/transport/client", module + "/transport/route",
 			module + "/cluster/internal/view", module + "/cluster/internal/handoff", module + "/cluster/internal/alarm"},
-		"cluster/internal/view":    {module + "/ring", module + "/membership", "github.com/cespare/xxhash/v2"},
+		"cluster/internal/view":    {module + "/ring", module + "/membership", usercode, "github.com/cespare/xxhash/v2"},
 		"cluster/internal/handoff": {module + "/ring"},
 		"cluster/internal/alarm":   {},
 		"cluster/handofftest":      {module + "/ring", module + "/rebalance", module + "/cluster", module + "/membership", module + "/membership/memnet", module + "/transport/api"},
@@ -74,6 +77,7 @@ func TestLayers(t *testing.T) {
 		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench") || strings.HasPrefix(name, "clusterkit_test") {
 			for _, path := range imports {
 				require.NotContains(t, path, "memberlist", "%s: examples and benchmarks use the public interface", name)
+				require.False(t, strings.HasPrefix(path, module+"/internal/"), "%s: examples and benchmarks use the public interface", name)
 			}
 			continue
 		}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
@@ -118,7 +118,7 @@ func (d joined) Discover(ctx context.Context) ([]string, error) {
 	var wg sync.WaitGroup
 	for i, one := range d {
 		wg.Go(func() {
-			calling(func() (err error) { found[i], err = one.Discover(ctx); return err }, func(err error) { errs[i] = err })
+			usercode.Run(func() (err error) { found[i], err = one.Discover(ctx); return err }, func(err error) { errs[i] = err })
 		})
 	}
 	wg.Wait()
@@ -150,34 +150,11 @@ func distinct[T comparable](all []T) []T {
 	return out
 }
 
-// panicError says that the code of a user panicked.
-type panicError struct {
-	value any
-	stack string
-}
-
-func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
-
-var errExited = errors.New("the call ended its goroutine with runtime.Goexit: it must return")
-
-// calling calls the code of a user at the end of a goroutine, and passes its error to ended. A panic is an error, and
-// so is a call that ends the goroutine.
-func calling(call func() error, ended func(error)) {
-	err := errExited
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{v, string(debug.Stack())}
-		}
-		ended(err)
-	}()
-	err = call()
-}
-
-// saidPanic logs where discovery panicked, once an hour.
-func (m *Membership) saidPanic(err error) {
-	if p, ok := errors.AsType[*panicError](err); ok {
+// logPanic logs where discovery panicked, once an hour.
+func (m *Membership) logPanic(err error) {
+	if p, ok := errors.AsType[*usercode.Error](err); ok && p.Panic != nil {
 		if ok, held := m.lines.repeats.say(p.Error(), m.settings.now()); ok {
-			m.log.With(attributes("", held)...).Error("discovery panicked", "panic", p.value, "stack", p.stack)
+			m.log.With(attributes("", held)...).Error("discovery panicked", "panic", p.Panic, "stack", p.Stack)
 		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clusterkit/clusterkit/membership/lifecycle"
+	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/internal/usercode"
 )
 
 const (
@@ -82,7 +83,7 @@ func (m *Membership) seeds(ctx context.Context) ([]netip.AddrPort, error) {
 	switch {
 	case ctx.Err() != nil: // the context left discovery no time to answer
 	case err != nil:
-		m.saidPanic(err)
+		m.logPanic(err)
 		m.troubles.set(troubleDiscovery, "", "", oneLine(err), 0)
 	default:
 		m.troubles.clear(troubleDiscovery, "")
@@ -102,7 +103,7 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 	results := make(chan found, maxAttempts)
 	attempt := func() {
 		var addrs []netip.AddrPort
-		calling(func() error {
+		usercode.Run(func() error {
 			entries, err := m.settings.Discovery.Discover(ctx)
 			var lookupErr error
 			addrs, lookupErr = resolveSeeds(ctx, m.settings.Gossip.Resolver, cmp.Or(m.settings.bind.Port(), defaultPort), entries)

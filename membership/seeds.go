@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/clusterkit/clusterkit/internal/usercode"
 )
 
 const (
@@ -128,7 +130,7 @@ func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries [
 		slots <- struct{}{} // lookups end with ctx, so this wait does too
 		wg.Go(func() {
 			defer func() { <-slots }()
-			calling(func() (err error) { addrs[i], err = s.lookup(ctx, r); return err }, func(err error) { failed[i] = err })
+			usercode.Run(func() (err error) { addrs[i], err = s.lookup(ctx, r); return err }, func(err error) { failed[i] = err })
 		})
 	}
 	wg.Wait()

@@ -3,11 +3,11 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -110,17 +110,15 @@ func awaitPlan(ctx context.Context, leave func(), compute func() ([]api.Node, ap
 		err   error
 	}
 	done := make(chan result, 1)
-	go func() {
-		defer leave()
-		computed := result{err: errors.New("the strategy ends its goroutine with runtime.Goexit: it must return")}
-		defer func() {
-			if v := recover(); v != nil {
-				computed.err = fmt.Errorf("computing the plan panics: %v", v)
-			}
-			done <- computed
-		}()
+	var computed result
+	go usercode.Run(func() error {
 		computed.nodes, computed.plan, computed.err = compute()
-	}()
+		return computed.err
+	}, func(err error) {
+		computed.err = err
+		done <- computed
+		leave()
+	})
 	select {
 	case computed := <-done:
 		return computed.nodes, computed.plan, computed.err
@@ -186,6 +184,10 @@ func (h *Handler) changeProblem(r *http.Request, err error) *api.Refusal {
 	if failed, ok := errors.AsType[*ring.StrategyError](err); ok {
 		h.logger.WarnContext(r.Context(), "the strategy failed on the change of a plan", "error", err)
 		return wire.New(wire.Change, http.StatusUnprocessableEntity, "strategy %q cannot place the nodes that the change leads to; the member's log says why", failed.Strategy)
+	}
+	if failed, ok := errors.AsType[*usercode.Error](err); ok {
+		h.logger.WarnContext(r.Context(), "the strategy failed on the change of a plan", "error", err, "stack", failed.Stack)
+		return wire.New(wire.Change, http.StatusUnprocessableEntity, "the strategy cannot place the nodes that the change leads to; the member's log says why")
 	}
 	return wire.New(wire.Change, http.StatusUnprocessableEntity, "%s", wire.Cut(strings.ReplaceAll(err.Error(), "\n", "; ")))
 }

@@ -146,7 +146,7 @@ func TestAPlanWhoseStrategyExits(t *testing.T) {
 	h := testkit.MakeHandler(c, transport.HandlerOptions{Logger: testkit.Quiet()})
 	w := planFrom(t.Context(), h, "192.0.2.1")
 	require.Equal(t, 422, w.Code)
-	require.Contains(t, w.Body.String(), "the strategy ends its goroutine with runtime.Goexit: it must return")
+	require.Contains(t, w.Body.String(), "the member's log says why")
 	require.Equal(t, 200, call(h, "POST", "/v1/plan", `{}`).Code)
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster"
 	"github.com/clusterkit/clusterkit/membership"
-	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/ring"
 )
 
@@ -45,21 +44,26 @@ type Coordinator struct {
 	clock    *Clock
 	quorum   Quorum
 	patience time.Duration
-	moved    lifecycle.Broadcast
 	tasks    sync.WaitGroup // the work that goes on after the user has an answer
+
+	mu    sync.Mutex
+	moved chan struct{} // closed at the next change of the owners
 }
 
 // NewCoordinator returns a coordinator that tries for the time patience to get a
 // quorum.
 func NewCoordinator(c view, local *Replica, peers *Peers, q Quorum, patience time.Duration) *Coordinator {
-	return &Coordinator{cluster: c, id: local.cluster.Local().ID, local: local, peers: peers, clock: local.clock, quorum: q, patience: patience}
+	return &Coordinator{cluster: c, id: local.cluster.Local().ID, local: local, peers: peers, clock: local.clock, quorum: q, patience: patience, moved: make(chan struct{})}
 }
 
 // Follow wakes waiting requests after each change of the owners, until the events end.
 func (c *Coordinator) Follow(events iter.Seq[cluster.Event]) {
 	for e := range events {
 		if e.Kind == cluster.RingChanged {
-			c.moved.Signal()
+			c.mu.Lock()
+			close(c.moved)
+			c.moved = make(chan struct{})
+			c.mu.Unlock()
 		}
 	}
 }
@@ -116,7 +120,9 @@ func (c *Coordinator) retry(ctx context.Context, doing, key string, attempt func
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		moved := c.moved.Wait()
+		c.mu.Lock()
+		moved := c.moved
+		c.mu.Unlock()
 		err := attempt(ctx)
 		if err == nil {
 			return nil

@@ -1,9 +1,11 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
 )
@@ -72,25 +74,17 @@ func ask(r *ring.Ring, name string, method func(ring.Topology) error) error {
 	if r.Len() == 0 {
 		return nil
 	}
-	return contain("method "+name, func() (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("method %s panics: %v", name, p)
-			}
-		}()
+	return contain("method "+name, func() error {
 		return method(ring.Topology{Nodes: r.Nodes(), PartitionCount: r.PartitionCount(), Replicas: r.Replicas()})
 	})
 }
 
-// contain runs a call of the user's strategy on another goroutine, which the call may end. That is an error too.
+// contain calls the user's strategy. The error says which call did not return.
 func contain(what string, call func() error) error {
-	err := fmt.Errorf("%s ends its goroutine with runtime.Goexit: it must return", what)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		err = call()
-	}()
-	<-ended
+	err := usercode.Await(call)
+	if _, ok := errors.AsType[*usercode.Error](err); ok {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	return err
 }
 

@@ -35,7 +35,7 @@ func TestMisfit(t *testing.T) {
 		}
 		return errors.New("too few")
 	}})), "too few")
-	require.EqualError(t, misfit(build(conditional{fits: func(ring.Topology) error { panic("at once") }})), "method Fits panics: at once")
+	require.EqualError(t, misfit(build(conditional{fits: func(ring.Topology) error { panic("at once") }})), "method Fits: panic: at once")
 }
 
 // exiting is a strategy that ends its goroutine, as a failed assertion in a test's strategy does.
@@ -47,12 +47,12 @@ func (exiting) Assign(ring.Topology, ring.Table) error { runtime.Goexit(); retur
 func TestStrategiesThatExit(t *testing.T) {
 	r, err := ring.Build(ring.Config{PartitionCount: 8, ReplicationFactor: 1, Strategy: conditional{fits: func(ring.Topology) error { runtime.Goexit(); return nil }}}, []ring.Node{{ID: "a"}})
 	require.NoError(t, err)
-	require.EqualError(t, misfit(r), "method Fits ends its goroutine with runtime.Goexit: it must return")
+	require.EqualError(t, misfit(r), "method Fits: the call ended its goroutine with runtime.Goexit: it must return")
 
 	config := Configuration{Config: ring.Config{PartitionCount: 8, ReplicationFactor: 3, Strategy: exiting{}}}
 	b := &Builder{Configurations: map[string]Configuration{config.Name(): config}}
 	v := b.Derive(testMembers(3, func(_ int, m *membership.Member) { m.Configurations = []string{config.Name()} }), Empty())
-	require.EqualError(t, v.Failure, `the strategy of "rf3:round-robin/1" ends its goroutine with runtime.Goexit: it must return`)
+	require.EqualError(t, v.Failure, `the strategy of "rf3:round-robin/1": the call ended its goroutine with runtime.Goexit: it must return`)
 	require.Zero(t, v.Ring.Len())
 }
 
@@ -72,5 +72,5 @@ func TestYields(t *testing.T) {
 	}
 	require.NoError(t, yields(build(rebalance.RoundRobin{})))
 	require.EqualError(t, yields(build(yielding{yields: func(ring.Topology) error { return errors.New("too few") }})), "too few")
-	require.EqualError(t, yields(build(yielding{yields: func(ring.Topology) error { panic("at once") }})), "method Yields panics: at once")
+	require.EqualError(t, yields(build(yielding{yields: func(ring.Topology) error { panic("at once") }})), "method Yields: panic: at once")
 }
