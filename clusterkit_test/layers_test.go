@@ -28,15 +28,17 @@ func TestLayers(t *testing.T) {
 		wire       = module + "/transport/internal/wire"
 		lifecycle  = module + "/internal/lifecycle"
 		usercode   = module + "/internal/usercode"
+		printable  = module + "/internal/printable"
 	)
 	allowed := map[string][]string{
 		"internal/lifecycle":               {},
 		"internal/usercode":                {},
+		"internal/printable":               {},
 		"ring":                             {module + "/ring/option", "github.com/cespare/xxhash/v2"},
 		"ring/option":                      {},
 		"rebalance":                        {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest":           {module + "/ring"},
-		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", lifecycle, usercode, module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
+		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", lifecycle, printable, usercode, module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
 		"membership/internal/guard":        {module + "/membership/internal/intake", "github.com/hashicorp/memberlist"},
 		"membership/internal/intake":       {},
 		"membership/internal/tether":       {"github.com/cespare/xxhash/v2"},
@@ -47,7 +49,7 @@ func TestLayers(t *testing.T) {
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", bound, direct, retry, tally, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire, usercode,
+			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire, printable, usercode,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 		"transport/internal/answer":     {module + "/ring", module + "/transport/api"},
 		"transport/internal/bound":      {module + "/ring/option"},

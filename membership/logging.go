@@ -8,10 +8,11 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/internal/printable"
 )
 
 const (
@@ -73,7 +74,7 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 			attrs = append(attrs, slog.Int("repeated", held))
 		}
 	}
-	w.log.LogAttrs(ctx, level, clipText(text), attrs...)
+	w.log.LogAttrs(ctx, level, logLine(text), attrs...)
 	return len(line), nil
 }
 
@@ -196,16 +197,14 @@ func cutLevel(line []byte) (slog.Level, []byte) {
 	return level, bytes.TrimPrefix(line, []byte("memberlist: "))
 }
 
-// clipText returns a line for the log, of bounded length and of printable characters. A line may contain names
-// that a stranger has chosen. The default handler of log/slog writes a message as it is, so that a line break in
-// one would forge a line.
-func clipText(text []byte) string {
+// logLine returns a line for the log, of bounded length and of printable characters. A line may
+// contain names that a stranger has chosen.
+func logLine(text []byte) string {
 	line := strings.ToValidUTF8(clip(string(bytes.TrimSpace(text))), "\uFFFD")
-	if printable(line) {
+	if printable.Is(line) {
 		return line
 	}
-	quoted := strconv.Quote(line)
-	return strings.ToValidUTF8(clip(quoted[1:len(quoted)-1]), "")
+	return strings.ToValidUTF8(clip(printable.Line(line)), "")
 }
 
 func clip(text string) string {

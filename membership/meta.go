@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/internal/printable"
 )
 
 // Metadata on the wire: the version, then fields. A field is a tag of one byte, the
@@ -224,7 +226,7 @@ func checkText(name, text string) error {
 	switch {
 	case !utf8.ValidString(text):
 		return notUTF8(name, text)
-	case !printable(text):
+	case !printable.Is(text):
 		return fmt.Errorf("%s %.*q is not printable", name, maxNameShown, text)
 	}
 	return nil

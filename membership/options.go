@@ -10,11 +10,9 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/clusterkit/clusterkit/internal/printable"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
@@ -199,7 +197,7 @@ func (o Options) parse() (settings, error) {
 	}
 	s.parseBind(bad)
 	for _, place := range []struct{ field, name string }{{"Region", o.Region}, {"Zone", o.Zone}} {
-		if len(place.name) > maxPlaceLength || !printable(place.name) {
+		if len(place.name) > maxPlaceLength || !printable.Is(place.name) {
 			bad(place.field, place.name, "at most %d bytes of printable UTF-8", maxPlaceLength)
 		}
 	}
@@ -372,8 +370,4 @@ func splitHostPort(s string) (host string, port uint16, err error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	return host, uint16(n), err
-}
-
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }

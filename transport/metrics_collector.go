@@ -46,7 +46,7 @@ type series struct {
 
 // value emits a gauge or a counter.
 func (s series) value(v float64, labels ...string) {
-	s.ch <- prometheus.MustNewConstMetric(s.desc, s.kind, v, printable(labels)...)
+	s.ch <- prometheus.MustNewConstMetric(s.desc, s.kind, v, labelValues(labels)...)
 }
 
 func (s series) flag(v bool, labels ...string) {
@@ -80,9 +80,9 @@ func (s series) histogram(bounds []time.Duration, counts []uint64, took time.Dur
 	s.ch <- prometheus.MustNewConstHistogram(s.desc, sum+counts[len(bounds)], took.Seconds(), buckets, labels...)
 }
 
-// printable makes valid label values for Prometheus: other members may announce any
+// labelValues makes valid label values for Prometheus: other members may announce any
 // text.
-func printable(labels []string) []string {
+func labelValues(labels []string) []string {
 	for i, label := range labels {
 		labels[i] = strings.ToValidUTF8(label, "\uFFFD")
 	}

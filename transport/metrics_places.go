@@ -33,7 +33,7 @@ func places(members []membership.Member) []place {
 	for i := range members {
 		m := &members[i]
 		// Places with different bytes may have equal printable names.
-		key := [2]string(printable([]string{m.Region, m.Zone}))
+		key := [2]string(labelValues([]string{m.Region, m.Zone}))
 		i, known := index[key]
 		if !known {
 			i = len(all)

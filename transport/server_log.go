@@ -3,14 +3,13 @@ package transport
 import (
 	"log"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/time/rate"
+
+	"github.com/clusterkit/clusterkit/internal/printable"
 )
 
 // serverLog takes the log lines of net/http. Any client can cause such lines, for
@@ -39,7 +38,7 @@ func (l *serverLog) Write(line []byte) (int, error) {
 	}
 	l.mu.Unlock()
 	if pass {
-		message := onOneLine(strings.TrimSuffix(string(line), "\n"))
+		message := printable.Line(strings.TrimSuffix(string(line), "\n"))
 		if dropped > 0 {
 			l.logger.Warn(message, "dropped", dropped)
 		} else {
@@ -47,14 +46,4 @@ func (l *serverLog) Write(line []byte) (int, error) {
 		}
 	}
 	return len(line), nil
-}
-
-// onOneLine escapes a line that has characters which cannot be printed. The default handler of log/slog writes a
-// message as it is, so that a line break in what a client has sent would forge a line.
-func onOneLine(line string) string {
-	if utf8.ValidString(line) && !strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return line
-	}
-	quoted := strconv.Quote(line)
-	return quoted[1 : len(quoted)-1]
 }
