@@ -147,6 +147,9 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.serve(w, r, placement, &mark{policy: q.policy})
 	case placement.Len() == 0:
 		refuse(w, r, wire.NoRing(w))
+	case r.Method == http.MethodConnect:
+		refuse(w, r, wire.New(wire.Blank, http.StatusNotImplemented,
+			"a CONNECT cannot be forwarded, so connect to an owner of the key, such as the member %q: the request has not run", placement.At(0).ID()))
 	default:
 		rt.forward(w, r, q, view)
 	}
@@ -174,8 +177,8 @@ func (rt *Router) question(w http.ResponseWriter, r *http.Request) (q question, 
 			"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 		refuse(w, r, wire.Internal())
 	}()
-	// CONNECT names a host, not a resource: it cannot be sent to a member.
-	if r.Method == http.MethodConnect {
+	// CONNECT names a host, and no resource, unless it has a path, as for a WebSocket over HTTP/2 (RFC 8441).
+	if r.Method == http.MethodConnect && r.URL.Path == "" {
 		return question{}, true
 	}
 	if q.key, q.keyed = rt.options.Key(r); q.keyed {

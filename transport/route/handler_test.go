@@ -277,6 +277,30 @@ func TestConnectIsTheHandlersAffair(t *testing.T) {
 	require.Equal(t, "n1", w.Body.String())
 }
 
+// TestConnectWithAPath has a key: a WebSocket over HTTP/2 is such a request (RFC 8441), and so is net/rpc over HTTP. net/http
+// cannot send it to the owner, and another member must not answer it.
+func TestConnectWithAPath(t *testing.T) {
+	f := newFleet(t, nil, nil, "eu/a", "eu/b")
+	f.agree(2)
+	for _, protocol := range []string{"", "websocket"} {
+		ask := func(member int, path string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(http.MethodConnect, path, nil)
+			if protocol != "" {
+				r.ProtoMajor, r.Header[":protocol"] = 2, []string{protocol}
+			}
+			w := httptest.NewRecorder()
+			f.stations[member-1].router.ServeHTTP(w, r)
+			return w
+		}
+		require.Equal(t, "n2", ask(2, "/k").Body.String())
+		require.Equal(t, "n1", ask(1, "/free").Body.String(), "without a key")
+		refused := ask(1, "/k")
+		require.Equal(t, http.StatusNotImplemented, refused.Code, refused.Body)
+		require.Contains(t, refused.Body.String(), `the member \"n2\"`)
+		require.Empty(t, refused.Header().Get("Member"), "the handler has not run")
+	}
+}
+
 func TestRouterOptionsOutOfBounds(t *testing.T) {
 	_, err := route.New(newSeen("orders", "n1"), http.NotFoundHandler(), route.Options{
 		Service: "a b", Scheme: "ftp", Patience: 1 << 60, MaxReplayBytes: 1 << 40, MaxAttempts: 1001, AvoidFor: 1,
