@@ -158,3 +158,42 @@ func TestAZoneIsCutOff(t *testing.T) {
 		}
 	})
 }
+
+// The members of a zone are found dead one after another. No member of another zone has another ring
+// meanwhile.
+func TestTheLossOfAZoneMakesNoRing(t *testing.T) {
+	for _, cut := range []bool{true, false} {
+		t.Run(map[bool]string{true: "network", false: "power"}[cut], func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *testNet) {
+				var stay []*cluster.Cluster
+				var here, there []netip.AddrPort
+				all := b.startMany(15, func(o *cluster.Options) { o.ZoneGrace = 10 * time.Minute })
+				for i, c := range all {
+					if c.Local().Zone == "z0" {
+						there = append(there, addrPort(i+1))
+					} else {
+						here, stay = append(here, addrPort(i+1)), append(stay, c)
+					}
+				}
+				require.Len(t, stay, 10)
+				before := make(map[*cluster.Cluster]uint64)
+				for _, c := range stay {
+					before[c] = c.Metrics().RingChanges
+				}
+				if cut {
+					require.NoError(t, b.net.Partition(here, there))
+				} else {
+					for _, addr := range there {
+						b.net.Crash(addr)
+					}
+				}
+				b.await("all say that the zone is lost", func() bool {
+					return !slices.ContainsFunc(stay, func(c *cluster.Cluster) bool { return !slices.Contains(problems(c), zoneProblem) })
+				})
+				for _, c := range stay {
+					require.Equal(t, before[c], c.Metrics().RingChanges, c.Local().ID)
+				}
+			})
+		})
+	}
+}
