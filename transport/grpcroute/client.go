@@ -85,7 +85,7 @@ func (l *link) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clien
 	if _, keyed := keyOf(ctx); keyed || desc.ClientStreams || l.router.options.Key == nil {
 		return opened(nil)
 	}
-	return &late{ctx: ctx, open: opened}, nil
+	return &late{ctx: ctx, open: opened, begun: make(chan struct{})}, nil
 }
 
 // stream is a stream that was opened.
@@ -115,68 +115,97 @@ func (s *stream) explain(err error) error {
 }
 
 // late is a stream of answers to one request. It is opened with the request, in which the
-// key is.
+// key is. Until then it has nothing to receive: what receives waits, as one goroutine may
+// receive while another one sends.
 type late struct {
-	grpc.ClientStream
-	ctx    context.Context
-	open   func(request any) (grpc.ClientStream, error)
+	ctx  context.Context
+	open func(request any) (grpc.ClientStream, error)
+
+	begin  sync.Once
+	begun  chan struct{} // closed when stream and failed are set
+	stream grpc.ClientStream
 	failed error // to open
+}
+
+// opened opens the stream, once. Without a request its caller has sent none.
+func (s *late) opened(request any) (grpc.ClientStream, error) {
+	s.begin.Do(func() {
+		s.stream, s.failed = s.open(request)
+		close(s.begun)
+	})
+	return s.stream, s.failed
+}
+
+// wait waits until the stream is opened.
+func (s *late) wait() (grpc.ClientStream, error) {
+	select {
+	case <-s.begun:
+		return s.stream, s.failed
+	case <-s.ctx.Done():
+		return nil, status.FromContextError(s.ctx.Err()).Err()
+	}
+}
+
+// now returns the stream, or nil when it is not open.
+func (s *late) now() grpc.ClientStream {
+	select {
+	case <-s.begun:
+		return s.stream
+	default:
+		return nil
+	}
 }
 
 // SendMsg is a method of grpc.ClientStream.
 func (s *late) SendMsg(request any) error {
-	if err := s.opened(request); err != nil {
+	stream, err := s.opened(request)
+	if err != nil {
 		return err
 	}
-	return s.ClientStream.SendMsg(request)
-}
-
-// opened opens the stream, once. Without a request its caller has sent none.
-func (s *late) opened(request any) error {
-	if s.ClientStream == nil && s.failed == nil {
-		s.ClientStream, s.failed = s.open(request)
-	}
-	return s.failed
+	return stream.SendMsg(request)
 }
 
 // CloseSend is a method of grpc.ClientStream.
 func (s *late) CloseSend() error {
-	if err := s.opened(nil); err != nil {
+	stream, err := s.opened(nil)
+	if err != nil {
 		return err
 	}
-	return s.ClientStream.CloseSend()
+	return stream.CloseSend()
 }
 
 // RecvMsg is a method of grpc.ClientStream.
 func (s *late) RecvMsg(m any) error {
-	if err := s.opened(nil); err != nil {
+	stream, err := s.wait()
+	if err != nil {
 		return err
 	}
-	return s.ClientStream.RecvMsg(m)
+	return stream.RecvMsg(m)
 }
 
 // Header is a method of grpc.ClientStream.
 func (s *late) Header() (metadata.MD, error) {
-	if err := s.opened(nil); err != nil {
+	stream, err := s.wait()
+	if err != nil {
 		return nil, err
 	}
-	return s.ClientStream.Header()
+	return stream.Header()
 }
 
 // Trailer is a method of grpc.ClientStream.
 func (s *late) Trailer() metadata.MD {
-	if s.ClientStream == nil {
-		return nil
+	if stream := s.now(); stream != nil {
+		return stream.Trailer()
 	}
-	return s.ClientStream.Trailer()
+	return nil
 }
 
 // Context is a method of grpc.ClientStream.
 func (s *late) Context() context.Context {
-	if s.ClientStream == nil {
-		return s.ctx
+	if stream := s.now(); stream != nil {
+		return stream.Context()
 	}
-	return s.ClientStream.Context()
+	return s.ctx
 }
 
 // dial connects to a member.

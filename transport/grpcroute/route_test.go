@@ -134,6 +134,41 @@ func TestKeyOfACall(t *testing.T) {
 	require.Equal(t, []string{put + " x", watch + " y", chat + " z"}, keys)
 }
 
+// TestAStreamThatIsReadBeforeItIsSent: one goroutine may receive from a stream while another one sends. The stream
+// is opened with the request, in which the key is, whoever comes first.
+func TestAStreamThatIsReadBeforeItIsSent(t *testing.T) {
+	f := newFleet(t, func(o *grpcroute.Options) {
+		o.Key = func(c grpcroute.Call) (key string, ok bool) {
+			m, ok := c.Request.(*wrapperspb.StringValue)
+			return m.GetValue(), ok
+		}
+	}, "eu/a", "eu/b")
+	f.agree(nil, 2)
+	conn := f.client(f.stations[0].router)
+	for range 20 {
+		s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, watch)
+		require.NoError(t, err)
+		answers := make(chan string, 1)
+		go func() {
+			_, _ = s.Header()
+			answer, err := receive(s)
+			answers <- fmt.Sprint(answer, " ", err)
+		}()
+		require.NotNil(t, s.Context())
+		require.NoError(t, s.SendMsg(wrapperspb.String("y")))
+		require.NoError(t, s.CloseSend())
+		require.Equal(t, "n2 y <nil>", <-answers)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, watch)
+	require.NoError(t, err)
+	cancel()
+	_, err = receive(s)
+	require.Equal(t, codes.Canceled, status.Code(err), "%v", err)
+	require.Empty(t, s.Trailer())
+}
+
 // TestMetadataOfTheCaller arrives, with a mark and without one from the first attempt.
 func TestMetadataOfTheCaller(t *testing.T) {
 	f := newFleet(t, nil, "eu/a", "eu/b")
