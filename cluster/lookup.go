@@ -85,8 +85,8 @@ func (c *Cluster) Plan(change rebalance.Change) (rebalance.Plan, error) {
 // and weight. They take effect here at once, and reach the other members with gossip: after about a thousand changes in
 // quick succession, the latest one every two seconds.
 // Partitions move when the weight changes. Update may be called before Start, for example by a
-// service that learns its port only after [New]. The function edit must not call methods of the
-// cluster. Update changes nothing when it returns an error. The error is a
+// service that learns its port only after [New]. The function edit must not call Update. Update
+// waits while another call of it runs. Update changes nothing when it returns an error. The error is a
 // [membership.MetadataSizeError] when the result does not fit, an [option.Error] when the
 // weight is out of bounds, or the context's error when that ends first.
 func (c *Cluster) Update(ctx context.Context, edit func(*membership.Attributes)) error {

@@ -1,9 +1,12 @@
 package cluster_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -73,6 +76,46 @@ func TestUpdateReachesTheOthers(t *testing.T) {
 		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Metadata = map[string]string{"\xff": ""} }), "is not UTF-8")
 		require.ErrorContains(t, all[0].Update(t.Context(), func(a *membership.Attributes) { a.Services = map[string]string{"kv": "x"} }), `Services["kv"] is "x": must be host:port that others can reach`)
 		require.Equal(t, map[string]string{"rack": "r2"}, all[0].Local().Metadata)
+	})
+}
+
+// A function of Update that does not return, as one that asks a service for the load, holds up other calls of Update
+// alone. It may call the cluster.
+func TestAnUpdateThatDoesNotReturn(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		other, c := b.start(1), b.make(2)
+		goOn, updated := make(chan struct{}), make(chan error, 1)
+		go func() {
+			updated <- c.Update(t.Context(), func(a *membership.Attributes) {
+				<-goOn
+				_ = c.Health()
+				_ = c.Local()
+				if err := c.Resume(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := c.Update(ended(), func(*membership.Attributes) {}); !errors.Is(err, context.Canceled) {
+					t.Errorf("an update within an update: %v", err)
+				}
+				a.Weight = 3
+			})
+		}()
+		require.NoError(t, c.Start(within(t, patience)))
+		b.agree(other, c)
+		require.Equal(t, membership.Active, c.Local().State)
+		require.NoError(t, c.Drain(within(t, patience)))
+		require.ErrorIs(t, c.Update(within(t, time.Second), func(*membership.Attributes) {}), context.DeadlineExceeded)
+		close(goOn)
+		require.NoError(t, <-updated)
+		b.agree(other, c)
+		require.Equal(t, 3, c.Local().Weight)
+		require.NoError(t, c.WaitReady(within(t, patience)), "it was resumed")
+
+		stuck := make(chan struct{})
+		defer close(stuck)
+		go func() { _ = c.Update(t.Context(), func(*membership.Attributes) { <-stuck }) }()
+		time.Sleep(time.Second)
+		require.NoError(t, c.Stop(within(t, patience)))
+		b.free(2)
 	})
 }
 

@@ -1,7 +1,6 @@
 package membership
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,11 +41,11 @@ type Attributes struct {
 }
 
 // Update edits the attributes that this member announces. The function gets copies that it may
-// keep and modify; it must not call the membership. The change takes effect at once and reaches
+// keep and modify; it must not call Update. The change takes effect at once and reaches
 // the others with gossip. After about a thousand changes in quick succession, they are gathered, and the latest
 // one is sent every two seconds. Update changes nothing and returns a [MetadataSizeError] when the
 // result does not fit, and an [option.Error] when an address or the weight is out of bounds. It
-// blocks while another change is made, and returns the context's error when that ends first.
+// blocks while another call of Update runs, and returns the context's error when that ends first.
 func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 	switch {
 	case ctx == nil:
@@ -54,18 +53,23 @@ func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 	case edit == nil:
 		return errors.New("membership: updating: the function that edits the attributes is nil")
 	}
-	var bad error
+	// The function may block. So it does not run in the turn of the announcer, which Stop waits for.
+	if err := m.updates.turn.take(ctx); err != nil {
+		return err
+	}
+	defer m.updates.turn.release()
+	self := m.announcer.get()
+	a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata), Weight: self.Weight}
+	edit(&a)
+	bad := checkAddresses(a.HTTPAddr, a.Services)
+	if a.Weight < 0 || a.Weight > maxWeight {
+		bad = errors.Join(&option.Error{Field: "Weight", Value: a.Weight, Bound: fmt.Sprintf("between 0 and %d", maxWeight)}, bad)
+	}
+	if bad != nil {
+		return fmt.Errorf("membership: %w", bad)
+	}
 	held := false
 	err := m.announcer.changeWhen(ctx, func(self *Member) {
-		a := Attributes{HTTPAddr: self.HTTPAddr, Services: maps.Clone(self.Services), Metadata: maps.Clone(self.Metadata), Weight: self.Weight}
-		edit(&a)
-		if a.Weight < 0 || a.Weight > maxWeight {
-			bad = &option.Error{Field: "Weight", Value: a.Weight, Bound: fmt.Sprintf("between 0 and %d", maxWeight)}
-		}
-		if bad = errors.Join(bad, checkAddresses(a.HTTPAddr, a.Services)); bad != nil {
-			bad = fmt.Errorf("membership: %w", bad)
-			return
-		}
 		self.HTTPAddr, self.Services, self.Metadata, self.Weight = a.HTTPAddr, maps.Clone(a.Services), maps.Clone(a.Metadata), max(a.Weight, 1)
 	}, func() bool {
 		held = !m.updates.sent.Take(1, m.settings.now())
@@ -74,7 +78,7 @@ func (m *Membership) Update(ctx context.Context, edit func(*Attributes)) error {
 	if held {
 		m.once(&m.updates.waiting, updatePause, func() { m.announcer.wait(m.life.Ending(), time.Nanosecond) })
 	}
-	return cmp.Or(bad, err)
+	return err
 }
 
 // Each change increases the incarnation of this member. The other members rely on it that an incarnation grows by less than one
@@ -86,6 +90,7 @@ const (
 
 // updates bounds how often the attributes of this member are sent.
 type updates struct {
+	turn    turn // of the calls of Update
 	sent    guard.Bucket
 	waiting atomic.Bool // changes will be sent soon
 }

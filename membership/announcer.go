@@ -12,11 +12,38 @@ import (
 // the metadata and takes an incarnation number in two steps. If two changes ran at the same
 // time, the older metadata could win. Therefore changes take turns.
 type announcer struct {
-	turn    chan struct{} // holds one value while the turn is free
+	turn    turn
 	gossip  *memberlist.Memberlist
 	version string // announced where it fits
 	self    atomic.Pointer[announcement]
 }
+
+// turn is a lock that can be waited for as long as a context lasts. It holds one value while it is free.
+type turn chan struct{}
+
+func newTurn() turn {
+	t := make(turn, 1)
+	t.release()
+	return t
+}
+
+// take waits for the turn. When the turn is free, take ignores the context, so that a
+// member that stops without time to wait still announces that.
+func (t turn) take(ctx context.Context) error {
+	select {
+	case <-t:
+		return nil
+	default:
+	}
+	select {
+	case <-t:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) release() { t <- struct{}{} }
 
 type announcement struct {
 	member Member
@@ -24,8 +51,7 @@ type announcement struct {
 }
 
 func newAnnouncer(self Member) (*announcer, error) {
-	a := &announcer{turn: make(chan struct{}, 1), version: self.Version}
-	a.turn <- struct{}{}
+	a := &announcer{turn: newTurn(), version: self.Version}
 	return a, a.set(withVersion(self, a.version))
 }
 
@@ -47,28 +73,10 @@ func (a *announcer) set(m Member) error {
 	return nil
 }
 
-// take waits for the turn. When the turn is free, take ignores the context, so that a
-// member that stops without time to wait still announces that.
-func (a *announcer) take(ctx context.Context) error {
-	select {
-	case <-a.turn:
-		return nil
-	default:
-	}
-	select {
-	case <-a.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (a *announcer) release() { a.turn <- struct{}{} }
-
 // attach passes changes to gossip from now on.
 func (a *announcer) attach(gossip *memberlist.Memberlist) {
 	<-a.turn
-	defer a.release()
+	defer a.turn.release()
 	a.gossip = gossip
 }
 
@@ -76,7 +84,7 @@ func (a *announcer) attach(gossip *memberlist.Memberlist) {
 // to gossip.
 func (a *announcer) detach(last func(*memberlist.Memberlist)) {
 	<-a.turn
-	defer a.release()
+	defer a.turn.release()
 	if a.gossip != nil && last != nil {
 		last(a.gossip)
 	}
@@ -92,10 +100,10 @@ func (a *announcer) change(ctx context.Context, edit func(*Member)) error {
 // changeWhen is change. Gossip sends the values now when the function says so, and otherwise with the next change, or when
 // wait is called.
 func (a *announcer) changeWhen(ctx context.Context, edit func(*Member), now func() bool) error {
-	if err := a.take(ctx); err != nil {
+	if err := a.turn.take(ctx); err != nil {
 		return err
 	}
-	defer a.release()
+	defer a.turn.release()
 	m := a.get()
 	edit(&m)
 	m = withVersion(m, a.version)
@@ -116,10 +124,10 @@ func (a *announcer) changeWhen(ctx context.Context, edit func(*Member), now func
 // wait announces the values once more. It returns when the announcement has been sent, the limit
 // has passed or the context ends.
 func (a *announcer) wait(ctx context.Context, limit time.Duration) {
-	if a.take(ctx) != nil {
+	if a.turn.take(ctx) != nil {
 		return
 	}
-	defer a.release()
+	defer a.turn.release()
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}

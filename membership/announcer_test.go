@@ -52,7 +52,7 @@ func TestAnnouncerTakesTurns(t *testing.T) {
 	<-a.turn
 	require.ErrorIs(t, a.change(ended(), func(*Member) {}), context.Canceled)
 	a.wait(ended(), time.Hour)
-	a.release()
+	a.turn.release()
 	require.NoError(t, a.change(ended(), func(m *Member) { m.Weight = 7 }), "the turn is free, there is nothing to wait for")
 	require.Equal(t, 7, a.get().Weight)
 	a.wait(t.Context(), time.Hour) // not attached: no gossip to inform

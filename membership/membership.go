@@ -131,6 +131,7 @@ func New(o Options) (*Membership, error) {
 	}
 	m.registry, m.admission.now, m.admission.born = newRegistry(m.name, s.now), s.now, s.now()
 	m.troubles.log, m.troubles.now = s.Logger, s.now
+	m.updates.turn = newTurn()
 	m.updates.sent.Rate, m.updates.sent.Burst = 1/updatePause.Seconds(), updateBurst
 	m.lines.refusals.Rate, m.lines.refusals.Burst = 1.0/3, 20
 	m.lines.repeats.every, m.undecryptable.dialled.every = time.Hour, refusalMemory/2
