@@ -59,7 +59,7 @@ func (c *Cluster) followReach(ctx context.Context) {
 	m, r, now := membership.Drive(c.members), &c.retreat, time.Now()
 	beside := c.ownedBeside()
 	if r.out && !beside && len(c.view.Load().Members) > 1 && m.DeclaredDead() != nil {
-		m.Forgive()
+		m.OwnAgain()
 	}
 	unreached, dead := m.Unreached() != nil, m.DeclaredDead() != nil
 	switch {

@@ -48,8 +48,8 @@ func (r *registry) believe(name string) {
 	}
 }
 
-// judge records whether a start has answered.
-func (r *registry) judge(name string, answers bool) {
+// proved records whether a start has answered.
+func (r *registry) proved(name string, answers bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, alive := r.alive[name]

@@ -9,7 +9,7 @@ import (
 )
 
 // The other members declare a member dead when its process or its network stands still for some
-// seconds. It denies that as soon as it runs again, and owns again at once. A member that stands still
+// seconds. It refutes that as soon as it runs again, and owns again at once. A member that stands still
 // again and again would change the rings of all others each time. So a member that was declared dead
 // asks others whether they declared it dead, and then steps back. It owns nothing until it has been in
 // touch with others for some time without being suspected. The time doubles with each death.
@@ -31,13 +31,13 @@ const (
 
 // deaths holds what this member knows of having been declared dead.
 type deaths struct {
-	refuted chan struct{} // this member denies that it is dead or suspected, or hears others again
+	refuted chan struct{} // this member refutes that it is dead or suspected, or hears others again
 
-	// repeating and telling are true while the repetitions of a denial wait.
+	// repeating and telling are true while the repetitions of a refutation wait.
 	repeating, telling atomic.Bool
 
 	mu        sync.Mutex
-	refutedAt time.Time // when this member last denied that it is dead or suspected
+	refutedAt time.Time // when this member last refuted that it is dead or suspected
 	contact   time.Time // when another member was last heard
 	resumed   time.Time // when another member was first heard after a pause
 	company   time.Time // when another member was last believed alive
@@ -48,12 +48,12 @@ type deaths struct {
 	wait      time.Duration // how long this member must be in touch after it
 	rested    time.Duration // how long it has been in touch since then, without a pause or a suspicion
 	err       error         // why this member must not own
-	accused   bool          // this member denies that it is dead, and has not asked about that yet
+	declared  bool          // this member refutes that it is dead, and has not asked about that yet
 	forged    int           // deaths that nobody confirmed, each within flapWindow after the one before
 	forgedAt  time.Time     // the last of them
 }
 
-// lastRefuted returns when this member last denied that it is dead or suspected.
+// lastRefuted returns when this member last refuted that it is dead or suspected.
 func (d *deaths) lastRefuted() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,7 +71,7 @@ func (m *Membership) heardFrom() {
 	}
 	d.mu.Unlock()
 	if paused {
-		d.deny()
+		d.wake()
 	}
 	m.touched()
 }
@@ -149,12 +149,12 @@ func (m *Membership) rest() {
 	over := d.err != nil && (d.rested >= d.wait || now.Sub(d.company) >= deathGroup)
 	d.mu.Unlock()
 	if over {
-		m.forgive()
+		m.ownAgain()
 	}
 }
 
-// forgive lets this member own again.
-func (m *Membership) forgive() {
+// ownAgain lets this member own again.
+func (m *Membership) ownAgain() {
 	m.deaths.mu.Lock()
 	m.deaths.err = nil
 	m.deaths.mu.Unlock()
@@ -163,7 +163,7 @@ func (m *Membership) forgive() {
 }
 
 // spread pings some members at once. memberlist adds the news of this member to these packets, so
-// that the denial of its death and its new state arrive together.
+// that the refutation of its death and its new state arrive together.
 func (m *Membership) spread() {
 	for _, other := range pick(m.registry.others(), deathAsked) {
 		m.background(func() {

@@ -17,7 +17,7 @@ func TestASuspicionProlongsTheWaitAfterADeath(t *testing.T) {
 	m.registry.now = m.settings.now
 	m.registry.set("n2~0000000000000002", Member{ID: "n2", Start: Start{Nonce: 2}})
 	interval, wait := m.settings.timings.probeInterval, m.settings.timings.firstRest
-	// waits lets time pass in which the member hears others, and denies a suspicion every so often. It returns how long
+	// waits lets time pass in which the member hears others, and refutes a suspicion every so often. It returns how long
 	// the member still waits.
 	waits := func(limit, every time.Duration) time.Duration {
 		for passed := time.Duration(0); passed < limit; passed += interval {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A member that loses most of what it sends denies its death, and steps back: streams to those that it asks about
+// A member that loses most of what it sends refutes its death, and steps back: streams to those that it asks about
 // its death would take too long.
 func TestAMemberThatIsHardlyHeardLearnsOfItsDeath(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {

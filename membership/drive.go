@@ -199,12 +199,12 @@ func (d driver) Unreached() error {
 // error says for how long.
 func (d driver) DeclaredDead() error { return d.m.deaths.state() }
 
-// LastRefuted returns when this member last denied that it is dead or suspected, as it does when others
+// LastRefuted returns when this member last refuted that it is dead or suspected, as it does when others
 // do not reach it. The zero time means never.
 func (d driver) LastRefuted() time.Time { return d.m.deaths.lastRefuted() }
 
-// Forgive ends that, for a member without which no member would own.
-func (d driver) Forgive() { d.m.forgive() }
+// OwnAgain ends that, for a member without which no member would own.
+func (d driver) OwnAgain() { d.m.ownAgain() }
 
 // Retreat announces that this member is an Observer, when it is Joining or Active. It reports
 // whether it announced that.

@@ -215,7 +215,7 @@ func TestAnAddressHasOneForm(t *testing.T) {
 
 // Forged deaths and leaves, each second, do not keep a member from owning: it is back within
 // a second and a half each time. It says once that this happens. Others do not believe a death with a lower incarnation
-// than that of a holder of tethers unless they expect it: TestAVerdictThatNobodyExpects.
+// than that of a holder of tethers unless they expect it: TestADeathThatNobodyExpects.
 func TestForgedDeathsKeepNobodyFromOwning(t *testing.T) {
 	suspect := func(n news) []byte {
 		b := n.dead()

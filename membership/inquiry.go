@@ -24,15 +24,15 @@ const (
 // inquire asks others whether they declared this member dead, and steps back if they did.
 func (m *Membership) inquire(ctx context.Context) {
 	m.deaths.mu.Lock()
-	accused := m.deaths.accused
-	m.deaths.accused = false
+	declared := m.deaths.declared
+	m.deaths.declared = false
 	known := !m.deaths.latest.IsZero() && m.settings.now().Sub(m.deaths.latest) < sameDeath*m.settings.timings.probeInterval
 	m.deaths.mu.Unlock()
 	if known {
 		return
 	}
 	for range deathTries {
-		yes, asked := m.askOfDeath(ctx, accused)
+		yes, asked := m.askOfDeath(ctx, declared)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -40,7 +40,7 @@ func (m *Membership) inquire(ctx context.Context) {
 			m.stepBack(yes, asked)
 			return
 		case yes == 0:
-			if accused && asked > 0 {
+			if declared && asked > 0 {
 				m.doubtDeath()
 			}
 			return
@@ -89,7 +89,7 @@ func (m *Membership) stepBack(yes, asked int) {
 // What this member sends may be lost: that may be the reason for its death. A stream that loses most of its
 // segments takes seconds. So the question is in packets as well. It is repeated while this member has heard
 // that it is dead, or after a member has said so.
-func (m *Membership) askOfDeath(ctx context.Context, accused bool) (yes, asked int) {
+func (m *Membership) askOfDeath(ctx context.Context, declared bool) (yes, asked int) {
 	others := append(m.registry.others(), m.registry.lostLately()...) // this member may be wrong about those
 	targets := pick(others, deathAsked)
 	kind := byte(kindDeath)
@@ -118,7 +118,7 @@ func (m *Membership) askOfDeath(ctx context.Context, accused bool) (yes, asked i
 		case <-round.news:
 			continue
 		case <-repeat.C:
-			if accused || yes > 0 {
+			if declared || yes > 0 {
 				m.askInPackets(round, kind, targets)
 			}
 			continue

@@ -83,8 +83,8 @@ func (w *gossipWriter) Write(line []byte) (int, error) {
 type lineHooks struct {
 	undecryptable func(from netip.AddrPort) // a packet arrived that cannot be decrypted
 	doubted       func()                    // another member suspected this one, or UDP probes fail where TCP works
-	refuting      func(dead bool)           // this member denies that it is dead, or suspect
-	correcting    func()                    // this member denies what is said that it announces
+	refuting      func(dead bool)           // this member refutes that it is dead, or suspect
+	correcting    func()                    // this member refutes what is said that it announces
 	unanswered    func(name string)         // a probe of a member, or an exchange of members with it, has failed
 	suspects      func(name string)         // this member suspects another one, which answers no probe
 	tcpOnly       bool                      // there is no UDP, so that lines of UDP probes that fail are misleading

@@ -37,7 +37,7 @@ type Membership struct {
 	reach         reach
 	pairs         pairs
 	deaths        deaths
-	returned      lifecycle.Broadcast // this member may deny its death again
+	returned      lifecycle.Broadcast // this member may refute its death again
 	suspicions    suspicions
 	tethers       tethers
 	lines         lines

@@ -303,7 +303,7 @@ func (m *Membership) probeAsker(name string) {
 func (m *Membership) prove(c newcomer) {
 	n := m.newcomers
 	answers := m.answersProbe(c)
-	m.registry.judge(c.name, answers)
+	m.registry.proved(c.name, answers)
 	n.mu.Lock()
 	delete(n.probed, proof{c.name, c.addr})
 	if c.believed || !answers {

@@ -89,7 +89,7 @@ func (m *Membership) watchPairs(ctx context.Context) {
 		case <-tick.C:
 			m.dropPairs()
 			for name, peer, due := m.duePair(); due; name, peer, due = m.duePair() {
-				if !m.background(func() { m.judgePair(name, peer, m.checkPair(ctx, name, peer)) }) {
+				if !m.background(func() { m.concludePair(name, peer, m.checkPair(ctx, name, peer)) }) {
 					return
 				}
 			}
@@ -120,7 +120,7 @@ func (m *Membership) commonTrouble() bool {
 }
 
 // dropPairs deletes the records of members that are gone. A member of a blocked pair may be declared
-// dead for a moment, when its denial takes too long by way of the third member.
+// dead for a moment, when its refutation takes too long by way of the third member.
 func (m *Membership) dropPairs() {
 	m.pairs.mu.Lock()
 	defer m.pairs.mu.Unlock()
@@ -186,8 +186,8 @@ func (m *Membership) checkPair(ctx context.Context, name string, peer Member) (s
 	return state
 }
 
-// judgePair draws the conclusion from a check.
-func (m *Membership) judgePair(name string, peer Member, state pairState) {
+// concludePair draws the conclusion from a check.
+func (m *Membership) concludePair(name string, peer Member, state pairState) {
 	if state.whole() || m.commonTrouble() {
 		m.pairs.mu.Lock()
 		delete(m.pairs.all, name)

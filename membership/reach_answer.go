@@ -36,7 +36,7 @@ func (m *Membership) heardReach(msg reachMessage) {
 // answerReach answers the question of a member at the address that the member announces. It
 // ignores a question that names no known member, or one that was declared dead long ago. A process
 // outside the cluster can therefore not make this member send to other addresses. A member that was
-// declared dead lately is answered: it may ask before its denial has arrived.
+// declared dead lately is answered: it may ask before its refutation has arrived.
 func (m *Membership) answerReach(msg reachMessage) {
 	gossip, _, running := m.live()
 	peer, known := m.registry.named(msg.name)

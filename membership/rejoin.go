@@ -39,7 +39,7 @@ func (m *Membership) keepJoining(ctx context.Context) {
 			m.checkSuspect(addr)
 		case <-lost.C:
 			m.registry.forgetOld(m.settings.Gossip.ForgetAfter)
-			m.forgiveRefusals()
+			m.dropRefusals()
 			m.watchFlaps()
 			m.recall()
 			if member, due := m.registry.dueLost(m.settings.timings.rejoinInterval); due {
@@ -128,9 +128,9 @@ func refusalText(addr netip.AddrPort, subject string, err error) string {
 	return fmt.Sprintf("%s: %v: %s%s", where, refused.Reason, refused.Detail, cure)
 }
 
-// forgiveRefusals ends the refusals of members that are alive, when the last report is older than
+// dropRefusals ends the refusals of members that are alive, when the last report is older than
 // refusalMemory.
-func (m *Membership) forgiveRefusals() {
+func (m *Membership) dropRefusals() {
 	for _, id := range m.troubles.older(troubleRefused, refusalMemory) {
 		if _, alive := m.registry.reachable(id); alive {
 			m.troubles.clear(troubleRefused, id)

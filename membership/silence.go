@@ -6,9 +6,9 @@ import (
 )
 
 // Others that have not heard of a member for longer than a suspicion takes have declared it dead. memberlist
-// denies that as soon as one of them is heard. A member that stands still again a moment later would be dead and
-// alive in turn, in all lists. And others that hear the denial before this member has stepped back would let it
-// own for that time. So after a long silence this member denies its death when it has been in touch for a probe
+// refutes that as soon as one of them is heard. A member that stands still again a moment later would be dead and
+// alive in turn, in all lists. And others that hear the refutation before this member has stepped back would let it
+// own for that time. So after a long silence this member refutes its death when it has been in touch for a probe
 // interval. By then it has asked others about its death. They hear at once that it observes.
 
 // deathNews is how many probe intervals pass, besides the suspicion, until a member that stands still is
@@ -17,20 +17,20 @@ const deathNews = 3
 
 // silence says whether others may have declared this member dead because they have not heard of it.
 type silence struct {
-	heard   time.Time // when another member was last heard, or accepted a stream
-	since   time.Time // when a long silence began; zero when it has been in touch for a probe interval since
-	back    time.Time // when another member was first heard after it
-	accused time.Time // when this member last heard that it is suspected or dead
+	heard     time.Time // when another member was last heard, or accepted a stream
+	since     time.Time // when a long silence began; zero when it has been in touch for a probe interval since
+	back      time.Time // when another member was first heard after it
+	suspected time.Time // when this member last heard that it is suspected or dead
 }
 
-// heardAccusation records that this member is about to hear that others suspect it or declare it dead.
-func (m *Membership) heardAccusation() {
+// heardSuspicion records that this member is about to hear that others suspect it or declare it dead.
+func (m *Membership) heardSuspicion() {
 	m.deaths.mu.Lock()
-	m.deaths.silence.accused = m.settings.now()
+	m.deaths.silence.suspected = m.settings.now()
 	m.deaths.mu.Unlock()
 }
 
-// touched records that another member was heard or accepted a stream, and lets this one deny its death when it may.
+// touched records that another member was heard or accepted a stream, and lets this one refute its death when it may.
 // It never blocks for long.
 func (m *Membership) touched() {
 	s, now := &m.deaths.silence, m.settings.now()
@@ -56,8 +56,8 @@ func (m *Membership) touched() {
 	})
 }
 
-// withheld returns a channel that is closed when this member may deny its death, or nil when it may now. It may
-// also while it does not know of an accusation. The one in an exchange of members that another member begins is
+// withheld returns a channel that is closed when this member may refute its death, or nil when it may now. It may
+// also while it has not heard of a suspicion. The one in an exchange of members that another member begins is
 // known before the exchange is answered.
 func (m *Membership) withheld() <-chan struct{} {
 	wait := m.returned.Wait()
@@ -71,7 +71,7 @@ func (m *Membership) withheld() <-chan struct{} {
 			return nil
 		}
 	}
-	if !s.accused.After(since) {
+	if !s.suspected.After(since) {
 		return nil
 	}
 	return wait

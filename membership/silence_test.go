@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A member that heard nobody for longer than a suspicion takes, and is accused, denies that when it has been in
+// A member that heard nobody for longer than a suspicion takes, and is suspected, refutes that when it has been in
 // touch for a probe interval.
 func TestWhenAMemberDeniesItsDeath(t *testing.T) {
 	m, err := New(townOptions(1))
@@ -32,7 +32,7 @@ func TestWhenAMemberDeniesItsDeath(t *testing.T) {
 	require.True(t, may(), "others may still wait for it")
 	m.heardFrom()
 	later(longest + time.Millisecond)
-	require.True(t, may(), "it is not accused")
+	require.True(t, may(), "it is not suspected")
 	m.heard("n2~0000000000000002", true, 0)
 	require.True(t, may())
 	m.heard(m.name, true, 0)

@@ -30,16 +30,16 @@ type suspicions struct {
 	known map[string]uint64 // the largest incarnations that members are said to have announced
 }
 
-// denialProbes is the number of probe intervals within which a suspicion reaches the suspected member, and its denial
-// all others. No suspicion of gossip leads to a verdict so soon.
-const denialProbes = 2
+// refutationProbes is the number of probe intervals within which a suspicion reaches the suspected member, and its refutation
+// all others. No suspicion of gossip leads to a death so soon.
+const refutationProbes = 2
 
 // suspicion is the suspicion of one member.
 type suspicion struct {
 	since       time.Time
 	incarnation uint64    // the suspected incarnation; 0 when not known
 	announced   bool      // the member has announced itself since, in a way that may refute the suspicion
-	accused     bool      // this member has reason for it
+	raised      bool      // this member has reason for it
 	refuted     time.Time // zero while it is open
 	again       time.Time // when it was suspected again after it had ended, and has not announced itself since
 	next        uint64    // the incarnation that is suspected again; 0 when not known
@@ -74,9 +74,9 @@ func (d *suspicions) suspect(name string, incarnation uint64) {
 	}
 }
 
-// accuse records a suspicion that this member itself has reason for. It reports whether the suspicion is
+// raise records a suspicion that this member itself has reason for. It reports whether the suspicion is
 // a new one. It makes no difference whether the member outlived another one not long ago.
-func (d *suspicions) accuse(name string, incarnation uint64) (begins bool) {
+func (d *suspicions) raise(name string, incarnation uint64) (begins bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
@@ -88,7 +88,7 @@ func (d *suspicions) accuse(name string, incarnation uint64) (begins bool) {
 		}
 		was = suspicion{since: now, incarnation: incarnation, outlived: outlived}
 	}
-	was.accused = true
+	was.raised = true
 	d.open[name] = was
 	return begins
 }
@@ -112,7 +112,7 @@ func (d *suspicions) alive(name string, incarnation uint64) (wrong bool) {
 	}
 	was.announced = was.announced || was.incarnation == 0 || incarnation > was.incarnation
 	d.open[name] = was
-	return was.accused && !was.refuted.IsZero()
+	return was.raised && !was.refuted.IsZero()
 }
 
 // age returns for how long a member has been suspected without a sign of it. It is zero for one that
@@ -172,7 +172,7 @@ func (d *suspicions) listed(name string, incarnation uint64) (wrong bool) {
 		was.again = time.Time{}
 	}
 	if was.refuted.IsZero() && was.incarnation != 0 && incarnation > was.incarnation {
-		was.refuted, was.announced, wrong = d.now(), true, was.accused
+		was.refuted, was.announced, wrong = d.now(), true, was.raised
 	}
 	d.open[name] = was
 	return wrong
@@ -217,7 +217,7 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 	_, alive := m.registry.named(name)
 	switch {
 	case name == m.name && suspected:
-		m.heardAccusation()
+		m.heardSuspicion()
 	case name == m.name || !alive:
 	case suspected:
 		m.suspicions.suspect(name, incarnation)
@@ -227,11 +227,11 @@ func (m *Membership) heard(name string, suspected bool, incarnation uint64) {
 }
 
 // expects reports whether a message may declare a start dead: this member has heard that the start is suspected,
-// for long enough that the start could deny it. Holders of tethers, which examine a start before they declare it
+// for long enough that the start could refute it. Holders of tethers, which examine a start before they declare it
 // dead, do not suspect it. Their messages have an incarnation that no other ones have.
 func (m *Membership) expects(name string, incarnation uint64) bool {
 	since := m.suspicions.silent(name)
-	return incarnation >= leastIncarnation || !since.IsZero() && m.settings.now().Sub(since) >= denialProbes*m.settings.timings.probeInterval
+	return incarnation >= leastIncarnation || !since.IsZero() && m.settings.now().Sub(since) >= refutationProbes*m.settings.timings.probeInterval
 }
 
 // listed records what an exchange of members says about one that is alive.

@@ -64,7 +64,7 @@ func TestSinceWhenAMemberIsSilent(t *testing.T) {
 	require.Zero(t, s.silent("a"))
 }
 
-// A suspicion of which nothing follows was refuted, also where this member has not heard how. Otherwise a verdict would
+// A suspicion of which nothing follows was refuted, also where this member has not heard how. Otherwise a dead message would
 // be expected, and a forged death confirmed, long after it.
 func TestAMemberIsNotSilentForever(t *testing.T) {
 	now := time.Unix(1000, 0)
@@ -85,9 +85,9 @@ func TestAMemberIsNotSilentForever(t *testing.T) {
 	require.Equal(t, now.Add(-time.Second), s.silent("a"))
 }
 
-// A verdict is expected when a suspicion has had the time to reach the suspected member, and its denial the time to
+// A death is expected when a suspicion has had the time to reach the suspected member, and its refutation the time to
 // reach this one.
-func TestWhenAVerdictIsExpected(t *testing.T) {
+func TestWhenADeathIsExpected(t *testing.T) {
 	m, err := New(townOptions(1))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
@@ -106,7 +106,7 @@ func TestWhenAVerdictIsExpected(t *testing.T) {
 	require.False(t, m.expects(other, 4))
 }
 
-// A member that nothing is heard of, and that denied a suspicion not long before, may lose most of what it sends. Its denial
+// A member that nothing is heard of, and that refuted a suspicion not long before, may lose most of what it sends. Its refutation
 // needs longer.
 func TestHowLongASilentMemberMayDenyThat(t *testing.T) {
 	m, err := New(townOptions(1))
@@ -116,18 +116,18 @@ func TestHowLongASilentMemberMayDenyThat(t *testing.T) {
 	m.suspicions.now = m.settings.now
 	other, interval := gossipName("n2", 2), m.settings.timings.probeInterval
 	m.registry.set(other, Member{ID: "n2", Start: Start{Nonce: 2}})
-	m.suspicions.accuse(other, 3)
-	require.Equal(t, interval, m.mayDenyFor(other))
+	m.suspicions.raise(other, 3)
+	require.Equal(t, interval, m.mayRefuteFor(other))
 	m.heard(other, false, 4)
 	now = now.Add(time.Minute)
 	for range 2 {
-		m.suspicions.accuse(other, 5)
-		require.Equal(t, denialProbes*interval, m.mayDenyFor(other))
+		m.suspicions.raise(other, 5)
+		require.Equal(t, refutationProbes*interval, m.mayRefuteFor(other))
 		now = now.Add(16 * time.Second)
 	}
 	now = now.Add(suspicionMemory)
-	m.suspicions.accuse(other, 5)
-	require.Equal(t, interval, m.mayDenyFor(other))
+	m.suspicions.raise(other, 5)
+	require.Equal(t, interval, m.mayRefuteFor(other))
 }
 
 // An incarnation in a list of another member that is above the suspected one refutes the suspicion.
@@ -167,8 +167,8 @@ func TestTheAgeOfASuspicion(t *testing.T) {
 	s.suspect("a", 9)
 	now = now.Add(time.Second)
 	require.Zero(t, s.age("a"), "it outlived a suspicion not long ago")
-	require.True(t, s.accuse("a", 9), "and nothing answers there now")
-	require.False(t, s.accuse("a", 9))
+	require.True(t, s.raise("a", 9), "and nothing answers there now")
+	require.False(t, s.raise("a", 9))
 	now = now.Add(time.Second)
 	require.Equal(t, time.Second, s.age("a"))
 	require.False(t, s.alive("a", 9))

@@ -83,7 +83,7 @@ func (m *Membership) readHeld(ctx context.Context, name string, end *tetherEnd) 
 		if parted = err == nil && msg.Parting; err != nil || parted {
 			break
 		}
-		if msg.Verdict != 0 {
+		if msg.Finding != 0 {
 			m.heardClaim(name, end, msg)
 		} else {
 			m.tethers.push(tether.Beat{Name: name})
@@ -103,7 +103,7 @@ func (m *Membership) readHeld(ctx context.Context, name string, end *tetherEnd) 
 
 func (m *Membership) heardClaim(from string, end *tetherEnd, msg tether.Message) {
 	if end.claims.Take(1, m.settings.now()) {
-		m.tethers.push(tether.Claimed{From: from, About: msg.About, Verdict: msg.Verdict})
+		m.tethers.push(tether.Claimed{From: from, About: msg.About, Finding: msg.Finding})
 	}
 }
 
@@ -130,7 +130,7 @@ func (m *Membership) serveTether(conn *guard.Tether, admit func()) {
 		if err != nil || msg.Parting {
 			break
 		}
-		if msg.Verdict != 0 {
+		if msg.Finding != 0 {
 			m.heardClaim(name, end, msg)
 		}
 	}

@@ -67,9 +67,9 @@ type Options struct {
 	// Listed is called for members that an exchange in clear lists as alive. It must not block. Nil means
 	// that nothing is called.
 	Listed func(name string, incarnation uint64)
-	// Deaf reports whether this member heard no other one lately. The verdicts of its memberlist that
+	// Deaf reports whether this member heard no other one lately. The dead messages of its memberlist that
 	// others have failed are then not sent. They name Self, the gossip name of this member. Deaf is called
-	// for each packet, and must not block. Nil means that all verdicts are sent.
+	// for each packet, and must not block. Nil means that all dead messages are sent.
 	Deaf func() bool
 	Self string
 	// Withheld returns a channel that is closed when this member may say that it lives, or nil when it may. Until

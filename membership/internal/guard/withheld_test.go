@@ -25,7 +25,7 @@ func streamOf(t *testing.T, g *Guard, message []byte) []byte {
 	return append(head, sealed...)
 }
 
-// A member that may not deny its death yet sends no announcement of itself. Others learn nothing of it in
+// A member that may not refute its death yet sends no announcement of itself. Others learn nothing of it in
 // exchanges of members either. Other messages pass.
 func TestAMemberThatMustNotSayThatItLives(t *testing.T) {
 	for _, keys := range []func() [][]byte{nil, func() [][]byte { return [][]byte{make([]byte, 32)} }} {
@@ -89,7 +89,7 @@ func TestAMemberThatMustNotSayThatItLives(t *testing.T) {
 }
 
 // The other member of an exchange may be the first that says that this one is dead.
-func TestExchangesAccuse(t *testing.T) {
+func TestExchangesTellOfSuspicions(t *testing.T) {
 	for _, keys := range []func() [][]byte{nil, func() [][]byte { return [][]byte{make([]byte, 32)} }} {
 		for state, want := range []int{stateAlive: 0, stateSuspect: 1, stateDead: 1, stateLeft: 0} {
 			t.Run(fmt.Sprintf("encrypted %t, state %d", keys != nil, state), func(t *testing.T) {

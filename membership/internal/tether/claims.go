@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// claim is the verdict of another holder.
+// claim is the finding of another holder.
 type claim struct {
-	verdict Verdict
+	finding Finding
 	at      time.Time
 }
 
@@ -56,40 +56,40 @@ func (m *Machine) reported(name string, now time.Time) {
 
 func (m *Machine) claimed(e Claimed, now time.Time) {
 	h := m.holds[e.About]
-	if h != nil && e.Verdict == Doubt {
+	if h != nil && e.Finding == Doubt {
 		m.requested(h, now)
 		return
 	}
-	if h == nil || e.Verdict != Gone && e.Verdict != Silent || e.From == m.opts.Self || m.memory.distrusts(e.About, now) ||
+	if h == nil || e.Finding != Gone && e.Finding != Silent || e.From == m.opts.Self || m.memory.distrusts(e.About, now) ||
 		!slices.Contains(m.circle.before(e.About, claimSpread*m.opts.Held), e.From) {
 		return
 	}
 	if _, known := h.claims[e.From]; !known && len(h.claims) >= maxClaims {
 		return
 	}
-	h.claims[e.From] = claim{e.Verdict, now}
-	if h.verdict == 0 || now.Sub(h.judged) > claimLife {
+	h.claims[e.From] = claim{e.Finding, now}
+	if h.finding == 0 || now.Sub(h.found) > claimLife {
 		m.requested(h, now)
 	}
 	m.agree(h, now)
 }
 
-// repeatClaims tells a start the verdicts of this member, when a stream to it has just opened.
+// repeatClaims tells a start the findings of this member, when a stream to it has just opened.
 func (m *Machine) repeatClaims(to string, now time.Time) {
 	for _, about := range m.order() {
 		h := m.holds[about]
-		if h.verdict != 0 && now.Sub(h.judged) <= claimLife && slices.Contains(m.holdersOf(about), to) {
-			m.do(Claim{to, about, h.verdict})
+		if h.finding != 0 && now.Sub(h.found) <= claimLife && slices.Contains(m.holdersOf(about), to) {
+			m.do(Claim{to, about, h.finding})
 		}
 	}
 }
 
-// tellHolders tells the verdict of this member to those holders that were not told yet.
+// tellHolders tells the finding of this member to those holders that were not told yet.
 func (m *Machine) tellHolders(h *hold) {
 	for _, to := range m.holdersOf(h.name) {
 		if !h.told[to] {
 			h.told[to] = true
-			m.do(Claim{to, h.name, h.verdict})
+			m.do(Claim{to, h.name, h.finding})
 		}
 	}
 }
@@ -103,35 +103,35 @@ func (m *Machine) holdersOf(name string) []string {
 // agree declares a start dead when enough holders, with this member among them, agree. A member that
 // believes the start dead already counts as enough of them.
 func (m *Machine) agree(h *hold, now time.Time) {
-	if h.verdict == 0 || now.Sub(h.judged) > claimLife || !h.dead.IsZero() && now.Sub(h.dead) < renewPause {
+	if h.finding == 0 || now.Sub(h.found) > claimLife || !h.dead.IsZero() && now.Sub(h.dead) < renewPause {
 		return
 	}
 	gone, all := 0, 1
-	if h.verdict == Gone {
+	if h.finding == Gone {
 		gone++
 	}
 	for _, c := range h.claims {
 		if now.Sub(c.at) > claimLife {
 			continue
 		}
-		if all++; c.verdict == Gone {
+		if all++; c.finding == Gone {
 			gone++
 		}
 	}
-	others := len(m.members) // with the accused start, without this one
+	others := len(m.members) // with that start, without this one
 	switch {
 	case !h.reported.IsZero() && now.Sub(h.reported) <= reportLife:
-		m.declare(h, h.verdict, now)
-	case h.verdict == Gone && gone >= min(m.opts.Gone, others):
+		m.declare(h, h.finding, now)
+	case h.finding == Gone && gone >= min(m.opts.Gone, others):
 		m.declare(h, Gone, now)
 	case all >= min(m.opts.Silent, others):
 		m.declare(h, Silent, now)
 	}
 }
 
-func (m *Machine) declare(h *hold, v Verdict, now time.Time) {
+func (m *Machine) declare(h *hold, f Finding, now time.Time) {
 	h.dead = now
 	m.counts.Declared++
 	m.memory.fail(h.name, true, now)
-	m.do(Declare{h.name, v})
+	m.do(Declare{h.name, f})
 }

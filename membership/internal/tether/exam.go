@@ -84,21 +84,21 @@ func (m *Machine) advance(h *hold, now time.Time) {
 			return
 		}
 		h.due = now.Add(maxWait) // until the outcome is known
-		if h.verdict == 0 {
+		if h.finding == 0 {
 			m.do(Dial{h.name, Opens})
 			return
 		}
 		if m.examine(h, now); h.exam == nil {
-			h.verdict = 0
+			h.finding = 0
 			return
 		}
 	}
 	e := h.exam
-	switch verdict := m.judge(e, h.name, now); {
-	case verdict != 0:
-		m.conclude(h, verdict, now)
+	switch finding := m.assess(e, h.name, now); {
+	case finding != 0:
+		m.conclude(h, finding, now)
 	case e.pings == pingsAnswered, now.Sub(e.began) >= m.opts.Limit:
-		h.exam, h.verdict = nil, 0
+		h.exam, h.finding = nil, 0
 		h.due = now.Add(h.wait)
 		h.wait = min(2*h.wait, maxWait)
 	case !now.Before(e.due):
@@ -122,11 +122,11 @@ func (m *Machine) look(h *hold, e *exam, now time.Time) {
 	}
 }
 
-// judge returns the verdict of an examination, or zero while there is none.
+// assess returns the finding of an examination, or zero while there is none.
 //
-// When another start of the same NodeID answers, the verdict waits until the end of the examination.
+// When another start of the same NodeID answers, the finding waits until the end of the examination.
 // Every member then knows that start, so that the NodeID never leaves the list of members.
-func (m *Machine) judge(e *exam, name string, now time.Time) Verdict {
+func (m *Machine) assess(e *exam, name string, now time.Time) Finding {
 	age := now.Sub(e.began)
 	if age < m.opts.Settle || e.pings != pingsUnanswered {
 		return 0
@@ -150,19 +150,19 @@ func sameID(a, b string) bool {
 	return i > 0 && j > 0 && a[:i] == b[:j]
 }
 
-// conclude records a verdict and tells the other holders.
-func (m *Machine) conclude(h *hold, v Verdict, now time.Time) {
+// conclude records a finding and tells the other holders.
+func (m *Machine) conclude(h *hold, f Finding, now time.Time) {
 	if h.open {
 		h.open = false
 		m.do(Close{h.name})
 	}
-	if h.verdict == 0 {
+	if h.finding == 0 {
 		h.wait = renewPause
 	}
-	h.exam, h.verdict, h.judged, h.told = nil, v, now, make(map[string]bool)
+	h.exam, h.finding, h.found, h.told = nil, f, now, make(map[string]bool)
 	h.due = now.Add(h.wait)
 	h.wait = min(2*h.wait, maxRenewWait)
-	if v == Silent {
+	if f == Silent {
 		m.do(Suspect{h.name})
 	}
 	m.tellHolders(h)

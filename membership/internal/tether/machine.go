@@ -16,7 +16,7 @@ const (
 	reportLife   = 5 * time.Second  // how long a report counts
 	claimSpread  = 4                // claims count from this multiple of the holders, because views differ
 	maxWidening  = 4                // while watched starts fail, this multiple of them is watched at most
-	renewPause   = time.Second      // the wait before a start that was accused is examined again
+	renewPause   = time.Second      // the wait before a start with a finding is examined again
 	maxRenewWait = 8 * time.Second
 )
 
@@ -52,10 +52,10 @@ type hold struct {
 	reported time.Time // when another member last believed the start dead
 	guest    bool      // the start is watched for one examination only
 
-	verdict Verdict // the verdict of this member; zero: none
-	judged  time.Time
+	finding Finding // the finding of this member; zero: none
+	found   time.Time
 	claims  map[string]claim // the claims of other holders
-	told    map[string]bool  // the holders that were told the verdict
+	told    map[string]bool  // the holders that were told the finding
 	dead    time.Time        // when this member last declared the start dead
 }
 
@@ -122,7 +122,7 @@ func (m *Machine) heard(e Event, now time.Time) {
 	case Refuted:
 		m.memory.distrust(e.Name, now)
 		if h := m.holds[e.Name]; h != nil {
-			h.exam, h.verdict = nil, 0
+			h.exam, h.finding = nil, 0
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (m *Machine) lost(e Lost, now time.Time) {
 	m.circle.remove(e.Name)
 	if e.Failed {
 		h := m.holds[e.Name]
-		m.memory.fail(e.Name, h != nil && h.verdict != 0, now)
+		m.memory.fail(e.Name, h != nil && h.finding != 0, now)
 		m.burst = now.Add(burstTime)
 	} else {
 		m.memory.forget(e.Name)
@@ -191,7 +191,7 @@ func (m *Machine) lost(e Lost, now time.Time) {
 // fails reports whether a start seems to fail.
 func (m *Machine) fails(name string) bool {
 	h := m.holds[name]
-	return h != nil && !h.guest && (h.verdict != 0 || h.exam != nil && h.exam.shown != nothing)
+	return h != nil && !h.guest && (h.finding != 0 || h.exam != nil && h.exam.shown != nothing)
 }
 
 func (m *Machine) failing() (failing int) {
@@ -242,8 +242,8 @@ func (m *Machine) choose(now time.Time) {
 		}
 		m.holds[name] = h
 	}
-	for _, name := range m.order() { // an accused start may have new holders
-		if h := m.holds[name]; h.verdict != 0 {
+	for _, name := range m.order() { // a start with a finding may have new holders
+		if h := m.holds[name]; h.finding != 0 {
 			m.tellHolders(h)
 		}
 	}
@@ -287,7 +287,7 @@ func (m *Machine) dialed(e Dialed, now time.Time) {
 
 // alive records that the start of a tether has answered.
 func (m *Machine) alive(h *hold) {
-	h.misses, h.exam, h.verdict = 0, nil, 0
+	h.misses, h.exam, h.finding = 0, nil, 0
 	clear(h.claims)
 }
 

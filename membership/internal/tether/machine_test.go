@@ -151,32 +151,32 @@ func TestHoldersAreTheSameEverywhere(t *testing.T) {
 	})
 }
 
-// What ends an examination, and with which verdict, when one other holder claims the same.
+// What ends an examination, and with which finding, when one other holder claims the same.
 func TestExaminations(t *testing.T) {
 	for name, test := range map[string]struct {
 		dial   func(Dial) *Dialed
 		ping   bool
-		claims []Verdict
+		claims []Finding
 		dead   bool
 	}{
-		"refused":                                    {outcome(Refused), false, []Verdict{Gone}, true},
+		"refused":                                    {outcome(Refused), false, []Finding{Gone}, true},
 		"refused, and alone":                         {outcome(Refused), false, nil, false},
-		"refused, and a ping is answered":            {outcome(Refused), true, []Verdict{Gone, Gone}, false},
-		"refused at first alone":                     {earlyOnly(Refused, Unclear), false, []Verdict{Gone, Gone}, false},
-		"refused at last":                            {earlyOnly(Unclear, Refused), false, []Verdict{Gone}, true},
-		"refused at first, and without answer later": {earlyOnly(Refused, TimedOut), false, []Verdict{Gone, Gone}, false},
-		"no answer to a connection":                  {outcome(Unclear), false, []Verdict{Gone, Silent}, false},
-		"the start answers":                          {outcome(Alive), false, []Verdict{Gone, Gone}, false},
-		"timed out":                                  {outcome(TimedOut), false, []Verdict{Silent, Silent}, true},
-		"timed out, and one other":                   {outcome(TimedOut), false, []Verdict{Silent}, false},
-		"timed out, and a ping is answered":          {outcome(TimedOut), true, []Verdict{Silent, Silent}, false},
+		"refused, and a ping is answered":            {outcome(Refused), true, []Finding{Gone, Gone}, false},
+		"refused at first alone":                     {earlyOnly(Refused, Unclear), false, []Finding{Gone, Gone}, false},
+		"refused at last":                            {earlyOnly(Unclear, Refused), false, []Finding{Gone}, true},
+		"refused at first, and without answer later": {earlyOnly(Refused, TimedOut), false, []Finding{Gone, Gone}, false},
+		"no answer to a connection":                  {outcome(Unclear), false, []Finding{Gone, Silent}, false},
+		"the start answers":                          {outcome(Alive), false, []Finding{Gone, Gone}, false},
+		"timed out":                                  {outcome(TimedOut), false, []Finding{Silent, Silent}, true},
+		"timed out, and one other":                   {outcome(TimedOut), false, []Finding{Silent}, false},
+		"timed out, and a ping is answered":          {outcome(TimedOut), true, []Finding{Silent, Silent}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, 12)
 			victim := d.hold()[0]
 			d.step(Ended{Name: victim})
 			for i, v := range test.claims {
-				d.step(Claimed{From: d.machine.holdersOf(victim)[i], About: victim, Verdict: v})
+				d.step(Claimed{From: d.machine.holdersOf(victim)[i], About: victim, Finding: v})
 			}
 			d.sleep(testSettle+10*time.Millisecond, test.dial, pinged(test.ping))
 			if test.dead {
@@ -206,7 +206,7 @@ func TestClaimsAreNoEvidence(t *testing.T) {
 	dials := 0
 	alive := func(Dial) *Dialed { dials++; return &Dialed{Outcome: Alive} }
 	for i := range 10_000 {
-		d.step(Claimed{From: testName(1 + i%29), About: victim, Verdict: Gone})
+		d.step(Claimed{From: testName(1 + i%29), About: victim, Finding: Gone})
 		d.sleep(time.Millisecond, alive, pinged(true))
 	}
 	require.Empty(t, declared(d.take()))
@@ -227,7 +227,7 @@ func TestNobodyIsDeclaredDeadWithoutEvidence(t *testing.T) {
 			case 0:
 				d.step(Ended{Name: who, Parted: rapid.Bool().Draw(t, "parted")})
 			case 1:
-				d.step(Claimed{From: other, About: who, Verdict: Verdict(rapid.IntRange(0, 4).Draw(t, "verdict"))})
+				d.step(Claimed{From: other, About: who, Finding: Finding(rapid.IntRange(0, 4).Draw(t, "finding"))})
 			case 2:
 				d.step(Doubted{Name: who})
 			case 3:
@@ -270,7 +270,7 @@ func TestAMemberThatCameBackIsDistrusted(t *testing.T) {
 		d.hold()
 		d.step(Ended{Name: victim})
 		for _, from := range d.machine.holdersOf(victim) {
-			d.step(Claimed{From: from, About: victim, Verdict: Gone})
+			d.step(Claimed{From: from, About: victim, Finding: Gone})
 		}
 		d.sleep(testSettle+10*time.Millisecond, outcome(Refused), pinged(false))
 		return declared(d.take())
@@ -301,7 +301,7 @@ func TestMembersThatCameBackTogether(t *testing.T) {
 	}
 }
 
-// A silent start is suspected at the verdict, and distrusted when it refutes that.
+// A silent start is suspected at the finding, and distrusted when it refutes that.
 func TestASilentStartThatRefutes(t *testing.T) {
 	d := newDesk(t, 12)
 	victim := d.hold()[0]
@@ -313,7 +313,7 @@ func TestASilentStartThatRefutes(t *testing.T) {
 	require.Contains(t, d.take(), Action(Suspect{victim}))
 	d.step(Refuted{Name: victim})
 	for _, from := range d.machine.holdersOf(victim) {
-		d.step(Claimed{From: from, About: victim, Verdict: Silent})
+		d.step(Claimed{From: from, About: victim, Finding: Silent})
 	}
 	d.sleep(maxRenewWait, outcome(TimedOut), pinged(false))
 	require.Empty(t, declared(d.take()))
@@ -323,14 +323,14 @@ func TestASilentStartThatRefutes(t *testing.T) {
 	require.Contains(t, d.take(), Action(Suspect{victim}))
 }
 
-// While another start of the same NodeID answers, the verdict waits until all members know that
+// While another start of the same NodeID answers, the finding waits until all members know that
 // start.
 func TestARestartKeepsItsPlace(t *testing.T) {
 	d := newDesk(t, 6)
 	victim := d.hold()[0]
 	id, _, _ := strings.Cut(victim, "~")
 	d.step(Ended{Name: victim})
-	d.step(Claimed{From: d.machine.holdersOf(victim)[0], About: victim, Verdict: Gone})
+	d.step(Claimed{From: d.machine.holdersOf(victim)[0], About: victim, Finding: Gone})
 	replaced := func(a Dial) *Dialed {
 		if a.Name != victim {
 			return &Dialed{Outcome: Alive}
@@ -436,9 +436,9 @@ func TestDoubts(t *testing.T) {
 	require.NotEmpty(t, asked)
 	require.LessOrEqual(t, len(asked), 3)
 	for _, a := range asked {
-		require.Equal(t, Claim{To: a.(Claim).To, About: far, Verdict: Doubt}, a)
+		require.Equal(t, Claim{To: a.(Claim).To, About: far, Finding: Doubt}, a)
 	}
-	d.step(Claimed{From: far, About: held[0], Verdict: Doubt})
+	d.step(Claimed{From: far, About: held[0], Finding: Doubt})
 	require.Equal(t, []Action{Ping{held[0]}, Dial{held[0], Looks}}, d.take())
 }
 
@@ -457,14 +457,14 @@ func TestNeighboursThatFailTogether(t *testing.T) {
 		return &Dialed{Outcome: Alive}
 	}
 	d.sleep(testSettle+100*time.Millisecond, refused, pinged(false))
-	accused := make(map[string]bool)
+	declared := make(map[string]bool)
 	for _, a := range d.take() {
 		if claim, is := a.(Claim); is {
-			accused[claim.About] = true
+			declared[claim.About] = true
 		}
 	}
 	for _, name := range order[:6] {
-		require.True(t, accused[name], name)
+		require.True(t, declared[name], name)
 	}
 }
 
@@ -505,7 +505,7 @@ func TestReports(t *testing.T) {
 			require.Empty(t, declared(d.take()))
 			d.sleep(maxWait, outcome(Alive), pinged(true))
 		})
-		for verdict, o := range map[Verdict]Outcome{Gone: Refused, Silent: TimedOut} {
+		for finding, o := range map[Finding]Outcome{Gone: Refused, Silent: TimedOut} {
 			d.sleep(reportLife, outcome(Alive), pinged(true))
 			d.take()
 			d.step(Reported{Name: name})
@@ -513,8 +513,8 @@ func TestReports(t *testing.T) {
 			d.sleep(testSettle+100*time.Millisecond, outcome(o), pinged(false))
 			all := d.take()
 			require.Equal(t, []string{name}, declared(all))
-			require.Contains(t, all, Declare{name, verdict})
-			require.Equal(t, verdict == Silent, slices.Contains(all, Action(Suspect{name})))
+			require.Contains(t, all, Declare{name, finding})
+			require.Equal(t, finding == Silent, slices.Contains(all, Action(Suspect{name})))
 			d.sleep(maxWait, outcome(Alive), pinged(true))
 			require.Equal(t, held, d.machine.order())
 		}

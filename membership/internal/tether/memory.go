@@ -20,17 +20,17 @@ const (
 type memory struct{ all map[string]*record }
 
 type record struct {
-	failed time.Time
-	judged bool          // an examination of this member had a verdict about it before it failed
-	wait   time.Duration // the last time of distrust; zero: it has not come back
-	until  time.Time     // the end of the distrust
+	failed   time.Time
+	examined bool          // an examination of this member had a finding about it before it failed
+	wait     time.Duration // the last time of distrust; zero: it has not come back
+	until    time.Time     // the end of the distrust
 }
 
-// fail records that a start has failed, or is about to. judged says that an examination of this member
-// had a verdict about it.
-func (m *memory) fail(name string, judged bool, now time.Time) {
+// fail records that a start has failed, or is about to. examined says that an examination of this member
+// had a finding about it.
+func (m *memory) fail(name string, examined bool, now time.Time) {
 	if r := m.all[name]; r != nil {
-		r.failed, r.judged = now, r.judged || judged
+		r.failed, r.examined = now, r.examined || examined
 		return
 	}
 	if len(m.all) >= maxMemory {
@@ -39,7 +39,7 @@ func (m *memory) fail(name string, judged bool, now time.Time) {
 		})
 		delete(m.all, oldest)
 	}
-	m.all[name] = &record{failed: now, judged: judged}
+	m.all[name] = &record{failed: now, examined: examined}
 }
 
 // back records that a start is believed alive, and reports whether it has failed before. It was
@@ -50,10 +50,10 @@ func (m *memory) back(name string, now time.Time) bool {
 	if r == nil {
 		return false
 	}
-	if r.judged && m.failedWith(r) <= maxGroup {
+	if r.examined && m.failedWith(r) <= maxGroup {
 		m.distrust(name, now)
 	}
-	r.judged = false
+	r.examined = false
 	return true
 }
 
@@ -67,7 +67,7 @@ func (m *memory) failedWith(one *record) (group int) {
 	return group
 }
 
-// distrust makes examinations of a start have no verdict for some time.
+// distrust makes examinations of a start have no finding for some time.
 func (m *memory) distrust(name string, now time.Time) {
 	if m.all[name] == nil {
 		m.fail(name, false, now)
@@ -77,7 +77,7 @@ func (m *memory) distrust(name string, now time.Time) {
 	r.until = now.Add(r.wait)
 }
 
-// distrusts reports whether examinations of a start have no verdict.
+// distrusts reports whether examinations of a start have no finding.
 func (m *memory) distrusts(name string, now time.Time) bool {
 	r := m.all[name]
 	return r != nil && now.Before(r.until)

@@ -157,7 +157,7 @@ func (s *Session) readFrame() ([]byte, error) {
 type Message struct {
 	Parting bool    // the sender ends the tether on purpose
 	About   string  // with a claim: the name of the start that it is about
-	Verdict Verdict // with a claim: its verdict; zero: the message is no claim
+	Finding Finding // with a claim: its finding; zero: the message is no claim
 }
 
 // Read returns the next message. A message without a value is a beat.
@@ -176,11 +176,11 @@ func (s *Session) Read() (Message, error) {
 		if err != nil {
 			return Message{}, err
 		}
-		v := Verdict(content[0])
-		if v < Gone || v > Doubt || len(content) < 2 {
-			return Message{}, fmt.Errorf("%w: verdict %d", errFrame, content[0])
+		f := Finding(content[0])
+		if f < Gone || f > Doubt || len(content) < 2 {
+			return Message{}, fmt.Errorf("%w: finding %d", errFrame, content[0])
 		}
-		return Message{About: string(content[1:]), Verdict: v}, nil
+		return Message{About: string(content[1:]), Finding: f}, nil
 	}
 	return Message{}, fmt.Errorf("%w: kind %d", errFrame, kind[0])
 }
@@ -200,7 +200,7 @@ func (s *Session) write(kind byte, patience time.Duration) error {
 }
 
 // Claim writes a claim. It returns after the patience at the latest.
-func (s *Session) Claim(about string, v Verdict, patience time.Duration) error {
+func (s *Session) Claim(about string, f Finding, patience time.Duration) error {
 	_ = s.conn.SetWriteDeadline(time.Now().Add(patience)) // Write fails too
-	return s.writeFrame([]byte{claimMessage}, append([]byte{byte(v)}, about...))
+	return s.writeFrame([]byte{claimMessage}, append([]byte{byte(f)}, about...))
 }

@@ -55,7 +55,7 @@ func TestHandshake(t *testing.T) {
 		_ = served.Claim("c~1", Silent, time.Second)
 		_ = served.Part(time.Second)
 	}()
-	for _, want := range []Message{{}, {About: "c~1", Verdict: Silent}, {Parting: true}} {
+	for _, want := range []Message{{}, {About: "c~1", Finding: Silent}, {Parting: true}} {
 		got, err := held.Read()
 		require.NoError(t, err)
 		require.Equal(t, want, got)
@@ -63,7 +63,7 @@ func TestHandshake(t *testing.T) {
 	go func() { _ = held.Claim("d~1", Doubt, time.Second) }()
 	got, err := served.Read()
 	require.NoError(t, err)
-	require.Equal(t, Message{About: "d~1", Verdict: Doubt}, got)
+	require.Equal(t, Message{About: "d~1", Finding: Doubt}, got)
 }
 
 func TestHandshakeWithAnotherStart(t *testing.T) {
@@ -143,8 +143,8 @@ func FuzzSession(f *testing.F) {
 				var msg Message
 				if msg, err = s.Read(); err == nil {
 					require.LessOrEqual(t, len(msg.About), maxName)
-					require.Equal(t, msg.Verdict == 0, msg.About == "")
-					require.LessOrEqual(t, msg.Verdict, Doubt)
+					require.Equal(t, msg.Finding == 0, msg.About == "")
+					require.LessOrEqual(t, msg.Finding, Doubt)
 				}
 			}
 		}

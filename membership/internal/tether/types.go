@@ -38,15 +38,15 @@ type Use uint8
 const (
 	Opens   Use = iota // the dial opens a tether
 	Looks              // the dial belongs to an examination
-	Decides            // the dial belongs to an examination, and a refusal is a reason for a verdict
+	Decides            // the dial belongs to an examination, and a refusal is a reason for a finding
 )
 
-// Verdict is the result of an examination, or what a claim says.
-type Verdict uint8
+// Finding is the result of an examination, or what a claim says.
+type Finding uint8
 
-// The verdicts. Doubt is the verdict of no examination: it asks the holders for one.
+// The findings. Doubt is the finding of no examination: it asks the holders for one.
 const (
-	Gone   Verdict = 1 + iota // the host answers, and the process does not exist
+	Gone   Finding = 1 + iota // the host answers, and the process does not exist
 	Silent                    // nothing answers
 	Doubt
 )
@@ -87,10 +87,10 @@ type (
 	Served struct{ Name string }
 	// Beat says that a beat arrived on the tether to a start.
 	Beat struct{ Name string }
-	// Claimed says that a start claims the verdict of an examination.
+	// Claimed says that a start claims the finding of an examination.
 	Claimed struct {
 		From, About string
-		Verdict     Verdict
+		Finding     Finding
 	}
 	// Doubted says that a start refused a connection for another purpose.
 	Doubted struct{ Name string }
@@ -133,17 +133,17 @@ type (
 	Ping struct{ Name string }
 	// Close asks for the end of the tether to a start. No event [Ended] may follow.
 	Close struct{ Name string }
-	// Claim asks to tell a start the verdict of this member.
+	// Claim asks to tell a start the finding of this member.
 	Claim struct {
 		To, About string
-		Verdict   Verdict
+		Finding   Finding
 	}
 	// Suspect asks to suspect a start, because nothing answers there.
 	Suspect struct{ Name string }
 	// Declare asks to declare a start dead.
 	Declare struct {
 		Name    string
-		Verdict Verdict
+		Finding Finding
 	}
 )
 

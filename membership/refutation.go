@@ -6,35 +6,35 @@ import (
 )
 
 const (
-	// denialPause is the gossip intervals after which a denial is repeated.
-	denialPause = 2
-	repeatPause = 1200 * time.Millisecond // before others are told of a denial in an exchange
-	repeatFew   = 2                       // members to which it is told
+	// refutationPause is the gossip intervals after which a refutation is repeated.
+	refutationPause = 2
+	repeatPause     = 1200 * time.Millisecond // before others are told of a refutation in an exchange
+	repeatFew       = 2                       // members to which it is told
 )
 
-// deny records that this member denies its death. It never blocks.
-func (d *deaths) deny() {
+// wake makes watchDeaths ask others about a death of this member. It never blocks.
+func (d *deaths) wake() {
 	select {
 	case d.refuted <- struct{}{}:
 	default:
 	}
 }
 
-// refutes records that this member denies that it is dead or, when dead is false, that it is
-// suspected. It never blocks. A denial is made more than once:
+// refutes records that this member refutes that it is dead or, when dead is false, that it is
+// suspected. It never blocks. A refutation is made more than once:
 //
-//   - memberlist sends the denial a number of times, with whatever it sends. Members that have stood
+//   - memberlist sends the refutation a number of times, with whatever it sends. Members that have stood
 //     still probe many members as soon as they run, so the answers to their probes may use up that
-//     number. When they stand still again, nobody has heard the denial. The denial is repeated soon.
-//   - In clear, the news that is denied may have had the largest incarnation that guards admit. They drop
-//     the denial for up to a second. So this member exchanges members with a few others after that.
+//     number. When they stand still again, nobody has heard the refutation. The refutation is repeated soon.
+//   - In clear, the news that is refuted may have had the largest incarnation that guards admit. They drop
+//     the refutation for up to a second. So this member exchanges members with a few others after that.
 func (m *Membership) refutes(dead bool) {
 	m.deaths.mu.Lock()
 	m.deaths.refutedAt = m.settings.now()
-	m.deaths.accused = m.deaths.accused || dead
+	m.deaths.declared = m.deaths.declared || dead
 	m.deaths.mu.Unlock()
-	m.deaths.deny()
-	m.once(&m.deaths.repeating, denialPause*m.settings.timings.gossipInterval, func() {
+	m.deaths.wake()
+	m.once(&m.deaths.repeating, refutationPause*m.settings.timings.gossipInterval, func() {
 		m.announcer.wait(m.life.Ending(), time.Nanosecond) // does not wait until it was sent
 	})
 	m.repeatNews()

@@ -49,7 +49,7 @@ func (m *Membership) pingTether(name string) {
 	}
 }
 
-// claim tells a start the verdict of this member, on a tether in either direction. A doubt may go to
+// claim tells a start the finding of this member, on a tether in either direction. A doubt may go to
 // a start without one; it then has a tether of its own for a moment.
 func (m *Membership) claim(a tether.Claim) {
 	patience := m.tethers.times.dial
@@ -60,19 +60,19 @@ func (m *Membership) claim(a tether.Claim) {
 	}
 	m.tethers.mu.Unlock()
 	if end != nil {
-		_ = end.session.Claim(a.About, a.Verdict, patience) // when it fails, the tether ends
+		_ = end.session.Claim(a.About, a.Finding, patience) // when it fails, the tether ends
 		return
 	}
 	_, g, running := m.live()
 	peer, known := m.registry.named(a.To)
-	if a.Verdict != tether.Doubt || !running || !known {
+	if a.Finding != tether.Doubt || !running || !known {
 		return // told again when a tether opens
 	}
 	session, conn, err := m.beginTether(g, a.To, peer.Addr)
 	if err != nil {
 		return
 	}
-	if session.Claim(a.About, a.Verdict, patience) == nil {
+	if session.Claim(a.About, a.Finding, patience) == nil {
 		_ = session.Part(patience)
 	}
 	_ = conn.Close()
@@ -81,7 +81,7 @@ func (m *Membership) claim(a tether.Claim) {
 // declareDead makes memberlist believe that a start is dead, here and at the other members. The start
 // can refute that, if it lives.
 func (m *Membership) declareDead(a tether.Declare) {
-	if a.Verdict == tether.Silent && !m.confirmsSilence(a.Name) {
+	if a.Finding == tether.Silent && !m.confirmsSilence(a.Name) {
 		return
 	}
 	_, g, running := m.live()
@@ -95,7 +95,7 @@ func (m *Membership) declareDead(a tether.Declare) {
 		return
 	}
 	evidence := "its address refuses connections, and pings are not answered"
-	if a.Verdict == tether.Silent {
+	if a.Finding == tether.Silent {
 		evidence = "nothing at its address answers"
 	}
 	m.log.Info("declaring a member dead", "member", peer.ID, "address", peer.Addr, "evidence", evidence)
@@ -111,7 +111,7 @@ func (m *Membership) suspectSilent(name string) {
 		return
 	}
 	incarnation := m.incarnationAbove(peer)
-	if !m.suspicions.accuse(name, uint64(incarnation)) {
+	if !m.suspicions.raise(name, uint64(incarnation)) {
 		return
 	}
 	if packet, err := g.SuspectPacket(name, m.name, incarnation); err == nil {
@@ -133,7 +133,7 @@ func (m *Membership) broadcast(g *guard.Guard, packet []byte, except string) {
 // The holders of tethers may all be on the far side of a cut, and other members reach the start. These
 // pass on the suspicion, and the start refutes it.
 func (m *Membership) confirmsSilence(name string) bool {
-	interval, enough := m.settings.timings.probeInterval, m.mayDenyFor(name)
+	interval, enough := m.settings.timings.probeInterval, m.mayRefuteFor(name)
 	over := time.NewTimer(silentProbes * interval)
 	defer over.Stop()
 	tick := time.NewTicker(interval / 10)
@@ -158,11 +158,11 @@ func (m *Membership) confirmsSilence(name string) bool {
 	}
 }
 
-// mayDenyFor returns for how long a silent start may refute the suspicion: for a probe interval. A start that
-// refuted another suspicion not long ago has longer. It may lose most of what it sends, so that its denial is late.
-func (m *Membership) mayDenyFor(name string) time.Duration {
+// mayRefuteFor returns for how long a silent start may refute the suspicion: for a probe interval. A start that
+// refuted another suspicion not long ago has longer. It may lose most of what it sends, so that its refutation is late.
+func (m *Membership) mayRefuteFor(name string) time.Duration {
 	if m.suspicions.refutedBefore(name) {
-		return denialProbes * m.settings.timings.probeInterval
+		return refutationProbes * m.settings.timings.probeInterval
 	}
 	return m.settings.timings.probeInterval
 }

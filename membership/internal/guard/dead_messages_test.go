@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestVerdictsAreRemovedFromPackets(t *testing.T) {
+func TestOwnDeathsAreRemovedFromPackets(t *testing.T) {
 	own, other := said(deadMessage, "a", "self", 7), said(deadMessage, "b", "x", 7)
 	leave, suspect := said(deadMessage, "self", "self", 9), said(suspectMessage, "a", "self", 7)
 	crc := func(b []byte) []byte { return append([]byte{crcMessage, 1, 2, 3, 4}, b...) }
@@ -36,7 +36,7 @@ func TestVerdictsAreRemovedFromPackets(t *testing.T) {
 			{[]byte{deadMessage}, []byte{deadMessage}},
 		} {
 			t.Run(fmt.Sprintf("%d, encrypted %t", i, keys != nil), func(t *testing.T) {
-				got := g.withoutVerdicts(packet(c.sent))
+				got := g.withoutDeaths(packet(c.sent))
 				if c.kept == nil {
 					require.Nil(t, got)
 					return
@@ -53,13 +53,13 @@ func TestVerdictsAreRemovedFromPackets(t *testing.T) {
 			})
 		}
 		foreign := append(labelHead("others"), own...)
-		require.True(t, bytes.Equal(foreign, g.withoutVerdicts(foreign)))
+		require.True(t, bytes.Equal(foreign, g.withoutDeaths(foreign)))
 	}
 }
 
-// A verdict that this member does not expect becomes a suspicion. Leaves, and verdicts about this member itself,
+// A dead message that this member does not expect becomes a suspicion. Leaves, and dead messages about this member itself,
 // pass.
-func TestUnexpectedVerdictsAreSuspicions(t *testing.T) {
+func TestUnexpectedDeathsAreSuspicions(t *testing.T) {
 	dead, suspect := said(deadMessage, "a", "x", 7), said(suspectMessage, "a", "x", 7)
 	leave, self, expected := said(deadMessage, "b", "b", 7), said(deadMessage, "self", "x", 7), said(deadMessage, "c", "x", 8)
 	for _, keys := range []func() [][]byte{nil, func() [][]byte { return [][]byte{make([]byte, 32)} }} {

@@ -8,19 +8,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A member that denies a suspicion says so again a moment later: the first denial may reach nobody that
+// A member that refutes a suspicion says so again a moment later: the first refutation may reach nobody that
 // runs.
-func TestADenialIsRepeated(t *testing.T) {
+func TestARefutationIsRepeated(t *testing.T) {
 	inTown(t, func(t *testing.T, n *town) {
 		all := n.found(3)
 		victim := all[1]
-		const accused = 70000
+		const suspected = 70000
 		_, g, _ := all[0].live()
-		packet, err := g.SuspectPacket(victim.name, all[0].name, accused)
+		packet, err := g.SuspectPacket(victim.name, all[0].name, suspected)
 		require.NoError(t, err)
 		_, err = g.WriteToAddress(packet, memberlist.Address{Addr: victim.Local().Addr.String(), Name: victim.name})
 		require.NoError(t, err)
-		all[2].suspicions.suspect(victim.name, accused+1) // the incarnation of the first denial
+		all[2].suspicions.suspect(victim.name, suspected+1) // the incarnation of the first refutation
 		time.Sleep(300 * time.Millisecond)
 		require.Equal(t, 1, all[2].suspicions.count())
 		time.Sleep(2 * time.Second)
@@ -50,9 +50,9 @@ func TestADeafMember(t *testing.T) {
 	require.False(t, m.deaf())
 }
 
-// With keys, a member that others reach and this one does not is believed again when it denies its death:
-// nobody can forge the denial.
-func TestADenialByWayOfAThirdMember(t *testing.T) {
+// With keys, a member that others reach and this one does not is believed again when it refutes its death:
+// nobody can forge the refutation.
+func TestARefutationByWayOfAThirdMember(t *testing.T) {
 	for _, edit := range []func(*Options){func(*Options) {}, withKeys} {
 		inTown(t, func(t *testing.T, n *town) {
 			all := n.found(3, edit)
@@ -69,8 +69,8 @@ func TestADenialByWayOfAThirdMember(t *testing.T) {
 }
 
 // A member declares another one dead that runs, and none of the others has heard of a suspicion. They suspect it,
-// and it denies that.
-func TestAVerdictThatNobodyExpects(t *testing.T) {
+// and it refutes that.
+func TestADeathThatNobodyExpects(t *testing.T) {
 	for _, edit := range []func(*Options){func(*Options) {}, withKeys} {
 		inTown(t, func(t *testing.T, n *town) {
 			all := n.found(5, edit)
@@ -85,7 +85,7 @@ func TestAVerdictThatNobodyExpects(t *testing.T) {
 			for _, m := range all {
 				require.Zero(t, m.stats().Failed, m.Local().ID)
 			}
-			require.False(t, all[4].deaths.lastRefuted().IsZero(), "it has denied that")
+			require.False(t, all[4].deaths.lastRefuted().IsZero(), "it has refuted that")
 		})
 	}
 }

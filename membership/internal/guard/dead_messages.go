@@ -3,12 +3,12 @@ package guard
 import "bytes"
 
 // A process that stands still for some seconds hears nobody. Its memberlist then finds members dead that
-// run. While that may be so, the guard removes such verdicts from the packets that this member sends, and
+// run. While that may be so, the guard removes its dead messages from the packets that this member sends, and
 // sends the rest. Members that are dead are found by those that hear others.
 
-// withoutVerdicts returns a packet without the verdicts of this member, and without its announcements while
+// withoutDeaths returns a packet without the dead messages of this member, and without its announcements while
 // these are withheld. It returns nothing when nothing else is in it.
-func (g *Guard) withoutVerdicts(b []byte) []byte {
+func (g *Guard) withoutDeaths(b []byte) []byte {
 	head, plain, ours := g.content(b)
 	if !ours {
 		return b
@@ -43,12 +43,12 @@ func (g *Guard) resealed(head, message []byte) []byte {
 	return append(bytes.Clone(head), sealed...)
 }
 
-// A member whose packets are lost suspects members that run. Where such a suspicion is lost too, and the verdict
-// that follows arrives, all would believe that verdict before the accused member can deny it. So this member
-// takes the verdict of another one for a suspicion, unless it expects the death. It does the same as
+// A member whose packets are lost suspects members that run. Where such a suspicion is lost too, and the dead
+// message that follows arrives, all would believe it before the suspected member can refute it. So this member
+// takes the dead message of another one for a suspicion, unless it expects the death. It does the same as
 // memberlist with a death in an exchange of members.
 
-// doubted returns a message that arrived, decrypted, with suspicions in place of unexpected verdicts. It reports
+// doubted returns a message that arrived, decrypted, with suspicions in place of unexpected dead messages. It reports
 // whether there are any.
 func (g *Guard) doubted(b []byte) (message []byte, changed bool) {
 	if g.opts.Expected == nil {
@@ -70,7 +70,7 @@ func (g *Guard) doubted(b []byte) (message []byte, changed bool) {
 	})
 }
 
-// isOwn reports whether a message is a verdict of this member or, with quiet set, its announcement.
+// isOwn reports whether a message is a dead message of this member or, with quiet set, its announcement.
 func (g *Guard) isOwn(b []byte, quiet bool) bool {
 	if b[0] != deadMessage && (b[0] != aliveMessage || !quiet) {
 		return false
