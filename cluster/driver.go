@@ -16,15 +16,15 @@ import (
 // driver gives events to the state machine of handoff, and carries out its effects: timers, messages, and
 // calls of the user's code. The driver never holds its lock while it waits for one of these.
 type driver struct {
-	c        *Cluster
-	user     Mover
-	options  HandoffOptions
-	self     handoff.Process
-	nonce    uint64 // the nonce of this start
-	gates    []gate
-	evidence evidence
-	changed  lifecycle.Broadcast // a partition may be ready, handed over or released
-	before   *ring.Ring          // the ring of the last view with owners; only the method view uses it
+	c       *Cluster
+	user    Mover
+	options HandoffOptions
+	self    handoff.Process
+	nonce   uint64 // the nonce of this start
+	gates   []gate
+	cookies cookies
+	changed lifecycle.Broadcast // a partition may be ready, handed over or released
+	before  *ring.Ring          // the ring of the last view with owners; only the method view uses it
 
 	life  context.Context // the context of messages and jobs
 	end   context.CancelFunc
@@ -100,9 +100,9 @@ func (d *driver) listen() {
 	})
 }
 
-// hear gives the machine a message of a member that has the evidence of that member.
+// hear gives the machine a message with the cookie of the member that it is from.
 func (d *driver) hear(from Member, payload []byte) {
-	payload, send := d.evidence.open(keyOf(from), payload, time.Now())
+	payload, send := d.cookies.open(keyOf(from), payload, time.Now())
 	process := handoff.Process{ID: from.ID, Start: view.Origin(from)}
 	if len(send) > 0 {
 		d.mu.Lock()
@@ -158,7 +158,7 @@ func (d *driver) view(v *view.View, state membership.State) {
 		ours = ours || m.ID == d.self.ID && m.Start.Nonce == d.nonce
 	}
 	d.drive(handoff.Paused{Cause: handoff.Superseded, On: !ours})
-	d.evidence.keep(v.Members)
+	d.cookies.keep(v.Members)
 	if ours {
 		next := handoff.View{Ring: v.Ring, Starts: starts, Away: away, Draining: state == membership.Draining, Leaving: state == membership.Leaving}
 		d.drive(next.Compared(d.before))
@@ -237,7 +237,7 @@ func (d *driver) settled(p int) {
 // answered, is sent again beside: a process may get it twice. The lock is held.
 func (d *driver) send(to handoff.Process, m *handoff.Message) {
 	if member, known := d.c.view.Load().Member(to.ID); known {
-		d.post(to, func() []byte { return d.evidence.wrap(keyOf(member), m.Bytes()) })
+		d.post(to, func() []byte { return d.cookies.wrap(keyOf(member), m.Bytes()) })
 	}
 }
 

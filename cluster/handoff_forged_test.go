@@ -23,10 +23,10 @@ type stranger struct {
 	from, to  membership.Member
 }
 
-// merged says that the sender has merged all partitions as of a fence of the receiver. evidence is what
+// merged says that the sender has merged all partitions as of a fence of the receiver. cookies is what
 // comes before the message.
-func (s *stranger) merged(partitions int, fence uint64, evidence []byte) {
-	b := slices.Concat(evidence, []byte{3, 2, 0})
+func (s *stranger) merged(partitions int, fence uint64, cookies []byte) {
+	b := slices.Concat(cookies, []byte{3, 2, 0})
 	b = binary.AppendUvarint(b, s.to.Start.Nonce)
 	b = binary.AppendUvarint(b, uint64(partitions))
 	for p := range partitions {

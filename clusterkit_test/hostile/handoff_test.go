@@ -31,16 +31,16 @@ func (m *mover) Release(context.Context, int) error {
 }
 
 // forgedReports says in the name of the other members that they have merged all partitions of a member
-// that drains, with guessed fences and evidence.
+// that drains, with guessed fences and cookies.
 func forgedReports(ctx context.Context, v victims) {
 	from, to := v.Members[0], v.Members[2]
 	fence := uint64(0)
 	for ctx.Err() == nil {
-		evidence := random(17)
-		evidence[0] = 4
-		for _, evidence := range [][]byte{nil, evidence} {
+		cookies := random(17)
+		cookies[0] = 4
+		for _, cookies := range [][]byte{nil, cookies} {
 			for partition := 0; partition < partitions; partition += 512 {
-				message := labelled(direct(from, to, slices.Concat(evidence, merged(to.Nonce, partition, fence))))
+				message := labelled(direct(from, to, slices.Concat(cookies, merged(to.Nonce, partition, fence))))
 				if conn := open(ctx, v.From[int(fence)%len(v.From)], to.Gossip); conn != nil {
 					_, _ = conn.Write(message)
 					_, _ = conn.Read(make([]byte, 1)) // until it is closed

@@ -13,18 +13,18 @@ import (
 // Nothing is lost when the walk meets no depleted set, and no pending set is depleted, here or at a
 // process that was merged from.
 
-// verdict is what the loss check has found.
-type verdict uint8
+// finding is what the loss check has found.
+type finding uint8
 
 const (
-	undecided verdict = iota // an answer, or a merge, is missing
+	undecided finding = iota // an answer, or a merge, is missing
 	unharmed                 // nothing acknowledged can be lost
 	harmed                   // there is no such evidence
 )
 
-// verdict runs the loss check: it asks every process for its data and its past owner sets. While the
-// check is undecided, verdict returns the next merge, nil when an answer is missing.
-func (pt *partition) verdict(s *surroundings, out *effects) (verdict, *job) {
+// checkLoss runs the loss check: it asks every process for its data and its past owner sets. While the
+// check is undecided, checkLoss returns the next merge, nil when an answer is missing.
+func (pt *partition) checkLoss(s *surroundings, out *effects) (finding, *job) {
 	if pt.check == nil {
 		pt.check = make(map[Process]*report)
 		out.mail.ask(pt, anew)

@@ -131,7 +131,7 @@ func TestTheLossCheckWaitsForAMemberThatIsAway(t *testing.T) {
 	offer := &report{fence: 5, flags: flagOffers | flagSees}
 	pt := &partition{id: 7, owners: &owners{}, activity: &activity{}, sets: ledger{{members: &set{b, c, d}, quorums: quorums{3, 2}, marks: markPending}}}
 	pt.check = map[Process]*report{b: offer, c: {flags: flagSees}}
-	found, next := pt.verdict(&m.around, &m.out)
+	found, next := pt.checkLoss(&m.around, &m.out)
 	require.Equal(t, undecided, found, "b may come back with what it has")
 	require.Nil(t, next)
 	m.forgetGone(pt)
@@ -140,7 +140,7 @@ func TestTheLossCheckWaitsForAMemberThatIsAway(t *testing.T) {
 
 	m.around.alive[b] = true // b is back, and has answered again
 	pt.check[b] = offer
-	found, next = pt.verdict(&m.around, &m.out)
+	found, next = pt.checkLoss(&m.around, &m.out)
 	require.Equal(t, undecided, found)
 	require.Equal(t, b, next.sources[0].process)
 }

@@ -123,12 +123,12 @@ func (pt *partition) fromPending(s *surroundings, out *effects) *job {
 		small = small || len(*o.members) < o.needed()
 	}
 	if pt.lost {
-		verdict, next := pt.verdict(s, out)
-		if verdict == unharmed || s.config.Without.is(WithoutLossCheck) {
+		found, next := pt.checkLoss(s, out)
+		if found == unharmed || s.config.Without.is(WithoutLossCheck) {
 			pt.becomeReady(out)
 			return nil
 		}
-		if verdict == undecided {
+		if found == undecided {
 			pt.lost = false
 			return next
 		}

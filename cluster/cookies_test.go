@@ -10,7 +10,7 @@ import (
 
 // wires carries messages between two members and returns what each was given, in order.
 type wires struct {
-	ends  [2]evidence
+	ends  [2]cookies
 	given [2][]string
 }
 
@@ -34,7 +34,7 @@ func (w *wires) carry(t *testing.T, from int, frames [][]byte, depth int) {
 	}
 }
 
-func TestEvidence(t *testing.T) {
+func TestCookies(t *testing.T) {
 	var w wires
 	w.send(t, 0, "one")
 	require.Equal(t, []string{"one"}, w.given[1], "after both know their numbers")
@@ -44,15 +44,15 @@ func TestEvidence(t *testing.T) {
 
 	// A process on the side that knows neither number.
 	for _, number := range []uint64{0, 1, 1 << 63} {
-		forged := binary.LittleEndian.AppendUint64([]byte{evidenceVersion}, number)
+		forged := binary.LittleEndian.AppendUint64([]byte{cookieVersion}, number)
 		forged = append(binary.LittleEndian.AppendUint64(forged, number), "forged"...)
 		message, send := w.ends[1].open(ends[0], forged, time.Now())
 		require.Nil(t, message)
 		for _, frame := range send {
-			require.Len(t, frame, evidenceHeader, "an empty message, to the member")
+			require.Len(t, frame, cookieHeader, "an empty message, to the member")
 		}
 	}
-	for _, malformed := range [][]byte{nil, {evidenceVersion}, {3, 1, 1}} {
+	for _, malformed := range [][]byte{nil, {cookieVersion}, {3, 1, 1}} {
 		message, send := w.ends[1].open(ends[0], malformed, time.Now())
 		require.Nil(t, message)
 		require.Empty(t, send)
@@ -63,9 +63,9 @@ func TestEvidence(t *testing.T) {
 }
 
 // A forgery that comes first, and a member that forgets the other one, cost one more round.
-func TestEvidenceIsExchangedAgain(t *testing.T) {
+func TestCookiesAreExchangedAgain(t *testing.T) {
 	var w wires
-	forged := append(binary.LittleEndian.AppendUint64([]byte{evidenceVersion}, 7), make([]byte, 8)...)
+	forged := append(binary.LittleEndian.AppendUint64([]byte{cookieVersion}, 7), make([]byte, 8)...)
 	_, send := w.ends[1].open(ends[0], append(forged, "forged"...), time.Now().Add(-time.Hour))
 	w.carry(t, 1, send, 0)
 	w.send(t, 0, "one")
