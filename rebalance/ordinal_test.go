@@ -163,7 +163,6 @@ func TestOrdinalWithoutBackups(t *testing.T) {
 	c := strategytest.Cluster{Nodes: nodes[:1500], PartitionCount: 4096, ReplicationFactor: 3}
 	s := rebalance.Ordinal{Prefix: "orders-"}
 	require.NoError(t, s.Fits(ring.Topology{Nodes: c.Nodes, PartitionCount: c.PartitionCount, Replicas: 3}))
-	require.NoError(t, strategytest.Complete(s, c))
 	require.LessOrEqual(t, fullest(build(t, s, c.PartitionCount, 3, c.Nodes)), 1500) // 12 slots, where 8.2 are fair
 }
 
@@ -320,12 +319,7 @@ func TestOrdinalInvariants(t *testing.T) {
 			}
 			c.Nodes = append(c.Nodes, ring.Node{ID: id, Zone: fmt.Sprint("zone-", zone), Weight: 3})
 		}
-		require.NoError(t, strategytest.Complete(s, c))
-		require.NoError(t, strategytest.Spread(s, c))
-		require.NoError(t, strategytest.OrderIndependent(s, c, rapid.Permutation(c.Nodes).Draw(t, "shuffled")))
-		if len(c.Nodes) > 1 {
-			require.NoError(t, strategytest.HistoryIndependent(s, c, rapid.IntRange(0, len(c.Nodes)-1).Draw(t, "leaves")))
-		}
+		check(t, s, c)
 	})
 }
 

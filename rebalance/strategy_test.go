@@ -15,30 +15,15 @@ import (
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
-func TestOwnersAreComplete(t *testing.T) {
+func TestInvariants(t *testing.T) {
 	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
-		require.NoError(t, strategytest.Complete(s, generated(1, 24).Draw(t, "cluster")))
+		check(t, s, generated(1, 24).Draw(t, "cluster"))
 	})
 }
 
-func TestOrderDoesNotMatter(t *testing.T) {
-	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
-		c := generated(1, 24).Draw(t, "cluster")
-		require.NoError(t, strategytest.OrderIndependent(s, c, rapid.Permutation(c.Nodes).Draw(t, "shuffled")))
-	})
-}
-
-func TestHistoryDoesNotMatter(t *testing.T) {
-	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
-		c := generated(2, 24).Draw(t, "cluster")
-		require.NoError(t, strategytest.HistoryIndependent(s, c, rapid.IntRange(0, len(c.Nodes)-1).Draw(t, "leaves")))
-	})
-}
-
-func TestZonesAreSpread(t *testing.T) {
-	each(t, func(t *rapid.T, s ring.RebalanceStrategy) {
-		require.NoError(t, strategytest.Spread(s, generated(1, 24).Draw(t, "cluster")))
-	})
+// check requires the properties that every strategy has.
+func check(t *rapid.T, s ring.RebalanceStrategy, c strategytest.Cluster) {
+	require.NoError(t, strategytest.CheckCluster(s, c, strategytest.Options{Seed: rapid.Uint64().Draw(t, "seed")}))
 }
 
 func TestNames(t *testing.T) {

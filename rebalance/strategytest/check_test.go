@@ -183,21 +183,17 @@ func TestPropertiesOneByOne(t *testing.T) {
 
 	require.NoError(t, strategytest.OneOwnerALeave(rebalance.Rendezvous{}, c, 1))
 	require.ErrorContains(t, strategytest.OneOwnerALeave(rebalance.RoundRobin{}, c, 1), `"b" leaves, and [`)
+	require.NoError(t, strategytest.CheckCluster(rebalance.Rendezvous{}, c, strategytest.Options{Seed: 1}))
 	limit := func(n int) func(ring.Node) int { return func(ring.Node) int { return n } }
 	require.NoError(t, strategytest.WithinLimit(rebalance.RoundRobin{}, c, limit(32)))
 	require.ErrorContains(t, strategytest.WithinLimit(rebalance.RoundRobin{}, c, limit(31)), "owns 32 partitions, its limit is 31")
 
+	require.EqualError(t, strategytest.CheckCluster(rebalance.Rendezvous{}, strategytest.Cluster{PartitionCount: 1, ReplicationFactor: 1}, strategytest.Options{}), "the cluster has no nodes: must be one or more")
+
 	c.PartitionCount = 0
 	for _, property := range []func(ring.RebalanceStrategy, strategytest.Cluster) error{
-		strategytest.Complete, strategytest.Repeatable, strategytest.Spread,
 		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
-			return strategytest.OrderIndependent(s, c, c.Nodes)
-		},
-		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
-			return strategytest.HistoryIndependent(s, c, 1)
-		},
-		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
-			return strategytest.DerivesAlike(s, c, c.Nodes[1:])
+			return strategytest.CheckCluster(s, c, strategytest.Options{})
 		},
 		func(s ring.RebalanceStrategy, c strategytest.Cluster) error {
 			return strategytest.MovesOnlyToJoiner(s, c, ring.Node{ID: "e"})

@@ -8,9 +8,8 @@
 //		}
 //	}
 //
-// Each property can also be checked alone, with clusters of your own or those of a
-// property testing library. It needs only a strategy and a cluster, and returns an
-// error that describes the violation.
+// [CheckCluster] checks a cluster of your own, or of a property testing library.
+// [MovesOnlyToJoiner], [OneOwnerALeave] and [WithinLimit] are properties that few strategies have.
 //
 // No test in one process can check that the strategy gives the same result on other
 // architectures. Floating-point arithmetic may not: use integers, and compare

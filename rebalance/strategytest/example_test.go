@@ -24,11 +24,11 @@ func (inTurn) Assign(t ring.Topology, table ring.Table) error {
 func ExampleCheck() {
 	fmt.Println("without zones:", strategytest.Check(inTurn{}, strategytest.Options{AnyZones: true}))
 
-	err := strategytest.Spread(inTurn{}, strategytest.Cluster{
+	err := strategytest.CheckCluster(inTurn{}, strategytest.Cluster{
 		PartitionCount:    12,
 		ReplicationFactor: 2,
 		Nodes:             []ring.Node{{ID: "a", Zone: "1"}, {ID: "b", Zone: "1"}, {ID: "c", Zone: "2"}},
-	})
+	}, strategytest.Options{})
 	fmt.Println("with zones:", err)
 	// Output:
 	// without zones: <nil>

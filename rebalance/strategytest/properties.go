@@ -9,9 +9,9 @@ import (
 	"github.com/clusterkit/clusterkit/ring"
 )
 
-// Complete says that every partition has as many distinct owners as the
+// complete says that every partition has as many distinct owners as the
 // replication factor asks for, or all nodes when there are fewer.
-func Complete(s ring.RebalanceStrategy, c Cluster) error {
+func complete(s ring.RebalanceStrategy, c Cluster) error {
 	r, err := c.Build(s)
 	if err != nil {
 		return err
@@ -28,9 +28,9 @@ func Complete(s ring.RebalanceStrategy, c Cluster) error {
 	return nil
 }
 
-// Repeatable says that the same nodes give the same ring again, from several
+// repeatable says that the same nodes give the same ring again, from several
 // goroutines at once.
-func Repeatable(s ring.RebalanceStrategy, c Cluster) error {
+func repeatable(s ring.RebalanceStrategy, c Cluster) error {
 	want, err := c.Build(s)
 	if err != nil {
 		return err
@@ -52,9 +52,9 @@ func Repeatable(s ring.RebalanceStrategy, c Cluster) error {
 	return errors.Join(errs...)
 }
 
-// OrderIndependent says that another order of the same nodes gives the same
+// orderIndependent says that another order of the same nodes gives the same
 // ring.
-func OrderIndependent(s ring.RebalanceStrategy, c Cluster, shuffled []ring.Node) error {
+func orderIndependent(s ring.RebalanceStrategy, c Cluster, shuffled []ring.Node) error {
 	a, err := c.Build(s)
 	if err != nil {
 		return err
@@ -70,9 +70,9 @@ func OrderIndependent(s ring.RebalanceStrategy, c Cluster, shuffled []ring.Node)
 	return nil
 }
 
-// HistoryIndependent says that after the i-th node has left and rejoined, the ring is
+// historyIndependent says that after the i-th node has left and rejoined, the ring is
 // the same as before. The cluster must have two nodes or more.
-func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
+func historyIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 	before, err := c.Build(s)
 	if err != nil {
 		return err
@@ -92,10 +92,10 @@ func HistoryIndependent(s ring.RebalanceStrategy, c Cluster, i int) error {
 	return nil
 }
 
-// DerivesAlike says that a strategy that is a [ring.Deriver] derives the same table that Assign
+// derivesAlike says that a strategy that is a [ring.Deriver] derives the same table that Assign
 // computes. It derives a table when the nodes of the cluster become those in changed, and again
 // when they become the earlier nodes. A strategy that is no Deriver has this property.
-func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
+func derivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) error {
 	if _, derives := s.(ring.Deriver); !derives {
 		return nil
 	}
@@ -125,11 +125,11 @@ func DerivesAlike(s ring.RebalanceStrategy, c Cluster, changed []ring.Node) erro
 	return nil
 }
 
-// Spread says that the owners of each partition are in as many zones as possible. The
+// spread says that the owners of each partition are in as many zones as possible. The
 // numbers of owners in two zones differ by at most one, unless a zone has no more
 // nodes. As far as that leaves a choice, the same holds for regions. A strategy whose method
 // Yields(ring.Topology) error returns an error for the cluster has this property.
-func Spread(s ring.RebalanceStrategy, c Cluster) error {
+func spread(s ring.RebalanceStrategy, c Cluster) error {
 	r, err := c.Build(s)
 	if err != nil {
 		return err
