@@ -21,9 +21,7 @@ func (m *Membership) Members() (members []Member, version uint64) { return m.reg
 // It does not block.
 func (m *Membership) Local() Member {
 	self := m.announcer.get()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	self.Addr = m.local
+	self.Addr = m.instance.address()
 	return self
 }
 

@@ -185,7 +185,7 @@ func (m *Membership) recall() {
 	m.known.mu.Lock()
 	due := !now.Before(m.known.nextDial)
 	if due {
-		wait := max(now.Sub(m.opened)/lostShare, m.settings.timings.rejoinInterval)
+		wait := max(now.Sub(m.instance.opened)/lostShare, m.settings.timings.rejoinInterval)
 		m.known.nextDial = now.Add(jitter(min(wait, maxKnownWait)))
 		m.known.turn++
 	}

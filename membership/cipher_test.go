@@ -111,14 +111,14 @@ func TestWhoHasNoKeyCannotCrashAMember(t *testing.T) {
 		seeds = append(seeds, m.Local().Addr.String())
 	}
 	for _, m := range all {
-		require.Eventually(t, func() bool { return m.guard.Counts().BadCipher > 20 }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return m.instance.guard.Counts().BadCipher > 20 }, 20*time.Second, 10*time.Millisecond)
 		members, _ := m.Members()
 		require.Len(t, members, 2)
 	}
-	streams := all[0].guard.Counts().BadCipher
+	streams := all[0].instance.guard.Counts().BadCipher
 	require.NoError(t, all[0].Update(t.Context(), func(a *Attributes) { a.Metadata = map[string]string{"still": "here"} }))
 	require.Eventually(t, func() bool {
 		members, _ := all[1].Members()
-		return members[0].Metadata["still"] == "here" && all[0].guard.Counts().BadCipher > streams
+		return members[0].Metadata["still"] == "here" && all[0].instance.guard.Counts().BadCipher > streams
 	}, 20*time.Second, 10*time.Millisecond)
 }

@@ -34,7 +34,7 @@ func (d driver) Rivals() []Member { return d.m.registry.rivals(d.m.settings.Node
 
 // Isolated reports whether most of the members believed alive do not answer. It is then more
 // likely that this member is cut off than that all of them have failed.
-func (d driver) Isolated() bool { return d.m.isolated.Load() }
+func (d driver) Isolated() bool { return d.m.isolation.on.Load() }
 
 // Suspected returns how many members are suspected now: by this member, or by others as far as
 // gossip says so. More of them may fail soon. A member that outlived a suspicion within the last
@@ -44,7 +44,7 @@ func (d driver) Suspected() int { return d.m.suspicions.count() }
 // LastSync returns when this member last exchanged the list of all members with another member, by
 // the clock of this process. The zero time means never.
 func (d driver) LastSync() time.Time {
-	if at := d.m.lastSync.Load(); at != 0 {
+	if at := d.m.tail.lastSync.Load(); at != 0 {
 		return time.Unix(0, at)
 	}
 	return time.Time{}
@@ -60,9 +60,9 @@ func (d driver) SetState(ctx context.Context, s State) error {
 		return fmt.Errorf("membership: cannot announce %v", s)
 	}
 	return d.m.announcer.change(ctx, func(self *Member) {
-		if self.State != Leaving && !d.m.parting.Load() {
+		if self.State != Leaving && !d.m.parting.announced.Load() {
 			self.State = s
-			self.Bare = s == Leaving && d.m.isBare()
+			self.Bare = s == Leaving && d.m.parting.isBare()
 		}
 	})
 }
@@ -70,7 +70,7 @@ func (d driver) SetState(ctx context.Context, s State) error {
 // HoldsNothing says which function reports that this member holds no data. It is called when the member
 // announces that it leaves, also where a Start that is cut short announces that, and must not call the
 // membership. Without it no member is bare.
-func (d driver) HoldsNothing(report func() bool) { d.m.bare.Store(&report) }
+func (d driver) HoldsNothing(report func() bool) { d.m.parting.bare.Store(&report) }
 
 // Rejoin announces state s for a member that is Draining or Leaving and stays in the cluster after
 // all. It has no effect on a member in another state. A dataStart other than zero becomes the
@@ -80,7 +80,7 @@ func (d driver) HoldsNothing(report func() bool) { d.m.bare.Store(&report) }
 func (d driver) Rejoin(ctx context.Context, s State, dataStart uint64) error {
 	parting := false
 	err := d.m.announcer.change(ctx, func(self *Member) {
-		if parting = d.m.parting.Load(); parting || self.State != Draining && self.State != Leaving {
+		if parting = d.m.parting.announced.Load(); parting || self.State != Draining && self.State != Leaving {
 			return
 		}
 		if self.State, self.Bare = s, false; dataStart != 0 {
@@ -116,7 +116,7 @@ func (d driver) Return(ctx context.Context) bool {
 	}
 	returned := false
 	err := d.m.announcer.change(ctx, func(self *Member) {
-		if self.State != Joining || d.m.parting.Load() {
+		if self.State != Joining || d.m.parting.announced.Load() {
 			return
 		}
 		returned, self.State = true, Active
@@ -182,7 +182,7 @@ func (d driver) Troubles() []trouble {
 
 // First reports whether this member has reason to be the first one of a cluster: Discovery has no
 // address but that of this member, and its answer cannot change.
-func (d driver) First() bool { return d.m.first.Load() }
+func (d driver) First() bool { return d.m.searches.first.Load() }
 
 // TroubleKinds returns all kinds of troubles that there may be.
 func (d driver) TroubleKinds() []string { return troubleKinds[:] }
@@ -224,7 +224,7 @@ func (d driver) Advance(ctx context.Context) bool { return d.step(ctx, Joining, 
 // it announced that.
 func (d driver) step(ctx context.Context, to State, from ...State) (done bool) {
 	err := d.m.announcer.change(ctx, func(self *Member) {
-		if done = slices.Contains(from, self.State) && !d.m.parting.Load(); done {
+		if done = slices.Contains(from, self.State) && !d.m.parting.announced.Load(); done {
 			self.State = to
 		}
 	})

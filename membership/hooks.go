@@ -54,7 +54,7 @@ func (h *hooks) NotifyJoin(n *memberlist.Node)   { h.seen(n) }
 func (h *hooks) NotifyUpdate(n *memberlist.Node) { h.seen(n) }
 
 func (h *hooks) seen(n *memberlist.Node) {
-	if h.m.closed.Load() {
+	if h.m.instance.closed.Load() {
 		return
 	}
 	addr, err := gossipAddr(n.Addr, n.Port)
@@ -76,7 +76,7 @@ func (h *hooks) seen(n *memberlist.Node) {
 
 // NotifyLeave records that a member is gone.
 func (h *hooks) NotifyLeave(n *memberlist.Node) {
-	if !h.m.closed.Load() {
+	if !h.m.instance.closed.Load() {
 		member, _ := h.m.registry.named(n.Name)
 		h.m.tethers.push(tether.Lost{Name: n.Name, Failed: member.State != Leaving && member.State != Away})
 		h.m.newcomers.fail(n.Name, h.m.settings.now())
@@ -101,7 +101,7 @@ func (h *hooks) GetBroadcasts(overhead, limit int) [][]byte {
 // NotifyMsg processes the messages of this library. It drops malformed messages and messages of
 // other versions. That is safe: a sender repeats every message that must arrive.
 func (h *hooks) NotifyMsg(b []byte) {
-	if h.m.closed.Load() {
+	if h.m.instance.closed.Load() {
 		return
 	}
 	h.m.heardFrom()
@@ -119,7 +119,7 @@ func (h *hooks) NotifyMsg(b []byte) {
 			return
 		}
 		select {
-		case h.m.asks <- msg:
+		case h.m.tail.asks <- msg:
 		default: // the sender asks again
 		}
 	}
@@ -148,9 +148,9 @@ func (h *hooks) LocalState(bool) []byte { return encodeAbsences(h.m.registry.abs
 // MergeRemoteState processes the records that the other member added to an exchange of all
 // members. memberlist has merged the members of the exchange by then.
 func (h *hooks) MergeRemoteState(b []byte, _ bool) {
-	h.m.lastSync.Store(h.m.settings.now().UnixNano())
+	h.m.tail.lastSync.Store(h.m.settings.now().UnixNano())
 	h.m.counts.exchanges.Add(1)
-	if h.m.closed.Load() {
+	if h.m.instance.closed.Load() {
 		return
 	}
 	all, err := parseAbsences(b)
@@ -180,10 +180,10 @@ func (h *hooks) AckPayload() []byte {
 // NotifyPingComplete compares the digest of this member with the digest of a member that answered
 // a probe.
 func (h *hooks) NotifyPingComplete(n *memberlist.Node, _ time.Duration, payload []byte) {
-	if h.m.closed.Load() {
+	if h.m.instance.closed.Load() {
 		return
 	}
-	h.m.heardAt.Store(h.m.settings.now().UnixNano())
+	h.m.isolation.heardAt.Store(h.m.settings.now().UnixNano())
 	h.m.heardFrom()
 	msg, _ := parseMessage(payload)
 	theirs, ok := msg.(digestMessage)

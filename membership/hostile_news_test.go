@@ -135,7 +135,7 @@ func TestFakeMembersAreBounded(t *testing.T) {
 	}
 	for _, m := range all {
 		require.LessOrEqual(t, len(m.registry.rivals("ghost")), maxStarts)
-		seconds := int(time.Since(m.opened).Seconds()) + 1
+		seconds := int(time.Since(m.instance.opened).Seconds()) + 1
 		require.LessOrEqual(t, m.registry.countOthers(), newMembersBurst+newMembers*seconds)
 	}
 	third, err := New(Options{

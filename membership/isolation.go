@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,12 +18,18 @@ const (
 	sampleTries   = 4 // pings to each member of a sample: half of all packets may be lost
 )
 
-// watchIsolation sets isolated while most of the other members cannot be reached.
+// isolation says whether most of the other members cannot be reached.
+type isolation struct {
+	on      atomic.Bool
+	heardAt atomic.Int64 // when a probe last succeeded, unix nanoseconds
+}
+
+// watchIsolation sets isolation while most of the other members cannot be reached.
 func (m *Membership) watchIsolation(ctx context.Context) {
 	interval := m.settings.timings.probeInterval
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	heard := m.heardAt.Load()
+	heard := m.isolation.heardAt.Load()
 	misses := 0 // intervals without an answered probe, less the intervals with one
 	for {
 		select {
@@ -30,12 +37,12 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if now := m.heardAt.Load(); now != heard {
+		if now := m.isolation.heardAt.Load(); now != heard {
 			heard, misses = now, max(misses-1, 0)
 		} else {
 			misses++
 		}
-		isolated := m.isolated.Load()
+		isolated := m.isolation.on.Load()
 		switch {
 		case m.registry.countOthers() == 0:
 			isolated = false
@@ -50,7 +57,7 @@ func (m *Membership) watchIsolation(ctx context.Context) {
 				isolated, misses = false, 0
 			}
 		}
-		if ctx.Err() == nil && m.isolated.Swap(isolated) != isolated {
+		if ctx.Err() == nil && m.isolation.on.Swap(isolated) != isolated {
 			m.log.Debug("isolation", "isolated", isolated) // package cluster logs the problem in health
 			m.registry.events.poke()
 		}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clusterkit/clusterkit/internal/lifecycle"
@@ -59,7 +60,7 @@ func (m *Membership) bootstrap(ctx context.Context) error {
 // begins shortly before BootstrapTimeout ends, so that this member does not go ahead alone beside
 // members that have been there for longer than that.
 func (m *Membership) searchWait(s *search) time.Duration {
-	spent := m.settings.now().Sub(m.opened)
+	spent := m.settings.now().Sub(m.instance.opened)
 	wait := jitter(min(max(spent/4, firstRetry), m.settings.timings.rejoinInterval))
 	if len(s.back) > 0 {
 		wait = firstRetry
@@ -110,7 +111,7 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 			return errors.Join(err, lookupErr)
 		}, func(err error) {
 			results <- found{addrs, err}
-			<-m.attempts
+			<-m.searches.attempts
 		})
 	}
 	next := time.NewTicker(m.settings.timings.patience)
@@ -122,13 +123,13 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 			return
 		}
 		select {
-		case m.attempts <- struct{}{}:
+		case m.searches.attempts <- struct{}{}:
 		default:
 			last.err = errHangs
 			return
 		}
 		if _, _, running := m.live(); !running {
-			<-m.attempts
+			<-m.searches.attempts
 			return
 		}
 		begun++
@@ -160,9 +161,9 @@ func (m *Membership) discover(ctx context.Context) ([]netip.AddrPort, error) {
 func (m *Membership) endAttempts() {
 	limit := time.NewTimer(lifecycle.Grace)
 	defer limit.Stop()
-	for range cap(m.attempts) {
+	for range cap(m.searches.attempts) {
 		select {
-		case m.attempts <- struct{}{}:
+		case m.searches.attempts <- struct{}{}:
 		case <-limit.C:
 			m.log.Warn("left a call of Discovery behind", "error", errHangs)
 			return
@@ -183,11 +184,9 @@ func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 	for _, other := range others {
 		known[other.Addr] = true
 	}
-	m.mu.Lock()
 	if want := m.settings.advertise; len(others) > 0 || !want.IsValid() || want.Addr() == m.settings.bind.Addr() {
-		known[m.local] = true
+		known[m.instance.address()] = true
 	}
-	m.mu.Unlock()
 	var unknown []netip.AddrPort
 	for _, addr := range addrs {
 		if !known[addr] {
@@ -201,7 +200,7 @@ func (m *Membership) unknown(addrs []netip.AddrPort) []netip.AddrPort {
 // does nothing when this member is stopping, or when a contact with the same address is under way
 // that began less than patience ago.
 func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
-	if !m.dialing.begin(addr, m.settings.now(), m.settings.timings.patience) {
+	if !m.searches.dialing.begin(addr, m.settings.now(), m.settings.timings.patience) {
 		return
 	}
 	gossip, g, running := m.live()
@@ -210,7 +209,7 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 		if one := errors.Unwrap(err); one != nil {
 			err = one // memberlist wraps the error in a list, whose text has several lines
 		}
-		m.dialing.end(addr)
+		m.searches.dialing.end(addr)
 		if refused := g.TakeRefusal(addr); refused != nil {
 			err = refused
 		}
@@ -226,13 +225,20 @@ func (m *Membership) contact(addr netip.AddrPort, done func(error)) {
 		done(err)
 	})
 	if !begun {
-		m.dialing.end(addr)
+		m.searches.dialing.end(addr)
 	}
 }
 
 // jitter returns a duration between d/2 and 3d/2, so that members that started together do not
 // always act together.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) } //nolint:gosec // a time
+
+// searches holds what searches for members have in common.
+type searches struct {
+	attempts chan struct{} // holds one value for each call of Discovery
+	dialing  dialing
+	first    atomic.Bool // discovery names this member alone, and always will
+}
 
 // dialing holds the addresses that are being dialled.
 type dialing struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,39 +36,33 @@ type Membership struct {
 	reach         reach
 	pairs         pairs
 	deaths        deaths
-	returned      lifecycle.Broadcast // this member may refute its death again
 	suspicions    suspicions
 	tethers       tethers
 	lines         lines
 	undecryptable undecryptable
-	dialing       dialing
-	attempts      chan struct{} // holds one value for each call of Discovery
-	known         known         // addresses that the file remembers
+	searches      searches
+	known         known // addresses that the file remembers
 	keys          *keyring
 	updates       updates
-	asks          chan digestMessage
+	tail          tail
 	direct        direct
 	counts        counts
-	syncs         *syncer
-	isolated      atomic.Bool
-	first         atomic.Bool  // discovery names this member alone, and always will
-	lastSync      atomic.Int64 // unix nanoseconds
-	opened        time.Time    // when Start opened the address
-	heardAt       atomic.Int64 // when a probe last succeeded, unix nanoseconds
+	isolation     isolation
+	parting       parting
+	life          lifecycle.Life
+	instance      instance
+}
 
-	life lifecycle.Life
+// parting is what this member says of itself when it leaves.
+type parting struct {
+	announced atomic.Bool                 // this member has announced that it is about to leave
+	bare      atomic.Pointer[func() bool] // see driver.HoldsNothing
+}
 
-	parting atomic.Bool                 // this member has announced that it is about to leave
-	bare    atomic.Pointer[func() bool] // see driver.HoldsNothing
-	closed  atomic.Bool                 // callbacks of memberlist are ignored from here on
-
-	workers sync.WaitGroup
-
-	mu     sync.Mutex // guards the fields below; never held while waiting
-	gossip *memberlist.Memberlist
-	guard  *guard.Guard
-	local  netip.AddrPort // the address that this member announces
-	cancel context.CancelFunc
+// isBare reports whether this member holds no data.
+func (p *parting) isBare() bool {
+	nothing := p.bare.Load()
+	return nothing != nil && (*nothing)()
 }
 
 // lines bounds the lines of the log that are not about a trouble.
@@ -118,13 +111,13 @@ func New(o Options) (*Membership, error) {
 		agreement:     newAgreement(s.NodeID, self.Start.Nonce, s.now),
 		admission:     newAdmission(s.PartitionCount, s.Configurations),
 		newcomers:     newNewcomers(len(s.Gossip.Keys) > 0),
-		asks:          make(chan digestMessage, 64),
+		tail:          tail{asks: make(chan digestMessage, 64), syncs: newSyncer(s.timings, s.now)},
 		direct:        direct{inbox: make(chan message, maxInbox), sends: make(chan struct{}, maxSends)},
 		reach:         newReach(),
 		deaths:        deaths{refuted: make(chan struct{}, 1)},
 		suspicions:    newSuspicions(suspicionProbes*s.timings.probeInterval, s.now),
 		tethers:       newTethers(s),
-		attempts:      make(chan struct{}, maxAttempts*maxSearches),
+		searches:      searches{attempts: make(chan struct{}, maxAttempts*maxSearches)},
 		pairs:         pairs{doubts: make(chan string, 16), all: make(map[string]*pair)},
 		undecryptable: undecryptable{senders: make(chan netip.AddrPort, 16)},
 		life:          lifecycle.Life{Name: "membership", Ended: ErrStopped},
@@ -136,7 +129,6 @@ func New(o Options) (*Membership, error) {
 	m.lines.refusals.Rate, m.lines.refusals.Burst = 1.0/3, 20
 	m.lines.repeats.every, m.undecryptable.dialled.every = time.Hour, refusalMemory/2
 	m.agreement.mended = m.registry.events.poke
-	m.syncs = newSyncer(s.timings, s.now)
 	if m.announcer, err = newAnnouncer(self); err != nil {
 		return nil, err
 	}
@@ -236,23 +228,17 @@ func (m *Membership) Stop(ctx context.Context) error {
 func (m *Membership) depart(ctx context.Context) (changed bool, err error) {
 	_, kept := m.registry.away(m.settings.NodeID)
 	err = m.announcer.change(ctx, func(self *Member) {
-		changed = !m.parting.Swap(true)
+		changed = !m.parting.announced.Swap(true)
 		switch {
 		case !changed:
 		case self.State == Active && m.settings.RestartGrace > 0:
 			self.State, self.Grace = Away, m.settings.RestartGrace
 		case self.State == Joining && kept: // the earlier start stays Away
 		case self.State != Leaving:
-			self.State, self.Bare = Leaving, m.isBare()
+			self.State, self.Bare = Leaving, m.parting.isBare()
 		}
 	})
 	return changed, err
-}
-
-// isBare reports whether this member holds no data.
-func (m *Membership) isBare() bool {
-	nothing := m.bare.Load()
-	return nothing != nil && (*nothing)()
 }
 
 // leave tells the other members that this member is about to leave, and then that it has left. It

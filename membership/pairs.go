@@ -116,7 +116,7 @@ func (m *Membership) doubted(name string) {
 // trouble has a problem of its own.
 func (m *Membership) commonTrouble() bool {
 	_, err := m.reach.state()
-	return err != nil || m.isolated.Load() || m.troubles.has(troubleNoPackets) || m.troubles.has(troubleNoStreams)
+	return err != nil || m.isolation.on.Load() || m.troubles.has(troubleNoPackets) || m.troubles.has(troubleNoStreams)
 }
 
 // dropPairs deletes the records of members that are gone. A member of a blocked pair may be declared

@@ -5,12 +5,58 @@ import (
 	"fmt"
 	"log"
 	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
 	"github.com/clusterkit/clusterkit/membership/internal/packetstream"
 )
+
+// instance is memberlist with its guard, while it runs. A Membership has one in its life.
+type instance struct {
+	opened  time.Time   // when Start opened the address
+	closed  atomic.Bool // callbacks of memberlist are ignored from here on
+	workers sync.WaitGroup
+
+	mu     sync.Mutex // guards the fields below; never held while waiting
+	gossip *memberlist.Memberlist
+	guard  *guard.Guard
+	local  netip.AddrPort // the address that this member announces
+	cancel context.CancelFunc
+}
+
+// begin records what runs, and returns the context of the workers.
+func (i *instance) begin(gossip *memberlist.Memberlist, g *guard.Guard, local netip.AddrPort) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.gossip, i.guard, i.local, i.cancel = gossip, g, local, cancel
+	return ctx
+}
+
+// end lets nothing new begin, and ends the context of the workers. It returns what the caller must
+// shut down, or nil when nothing runs.
+func (i *instance) end() *memberlist.Memberlist {
+	i.mu.Lock()
+	gossip, cancel := i.gossip, i.cancel
+	i.gossip, i.guard, i.cancel = nil, nil, nil
+	i.mu.Unlock()
+	if gossip != nil {
+		i.closed.Store(true)
+		cancel()
+	}
+	return gossip
+}
+
+// address returns the address that this member announces. It is not valid before Start.
+func (i *instance) address() netip.AddrPort {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.local
+}
 
 // open binds the address and starts gossip and the workers.
 func (m *Membership) open() error {
@@ -46,17 +92,14 @@ func (m *Membership) open() error {
 	hooks := &hooks{m: m}
 	config.Delegate, config.Events, config.Alive, config.Ping, config.Merge = hooks, hooks, hooks, hooks, hooks
 
-	m.opened = m.settings.now()
-	m.heardAt.Store(m.opened.UnixNano())
+	m.instance.opened = m.settings.now()
+	m.isolation.heardAt.Store(m.instance.opened.UnixNano())
 	gossip, err := memberlist.Create(config)
 	if err != nil {
 		_ = g.Shutdown()
 		return fmt.Errorf("membership: starting gossip on %v: %w", local, err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	m.mu.Lock()
-	m.gossip, m.guard, m.local, m.cancel = gossip, g, local, cancel
-	m.mu.Unlock()
+	ctx := m.instance.begin(gossip, g, local)
 	m.announcer.attach(gossip)
 	workers := []func(context.Context){m.keepJoining, m.keepAgreeing, m.watchIsolation, m.watchReach, m.watchPairs, m.watchDeaths, m.watchRest}
 	if !m.tethers.off {
@@ -155,20 +198,15 @@ func (m *Membership) advertisedFrom(t Transport, from string) (netip.AddrPort, e
 // probe ends with that probe, within a few probe intervals. Such a goroutine no longer changes the
 // Membership.
 func (m *Membership) shutdown() {
-	m.mu.Lock()
-	gossip, cancel := m.gossip, m.cancel
-	m.gossip, m.guard, m.cancel = nil, nil, nil
-	m.mu.Unlock()
+	gossip := m.instance.end()
 	if gossip == nil {
 		return
 	}
-	m.closed.Store(true)
-	cancel()
 	m.announcer.detach(nil)
 	if err := gossip.Shutdown(); err != nil {
 		m.log.Warn("closing gossip failed", "error", err)
 	}
-	m.workers.Wait()
+	m.instance.workers.Wait()
 	m.endAttempts()
 	if m.settings.Gossip.AddressFile != "" {
 		if data := m.dueKnown(true); data != nil {
@@ -179,20 +217,22 @@ func (m *Membership) shutdown() {
 
 // live returns memberlist and the guard while they run.
 func (m *Membership) live() (*memberlist.Memberlist, *guard.Guard, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.gossip, m.guard, m.gossip != nil
+	i := &m.instance
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.gossip, i.guard, i.gossip != nil
 }
 
 // background runs f in a goroutine that Stop waits for, and reports whether it does. It does not
 // run f before memberlist has started, nor after shutdown has begun.
 func (m *Membership) background(f func()) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.gossip == nil {
+	i := &m.instance
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.gossip == nil {
 		return false
 	}
-	m.workers.Go(f)
+	i.workers.Go(f)
 	return true
 }
 

@@ -68,7 +68,7 @@ func (m *Membership) search(ctx, limited context.Context) *search {
 		memory: memory, answers: make(chan searchAnswer), ended: make(chan struct{}),
 	}
 	defer close(s.ended)
-	m.first.Store(err == nil && isFixed(m.settings.Discovery) && !slices.ContainsFunc(addrs, func(addr netip.AddrPort) bool { return !m.isSelf(addr) }))
+	m.searches.first.Store(err == nil && isFixed(m.settings.Discovery) && !slices.ContainsFunc(addrs, func(addr netip.AddrPort) bool { return !m.isSelf(addr) }))
 	s.run(ctx, limited)
 	s.report(ctx)
 	return s
@@ -82,7 +82,7 @@ func (s *search) report(ctx context.Context) {
 	case ctx.Err() != nil:
 	case all == "" || m.registry.countOthers() > 0:
 		m.troubles.clear(troubleNoSeed, "")
-	case m.settings.now().Sub(m.opened) >= min(defaultBootstrapTimeout, m.settings.BootstrapTimeout):
+	case m.settings.now().Sub(m.instance.opened) >= min(defaultBootstrapTimeout, m.settings.BootstrapTimeout):
 		m.troubles.set(troubleNoSeed, "", "", all, 0)
 	}
 }
@@ -204,10 +204,9 @@ func (s *search) take(a searchAnswer) {
 // isSelf reports whether an address is certainly this member's own. Another address may lead to
 // this member by chance: a load balancer may pick another member for the next dial.
 func (m *Membership) isSelf(addr netip.AddrPort) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	local := m.instance.address()
 	own := addr.Addr().IsLoopback() || addr.Addr() == m.settings.bind.Addr()
-	return addr == m.local || own && addr.Port() == m.local.Port()
+	return addr == local || own && addr.Port() == local.Port()
 }
 
 // awaitReach waits until it is known whether other members reach this one, and returns an error

@@ -3,6 +3,8 @@ package membership
 import (
 	"math"
 	"time"
+
+	"github.com/clusterkit/clusterkit/internal/lifecycle"
 )
 
 // Others that have not heard of a member for longer than a suspicion takes have declared it dead. memberlist
@@ -21,6 +23,8 @@ type silence struct {
 	since     time.Time // when a long silence began; zero when it has been in touch for a probe interval since
 	back      time.Time // when another member was first heard after it
 	suspected time.Time // when this member last heard that it is suspected or dead
+
+	returned lifecycle.Broadcast // this member may refute its death again
 }
 
 // heardSuspicion records that this member is about to hear that others suspect it or declare it dead.
@@ -49,7 +53,7 @@ func (m *Membership) touched() {
 	if !over {
 		return
 	}
-	m.returned.Signal()
+	m.deaths.silence.returned.Signal()
 	m.background(func() {
 		m.announcer.wait(m.life.Ending(), time.Nanosecond)
 		m.spread()
@@ -60,7 +64,7 @@ func (m *Membership) touched() {
 // also while it has not heard of a suspicion. The one in an exchange of members that another member begins is
 // known before the exchange is answered.
 func (m *Membership) withheld() <-chan struct{} {
-	wait := m.returned.Wait()
+	wait := m.deaths.silence.returned.Wait()
 	s, now := &m.deaths.silence, m.settings.now()
 	m.deaths.mu.Lock()
 	defer m.deaths.mu.Unlock()

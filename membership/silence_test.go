@@ -37,7 +37,7 @@ func TestWhenAMemberDeniesItsDeath(t *testing.T) {
 	require.True(t, may())
 	m.heard(m.name, true, 0)
 	require.False(t, may())
-	returned := m.returned.Wait()
+	returned := m.deaths.silence.returned.Wait()
 	m.touched()
 	require.False(t, may())
 	later(interval - time.Millisecond)

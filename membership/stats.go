@@ -86,7 +86,7 @@ func (m *Membership) stats() Stats {
 	s := m.registry.stats()
 	s.Keys = m.keys.count()
 	s.Syncs = m.counts.exchanges.Load()
-	s.TailSyncs = m.syncs.count.Load()
+	s.TailSyncs = m.tail.syncs.count.Load()
 	s.MessagesDropped = m.counts.dropped.Load()
 	s.Refused.Announcements = m.counts.refused.Load()
 	t := &m.tethers

@@ -21,6 +21,13 @@ import (
 // may be forged, or recorded.
 const answerWait = 10
 
+// tail holds what ends the differences that gossip leaves.
+type tail struct {
+	asks     chan digestMessage
+	syncs    *syncer
+	lastSync atomic.Int64 // when members were last exchanged, unix nanoseconds
+}
+
 // publish sets the view.
 func (m *Membership) publish(v view) {
 	if m.agreement.publish(v) {
@@ -41,7 +48,7 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case msg := <-m.asks:
+		case msg := <-m.tail.asks:
 			at, waits := asked[msg.from]
 			if delete(asked, msg.from); msg.kind == kindAnswer && waits && m.settings.now().Sub(at) < answerWait*delay {
 				m.heardAnswer(msg)
@@ -145,18 +152,18 @@ func (m *Membership) compare(id, addr string, theirs digest) {
 		return
 	}
 	gossip, _, running := m.live()
-	if !running || !m.syncs.begin(ours, theirs, m.registry.countOthers()) {
+	if !running || !m.tail.syncs.begin(ours, theirs, m.registry.countOthers()) {
 		return
 	}
 	begun := m.background(func() {
-		defer m.syncs.end()
-		m.syncs.count.Add(1)
+		defer m.tail.syncs.end()
+		m.tail.syncs.count.Add(1)
 		if _, err := gossip.Join([]string{addr}); err != nil {
 			m.log.Debug("cannot exchange members", "with", id, "error", err)
 		}
 	})
 	if !begun {
-		m.syncs.end()
+		m.tail.syncs.end()
 	}
 }
 
