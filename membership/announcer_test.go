@@ -60,7 +60,7 @@ func TestAnnouncerTakesTurns(t *testing.T) {
 }
 
 func TestSetStateAndUpdate(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		m := n.make(1, func(o *Options) { o.Discovery = nil; o.Metadata = map[string]string{"a": "1"} })
 		for _, s := range []State{0, Observer + 1, 255} {
 			require.EqualError(t, Drive(m).SetState(t.Context(), s), "membership: cannot announce "+s.String())

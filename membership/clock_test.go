@@ -18,11 +18,11 @@ func TestAClockThatWasNeverSet(t *testing.T) {
 		"with keys": func(o *Options) { o.Gossip.Keys = Keys{hostileKey} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				time.Sleep(time.Until(release.Add(year)))
 				one, two, three := n.start(1, edit), n.start(2, edit, behind(57*year)), n.start(3, edit)
 				n.see(3, one, two, three)
-				require.NoError(t, n.net.Partition([]netip.AddrPort{townAddr(1), townAddr(3)}, []netip.AddrPort{townAddr(2)}))
+				require.NoError(t, n.net.Partition([]netip.AddrPort{addrOf(1), addrOf(3)}, []netip.AddrPort{addrOf(2)}))
 				n.see(2, one, three)
 				n.see(1, two)
 				time.Sleep(time.Minute)
@@ -47,14 +47,14 @@ func TestAClockThatIsYearsAhead(t *testing.T) {
 		require.ErrorContains(t, err, ": set the one that is wrong, and restart its process")
 	}
 	t.Run("that of the process that joins", func(t *testing.T) {
-		inTown(t, func(t *testing.T, n *town) {
+		inNet(t, func(t *testing.T, n *testNet) {
 			one, three := n.start(1), n.start(3)
 			refused(t, n.make(2, behind(-50*year)))
 			n.see(2, one, three)
 		})
 	})
 	t.Run("that of the cluster", func(t *testing.T) {
-		inTown(t, func(t *testing.T, n *town) {
+		inNet(t, func(t *testing.T, n *testNet) {
 			one, three := n.start(1, behind(-50*year)), n.start(3, behind(-50*year))
 			n.see(2, one, three)
 			refused(t, n.make(2))

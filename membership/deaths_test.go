@@ -10,7 +10,7 @@ import (
 // A member that others suspect again after its death is not reached all the time. It waits on, for a bounded time:
 // anybody can forge a suspicion in clear.
 func TestASuspicionProlongsTheWaitAfterADeath(t *testing.T) {
-	m, err := New(townOptions(1))
+	m, err := New(optionsOf(1))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	m.settings.now = func() time.Time { return now }

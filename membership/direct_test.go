@@ -11,7 +11,7 @@ import (
 )
 
 func TestSend(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		a, b := n.make(1), n.make(2)
 		require.ErrorIs(t, Drive(a).Send(t.Context(), "n2", nil), errNotStarted)
 		require.NoError(t, a.Start(t.Context()))
@@ -35,10 +35,10 @@ func TestSend(t *testing.T) {
 // A member that does not answer delays its messages by at most the time for one
 // message, and at most maxSends of them at a time.
 func TestSendToASilentMember(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		a, b := n.start(1), n.start(2)
 		n.see(2, a, b)
-		n.net.Isolate(townAddr(2))
+		n.net.Isolate(addrOf(2))
 		begun := time.Now()
 		var wg sync.WaitGroup
 		for range maxSends {
@@ -52,10 +52,10 @@ func TestSendToASilentMember(t *testing.T) {
 		require.ErrorContains(t, Drive(a).Send(ended(), "n2", nil), "context canceled")
 		wg.Wait()
 		require.Equal(t, LAN.timings().patience, time.Since(begun), "all at a time")
-		n.net.Reconnect(townAddr(2))
+		n.net.Reconnect(addrOf(2))
 		require.NoError(t, Drive(a).Send(t.Context(), "n2", []byte("after them")), "those that hang do not count")
 		require.Equal(t, "after them", string((<-Drive(b).Messages()).Payload))
-		n.net.Isolate(townAddr(2))
+		n.net.Isolate(addrOf(2))
 
 		go func() { _ = Drive(a).Send(t.Context(), "n2", nil) }()
 		require.NoError(t, a.Stop(t.Context()))
@@ -64,13 +64,13 @@ func TestSendToASilentMember(t *testing.T) {
 
 // A message for a process that is gone does not reach a later process at its address.
 func TestAMessageIsForOneStart(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		a, b := n.start(1), n.start(2)
 		n.see(2, a, b)
-		n.net.Crash(townAddr(2))
+		n.net.Crash(addrOf(2))
 		require.NoError(t, n.make(2).Start(t.Context()))
 		again := n.all[len(n.all)-1]
-		n.net.Crash(townAddr(2)) // so that a cannot know
+		n.net.Crash(addrOf(2)) // so that a cannot know
 		before := again.Local().Start.Nonce
 		again.deliver(directMessage{from: "n1", to: before + 1, payload: []byte("old")})
 		again.deliver(directMessage{from: "n1", to: before, payload: []byte("new")})
@@ -81,7 +81,7 @@ func TestAMessageIsForOneStart(t *testing.T) {
 
 // No sender waits for a receiver that does not take its messages.
 func TestAFullInbox(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		a, b := n.start(1), n.start(2)
 		n.see(2, a, b)
 		const over = 10
@@ -96,7 +96,7 @@ func TestAFullInbox(t *testing.T) {
 
 // A message that stalls on its way ends with its time.
 func TestSendHonoursItsDeadline(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		a, b := n.start(1), n.start(2)
 		n.see(2, a, b)
 		require.NoError(t, n.net.SetStreamLoss(1))

@@ -48,17 +48,17 @@ func TestADiscoveryThatPanics(t *testing.T) {
 				o.Discovery = DiscoveryFunc(func(context.Context) ([]string, error) { first(); return nil, nil })
 			},
 			"Join": func(o *Options, first func()) {
-				o.Discovery = Join(DiscoveryFunc(func(context.Context) ([]string, error) { first(); return nil, nil }), Static(townAddr(1).String()))
+				o.Discovery = Join(DiscoveryFunc(func(context.Context) ([]string, error) { first(); return nil, nil }), Static(addrOf(1).String()))
 			},
 			"Resolver": func(o *Options, first func()) {
-				o.Discovery, o.Gossip.Resolver = Static("seeds.example", townAddr(1).String()), badResolver{first}
+				o.Discovery, o.Gossip.Resolver = Static("seeds.example", addrOf(1).String()), badResolver{first}
 			},
 			"SRV": func(o *Options, first func()) {
-				o.Discovery = Join(SRV{Name: "seeds.example", Resolver: badResolver{first}}, Static(townAddr(1).String()))
+				o.Discovery = Join(SRV{Name: "seeds.example", Resolver: badResolver{first}}, Static(addrOf(1).String()))
 			},
 		} {
 			t.Run(at+" "+name, func(t *testing.T) {
-				inTown(t, func(t *testing.T, n *town) {
+				inNet(t, func(t *testing.T, n *testNet) {
 					one := n.start(1)
 					two := n.start(2, func(o *Options) { edit(o, first) })
 					n.await("health names the cause", func() bool { return strings.Contains(discoveryTrouble(two), name) })
@@ -73,7 +73,7 @@ func TestADiscoveryThatPanics(t *testing.T) {
 
 // A Discovery that does not return keeps neither Start nor the search for lost members waiting. Health names it.
 func TestADiscoveryThatHangs(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		hung := make(chan struct{})
 		var hangs atomic.Bool
 		var calls atomic.Int32
@@ -81,7 +81,7 @@ func TestADiscoveryThatHangs(t *testing.T) {
 			if calls.Add(1); hangs.Load() {
 				<-hung
 			}
-			return []string{townAddr(1).String()}, nil
+			return []string{addrOf(1).String()}, nil
 		})
 		one := n.start(1)
 		two := n.start(2, func(o *Options) { o.Discovery = discovery })
@@ -90,7 +90,7 @@ func TestADiscoveryThatHangs(t *testing.T) {
 		calls.Store(0)
 		n.await("health names the cause", func() bool { return strings.Contains(discoveryTrouble(two), "has not returned") })
 		cut := func() {
-			require.NoError(t, n.net.Partition([]netip.AddrPort{townAddr(1)}, []netip.AddrPort{townAddr(2)}))
+			require.NoError(t, n.net.Partition([]netip.AddrPort{addrOf(1)}, []netip.AddrPort{addrOf(2)}))
 			n.see(1, one, two)
 			time.Sleep(10 * time.Minute)
 		}

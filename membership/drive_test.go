@@ -8,7 +8,7 @@ import (
 
 // These are the events at a member when another member joins and then leaves.
 func TestEventsOfAMeeting(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1), n.start(2)
 		n.see(2, first, second)
 		require.NoError(t, second.Stop(t.Context()))

@@ -39,11 +39,11 @@ func absent(id string, number, nonce uint64) absenceRecord {
 // A record of the absence of a start that nobody has seen neither replaces a process, nor adds a
 // member, nor takes the place of a member that has failed.
 func TestForgedAbsencesAreNotBelieved(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three, four := n.start(1), n.start(2), n.start(3), n.start(4)
 		n.see(4, one, two, three, four)
 		n.active(one, two, three, four)
-		n.net.Crash(townAddr(4))
+		n.net.Crash(addrOf(4))
 		n.see(3, one, two, three)
 		time.Sleep(newCompany)
 		s := n.stranger(one, two, three)
@@ -71,7 +71,7 @@ func TestForgedAbsencesAreNotBelieved(t *testing.T) {
 
 // Records of absences that are not valid are counted, and do not fill the log.
 func TestInvalidAbsencesDoNotFillTheLog(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		h := newLineLog(slog.LevelWarn)
 		one := n.start(1, func(o *Options) { o.Logger = slog.New(h) })
 		s := n.stranger(one)
@@ -79,7 +79,7 @@ func TestInvalidAbsencesDoNotFillTheLog(t *testing.T) {
 		for i := range 200 {
 			state := binary.BigEndian.AppendUint64([]byte{0xff}, uint64(i))
 			b := append(append([]byte{6, 0x82}, number32("Nodes", 0)...), number32("UserStateLen", uint32(len(state)))...)
-			conn, err := s.transport.DialAddressTimeout(Address{Addr: townAddr(1).String()}, time.Second)
+			conn, err := s.transport.DialAddressTimeout(Address{Addr: addrOf(1).String()}, time.Second)
 			require.NoError(t, err)
 			_, err = conn.Write(append(labelled(b), state...))
 			require.NoError(t, err)
@@ -94,7 +94,7 @@ func TestInvalidAbsencesDoNotFillTheLog(t *testing.T) {
 // In clear any process can end the grace of a member that restarts. The member counts as failed then,
 // and takes its place when it is back.
 func TestAForgedEndOfAnAbsence(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3, grace(time.Hour))
 		n.see(3, one, two, three)
 		n.active(one, two, three)
@@ -112,11 +112,11 @@ func TestAForgedEndOfAnAbsence(t *testing.T) {
 
 // In clear any process can say that a member which has failed has left. It does not count as lost then.
 func TestAForgedLeaveOfALostMember(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		n.active(one, two, three)
-		n.net.Crash(townAddr(3))
+		n.net.Crash(addrOf(3))
 		n.see(2, one, two)
 		require.Len(t, one.registry.failed(), 1)
 		n.stranger(one, two).tell([]absenceRecord{{left: true, member: Member{ID: "n3", Start: three.Local().Start}}})

@@ -27,7 +27,7 @@ func forgedAnswers(kind byte, first, last uint32) (packets [][]byte) {
 // A stranger answers all probes that there may be. A crash is noticed as soon as without it, and a start that does
 // not run is not believed.
 func TestForgedAnswersProveNothing(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		time.Sleep(time.Minute)
@@ -65,7 +65,7 @@ func TestForgedAnswersProveNothing(t *testing.T) {
 // A stranger says in the name of a member that this one does not answer. This member checks that, and believes what
 // it finds.
 func TestForgedComplaintsAreChecked(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		s := n.stranger(one)
@@ -81,7 +81,7 @@ func TestForgedComplaintsAreChecked(t *testing.T) {
 
 // A stranger says in the name of a member that it has another view. Nobody has asked for that, and it does not count.
 func TestForgedViewsDelayNoAgreement(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		var all []*Membership
 		for i := range 12 { // in a small cluster the next probe contradicts
 			all = append(all, n.make(1+i))
@@ -119,7 +119,7 @@ func TestForgedViewsDelayNoAgreement(t *testing.T) {
 // A stranger announces members at its own address. That does not make the address one of a known member, for which
 // the guard keeps room. A process that joins has a known address as soon as it has answered.
 func TestAGhostMakesNoAddressKnown(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two := n.start(1), n.start(2)
 		n.see(2, one, two)
 		time.Sleep(time.Minute)
@@ -160,7 +160,7 @@ func TestForgedQuestionsOpenFewStreams(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				one, two := n.start(1), n.start(2)
 				n.see(2, one, two)
 				members, _ := one.Members()

@@ -28,7 +28,7 @@ func TestForgedIncarnationsAreRefuted(t *testing.T) {
 	for name, from := range map[string]string{"a stranger": "10.9.9.9:1", "the address of a member": "10.0.0.2:99"} {
 		for what, packet := range packets {
 			t.Run(what+" from "+name, func(t *testing.T) {
-				inTown(t, func(t *testing.T, n *town) {
+				inNet(t, func(t *testing.T, n *testNet) {
 					one, two, three := n.start(1), n.start(2), n.start(3)
 					n.see(3, one, two, three)
 					n.active(one, two, three)

@@ -12,7 +12,7 @@ import (
 func TestInventedMembersAreForgottenSoon(t *testing.T) {
 	for _, state := range []State{Joining, Active} {
 		t.Run(state.String(), func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				one, two, three := n.start(1), n.start(2), n.start(3)
 				n.see(3, one, two, three)
 				n.active(one, two, three)

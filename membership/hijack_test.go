@@ -20,12 +20,12 @@ type stranger struct {
 	to        []netip.AddrPort
 }
 
-func (n *town) stranger(to ...*Membership) stranger {
+func (n *testNet) stranger(to ...*Membership) stranger {
 	n.t.Helper()
 	return n.strangerAt("10.9.9.9:1", to...)
 }
 
-func (n *town) strangerAt(addr string, to ...*Membership) stranger {
+func (n *testNet) strangerAt(addr string, to ...*Membership) stranger {
 	n.t.Helper()
 	transport, err := n.net.Listen(netip.MustParseAddrPort(addr), nil)
 	require.NoError(n.t, err)
@@ -63,7 +63,7 @@ func forged(m *Membership, incarnation uint32) news {
 
 // Starts of a NodeID that do not answer, announced again and again, do not replace its process.
 func TestAnnouncedStartsDoNotReplaceAProcess(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		time.Sleep(time.Minute)
@@ -104,7 +104,7 @@ func TestAnnouncedStartsDoNotReplaceAProcess(t *testing.T) {
 // Old news of a start that has left, after the next start of the NodeID has joined, is no later process that
 // does not answer.
 func TestOldNewsIsNoForgery(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		old := forged(three, 1).alive()
@@ -126,13 +126,13 @@ func TestOldNewsIsNoForgery(t *testing.T) {
 // A process takes the NodeID of a member, with a start number years ahead, and then ends. The member
 // represents the NodeID again within seconds, and so does its next start.
 func TestAProcessIsBackAfterItsRival(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		n.active(one, two, three)
 		rival := n.start(3, onAddr(30), behind(-maxClockError+time.Hour))
 		n.speaks(rival, one, two, three, rival)
-		n.net.Kill(townAddr(30))
+		n.net.Kill(addrOf(30))
 		began := time.Now()
 		n.speaks(three, one, two, three)
 		require.Less(t, time.Since(began), 10*time.Second)
@@ -144,7 +144,7 @@ func TestAProcessIsBackAfterItsRival(t *testing.T) {
 
 // A leave and another address, in the name of a member that runs, do not keep it out.
 func TestANameIsNotTaken(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		time.Sleep(time.Minute)
@@ -185,7 +185,7 @@ func TestANameIsNotTaken(t *testing.T) {
 // short time what others believe about the member. memberlist alone would treat all later announcements of the member
 // as those of another address.
 func TestAnAddressHasOneForm(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		one, two, three := n.start(1), n.start(2), n.start(3)
 		n.see(3, one, two, three)
 		time.Sleep(time.Minute)
@@ -236,7 +236,7 @@ func TestForgedDeathsKeepNobodyFromOwning(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				h := newLineLog(slog.LevelInfo)
 				one, two := n.start(1), n.start(2)
 				three := n.start(3, func(o *Options) { o.Logger = slog.New(h) })
@@ -298,7 +298,7 @@ func TestProbesOfAStrangerTakeNoNews(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				var all []*Membership
 				for i := range 6 {
 					all = append(all, n.start(i+1))

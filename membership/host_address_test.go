@@ -68,7 +68,7 @@ func TestTheChoiceOfAnAddressIsLogged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newLineLog(slog.LevelWarn)
-			o := townOptions(1)
+			o := optionsOf(1)
 			o.GossipAddr, o.Logger = c.bind, slog.New(h)
 			m, err := New(o)
 			require.NoError(t, err)

@@ -138,15 +138,15 @@ func TestAStartThatIsGivenUpIsALeave(t *testing.T) {
 // Discovery of a large cluster names more addresses than one search dials. Each search dials others of them, so a member
 // behind many addresses that do not answer, or that are known, is found. A long answer is no problem.
 func TestDiscoveryNamesManyAddresses(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
-		one := n.start(1, func(o *Options) { o.Discovery = Static(townAddr(1).String()) })
+	inNet(t, func(t *testing.T, n *testNet) {
+		one := n.start(1, func(o *Options) { o.Discovery = Static(addrOf(1).String()) })
 		two := n.start(2, func(o *Options) {
 			o.Discovery = DiscoveryFunc(func(context.Context) ([]string, error) {
 				var all []string
 				for i := range 2 * maxSeeds {
 					all = append(all, fmt.Sprintf("10.1.%d.%d:7946", i/256, i%256))
 				}
-				return append(all, townAddr(1).String()), nil
+				return append(all, addrOf(1).String()), nil
 			})
 		})
 		n.await("they meet", func() bool { return one.registry.countOthers() == 1 && two.registry.countOthers() == 1 })

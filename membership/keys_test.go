@@ -10,7 +10,7 @@ import (
 
 func TestKeyring(t *testing.T) {
 	one, other := []byte("one key of 16 b."), []byte("another of 16 b.")
-	o := townOptions(1)
+	o := optionsOf(1)
 	o.Gossip.Keys = [][]byte{one}
 	m, err := New(o)
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func TestKeyring(t *testing.T) {
 }
 
 func TestKeyringFromManyGoroutines(t *testing.T) {
-	o := townOptions(1)
+	o := optionsOf(1)
 	o.Gossip.Keys = [][]byte{make([]byte, 16)}
 	m, err := New(o)
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestKeyringFromManyGoroutines(t *testing.T) {
 // Packets are decrypted while a key is removed that is not the last one.
 func TestAKeyIsRemovedWhileOthersAreInUse(t *testing.T) {
 	keys := [][]byte{make([]byte, 32), bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 32), bytes.Repeat([]byte{3}, 24)}
-	o := townOptions(1)
+	o := optionsOf(1)
 	o.Gossip.Keys = keys
 	m, err := New(o)
 	require.NoError(t, err)

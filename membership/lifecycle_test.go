@@ -20,21 +20,21 @@ import (
 // lingering is how long the goroutines of memberlist may run after its shutdown.
 const lingering = 40 * time.Second
 
-// town is a network in memory, in virtual time, and the members that were made on it.
-type town struct {
+// testNet is a network in memory, in virtual time, and the members that were made on it.
+type testNet struct {
 	t   *testing.T
 	net *memnet.Network
 	all []*Membership
 }
 
-func inTown(t *testing.T, test func(t *testing.T, n *town)) {
+func inNet(t *testing.T, test func(t *testing.T, n *testNet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		const seed = 1
 		network, err := memnet.New(memnet.Options{Seed: seed, Latency: time.Millisecond})
 		require.NoError(t, err)
 		t.Log("network seed", seed)
-		n := &town{t: t, net: network}
+		n := &testNet{t: t, net: network}
 		defer func() {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
@@ -47,23 +47,23 @@ func inTown(t *testing.T, test func(t *testing.T, n *town)) {
 	})
 }
 
-func townAddr(i int) netip.AddrPort {
+func addrOf(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 7946)
 }
 
-// townOptions returns the options of member i; the first member has i = 1.
-func townOptions(i int) Options {
+// optionsOf returns the options of member i; the first member has i = 1.
+func optionsOf(i int) Options {
 	return Options{
-		ClusterName: "orders", NodeID: fmt.Sprint("n", i), GossipAddr: townAddr(i).String(), Region: "eu", Zone: "a",
+		ClusterName: "orders", NodeID: fmt.Sprint("n", i), GossipAddr: addrOf(i).String(), Region: "eu", Zone: "a",
 		PartitionCount: 64, Configurations: []string{"rf3:rendezvous/1"},
-		Discovery: Static(townAddr(1).String(), townAddr(2).String()), Logger: slog.New(slog.DiscardHandler),
+		Discovery: Static(addrOf(1).String(), addrOf(2).String()), Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
 // make returns member i, which is not started.
-func (n *town) make(i int, edits ...func(*Options)) *Membership {
+func (n *testNet) make(i int, edits ...func(*Options)) *Membership {
 	n.t.Helper()
-	o := townOptions(i)
+	o := optionsOf(i)
 	o.Gossip.Network = n.net
 	for _, edit := range edits {
 		edit(&o)
@@ -74,7 +74,7 @@ func (n *town) make(i int, edits ...func(*Options)) *Membership {
 	return m
 }
 
-func (n *town) start(i int, edits ...func(*Options)) *Membership {
+func (n *testNet) start(i int, edits ...func(*Options)) *Membership {
 	n.t.Helper()
 	m := n.make(i, edits...)
 	require.NoError(n.t, m.Start(n.t.Context()))
@@ -82,7 +82,7 @@ func (n *town) start(i int, edits ...func(*Options)) *Membership {
 }
 
 // see waits until each of the given members lists count members.
-func (n *town) see(count int, all ...*Membership) {
+func (n *testNet) see(count int, all ...*Membership) {
 	n.t.Helper()
 	n.await(fmt.Sprint("all see ", count), func() bool {
 		for _, m := range all {
@@ -94,7 +94,7 @@ func (n *town) see(count int, all ...*Membership) {
 	})
 }
 
-func (n *town) await(what string, condition func() bool) {
+func (n *testNet) await(what string, condition func() bool) {
 	n.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !condition() {
@@ -104,15 +104,15 @@ func (n *town) await(what string, condition func() bool) {
 }
 
 // free requires that nothing listens at the address of member i.
-func (n *town) free(i int) {
+func (n *testNet) free(i int) {
 	n.t.Helper()
-	transport, err := n.net.Listen(townAddr(i), nil)
+	transport, err := n.net.Listen(addrOf(i), nil)
 	require.NoError(n.t, err)
 	require.NoError(n.t, transport.Shutdown())
 }
 
 func TestMembershipLifecycle(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first := n.make(1)
 		members, version := first.Members()
 		require.Empty(t, members)
@@ -124,7 +124,7 @@ func TestMembershipLifecycle(t *testing.T) {
 		begun := time.Now()
 		require.NoError(t, first.Start(t.Context()))
 		require.GreaterOrEqual(t, time.Since(begun), defaultBootstrapTimeout, "n2, a seed, may come")
-		require.Equal(t, townAddr(1), first.Local().Addr)
+		require.Equal(t, addrOf(1), first.Local().Addr)
 		second := n.start(2)
 		n.see(2, first, second)
 		require.NotZero(t, Drive(second).LastSync())
@@ -149,7 +149,7 @@ func ended() context.Context {
 func TestMembershipStopsAtAnyMoment(t *testing.T) {
 	for _, delay := range []time.Duration{0, 1, time.Millisecond, 3 * time.Millisecond, 100 * time.Millisecond, 301 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				n.start(1, func(o *Options) { o.Discovery = nil })
 				m := n.make(2)
 				var wg sync.WaitGroup
@@ -176,7 +176,7 @@ func TestMembershipStopsAtAnyMoment(t *testing.T) {
 }
 
 func TestMembershipStopBeforeStart(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		m := n.make(1)
 		require.NoError(t, m.Stop(t.Context()))
 		require.ErrorIs(t, m.Start(t.Context()), ErrStopped)
@@ -186,7 +186,7 @@ func TestMembershipStopBeforeStart(t *testing.T) {
 }
 
 func TestMembershipStartFails(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		n.start(1, func(o *Options) { o.Discovery = nil })
 		taken := n.make(1, func(o *Options) { o.NodeID = "other" })
 		require.ErrorIs(t, taken.Start(t.Context()), syscall.EADDRINUSE)
@@ -207,9 +207,9 @@ func TestBootstrapTimeout(t *testing.T) {
 	for _, profile := range []Profile{LAN, WAN, Local} {
 		for _, timeout := range []time.Duration{100 * time.Millisecond, 3 * time.Second, 45 * time.Second} {
 			t.Run(fmt.Sprint(profile, " ", timeout), func(t *testing.T) {
-				inTown(t, func(t *testing.T, n *town) {
+				inNet(t, func(t *testing.T, n *testNet) {
 					other := n.start(1, func(o *Options) { o.Discovery = nil })
-					n.net.Isolate(townAddr(1)) // the seed does not even refuse the connection
+					n.net.Isolate(addrOf(1)) // the seed does not even refuse the connection
 					m := n.make(2, func(o *Options) { o.BootstrapTimeout, o.Gossip.Profile = timeout, profile })
 					begun := time.Now()
 					require.NoError(t, m.Start(t.Context()))
@@ -224,9 +224,9 @@ func TestBootstrapTimeout(t *testing.T) {
 
 // A seed that appears while Start looks for it is joined.
 func TestBootstrapFindsALateSeed(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		other := n.start(1, func(o *Options) { o.Discovery = nil })
-		n.net.Isolate(townAddr(1))
+		n.net.Isolate(addrOf(1))
 		m := n.make(2, func(o *Options) { o.BootstrapTimeout = time.Minute })
 		time.AfterFunc(30*time.Second, n.net.Heal)
 		begun := time.Now()

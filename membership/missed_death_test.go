@@ -12,12 +12,12 @@ import (
 // does not wait for a suspicion of its own, which may last for half a minute.
 func TestTheNewsOfADeathThatWasMissed(t *testing.T) {
 	for _, loss := range []float64{0, 0.05, 0.1} {
-		for name, fault := range map[string]func(n *town, i int){
-			"process": func(n *town, i int) { n.net.Kill(townAddr(i)) },
-			"host":    func(n *town, i int) { n.net.Crash(townAddr(i)) },
+		for name, fault := range map[string]func(n *testNet, i int){
+			"process": func(n *testNet, i int) { n.net.Kill(addrOf(i)) },
+			"host":    func(n *testNet, i int) { n.net.Crash(addrOf(i)) },
 		} {
 			t.Run(fmt.Sprintf("%s at %v", name, loss), func(t *testing.T) {
-				inTown(t, func(t *testing.T, n *town) {
+				inNet(t, func(t *testing.T, n *testNet) {
 					const size = 12
 					var all []*Membership
 					for i := 1; i <= size; i++ {

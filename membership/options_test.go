@@ -95,7 +95,7 @@ func TestOptions(t *testing.T) {
 		{func(o *Options) { o.Discovery = File{} }, `Discovery.Path is "": must be set`},
 		{func(o *Options) { o.Discovery = Join(nil, Static("a", ":1"), Join(File{})) }, `Discovery.Static[1] is ":1": must be host:port or host` + "\n" + `Discovery.Path is "": must be set`},
 	} {
-		o := townOptions(1)
+		o := optionsOf(1)
 		c.set(&o)
 		err := o.Validate()
 		_, newErr := New(o)
@@ -131,7 +131,7 @@ func TestOptionsReportEverythingAtOnce(t *testing.T) {
 }
 
 func TestOptionsAreCopiedByNew(t *testing.T) {
-	o := townOptions(1)
+	o := optionsOf(1)
 	o.Metadata, o.Services = map[string]string{"a": "1"}, map[string]string{"s": "s:1"}
 	o.Gossip.Keys = [][]byte{[]byte("one key of 16 b.")}
 	m, err := New(o)

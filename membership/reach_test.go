@@ -11,10 +11,10 @@ import (
 // A member asks whether others reach it at the moment at which it is back. They still believe it dead, and
 // answer all the same.
 func TestAMemberThatIsBelievedDeadIsAnswered(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(4)
 		time.Sleep(10 * time.Second) // the first checks are over
-		require.NoError(t, n.net.Partition([]netip.AddrPort{townAddr(4)}))
+		require.NoError(t, n.net.Partition([]netip.AddrPort{addrOf(4)}))
 		require.True(t, n.within(30*time.Second, 3, all[:3]...))
 		n.net.Heal()
 		begun := time.Now()

@@ -11,7 +11,7 @@ import (
 // A member that refutes a suspicion says so again a moment later: the first refutation may reach nobody that
 // runs.
 func TestARefutationIsRepeated(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(3)
 		victim := all[1]
 		const suspected = 70000
@@ -30,7 +30,7 @@ func TestARefutationIsRepeated(t *testing.T) {
 
 // A member is deaf while it hears nobody, and for a moment after that.
 func TestADeafMember(t *testing.T) {
-	m, err := New(townOptions(1))
+	m, err := New(optionsOf(1))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	m.settings.now = func() time.Time { return now }
@@ -54,10 +54,10 @@ func TestADeafMember(t *testing.T) {
 // nobody can forge the refutation.
 func TestARefutationByWayOfAThirdMember(t *testing.T) {
 	for _, edit := range []func(*Options){func(*Options) {}, withKeys} {
-		inTown(t, func(t *testing.T, n *town) {
+		inNet(t, func(t *testing.T, n *testNet) {
 			all := n.found(3, edit)
-			n.net.Block(townAddr(1), townAddr(3))
-			n.net.Block(townAddr(3), townAddr(1))
+			n.net.Block(addrOf(1), addrOf(3))
+			n.net.Block(addrOf(3), addrOf(1))
 			_, g, _ := all[0].live()
 			packet, err := g.DeadPacket(all[2].name, all[0].name, 70000)
 			require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestARefutationByWayOfAThirdMember(t *testing.T) {
 // and it refutes that.
 func TestADeathThatNobodyExpects(t *testing.T) {
 	for _, edit := range []func(*Options){func(*Options) {}, withKeys} {
-		inTown(t, func(t *testing.T, n *town) {
+		inNet(t, func(t *testing.T, n *testNet) {
 			all := n.found(5, edit)
 			_, g, _ := all[0].live()
 			packet, err := g.DeadPacket(all[4].name, all[0].name, 60000)

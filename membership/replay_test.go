@@ -114,10 +114,10 @@ func (r *recorder) replay(t *testing.T, to ...string) {
 // With keys, what a start has sent does not bring it back: not after it has left, and not after it
 // has failed.
 func TestReplayBringsNoStartBack(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, n *town, m *Membership){
-		"left":    func(t *testing.T, _ *town, m *Membership) { require.NoError(t, m.Stop(t.Context())) },
-		"crashed": func(_ *testing.T, n *town, m *Membership) { n.net.Crash(m.Local().Addr) },
-		"crashed, and forgotten": func(t *testing.T, n *town, m *Membership) {
+	for name, end := range map[string]func(t *testing.T, n *testNet, m *Membership){
+		"left":    func(t *testing.T, _ *testNet, m *Membership) { require.NoError(t, m.Stop(t.Context())) },
+		"crashed": func(_ *testing.T, n *testNet, m *Membership) { n.net.Crash(m.Local().Addr) },
+		"crashed, and forgotten": func(t *testing.T, n *testNet, m *Membership) {
 			n.net.Crash(m.Local().Addr)
 			n.see(2, n.all[0], n.all[1])
 			require.True(t, Drive(n.all[0]).Forget("n3"))
@@ -125,7 +125,7 @@ func TestReplayBringsNoStartBack(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				r := &recorder{Network: n.net}
 				keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
 				one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
@@ -141,7 +141,7 @@ func TestReplayBringsNoStartBack(t *testing.T) {
 				for _, wait := range waits {
 					time.Sleep(wait)
 					before := one.registry.stats().Rejoined + two.registry.stats().Rejoined
-					r.replay(t, townAddr(1).String(), townAddr(2).String())
+					r.replay(t, addrOf(1).String(), addrOf(2).String())
 					time.Sleep(time.Second)
 					require.Equal(t, before, one.registry.stats().Rejoined+two.registry.stats().Rejoined)
 					n.see(2, one, two)
@@ -153,12 +153,12 @@ func TestReplayBringsNoStartBack(t *testing.T) {
 
 // With keys, a start that has failed and runs comes back.
 func TestAStartThatFailedComesBackWithKeys(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		keyed := func(o *Options) { o.Gossip.Keys = Keys{hostileKey} }
 		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
 		n.see(3, one, two, three)
 		for _, cut := range []time.Duration{time.Minute, time.Hour} {
-			err := n.net.Partition([]netip.AddrPort{townAddr(1), townAddr(2)}, []netip.AddrPort{townAddr(3)})
+			err := n.net.Partition([]netip.AddrPort{addrOf(1), addrOf(2)}, []netip.AddrPort{addrOf(3)})
 			require.NoError(t, err)
 			n.see(2, one, two)
 			n.see(1, three)
@@ -171,7 +171,7 @@ func TestAStartThatFailedComesBackWithKeys(t *testing.T) {
 
 // With keys, a recorded exchange does not bring an absence back to a member that has started since.
 func TestReplayBringsNoAbsenceBack(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		r := &recorder{Network: n.net}
 		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
 		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed, grace(2*time.Minute))
@@ -190,7 +190,7 @@ func TestReplayBringsNoAbsenceBack(t *testing.T) {
 		n.see(3, one, two, four)
 		time.Sleep(newCompany)
 		before := four.registry.stats()
-		r.replay(t, townAddr(4).String())
+		r.replay(t, addrOf(4).String())
 		after := four.registry.stats()
 		require.Equal(t, before.Joined+before.Rejoined, after.Joined+after.Rejoined)
 		n.see(3, one, two, four)
@@ -203,7 +203,7 @@ func TestReplayBringsNoEarlierStartBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of gossip")
 	}
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		r := &recorder{Network: n.net}
 		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
 		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
@@ -212,12 +212,12 @@ func TestReplayBringsNoEarlierStartBack(t *testing.T) {
 		r.end()
 		n.net.Crash(three.Local().Addr)
 		n.see(2, one, two)
-		again := n.start(3, func(o *Options) { o.Gossip.Keys, o.GossipAddr = Keys{hostileKey}, townAddr(4).String() })
+		again := n.start(3, func(o *Options) { o.Gossip.Keys, o.GossipAddr = Keys{hostileKey}, addrOf(4).String() })
 		n.see(3, one, two, again)
 		same := func(of string) {
 			t.Helper()
 			before := []Stats{one.registry.stats(), two.registry.stats()}
-			r.replay(t, townAddr(1).String(), townAddr(2).String())
+			r.replay(t, addrOf(1).String(), addrOf(2).String())
 			time.Sleep(time.Second)
 			for i, m := range []*Membership{one, two} {
 				after := m.registry.stats()
@@ -240,7 +240,7 @@ func TestReplayBringsNoEarlierStartBack(t *testing.T) {
 // A recorded message that all members have a view counts again when the same view comes back, with keys too. So a
 // wait for agreement may end too early. The members that have another view are named within seconds.
 func TestARecordedAgreementCountsAgain(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		r := &recorder{Network: n.net}
 		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
 		all := []*Membership{n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)}
@@ -268,7 +268,7 @@ func TestARecordedAgreementCountsAgain(t *testing.T) {
 		publish(7, all[0]) // the others still hold the other view
 		time.Sleep(100 * time.Millisecond)
 		require.False(t, Drive(all[0]).Agreement().Complete)
-		r.replay(t, townAddr(1).String())
+		r.replay(t, addrOf(1).String())
 		select {
 		case <-Drive(all[0]).Agreed():
 		default:
@@ -290,7 +290,7 @@ func TestReplayDoesNotDeceiveANewMember(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of gossip")
 	}
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		r := &recorder{Network: n.net}
 		keyed := func(o *Options) { o.Gossip.Network, o.Gossip.Keys = r, Keys{hostileKey} }
 		one, two, three := n.start(1, keyed), n.start(2, keyed), n.start(3, keyed)
@@ -305,7 +305,7 @@ func TestReplayDoesNotDeceiveANewMember(t *testing.T) {
 		for _, wait := range []time.Duration{0, time.Minute, time.Hour} {
 			time.Sleep(wait)
 			before := four.registry.stats()
-			r.replay(t, townAddr(4).String())
+			r.replay(t, addrOf(4).String())
 			time.Sleep(time.Second)
 			after := four.registry.stats()
 			require.Equal(t, before.Joined+before.Rejoined, after.Joined+after.Rejoined)
@@ -319,9 +319,9 @@ func TestOldMembersMeetWithKeys(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of gossip")
 	}
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		keyed := func(o *Options) { o.Gossip.Keys = Keys{hostileKey} }
-		left, right := []netip.AddrPort{townAddr(1), townAddr(3)}, []netip.AddrPort{townAddr(2), townAddr(4)}
+		left, right := []netip.AddrPort{addrOf(1), addrOf(3)}, []netip.AddrPort{addrOf(2), addrOf(4)}
 		require.NoError(t, n.net.Partition(left, right))
 		one, two := n.start(1, keyed), n.start(2, keyed)
 		three, four := n.start(3, keyed), n.start(4, keyed)

@@ -12,10 +12,10 @@ func behind(d time.Duration) func(*Options) {
 	return func(o *Options) { o.now = func() time.Time { return time.Now().Add(-d) } }
 }
 
-func onAddr(i int) func(*Options) { return func(o *Options) { o.GossipAddr = townAddr(i).String() } }
+func onAddr(i int) func(*Options) { return func(o *Options) { o.GossipAddr = addrOf(i).String() } }
 
 // speaks waits until all members list one n3: the start of the winner, at its address.
-func (n *town) speaks(winner *Membership, all ...*Membership) {
+func (n *testNet) speaks(winner *Membership, all ...*Membership) {
 	n.t.Helper()
 	n.see(3, all...)
 	n.await("the winner speaks for n3", func() bool {
@@ -29,7 +29,7 @@ func (n *town) speaks(winner *Membership, all ...*Membership) {
 }
 
 func TestASlowClockDoesNotLoseToWhatItReplaces(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1, func(o *Options) { o.Discovery = nil }), n.start(2)
 		live := n.start(3)
 		slow := n.start(3, behind(time.Hour), onAddr(30))
@@ -42,7 +42,7 @@ func TestASlowClockDoesNotLoseToWhatItReplaces(t *testing.T) {
 		require.Empty(t, Drive(first).Rivals())
 
 		// The same after the earlier process has ended.
-		n.net.Crash(townAddr(30))
+		n.net.Crash(addrOf(30))
 		again := n.start(3, behind(2*time.Hour), onAddr(31))
 		n.speaks(again, first, second, live, again)
 		require.NoError(t, live.Stop(t.Context()))
@@ -54,7 +54,7 @@ func TestASlowClockDoesNotLoseToWhatItReplaces(t *testing.T) {
 // Two processes that start at the same time on the same clock are ordered by their
 // nonces.
 func TestTwoStartsAtOnce(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1, func(o *Options) { o.Discovery = nil }), n.start(2)
 		one, other := n.make(3, onAddr(30)), n.make(3, onAddr(31))
 		errs := make(chan error, 2)

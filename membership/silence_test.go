@@ -10,7 +10,7 @@ import (
 // A member that heard nobody for longer than a suspicion takes, and is suspected, refutes that when it has been in
 // touch for a probe interval.
 func TestWhenAMemberDeniesItsDeath(t *testing.T) {
-	m, err := New(townOptions(1))
+	m, err := New(optionsOf(1))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	m.settings.now = func() time.Time { return now }

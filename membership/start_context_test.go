@@ -35,7 +35,7 @@ func (s stuckTransport) Shutdown() error {
 
 // Start ends with its context, also when what it has started does not. Stop waits for that.
 func TestStartEndsWithItsContext(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		release := make(chan struct{})
 		m := n.make(1, func(o *Options) { o.Gossip.Network = stuck{n.net, release} })
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)

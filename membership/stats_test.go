@@ -10,7 +10,7 @@ import (
 
 // Events about other members are counted by kind.
 func TestStatsCountEvents(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first := n.make(1)
 		require.Zero(t, Drive(first).Stats(), "before the start")
 		require.NoError(t, first.Start(t.Context()))
@@ -21,7 +21,7 @@ func TestStatsCountEvents(t *testing.T) {
 
 		require.NoError(t, third.Stop(t.Context()))
 		n.see(2, first, second)
-		n.net.Crash(townAddr(2))
+		n.net.Crash(addrOf(2))
 		n.see(1, first)
 		n.check(first, Stats{Joined: 2, Left: 1, Failed: 1, Lost: 1})
 
@@ -46,14 +46,14 @@ func TestStatsCountEvents(t *testing.T) {
 }
 
 // check compares the counts of events and the number of lost members.
-func (n *town) check(m *Membership, want Stats) {
+func (n *testNet) check(m *Membership, want Stats) {
 	n.t.Helper()
 	s := Drive(m).Stats()
 	require.Equal(n.t, want, Stats{Joined: s.Joined, Left: s.Left, Failed: s.Failed, Rejoined: s.Rejoined, Lost: s.Lost})
 }
 
 func TestStatsOfGossip(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1), n.start(2)
 		n.see(2, first, second)
 		n.await("both were told all members", func() bool { return Drive(first).Stats().Syncs > 0 && Drive(second).Stats().Syncs > 0 })
@@ -76,7 +76,7 @@ func TestStatsOfGossip(t *testing.T) {
 		require.ErrorIs(t, differs.Start(t.Context()), ErrConfiguration)
 		require.Positive(t, Drive(first).Stats().Refused.Announcements+Drive(second).Stats().Refused.Announcements)
 
-		n.net.Isolate(townAddr(1))
+		n.net.Isolate(addrOf(1))
 		n.await("its probes fail", func() bool { return Drive(first).Stats().HealthScore > 0 })
 		last := Drive(first).Stats()
 		require.NoError(t, first.Stop(t.Context()))

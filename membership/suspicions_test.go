@@ -88,7 +88,7 @@ func TestAMemberIsNotSilentForever(t *testing.T) {
 // A death is expected when a suspicion has had the time to reach the suspected member, and its refutation the time to
 // reach this one.
 func TestWhenADeathIsExpected(t *testing.T) {
-	m, err := New(townOptions(1))
+	m, err := New(optionsOf(1))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	m.settings.now = func() time.Time { return now }
@@ -109,7 +109,7 @@ func TestWhenADeathIsExpected(t *testing.T) {
 // A member that nothing is heard of, and that refuted a suspicion not long before, may lose most of what it sends. Its refutation
 // needs longer.
 func TestHowLongASilentMemberMayDenyThat(t *testing.T) {
-	m, err := New(townOptions(1))
+	m, err := New(optionsOf(1))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	m.settings.now = func() time.Time { return now }

@@ -9,7 +9,7 @@ import (
 
 // publishing makes members publish a view of their list of members, as package cluster
 // does. The fingerprint is that of the list.
-func (n *town) publishing(all ...*Membership) {
+func (n *testNet) publishing(all ...*Membership) {
 	for _, m := range all {
 		go func() {
 			for {
@@ -27,7 +27,7 @@ func (n *town) publishing(all ...*Membership) {
 }
 
 func TestMembersAgree(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := []*Membership{n.make(1, func(o *Options) { o.Discovery = nil }), n.make(2), n.make(3), n.make(4)}
 		n.publishing(all...)
 		for _, m := range all {
@@ -50,7 +50,7 @@ func TestMembersAgree(t *testing.T) {
 // A member gets news that gossip did not deliver within seconds, long before the next
 // exchange of members.
 func TestTheTailIsClosed(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := []*Membership{n.make(1, func(o *Options) { o.Discovery = nil }), n.make(2), n.make(3), n.make(4)}
 		n.publishing(all...)
 		for _, m := range all {
@@ -86,7 +86,7 @@ func TestTheTailIsClosed(t *testing.T) {
 // Members with equal lists and different fingerprints are reported, and do not exchange
 // their equal lists again and again.
 func TestADifferenceThatNoExchangeMends(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1, func(o *Options) { o.Discovery = nil }), n.start(2)
 		n.see(2, first, second)
 		for i, m := range []*Membership{first, second} {

@@ -14,7 +14,7 @@ func TestManyUpdatesDoNotHideACrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of gossip")
 	}
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(4)
 		one, two, three, four := all[0], all[1], all[2], all[3]
 		n.see(4, all...)

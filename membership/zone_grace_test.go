@@ -223,7 +223,7 @@ func zoneGrace(zone string, d time.Duration) func(*Options) {
 func TestAZoneIsLostAsAWhole(t *testing.T) {
 	for _, cut := range []bool{false, true} {
 		t.Run(map[bool]string{false: "power", true: "network"}[cut], func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				var all []*Membership
 				for i := range 9 {
 					all = append(all, n.start(i+1, zoneGrace(fmt.Sprint("z", i/3), 10*time.Minute)))
@@ -231,9 +231,9 @@ func TestAZoneIsLostAsAWhole(t *testing.T) {
 				n.see(9, all...)
 				n.active(all...)
 				lost, rest := all[6:], all[:6]
-				here, there := []netip.AddrPort{townAddr(10)}, []netip.AddrPort(nil)
+				here, there := []netip.AddrPort{addrOf(10)}, []netip.AddrPort(nil)
 				for i := range all {
-					if addr := townAddr(i + 1); i < 6 {
+					if addr := addrOf(i + 1); i < 6 {
 						here = append(here, addr)
 					} else {
 						there = append(there, addr)
@@ -255,7 +255,7 @@ func TestAZoneIsLostAsAWhole(t *testing.T) {
 						n.isAway(fmt.Sprint("n", i+1), lost...)
 					}
 				}
-				newcomer := n.start(10, zoneGrace("z0", 0), func(o *Options) { o.Discovery = Static(townAddr(1).String()) })
+				newcomer := n.start(10, zoneGrace("z0", 0), func(o *Options) { o.Discovery = Static(addrOf(1).String()) })
 				require.NoError(t, Drive(newcomer).SetState(t.Context(), Active))
 				time.Sleep(2 * time.Minute)
 				n.see(10, append(rest, newcomer)...)

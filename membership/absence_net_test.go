@@ -12,7 +12,7 @@ import (
 func grace(d time.Duration) func(*Options) { return func(o *Options) { o.RestartGrace = d } }
 
 // active announces that the given members are Active, and waits until all of them know it.
-func (n *town) active(all ...*Membership) {
+func (n *testNet) active(all ...*Membership) {
 	n.t.Helper()
 	for _, m := range all {
 		require.NoError(n.t, Drive(m).SetState(n.t.Context(), Active))
@@ -31,7 +31,7 @@ func (n *town) active(all ...*Membership) {
 }
 
 // isAway waits until the given members list a NodeID as Away and know that it has left.
-func (n *town) isAway(id string, all ...*Membership) {
+func (n *testNet) isAway(id string, all ...*Membership) {
 	n.t.Helper()
 	n.await(id+" is away", func() bool {
 		for _, m := range all {
@@ -53,7 +53,7 @@ func TestAMemberIsAwayAndComesBack(t *testing.T) {
 		"a slow clock":    {behind(time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				first, second := n.start(1), n.start(2)
 				third := n.start(3, grace(time.Minute))
 				n.see(3, first, second, third)
@@ -83,7 +83,7 @@ func TestAMemberIsAwayAndComesBack(t *testing.T) {
 }
 
 // speaks4 waits until four members list each other and the winner is the member of the NodeID n3.
-func (n *town) speaks4(winner *Membership, all ...*Membership) {
+func (n *testNet) speaks4(winner *Membership, all ...*Membership) {
 	n.t.Helper()
 	n.see(4, all...)
 	n.await("the newest start speaks for n3", func() bool {
@@ -97,7 +97,7 @@ func (n *town) speaks4(winner *Membership, all ...*Membership) {
 }
 
 func TestAMemberThatDoesNotComeBackFails(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1), n.start(2)
 		third := n.start(3, grace(20*time.Second))
 		n.see(3, first, second, third)
@@ -116,7 +116,7 @@ func TestAMemberThatDoesNotComeBackFails(t *testing.T) {
 func TestWhichMembersAreAway(t *testing.T) {
 	for state, away := range map[State]bool{Joining: false, Active: true, Draining: false, Leaving: false, Observer: false} {
 		t.Run(state.String(), func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				first, second := n.start(1), n.start(2, grace(time.Minute))
 				n.see(2, first, second)
 				require.NoError(t, Drive(second).SetState(t.Context(), state))
@@ -138,7 +138,7 @@ func TestWhichMembersAreAway(t *testing.T) {
 // When a new start ends before it is Active, by a crash or a stop, the earlier start is still
 // Away.
 func TestAStartThatEndsBeforeItIsActiveLeavesThePlace(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1), n.start(2)
 		third := n.start(3, grace(10*time.Minute))
 		n.see(3, first, second, third)
@@ -149,7 +149,7 @@ func TestAStartThatEndsBeforeItIsActiveLeavesThePlace(t *testing.T) {
 		require.NoError(t, stopped.Stop(t.Context()))
 		require.Equal(t, Joining, stopped.Local().State)
 		crashed := n.start(3)
-		n.net.Crash(townAddr(3))
+		n.net.Crash(addrOf(3))
 		_ = crashed.Stop(ended())
 		time.Sleep(time.Minute)
 		n.isAway("n3", first, second)
@@ -172,14 +172,14 @@ func TestAbsenceAcrossACut(t *testing.T) {
 		"it came back and fell": {2 * time.Minute, true, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				var all []*Membership
 				for i := range 5 {
 					all = append(all, n.start(i+1, grace(10*time.Minute)))
 				}
 				n.see(5, all...)
 				n.active(all...)
-				require.NoError(t, n.net.Partition([]netip.AddrPort{townAddr(1), townAddr(4)}, []netip.AddrPort{townAddr(2), townAddr(3), townAddr(5)}))
+				require.NoError(t, n.net.Partition([]netip.AddrPort{addrOf(1), addrOf(4)}, []netip.AddrPort{addrOf(2), addrOf(3), addrOf(5)}))
 				require.NoError(t, all[4].Stop(t.Context()))
 				n.isAway("n5", all[1], all[2])
 				n.see(2, all[0], all[3])
@@ -190,7 +190,7 @@ func TestAbsenceAcrossACut(t *testing.T) {
 					n.active(all[1], all[2], again)
 				}
 				if c.want == 4 && c.back {
-					n.net.Crash(townAddr(5))
+					n.net.Crash(addrOf(5))
 					_ = again.Stop(ended())
 				}
 				time.Sleep(c.cut)
@@ -212,7 +212,7 @@ func TestAbsenceAcrossACut(t *testing.T) {
 
 // Stop announces that the member is Away even when its context leaves no time to wait.
 func TestAwayWithoutTime(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		first, second := n.start(1), n.start(2)
 		third := n.start(3, grace(time.Minute))
 		n.see(3, first, second, third)

@@ -11,10 +11,10 @@ import (
 // A member that loses most of what it sends refutes its death, and steps back: streams to those that it asks about
 // its death would take too long.
 func TestAMemberThatIsHardlyHeardLearnsOfItsDeath(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		const size = 20
 		all := n.found(size)
-		victim, healthy, at := all[size-1], all[:size-1], townAddr(size)
+		victim, healthy, at := all[size-1], all[:size-1], addrOf(size)
 		for _, m := range healthy {
 			n.net.Block(at, m.Local().Addr)
 			m.suspicions.suspect(victim.name, 0)

@@ -14,7 +14,7 @@ import (
 )
 
 // found starts members 1 to size, and waits until they have opened their tethers.
-func (n *town) found(size int, edits ...func(*Options)) []*Membership {
+func (n *testNet) found(size int, edits ...func(*Options)) []*Membership {
 	n.t.Helper()
 	var all []*Membership
 	for i := 1; i <= size; i++ {
@@ -27,7 +27,7 @@ func (n *town) found(size int, edits ...func(*Options)) []*Membership {
 
 // within waits until each of the given members lists count members, up to a limit, and returns
 // whether they do.
-func (n *town) within(limit time.Duration, count int, all ...*Membership) bool {
+func (n *testNet) within(limit time.Duration, count int, all ...*Membership) bool {
 	n.t.Helper()
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		behind := false
@@ -51,13 +51,13 @@ func TestATetherShowsThatAProcessHasDied(t *testing.T) {
 	for name, edit := range map[string]func(*Options){"clear": func(*Options) {}, "encrypted": withKeys, "TCP only": tcpOnly} {
 		for size := 2; size <= 8; size += 3 {
 			t.Run(name, func(t *testing.T) {
-				inTown(t, func(t *testing.T, n *town) {
+				inNet(t, func(t *testing.T, n *testNet) {
 					all := n.found(size, edit)
 					for _, m := range all {
 						require.Equal(t, min(size-1, heldTethers), m.stats().Tethers.Held)
 						require.Equal(t, min(size-1, heldTethers), m.stats().Tethers.Served)
 					}
-					n.net.Kill(townAddr(size))
+					n.net.Kill(addrOf(size))
 					require.True(t, n.within(400*time.Millisecond, size-1, all[:size-1]...))
 					declared := uint64(0)
 					for _, m := range all[:size-1] {
@@ -74,11 +74,11 @@ func TestATetherShowsThatAProcessHasDied(t *testing.T) {
 // members suspect it, so that any of them may pass on its refutation.
 func TestBeatsShowThatAHostIsLost(t *testing.T) {
 	for _, loss := range []float64{0, 0.05} {
-		inTown(t, func(t *testing.T, n *town) {
+		inNet(t, func(t *testing.T, n *testNet) {
 			all := n.found(8)
 			require.NoError(t, n.net.SetPacketLoss(loss))
 			require.NoError(t, n.net.SetStreamLoss(loss))
-			n.net.Crash(townAddr(8))
+			n.net.Crash(addrOf(8))
 			require.False(t, n.within(2*time.Second, 7, all[:7]...))
 			require.True(t, n.within(3*time.Second, 7, all[:7]...))
 		})
@@ -88,9 +88,9 @@ func TestBeatsShowThatAHostIsLost(t *testing.T) {
 // A member that found that another one refuses connections makes the holders look at once, before beats
 // are missing.
 func TestADoubtMakesHoldersLook(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(8)
-		n.net.Crash(townAddr(8))
+		n.net.Crash(addrOf(8))
 		Drive(all[0]).Doubt("n8")
 		Drive(all[0]).Doubt("n1")
 		Drive(all[0]).Doubt("nobody")
@@ -106,9 +106,9 @@ func TestADoubtMakesHoldersLook(t *testing.T) {
 
 // A message that a member refuses makes the holders look, and they find that the member lives.
 func TestARefusedMessageIsADoubt(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(8)
-		n.net.Refuse(townAddr(1), townAddr(8))
+		n.net.Refuse(addrOf(1), addrOf(8))
 		require.Error(t, Drive(all[0]).Send(t.Context(), "n8", []byte("hello")))
 		time.Sleep(time.Second)
 		examined := uint64(0)
@@ -122,13 +122,13 @@ func TestARefusedMessageIsADoubt(t *testing.T) {
 
 // Members with and without tethers work together. A member without them is noticed at the old speed.
 func TestTethersAreOnlyBetweenMembersThatHaveThem(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(6, func(o *Options) { o.Gossip.NoTethers = o.NodeID == "n6" || o.NodeID == "n1" })
 		require.Zero(t, all[0].stats().Tethers)
 		require.Equal(t, 3, all[1].stats().Tethers.Held)
-		n.net.Kill(townAddr(5))
+		n.net.Kill(addrOf(5))
 		require.True(t, n.within(400*time.Millisecond, 5, append(all[:4:4], all[5])...))
-		n.net.Kill(townAddr(6))
+		n.net.Kill(addrOf(6))
 		require.False(t, n.within(2*time.Second, 4, all[:4]...))
 		require.True(t, n.within(20*time.Second, 4, all[:4]...))
 	})
@@ -136,10 +136,10 @@ func TestTethersAreOnlyBetweenMembersThatHaveThem(t *testing.T) {
 
 // A process that restarts at once does not leave the lists of the others.
 func TestAQuickRestartKeepsItsPlaceInTheLists(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(6)
 		old := all[5].Local().Start
-		n.net.Kill(townAddr(6))
+		n.net.Kill(addrOf(6))
 		time.Sleep(330 * time.Millisecond)
 		again := n.make(6)
 		began := make(chan error, 1)
@@ -163,16 +163,16 @@ func TestAQuickRestartKeepsItsPlaceInTheLists(t *testing.T) {
 // What does not end a process does not remove a member.
 func TestNoLivingMemberIsDeclaredDead(t *testing.T) {
 	const size = 8
-	last := townAddr(size)
-	for name, trouble := range map[string]func(n *town){
-		"streams end":                          func(n *town) { n.net.CloseStreams(last) },
-		"streams end, and a few are refused":   func(n *town) { n.refuse(last, 3); n.net.CloseStreams(last) },
-		"streams end, and most are refused":    func(n *town) { n.refuse(last, 6); n.net.CloseStreams(last) },
-		"streams end, and all are refused":     func(n *town) { n.refuse(last, size); n.net.CloseStreams(last) },
-		"the process stands still for a while": func(n *town) { n.net.Stall(last); time.Sleep(3 * time.Second); n.net.Resume(last) },
+	last := addrOf(size)
+	for name, trouble := range map[string]func(n *testNet){
+		"streams end":                          func(n *testNet) { n.net.CloseStreams(last) },
+		"streams end, and a few are refused":   func(n *testNet) { n.refuse(last, 3); n.net.CloseStreams(last) },
+		"streams end, and most are refused":    func(n *testNet) { n.refuse(last, 6); n.net.CloseStreams(last) },
+		"streams end, and all are refused":     func(n *testNet) { n.refuse(last, size); n.net.CloseStreams(last) },
+		"the process stands still for a while": func(n *testNet) { n.net.Stall(last); time.Sleep(3 * time.Second); n.net.Resume(last) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				all := n.found(size)
 				for range 5 {
 					trouble(n)
@@ -197,29 +197,29 @@ func TestNoMemberIsRemovedInTenMinutes(t *testing.T) {
 	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
 		size, minutes = 30, 10
 	}
-	last := townAddr(size)
-	for name, trouble := range map[string]func(n *town){
-		"loss of 10 %": func(n *town) {
+	last := addrOf(size)
+	for name, trouble := range map[string]func(n *testNet){
+		"loss of 10 %": func(n *testNet) {
 			require.NoError(n.t, n.net.SetPacketLoss(0.1))
 			require.NoError(n.t, n.net.SetStreamLoss(0.1))
 		},
-		"streams end each minute": func(n *town) {
+		"streams end each minute": func(n *testNet) {
 			for i := range size {
-				n.net.CloseStreams(townAddr(i + 1))
+				n.net.CloseStreams(addrOf(i + 1))
 			}
 		},
-		"30 % are refused":  func(n *town) { n.refuse(last, size*3/10); n.net.CloseStreams(last) },
-		"60 % are refused":  func(n *town) { n.refuse(last, size*6/10); n.net.CloseStreams(last) },
-		"90 % are refused":  func(n *town) { n.refuse(last, size*9/10); n.net.CloseStreams(last) },
-		"100 % are refused": func(n *town) { n.refuse(last, size); n.net.CloseStreams(last) },
-		"three seconds of standing still": func(n *town) {
+		"30 % are refused":  func(n *testNet) { n.refuse(last, size*3/10); n.net.CloseStreams(last) },
+		"60 % are refused":  func(n *testNet) { n.refuse(last, size*6/10); n.net.CloseStreams(last) },
+		"90 % are refused":  func(n *testNet) { n.refuse(last, size*9/10); n.net.CloseStreams(last) },
+		"100 % are refused": func(n *testNet) { n.refuse(last, size); n.net.CloseStreams(last) },
+		"three seconds of standing still": func(n *testNet) {
 			n.net.Stall(last)
 			time.Sleep(3 * time.Second)
 			n.net.Resume(last)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, func(t *testing.T, n *town) {
+			inNet(t, func(t *testing.T, n *testNet) {
 				all := n.found(size)
 				for range minutes {
 					trouble(n)
@@ -234,17 +234,17 @@ func TestNoMemberIsRemovedInTenMinutes(t *testing.T) {
 }
 
 // refuse makes the address of a member refuse the connections of the first members.
-func (n *town) refuse(to netip.AddrPort, first int) {
+func (n *testNet) refuse(to netip.AddrPort, first int) {
 	for i := 1; i <= first; i++ {
-		if townAddr(i) != to {
-			n.net.Refuse(townAddr(i), to)
+		if addrOf(i) != to {
+			n.net.Refuse(addrOf(i), to)
 		}
 	}
 }
 
 // A member that leaves ends its tethers on purpose.
 func TestALeaveIsNotExamined(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(6)
 		require.NoError(t, all[5].Stop(t.Context()))
 		n.see(5, all[:5]...)
@@ -259,7 +259,7 @@ func TestALeaveIsNotExamined(t *testing.T) {
 }
 
 // forge opens a tether of a process without keys at an address, in the name of a member.
-func (n *town) forge(from, to netip.AddrPort, self, name string) (*tether.Session, net.Conn, error) {
+func (n *testNet) forge(from, to netip.AddrPort, self, name string) (*tether.Session, net.Conn, error) {
 	transport, err := n.net.Listen(from, nil)
 	require.NoError(n.t, err)
 	n.t.Cleanup(func() { _ = transport.Shutdown() })
@@ -286,7 +286,7 @@ func TestForgedClaims(t *testing.T) {
 	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
 		size, lasts = 10, 10*time.Second
 	}
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(size)
 		before, begun := n.net.Stats().Dials, time.Now()
 		sent, tethers := 0, uint64(0)
@@ -319,21 +319,21 @@ func TestForgedClaims(t *testing.T) {
 
 // Tethers are accepted from known hosts, and with keys from members that have one.
 func TestTethersOfStrangersAreRefused(t *testing.T) {
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(2)
-		_, conn, err := n.forge(netip.MustParseAddrPort("10.9.9.9:1"), townAddr(1), all[1].name, all[0].name)
+		_, conn, err := n.forge(netip.MustParseAddrPort("10.9.9.9:1"), addrOf(1), all[1].name, all[0].name)
 		require.Error(t, err)
 		require.NoError(t, conn.Close())
 		require.Equal(t, 1, all[0].stats().Tethers.Served)
 		require.Positive(t, all[0].stats().Refused.Malformed)
-		session, _, err := n.forge(netip.AddrPortFrom(townAddr(2).Addr(), 9), townAddr(1), "stranger~0000000000000001", all[0].name)
+		session, _, err := n.forge(netip.AddrPortFrom(addrOf(2).Addr(), 9), addrOf(1), "stranger~0000000000000001", all[0].name)
 		require.NoError(t, err)
 		_, err = session.Read()
 		require.Error(t, err, "it is no member")
 	})
-	inTown(t, func(t *testing.T, n *town) {
+	inNet(t, func(t *testing.T, n *testNet) {
 		all := n.found(2, withKeys)
-		_, _, err := n.forge(netip.AddrPortFrom(townAddr(2).Addr(), 9), townAddr(1), all[1].name, all[0].name)
+		_, _, err := n.forge(netip.AddrPortFrom(addrOf(2).Addr(), 9), addrOf(1), all[1].name, all[0].name)
 		require.Error(t, err)
 		require.Equal(t, 1, all[0].stats().Tethers.Served)
 		synctest.Wait()
