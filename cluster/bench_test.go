@@ -18,13 +18,13 @@ const hotKeys = 1024
 // benchViews makes views of 50 members and of 49, over 4096 partitions.
 func benchViews() (more, fewer *published) {
 	b := view.Builder{Configurations: map[string]view.Configuration{
-		"rf3:rendezvous/3": {Config: ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}},
+		"rf3:rendezvous/4": {Config: ring.Config{PartitionCount: 4096, ReplicationFactor: 3, Strategy: rebalance.Rendezvous{}}},
 	}}
 	members := make([]membership.Member, 50)
 	for i := range members {
 		members[i] = membership.Member{
 			ID: fmt.Sprintf("orders-%02d", i), Region: "eu-west-1", Zone: fmt.Sprintf("eu-west-1%c", 'a'+i%3), Weight: 1,
-			State: membership.Active, Configurations: []string{"rf3:rendezvous/3"},
+			State: membership.Active, Configurations: []string{"rf3:rendezvous/4"},
 		}
 	}
 	first := b.Derive(members, view.Empty())

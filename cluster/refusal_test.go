@@ -43,7 +43,7 @@ func refusals() []refusal {
 			[]string{`["rf3:balanced/3"] there and ["rf3:` + rebalance.RoundRobin{}.Name() + `"] here`}},
 		{"the strategy of an older release", func(o *cluster.Options) { o.Strategy = rebalance.Rendezvous{} },
 			func(o *cluster.Options) { o.Strategy = rebalance.Rendezvous{Version: 1} }, membership.ErrConfiguration,
-			[]string{`["rf3:rendezvous/3"] there and ["rf3:rendezvous/1"] here`, "first accept both everywhere by a rolling restart, then drop the old one by another"}},
+			[]string{`["rf3:rendezvous/4"] there and ["rf3:rendezvous/1"] here`, "first accept both everywhere by a rolling restart, then drop the old one by another"}},
 		{"cluster name", asIs, func(o *cluster.Options) { o.ClusterName = "payments" }, membership.ErrClusterName,
 			[]string{"belongs to another cluster", "check the seed address, and ClusterName on both sides"}},
 		{"wrong key", keys(oneKey), keys(otherKey), membership.ErrGossipKey, []string{"wrong or missing gossip key", "no usable key in common"}},

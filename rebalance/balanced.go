@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/ring/option"
@@ -159,8 +158,7 @@ func (b Balanced) Yields(t ring.Topology) error {
 	var few []string
 	for r := range levels[1] {
 		if fewer(1, r) {
-			i := slices.IndexFunc(l.zones, func(z zone) bool { return z.region == r })
-			few = append(few, fmt.Sprintf("region %q", l.zones[i].place.region))
+			few = append(few, fmt.Sprintf("region %q", l.zones[l.first(r)].place.region))
 		}
 	}
 	for z := range levels[2] {

@@ -41,8 +41,8 @@ const (
 // bound, another owner becomes the primary. Only primaries are bounded. The number of other
 // owners on a node is random. All zones have the same number of primaries on their rings,
 // whatever the number of their nodes. So the nodes of a small zone among larger ones, of which
-// there are more than owners, carry twice the mean and more. Where the nodes of a zone are too
-// few for its part of every row, it has no owner in some rows: see [ConsistentHash.Yields].
+// there are more than owners, carry twice the mean and more. Where the nodes of a zone or region are
+// too few for its part of every row, it has no owner in some rows: see [ConsistentHash.Yields].
 //
 // Weights apply to the other owners only, because the consistent-hash ring has no
 // weights.
@@ -60,8 +60,9 @@ type ConsistentHash struct {
 	// More points make the numbers of primaries more even. Bounds: 1 to
 	// 1000. Zero means 20.
 	VirtualNodes int
-	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
-	// rolling change from a release that had no newer one. In versions 1 and 2 rows always
+	// Version is the version of the algorithm: 1 to 4. Zero means 4. The others are for the
+	// rolling change from a release that had no newer one. In version 3 rows always span as many
+	// regions as their zones permit, whatever a member then carries. In versions 1 and 2 rows also
 	// span as many zones as possible, whatever a member then carries. Version 1 has one
 	// consistent-hash ring for all zones, so that a leave may change all owners of a row.
 	Version int
@@ -74,12 +75,12 @@ func (c ConsistentHash) withDefaults() ConsistentHash {
 	if c.VirtualNodes == 0 {
 		c.VirtualNodes = 20
 	}
-	c.Version = cmp.Or(c.Version, 3)
+	c.Version = cmp.Or(c.Version, 4)
 	return c
 }
 
 // Name returns the algorithm's version and its parameters, by default
-// "consistent-hash/3:load=1250:vnodes=20".
+// "consistent-hash/4:load=1250:vnodes=20".
 func (c ConsistentHash) Name() string {
 	c = c.withDefaults()
 	return fmt.Sprintf("consistent-hash/%d:load=%d:vnodes=%d", c.Version, c.Load, c.VirtualNodes)
@@ -96,20 +97,24 @@ func (c ConsistentHash) Validate() error {
 	if c.VirtualNodes < 1 || c.VirtualNodes > maxVirtualNodes {
 		errs = append(errs, &option.Error{Field: "VirtualNodes", Value: c.VirtualNodes, Bound: fmt.Sprintf("between 1 and %d", maxVirtualNodes)})
 	}
-	return errors.Join(append(errs, checkVersion(c.Version, 3))...)
+	return errors.Join(append(errs, checkVersion(c.Version, 4))...)
 }
 
-// quotas returns the quotas of zones.
-func (c ConsistentHash) quotas(t ring.Topology, l layout) []quota {
-	if c.withDefaults().Version < 3 {
-		return nil
+// quotas returns the quotas of zones and regions.
+func (c ConsistentHash) quotas(t ring.Topology, l layout) (q quotas) {
+	switch c.withDefaults().Version {
+	case 3:
+		q = newQuotas(t, l, ringOverload, equalInOneRegion)
+	case 4:
+		q = newQuotas(t, l, ringOverload, equal)
+		q.limitRegions(t, l, ringOverload)
 	}
-	return quotas(t, l, ringOverload, true)
+	return q
 }
 
-// Yields returns nil when the rows of [ConsistentHash.Assign] span as many zones as possible.
-// Otherwise it returns an error that names the zones with too few members. Some rows then span
-// fewer zones, so that the spread over zones gives no node more than twice its fair share.
+// Yields returns an error that names the zones and regions whose members are too few for their part of
+// every row, and nil when there are none. Then the rows of [ConsistentHash.Assign] span as many zones
+// and regions as possible.
 func (c ConsistentHash) Yields(t ring.Topology) error {
 	l := newLayout(t.Nodes)
 	return yields(l, c.quotas(t, l))
@@ -125,8 +130,8 @@ func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 		return c.assignOneRing(t, table)
 	}
 	l := newLayout(t.Nodes)
-	quotas := c.quotas(t, l)
-	first := firstZones(l.zones, quotas, t.PartitionCount)
+	q := c.quotas(t, l)
+	first := firstZones(l, q, t.PartitionCount)
 	for z, zone := range l.zones {
 		if t.Stopped() {
 			return errStopped()
@@ -141,26 +146,27 @@ func (c ConsistentHash) Assign(t ring.Topology, table ring.Table) error {
 			}
 		}
 	}
-	if err := complete(t, table, 1, c.Version, l, quotas); err != nil {
+	if err := complete(t, table, 1, c.Version, l, q); err != nil {
 		return err
 	}
 	return c.limitPrimaries(t, table)
 }
 
 // firstZones returns, for each partition, the zone of its first owner. It depends on the zones and
-// their quotas alone, and not on their sizes. So a member that leaves changes owners only in its
-// own zone. The quotas may be nil.
-func firstZones(zones []zone, quotas []quota, partitions int) []int {
-	names := ring.Topology{PartitionCount: partitions, Nodes: make([]ring.Node, len(zones))}
-	for z, zone := range zones {
+// the quotas alone, and not on the sizes of zones. So a member that leaves changes owners only in its
+// own zone.
+func firstZones(l layout, q quotas, partitions int) []int {
+	names := ring.Topology{PartitionCount: partitions, Nodes: make([]ring.Node, len(l.zones))}
+	for z, zone := range l.zones {
 		names.Nodes[z] = ring.Node{ID: zone.name(), Weight: 1}
 	}
-	s, d := newScorer(names, 2), newDomain(partitions)
+	s, pick := newScorer(names, 2), newPicker(l, q, partitions)
 	first := make([]int, partitions)
 	for i := range first {
 		p, best := newPartition(i), ^uint64(0)
-		for z := range zones {
-			if cost := s.cost(p, uint16(z)); cost < best && (quotas == nil || quotas[z].of(p.index, &d, 1) > 0) {
+		pick.begin(i)
+		for z := range l.zones {
+			if cost := s.cost(p, uint16(z)); cost < best && pick.room[z] > 0 && pick.regionRoom[l.zones[z].region] > 0 {
 				first[i], best = z, cost
 			}
 		}
@@ -221,7 +227,7 @@ func (c ConsistentHash) assignOneRing(t ring.Topology, table ring.Table) error {
 	for p, n := range owners {
 		table.Row(p)[0] = n
 	}
-	return complete(t, table, 1, c.Version, newLayout(t.Nodes), nil)
+	return complete(t, table, 1, c.Version, newLayout(t.Nodes), quotas{})
 }
 
 // ringOwners returns the owner of every partition on the consistent-hash ring of some

@@ -66,7 +66,7 @@ func ExampleConsistentHash() {
 	fmt.Println(s.Name())
 	fmt.Println(rebalance.ConsistentHash{Load: 900}.Validate())
 	// Output:
-	// consistent-hash/3:load=1100:vnodes=20
+	// consistent-hash/4:load=1100:vnodes=20
 	// Load is 900: must be between 1000 and 10000
 }
 
@@ -98,7 +98,7 @@ func ExampleBalanced() {
 		fmt.Printf("%s: %d slots at most, 123 on average; a new member moves %d\n", s.Name(), fullest, len(plan.Moves))
 	}
 	// Output:
-	// rendezvous/3: 141 slots at most, 123 on average; a new member moves 128
+	// rendezvous/4: 141 slots at most, 123 on average; a new member moves 128
 	// balanced/3: 131 slots at most, 123 on average; a new member moves 136
 	// balanced/3:slack=exact: 123 slots at most, 123 on average; a new member moves 196
 }

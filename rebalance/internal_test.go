@@ -106,7 +106,7 @@ func TestWalkFindsTheCheapest(t *testing.T) {
 		table := ring.NewTable(topology)
 		require.NoError(t, Rendezvous{}.Assign(topology, table))
 		l := newLayout(topology.Nodes)
-		compared := newFiller(l, newScorer(topology, 2), l.depth(topology.Replicas, nil), nil)
+		compared := newFiller(l, newScorer(topology, 2), l.depth(topology.Replicas, quotas{}), quotas{})
 		for p := range topology.PartitionCount {
 			row := make([]uint16, topology.Replicas)
 			compared.fill(row, 0, newPartition(p))
@@ -121,7 +121,7 @@ func TestWalkLeavesManyZones(t *testing.T) {
 	for i := range 65 * fewNodes {
 		topology.Nodes = append(topology.Nodes, ring.Node{ID: fmt.Sprintf("n%04d", i), Zone: fmt.Sprint(i % 65), Weight: 1})
 	}
-	f := newFiller(newLayout(topology.Nodes), newScorer(topology, 2), 1, nil)
+	f := newFiller(newLayout(topology.Nodes), newScorer(topology, 2), 1, quotas{})
 	f.walk(topology.Stopped)
 	for _, lists := range f.walked {
 		require.Nil(t, lists)

@@ -1,7 +1,6 @@
 package rebalance_test
 
 import (
-	"fmt"
 	"strconv"
 	"testing"
 
@@ -120,24 +119,15 @@ func TestSmallZonesCarryTwiceTheirShare(t *testing.T) {
 }
 
 // The bound of Balanced holds for regions and for zones from which rows can choose. Rendezvous and
-// ConsistentHash bound only zones that must be in every row.
+// ConsistentHash bound zones and regions that must be in every row.
 func TestBoundsOfRegionsAndOfZonesToChoose(t *testing.T) {
-	inRegions := func(seed int) (nodes []ring.Node) { // regions of 15, 15 and 3 members
-		for r, size := range []int{5, 5, 1} {
-			for _, n := range seeded(seed, 1, size, size, size) {
-				n.ID, n.Region = fmt.Sprint(n.ID, "-", r), fmt.Sprint("region-", r)
-				nodes = append(nodes, n)
-			}
-		}
-		return nodes
-	}
 	for _, tc := range []struct {
 		name             string
 		nodes            func(seed int) []ring.Node
 		replicas         int
 		balanced, others [2]int // the bounds of the fullest member over its fair share, in thousandths
 	}{
-		{"regions of 15, 15 and 3", inRegions, 3, [2]int{1900, 2010}, [2]int{3500, 4200}},
+		{"regions of 15, 15 and 3", func(seed int) []ring.Node { return inRegions(seed, []int{5, 5, 5}, []int{5, 5, 5}, []int{1, 1, 1}) }, 3, [2]int{1900, 2010}, [2]int{1700, 2050}},
 		{"seven zones, six owners", func(seed int) []ring.Node { return seeded(seed, 1, 10, 8, 1, 12, 4, 9, 5) }, 6, [2]int{1500, 2010}, [2]int{1900, 2700}},
 	} {
 		for seed := range 3 {

@@ -25,10 +25,10 @@ import (
 // the spread over zones requires it: when a zone appears, disappears, or has fewer
 // nodes than its part of a row.
 //
-// A zone with too few nodes has no owner in some rows, so that the spread over zones gives no
-// node more than twice its fair share. These rows span fewer zones. Their number depends on the
-// number of nodes, so that a change moves more slots. Regions have no such bound, and neither have
-// zones from which rows can choose.
+// A zone or region with too few nodes has no owner in some rows, so that the spread over zones and
+// regions gives no node more than twice its fair share. These rows span fewer zones or regions.
+// Their number depends on the number of nodes, so that a change moves more slots. Zones from which
+// rows can choose have no such bound.
 //
 // Load is random, but more even than with plain hashes: a node's score for a partition is
 // the partition's rank in a permutation keyed by the node, as in Maglev (Eisenbud et al.,
@@ -46,23 +46,24 @@ import (
 // plus nodes times the rows that lose an owner. The zero value is ready to use, and
 // safe for concurrent use.
 type Rendezvous struct {
-	// Version is the version of the algorithm: 1 to 3. Zero means 3. The others are for the
-	// rolling change from a release that had no newer one. In versions 1 and 2 rows always
+	// Version is the version of the algorithm: 1 to 4. Zero means 4. The others are for the
+	// rolling change from a release that had no newer one. In version 3 rows always span as many
+	// regions as their zones permit, whatever a member then carries. In versions 1 and 2 rows also
 	// span as many zones as possible, whatever a member then carries. In version 1 scores are
 	// plain hashes, and load varies by nearly twice as much.
 	Version int
 }
 
 func (r Rendezvous) withDefaults() Rendezvous {
-	r.Version = cmp.Or(r.Version, 3)
+	r.Version = cmp.Or(r.Version, 4)
 	return r
 }
 
-// Name returns the algorithm and its version, "rendezvous/3".
+// Name returns the algorithm and its version, "rendezvous/4".
 func (r Rendezvous) Name() string { return fmt.Sprintf("rendezvous/%d", r.withDefaults().Version) }
 
 // Validate returns an [option.Error] when there is no such version.
-func (r Rendezvous) Validate() error { return checkVersion(r.Version, 3) }
+func (r Rendezvous) Validate() error { return checkVersion(r.Version, 4) }
 
 // checkVersion checks a version against the newest one.
 func checkVersion(version, newest int) error {
@@ -81,16 +82,21 @@ func (r Rendezvous) Assign(t ring.Topology, table ring.Table) error {
 	return complete(t, table, 0, r.withDefaults().Version, l, r.quotas(t, l))
 }
 
-// quotas returns the quotas of zones.
-func (r Rendezvous) quotas(t ring.Topology, l layout) []quota {
-	if r.withDefaults().Version < 3 {
-		return nil
+// quotas returns the quotas of zones and regions.
+func (r Rendezvous) quotas(t ring.Topology, l layout) (q quotas) {
+	version := r.withDefaults().Version
+	if version >= 3 {
+		q = newQuotas(t, l, scoreOverload, proportional)
 	}
-	return quotas(t, l, scoreOverload, false)
+	if version >= 4 {
+		q.limitRegions(t, l, scoreOverload)
+	}
+	return q
 }
 
-// Yields returns nil when the rows of [Rendezvous.Assign] span as many zones as possible, and
-// otherwise an error that names the zones whose members are too few.
+// Yields returns an error that names the zones and regions whose members are too few for their part of
+// every row, and nil when there are none. Then the rows of [Rendezvous.Assign] span as many zones and
+// regions as possible.
 func (r Rendezvous) Yields(t ring.Topology) error {
 	l := newLayout(t.Nodes)
 	return yields(l, r.quotas(t, l))
@@ -99,8 +105,8 @@ func (r Rendezvous) Yields(t ring.Topology) error {
 // complete fills the rest of each row of a table, after the given number of first
 // owners, by the scores of a version. It returns the error of a table that nobody needs
 // any more.
-func complete(t ring.Topology, table ring.Table, given, version int, l layout, quotas []quota) error {
-	f := newFiller(l, newScorer(t, version), l.depth(t.Replicas, quotas), quotas)
+func complete(t ring.Topology, table ring.Table, given, version int, l layout, q quotas) error {
+	f := newFiller(l, newScorer(t, version), l.depth(t.Replicas, q), q)
 	if given == 0 {
 		f.walk(t.Stopped)
 	}
@@ -131,12 +137,11 @@ type filler struct {
 	ranks  uint64        // all owners of all rows give the row a lower rank than this; zero if not known
 }
 
-// newFiller makes a filler for rows that take at most depth owners of a zone. The quotas may be
-// nil.
-func newFiller(l layout, s scorer, depth int, quotas []quota) *filler {
+// newFiller makes a filler for rows that take at most depth owners of a zone.
+func newFiller(l layout, s scorer, depth int, q quotas) *filler {
 	f := &filler{
 		layout: l,
-		pick:   newPicker(l, quotas, s.partitions),
+		pick:   newPicker(l, q, s.partitions),
 		score:  s,
 		lists:  make([][]candidate, len(l.zones)),
 		walked: make([][]candidate, len(l.zones)),

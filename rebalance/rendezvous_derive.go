@@ -12,7 +12,7 @@ import (
 //   - The change touches a zone in which fewer nodes stay than a row may have owners
 //     in one zone.
 //   - All weights are equal before the change and not after it, or the reverse.
-//   - The nodes of a zone are too few for its part of every row, before the change or after it.
+//   - The nodes of a zone or region are too few for its part of every row, before the change or after it.
 //
 // A row that keeps its owners changes only if a joining node costs less than the most
 // expensive owner of the row. docs/placement.md proves that the table equals that of
@@ -22,7 +22,7 @@ import (
 // joining node that gives a row a higher rank costs more than all of its owners.
 func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	c, ok := compare(from, to)
-	if !ok || r.quotas(to, c.layout) != nil || len(c.layout.zones) > 1 && r.quotas(from, newLayout(from.Nodes)) != nil {
+	if !ok || !r.quotas(to, c.layout).none() || len(c.layout.zones) > 1 && !r.quotas(from, newLayout(from.Nodes)).none() {
 		return false
 	}
 	slots := table.Slots()
@@ -31,7 +31,7 @@ func (r Rendezvous) Derive(from, to ring.Topology, table ring.Table) bool {
 	for _, p := range lost {
 		done.add(p)
 	}
-	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth, nil)
+	f := newFiller(c.layout, newScorer(to, r.withDefaults().Version), c.depth, quotas{})
 	f.ranks = table.Note()
 	// With these zones the owners of each row are in ascending order of cost: the most
 	// expensive owner is the last.

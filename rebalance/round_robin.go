@@ -26,7 +26,7 @@ func (RoundRobin) Name() string { return "round-robin/1" }
 // Assign implements [ring.RebalanceStrategy].
 func (RoundRobin) Assign(t ring.Topology, table ring.Table) error {
 	layout := newLayout(t.Nodes)
-	pick := newPicker(layout, nil, t.PartitionCount)
+	pick := newPicker(layout, quotas{}, t.PartitionCount)
 	dealt := make([]int, len(layout.zones))   // the number of slots of each zone
 	laps := make([]uint64, len(layout.zones)) // the number of slots of each zone divided by its nodes, times 2^32
 	primaries := make([]int, len(t.Nodes))

@@ -28,7 +28,7 @@ func check(t *rapid.T, s ring.RebalanceStrategy, c strategytest.Cluster) {
 
 func TestNames(t *testing.T) {
 	for s, name := range map[ring.RebalanceStrategy]string{
-		rebalance.Rendezvous{}:                                     "rendezvous/3",
+		rebalance.Rendezvous{}:                                     "rendezvous/4",
 		rebalance.Rendezvous{Version: 3}:                           "rendezvous/3",
 		rebalance.Rendezvous{Version: 2}:                           "rendezvous/2",
 		rebalance.Rendezvous{Version: 1}:                           "rendezvous/1",
@@ -37,11 +37,12 @@ func TestNames(t *testing.T) {
 		rebalance.Balanced{Overload: 2000, Version: 2}:             "balanced/2",
 		rebalance.Balanced{Overload: option.None}:                  "balanced/3:overload=none",
 		rebalance.Balanced{Version: 1, Slack: option.None}:         "balanced/1:slack=exact",
-		rebalance.ConsistentHash{}:                                 "consistent-hash/3:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}:     "consistent-hash/3:load=1250:vnodes=20",
+		rebalance.ConsistentHash{}:                                 "consistent-hash/4:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Load: 1250, VirtualNodes: 20}:     "consistent-hash/4:load=1250:vnodes=20",
+		rebalance.ConsistentHash{Version: 3}:                       "consistent-hash/3:load=1250:vnodes=20",
 		rebalance.ConsistentHash{Version: 2}:                       "consistent-hash/2:load=1250:vnodes=20",
 		rebalance.ConsistentHash{Version: 1}:                       "consistent-hash/1:load=1250:vnodes=20",
-		rebalance.ConsistentHash{Load: 10_000, VirtualNodes: 1000}: "consistent-hash/3:load=10000:vnodes=1000",
+		rebalance.ConsistentHash{Load: 10_000, VirtualNodes: 1000}: "consistent-hash/4:load=10000:vnodes=1000",
 	} {
 		require.Equal(t, name, s.Name())
 		require.NoError(t, ring.Config{PartitionCount: 1, ReplicationFactor: 1, Strategy: s}.Validate())
@@ -49,8 +50,8 @@ func TestNames(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	for _, version := range []int{-1, 4} {
-		require.EqualError(t, rebalance.Rendezvous{Version: version}.Validate(), fmt.Sprintf("Version is %d: must be between 1 and 3, or 0 for the newest", version))
+	for _, version := range []int{-1, 5} {
+		require.EqualError(t, rebalance.Rendezvous{Version: version}.Validate(), fmt.Sprintf("Version is %d: must be between 1 and 4, or 0 for the newest", version))
 		topology := ring.Topology{Nodes: []ring.Node{{ID: "a", Weight: 1}}, PartitionCount: 1, Replicas: 1}
 		require.ErrorContains(t, rebalance.Rendezvous{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: rendezvous: Version is ")
 		require.ErrorContains(t, rebalance.Balanced{Version: version}.Assign(topology, ring.NewTable(topology)), "rebalance: balanced: Version is ")
@@ -70,7 +71,11 @@ func TestGoldenFingerprints(t *testing.T) {
 		{ID: "d", Region: "us", Zone: "1"}, {ID: "e", Region: "us", Zone: "1"}, {ID: "f", Region: "us", Zone: "1", Weight: 1 << 20},
 	}
 	got := make(map[string][]string)
-	for _, s := range append(slices.Clone(strategies), rebalance.Rendezvous{Version: 2}, rebalance.ConsistentHash{Version: 2}, rebalance.ConsistentHash{Load: 1000, VirtualNodes: 1, Version: 2}) {
+	all := slices.Clone(strategies)
+	for _, version := range []int{2, 3} {
+		all = append(all, rebalance.Rendezvous{Version: version}, rebalance.ConsistentHash{Version: version}, rebalance.ConsistentHash{Load: 1000, VirtualNodes: 1, Version: version})
+	}
+	for _, s := range all {
 		for _, c := range []strategytest.Cluster{
 			{Nodes: []ring.Node{{ID: "only"}}, PartitionCount: 1, ReplicationFactor: 3},
 			{Nodes: uniform(1, 10), PartitionCount: 271, ReplicationFactor: 3},
@@ -94,11 +99,14 @@ func TestGoldenFingerprints(t *testing.T) {
 		"consistent-hash/2:load=1250:vnodes=20": {"fcf786ac8a0abf6b", "f200bce5306e612b", "19f28407840a74b6", "e090f4def3778071", "2bdf53b50034892e", "5ee47e5abd63f0a8"},
 		"consistent-hash/3:load=1000:vnodes=1":  {"c7aafff5d03d1f78", "730e0a2e338223a9", "f862fec388fd00cc", "6681f0c87e5ed59f", "f2cc23d753046eff", "f2de69a53ef432e5"},
 		"consistent-hash/3:load=1250:vnodes=20": {"c17fdcc6421b5672", "d74b7e81f61db9b8", "147157d93d4c4d55", "e758cfb022c84809", "e8304879db9b880b", "8c4f34ba2a3eadbe"},
+		"consistent-hash/4:load=1000:vnodes=1":  {"fc958d1352a9ffb1", "4ff4fe02c1da1289", "1bd93cc1bf33dee4", "9b21ecf417ac0966", "ad2c0a1663b5e8cf", "61590791fb40962d"},
+		"consistent-hash/4:load=1250:vnodes=20": {"912fd019c03bb65f", "f09b67487bcafbb8", "cf3ba1cb138f8d9c", "f19f035f4852bbd6", "8e4ba25d4bb84c3e", "2d37672f9ce1c636"},
 		"ordinal/1:node-0-:zones=1":             {"c7c7442acb39921a", "c6065d3a8716a031", "6ed4b6c60255494e", "0df58059f87dee8d", "d0b3787de2e3dbd1", "ddc9dbeb754bdded"},
 		"ordinal/2:node-0-:zones=1":             {"c5f4994fae73f815", "46cb505f4ac6a442", "e1b6ff084bf182a3", "b296cb230d97243a", "06d77a26d231657e", "09c5360b506f1164"},
 		"rendezvous/1":                          {"27110c79ecb24056", "6e4f95eeadfb1e48", "346a7e0736a657e0", "7eb2cb29174bb446", "7356edc5f57b9d97", "66776420f9c20364"},
 		"rendezvous/2":                          {"36fa5c450f456809", "0b65f56e94833c74", "65373f303c0ebf06", "6041e68616c3e31d", "82eafed850b7fc7a", "fab0d6b6ef6b802d"},
 		"rendezvous/3":                          {"26983ed3c70e1d68", "f34a828b8664891a", "3bfdedef99d5eb58", "58187c6142635b62", "0c2c566f75247741", "a0a7fc93151ea9d6"},
+		"rendezvous/4":                          {"6fb92b0f6c7669d0", "aaf3d70b23e048c7", "5359dc251a1ee049", "12996d984087b4f5", "d6969ff4829546d3", "504b71656ada66be"},
 		"round-robin/1":                         {"799f343f95552038", "09e828b26ee6ece7", "579d64ed9a3db352", "e09505b1e0003656", "fd93a6e357f055e4", "6116e7c3e0814c0d"},
 	}, got)
 }

@@ -62,16 +62,40 @@ func newLayout(nodes []ring.Node) layout {
 	return l
 }
 
-// depth is the largest number of owners that one zone gives to a row. The quotas may be nil.
-func (l *layout) depth(replicas int, quotas []quota) int {
+// depth is the largest number of owners that one zone gives to a row.
+func (l *layout) depth(replicas int, q quotas) int {
 	sizes := make([]int, len(l.zones))
 	for z := range sizes {
-		sizes[z] = len(l.zones[z].nodes)
-		if quotas != nil && quotas[z].limited {
-			sizes[z] = min(sizes[z], quotas[z].each)
+		sizes[z] = q.least(z, len(l.zones[z].nodes))
+	}
+	if q.regions == nil {
+		return depth(sizes, replicas)
+	}
+	for depth := 1; ; depth++ {
+		if l.within(q.regions, func(z int) int { return min(sizes[z], depth) }) >= replicas {
+			return depth
 		}
 	}
-	return depth(sizes, replicas)
+}
+
+// within sums up a number of each zone, by which a region counts no more than every row may have there.
+func (l *layout) within(regions []quota, of func(z int) int) (sum int) {
+	room := make([]int, l.regions)
+	for z := range l.zones {
+		room[l.zones[z].region] += of(z)
+	}
+	for r := range room {
+		if regions[r].limited {
+			room[r] = min(room[r], regions[r].each)
+		}
+		sum += room[r]
+	}
+	return sum
+}
+
+// first returns the first zone of a region.
+func (l *layout) first(region int) int {
+	return slices.IndexFunc(l.zones, func(z zone) bool { return z.region == region })
 }
 
 // depth is the same for zones of given sizes, which together have enough nodes for a
@@ -92,27 +116,28 @@ func depth(sizes []int, replicas int) int {
 //
 // It always takes from the zones used least, and among these from the regions used
 // least. So the counts of two zones differ by at most one, unless a zone has no more
-// nodes or its quota is used up, and as many regions are used as that permits. The rows within such limits are
+// nodes or its quota or that of its region is used up, and as many regions are used as that permits. The rows within such limits are
 // the bases of a matroid, and a greedy choice finds the best base. Therefore one node
 // more or less changes at most one owner of a row, as long as the set of zones stays
 // the same.
 type picker struct {
-	zones     []zone
-	zoneUse   []int // the number of owners that the row has in each zone so far
-	regionUse []int
-	room      []int   // the largest number of owners that the row may have in each zone
-	quotas    []quota // nil when no zone has one
-	domain    domain
+	zones      []zone
+	zoneUse    []int // the number of owners that the row has in each zone so far
+	regionUse  []int
+	room       []int // the largest number of owners that the row may have in each zone
+	regionRoom []int // the same for each region
+	quotas     quotas
+	domain     domain
 }
 
-// newPicker makes a picker. The quotas may be nil.
-func newPicker(l layout, quotas []quota, partitions int) *picker {
+func newPicker(l layout, q quotas, partitions int) *picker {
 	p := &picker{
 		zones: l.zones, zoneUse: make([]int, len(l.zones)), regionUse: make([]int, l.regions),
-		room: make([]int, len(l.zones)), quotas: quotas, domain: newDomain(partitions),
+		room: make([]int, len(l.zones)), regionRoom: make([]int, l.regions), quotas: q, domain: newDomain(partitions),
 	}
 	for z := range l.zones {
 		p.room[z] = len(l.zones[z].nodes)
+		p.regionRoom[l.zones[z].region] += p.room[z]
 	}
 	return p
 }
@@ -121,8 +146,13 @@ func newPicker(l layout, quotas []quota, partitions int) *picker {
 func (p *picker) begin(partition int) {
 	clear(p.zoneUse)
 	clear(p.regionUse)
-	for z := range p.quotas {
-		p.room[z] = p.quotas[z].of(uint64(partition), &p.domain, len(p.zones[z].nodes))
+	for z := range p.quotas.zones {
+		p.room[z] = p.quotas.zones[z].of(uint64(partition), &p.domain, len(p.zones[z].nodes))
+	}
+	for r := range p.quotas.regions {
+		if q := &p.quotas.regions[r]; q.limited {
+			p.regionRoom[r] = q.of(uint64(partition), &p.domain, ring.MaxNodes)
+		}
 	}
 }
 
@@ -140,7 +170,11 @@ func (p *picker) next(costs []uint64) int {
 		if used > bestZone || used >= p.room[z] {
 			continue
 		}
-		region := p.regionUse[p.zones[z].region]
+		r := p.zones[z].region
+		region := p.regionUse[r]
+		if region >= p.regionRoom[r] {
+			continue
+		}
 		if used < bestZone || region < bestRegion || region == bestRegion && costs[z] < bestCost {
 			best, bestZone, bestRegion, bestCost = z, used, region, costs[z]
 		}

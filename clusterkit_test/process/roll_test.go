@@ -40,7 +40,7 @@ func testRoll(t *testing.T, binary string) {
 	}{
 		{"replicas down", "rf3:balanced/3", "rf2:balanced/3", nil, factor[:2]},
 		{"replicas up", "rf2:balanced/3", "rf3:balanced/3", factor[1], factor[2:]},
-		{"strategy", "rf3:balanced/3", "rf3:rendezvous/3", nil, strategy},
+		{"strategy", "rf3:balanced/3", "rf3:rendezvous/4", nil, strategy},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			t.Parallel()

@@ -225,7 +225,7 @@ func TestDiffNamesWhoDiffers(t *testing.T) {
 		require.Empty(t, reasons[id], id)
 	}
 	require.Contains(t, reasons["n4"], "does not answer: ")
-	require.Contains(t, reasons["n5"], `runs the configuration "rf3:rendezvous/3", and most run "rf3:balanced/`)
+	require.Contains(t, reasons["n5"], `runs the configuration "rf3:rendezvous/4", and most run "rf3:balanced/`)
 	require.Contains(t, reasons["n5"], "does not see n1, n2, n3, n4")
 	require.Contains(t, reasons["n6"], "n6")
 
