@@ -261,34 +261,12 @@ func (f *forwarding) Unwrap() http.ResponseWriter { return f.writer }
 // from the connection too.
 func (f *forwarding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(f.writer).Hijack()
-	if err == nil && rw.Reader.Buffered() > 0 {
-		early, _ := rw.Peek(rw.Reader.Buffered())
-		conn = &earlyConn{conn, append([]byte(nil), early...)}
+	if err != nil {
+		return conn, rw, err
 	}
-	return conn, rw, err
-}
-
-// earlyConn is a connection of which some bytes were read before.
-type earlyConn struct {
-	net.Conn
-	early []byte
-}
-
-func (c *earlyConn) Read(b []byte) (int, error) {
-	if len(c.early) == 0 {
-		return c.Conn.Read(b)
-	}
-	n := copy(b, c.early)
-	c.early = c.early[n:]
-	return n, nil
-}
-
-// CloseWrite closes the half that this process writes, where the connection can.
-func (c *earlyConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
+	f.timeouts.forget()
+	early, _ := rw.Peek(rw.Reader.Buffered())
+	return &upgraded{Conn: conn, early: append([]byte(nil), early...)}, rw, nil
 }
 
 // closesWithin is how long a caller may go on to send its body after the answer, so that it can

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -241,6 +242,54 @@ func TestUpgradesPass(t *testing.T) {
 	require.EqualValues(t, 3, stats.Refused.SameRegion)
 	_, body := f.send(1, "GET", "/k", "")
 	require.Equal(t, "no upgrade", body)
+}
+
+// whole is a listener whose connections cannot be closed by halves, as those of netutil.LimitListener.
+type whole struct{ net.Listener }
+
+func (l whole) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return struct{ net.Conn }{conn}, err
+}
+
+// TestAnUpgradeWithoutHalves ends for the caller when the owner ends it, also if the caller has sent bytes with its request.
+func TestAnUpgradeWithoutHalves(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n")
+		_, _ = io.CopyN(conn, rw, 5)
+	}, nil, "eu/a", "eu/b")
+	f.agree(2)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	front := &http.Server{Handler: f.stations[0].router}
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = front.Serve(whole{l}) })
+	defer ended.Wait()
+	defer func() { _ = front.Close() }()
+	for _, late := range []string{"", "early"} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(testkit.Soon)))
+		_, err = io.WriteString(conn, "GET /k HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n"+late)
+		require.NoError(t, err)
+		reader := bufio.NewReader(conn)
+		response, err := http.ReadResponse(reader, nil) //nolint:bodyclose // the connection is closed
+		require.NoError(t, err)
+		require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
+		if late == "" {
+			_, err = io.WriteString(conn, "later")
+			require.NoError(t, err)
+		}
+		rest, err := io.ReadAll(reader)
+		require.NoError(t, err)
+		require.Len(t, rest, 5)
+		require.NoError(t, conn.Close())
+	}
 }
 
 // TestAHeadOfAStream: its answer is complete while the handler goes on. The connection serves no

@@ -79,6 +79,17 @@ func (t *timeouts) add(writes int) {
 	}
 }
 
+// forget leaves a connection that was taken over as it is.
+func (t *timeouts) forget() {
+	if t.timer == nil {
+		return
+	}
+	t.timer.Stop()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+}
+
 // end gives the server its timeouts back, for the end of the answer.
 func (t *timeouts) end() {
 	if t.timer == nil {
