@@ -149,6 +149,13 @@ func (c *cargo) unload() bool {
 	return !c.lost
 }
 
+// isWhole reports whether another attempt could read all of the body.
+func (c *cargo) isWhole() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.lost
+}
+
 // broke returns the error with which the source ended before its end, or nil.
 func (c *cargo) broke() error {
 	if c.none {

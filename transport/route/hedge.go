@@ -103,7 +103,8 @@ func (j *journey) begin() *sending {
 	if s.engine != nil {
 		s = new(sending)
 	}
-	s.engine = j.engine
+	s.engine, s.cargo = j.engine, &j.cargo
+	s.repeats = j.broken == 0 && isIdempotent(j.request)
 	return s
 }
 

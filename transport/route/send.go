@@ -20,6 +20,9 @@ const (
 	// while the next owner does. The time is sufficient for a TLS handshake with a far region.
 	// The dial goes on, for later requests.
 	connectWithin = 2 * time.Second
+	// endsWithin is how long after its membership the process of a member that leaves may go on to answer a request that
+	// may run once more.
+	endsWithin = 30 * time.Second
 )
 
 // errLeft says that a member has failed, or has started again, before it answered.
@@ -63,9 +66,11 @@ func (j *journey) once(ctx context.Context, s *sending, out *http.Request, c can
 
 // sending is the progress of an attempt, and then the body of its answer.
 type sending struct {
-	engine *engine
-	to     candidate
-	mark   [1]string // the value of its header
+	engine  *engine
+	to      candidate
+	cargo   *cargo
+	repeats bool      // the request may run once more
+	mark    [1]string // the value of its header
 	// traced is the progress over a round tripper that is not ours; nil: direct is used.
 	traced  *traced
 	direct  direct.Attempt
@@ -182,8 +187,9 @@ func (s *sending) watch() {
 
 // trouble waits for a reason to end an attempt, and returns nil when it has ended by
 // itself. The reasons are that its member has failed, that there is no connection in time,
-// and that the connection broke while the caller sends no more of its body. A member that announces that it leaves, also for a restart, answers what it has
-// before its process ends.
+// and that the connection broke while the caller sends no more of its body. A member that
+// announces that it leaves, also for a restart, answers what it has before its process ends.
+// It may freeze meanwhile, so what may run once more does not wait for longer than endsWithin.
 func (s *sending) trouble() error {
 	over := s.waits()
 	if over == nil {
@@ -194,6 +200,7 @@ func (s *sending) trouble() error {
 	look := time.NewTicker(brokenWithin)
 	defer look.Stop()
 	stuck := false
+	var left <-chan time.Time
 	leaves := s.to.leaves
 	for {
 		changed := s.engine.cluster.Changed()
@@ -203,12 +210,18 @@ func (s *sending) trouble() error {
 			leaves = isLeaving(m)
 		case !leaves:
 			return errLeft
+		case left == nil && s.repeats:
+			left = time.After(endsWithin)
 		}
 		select {
 		case <-changed:
 		case <-late.C:
 			if s.connects() {
 				return errNoConnection
+			}
+		case <-left:
+			if s.cargo.isWhole() {
+				return errLeft
 			}
 		case <-look.C:
 			before := stuck

@@ -43,14 +43,13 @@ type traced struct {
 	single                    bool          // net/http would send the request again after its connection broke
 	begun                     chan struct{} // is told when the request is being written; nil: nobody waits for that
 
-	cargo *cargo
-	mu    sync.Mutex
-	conn  net.Conn // the last one; nil: there is none yet
+	mu   sync.Mutex
+	conn net.Conn // the last one; nil: there is none yet
 }
 
 // newTraced returns the context of an attempt.
 func newTraced(ctx context.Context, j *journey, s *sending, out *http.Request) *traced {
-	t := &traced{sending: s, cargo: &j.cargo, shared: out.ProtoMajor > 1, single: j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)}
+	t := &traced{sending: s, shared: out.ProtoMajor > 1, single: j.cargo.none && out.ProtoMajor == 1 && isSafe(out.Method)}
 	ctx, t.cancel = context.WithCancelCause(ctx)
 	t.trace = httptrace.ClientTrace{GetConn: t.getConn, GotConn: t.gotConn, WroteHeaders: t.wroteHeaders, Got1xxResponse: j.informed}
 	t.Context = httptrace.WithClientTrace(ctx, &t.trace)
@@ -104,7 +103,7 @@ func (t *traced) stuck() bool {
 	t.mu.Lock()
 	conn := t.conn
 	t.mu.Unlock()
-	return direct.IsClosed(conn) && t.cargo.waits()
+	return direct.IsClosed(conn) && t.sending.cargo.waits()
 }
 
 // roundTrip sends an attempt over the sender. http.Transport waits for the end of a read of the body over

@@ -308,6 +308,35 @@ func TestAMemberThatLeavesAnswers(t *testing.T) {
 	}
 }
 
+// TestAMemberThatLeavesAndFreezes: what it may have begun goes to another owner after a while, if it may run twice. What
+// may not waits for the member until the deadline.
+func TestAMemberThatLeavesAndFreezes(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		status int
+		took   time.Duration
+	}{{"GET", 200, 31 * time.Second}, {"PUT", 200, 31 * time.Second}, {"POST", 504, 2 * time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t, route.Options{Policy: func(*http.Request) route.Policy { return route.PrimaryFirst }})
+			d.answersFrom(2, func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})
+			d.members[1].State = membership.Leaving
+			d.own(2, 3)
+			time.AfterFunc(time.Second, func() {
+				d.members = slices.Delete(slices.Clone(d.members), 1, 2)
+				d.set(d.View().Ring, d.members)
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			w, took := d.ask(ctx, c.method, "v")
+			require.Equal(t, c.status, w.Code, "%s: %s", c.method, w.Body)
+			require.Equal(t, c.took, took, c.method)
+		})
+	}
+}
+
 // TestAnAnswerThatHasBegunGoesOn when its member leaves.
 func TestAnAnswerThatHasBegunGoesOn(t *testing.T) {
 	gone := make(chan struct{})
