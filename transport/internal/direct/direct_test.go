@@ -219,6 +219,47 @@ func TestAnAnswerNobodyAskedForIsNotHandedOver(t *testing.T) {
 	require.Equal(t, "1", <-second)
 }
 
+// TestAnAnswerBehindALongOneIsNotHandedOver: the bytes behind the answer are still in the kernel, because the reader of its
+// body takes no more than the body.
+func TestAnAnswerBehindALongOneIsNotHandedOver(t *testing.T) {
+	const size = 64 << 10
+	url := scripted(t, "HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n"+strings.Repeat("x", size)+
+		"HTTP/1.1 408 Request Timeout\r\nContent-Length: 1\r\n\r\ny")
+	dial, dialing := make(chan struct{}, 1), make(chan struct{}, 2)
+	d, _ := newTransport(t, func(o *direct.Options) {
+		inner := o.Dial
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialing <- struct{}{}
+			<-dial
+			return inner(ctx, network, addr)
+		}
+	})
+	dial <- struct{}{}
+	first := &direct.Attempt{Context: t.Context()}
+	response, err := d.RoundTrip(request(t, "GET", url), first)
+	require.NoError(t, err)
+	<-dialing
+	second := make(chan int, 1)
+	var all sync.WaitGroup
+	all.Go(func() {
+		response, err := d.RoundTrip(request(t, "GET", url), &direct.Attempt{Context: t.Context()})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = response.Body.Close()
+		second <- response.StatusCode
+	})
+	<-dialing // the second one waits
+	_, err = io.ReadFull(response.Body, make([]byte, size))
+	require.NoError(t, err)
+	_, err = response.Body.Read(make([]byte, 1)) // the end of the body
+	require.ErrorIs(t, err, io.EOF)
+	dial <- struct{}{}
+	require.Equal(t, http.StatusOK, <-second)
+	all.Wait()
+}
+
 func TestInformationalAnswersArePassedOn(t *testing.T) {
 	hints := "HTTP/1.1 103 Early Hints\r\nLink: </" + strings.Repeat("x", 3000) + ">\r\n\r\n"
 	url := scripted(t, hints+hints+"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") // the server closes it

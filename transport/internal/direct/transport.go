@@ -171,6 +171,10 @@ func (t *Transport) put(addr string, c *conn) {
 		h = new(host)
 		t.hosts[addr] = h
 	}
+	if c.used && len(h.waiting) > 0 && !c.isAlive() {
+		_ = c.Close() // each exchange that waits has a dial under way too
+		return
+	}
 	if h.give(c, nil) {
 		return
 	}
