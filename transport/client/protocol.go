@@ -74,9 +74,9 @@ func greet(ctx context.Context, conn net.Conn, within time.Duration) (net.Conn, 
 	switch {
 	case err == nil && h[3] == typeOfSettings && h[4] == 0 && [4]byte(h[ofStream:]) == [4]byte{} && int(h[2])%lengthOfSetting == 0:
 		return g, nil
-	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errOnlyHTTP1
-	default:
+	default: // without a byte the server may not be running, behind a proxy of TCP connections
 		return nil, fmt.Errorf("beginning HTTP/2 with %s: %w", conn.RemoteAddr(), err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -411,6 +413,96 @@ func TestAStreamThatAServerHasNotProcessed(t *testing.T) {
 			response, body = f.send(1, "POST", "/k", "body")
 			requireFailure(t, response, body, 503, api.RefusalNoOwner)
 			require.NoError(t, f.stations[0].router.Close())
+		})
+	}
+}
+
+// closing is a listener whose connections end, until it opens, when the first bytes have come. So behaves a proxy of TCP
+// connections whose server does not run yet.
+type closing struct {
+	net.Listener
+	open atomic.Bool
+}
+
+func (l *closing) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil || l.open.Load() {
+			return conn, err
+		}
+		_, _ = io.ReadAtLeast(conn, make([]byte, 64<<10), 1)
+		_ = conn.Close()
+	}
+}
+
+// TestAConnectionThatEndsBeforeItBegins: nothing of a request is sent while HTTP/2 in clear, or TLS, begins. So the request goes to
+// another owner, and to this one when there is no other. The address may speak HTTP/2.
+func TestAConnectionThatEndsBeforeItBegins(t *testing.T) {
+	ca := testkit.NewAuthority(t, "authority")
+	own := ca.Issue("member")
+	own.RootCAFile = ca.File
+	for _, secure := range []bool{false, true} {
+		transports(t, func(t *testing.T, edit func(*route.Options)) {
+			if !secure && edit != nil {
+				return // http.Transport sends the request together with the beginning of HTTP/2
+			}
+			f := newFleet(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Protocol", r.Proto) }, func(o *route.Options) {
+				o.Patience = testkit.Soon
+				o.Policy = func(*http.Request) route.Policy { return route.PrimaryFirst }
+				if edit != nil {
+					edit(o)
+					o.Transport.(*http.Transport).Protocols = new(http.Protocols)
+					o.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+				}
+				if secure {
+					o.Scheme = "https"
+				}
+				if secure && edit == nil {
+					o.Transport = testkit.NewPool(t, client.PoolOptions{TLS: own})
+				} else if secure {
+					own := o.Transport.(*http.Transport)
+					own.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
+					require.True(t, own.TLSClientConfig.RootCAs.AppendCertsFromPEM(testkit.Read(t, ca.File)))
+					own.Protocols.SetHTTP2(true)
+				}
+			}, "eu/a", "eu/b", "eu/c")
+			var listeners []*closing
+			for number := 2; number <= 3; number++ {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				require.NoError(t, err)
+				listener := &closing{Listener: l}
+				listeners = append(listeners, listener)
+				server := &http.Server{Handler: f.stations[number-1].router, Protocols: new(http.Protocols)}
+				server.Protocols.SetUnencryptedHTTP2(true)
+				server.Protocols.SetHTTP1(true)
+				server.Protocols.SetHTTP2(true)
+				var ended sync.WaitGroup
+				if secure {
+					server.TLSConfig, err = transport.ServerTLS(own, testkit.Quiet())
+					require.NoError(t, err)
+					ended.Go(func() { _ = server.ServeTLS(listener, "", "") })
+				} else {
+					ended.Go(func() { _ = server.Serve(listener) })
+				}
+				t.Cleanup(func() {
+					_ = server.Close()
+					ended.Wait()
+				})
+				f.members[number-1].Services = map[string]string{"kv": l.Addr().String()}
+			}
+			f.agree(2, 3)
+			f.client.Transport = clientOf(t, 2).Transport
+			listeners[1].open.Store(true)
+			response, body := f.send(1, "POST", "/k", "body")
+			require.Equal(t, http.StatusOK, response.StatusCode, body)
+			require.Equal(t, "n3", response.Header.Get("Member"))
+
+			f.agree(2)
+			time.AfterFunc(50*time.Millisecond, func() { listeners[0].open.Store(true) })
+			response, body = f.send(1, "POST", "/k", "body")
+			require.Equal(t, http.StatusOK, response.StatusCode, body)
+			require.Equal(t, "n2", response.Header.Get("Member"))
+			require.Equal(t, "HTTP/2.0", response.Header.Get("Protocol"))
 		})
 	}
 }

@@ -79,7 +79,7 @@ func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Resp
 			s.body, response.Body = response.Body, s
 		}
 		if err == nil || t.sent() {
-			return response, true, err
+			return response, t.connected.Load() || !t.looking.Load(), err
 		}
 		if t.Err() != nil || !j.cargo.unload() {
 			break
