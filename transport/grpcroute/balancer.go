@@ -2,6 +2,7 @@ package grpcroute
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,7 +44,8 @@ type peer struct {
 	members  *members // whose connection it is
 	id, addr string
 	start    membership.Start
-	target   uint64 // identifies it in marks
+	made     time.Duration // when the process was first seen, by the clock of the link
+	target   uint64        // identifies it in marks
 	// number is that of the marks for it. Another one takes its place when the peer has
 	// returned it with a refusal.
 	number   atomic.Uint64
@@ -145,11 +147,18 @@ func (b *members) UpdateClientConnState(s balancer.ClientConnState) error {
 		p.sub.Shutdown()
 		// A process that says that it leaves ends its calls itself. Any other one that is not
 		// in the view any more has failed, or another start has its name.
-		now, before := n.view.Member(id), old.view.Member(id)
-		if now != nil && now.Start == p.start || before.State == membership.Leaving || before.State == membership.Away {
+		now, was := n.view.Member(id), old.view.Member(id)
+		if now != nil && now.Start == p.start || was.State == membership.Leaving || was.State == membership.Away {
 			continue
 		}
-		n.link.cut(p.addr)
+		// Another process may have the address already, with connections of its own.
+		before := time.Duration(math.MaxInt64)
+		for _, other := range next.peers {
+			if other.addr == p.addr {
+				before = min(before, other.made)
+			}
+		}
+		n.link.cut(p.addr, before)
 	}
 	next.list()
 	b.mu.Lock()
@@ -168,7 +177,7 @@ func (b *members) newPeer(view route.View, m *membership.Member, addr string) *p
 	if here := view.Member(view.NodeID); here != nil {
 		region, zone = here.Region, here.Zone
 	}
-	p := &peer{members: b, relation: tally.RelationOf(region, zone, m.Region, m.Zone), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
+	p := &peer{members: b, made: b.link.now(), relation: tally.RelationOf(region, zone, m.Region, m.Zone), id: m.ID, addr: addr, start: m.Start, target: target(r.clusterName, r.options.Service, m.ID, m.Start)}
 	p.number.Store(wire.NewNumber())
 	p.idle.Store(true)
 	//nolint:staticcheck // only the list of addresses is deprecated, for more than one

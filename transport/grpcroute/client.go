@@ -25,11 +25,17 @@ type link struct {
 	began  time.Time
 
 	mu    sync.Mutex
-	conns map[net.Conn]string // with the address of each
+	conns map[net.Conn]dialed
+}
+
+// dialed says to which address a connection was made, and when by the clock of the link.
+type dialed struct {
+	addr string
+	at   time.Duration
 }
 
 func newLink(r *Router) *link {
-	return &link{router: r, conns: make(map[net.Conn]string), began: time.Now()}
+	return &link{router: r, conns: make(map[net.Conn]dialed), began: time.Now()}
 }
 
 // now returns the time since the link began, which does not change when the clock is set.
@@ -226,7 +232,7 @@ func (l *link) dial(ctx context.Context, addr string) (net.Conn, error) {
 			delete(l.conns, old)
 		}
 	}
-	l.conns[conn] = addr
+	l.conns[conn] = dialed{addr, l.now()}
 	return conn, nil
 }
 
@@ -244,13 +250,13 @@ func (t *tracked) Close() error {
 	return t.Conn.Close()
 }
 
-// cut closes the connections to the address of a process that has failed. Without that the
-// calls there would wait for answers for as long as TCP does.
-func (l *link) cut(addr string) {
+// cut closes the connections to the address of a process that has failed, as far as they were made before a time.
+// Without that the calls there would wait for answers for as long as TCP does.
+func (l *link) cut(addr string, before time.Duration) {
 	var cut []io.Closer
 	l.mu.Lock()
-	for conn, to := range l.conns {
-		if to == addr {
+	for conn, d := range l.conns {
+		if d.addr == addr && d.at < before {
 			cut = append(cut, conn)
 		}
 	}

@@ -3,6 +3,7 @@ package grpcroute_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/clusterkit/clusterkit/clusterkit_test/bubble"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/grpcroute"
@@ -308,4 +310,38 @@ func TestAStreamThatCannotBeOpened(t *testing.T) {
 	_, err = receive(s)
 	require.ErrorIs(t, err, grpcroute.ErrNotRun)
 	require.Zero(t, f.stations[0].ran(watch), "opened again without the key")
+}
+
+// TestAnAddressWithANewOwner: a member has taken over the address of one that crashed, under another ID. Its calls go on
+// when the others notice the crash.
+func TestAnAddressWithANewOwner(t *testing.T) {
+	f := newFleet(t, nil, "eu/a", "eu/b", "eu/c")
+	f.members[1].Services = f.members[2].Services
+	f.agree(nil, 3)
+	running, goOn := make(chan struct{}), make(chan struct{})
+	f.stations[2].answers(func(_ context.Context, _, request string) (string, error) {
+		if request == "x" {
+			close(running)
+			<-goOn
+		}
+		return "n3", nil
+	})
+	conn := f.client(f.stations[0].router)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := invoke(t.Context(), conn, put, "x")
+		ended <- err
+	}()
+	<-running
+	f.stations[0].set(f.owned(1), f.without(2))
+	bubble.Eventually(t, time.Minute, "the view is used", func() error {
+		answer, err := invoke(t.Context(), conn, put, "y")
+		if answer != "n1" {
+			return fmt.Errorf("%s %v", answer, err)
+		}
+		return nil
+	})
+	close(goOn)
+	require.NoError(t, <-ended)
+	require.Equal(t, 1, f.stations[2].ran("x"))
 }
