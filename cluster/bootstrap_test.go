@@ -88,6 +88,28 @@ func TestBootstrapAlone(t *testing.T) {
 
 // With a handoff a member whose seeds lead to no other member may stand beside a cluster that it
 // does not reach. It does not begin alone, unless its options say that it may.
+// Members on one host may have one port and a loopback address each. The address of another one is not that of this member.
+func TestSeedsOnLoopback(t *testing.T) {
+	for name, c := range map[string]struct {
+		own, other string
+		begins     bool
+	}{
+		"another loopback address":       {"127.0.0.1:7946", "127.0.0.2:7946", false},
+		"loopback, bound to another one": {"10.0.0.1:7946", "127.0.0.1:7946", true},
+		"another port of its own":        {"127.0.0.1:7946", "127.0.0.1:7947", false},
+		"its own address":                {"127.0.0.1:7946", "127.0.0.1:7946", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *testNet) {
+				first, _ := b.startStore(newShelf(), 1, func(o *cluster.Options) {
+					o.GossipAddr, o.Seeds, o.Bootstrap.MinMembers = c.own, []string{c.own, c.other}, 0
+				})
+				require.Equal(t, c.begins, first.WaitReady(within(t, patience)) == nil)
+			})
+		})
+	}
+}
+
 func TestAHandoffDoesNotBeginAlone(t *testing.T) {
 	own := membership.DiscoveryFunc(func(context.Context) ([]string, error) { return []string{gossipAddr(1)}, nil })
 	for name, c := range map[string]struct {

@@ -204,8 +204,8 @@ func (s *search) take(a searchAnswer) {
 // isSelf reports whether an address is certainly this member's own. Another address may lead to
 // this member by chance: a load balancer may pick another member for the next dial.
 func (m *Membership) isSelf(addr netip.AddrPort) bool {
-	local := m.instance.address()
-	own := addr.Addr().IsLoopback() || addr.Addr() == m.settings.bind.Addr()
+	local, bind := m.instance.address(), m.settings.bind.Addr()
+	own := addr.Addr() == bind || addr.Addr().IsLoopback() && !bind.IsLoopback() // members on loopback may have an address each
 	return addr == local || own && addr.Port() == local.Port()
 }
 
