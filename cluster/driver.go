@@ -139,14 +139,13 @@ func (d *driver) resume(ctx context.Context) error {
 	return nil
 }
 
-// close ends messages and jobs. It waits until the calls of the user's code have returned.
+// close ends messages and jobs. Calls of the user's code may still run: tasks has them.
 func (d *driver) close() {
 	d.mu.Lock()
 	d.closed = true
 	d.clock.Stop()
 	d.mu.Unlock()
 	d.end()
-	d.tasks.Wait()
 }
 
 // view gives the machine a view. While another process has this NodeID, the machine is paused.

@@ -163,6 +163,30 @@ func TestCallsThatCallTheCluster(t *testing.T) {
 	})
 }
 
+// A call of the Mover that does not return keeps Stop from returning nil. It keeps the member neither in the cluster nor
+// at its address.
+func TestStopBesideACallThatHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		hang := make(chan struct{})
+		release := sync.OnceFunc(func() { close(hang) })
+		defer release() // also when the test fails
+		s := sh.make()
+		s.fault = func(context.Context, int) error { <-hang; return nil }
+		c := b.startWith(s, 2)
+		b.await("it receives", func() bool { return len(first.Members()) == 2 })
+		stopped := make(chan error, 1)
+		go func() { stopped <- c.Stop(context.Background()) }()
+		b.await("it has left", func() bool { return len(first.Members()) == 1 })
+		require.ErrorIs(t, c.Stop(within(t, time.Second)), context.DeadlineExceeded)
+		b.free(2)
+		release()
+		require.NoError(t, <-stopped)
+	})
+}
+
 // Health and the error of Drain say how the last call failed, and that calls do not return.
 func TestCallsThatFailOrHangAreNamed(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *testNet) {

@@ -17,10 +17,11 @@ import (
 // When the context ends first, Stop does the remaining steps without waiting.
 //
 // Stop may be called any number of times, also before or during Start. Every call returns nil when
-// everything is released in time. When its context ends first, it waits up to a second until the
-// addresses are free, and returns the context's error. The addresses are free by then, unless a
-// call of a [Mover] does not end. A cluster that was stopped cannot be started again. Lookups still
-// answer from the last ring.
+// everything is released in time, and calls of a [Mover] have returned. When its context ends first, it waits up to a
+// second until the addresses are free, and returns the context's error. A cluster that was stopped cannot be started
+// again. Lookups still answer from the last ring.
+//
+// Stop waits for requests that this member serves, and for calls of a Mover. So these must not wait for Stop.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.leaving.Store(true)
 	c.mu.Lock()
@@ -71,4 +72,7 @@ func (c *Cluster) release(ctx, requests context.Context, agreement time.Duration
 		cancel()
 	}
 	c.done.Wait()
+	if c.handoff != nil {
+		c.handoff.tasks.Wait()
+	}
 }
