@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"log"
 	"net"
 	"net/netip"
@@ -167,6 +168,22 @@ func TestUDPIsBlocked(t *testing.T) {
 			}
 		}
 		require.Len(t, lines.with("level=WARN", "a problem appeared", "problem=udp-blocked"), 3)
+	})
+}
+
+// A socket of one version of IP sends no packets to an address of the other one. The message says so.
+func TestMembersOfBothVersionsOfIP(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		mixed := func(o *cluster.Options) { o.Gossip.Network, o.Seeds = noPackets{b.net}, []string{gossipAddr(1)} }
+		four := b.start(1, mixed)
+		six := b.start(2, mixed, func(o *cluster.Options) { o.GossipAddr = "[fd00::2]:7946" })
+		b.agree(four, six)
+		b.await("it is noticed", func() bool {
+			return slices.Contains(problems(four), "udp-blocked") && slices.Contains(problems(six), "udp-blocked")
+		})
+		const says = ", of which these announce an address of the other version of IP, to which GossipAddr %s sends no packets: %s: open UDP"
+		require.Contains(t, problem(t, four, "udp-blocked").Message, fmt.Sprintf("from n2"+says, "10.0.0.1:7946", "n2"))
+		require.Contains(t, problem(t, six, "udp-blocked").Message, fmt.Sprintf("from n1"+says, "[fd00::2]:7946", "n1"))
 	})
 }
 

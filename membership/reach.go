@@ -316,7 +316,7 @@ func (m *Membership) checkReach(ctx context.Context) (whole bool, err error) {
 		return true, nil
 	case streams > 0:
 		m.clearReach(troubleUnreached, troubleNoStreams)
-		m.troubles.set(troubleNoPackets, "", "", fmt.Sprintf("answers to %v arrive over TCP, and not over UDP, from %s", addr, m.named(round.streams)), 0)
+		m.troubles.set(troubleNoPackets, "", "", fmt.Sprintf("answers to %v arrive over TCP, and not over UDP, from %s%s", addr, m.named(round.streams), m.otherVersion(round.streams)), 0)
 	case packets > 0:
 		m.clearReach(troubleUnreached, troubleNoPackets)
 		m.troubles.set(troubleNoStreams, "", "", fmt.Sprintf("answers to %v arrive over UDP, and not over TCP, from %s", addr, m.named(round.packets)), 0)
@@ -345,6 +345,22 @@ func (m *Membership) named(ids map[string]bool) string {
 	m.reach.mu.Lock()
 	defer m.reach.mu.Unlock()
 	return strings.Join(slices.Sorted(maps.Keys(ids)), ", ")
+}
+
+// otherVersion says which of some members announce an address to which a socket on this member's address sends no packets.
+func (m *Membership) otherVersion(ids map[string]bool) string {
+	bind, other := m.settings.bind.Addr(), make(map[string]bool)
+	members, _ := m.Members()
+	for _, one := range members {
+		if to := one.Addr.Addr(); ids[one.ID] && to.Is4() != bind.Is4() && bind != netip.IPv6Unspecified() {
+			other[one.ID] = true
+		}
+	}
+	if len(other) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", of which these announce an address of the other version of IP, to which GossipAddr %v sends no packets: %s",
+		m.settings.bind, strings.Join(slices.Sorted(maps.Keys(other)), ", "))
 }
 
 // runs begins to exchange members with some addresses. The returned function reports whether an
