@@ -126,7 +126,7 @@ func (c *Cluster) drained(ctx context.Context, state membership.State, grace tim
 
 func (d *driver) notHandedOver(held int, err error) error {
 	now := time.Now()
-	return &NotHandedOverError{Held: held, Handoff: d.state(now), Err: err, causes: d.causes(now)}
+	return &NotHandedOverError{Held: held, Handoff: d.state(now), Err: err, causes: d.causes(now, time.Second)}
 }
 
 // ErrNoSuccessor says that there is no other member that could take over the partitions

@@ -37,6 +37,8 @@ type driver struct {
 	sending map[handoff.Process]int
 	closed  bool
 	report  progress
+	// unsettled has the partitions with writes under way that were admitted before the last fence, and since when.
+	unsettled map[int]time.Time
 }
 
 // delay returns how long a timer of the machine takes. Queries must be quick where something is new, and
@@ -70,7 +72,7 @@ func newDriver(c *Cluster, o HandoffOptions) *driver {
 	d := &driver{
 		c: c, user: o.Mover, options: o, self: self, nonce: local.Start.Nonce,
 		gates: make([]gate, c.settings.PartitionCount), jobs: make(map[uint64]running), sending: make(map[handoff.Process]int),
-		report: progress{since: time.Now()},
+		unsettled: make(map[int]time.Time), report: progress{since: time.Now()},
 	}
 	d.machine = d.newMachine()
 	d.life, d.end = context.WithCancel(context.Background())
@@ -185,11 +187,18 @@ func (d *driver) drive(e handoff.Event) (stale bool) {
 // step carries out the effects of one event. The lock is held.
 func (d *driver) step(e handoff.Event, now time.Time) (stale bool) {
 	effects := d.machine.Step(e)
+	if e, ok := e.(handoff.Drained); ok {
+		for _, p := range e.Partitions {
+			delete(d.unsettled, p)
+		}
+	}
 	var drained []int
 	settled := d.settled
 	for _, f := range effects.Fences {
 		if d.gates[f.Partition].fence(f.Token, settled) {
 			drained = append(drained, f.Partition)
+		} else if _, waits := d.unsettled[f.Partition]; !waits {
+			d.unsettled[f.Partition] = now
 		}
 	}
 	for _, c := range effects.Changed {

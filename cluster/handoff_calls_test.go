@@ -219,3 +219,54 @@ func TestCallsThatFailOrHangAreNamed(t *testing.T) {
 		require.NoError(t, c.Stop(within(t, 10*time.Second)))
 	})
 }
+
+// A call that has been running for long, and has not reached its limit, is named too.
+func TestCallsThatRunForLongAreNamed(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		first, _ := b.startStore(sh, 1)
+		b.still(first)
+		s := sh.make()
+		s.fault = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+		c := b.startWith(s, 2)
+		time.Sleep(70 * time.Second)
+		require.Equal(t, "64 partitions have been moving for more than 1m0s; 0 calls failed so far; 8 calls have been running for more than 1m0s",
+			problem(t, c, api.ProblemHandoffOverdue).Message)
+	})
+}
+
+// The code of a service that forgets to say that a write is done, as after an error, keeps other members from receiving.
+// The member that admitted the write says so, and the receiving one where to look.
+func TestWritesThatAreNeverDone(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		sh := newShelf()
+		all, members, _ := b.startStores(sh, 3)
+		b.still(all...)
+		at := all[0].Ring().Placement(3)
+		var done []func()
+		for _, owner := range at.All() {
+			end, err := members[owner.ID()].Handoff().Admit(3, at.Token())
+			require.NoError(t, err)
+			done = append(done, end)
+		}
+		owner, _ := at.Primary()
+		last, _ := b.startStore(sh, 4)
+		holder := members[owner.ID()]
+		b.await("the owners of the partition change", func() bool { return holder.Ring().Placement(3).Token() != at.Token() })
+		time.Sleep(50 * time.Second)
+		require.NotContains(t, problems(holder), api.ProblemHandoffOverdue)
+		time.Sleep(20 * time.Second)
+		const says = "1 partitions, the first of them 3, wait for writes that this member admitted before their owners changed: " +
+			"the function that Admit returned must be called, also when the write failed"
+		require.Equal(t, says, problem(t, holder, api.ProblemHandoffOverdue).Message)
+		require.Equal(t, "1 partitions have been moving for more than 1m0s; no call failed here: see the health of the other owners",
+			problem(t, last, api.ProblemHandoffOverdue).Message)
+		require.ErrorContains(t, holder.Drain(within(t, 10*time.Second)), says)
+		for _, end := range done {
+			end()
+		}
+		require.NoError(t, holder.Resume(t.Context()))
+		b.still(append(all, last)...)
+		require.NotContains(t, problems(holder), api.ProblemHandoffOverdue)
+	})
+}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -223,9 +224,11 @@ func (c *Cluster) moving(h *Health, v *published) {
 		degraded(api.ProblemNotHandedOver, "%d partitions cannot go to another member, and their data is here alone: start another member, or give the data up with Stop",
 			handoff.Stranded)
 	}
-	if handoff.Overdue > 0 {
-		degraded(api.ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %s",
-			handoff.Overdue, c.settings.Handoff.OverdueAfter, c.handoff.causes(time.Now()))
+	if limit := c.settings.Handoff.OverdueAfter; handoff.Overdue > 0 {
+		degraded(api.ProblemHandoffOverdue, "%d partitions have been moving for more than %v; %s", handoff.Overdue, limit,
+			cmp.Or(c.handoff.causes(time.Now(), limit), "no call failed here: see the health of the other owners"))
+	} else if writes := c.handoff.writes(limit); writes != "" {
+		degraded(api.ProblemHandoffOverdue, "%s", writes)
 	}
 }
 

@@ -87,26 +87,67 @@ func (d *driver) stateLocked(now time.Time) api.HandoffState {
 	return s
 }
 
-// causes says what keeps partitions moving, as far as calls of the user's code do: how many failed and how the
-// last one failed, and how many do not return.
-func (d *driver) causes(now time.Time) string {
+// causes says what keeps partitions moving, as far as this member knows: how many calls of the user's code failed and how
+// the last one failed, how many do not return, and which calls and writes have not ended for at least a time. It is empty
+// where there is no such call and no such write.
+func (d *driver) causes(now time.Time, least time.Duration) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	said := fmt.Sprintf("%d calls failed so far", d.report.failed)
 	if err := d.report.failure; err != nil {
 		said += fmt.Sprintf(", the last one %v ago: %.300s", now.Sub(d.report.failedAt).Round(time.Second), err)
 	}
-	late := 0
+	late, slow := 0, 0
 	for _, job := range d.jobs {
-		if now.Sub(job.begun) > d.options.CallLimit {
+		switch took := now.Sub(job.begun); {
+		case took > d.options.CallLimit:
 			late++
+		case took >= least:
+			slow++
 		}
 	}
 	if late > 0 {
 		said += fmt.Sprintf("; %d calls have not returned, though their context has ended after Handoff.CallLimit, %v: "+
 			"the Mover and the Journal must return when it ends", late, d.options.CallLimit)
 	}
+	if slow > 0 {
+		said += fmt.Sprintf("; %d calls have been running for more than %v", slow, least)
+	}
+	writes := d.endless(now, least)
+	switch {
+	case writes != "":
+		said += "; " + writes
+	case d.report.failed+uint64(late+slow) == 0:
+		return ""
+	}
 	return said
+}
+
+// writes says which writes of this member have kept other members from receiving for longer than a limit. It is empty
+// where none have, and without a Mover.
+func (d *driver) writes(limit time.Duration) string {
+	if d == nil {
+		return ""
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.endless(time.Now(), limit)
+}
+
+// endless says which partitions wait for writes that have not ended for at least a time after owners changed. It is empty
+// where none does. The lock is held.
+func (d *driver) endless(now time.Time, least time.Duration) string {
+	first, number := len(d.gates), 0
+	for p, since := range d.unsettled {
+		if now.Sub(since) >= least {
+			first, number = min(first, p), number+1
+		}
+	}
+	if number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d partitions, the first of them %d, wait for writes that this member admitted before their owners changed: "+
+		"the function that Admit returned must be called, also when the write failed", number, first)
 }
 
 // event makes an event. The lock is held.

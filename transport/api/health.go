@@ -119,7 +119,7 @@ const (
 	// take over its partitions.
 	ProblemNotHandedOver = "not-handed-over"
 	// ProblemHandoffOverdue: partitions have been moving for longer than the option
-	// OverdueAfter.
+	// OverdueAfter, or writes that keep them from moving have not ended for so long.
 	ProblemHandoffOverdue = "handoff-overdue"
 )
 
