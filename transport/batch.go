@@ -2,6 +2,7 @@ package transport
 
 import (
 	"cmp"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,9 +97,7 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 	}
 	s.text(parts[0])
 	a := answers(view, near)
-	var groups []api.Group // without indexes
-	number := make(map[string]int32)
-	groupOf := make([]int32, len(keys))
+	grouped := newGrouping(len(keys))
 	text := newBatchText(ids)
 	var result api.Placement
 	for i, key := range keys {
@@ -107,13 +106,9 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 		}
 		result = a.Placement(view.Ring.Lookup(key))
 		result.Key = key
-		g, known := number[result.Primary]
-		if !known {
-			g = int32(len(groups))
-			number[result.Primary] = g
-			groups = append(groups, api.Group{Primary: result.Primary, HTTPAddr: memberOf(view, result.Primary).HTTPAddr, Indexes: []int{}})
+		if grouped.add(i, result.Primary) {
+			grouped.last().HTTPAddr = memberOf(view, result.Primary).HTTPAddr
 		}
-		groupOf[i] = g
 		if i > 0 {
 			s.text(",")
 		}
@@ -122,22 +117,14 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 		}
 	}
 	s.text(parts[1])
-	// The keys by the ID of their primary, and within a group by their position.
-	order := make([]int32, len(keys))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(i, j int32) int {
-		return cmp.Or(cmp.Compare(groups[groupOf[i]].Primary, groups[groupOf[j]].Primary), cmp.Compare(i, j))
-	})
-	for len(order) > 0 {
-		g := groupOf[order[0]]
-		end := slices.IndexFunc(order, func(i int32) bool { return groupOf[i] != g })
-		if end < 0 {
-			end = len(order)
+	first := true
+	for group, indexes := range grouped.all() {
+		if !first {
+			s.text(",")
 		}
-		s.open(&groups[g], "]}") // the list of indexes is empty here, and is written below
-		for n, i := range order[:end] {
+		first = false
+		s.open(group, "]}") // the list of indexes is empty here, and is written below
+		for n, i := range indexes {
 			if n > 0 {
 				s.text(",")
 			}
@@ -146,10 +133,58 @@ func (h *Handler) answerBatch(w http.ResponseWriter, r *http.Request, view route
 			}
 		}
 		s.text("]}")
-		if order = order[end:]; len(order) > 0 {
-			s.text(",")
-		}
 	}
 	s.text(parts[2])
 	return s.end()
+}
+
+// grouping groups the keys of a batch by their primary.
+type grouping struct {
+	groups []api.Group      // without indexes
+	number map[string]int32 // by primary: the index in groups
+	of     []int32          // by key: the index in groups
+}
+
+func newGrouping(keys int) *grouping {
+	return &grouping{number: make(map[string]int32), of: make([]int32, keys)}
+}
+
+// add puts the i-th key into the group of a primary, and reports whether that group is new.
+func (g *grouping) add(i int, primary string) (anew bool) {
+	number, known := g.number[primary]
+	if !known {
+		number = int32(len(g.groups))
+		g.number[primary] = number
+		g.groups = append(g.groups, api.Group{Primary: primary, Indexes: []int{}})
+	}
+	g.of[i] = number
+	return !known
+}
+
+// last returns the newest group.
+func (g *grouping) last() *api.Group { return &g.groups[len(g.groups)-1] }
+
+// all returns the groups in ascending order of their primaries, each with the indexes of its keys in
+// ascending order.
+func (g *grouping) all() iter.Seq2[*api.Group, []int32] {
+	order := make([]int32, len(g.of))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(i, j int32) int {
+		return cmp.Or(cmp.Compare(g.groups[g.of[i]].Primary, g.groups[g.of[j]].Primary), cmp.Compare(i, j))
+	})
+	return func(yield func(*api.Group, []int32) bool) {
+		for len(order) > 0 {
+			number := g.of[order[0]]
+			end := slices.IndexFunc(order, func(i int32) bool { return g.of[i] != number })
+			if end < 0 {
+				end = len(order)
+			}
+			if !yield(&g.groups[number], order[:end]) {
+				return
+			}
+			order = order[end:]
+		}
+	}
 }

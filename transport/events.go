@@ -50,6 +50,12 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
 		}
 		return writeList(w, r, api.Events{ClusterName: view.ClusterName, NodeID: view.NodeID, Events: []api.Event{}}, "events", slices.Values(events))
 	}
+	return h.streamEvents(w, r, lease, last, after)
+}
+
+// streamEvents sends the events after the last one that the caller knows, and goes on with those to
+// come.
+func (h *Handler) streamEvents(w http.ResponseWriter, r *http.Request, lease *lease, last string, after func(id string) ([]api.Event, <-chan struct{})) error {
 	leave, err := h.occupy(w, r)
 	if err != nil {
 		return err
