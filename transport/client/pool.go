@@ -21,8 +21,8 @@ import (
 // speaks HTTP/2 to https URLs whose server supports it. Otherwise, and for requests
 // that ask for an upgrade, it speaks HTTP/1.1. A request that a server has received, and
 // that a proxy sends on, keeps its version of HTTP: one that came by HTTP/2 goes by
-// HTTP/2 to an http URL too, if that server speaks HTTP/2 in clear. It uses no proxy, also
-// not one of the environment. It follows no redirect, and does not decode bodies. The context of a
+// HTTP/2 to an http URL too, if that server speaks HTTP/2 in clear. It uses no proxy, and
+// ignores those in the environment. It follows no redirect, and does not decode bodies. The context of a
 // request limits its time.
 //
 // A service calls its internal routes on other members with a pool that has a token,
@@ -214,51 +214,18 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 		most += o.MaxUpgradesPerHost
 	case usual, clearHTTP2:
 	}
-	dialer := o.dialer()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(on != clearHTTP2)
 	protocols.SetHTTP2(on == usual)
 	protocols.SetUnencryptedHTTP2(on == clearHTTP2)
-	dial := dialer.DialContext
+	dial := o.dialer().DialContext
 	if on == clearHTTP2 {
-		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			http2, err := greet(ctx, conn, o.HandshakeTimeout)
-			if err != nil {
-				_ = conn.Close()
-				return nil, err
-			}
-			return http2, nil
-		}
+		dial = o.dialHTTP2
 	}
 	return &http.Transport{
 		DialContext: dial,
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			host, _, err := net.SplitHostPort(addr)
-			if err != nil {
-				_ = conn.Close()
-				return nil, err
-			}
-			// http.Transport limits the time only of handshakes that it makes itself.
-			ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
-			defer cancel()
-			config := p.tls.config(host, c)
-			if on != usual {
-				config.NextProtos = []string{"http/1.1"}
-			}
-			secure := tls.Client(conn, config)
-			if err := secure.HandshakeContext(ctx); err != nil {
-				_ = conn.Close()
-				return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
-			}
-			return secure, nil
+			return p.dialTLS(ctx, network, addr, c, on)
 		},
 		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
@@ -272,4 +239,44 @@ func (p *Pool) newTransport(c *tlsfiles.Credentials, on lane) *http.Transport {
 		MaxResponseHeaderBytes: o.MaxResponseHeaderBytes,
 		ExpectContinueTimeout:  expectWithin,
 	}
+}
+
+// dialHTTP2 opens a connection in clear to a server that speaks HTTP/2.
+func (o PoolOptions) dialHTTP2(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := o.dialer().DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	http2, err := greet(ctx, conn, o.HandshakeTimeout)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return http2, nil
+}
+
+// dialTLS opens a connection, and makes the handshake of TLS. http.Transport limits the time only of
+// handshakes that it makes itself.
+func (p *Pool) dialTLS(ctx context.Context, network, addr string, c *tlsfiles.Credentials, on lane) (net.Conn, error) {
+	conn, err := p.options.dialer().DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.options.HandshakeTimeout)
+	defer cancel()
+	config := p.tls.config(host, c)
+	if on != usual {
+		config.NextProtos = []string{"http/1.1"}
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
+	}
+	return secure, nil
 }
