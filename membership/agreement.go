@@ -41,18 +41,18 @@ type agreement struct {
 	now    func() time.Time
 	mended func() // called when a member that differed does not differ any more; may be nil
 
-	mu       sync.Mutex
-	holders  []Member // the members that should hold the view
-	digest   digest
-	starts   uint64
-	index    map[string]int // by NodeID: the position in holders
-	bitmap   []byte
-	held     int                   // bits set
-	reasons  map[string]difference // by NodeID: how the view of a member differs that reported a difference
-	since    time.Time
-	idle     int // packets sent since the bitmap last grew
-	owed     int // the number of packets to send after the bitmap is complete
-	complete chan struct{}
+	mu        sync.Mutex
+	holders   []Member // the members that should hold the view
+	digest    digest
+	starts    uint64
+	index     map[string]int // by NodeID: the position in holders
+	bitmap    []byte
+	held      int                   // bits set
+	reasons   map[string]difference // by NodeID: why the view of a member differs, as it reported
+	since     time.Time
+	idle      int // packets sent since the bitmap last grew
+	remaining int // the number of packets to send after the bitmap is complete
+	complete  chan struct{}
 }
 
 // difference says how a member's view differs from the view of this member, and since when.
@@ -91,7 +91,7 @@ func (a *agreement) publish(v view) bool {
 		a.index[m.ID] = i
 	}
 	a.bitmap = make([]byte, (len(holders)+7)/8)
-	a.held, a.idle, a.owed = 0, 0, 0
+	a.held, a.idle, a.remaining = 0, 0, 0
 	a.reasons = make(map[string]difference)
 	a.since = a.now()
 	select {
@@ -115,7 +115,7 @@ func (a *agreement) settle() {
 		return
 	}
 	// Other members may still wait for agreement: send the bitmap to enough of them.
-	a.owed = 4 * bits.Len(uint(len(a.index)))
+	a.remaining = 4 * bits.Len(uint(len(a.index)))
 	select {
 	case <-a.complete:
 	default:
@@ -151,7 +151,7 @@ func (a *agreement) merge(m agreementMessage) {
 		a.settle()
 	}
 	if behind && a.held == len(a.index) {
-		a.owed = max(a.owed, 3)
+		a.remaining = max(a.remaining, 3)
 	}
 }
 
@@ -164,10 +164,10 @@ func (a *agreement) payload(limit int) []byte {
 		return nil
 	}
 	if a.held == len(a.index) {
-		if a.owed == 0 {
+		if a.remaining == 0 {
 			return nil
 		}
-		a.owed--
+		a.remaining--
 	} else {
 		a.idle++
 		if a.idle > idleSends && a.idle%idleEvery != 0 {

@@ -26,3 +26,29 @@ func TestAMemberThatIsBelievedDeadIsAnswered(t *testing.T) {
 		require.Len(t, members, 3, "it is still believed dead")
 	})
 }
+
+// A check that found a trouble is repeated after a wait that grows, and not on request. A check without
+// trouble ends that.
+func TestWhenReachIsChecked(t *testing.T) {
+	now := time.Unix(1000, 0)
+	plan := reachPlan{alone: true, wait: reachRetry}
+	require.True(t, plan.begins(now), "this member is no longer alone")
+	plan.ended(true, now)
+	now = now.Add(time.Hour)
+	require.False(t, plan.begins(now))
+	plan.wanted = true
+	require.True(t, plan.begins(now))
+	for _, wait := range []time.Duration{reachRetry, 2 * reachRetry, 4 * reachRetry} {
+		plan.ended(false, now)
+		require.Equal(t, 2*wait, plan.wait)
+		now = now.Add(reachPause)
+		plan.wanted = true
+		require.False(t, plan.begins(now), "a request does not count")
+		now = plan.next
+		require.True(t, plan.begins(now))
+	}
+	plan.ended(true, now)
+	require.True(t, plan.deserted())
+	require.False(t, plan.deserted())
+	require.False(t, plan.begins(now), "the last check has only just ended")
+}

@@ -41,54 +41,77 @@ func (m *Membership) keepAgreeing(ctx context.Context) {
 	delay := m.settings.timings.tailDelay
 	tick := time.NewTicker(delay / 4)
 	defer tick.Stop()
-	var view digest
-	var next time.Duration              // the age of the view at which to ask next
-	asked := make(map[string]time.Time) // when members were asked that have not answered, by NodeID
+	asking := asking{delay: delay, asked: make(map[string]time.Time)}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case msg := <-m.tail.asks:
-			at, waits := asked[msg.from]
-			if delete(asked, msg.from); msg.kind == kindAnswer && waits && m.settings.now().Sub(at) < answerWait*delay {
+			if asking.answered(msg.from, m.settings.now()) && msg.kind == kindAnswer {
 				m.heardAnswer(msg)
 			}
 			m.answer(msg)
 		case <-tick.C:
 			m.registry.endAbsences()
-			ids, age, few := m.agreement.missing()
-			own, ok := m.agreement.own()
-			if !ok || len(ids) == 0 {
-				clear(asked)
-				continue
-			}
-			if own != view {
-				view = own
-				// If fewer than half of the members hold this view, this member asks at
-				// once. Otherwise it waits, so that not all members ask the same few.
-				next = delay
-				if !few {
-					next += delay/2 + rand.N(delay) //nolint:gosec // a time
-				}
-			}
-			if age < next {
-				continue
-			}
-			next = age + min(max(age, delay), 10*delay)
-			deaf := m.troubles.has(troubleNoPackets)
-			for range 2 {
-				peer, known := m.registry.reachable(ids[rand.IntN(len(ids))]) //nolint:gosec // a sample
-				if !known {
-					continue
-				}
-				asked[peer.ID] = m.settings.now()
-				switch {
-				case deaf:
-					m.sendStream(peer, m.digestMessage(kindAskStream, own))
-				default:
-					m.sendDigest(kindAsk, peer, own)
-				}
-			}
+			m.askDigests(&asking)
+		}
+	}
+}
+
+// asking decides when this member asks others for their digests.
+type asking struct {
+	delay time.Duration
+	view  digest
+	next  time.Duration        // the age of the view at which to ask next
+	asked map[string]time.Time // when members were asked that have not answered, by NodeID
+}
+
+// answered reports whether a message of a member may be the answer to a question, and ends the wait
+// for it.
+func (a *asking) answered(id string, now time.Time) bool {
+	at, waits := a.asked[id]
+	delete(a.asked, id)
+	return waits && now.Sub(at) < answerWait*a.delay
+}
+
+// due reports whether this member must ask for digests now. few says that fewer than half of the
+// members hold the view.
+func (a *asking) due(own digest, age time.Duration, few bool) bool {
+	if own != a.view {
+		a.view, a.next = own, a.delay
+		if !few { // not all members that hold the view ask the same few others at once
+			a.next += a.delay/2 + rand.N(a.delay) //nolint:gosec // a time
+		}
+	}
+	if age < a.next {
+		return false
+	}
+	a.next = age + min(max(age, a.delay), 10*a.delay)
+	return true
+}
+
+// askDigests asks two of the members that are not known to hold the view, when that is due.
+func (m *Membership) askDigests(a *asking) {
+	ids, age, few := m.agreement.missing()
+	own, ok := m.agreement.own()
+	if !ok || len(ids) == 0 {
+		clear(a.asked)
+		return
+	}
+	if !a.due(own, age, few) {
+		return
+	}
+	deaf := m.troubles.has(troubleNoPackets)
+	for range 2 {
+		peer, known := m.registry.reachable(ids[rand.IntN(len(ids))]) //nolint:gosec // a sample
+		if !known {
+			continue
+		}
+		a.asked[peer.ID] = m.settings.now()
+		if deaf {
+			m.sendStream(peer, m.digestMessage(kindAskStream, own))
+		} else {
+			m.sendDigest(kindAsk, peer, own)
 		}
 	}
 }
