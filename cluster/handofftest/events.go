@@ -169,7 +169,7 @@ func (r *run) reconfigure() {
 		}
 		r.again("on")
 	}
-	for r.stay() <= 3 { // a member that drains leaves three
+	for r.stay() <= 3 { // when a member has drained, three are left
 		r.start(fmt.Sprintf("m%d", r.names))
 		r.names++
 	}

@@ -115,7 +115,7 @@ func (n *Network) Resume(addr netip.AddrPort) {
 	now := time.Now()
 	for _, p := range t.waitingPackets {
 		p.Timestamp = now
-		t.inbox <- p // has room: it was empty, and as many are let wait as fit
+		t.inbox <- p // does not block: the inbox was empty, and no more packets wait than it holds
 	}
 	for _, s := range t.waitingStreams {
 		t.backlog <- s

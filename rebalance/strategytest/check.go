@@ -20,7 +20,7 @@ type Options struct {
 	AnyZones bool
 }
 
-// largeEvery is for how many clusters Check makes a large one.
+// largeEvery says that one of this many clusters of Check is large.
 const largeEvery = 50
 
 // Check generates clusters, and checks the properties of [CheckCluster] on each of them. Most clusters

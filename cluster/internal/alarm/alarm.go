@@ -68,7 +68,7 @@ func (q *Queue[Name]) Reset(name Name) { delete(q.alarms, name) }
 func (q *Queue[Name]) Next() time.Time {
 	next := q.next()
 	if next.IsZero() {
-		kept := make(map[Name]alarm) // a map keeps the room that it once needed
+		kept := make(map[Name]alarm) // a new map, because a map never frees its memory
 		for name, a := range q.alarms {
 			if a.lasting {
 				kept[name] = a

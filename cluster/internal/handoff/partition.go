@@ -100,7 +100,7 @@ type surroundings struct {
 	leaving  bool
 	fences   *uint64 // the last fence given out
 
-	shared []*set // recent owner sets, at places that follow from their sums
+	shared []*set // a hash table of recent owner sets: equal sets share memory
 }
 
 // off reports whether the configuration in use has no handoff.

@@ -173,7 +173,7 @@ func (c *outbound) readHead() error {
 
 // Write closes the stream when it fails: memberlist drops a stream whose label
 // it could not write without closing it. It fails for an exchange of members while this member must not
-// say that it lives.
+// announce that it is alive.
 func (c *outbound) Write(p []byte) (int, error) {
 	if c.g.withheld() != nil && c.g.isExchange(p, c.g.opts.Label) {
 		_ = c.Close()

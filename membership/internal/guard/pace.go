@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// The guard reads from senders that are not known at a pace. Each network has one, and all networks share what
-// paceShared networks would have. Members in an exchange count too: each takes about 10 µs of processor time, and a
-// sender can announce 9,000 in a megabyte. Without a pace, senders make a member copy and drop 1 GiB, or read 100,000
-// members, in a second of its processor time.
+// The guard limits the rate at which it reads from senders that are not known. There is a limit for each network,
+// and one of paceShared times as much for all networks together. The members in an exchange count as bytes too: each
+// takes about 10 µs of processor time, and a sender can announce 9,000 in a megabyte. Without the limits, senders could
+// make a member copy and drop 1 GiB, or read 100,000 members, in a second of its processor time.
 
 const (
 	// paceBurst is what the guard reads at once from one network, and paceRate what it reads from there in each
 	// further second. An exchange of 10,000 members is less than paceBurst.
 	paceBurst, paceRate = 4 << 20, 1 << 20
-	paceShared          = 4                      // networks; when more send, each has a smaller share
+	paceShared          = 4                      // in networks; when more send at once, each gets less
 	paceMember          = 256                    // bytes that a member in an exchange counts as, besides its own
-	paceRefused         = 64 << 10               // bytes that a stream counts as whose message is refused: it costs a connection and an answer
-	paceFree            = 4096                   // bytes of a stream that do not wait: a member that joins sends less
+	paceRefused         = 64 << 10               // bytes for a stream whose message is refused, because it costs a connection and an answer
+	paceFree            = 4096                   // bytes of a stream that are always read at once: a member that joins sends less
 	maxPaces            = 1024                   // networks that are remembered; all further ones share a rate
-	paceCount           = 100 * time.Millisecond // how often networks are forgotten that may send all again
+	paceCount           = 100 * time.Millisecond // how often networks are forgotten that have not used up anything
 	// paceDiscarded is how many bytes that are read after a refusal, and not kept, count as one.
 	paceDiscarded = 4
 )

@@ -10,8 +10,8 @@ import (
 // as the bytes that have arrived, whatever the message announces.
 const firstBuffer = 512
 
-// collect returns the function more of a reader: it reads from a stream, and charges what it
-// allocates.
+// collect returns a function that reads the next n bytes of a stream into the buffer of a reader. It
+// charges what it allocates.
 func collect(r *reader, from io.Reader, c *charge, count func(n int)) func(n int) error {
 	return func(n int) error {
 		for n > 0 {

@@ -57,8 +57,8 @@ func SourceOf(remote net.Addr) netip.Addr {
 	return addr.Addr().Unmap()
 }
 
-// NetworkOf returns the network to which a sender counts: an IPv4 address, or an IPv6 /64, because a host has a
-// whole /64. It is not valid when the address is not.
+// NetworkOf returns the network for which the limits of a sender hold: one IPv4 address, or an IPv6 /64, because a
+// host usually has a whole /64. The network of an invalid address is not valid.
 func NetworkOf(addr netip.Addr) netip.Prefix {
 	bits := 64
 	if addr.Is4() {

@@ -42,8 +42,8 @@ type Options struct {
 	// not read yet, in all and from one IPv4 address or IPv6 /64. A further one replaces the oldest one. Zero
 	// means 256 and 64.
 	MaxHeads, MaxHeadsPerSource int
-	// MaxStreams and MaxPerSource are the same of inbound streams of packets. A further one replaces the one
-	// that has been silent for longest. Zero means 1024 and 256.
+	// MaxStreams and MaxPerSource are the largest numbers of inbound streams of packets, in all and from
+	// one source. A further one replaces the one that has been silent for longest. Zero means 1024 and 256.
 	MaxStreams, MaxPerSource int
 	// Known reports whether a known member has this address. Known members have all four numbers for themselves.
 	// It must not block. Nil means that no address is known.
@@ -178,7 +178,7 @@ func (t *Transport) Shutdown() error {
 	for _, conn := range open {
 		_ = conn.Close()
 	}
-	t.err = t.NodeAwareTransport.Shutdown() // what arrives is taken until it has ended
+	t.err = t.NodeAwareTransport.Shutdown() // packets and streams are still received until it returns
 	close(t.stopped)
 	t.wg.Wait()
 	close(t.done)

@@ -10,8 +10,8 @@ const (
 	distrustFirst = 2 * time.Minute  // how long a start is distrusted that came back for the first time
 	distrustMost  = 32 * time.Minute // the wait doubles up to this one
 	maxMemory     = 1024             // starts that are remembered
-	// Starts that fail within groupTime have one cause. It was not about one of them if there are more
-	// than maxGroup.
+	// Starts that fail within groupTime are taken to have one cause. With more than maxGroup of them
+	// the cause was the network, and says nothing about one start.
 	groupTime = 30 * time.Second
 	maxGroup  = 3
 )

@@ -239,7 +239,7 @@ func byID(m api.Members) map[string]api.Member {
 	return all
 }
 
-// few names the first of many.
+// few lists the first ten IDs, and the number of the others.
 func few(ids []string) string {
 	const most = 10
 	if len(ids) > most {

@@ -74,7 +74,7 @@ func (m *members) get(ctx context.Context, accept, last string, silent time.Dura
 			return answer, nil
 		}
 		var refusal api.Refusal
-		_ = json.NewDecoder(http.MaxBytesReader(nil, answer.Body, 1<<20)).Decode(&refusal) // the status says enough where it is no refusal
+		_ = json.NewDecoder(http.MaxBytesReader(nil, answer.Body, 1<<20)).Decode(&refusal) // where the body is no refusal, the status is the error
 		_ = answer.Body.Close()
 		refusal.Status = answer.StatusCode
 		err = &refusal
@@ -127,7 +127,8 @@ func (m *members) follow(ctx context.Context, each func(api.Event) error) error 
 	for {
 		answer, err := m.get(ctx, "text/event-stream", last.ID, silence) //nolint:bodyclose // read closes it
 		if err == nil {
-			// Another member begins with its own past. What comes later is news, whatever its clock says.
+			// Another member first sends events of before, which are skipped by their time. A comment ends them.
+			// Events after it are new, even if the clock of that member is behind.
 			until, past := last.At, true
 			err = read(answer, func(e api.Event) error {
 				if past = past && e.At.Before(until); past {

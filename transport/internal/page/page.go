@@ -47,14 +47,14 @@ type Input struct {
 	Act *Act
 }
 
-// Look is what the form for looking a key up was sent with, and the answer.
+// Look has the input of the form that looks up a key, and the answer.
 type Look struct {
 	Key     string
 	Answer  *api.Placement
 	Refusal *api.Refusal
 }
 
-// What is what the form for a change was sent with, and the answer.
+// What has the input of the form for a what-if, and the answer.
 type What struct {
 	Change, ID, Region, Zone, Weight string
 	Plan                             *api.Plan

@@ -135,7 +135,7 @@ func (v *view) members() {
 		v.Members = append(v.Members, member{Member: api.Member{ID: l.ID, State: "lost", Region: l.Region, Zone: l.Zone}, Lost: true, Since: l.Since})
 	}
 	slices.SortFunc(v.Members, func(a, b member) int { return strings.Compare(a.ID, b.ID) })
-	var ids strings.Builder // for the template, a thousand options are slow
+	var ids strings.Builder // not in the template, which is slow with a thousand options
 	for _, m := range v.Members {
 		if m.Owns {
 			ids.WriteString(`<option value="` + template.HTMLEscapeString(m.ID) + `">`)

@@ -35,7 +35,7 @@ func NewClient(tb testing.TB, o client.Options) *client.Client {
 	return c
 }
 
-// Heard is the part of an answer that is not its body.
+// Heard is what Ask reports of an answer, besides its body.
 type Heard struct {
 	Status int
 	TLS    *tls.ConnectionState
