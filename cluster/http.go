@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
 	"github.com/clusterkit/clusterkit/transport/api"
@@ -25,8 +26,8 @@ func (c *Cluster) Guard() *transport.Guard { return c.guard }
 
 // Client returns an HTTP client for routes of the service's own on other members. It keeps
 // connections, speaks TLS with the files of HTTP.Server.TLS, and sends the first token of
-// HTTP.Guard with every request that has no Authorization header. So send requests to members
-// alone. It follows no redirect, and has no timeout but the context of a request. It may be
+// HTTP.Guard with every request that has no Authorization header. So send requests only to
+// members. It follows no redirect, and has no timeout but the context of a request. It may be
 // used from New on; once Stop has returned its requests fail with [client.ErrClosed]. It is
 // never nil, and is safe for concurrent use. A service with other needs makes a [client.Pool]
 // of its own.
@@ -131,7 +132,7 @@ func (c *Cluster) announceHTTP(ctx context.Context) error {
 	server := c.server
 	c.mu.Unlock()
 	if addr == "" && server != nil {
-		host, _, _ := splitHostPort(bind)
+		host, _, _ := hostport.Split(bind)
 		bound, _ := netip.ParseAddrPort(server.Addr().String())
 		if isAnywhere(host) {
 			host = ""

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
+	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
@@ -131,7 +132,7 @@ func soundness(c ring.Config) error {
 func (s *settings) checkSeeds() error {
 	var errs []error
 	for i, seed := range s.Seeds {
-		if err := membership.CheckSeed(seed); err != nil {
+		if _, err := hostport.Parse(seed); err != nil {
 			errs = append(errs, &option.Error{Field: fmt.Sprintf("Seeds[%d]", i), Value: seed, Bound: "host:port or host"})
 		}
 	}

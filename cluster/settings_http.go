@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
@@ -17,7 +17,7 @@ import (
 func (s *settings) checkHTTP() error {
 	var errs []error
 	if s.HTTPAddr != "" {
-		if _, _, err := splitHostPort(s.HTTPAddr); err != nil {
+		if _, _, err := hostport.Split(s.HTTPAddr); err != nil {
 			errs = append(errs, &option.Error{Field: "HTTPAddr", Value: s.HTTPAddr, Bound: "host:port, with a port from 0 to 65535"})
 		}
 	}
@@ -34,7 +34,7 @@ func (s *settings) checkHTTP() error {
 // checkAdvertised returns the error of HTTP.AdvertiseAddr.
 func (s *settings) checkAdvertised() error {
 	addr := s.HTTP.AdvertiseAddr
-	if _, _, err := splitHostPort(addr); addr != "" && (err != nil || membership.CheckSeed(addr) != nil) {
+	if a, err := hostport.Parse(addr); addr != "" && (err != nil || a.Port == 0) {
 		return &option.Error{Field: "HTTP.AdvertiseAddr", Value: addr, Bound: "host:port that others can reach"}
 	}
 	return nil
@@ -65,7 +65,7 @@ func (s *settings) checkClear() error {
 		}
 		return nil
 	}
-	host, _, err := splitHostPort(addr)
+	host, _, err := hostport.Split(addr)
 	tokens := len(s.HTTP.Guard.Tokens) > 0 || s.HTTP.Guard.TokenFile != ""
 	allowed := s.HTTP.Server.TLS.CertFile != "" || s.HTTP.Guard.TokensInClear || isLoopback(host)
 	exposed := err == nil && tokens && !allowed
@@ -97,7 +97,7 @@ func (o Options) expectedHTTPAddr() string {
 	if o.HTTP.AdvertiseAddr != "" || !ok {
 		return o.HTTP.AdvertiseAddr
 	}
-	host, port, err := splitHostPort(addr)
+	host, port, err := hostport.Split(addr)
 	if err != nil {
 		return ""
 	}
@@ -123,13 +123,4 @@ func isLoopback(host string) bool {
 
 func joinHostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
-}
-
-func splitHostPort(s string) (host string, port uint16, err error) {
-	host, text, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	return host, uint16(n), err
 }

@@ -29,16 +29,18 @@ func TestLayers(t *testing.T) {
 		lifecycle  = module + "/internal/lifecycle"
 		usercode   = module + "/internal/usercode"
 		printable  = module + "/internal/printable"
+		hostport   = module + "/internal/hostport"
 	)
 	allowed := map[string][]string{
 		"internal/lifecycle":               {},
 		"internal/usercode":                {},
 		"internal/printable":               {},
+		"internal/hostport":                {},
 		"ring":                             {module + "/ring/option", "github.com/cespare/xxhash/v2"},
 		"ring/option":                      {},
 		"rebalance":                        {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest":           {module + "/ring"},
-		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", lifecycle, printable, usercode, module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
+		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", hostport, lifecycle, printable, usercode, module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
 		"membership/internal/guard":        {module + "/membership/internal/intake", "github.com/hashicorp/memberlist"},
 		"membership/internal/intake":       {},
 		"membership/internal/tether":       {"github.com/cespare/xxhash/v2"},
@@ -64,7 +66,7 @@ func TestLayers(t *testing.T) {
 		"transport/internal/wire":       {module + "/transport/api"},
 		"transport/internal/testkit": {module + "/ring", module + "/membership", lifecycle, module + "/transport", module + "/transport/api",
 			module + "/transport/client", module + "/transport/route", module + "/clusterkit_test/pki", "github.com/stretchr/testify/require"},
-		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", lifecycle, usercode,
+		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", hostport, lifecycle, usercode,
 			module + "/transport", module + "/transport/api", module + "/transport/client", module + "/transport/route",
 			module + "/cluster/internal/view", module + "/cluster/internal/handoff", module + "/cluster/internal/alarm"},
 		"cluster/internal/view":    {module + "/ring", module + "/membership", usercode, "github.com/cespare/xxhash/v2"},

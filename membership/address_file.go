@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/clusterkit/clusterkit/internal/hostport"
 )
 
 // A member can keep the addresses of other members in a file. After a restart it dials them beside
@@ -149,7 +151,7 @@ func checkSeedAddr(addr netip.AddrPort) error {
 	if addr.Port() == 0 || addr.Addr().Zone() != "" {
 		return errors.New("no port, or an IPv6 zone")
 	}
-	return checkReachable(addr.Addr())
+	return hostport.CheckReachable(addr.Addr())
 }
 
 // remembered returns the addresses from the file that belong to no known member, the latest first.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/clusterkit/clusterkit/internal/hostport"
 )
 
 // admission decides which members this one accepts. It is a pure function of the
@@ -142,7 +144,7 @@ func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
 	if !ok {
 		return netip.AddrPort{}, fmt.Errorf("membership: gossip address has %d bytes, not 4 or 16", len(ip))
 	}
-	if err := checkReachable(addr.Unmap()); err != nil {
+	if err := hostport.CheckReachable(addr.Unmap()); err != nil {
 		return netip.AddrPort{}, fmt.Errorf("membership: gossip address: %w", err)
 	}
 	if addr.Is4In6() {
@@ -152,17 +154,6 @@ func gossipAddr(ip net.IP, port uint16) (netip.AddrPort, error) {
 		return netip.AddrPort{}, errors.New("membership: gossip address has port 0")
 	}
 	return netip.AddrPortFrom(addr, port), nil
-}
-
-// checkReachable refuses addresses that cannot belong to one process.
-func checkReachable(addr netip.Addr) error {
-	switch {
-	case addr.IsUnspecified():
-		return fmt.Errorf("%s means any address, not one that others can reach", addr)
-	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return fmt.Errorf("%s is a group of hosts, not one", addr)
-	}
-	return nil
 }
 
 // ConfigurationError says that two members cannot be in one cluster because of their

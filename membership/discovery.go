@@ -71,15 +71,15 @@ func (s static) Discover(context.Context) ([]string, error) { return slices.Clon
 func (s static) fixed() bool {
 	return !slices.ContainsFunc(s, func(addr string) bool {
 		one, err := parseSeed(addr)
-		name := strings.ToLower(strings.TrimSuffix(one.host, "."))
-		return err != nil || !one.addr.IsValid() && name != "localhost" && !strings.HasSuffix(name, ".localhost")
+		name := strings.ToLower(strings.TrimSuffix(one.Host, "."))
+		return err != nil || !one.IP.IsValid() && name != "localhost" && !strings.HasSuffix(name, ".localhost")
 	})
 }
 
 func (s static) check() error {
 	var errs []error
 	for i, addr := range s {
-		if CheckSeed(addr) != nil {
+		if _, err := parseSeed(addr); err != nil {
 			errs = append(errs, &option.Error{Field: fmt.Sprintf("Static[%d]", i), Value: addr, Bound: "host:port or host"})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 
@@ -54,7 +55,7 @@ func (d DNS) check() error {
 // checkLookup returns the error of a name to look up. An IP address is a valid name, whose
 // lookup returns itself.
 func checkLookup(name string) error {
-	if _, err := netip.ParseAddr(name); err == nil || checkHostName(name) == "" {
+	if _, err := netip.ParseAddr(name); err == nil || hostport.CheckName(name) == nil {
 		return nil
 	}
 	return &option.Error{Field: "Name", Value: name, Bound: "a host name"}

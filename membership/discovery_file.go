@@ -88,7 +88,7 @@ func parseSeedFile(text []byte) ([]string, error) {
 		if len(found)+len(errs) == maxSeedEntries {
 			return nil, fmt.Errorf("more than %d addresses", maxSeedEntries)
 		}
-		if err := CheckSeed(entry); err != nil {
+		if _, err := parseSeed(entry); err != nil {
 			errs = append(errs, fmt.Errorf("line %d: %w", number, err))
 			continue
 		}

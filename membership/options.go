@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
+	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/internal/printable"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
@@ -282,7 +281,7 @@ func (s *settings) member() Member {
 // parseBind reads the address to listen on.
 func (s *settings) parseBind(bad func(field string, value any, bound string, args ...any)) {
 	const form = "IP:port, with a port from 0 to 65535"
-	host, port, err := splitHostPort(s.GossipAddr)
+	host, port, err := hostport.Split(s.GossipAddr)
 	switch {
 	case err != nil:
 		bad("GossipAddr", s.GossipAddr, form)
@@ -338,7 +337,7 @@ func (s *settings) parseAdvertise() error {
 			err = errors.New("no port")
 		}
 	}
-	if err != nil || ip.Zone() != "" || checkReachable(ip.Unmap()) != nil {
+	if err != nil || ip.Zone() != "" || hostport.CheckReachable(ip.Unmap()) != nil {
 		return &option.Error{Field: "AdvertiseAddr", Value: text, Bound: "IP or IP:port that others can reach"}
 	}
 	s.advertise = netip.AddrPortFrom(ip.Unmap(), port)
@@ -350,7 +349,7 @@ func (s *settings) parseAdvertise() error {
 func checkAddresses(http string, services map[string]string) error {
 	var errs []error
 	check := func(field, addr string) {
-		if s, err := parseSeed(addr); err != nil || s.port == 0 {
+		if s, err := parseSeed(addr); err != nil || s.Port == 0 {
 			errs = append(errs, &option.Error{Field: field, Value: addr, Bound: "host:port that others can reach"})
 		}
 	}
@@ -361,13 +360,4 @@ func checkAddresses(http string, services map[string]string) error {
 		check(fmt.Sprintf("Services[%q]", name), services[name])
 	}
 	return errors.Join(errs...)
-}
-
-func splitHostPort(s string) (host string, port uint16, err error) {
-	host, text, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	return host, uint16(n), err
 }

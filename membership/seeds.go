@@ -4,100 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
 
+	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/internal/usercode"
 )
 
 const (
 	maxSeeds        = 256 // the largest number of addresses that one search dials
 	parallelLookups = 8
+	maxSeedText     = 253 // bytes of an entry in an error
 )
 
-// seed is a parsed entry of a seed list.
-type seed struct {
-	host string
-	addr netip.Addr // valid only when host is an IP address
-	port uint16     // 0 means the default
-}
-
-// CheckSeed returns the error of an address to join through, host:port or host, and nil
-// for a valid one. It does not look names up.
-func CheckSeed(s string) error {
-	_, err := parseSeed(s)
-	return err
-}
-
-func parseSeed(s string) (seed, error) {
-	fail := func(format string, args ...any) (seed, error) {
-		return seed{}, fmt.Errorf("membership: seed %.*q: %s", maxHostName, s, fmt.Sprintf(format, args...))
+// parseSeed parses an address to join through, host:port or host. Port 0 means the default.
+func parseSeed(s string) (hostport.Address, error) {
+	a, err := hostport.Parse(s)
+	if err != nil {
+		return a, fmt.Errorf("membership: seed %.*q: %w", maxSeedText, s, err)
 	}
-	if s == "" {
-		return fail("is empty, want host:port or host")
-	}
-	host, port, hasPort := s, "", false
-	if _, err := netip.ParseAddr(s); err != nil && strings.Contains(s, ":") {
-		if bare, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(bare, "]") {
-			host = strings.TrimSuffix(bare, "]")
-		} else if host, port, err = net.SplitHostPort(s); err != nil {
-			return fail("want host:port or host, with an IPv6 address in brackets when a port follows")
-		} else {
-			hasPort = true
-		}
-	}
-	out := seed{host: host}
-	if hasPort {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return fail("port %.*q is not a number in [1, 65535]", maxHostName, port)
-		}
-		out.port = uint16(n)
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		if addr.Zone() != "" {
-			return fail("an IPv6 zone has a meaning on one host only, give an address without")
-		}
-		out.addr = addr.Unmap()
-		if err := checkReachable(out.addr); err != nil {
-			return fail("%v", err)
-		}
-		return out, nil
-	}
-	if why := checkHostName(host); why != "" {
-		return fail("%s", why)
-	}
-	return out, nil
-}
-
-const maxHostName = 253
-
-// checkHostName returns the error of a host name, or nil. It accepts underscores, which
-// the standard does not allow and many host names have.
-func checkHostName(host string) string {
-	name := strings.TrimSuffix(host, ".")
-	if name == "" {
-		return "has no host"
-	}
-	if len(name) > maxHostName {
-		return fmt.Sprintf("host name has %d bytes, the limit is %d", len(name), maxHostName)
-	}
-	var label string
-	for label = range strings.SplitSeq(name, ".") {
-		if len(label) < 1 || len(label) > 63 {
-			return "host name has a part that is not 1 to 63 bytes long"
-		}
-		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-			return "host name has a character other than A-Z a-z 0-9 . _ -"
-		}
-	}
-	if strings.Trim(label, "0123456789") == "" {
-		return "is neither an IP address nor a host name, which cannot end in a number"
-	}
-	return ""
+	return a, nil
 }
 
 // resolveSeeds returns the addresses of the entries, each once and in their order, IPv4
@@ -120,17 +46,17 @@ func resolveSeeds(ctx context.Context, r Resolver, defaultPort uint16, entries [
 			failed[i] = err
 			continue
 		}
-		if s.port == 0 {
-			s.port = defaultPort
+		if s.Port == 0 {
+			s.Port = defaultPort
 		}
-		if s.addr.IsValid() {
-			addrs[i] = []netip.AddrPort{netip.AddrPortFrom(s.addr, s.port)}
+		if s.IP.IsValid() {
+			addrs[i] = []netip.AddrPort{netip.AddrPortFrom(s.IP, s.Port)}
 			continue
 		}
 		slots <- struct{}{} // lookups end with ctx, so this wait does too
 		wg.Go(func() {
 			defer func() { <-slots }()
-			usercode.Run(func() (err error) { addrs[i], err = s.lookup(ctx, r); return err }, func(err error) { failed[i] = err })
+			usercode.Run(func() (err error) { addrs[i], err = lookupSeed(ctx, s, r); return err }, func(err error) { failed[i] = err })
 		})
 	}
 	wg.Wait()
@@ -150,22 +76,23 @@ func sample[T any](all []T, most int) []T {
 	return pick(all, most)
 }
 
-func (s seed) lookup(ctx context.Context, r Resolver) ([]netip.AddrPort, error) {
+// lookupSeed looks up the name of a seed.
+func lookupSeed(ctx context.Context, s hostport.Address, r Resolver) ([]netip.AddrPort, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("membership: looking up seed %q: %w", s.host, err)
+		return nil, fmt.Errorf("membership: looking up seed %q: %w", s.Host, err)
 	}
-	found, err := r.LookupNetIP(ctx, "ip", s.host)
+	found, err := r.LookupNetIP(ctx, "ip", s.Host)
 	if err != nil {
-		return nil, fmt.Errorf("membership: looking up seed %q: %w", s.host, err)
+		return nil, fmt.Errorf("membership: looking up seed %q: %w", s.Host, err)
 	}
 	var addrs []netip.AddrPort
 	for _, a := range found {
-		if a = a.Unmap(); a.IsValid() && a.Zone() == "" && checkReachable(a) == nil {
-			addrs = append(addrs, netip.AddrPortFrom(a, s.port))
+		if a = a.Unmap(); a.IsValid() && a.Zone() == "" && hostport.CheckReachable(a) == nil {
+			addrs = append(addrs, netip.AddrPortFrom(a, s.Port))
 		}
 	}
 	if len(addrs) == 0 {
-		return nil, fmt.Errorf("membership: looking up seed %q: no usable address among %d", s.host, len(found))
+		return nil, fmt.Errorf("membership: looking up seed %q: no usable address among %d", s.Host, len(found))
 	}
 	return addrs, nil
 }

@@ -10,15 +10,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clusterkit/clusterkit/internal/hostport"
 )
 
-func TestCheckSeed(t *testing.T) {
+func TestParseSeed(t *testing.T) {
 	for _, good := range []string{
 		"localhost", "orders-0:7946", "orders-0.orders.svc.cluster.local:7946", "a.b.", "a_b:1", "x:65535", "3com.example",
 		"10.0.0.1", "10.0.0.1:7946", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:7946", "::ffff:10.0.0.1",
 		strings.Repeat("x", 63) + ".example",
 	} {
-		require.NoError(t, CheckSeed(good), good)
+		_, err := parseSeed(good)
+		require.NoError(t, err, good)
 	}
 	for bad, why := range map[string]string{
 		"":                    "is empty, want host:port or host",
@@ -44,11 +47,15 @@ func TestCheckSeed(t *testing.T) {
 		"224.0.0.1:7946":      "224.0.0.1 is a group of hosts, not one",
 		"[fe80::1%eth0]:7946": "an IPv6 zone has a meaning on one host only, give an address without",
 	} {
-		require.EqualError(t, CheckSeed(bad), fmt.Sprintf("membership: seed %q: %s", bad, why))
+		_, err := parseSeed(bad)
+		require.EqualError(t, err, fmt.Sprintf("membership: seed %q: %s", bad, why))
 	}
-	require.ErrorContains(t, CheckSeed(strings.Repeat("x.", 127)+"x"), "host name has 255 bytes, the limit is 253")
-	require.ErrorContains(t, CheckSeed(strings.Repeat("x", 64)), "1 to 63 bytes")
-	require.Less(t, len(CheckSeed(strings.Repeat("x", 1<<20)).Error()), 500)
+	_, err := parseSeed(strings.Repeat("x.", 127) + "x")
+	require.ErrorContains(t, err, "host name has 255 bytes, the limit is 253")
+	_, err = parseSeed(strings.Repeat("x", 64))
+	require.ErrorContains(t, err, "1 to 63 bytes")
+	_, err = parseSeed(strings.Repeat("x", 1<<20))
+	require.Less(t, len(err.Error()), 500)
 }
 
 func FuzzParseSeed(f *testing.F) {
@@ -61,10 +68,10 @@ func FuzzParseSeed(f *testing.F) {
 			require.Zero(t, got)
 			return
 		}
-		require.NotEmpty(t, got.host)
-		if got.addr.IsValid() {
-			require.NoError(t, checkReachable(got.addr))
-			require.Empty(t, got.addr.Zone())
+		require.NotEmpty(t, got.Host)
+		if got.IP.IsValid() {
+			require.NoError(t, hostport.CheckReachable(got.IP))
+			require.Empty(t, got.IP.Zone())
 		}
 	})
 }
