@@ -55,7 +55,7 @@ func (p *published) lostZones() (lost map[place]lostZone, kept int) {
 
 // describeLost names a few of the zones.
 func describeLost(lost map[place]lostZone) string {
-	var parts []string
+	parts := make([]string, 0, len(lost))
 	for _, p := range slices.SortedFunc(maps.Keys(lost), comparePlaces) {
 		zone := fmt.Sprintf("zone %q", p.zone)
 		if p.region != "" {
