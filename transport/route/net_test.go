@@ -507,6 +507,54 @@ func TestAConnectionThatEndsBeforeItBegins(t *testing.T) {
 	}
 }
 
+// late is a connection whose reader learns late that the other side has closed it.
+type late struct {
+	*net.TCPConn
+	ended chan<- struct{}
+	tell  <-chan struct{}
+}
+
+func (c *late) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	if errors.Is(err, io.EOF) {
+		c.ended <- struct{}{}
+		<-c.tell
+	}
+	return n, err
+}
+
+// TestAnIdleConnectionThatHasEnded: the owner has closed an idle connection, and http.Transport has not noticed yet. A request with a body
+// that is not idempotent goes over another one.
+func TestAnIdleConnectionThatHasEnded(t *testing.T) {
+	var runs atomic.Int64
+	ended, tell := make(chan struct{}, 8), make(chan struct{})
+	own := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &late{conn.(*net.TCPConn), ended, tell}, nil
+	}}
+	f := newFleet(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		runs.Add(1)
+	}, func(o *route.Options) { o.Transport = own }, "eu/a", "eu/b")
+	f.agree(2)
+	for _, body := range []string{"body", ""} {
+		for round := range 2 {
+			before := runs.Load()
+			response, text := f.send(1, "POST", "/k", body)
+			require.Equal(t, http.StatusOK, response.StatusCode, "%d %s", round, text)
+			require.EqualValues(t, 1, runs.Load()-before)
+			f.stations[1].server.CloseClientConnections()
+			<-ended
+		}
+	}
+	require.Zero(t, f.stats(1).Broken.SameRegion)
+	close(tell)
+	own.CloseIdleConnections()
+}
+
 // TestUpgradesPassOverTLS also when the server of the owner speaks HTTP/2, which has no
 // upgrades.
 func TestUpgradesPassOverTLS(t *testing.T) {

@@ -38,7 +38,7 @@ type traced struct {
 
 	looking, connected, wrote atomic.Bool
 	http2                     atomic.Bool   // the last connection speaks it
-	barred                    atomic.Bool   // the connection came too late, and nothing can be written to it
+	barred                    atomic.Bool   // the connection is of no use, and nothing can be written to it
 	shared                    bool          // the connection carries other requests too
 	single                    bool          // net/http would send the request again after its connection broke
 	begun                     chan struct{} // is told when the request is being written; nil: nobody waits for that
@@ -86,6 +86,7 @@ func (j *journey) sendTraced(s *sending, out *http.Request) (response *http.Resp
 		}
 		s.settled.Store(false)
 		t.barred.Store(false)
+		t.wrote.Store(false)
 	}
 	return nil, false, err
 }
@@ -161,6 +162,9 @@ func (e *engine) carry(out *http.Request) (response *http.Response, err error) {
 // how often a request may run. The transport of HTTP/2 repeats only what has not run.
 func (t *traced) getConn(string) {
 	t.looking.Store(true)
+	if t.barred.Swap(false) {
+		t.wrote.Store(false) // nothing came to the connection
+	}
 	if t.single && t.wrote.Load() && !t.http2.Load() && t.sending.settled.CompareAndSwap(false, true) {
 		t.cancel(errRepeated)
 	}
@@ -178,17 +182,19 @@ func (t *traced) wroteHeaders() {
 
 // gotConn closes a connection that comes after the attempt was ended for want of one. The
 // transport would write the request to it, although its context has ended. A connection of
-// HTTP/2 carries other requests too; there the request may run.
+// HTTP/2 carries other requests too; there the request may run. It also closes an idle connection
+// that the member has closed, which the transport has not noticed yet.
 func (t *traced) gotConn(info httptrace.GotConnInfo) {
 	t.connected.Store(true)
 	t.mu.Lock()
 	t.conn = info.Conn
 	t.mu.Unlock()
-	if t.single || t.sending.settled.Load() {
+	settled, ended := t.sending.settled.Load(), info.Reused && !t.shared && direct.HasEnded(info.Conn)
+	if t.single || settled || ended {
 		c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
 		t.http2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
 	}
-	if !t.sending.settled.Load() || info.Conn == nil || t.shared || t.http2.Load() {
+	if !settled && !ended || info.Conn == nil || t.shared || t.http2.Load() {
 		return
 	}
 	t.barred.Store(true)

@@ -7,3 +7,6 @@ const usable = false
 
 // isQuiet is not called on this system.
 func (c *conn) isQuiet() bool { return false }
+
+// isOver is not known on this system.
+func isOver(uintptr) bool { return false }

@@ -21,3 +21,10 @@ func (c *conn) isQuiet() bool {
 	}
 	return c.raw.Read(c.look) == nil && c.quiet
 }
+
+// isOver reports whether the other side has closed a connection, and all that it has sent was read.
+func isOver(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+	return n == 0 && err == nil || err == syscall.ECONNRESET || err == syscall.EPIPE
+}
