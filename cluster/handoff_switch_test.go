@@ -61,6 +61,9 @@ func TestHandoffIsTurnedOnAndOff(t *testing.T) {
 	const members, without, with = 4, "rf3:balanced/3", "rf3w2:balanced/3"
 	for _, drains := range []bool{true, false} {
 		for _, journal := range []bool{true, false} {
+			if testing.Short() && drains != journal {
+				continue
+			}
 			t.Run(fmt.Sprintf("drains %v, journal %v", drains, journal), func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, b *testNet) {

@@ -61,7 +61,11 @@ func TestResumeAtEveryStage(t *testing.T) {
 					if stage.ended {
 						resumes = append(resumes, "n5")
 					}
-					for range 2 {
+					times := 2
+					if testing.Short() {
+						times = 1
+					}
+					for range times {
 						for _, id := range resumes {
 							c := f.members[id]
 							if stage.ended {
