@@ -145,6 +145,9 @@ func (l lazy) Put(p int, key string, version uint64) error {
 }
 
 func TestWrongStoresAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs many simulations")
+	}
 	for name, make := range map[string]func(*memory) Store{
 		"forgetful": func(m *memory) Store { return forgetful{m} },
 		"replacing": func(m *memory) Store { return replacing{m} },
