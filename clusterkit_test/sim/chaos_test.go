@@ -15,7 +15,7 @@ import (
 // random. After each pause without events they must agree.
 func TestSimChaos(t *testing.T) {
 	t.Parallel()
-	chaotic(t, scaled(100, 30, 20), scaled(200, 50, 30), 0.01)
+	chaotic(t, scaled(100, 30, 15), scaled(200, 50, 25), 0.01)
 }
 
 // TestSimChaosOverTCP does the same over a network that passes no packets. It has fewer events: the
