@@ -25,6 +25,7 @@ func FuzzTheSameRequest(f *testing.F) {
 		"PUT http://other.example//k?#f HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n4\r\nbody\r\n0\r\nA: 1\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost:\r\nUser-Agent:\r\nX: \xff\r\n\r\n",
 		"HEAD /k HTTP/1.0\r\nContent-Length: 0\r\nTE: trailers\r\nX-A: 1\r\nX-A:\r\n\r\n",
+		"GET /k HTTP/1.6\r\nHost: h\r\n\r\n",
 		"DELETE /k HTTP/1.1\r\nHost: h\r\nConnection: close\r\nClusterkit-Token: 1\r\nProxy-Authorization: b\r\n\r\n",
 	} {
 		f.Add(seed, uint16(200), "text", "X-A", "1")
@@ -80,6 +81,9 @@ func namesConnection(r *http.Request) bool {
 		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			return true // net/http reads trailers with names that it does not send
 		}
+	}
+	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
+		return true // the version of another hop, of which HTTP/1.1 is the latest
 	}
 	return r.Method == http.MethodConnect || r.Method == "PRI"
 }
