@@ -13,6 +13,7 @@ func mostAdmitted() uint32 { return uint32(1<<30 + time.Now().Unix()) }
 // News with the largest incarnation that members admit, which no later news can exceed within the same
 // second, is refuted within seconds.
 func TestForgedIncarnationsAreRefuted(t *testing.T) {
+	const apart = 6 // seconds between two forged packets
 	packets := map[string]func(news) []byte{
 		"alive": func(n news) []byte {
 			_, nonce, _ := splitName(n.name)
@@ -51,12 +52,12 @@ func TestForgedIncarnationsAreRefuted(t *testing.T) {
 					require.True(t, isItself())
 					for i := range 20 {
 						s.say(packet(forged(three, most()+1))) // refused
-						s.say(packet(forged(three, most()-uint32(60*(i%2)))))
+						s.say(packet(forged(three, most()-uint32(apart*(i%2)))))
 						began := time.Now()
 						time.Sleep(100 * time.Millisecond)
 						n.await("n3 is itself again", isItself)
 						require.Less(t, time.Since(began), 3*time.Second, i)
-						time.Sleep(time.Minute - time.Duration(time.Now().UnixNano()%int64(time.Second)) + time.Duration(i)*50*time.Millisecond)
+						time.Sleep(apart*time.Second - time.Duration(time.Now().UnixNano()%int64(time.Second)) + time.Duration(i)*50*time.Millisecond)
 					}
 				})
 			})

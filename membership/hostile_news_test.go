@@ -123,7 +123,7 @@ func TestForgedNewsIsNotBelieved(t *testing.T) {
 func TestFakeMembersAreBounded(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	all, addrs, _ := attacked(t)
-	starts, members := make([]news, 5000), make([]news, 5000)
+	starts, members := make([]news, 2000), make([]news, 2000)
 	for i := range starts {
 		starts[i] = ghost(t, i, func(m *Member) { m.ID = "ghost" })
 		members[i] = ghost(t, i, nil)

@@ -12,6 +12,9 @@ import (
 // does not wait for a suspicion of its own, which may last for half a minute.
 func TestTheNewsOfADeathThatWasMissed(t *testing.T) {
 	for _, loss := range []float64{0, 0.05, 0.1} {
+		if testing.Short() && loss == 0.05 {
+			continue
+		}
 		for name, fault := range map[string]func(n *testNet, i int){
 			"process": func(n *testNet, i int) { n.net.Kill(addrOf(i)) },
 			"host":    func(n *testNet, i int) { n.net.Crash(addrOf(i)) },

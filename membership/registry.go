@@ -225,8 +225,13 @@ func (r *registry) wasSilent(name string, since time.Time) {
 
 func (r *registry) remember(d departure) {
 	if len(r.departed) >= maxDeparted {
-		oldest := slices.MinFunc(slices.Collect(maps.Values(r.departed)), func(a, b departure) int { return a.at.Compare(b.at) })
-		r.forget(oldest)
+		oldest, first := "", time.Time{}
+		for id, one := range r.departed { // not a copy of all of them, for each member that goes
+			if oldest == "" || one.at.Before(first) {
+				oldest, first = id, one.at
+			}
+		}
+		r.forget(r.departed[oldest])
 	}
 	r.departed[d.member.ID] = d
 	if d.failed {

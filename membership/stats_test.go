@@ -90,25 +90,32 @@ func TestStatsOfGossip(t *testing.T) {
 // The memory of failed members is bounded, and their count is right.
 func TestLostMembersAreCountedWithinBounds(t *testing.T) {
 	r := newRegistry("self@1", time.Now)
+	const all = maxDeparted + maxDeparted/4
 	member := func(i int) (string, Member) {
 		return fmt.Sprintf("n%d@%d", i, i), Member{ID: fmt.Sprint("n", i), State: Active, Start: Start{Nonce: uint64(i)}}
 	}
-	for i := range 2 * maxDeparted {
+	// All records are counted only now and then: that takes most of the time.
+	check := func(i int) {
+		if i%16 == 0 || i%maxDeparted < 2 || i%maxDeparted > maxDeparted-3 {
+			require.Len(t, r.failed(), r.stats().Lost)
+		}
+	}
+	for i := range all {
 		name, m := member(i)
 		r.set(name, m)
 		r.remove(name)
-		require.Equal(t, min(i+1, maxDeparted), r.stats().Lost)
-		require.Len(t, r.failed(), r.stats().Lost)
+		require.Equal(t, min(i+1, maxDeparted), r.lost)
+		check(i)
 	}
-	for i := range 2 * maxDeparted {
+	for i := range all {
 		name, m := member(i)
 		m.State = Leaving
 		r.set(name, m)
 		r.remove(name)
-		require.Len(t, r.failed(), r.stats().Lost)
+		check(i)
 	}
 	require.Zero(t, r.stats().Lost, "they have all been back, and left")
-	require.Equal(t, uint64(2*maxDeparted), r.stats().Failed)
-	require.Equal(t, uint64(2*maxDeparted), r.stats().Left)
-	require.Equal(t, uint64(4*maxDeparted), r.stats().Joined+r.stats().Rejoined)
+	require.Equal(t, uint64(all), r.stats().Failed)
+	require.Equal(t, uint64(all), r.stats().Left)
+	require.Equal(t, uint64(2*all), r.stats().Joined+r.stats().Rejoined)
 }

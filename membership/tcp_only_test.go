@@ -136,7 +136,11 @@ func TestTCPOnlyBesideMembersWithoutIt(t *testing.T) {
 			all = append(all, started(t, o))
 			add(all[i-1])
 		}
-		time.Sleep(10 * time.Minute)
+		lasts := 10 * time.Minute
+		if testing.Short() {
+			lasts = 2 * time.Minute
+		}
+		time.Sleep(lasts)
 		for _, m := range all {
 			found, _ := m.Members()
 			require.Len(t, found, 6)

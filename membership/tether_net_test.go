@@ -174,7 +174,11 @@ func TestNoLivingMemberIsDeclaredDead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inNet(t, func(t *testing.T, n *testNet) {
 				all := n.found(size)
-				for range 5 {
+				times := 5
+				if testing.Short() {
+					times = 2
+				}
+				for range times {
 					trouble(n)
 					time.Sleep(20 * time.Second)
 				}
@@ -194,8 +198,11 @@ func TestNoLivingMemberIsDeclaredDead(t *testing.T) {
 // With CLUSTERKIT_SIM_FULL it goes on for ten minutes among 30 members.
 func TestNoMemberIsRemovedInTenMinutes(t *testing.T) {
 	size, minutes := 8, 2
-	if os.Getenv("CLUSTERKIT_SIM_FULL") != "" {
+	switch {
+	case os.Getenv("CLUSTERKIT_SIM_FULL") != "":
 		size, minutes = 30, 10
+	case testing.Short():
+		minutes = 1
 	}
 	last := addrOf(size)
 	for name, trouble := range map[string]func(n *testNet){
