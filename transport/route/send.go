@@ -197,10 +197,13 @@ func (s *sending) trouble() error {
 	}
 	late := time.NewTimer(connectWithin - time.Since(s.began))
 	defer late.Stop()
-	look := time.NewTicker(brokenWithin)
-	defer look.Stop()
+	var look, left <-chan time.Time
+	if s.traced != nil && !s.cargo.none {
+		ticker := time.NewTicker(brokenWithin)
+		defer ticker.Stop()
+		look = ticker.C
+	}
 	stuck := false
-	var left <-chan time.Time
 	leaves := s.to.leaves
 	for {
 		changed := s.engine.cluster.Changed()
@@ -223,9 +226,9 @@ func (s *sending) trouble() error {
 			if s.cargo.isWhole() {
 				return errLeft
 			}
-		case <-look.C:
+		case <-look:
 			before := stuck
-			if stuck = s.traced != nil && s.traced.stuck(); stuck && before {
+			if stuck = s.traced.stuck(); stuck && before {
 				return errBroken
 			}
 		case <-over:
