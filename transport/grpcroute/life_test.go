@@ -3,7 +3,6 @@ package grpcroute_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -336,10 +335,10 @@ func TestAnAddressWithANewOwner(t *testing.T) {
 	f.stations[0].set(f.owned(1), f.without(2))
 	bubble.Eventually(t, time.Minute, "the view is used", func() error {
 		answer, err := invoke(t.Context(), conn, put, "y")
-		if answer != "n1" {
-			return fmt.Errorf("%s %v", answer, err)
+		if err == nil && answer != "n1" {
+			err = errors.New(answer + " answered")
 		}
-		return nil
+		return err
 	})
 	close(goOn)
 	require.NoError(t, <-ended)

@@ -2,6 +2,7 @@ package grpcroute_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -45,7 +46,7 @@ func TestPanicsOfTheUsersFunctions(t *testing.T) {
 				for _, method := range []string{watch, chat} {
 					s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: method == chat}, method)
 					if err == nil {
-						if err = s.SendMsg(wrapperspb.String("x")); err == nil || err == io.EOF {
+						if err = s.SendMsg(wrapperspb.String("x")); err == nil || errors.Is(err, io.EOF) {
 							_, err = receive(s)
 						}
 					}
