@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/textproto"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -204,7 +205,8 @@ func (f *forwarding) asks() {
 	f.asked = true
 }
 
-// inform passes an informational answer on. The header of the final answer stays.
+// inform passes an informational answer on. The header of the final answer stays. A panic of a
+// middleware, in a goroutine of the transport, would end the process, and leaves the answer out.
 func (f *forwarding) inform(code int, header textproto.MIMEHeader) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -216,10 +218,16 @@ func (f *forwarding) inform(code int, header textproto.MIMEHeader) error {
 	final := maps.Clone(h)
 	maps.Copy(h, http.Header(header))
 	f.timeouts.add(1)
+	defer func() {
+		if v := recover(); v != nil {
+			f.router.options.Logger.ErrorContext(f.request.Context(), "panic while writing an informational answer",
+				"status", code, "panic", v, "stack", string(debug.Stack()))
+		}
+		f.timeouts.add(-1)
+		clear(h)
+		maps.Copy(h, final)
+	}()
 	f.writer.WriteHeader(code)
-	f.timeouts.add(-1)
-	clear(h)
-	maps.Copy(h, final)
 	return nil
 }
 

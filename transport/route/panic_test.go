@@ -53,6 +53,34 @@ func TestABodyThatPanics(t *testing.T) {
 	})
 }
 
+// hintless is a writer of a middleware that knows no informational answers.
+type hintless struct{ http.ResponseWriter }
+
+func (w hintless) WriteHeader(status int) {
+	if status < 200 {
+		panic("as a test asks for")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// TestAnInformationalAnswerThatPanics is left out. It may come in a goroutine of http.Transport.
+func TestAnInformationalAnswerThatPanics(t *testing.T) {
+	f := newFleet(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, "answer")
+	}, nil, "eu/a", "eu/b")
+	f.agree(2)
+	f.stations[0].put(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.stations[0].router.ServeHTTP(hintless{w}, r)
+	}))
+	for _, body := range []string{"", "body"} {
+		response, text := f.send(1, "POST", "/k", body)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.Equal(t, "answer", text)
+	}
+}
+
 // TestATransportThatPanics fails the attempt, in whatever goroutine it is.
 func TestATransportThatPanics(t *testing.T) {
 	f := newFleet(t, nil, func(o *route.Options) {
