@@ -25,7 +25,8 @@ type Options struct {
 	// false when the call has no key: then any active member may answer it. Key is called
 	// concurrently, by the client, and by the server for a call of a client that has no
 	// router, but not for the methods of gRPC itself, such as grpc.health.v1.Health/Check. It
-	// must not change the metadata or the request. Nil means that only WithKey gives keys.
+	// must not change the metadata or the request. A call for which Key or Method panics ends
+	// with code Internal. Nil means that only WithKey gives keys.
 	Key func(Call) (key string, ok bool)
 	// Method says how the calls of a method are routed. It must return the same on every
 	// member, and is called concurrently. Nil means by the option idempotency_level of

@@ -38,7 +38,8 @@ type Options struct {
 	Service string
 	// Key returns the key of a request. It returns false when the request has no key:
 	// then the member that got the request answers it. Key must return the same on
-	// every member, and must not read the body. It is called concurrently.
+	// every member, and must not read the body. It is called concurrently, but not for a
+	// CONNECT without a path, which has no key.
 	Key func(*http.Request) (key string, ok bool)
 	// Policy says which owners may answer a request. It must return the same on every
 	// member, and is called concurrently. Nil means Nearest for GET, HEAD, OPTIONS and
