@@ -81,6 +81,7 @@ func newCluster(o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c := &Cluster{settings: s, members: members, loop: newLoop(&s), service: newService(), life: lifecycle.Life{Name: "cluster", Ended: ErrStopped}}
+	c.builder.Stop = c.abandoned.Load
 	c.view.Store(&published{View: *view.Empty()})
 	if s.Handoff.Mover != nil {
 		c.handoff = newDriver(c, s.Handoff)

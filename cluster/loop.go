@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
@@ -32,6 +33,7 @@ type loop struct {
 	calls     chan func()        // to be run while no view is derived
 	recheck   chan struct{}      // asks to compute health again
 	advance   chan struct{}      // says that this member may be able to own now
+	abandoned atomic.Bool        // tells the strategy that no view is needed any more
 	cancel    context.CancelFunc // ends the goroutine; guarded by phase.mu
 	done      sync.WaitGroup
 }
@@ -215,7 +217,7 @@ func (c *Cluster) publish(ctx context.Context) (current bool) {
 
 // derive derives a view on another goroutine, because a strategy may take long, or never return.
 // Meanwhile it computes health. It returns nil when the context ends. The goroutine then ends with the
-// call of the strategy, and nothing uses the builder any more.
+// call of the strategy, which is told that the view is not needed, and nothing uses the builder any more.
 func (c *Cluster) derive(ctx context.Context, members []Member, previous *view.View) *view.View {
 	if ctx.Err() != nil {
 		return nil
@@ -234,6 +236,7 @@ func (c *Cluster) derive(ctx context.Context, members []Member, previous *view.V
 		case <-health.C:
 			c.checkHealth()
 		case <-ctx.Done():
+			c.abandoned.Store(true)
 			return nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -183,5 +184,47 @@ func TestAStrategyThatDoesNotReturn(t *testing.T) {
 			told = told || e.Health != nil && slices.ContainsFunc(e.Health.After.Problems, func(p api.Problem) bool { return p.Code == api.ProblemStrategy })
 		}
 		require.True(t, told, "subscribers heard of it")
+	})
+}
+
+// patient is a strategy that computes a table of two nodes for as long as the table is needed.
+type patient struct {
+	rebalance.RoundRobin
+	begun, ended chan struct{}
+}
+
+func (s patient) Assign(t ring.Topology, table ring.Table) error {
+	if len(t.Nodes) < 2 {
+		return s.RoundRobin.Assign(t, table)
+	}
+	close(s.begun)
+	for !t.Stopped() {
+		time.Sleep(time.Second)
+	}
+	close(s.ended)
+	return errors.New("not needed")
+}
+
+// Stop tells the strategy that the table is no longer needed, so that its goroutine ends.
+func TestStopEndsATable(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *testNet) {
+		strategy := patient{begun: make(chan struct{}), ended: make(chan struct{})}
+		use := func(o *cluster.Options) { o.Strategy = strategy }
+		c := b.start(1, use)
+		require.NotContains(t, fmt.Sprintf("%T", c.Ring().Config().Strategy), "stopping", "the ring has the strategy of the user")
+		second := b.make(2, func(o *cluster.Options) { o.Strategy = rebalance.RoundRobin{} })
+		require.NoError(t, second.Start(within(t, patience)))
+		<-strategy.begun
+		select {
+		case <-strategy.ended:
+			t.Fatal("the table was needed")
+		case <-time.After(time.Minute):
+		}
+		require.NoError(t, c.Stop(within(t, patience)))
+		select {
+		case <-strategy.ended:
+		case <-time.After(2 * time.Second):
+			t.Fatal("the strategy was not told")
+		}
 	})
 }

@@ -30,12 +30,14 @@ func TestLayers(t *testing.T) {
 		usercode   = module + "/internal/usercode"
 		printable  = module + "/internal/printable"
 		hostport   = module + "/internal/hostport"
+		stopping   = module + "/internal/stopping"
 	)
 	allowed := map[string][]string{
 		"internal/lifecycle":               {},
 		"internal/usercode":                {},
 		"internal/printable":               {},
 		"internal/hostport":                {},
+		"internal/stopping":                {module + "/ring"},
 		"ring":                             {module + "/ring/option", "github.com/cespare/xxhash/v2"},
 		"ring/option":                      {},
 		"rebalance":                        {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
@@ -51,7 +53,7 @@ func TestLayers(t *testing.T) {
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", bound, direct, retry, tally, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire, printable, usercode,
+			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire, printable, stopping, usercode,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},
 		"transport/internal/answer":     {module + "/ring", module + "/transport/api"},
 		"transport/internal/bound":      {module + "/ring/option"},
@@ -69,7 +71,7 @@ func TestLayers(t *testing.T) {
 		"cluster": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership", hostport, lifecycle, usercode,
 			module + "/transport", module + "/transport/api", module + "/transport/client", module + "/transport/route",
 			module + "/cluster/internal/view", module + "/cluster/internal/handoff", module + "/cluster/internal/alarm"},
-		"cluster/internal/view":    {module + "/ring", module + "/membership", usercode, "github.com/cespare/xxhash/v2"},
+		"cluster/internal/view":    {module + "/ring", module + "/membership", stopping, usercode, "github.com/cespare/xxhash/v2"},
 		"cluster/internal/handoff": {module + "/ring"},
 		"cluster/internal/alarm":   {},
 		"cluster/handofftest":      {module + "/ring", module + "/rebalance", module + "/cluster", module + "/membership", module + "/membership/memnet", module + "/transport/api"},

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/clusterkit/clusterkit/internal/stopping"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
@@ -67,32 +68,8 @@ func errPlanEnded() error {
 // the ring's table.
 func stoppable(ctx context.Context, r *ring.Ring) (*ring.Ring, error) {
 	config := r.Config()
-	config.Strategy = stopping{config.Strategy, ctx}
+	config.Strategy = stopping.Strategy{RebalanceStrategy: config.Strategy, Stop: func() bool { return ctx.Err() != nil }}
 	return ring.Rebuild(r, config, r.Nodes())
-}
-
-// stopping is a strategy that is told when a context has ended.
-type stopping struct {
-	ring.RebalanceStrategy
-	ctx context.Context
-}
-
-func (s stopping) stops(t ring.Topology) ring.Topology {
-	t.Stop = func() bool { return s.ctx.Err() != nil }
-	return t
-}
-
-func (s stopping) Assign(t ring.Topology, table ring.Table) error {
-	if err := s.ctx.Err(); err != nil {
-		return err
-	}
-	return s.RebalanceStrategy.Assign(s.stops(t), table)
-}
-
-// Derive implements [ring.Deriver] where the strategy does.
-func (s stopping) Derive(from, to ring.Topology, table ring.Table) bool {
-	d, ok := s.RebalanceStrategy.(ring.Deriver)
-	return ok && d.Derive(from, s.stops(to), table)
 }
 
 // tooCostly refuses a plan that is larger than a bound, by an estimate of its cost.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/clusterkit/clusterkit/internal/stopping"
 	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/ring"
@@ -17,6 +18,9 @@ type Builder struct {
 	Configurations map[string]Configuration
 	// Self is the ID of the member whose [View.Holding] is counted.
 	Self string
+	// Stop tells strategies that the view is no longer needed: see [ring.Topology.Stop]. The view that
+	// is derived then must not be used. Nil means that it is needed.
+	Stop func() bool
 
 	// made is the configuration of the last ring, kept because asking a strategy for
 	// its name may panic.
@@ -91,7 +95,20 @@ func contain(what string, call func() error) error {
 // rebuild is [ring.Rebuild], contained.
 func (b *Builder) rebuild(configuration string, previous *ring.Ring, nodes []ring.Node) (r *ring.Ring, err error) {
 	err = contain(fmt.Sprintf("the strategy of %q", configuration), func() (err error) {
-		r, err = ring.Rebuild(previous, b.Configurations[configuration].Config, nodes)
+		config := b.Configurations[configuration].Config
+		if b.Stop == nil {
+			r, err = ring.Rebuild(previous, config, nodes)
+			return err
+		}
+		if err := config.Validate(); err != nil {
+			return err // names the strategy within
+		}
+		told := config
+		told.Strategy = stopping.Strategy{RebalanceStrategy: config.Strategy, Stop: b.Stop}
+		if r, err = ring.Rebuild(previous, told, nodes); err != nil {
+			return err
+		}
+		r, err = ring.Rebuild(r, config, nodes) // shares the table
 		return err
 	})
 	return r, err
