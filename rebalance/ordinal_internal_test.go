@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The set yields the seats above a level from one of them on, in a circle, as a look at every seat does,
-// while seats give slots and others join.
+// The set of seats above a level yields the same seats as a loop over all seats, in the order of a circle that
+// begins at any seat. Meanwhile seats lose slots, and other seats join the set.
 func TestAbove(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seats := rapid.IntRange(2, 200).Draw(t, "seats")

@@ -104,9 +104,13 @@ func TestPagesAreComplete(t *testing.T) {
 	require.Contains(t, page, "```go\n"+code+"}\n```\n")
 }
 
-// TestProblemsAreComplete requires of each problem of health a series of the metric, a row in
-// docs/troubleshooting.md that names the test which brings it about, and of the problems that have no
-// constant the code in docs/metrics.md. Tests of the two logs require a line for each problem.
+// TestProblemsAreComplete requires of each problem of health:
+//
+//   - a series of the metric,
+//   - a row in docs/troubleshooting.md that names the test which causes the problem,
+//   - the code in docs/metrics.md, if the problem has no constant.
+//
+// Tests of the two logs require a line for each problem.
 func TestProblemsAreComplete(t *testing.T) {
 	declared := make(map[string]bool)
 	for _, c := range problem.FindAllStringSubmatch(documents.Files(t, "health.go")["transport/api/health.go"], -1) {

@@ -179,8 +179,8 @@ func (s *sim) beside(n int, m mixture, stale int, vip netip.AddrPort, live []*si
 // filling is DNS that fills up slowly while many members start.
 type filling struct {
 	name string
-	// answer returns what a member sees, of the pods that have an address, with the ones that are
-	// registered already.
+	// answer returns what DNS answers to the member self. pods are all that have an address, and
+	// registered are those of them that DNS knows by now.
 	answer func(r *rand.Rand, self netip.Addr, pods, registered []netip.Addr) ([]netip.Addr, error)
 }
 
