@@ -9,6 +9,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
 	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/membership"
 	"github.com/clusterkit/clusterkit/transport"
 	"github.com/clusterkit/clusterkit/transport/client"
@@ -60,7 +61,7 @@ type answers struct {
 func New(o Options) (*Cluster, error) {
 	c, err := newCluster(o)
 	if err != nil && o.HTTP.Listener != nil {
-		_ = o.HTTP.Listener.Close()
+		_ = usercode.Call(o.HTTP.Listener.Close)
 	}
 	return c, err
 }

@@ -96,7 +96,8 @@ func TestOptionsOfAListener(t *testing.T) {
 		`HTTP.Listener is "` + l.Addr().String() + `": must be nil where HTTPAddr is set: HTTP is served on one of them`: func(o *cluster.Options) {
 			o.HTTPAddr, o.HTTP.Listener = ":0", l
 		},
-		`HTTP.Listener is "/run/orders": must be a listener with a TCP address`: onListener(strange{l}),
+		`HTTP.Listener is "*net.TCPListener": must be an open listener: this one has no address`: onListener((*net.TCPListener)(nil)),
+		`HTTP.Listener is "/run/orders": must be a listener with a TCP address`:                  onListener(strange{l}),
 	} {
 		require.EqualError(t, options(1, change).Validate(), want)
 	}

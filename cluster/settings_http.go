@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/clusterkit/clusterkit/internal/hostport"
+	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/ring/option"
 	"github.com/clusterkit/clusterkit/transport/client"
 )
@@ -44,7 +46,10 @@ func (s *settings) checkListener() error {
 	if s.HTTP.Listener == nil {
 		return nil
 	}
-	addr := s.HTTP.Listener.Addr()
+	addr := addrOf(s.HTTP.Listener)
+	if addr == nil {
+		return &option.Error{Field: "HTTP.Listener", Value: fmt.Sprintf("%T", s.HTTP.Listener), Bound: "an open listener: this one has no address"}
+	}
 	if _, ok := addr.(*net.TCPAddr); !ok {
 		return &option.Error{Field: "HTTP.Listener", Value: addr.String(), Bound: "a listener with a TCP address"}
 	}
@@ -52,6 +57,12 @@ func (s *settings) checkListener() error {
 		return &option.Error{Field: "HTTP.Listener", Value: addr.String(), Bound: "nil where HTTPAddr is set: HTTP is served on one of them"}
 	}
 	return nil
+}
+
+// addrOf returns nil where the listener has no address, or is nil in a variable of its type.
+func addrOf(l net.Listener) (addr net.Addr) {
+	_ = usercode.Call(func() error { addr = l.Addr(); return nil })
+	return addr
 }
 
 // checkClear returns an error where TLS is configured and HTTP is not served, and where
@@ -84,7 +95,10 @@ func (s *settings) checkClear() error {
 // one.
 func (o Options) serves() (addr string, ok bool) {
 	if o.HTTP.Listener != nil {
-		return o.HTTP.Listener.Addr().String(), true
+		if addr := addrOf(o.HTTP.Listener); addr != nil {
+			return addr.String(), true
+		}
+		return "", false
 	}
 	return o.HTTPAddr, o.HTTPAddr != ""
 }
