@@ -226,6 +226,7 @@ func TestNoMemberIsRemovedInTenMinutes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			inNet(t, func(t *testing.T, n *testNet) {
 				all := n.found(size)
 				for range minutes {
