@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
-	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 	"github.com/clusterkit/clusterkit/transport"
 	"github.com/clusterkit/clusterkit/transport/client"
 )

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterkit/clusterkit/cluster/internal/alarm"
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/ring"
 )
 

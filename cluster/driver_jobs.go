@@ -9,7 +9,7 @@ import (
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
-	"github.com/clusterkit/clusterkit/internal/usercode"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 )
 
 // running is a job whose call has not returned.

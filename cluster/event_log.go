@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/transport/api"
 )

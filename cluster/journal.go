@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/handoff"
-	"github.com/clusterkit/clusterkit/internal/usercode"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 )
 
 // journalHead is the record of a journal about the member itself.

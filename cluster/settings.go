@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/clusterkit/clusterkit/cluster/internal/view"
-	"github.com/clusterkit/clusterkit/internal/hostport"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/hostport"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
 	"github.com/clusterkit/clusterkit/ring/option"

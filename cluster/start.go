@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // Start binds the addresses and joins the cluster. It blocks until one of these is true:

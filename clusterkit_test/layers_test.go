@@ -26,23 +26,23 @@ func TestLayers(t *testing.T) {
 		tally      = module + "/transport/internal/tally"
 		tlsfiles   = module + "/transport/internal/tlsfiles"
 		wire       = module + "/transport/internal/wire"
-		lifecycle  = module + "/internal/lifecycle"
-		usercode   = module + "/internal/usercode"
-		printable  = module + "/internal/printable"
-		hostport   = module + "/internal/hostport"
-		stopping   = module + "/internal/stopping"
+		lifecycle  = module + "/membership/lifecycle"
+		usercode   = module + "/membership/usercode"
+		printable  = module + "/membership/printable"
+		hostport   = module + "/membership/hostport"
+		stopping   = module + "/ring/stopping"
 	)
 	allowed := map[string][]string{
-		"internal/lifecycle":               {},
-		"internal/usercode":                {},
-		"internal/printable":               {},
-		"internal/hostport":                {},
-		"internal/stopping":                {module + "/ring"},
 		"ring":                             {module + "/ring/option", "github.com/cespare/xxhash/v2"},
 		"ring/option":                      {},
+		"ring/stopping":                    {module + "/ring"},
 		"rebalance":                        {module + "/ring", module + "/ring/option", "github.com/buraksezer/consistent", "github.com/cespare/xxhash/v2"},
 		"rebalance/strategytest":           {module + "/ring"},
 		"membership":                       {module + "/membership/internal/guard", module + "/membership/internal/packetstream", module + "/membership/internal/tether", hostport, lifecycle, printable, usercode, module + "/ring/option", "github.com/hashicorp/memberlist", "github.com/hashicorp/go-sockaddr", "github.com/cespare/xxhash/v2"},
+		"membership/hostport":              {},
+		"membership/lifecycle":             {},
+		"membership/printable":             {},
+		"membership/usercode":              {},
 		"membership/internal/guard":        {module + "/membership/internal/intake", "github.com/hashicorp/memberlist"},
 		"membership/internal/intake":       {},
 		"membership/internal/tether":       {"github.com/cespare/xxhash/v2"},
@@ -83,7 +83,7 @@ func TestLayers(t *testing.T) {
 		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench") || strings.HasPrefix(name, "clusterkit_test") {
 			for _, path := range imports {
 				require.NotContains(t, path, "memberlist", "%s: examples and benchmarks use the public interface", name)
-				require.False(t, strings.HasPrefix(path, module+"/internal/"), "%s: examples and benchmarks use the public interface", name)
+				require.NotContains(t, []string{hostport, lifecycle, printable, stopping, usercode}, path, "%s: examples and benchmarks use what is for other programs", name)
 			}
 			continue
 		}

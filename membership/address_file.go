@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
+	"github.com/clusterkit/clusterkit/membership/hostport"
 )
 
 // A member can keep the addresses of other members in a file. After a restart it dials them beside

@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
+	"github.com/clusterkit/clusterkit/membership/hostport"
 )
 
 // admission decides which members this one accepts. It is a pure function of the

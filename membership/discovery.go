@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/clusterkit/clusterkit/internal/usercode"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 

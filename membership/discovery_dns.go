@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
+	"github.com/clusterkit/clusterkit/membership/hostport"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 

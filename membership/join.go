@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
-	"github.com/clusterkit/clusterkit/internal/usercode"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 )
 
 const (

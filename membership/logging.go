@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/printable"
+	"github.com/clusterkit/clusterkit/membership/printable"
 )
 
 const (

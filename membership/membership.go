@@ -11,9 +11,9 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
 	"github.com/clusterkit/clusterkit/membership/internal/packetstream"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // ErrStopped says that the membership was stopped. A stopped membership cannot be started again.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/clusterkit/clusterkit/internal/printable"
+	"github.com/clusterkit/clusterkit/membership/printable"
 )
 
 // Metadata on the wire: the version, then fields. A field is a tag of one byte, the

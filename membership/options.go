@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
-	"github.com/clusterkit/clusterkit/internal/printable"
+	"github.com/clusterkit/clusterkit/membership/hostport"
+	"github.com/clusterkit/clusterkit/membership/printable"
 	"github.com/clusterkit/clusterkit/ring/option"
 )
 

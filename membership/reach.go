@@ -12,8 +12,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
 	"github.com/clusterkit/clusterkit/membership/internal/guard"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // A member announces an address, and does not know whether other members reach it there. The

@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
-	"github.com/clusterkit/clusterkit/internal/usercode"
+	"github.com/clusterkit/clusterkit/membership/hostport"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 )
 
 const (

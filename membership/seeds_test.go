@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
+	"github.com/clusterkit/clusterkit/membership/hostport"
 )
 
 func TestParseSeed(t *testing.T) {

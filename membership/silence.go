@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // Others that have not heard of a member for longer than a suspicion takes have declared it dead. memberlist

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 // stuck is a network whose transports do not shut down before release is closed.

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/clusterkit/clusterkit/internal/stopping"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/stopping"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 

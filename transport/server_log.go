@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/clusterkit/clusterkit/internal/printable"
+	"github.com/clusterkit/clusterkit/membership/printable"
 )
 
 // serverLog takes the log lines of net/http. Any client can cause such lines, for

@@ -28,7 +28,7 @@ var (
 
 	mapped    = regexp.MustCompile("^### `([^`]+)`$")
 	mappedRow = regexp.MustCompile("^\\| `([^`]+\\.go)` \\| \\S")
-	inMap     = regexp.MustCompile(`^(cluster|internal|membership|transport|clusterkit_test)/`)
+	inMap     = regexp.MustCompile(`^(cluster|membership|transport|clusterkit_test)/`)
 
 	prompted = regexp.MustCompile(`(?m)^\$ (.*)$`)
 	inText   = regexp.MustCompile("`((?:go\\s(?:run|test|doc)|bash|make|curl|promtool|openssl)\\s[^`]*)`")

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/clusterkit/clusterkit/internal/stopping"
-	"github.com/clusterkit/clusterkit/internal/usercode"
 	"github.com/clusterkit/clusterkit/membership"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/stopping"
 )
 
 // Builder derives views, each from the one before it. It asks no strategy for a table

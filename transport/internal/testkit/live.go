@@ -4,7 +4,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/route"
 )

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/printable"
+	"github.com/clusterkit/clusterkit/membership/printable"
 )
 
 func TestLine(t *testing.T) {

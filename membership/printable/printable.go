@@ -1,6 +1,8 @@
 // Package printable deals with text of strangers: names in the options of other members, and lines
 // of the log that repeat what a client has sent. The default handler of log/slog writes a message
 // as it is, so that a line break in it would forge a line.
+//
+// It is for the packages of this module, and may change in any release.
 package printable
 
 import (

@@ -21,6 +21,8 @@
 //
 // Packages membership and cluster use it. It imports only the standard library, knows
 // nothing of gossip, and starts no goroutine except those of Stop and Undo.
+//
+// It is for the packages of this module, and may change in any release.
 package lifecycle
 
 import (

@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/stopping"
 	"github.com/clusterkit/clusterkit/rebalance"
 	"github.com/clusterkit/clusterkit/ring"
+	"github.com/clusterkit/clusterkit/ring/stopping"
 )
 
 func TestStrategy(t *testing.T) {

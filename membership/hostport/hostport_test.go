@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/hostport"
+	"github.com/clusterkit/clusterkit/membership/hostport"
 )
 
 func TestSplit(t *testing.T) {

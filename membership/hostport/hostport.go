@@ -1,4 +1,6 @@
 // Package hostport parses the addresses of options: host:port, and host.
+//
+// It is for the packages of this module, and may change in any release.
 package hostport
 
 import (

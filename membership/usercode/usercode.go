@@ -5,6 +5,8 @@
 //   - [Call] calls a function on the goroutine of its caller, which the function may still end.
 //   - [Run] does so as the last call of a goroutine, and reports that the function has ended it.
 //   - [Await] calls a function on a goroutine of its own, and waits.
+//
+// It is for the packages of this module, and may change in any release.
 package usercode
 
 import (

@@ -1,4 +1,6 @@
 // Package stopping tells a strategy that its table is no longer needed.
+//
+// It is for the packages of this module, and may change in any release.
 package stopping
 
 import (

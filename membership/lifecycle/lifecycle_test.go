@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/lifecycle"
+	"github.com/clusterkit/clusterkit/membership/lifecycle"
 )
 
 var errStopped = errors.New("worker: stopped")

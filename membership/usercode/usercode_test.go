@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/clusterkit/clusterkit/internal/usercode"
+	"github.com/clusterkit/clusterkit/membership/usercode"
 )
 
 var errUser = errors.New("no such host")
