@@ -26,6 +26,7 @@ func FuzzTheSameRequest(f *testing.F) {
 		"OPTIONS * HTTP/1.1\r\nHost:\r\nUser-Agent:\r\nX: \xff\r\n\r\n",
 		"HEAD /k HTTP/1.0\r\nContent-Length: 0\r\nTE: trailers\r\nX-A: 1\r\nX-A:\r\n\r\n",
 		"GET /k HTTP/1.6\r\nHost: h\r\n\r\n",
+		"GET //\xb3? HTTP/1.1\r\nHost: h\r\n\r\n",
 		"DELETE /k HTTP/1.1\r\nHost: h\r\nConnection: close\r\nClusterkit-Token: 1\r\nProxy-Authorization: b\r\n\r\n",
 	} {
 		f.Add(seed, uint16(200), "text", "X-A", "1")
@@ -84,6 +85,9 @@ func namesConnection(r *http.Request) bool {
 	}
 	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
 		return true // the version of another hop, of which HTTP/1.1 is the latest
+	}
+	if strings.HasPrefix(r.RequestURI, "//") && r.URL.RequestURI() != r.RequestURI {
+		return true // net/http cannot send it without escaping it
 	}
 	return r.Method == http.MethodConnect || r.Method == "PRI"
 }
