@@ -133,7 +133,8 @@ func (r *registry) contradict(record absenceRecord) {
 
 // endAbsence ends the absence of one start. The caller holds the lock.
 func (r *registry) endAbsence(id string, nonce uint64) {
-	if a, ok := r.absences[id]; ok && !a.over && a.member.Start.Nonce == nonce {
+	if r.kept(id, nonce) {
+		a := r.absences[id]
 		a.over = true
 		r.absences[id] = a
 	}
