@@ -135,7 +135,7 @@ func TestKeyOfACall(t *testing.T) {
 }
 
 // TestAStreamThatIsReadBeforeItIsSent: one goroutine may receive from a stream while another one sends. The stream
-// is opened with the request, in which the key is, whoever comes first.
+// is opened with the request, in which the key is, whichever of the two comes first.
 func TestAStreamThatIsReadBeforeItIsSent(t *testing.T) {
 	f := newFleet(t, func(o *grpcroute.Options) {
 		o.Key = func(c grpcroute.Call) (key string, ok bool) {

@@ -13,8 +13,9 @@ func IsClosed(c net.Conn) bool {
 	return err != nil || raw != nil && raw.Control(func(uintptr) {}) != nil
 }
 
-// HasEnded reports whether the other side of an idle connection of the operating system has closed it, whoever reads from
-// it. It does not block. It returns false for every other connection, and when more bytes have come.
+// HasEnded reports whether the other side of an idle connection of the operating system has closed it. Another
+// goroutine may read from the connection. HasEnded does not block. It returns false for every other
+// connection, and when more bytes have come.
 func HasEnded(c net.Conn) bool {
 	raw, err := rawOf(c)
 	if raw == nil || err != nil {
