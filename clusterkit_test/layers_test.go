@@ -51,7 +51,7 @@ func TestLayers(t *testing.T) {
 		"transport/api":                    {module + "/ring", module + "/ring/option", module + "/rebalance"},
 		"transport/client":                 {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/transport/api", answer, bound, credential, direct, reload, slot, tlsfiles, wire},
 		"transport/route": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
-			module + "/transport/api", module + "/transport/client", bound, direct, retry, tally, wire},
+			module + "/transport/api", module + "/transport/client", bound, direct, retry, tally, usercode, wire},
 		"transport": {module + "/ring", module + "/ring/option", module + "/rebalance", module + "/membership",
 			module + "/transport/api", module + "/transport/client", module + "/transport/route", answer, page, bound, credential, reload, tlsfiles, wire, printable, stopping, usercode,
 			"golang.org/x/time/rate", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/common/expfmt"},

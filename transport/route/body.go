@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/clusterkit/clusterkit/membership/usercode"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
 
@@ -169,22 +169,11 @@ func (c *cargo) broke() error {
 	return c.end
 }
 
-// bodyPanic is the error of a body whose Read has panicked.
-type bodyPanic struct {
-	value any
-	stack []byte
-}
-
-func (p *bodyPanic) Error() string { return fmt.Sprintf("reading the body panicked: %v", p.value) }
-
-// readContained reads a body, in a goroutine of the transport. A panic there would end the process.
+// readContained reads a body, in a goroutine of the transport. A panic there would end the process, and
+// is a [usercode.Error].
 func readContained(body io.Reader, b []byte) (n int, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			n, err = 0, &bodyPanic{v, debug.Stack()}
-		}
-	}()
-	return body.Read(b)
+	err = usercode.Call(func() (err error) { n, err = body.Read(b); return err })
+	return n, err
 }
 
 // ended reports whether the body was read to its end.

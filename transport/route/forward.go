@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clusterkit/clusterkit/membership/usercode"
 	"github.com/clusterkit/clusterkit/transport/api"
 	"github.com/clusterkit/clusterkit/transport/internal/wire"
 )
@@ -327,12 +328,12 @@ func (f *forwarding) giveUp(_ http.ResponseWriter, _ *http.Request, err error) {
 		refuse(w, r, p)
 		return
 	}
-	if p, ok := errors.AsType[*bodyPanic](err); ok {
-		if p.value != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+	if p, ok := errors.AsType[*usercode.Error](err); ok {
+		if p.Panic != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 			rt.options.Logger.ErrorContext(r.Context(), "panic while reading the body of a request",
-				"method", r.Method, "path", r.URL.Path, "panic", p.value, "stack", string(p.stack))
+				"method", r.Method, "path", r.URL.Path, "panic", p.Panic, "stack", p.Stack)
 		}
-		panic(p.value) // as the handler would
+		panic(p.Panic) // as the handler would
 	}
 	if errors.Is(err, errBody) {
 		refuse(w, r, wire.New(wire.Body, http.StatusBadRequest, "the body cannot be read"))
